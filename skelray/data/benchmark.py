@@ -1,0 +1,68 @@
+"""What a benchmark is: a skeleton, classes, protocols, and how its raw recordings are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from skelray.skeleton import Skeleton
+
+Key = Literal["subject", "camera", "setup"]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recorded action as its source holds it, before any preprocessing.
+
+    bodies: (T, M, V, 3) float32, metres, in the order listed; zeros where a body is absent from a frame.
+    label: 0-based class. subject, camera, setup, replication: -1 where the source does not say.
+    """
+
+    name: str
+    bodies: np.ndarray
+    label: int
+    subject: int = -1
+    camera: int = -1
+    setup: int = -1
+    replication: int = -1
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A recording that is left out, and why (one short phrase: the report counts by it)."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """A protocol: samples whose ``by`` is in ``train`` train, all others test.
+
+    classes: labels the protocol is restricted to (None: all), as MSR Action3D's AS1 to AS3.
+    """
+
+    by: Key
+    train: tuple[int, ...]
+    classes: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A data set with its official protocols.
+
+    recordings: reads a source (folder, zip, ...) lazily; raises DataError where the source cannot be this benchmark.
+    persons: how many bodies a prepared sequence keeps (M).
+    """
+
+    name: str
+    skeleton: Skeleton
+    classes: tuple[str, ...]
+    protocols: Mapping[str, Split]
+    persons: int
+    recordings: Callable[[Path], Iterable[Recording | Skipped]]
