@@ -1,0 +1,188 @@
+"""The tables of a study: their schema, and how they are written and read.
+
+``<study>.parquet`` holds one row for each number, ``<study>.curves.parquet`` what was watched during training. All
+studies share the two schemas, so any tables concatenate.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from numbers import Integral, Real
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+TEXT, WHOLE, NUMBER, TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
+FIELDS = {
+    **dict.fromkeys(("study", "trial", "arm"), TEXT),  # trial: the content id
+    "cell": TEXT,  # JSON object of the scalars that place the trial in its study
+    **dict.fromkeys(("benchmark", "protocol", "stream", "backbone", "method", "evaluation", "metric"), TEXT),
+    "value": NUMBER,  # 0..1; NaN where the trial failed
+    "published": NUMBER,  # 0..1; null where there is none for this benchmark
+    "seed": WHOLE,
+    "epochs": WHOLE,  # the trial's length
+    "epoch": WHOLE,  # where the value was taken
+    "status": TEXT,
+    "error": TEXT,  # empty unless the trial failed
+    "seconds": NUMBER,
+    "started": TIME,
+    **dict.fromkeys(("device", "version", "commit"), TEXT),
+    "data": TEXT,  # the data set's fingerprint
+    "spec": TEXT,  # JSON object of the whole trial
+}
+CURVES_FIELDS = {"trial": TEXT, "epoch": WHOLE, "metric": TEXT, "value": NUMBER, "seconds": NUMBER}
+
+SCHEMA = pa.schema([pa.field(name, kind, nullable=name == "published") for name, kind in FIELDS.items()])
+CURVES = pa.schema([pa.field(name, kind, nullable=False) for name, kind in CURVES_FIELDS.items()])
+COLUMNS = tuple(SCHEMA.names)
+STATUSES = ("done", "stopped", "failed")  # stopped: by ASHA
+
+KEY = ("trial", "arm", "evaluation", "metric", "epoch")
+CURVES_KEY = ("trial", "epoch", "metric")
+ORDER = ("benchmark", "protocol", "stream", "backbone", "epochs", "cell", "seed", *KEY[2:], "trial")
+
+Row = Mapping[str, object]
+
+
+def write(study: str, rows: Sequence[Row], curves: Sequence[Row], folder: Path = Path("results")) -> Path:
+    """Replace the study's two files by these rows, and return the path of the table.
+
+    Arms stay in the order in which they first appear in ``rows``, the study's order; within an arm rows are sorted by
+    ORDER, and curves by CURVES_KEY, so equal content gives equal files. A reader sees the old or the new file, never
+    half of one, and where the disk is full both old files stay.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", study):
+        raise ValueError(f"a study is named by letters, digits, '_' and '-', not {study!r}")
+    table = [_result(row, study) for row in rows]
+    lines = [_checked(row, CURVES, "curves") for row in curves]
+    _unique(table, KEY)
+    _unique(lines, CURVES_KEY)
+    rank = {arm: place for place, arm in enumerate(dict.fromkeys(row["arm"] for row in table))}
+    table.sort(key=lambda row: (rank[row["arm"]], *(row[name] for name in ORDER)))
+    lines.sort(key=lambda row: tuple(row[name] for name in CURVES_KEY))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{study}.parquet"
+    new = {folder / f"{study}.curves.parquet": pa.Table.from_pylist(lines, schema=CURVES)}
+    new[path] = pa.Table.from_pylist(table, schema=SCHEMA)  # last: a trial in the table has its curve
+    _replace(new)
+    return path
+
+
+def load(study: str | None = None, folder: Path | str = Path("results")) -> pd.DataFrame:
+    """The table of one study, or of all studies in the folder."""
+    return _read(study, Path(folder), ".parquet", SCHEMA).to_pandas()
+
+
+def curves(study: str | None = None, folder: Path | str = Path("results")) -> pd.DataFrame:
+    """The curves of one study, or of all; a trial that two studies share appears once."""
+    frame = _read(study, Path(folder), ".curves.parquet", CURVES).to_pandas()
+    return frame.drop_duplicates(list(CURVES_KEY), ignore_index=True)
+
+
+def studies(folder: Path | str = Path("results")) -> list[str]:
+    """The names of the studies that have a table in the folder."""
+    return sorted(path.stem for path in Path(folder).glob("*.parquet") if "." not in path.stem)
+
+
+def _result(row: Row, study: str) -> dict:
+    """The row as it is stored, or the ValueError that says what is wrong with it."""
+    checked = _checked(row, SCHEMA, "results")
+    for name in ("value", "published"):
+        if checked[name] is not None and (checked[name] < 0 or checked[name] > 1):
+            raise ValueError(f"column {name!r} holds fractions 0..1, got {checked[name]!r}")
+    for name in ("cell", "spec"):
+        if not _is_object(checked[name]):
+            raise ValueError(f"column {name!r} holds a JSON object, got {checked[name]!r}")
+    if checked["status"] not in STATUSES:
+        raise ValueError(f"column 'status' is one of {', '.join(STATUSES)}, got {checked['status']!r}")
+    if checked["study"] != study:
+        raise ValueError(f"column 'study' is {checked['study']!r} in a row of study {study!r}")
+    if checked["status"] == "failed" and checked["value"] == checked["value"]:
+        raise ValueError(f"trial {checked['trial']!r} failed, so its value is NaN, not {checked['value']!r}")
+    return checked
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except json.JSONDecodeError:
+        return False
+
+
+def _checked(row: Row, schema: pa.Schema, what: str) -> dict:
+    """The row in the schema's order and types; ValueError names a column unknown, missing or of another type."""
+    if unknown := sorted(set(row) - set(schema.names)):
+        raise ValueError(f"{what} have no column {unknown[0]!r}; the columns are {', '.join(schema.names)}")
+    if missing := [name for name in schema.names if name not in row]:
+        raise ValueError(f"a row of {what} misses the column {missing[0]!r}")
+    return {field.name: _stored(field, row[field.name]) for field in schema}
+
+
+def _stored(field: pa.Field, value: object) -> object:
+    """The value as the field's type, NaN as null where the field may be null."""
+    if field.nullable and (value is None or value != value):
+        return None
+    if pa.types.is_string(field.type) and isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()  # an error may quote a path that is no text
+    if pa.types.is_integer(field.type) and isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    if pa.types.is_floating(field.type) and isinstance(value, Real) and not isinstance(value, bool):
+        return float(value)
+    if pa.types.is_timestamp(field.type) and isinstance(value, datetime) and value.utcoffset() is not None:
+        return value.astimezone(UTC)
+    raise ValueError(f"column {field.name!r} wants {field.type}, got {value!r}")
+
+
+def _unique(rows: Iterable[dict], key: tuple[str, ...]) -> None:
+    """Refuse two rows of one key: a mean would count the number twice."""
+    counts = Counter(tuple(row[name] for name in key) for row in rows)
+    if twice := [values for values, count in counts.items() if count > 1]:
+        raise ValueError(f"two rows for {', '.join(f'{n} {v!r}' for n, v in zip(key, twice[0], strict=True))}")
+
+
+def _replace(tables: Mapping[Path, pa.Table]) -> None:
+    """Write all tables beside their places, then move each into its place."""
+    temporary = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp") for path in tables}
+    try:
+        for path, table in tables.items():
+            with temporary[path].open("wb") as file:
+                pq.write_table(table, file, compression="zstd")
+                file.flush()
+                os.fsync(file.fileno())
+        for path in tables:
+            os.replace(temporary[path], path)
+    finally:
+        for path in tables:
+            temporary[path].unlink(missing_ok=True)
+            for stale in path.parent.glob(f".{path.name}.*.tmp"):  # of a process killed while it wrote
+                with suppress(FileNotFoundError):  # it was another run's, and is in its place now
+                    if stale.stat().st_mtime < time.time() - 3600:
+                        stale.unlink()
+
+
+def _read(study: str | None, folder: Path, suffix: str, schema: pa.Schema) -> pa.Table:
+    """One study's table, or all of them one after another."""
+    known = studies(folder)
+    if study is not None and study not in known:
+        there = f"there are {', '.join(known)}" if known else "there are none"
+        raise ValueError(f"no results of a study {study!r} in {folder}; {there}")
+    tables = [schema.empty_table()]
+    for path in (folder / f"{name}{suffix}" for name in (known if study is None else [study])):
+        try:
+            table = pq.read_table(pa.BufferReader(path.read_bytes()))  # one open: a path would be opened twice
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(f"{path} cannot be read: {error}") from error
+        if not table.schema.equals(schema):
+            raise ValueError(f"{path} is no table of this version: its columns are {', '.join(table.schema.names)}")
+        tables.append(table)
+    return pa.concat_tables(tables)
