@@ -1,0 +1,161 @@
+"""What a study found: the paper's table, the samples of a sweep, and what failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from skelray import statistics
+from skelray.tables import NOTHING, Table, percent, shown
+
+GENERATED = "these are numbers of generated data, not of a published benchmark."
+GROUPS = ("study", "benchmark", "stream", "backbone", "epochs")
+FACTS = ("mean", "sd", "n", "failed", "published")
+
+
+def table(frame: pd.DataFrame) -> Table:
+    """Top-1 of each arm (rows, in the study's order) under each protocol and evaluation (columns), in percent.
+
+    A cell is mean ± sd over seeds, with n where n is not the same everywhere. The published figure has a column of its
+    own beside the measured one, where there is one. What varies beyond protocol and evaluation (GROUPS, or a scalar of
+    the cell within an arm) becomes a leading column. The CSV has one line for each cell.
+    """
+    chosen = _of_metric(frame, "top1")
+    cells = statistics.summary(chosen)
+    extra = [name for name in cells.columns if name not in (*statistics.SETTINGS, *FACTS)]
+    groups = _varying(cells, [*GROUPS, *extra])
+    for name in reversed(groups):  # one block after another, each with the arms in the study's order
+        cells = cells.sort_values(name, kind="stable", key=lambda column: pd.factorize(column)[0])
+    measured = {
+        (*(shown(cell[name]) for name in [*groups, "arm"]), cell["protocol"], cell["evaluation"]): cell
+        for cell in cells.to_dict("records")
+    }
+    keys = list(dict.fromkeys(key[:-2] for key in measured))
+    with_n = len(set(cells["n"]) - {0}) > 1
+    header, columns = [*groups, "arm"], [list(key) for key in keys]
+    for pair in _pairs(cells):
+        line = [measured.get((*key, *pair)) for key in keys]
+        header.append(" ".join(pair))
+        added = [[_measured(cell, with_n) for cell in line]]
+        if any(cell and pd.notna(cell["published"]) for cell in line):
+            header.append("published")
+            added.append([percent(cell["published"]) if cell else NOTHING for cell in line])
+        columns = [row + list(new) for row, new in zip(columns, zip(*added, strict=True), strict=True)]
+    numbers = cells if cells["published"].notna().any() else cells.drop(columns="published")
+    caption = f"{_setting(cells)} {_meaning(cells, sorted(set(chosen['seed'])))}{_warning(cells)}"
+    return Table(caption, header, columns, len(groups) + 1, numbers)
+
+
+def sweep_table(frame: pd.DataFrame) -> Table:
+    """The samples of a sweep, best first, by top-1 on held-out training subjects, each with its parameters.
+
+    A sample's last value counts. The arm "published", where the search started, carries a star.
+    """
+    chosen = _of_metric(frame, "held_out_top1").sort_values("epoch", kind="stable")
+    chosen = chosen.drop_duplicates(["study", "trial", "arm", "evaluation"], keep="last")
+    chosen = chosen.sort_values("value", ascending=False, kind="stable", na_position="last")
+    groups = _varying(chosen, [*GROUPS, "protocol", "evaluation"])
+    cells = statistics.spread(chosen["cell"])
+    parameters = cells[[name for name in cells.columns if name not in groups]]
+    rows = [
+        [
+            *(shown(row[name]) for name in groups),
+            "published *" if row["arm"] == "published" else row["arm"],
+            *(percent(row["value"]), row["status"], f"{row['epoch']} of {row['epochs']}"),
+            *map(shown, cell),
+        ]
+        for row, cell in zip(chosen.to_dict("records"), parameters.to_numpy().tolist(), strict=True)
+    ]
+    counts = chosen["status"].value_counts()
+    told = ", ".join(f"{counts[status]} {status}" for status in ("done", "stopped", "failed") if status in counts)
+    star = " * is the published setting." if "published" in set(chosen["arm"]) else ""
+    caption = f"{_setting(chosen)} Top-1 in percent on held-out training subjects; {told}.{star}{_warning(chosen)}"
+    header = [*groups, "sample", "held-out", "status", "epoch", *parameters.columns]
+    facts = ["study", "trial", "arm", *GROUPS[1:], "protocol", "evaluation", "seed", "value", "status", "epoch"]
+    return Table(caption, header, rows, len(groups) + 1, pd.concat([chosen[facts], parameters], axis=1))
+
+
+def failures(frame: pd.DataFrame) -> list[str]:
+    """What failed, by cause, the most frequent first: a line for the cause, then an indented line for each trial."""
+    failed = frame[frame["status"] == "failed"].drop_duplicates(["trial", "arm"])
+    causes: dict[str, list[str]] = {}
+    for row in failed.to_dict("records"):
+        cause, _, detail = useful_line(row["error"]).partition(": ")
+        line = f"  {row['trial']}  {row['arm']}  {row['protocol']}  seed {row['seed']}  {detail}"
+        causes.setdefault(cause, []).append(line.rstrip())
+    ranked = sorted(causes.items(), key=lambda item: -len(item[1]))
+    return [line for cause, trials in ranked for line in (f"{cause} ({_counted(len(trials), 'trial')})", *trials)]
+
+
+def useful_line(error: str) -> str:
+    """The line of an error that says what is wrong; of a traceback the exception's, with where it was raised."""
+    lines = [line for line in error.splitlines() if line.strip()] or ["no error text"]
+    places = [(number, re.search(r'^\s+File "(.+)", line (\d+)', line)) for number, line in enumerate(lines)]
+    frames = [(number, found) for number, found in places if found]
+    if not frames:
+        return lines[0].strip()
+    number, found = frames[-1]
+    said = next((line for line in lines[number + 1 :] if not line[0].isspace()), lines[-1].strip())
+    return f"{said} ({found[1].rpartition('/')[2]}:{found[2]})"
+
+
+def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows of one metric, or the ValueError that says which metrics there are."""
+    if (chosen := frame[frame["metric"] == metric]).empty:
+        there = ", ".join(sorted(set(frame["metric"]))) or "none: the frame is empty"
+        raise ValueError(f"no row has the metric {metric!r}; the metrics are {there}")
+    return chosen
+
+
+def _varying(frame: pd.DataFrame, names: Iterable[str]) -> list[str]:
+    return [name for name in names if len(frame[name].unique()) > 1]
+
+
+def _pairs(cells: pd.DataFrame) -> list[tuple[str, str]]:
+    """The (protocol, evaluation) pairs that there are, protocol by protocol."""
+    there = set(zip(cells["protocol"], cells["evaluation"], strict=True))
+    return [(p, e) for p in cells["protocol"].unique() for e in cells["evaluation"].unique() if (p, e) in there]
+
+
+def _setting(frame: pd.DataFrame) -> str:
+    """What all rows share, as the caption's first sentence."""
+    said = {"stream": "{} stream", "epochs": "{} epochs"}
+    varying = _varying(frame, GROUPS)
+    return ", ".join(said.get(name, "{}").format(frame[name].iloc[0]) for name in GROUPS if name not in varying) + "."
+
+
+def _meaning(cells: pd.DataFrame, seeds: list[int]) -> str:
+    """What a cell is, with n where it is the same everywhere."""
+    listed = ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
+    counts = sorted(set(cells["n"]) - {0})
+    if not counts:
+        return "No trial is done."
+    if counts == [1]:
+        return f"Top-1 in percent, n = 1 ({listed})."
+    n = f", n = {counts[0]} ({listed})" if len(counts) == 1 else f" (n), {listed}"
+    return f"Top-1 in percent, mean ± sd{n}."
+
+
+def _warning(frame: pd.DataFrame) -> str:
+    if "synthetic" not in set(frame["benchmark"]):
+        return ""
+    return f" On synthetic, {GENERATED}" if _varying(frame, ["benchmark"]) else f" {GENERATED.capitalize()}"
+
+
+def _measured(cell: Mapping[Any, Any] | None, with_n: bool) -> str:
+    """Mean ± sd (n), and how many trials failed."""
+    if cell is None or cell["n"] + cell["failed"] == 0:
+        return NOTHING
+    if cell["n"] == 0:
+        return f"failed ({cell['failed']} of {cell['failed']})"
+    sd = f" ± {percent(cell['sd'])}" if cell["n"] > 1 else ""
+    n = f" ({cell['n']})" if with_n else ""
+    failed = f", failed ({cell['failed']} of {cell['n'] + cell['failed']})" if cell["failed"] else ""
+    return f"{percent(cell['mean'])}{sd}{n}{failed}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
