@@ -57,6 +57,7 @@ class Benchmark:
     """A data set with its official protocols.
 
     recordings: reads a source (folder, zip, ...) lazily; raises DataError where the source cannot be this benchmark.
+        The source is None where there is nothing to read (synthetic). A Sequence lets preparing go on in its middle.
     persons: how many bodies a prepared sequence keeps (M).
     """
 
@@ -65,4 +66,4 @@ class Benchmark:
     classes: tuple[str, ...]
     protocols: Mapping[str, Split]
     persons: int
-    recordings: Callable[[Path], Iterable[Recording | Skipped]]
+    recordings: Callable[[Path | None], Iterable[Recording | Skipped]]

@@ -1,0 +1,194 @@
+"""A prepared data set: one memory-mapped array of sequences, a table that describes them, and its splits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from skelray.data.benchmark import Split
+from skelray.skeleton import Skeleton
+
+FORMAT = 1
+SEQUENCES, SAMPLES, ABOUT = "sequences.npy", "samples.parquet", "dataset.json"
+COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "frames", "persons", "source")
+
+
+class DataError(ValueError):
+    """What is wrong with data, in one sentence for the user."""
+
+
+@dataclass(frozen=True, eq=False)
+class SkeletonDataset:
+    """Some rows of a prepared data set, in the order of ``rows``.
+
+    sequences: (N, C=3, T, V, M) float32 of the whole prepared set, shared by every subset and never copied.
+    rows: which of them belong to this data set. samples: their description, one line each.
+    fingerprint: hash of the whole prepared set (arrays, labels and preprocessing).
+    """
+
+    name: str
+    sequences: np.ndarray
+    rows: np.ndarray
+    samples: pd.DataFrame
+    skeleton: Skeleton
+    classes: tuple[str, ...]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return (
+            f"SkeletonDataset({self.name!r}, {len(self)} of {len(self.sequences)} sequences, {self.fingerprint[:12]})"
+        )
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """The class of each sample, (len,) int64."""
+        return self.samples["label"].to_numpy(dtype=np.int64)
+
+    def subset(self, which: ArrayLike) -> SkeletonDataset:
+        """The samples of a boolean mask or of a list of positions; the sequences stay shared."""
+        positions = np.asarray(which)
+        if positions.dtype == bool:
+            if positions.shape != (len(self),):
+                raise ValueError(f"a mask over {len(self)} samples has the shape ({len(self)},), not {positions.shape}")
+            positions = np.flatnonzero(positions)
+        positions = positions.astype(np.int64)
+        samples = self.samples.iloc[positions].reset_index(drop=True)
+        return replace(self, rows=self.rows[positions], samples=samples)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The official training and test sets of a protocol; ``held_out`` is a part of ``train`` for monitoring."""
+
+    train: SkeletonDataset
+    held_out: SkeletonDataset
+    test: SkeletonDataset
+
+    @property
+    def reduced(self) -> SkeletonDataset:
+        """The training set without what is held out."""
+        return self.train.subset(~np.isin(self.train.rows, self.held_out.rows))
+
+
+def load(root: Path, name: str, protocol: str) -> Splits:
+    """The splits of a prepared data set under a protocol. Raises DataError where there is no such thing."""
+    dataset, protocols = _open(Path(root), name)
+    if protocol not in protocols:
+        raise DataError(f"{name} has no protocol {protocol!r}; it has {', '.join(sorted(protocols)) or 'none'}")
+    return divide(dataset, protocols[protocol])
+
+
+def divide(dataset: SkeletonDataset, split: Split) -> Splits:
+    """The splits that a protocol makes of a data set. Raises DataError where one of them would be empty."""
+    if split.classes is not None:
+        dataset = dataset.subset(np.isin(dataset.labels, split.classes))
+    training = dataset.samples[split.by].isin(split.train).to_numpy()
+    train, test = dataset.subset(training), dataset.subset(~training)
+    if not len(train) or not len(test):
+        raise DataError(
+            f"{dataset.name} has {len(train)} training and {len(test)} test samples when divided by "
+            f"{split.by}: the source it was prepared from was not whole"
+        )
+    return Splits(train, train.subset(_held_out(train)), test)
+
+
+def _held_out(train: SkeletonDataset) -> np.ndarray:
+    """Every fifth training subject from the third on; of a single subject, every fifth sample."""
+    subjects = np.unique(train.samples["subject"].to_numpy())
+    if len(subjects) == 1:
+        return np.arange(len(train)) % 5 == min(2, len(train) - 1)
+    chosen = subjects[2::5] if len(subjects) > 2 else subjects[-1:]
+    return np.isin(train.samples["subject"].to_numpy(), chosen)
+
+
+def open_dataset(root: Path, name: str) -> SkeletonDataset:
+    """A whole prepared data set. Raises DataError with one sentence where it is missing, truncated or corrupt."""
+    return _open(Path(root), name)[0]
+
+
+def _open(root: Path, name: str) -> tuple[SkeletonDataset, dict[str, Split]]:
+    folder = root / name
+    about = read_about(folder)
+    if about is None:
+        path = "" if name == "synthetic" else " PATH"
+        raise DataError(f"{name} is not prepared in {root}: `skelray prepare {name}{path}` prepares it")
+    sequences, samples = _read_sequences(folder / SEQUENCES), _read_samples(folder / SAMPLES)
+    try:
+        skeleton, protocols, classes = skeleton_from(about), protocols_from(about), tuple(about["classes"])
+        shape = (len(samples), 3, about["frames"], len(skeleton.joints), about["persons"])
+        fingerprint = str(about["fingerprint"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{folder / ABOUT} does not describe a data set ({error!r}): prepare {name} again") from error
+    if sequences.shape != shape:
+        raise DataError(
+            f"{folder / SEQUENCES} holds {sequences.shape}, not the {shape} described: prepare {name} again"
+        )
+    rows = np.arange(len(samples))
+    return SkeletonDataset(name, sequences, rows, samples, skeleton, classes, fingerprint), protocols
+
+
+def read_about(folder: Path) -> dict[str, Any] | None:
+    """What a prepared folder says it is; None where there is no such folder. Raises DataError if it is unreadable."""
+    path = folder / ABOUT
+    try:
+        about = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}): prepare {folder.name} again") from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise DataError(f"{path} is not of format {FORMAT}, the one this version reads: prepare {folder.name} again")
+    return about
+
+
+def _read_sequences(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        whole = isinstance(array, np.memmap) and array.offset + array.nbytes == path.stat().st_size
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} is truncated or corrupt ({error}): prepare {path.parent.name} again") from error
+    if not whole or array.dtype != np.float32:
+        raise DataError(f"{path} is truncated or corrupt: prepare {path.parent.name} again")
+    return array
+
+
+def _read_samples(path: Path) -> pd.DataFrame:
+    try:
+        samples = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's own errors derive from these two
+        raise DataError(f"{path} is truncated or corrupt ({error}): prepare {path.parent.name} again") from error
+    if missing := set(COLUMNS) - set(samples.columns):
+        raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}: prepare {path.parent.name} again")
+    return samples[list(COLUMNS)]
+
+
+def skeleton_from(about: Mapping[str, Any]) -> Skeleton:
+    """The skeleton that a JSON description holds in full."""
+    stored = about["skeleton"]
+    return Skeleton(
+        name=stored["name"],
+        joints=tuple(stored["joints"]),
+        bones=tuple((child, parent) for child, parent in stored["bones"]),
+        mirror=tuple((left, right) for left, right in stored["mirror"]),
+        centre=stored["centre"],
+        parts=tuple((name, tuple(joints)) for name, joints in stored["parts"]),
+    )
+
+
+def protocols_from(about: Mapping[str, Any]) -> dict[str, Split]:
+    """The protocols that a JSON description holds in full."""
+    return {
+        name: Split(stored["by"], tuple(stored["train"]), stored["classes"] and tuple(stored["classes"]))
+        for name, stored in about["protocols"].items()
+    }
