@@ -1,0 +1,144 @@
+"""Both published preprocessings: centred on each person (CrosSCLR, AimCLR, HiCLR), and one rigid motion a clip (HiCo).
+
+SkeletonCLR and CrosSCLR: Li et al., CVPR 2021. AimCLR: Guo et al., AAAI 2022. HiCLR: Zhang et al., AAAI 2023. HiCo:
+Dong et al., AAAI 2023. Inside this module a clip is (T, M, V, 3); what leaves it is (C, T, V, M).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from skelray.skeleton import Skeleton
+
+LISTED = 4  # bodies that are candidates for the most active ones
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a recording becomes an array of ``frames`` frames.
+
+    path: "centred" keeps the bodies listed first, subtracts from each its own centre in every frame, resizes the clip
+        to ``frames`` and turns every frame until the shoulders are parallel to x (published: 50 frames).
+        "rigid" keeps the most active bodies, repeats the clip until it fills ``frames``, centres both persons on the
+        first one and turns the whole clip until its first spine is parallel to z and its first shoulders to x
+        (published: 300 frames; a longer clip keeps its middle).
+    """
+
+    path: Literal["centred", "rigid"] = "centred"
+    frames: int = 50
+
+    def __post_init__(self) -> None:
+        if self.path not in ("centred", "rigid"):
+            raise ValueError(f"path is {self.path!r}; it is 'centred' or 'rigid'")
+        if self.frames < 1:
+            raise ValueError(f"frames is {self.frames}; a clip has at least one")
+
+    def __call__(self, bodies: np.ndarray, skeleton: Skeleton, persons: int) -> np.ndarray:
+        """A recording's bodies (T, M, V, 3) as (3, frames, V, persons) float32."""
+        if self.path == "centred":
+            clip = centred(first_listed(bodies, persons), skeleton, self.frames)
+        else:
+            start = max(0, (len(bodies) - self.frames) // 2)
+            clip = rigid(most_active(bodies[start : start + self.frames], persons), skeleton, self.frames)
+        return channels_first(clip)
+
+
+def channels_first(clip: np.ndarray) -> np.ndarray:
+    """(T, M, V, 3) to (3, T, V, M), contiguous float32."""
+    return np.ascontiguousarray(clip.transpose(3, 0, 2, 1), dtype=np.float32)
+
+
+def first_listed(bodies: np.ndarray, persons: int) -> np.ndarray:
+    """The bodies listed first, frame by frame: (T, persons, V, 3), zeros where there are fewer."""
+    frames, listed, *rest = bodies.shape
+    kept = np.zeros((frames, persons, *rest), np.float32)
+    kept[:, :listed] = bodies[:, :persons]
+    return kept
+
+
+def most_active(bodies: np.ndarray, persons: int) -> np.ndarray:
+    """The bodies whose coordinates spread most (of the first four listed), the most active one first."""
+    bodies = bodies[:, :LISTED]
+    present = np.any(bodies, axis=(2, 3))  # (T, M)
+    energy = [
+        float(body[seen].std(axis=(0, 1), dtype=np.float64).sum()) if seen.any() else 0.0
+        for body, seen in zip(bodies.swapaxes(0, 1), present.T, strict=True)
+    ]
+    return first_listed(bodies[:, np.argsort(-np.array(energy), kind="stable")], persons)
+
+
+def centred(clip: np.ndarray, skeleton: Skeleton, frames: int) -> np.ndarray:
+    """Centred on each person, resized to ``frames`` and turned frame by frame; all zero without a first person.
+
+    The length is the *number* of frames with a first person, as released: gaps inside a clip cut its end.
+    """
+    length = np.count_nonzero(clip[:, 0, 0].any(axis=-1))
+    if not length:
+        return np.zeros((frames, *clip.shape[1:]), np.float32)
+    local = clip - clip[:, :, skeleton.centre, None]
+    return face_x(resample(local[:length], frames), skeleton)
+
+
+def resample(clip: np.ndarray, frames: int) -> np.ndarray:
+    """Time resized linearly, with frame centres half a frame inside (no filter where frames are dropped)."""
+    length = len(clip)
+    at = np.clip((np.arange(frames) + 0.5) * length / frames - 0.5, 0, length - 1)
+    low = at.astype(np.int64)
+    weight = (at - low).astype(np.float32).reshape(-1, *[1] * (clip.ndim - 1))
+    return clip[low] * (1 - weight) + clip[np.minimum(low + 1, length - 1)] * weight
+
+
+def face_x(clip: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Each person of each frame turned about y until the shoulders are parallel to x.
+
+    The direction of turning is one for a person's whole clip, as released: frames that lean the other way turn wrongly.
+    """
+    left, right = skeleton.index("shoulder_left"), skeleton.index("shoulder_right")
+    line = (clip[:, :, right] - clip[:, :, left]).astype(np.float64)  # (T, M, 3)
+    width = np.hypot(line[..., 0], line[..., 2])
+    angle = np.arccos(line[..., 0] / (width + 1e-4))
+    angle = np.where(line[..., 2].sum(axis=0) >= 0, -angle, angle)[..., None]  # (T, M, 1)
+    cos, sin = np.cos(angle), np.sin(angle)
+    x, y, z = np.moveaxis(clip, -1, 0)
+    return np.stack([cos * x - sin * z, y, sin * x + cos * z], axis=-1).astype(np.float32)
+
+
+def rigid(clip: np.ndarray, skeleton: Skeleton, frames: int) -> np.ndarray:
+    """Repeated to ``frames``, centred on the first person, its first spine along z and first shoulders along x."""
+    base, spine = skeleton.index("spine_base"), skeleton.index("spine_mid")
+    left, right = skeleton.index("shoulder_left"), skeleton.index("shoulder_right")
+    filled = np.stack([fill(clip[:, person], frames) for person in range(clip.shape[1])], axis=1)
+    moved = (filled - filled[:, :1, spine, None]) * filled.any(axis=-1, keepdims=True)  # (T, M, V, 3)
+    first = moved[0, 0]
+    upright = _rotation(first[spine] - first[base], 2)
+    turn = _rotation(upright @ (first[right] - first[left]), 0)
+    return (moved.reshape(-1, 3) @ (turn @ upright).T.astype(np.float32)).reshape(moved.shape)
+
+
+def fill(body: np.ndarray, frames: int) -> np.ndarray:
+    """One body (T, V, 3) over ``frames`` frames: repeated from its start once it has left; an absent one stays zero.
+
+    Where the first frame is empty, every empty frame is taken out first, as released.
+    """
+    present = np.flatnonzero(body.any(axis=(1, 2)))
+    if not len(present):
+        return np.zeros((frames, *body.shape[1:]), np.float32)
+    body = body[present] if present[0] > 0 else body[: present[-1] + 1]
+    return body[np.arange(frames) % len(body)]
+
+
+def _rotation(vector: np.ndarray, onto: int) -> np.ndarray:
+    """The shortest rotation (3, 3) that turns a vector onto a coordinate axis; none where it is parallel already."""
+    vector = vector.astype(np.float64)
+    target = np.eye(3)[onto]
+    axis = np.cross(vector, target)
+    length = np.linalg.norm(vector)
+    angle = np.arccos(np.clip(vector @ target / length, -1, 1)) if length else 0.0
+    if np.abs(axis).sum() < 1e-6 or angle < 1e-6:
+        return np.eye(3)
+    x, y, z = axis / np.linalg.norm(axis)
+    across = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * across + (1 - np.cos(angle)) * across @ across
