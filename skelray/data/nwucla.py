@@ -1,0 +1,46 @@
+"""Northwestern-UCLA Multiview Action 3D: JSON files of Kinect v1 skeletons (Wang et al., CVPR 2014)."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+
+from skelray.data.benchmark import Benchmark, Recording, Split
+from skelray.data.sources import Member, Recordings, members
+from skelray.skeleton import KINECT_V1
+
+NAME = re.compile(r"(a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2}))\.json")
+
+CLASSES = (
+    *("pick up with one hand", "pick up with two hands", "drop trash", "walk around", "sit down", "stand up"),
+    *("donning", "doffing", "throw", "carry"),
+)
+
+
+def _recordings(source: Path | None) -> Recordings:
+    return Recordings(members(source, NAME, "NW-UCLA skeletons (such as a01_s01_e00_v01.json)"), _recording)
+
+
+def _recording(member: Member) -> Recording:
+    stored = json.loads(member.file.read())
+    joints = np.array(stored["skeletons"], dtype=np.float32)
+    label = int(stored["label"]) - 1
+    if joints.ndim != 3 or joints.shape[1:] != (len(KINECT_V1.joints), 3) or not 0 <= label < len(CLASSES):
+        raise ValueError(f"joints {joints.shape}, label {label}")
+    _, subject, replication, camera = map(int, member.match.groups()[1:])
+    return Recording(
+        member.match[1], joints[:, None], label, subject, camera, replication=replication, source=member.path
+    )
+
+
+NWUCLA = Benchmark(
+    name="nwucla",
+    skeleton=KINECT_V1,
+    classes=CLASSES,
+    protocols={"xview": Split("camera", (1, 2)), "xsub": Split("subject", (1, 3, 5, 7, 9))},
+    persons=1,
+    recordings=_recordings,
+)
