@@ -1,0 +1,151 @@
+"""A half-prepared data set on disk: it grows by recordings, outlives a kill, and becomes whole in one instant."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from skelray.data.dataset import ABOUT, COLUMNS, SAMPLES, SEQUENCES
+
+SETTINGS, JOURNAL = "settings.json", "journal.jsonl"
+BLOCK = 64  # recordings between two writes: what a kill can cost
+
+Entry = dict[str, Any]
+
+
+class Partial:
+    """The folder ``<name>.partial`` beside a target: an array, and a journal of one line for each finished recording.
+
+    An entry with a "reason" was skipped; every other one is a row of ``samples`` and the next sequence of the array.
+    The array is always written before the journal: what the journal holds, the array holds too.
+
+    settings: what decides the content; a folder left behind by other settings is thrown away.
+    shape: of one sequence, (C, T, V, M).
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any], shape: tuple[int, ...]) -> None:
+        self.folder, self.settings, self.shape = folder, settings, shape
+        self.entries: list[Entry] = []
+        self._blocks: list[np.ndarray] = []
+        self._written = 0  # entries that are on disk
+        if not self._resume():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            self._write_header(0)
+            (folder / JOURNAL).touch()
+            (folder / SETTINGS).write_text(json.dumps(settings))
+
+    @property
+    def kept(self) -> int:
+        """How many sequences there are so far."""
+        return sum("reason" not in entry for entry in self.entries)
+
+    def add(self, entry: Entry, sequence: np.ndarray | None = None) -> None:
+        """One finished recording; ``sequence`` is missing where it was skipped."""
+        self.entries.append(entry)
+        if sequence is not None:
+            self._blocks.append(np.ascontiguousarray(sequence, dtype=np.float32).reshape(self.shape))
+        if len(self.entries) - self._written >= BLOCK:
+            self.flush()
+
+    def flush(self) -> None:
+        """What was added is on disk afterwards."""
+        with open(self.folder / SEQUENCES, "ab") as file:
+            file.writelines(block.data for block in self._blocks)
+        with open(self.folder / JOURNAL, "a", encoding="utf-8") as file:
+            file.writelines(json.dumps(entry) + "\n" for entry in self.entries[self._written :])
+        self._blocks, self._written = [], len(self.entries)
+
+    def finish(self, target: Path, counts: dict[str, Any]) -> str:
+        """Becomes the target, in place of one that was there, and returns its fingerprint."""
+        self.flush()
+        self._write_header(self.kept)
+        rows = [entry for entry in self.entries if "reason" not in entry]
+        samples = pd.DataFrame(rows, columns=list(COLUMNS))
+        samples.to_parquet(self.folder / SAMPLES, index=False)
+        fingerprint = self._fingerprint(samples)
+        about = {**self.settings, "counts": counts, "fingerprint": fingerprint}
+        (self.folder / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
+        for file in (SEQUENCES, SAMPLES, ABOUT):
+            with open(self.folder / file, "rb") as stream:
+                os.fsync(stream.fileno())
+        old = target.with_name(target.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        self.folder.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+        (target / JOURNAL).unlink(missing_ok=True)
+        (target / SETTINGS).unlink(missing_ok=True)
+        return fingerprint
+
+    def _resume(self) -> bool:
+        """Goes on from what is on disk, if it was begun with the same settings and is sound."""
+        try:
+            if json.loads((self.folder / SETTINGS).read_bytes()) != self.settings:
+                return False
+            journal = (self.folder / JOURNAL).read_bytes()
+            journal = journal[: journal.rfind(b"\n") + 1]  # the last line may be torn
+            self.entries = [json.loads(line) for line in journal.splitlines()]
+            with open(self.folder / SEQUENCES, "r+b") as file:
+                size = _skip_header(file) + self.kept * int(np.prod(self.shape)) * 4
+                if file.seek(0, os.SEEK_END) < size:
+                    raise ValueError("the array is behind its journal")
+                file.truncate(size)
+        except (OSError, ValueError):
+            self.entries = []
+            return False
+        os.truncate(self.folder / JOURNAL, len(journal))
+        self._written = len(self.entries)
+        return True
+
+    def _write_header(self, count: int) -> None:
+        """The .npy header of ``count`` sequences; numpy leaves room in it for the count to grow."""
+        header = {"descr": "<f4", "fortran_order": False, "shape": (count, *self.shape)}
+        path = self.folder / SEQUENCES
+        with open(path, "r+b" if path.exists() else "w+b") as file:
+            room = _skip_header(file) if path.stat().st_size else None
+            file.seek(0)
+            np.lib.format.write_array_header_1_0(file, header)
+            if room is not None and file.tell() != room:
+                raise OSError(f"the header of {path} does not fit: {file.tell()} bytes instead of {room}")
+
+    def _fingerprint(self, samples: pd.DataFrame) -> str:
+        """Hash of the sequences, of what describes them (but where they were read) and of how they were made."""
+        content = {
+            key: self.settings[key] for key in ("format", "name", "skeleton", "classes", "persons", "preprocessing")
+        }
+        content["samples"] = samples.drop(columns="source").to_dict("list")
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+        with open(self.folder / SEQUENCES, "rb") as file:
+            _skip_header(file)
+            while block := file.read(1 << 22):
+                digest.update(block)
+        return digest.hexdigest()
+
+
+def _skip_header(file: BinaryIO) -> int:
+    """Moves behind the header of a .npy file; returns the number of its bytes."""
+    file.seek(0)
+    np.lib.format.read_magic(file)
+    np.lib.format.read_array_header_1_0(file)
+    return file.tell()
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Waits until no other process holds the lock; a killed process holds none."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
