@@ -1,0 +1,64 @@
+"""Basic augmentations (BA): temporal crop and shear, as SkeletonCLR, CrosSCLR, AimCLR and HiCLR use them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from skelray.augment.view import AugmentationSet, View
+
+
+def take_frames(x: Tensor, frames: Tensor) -> Tensor:
+    """x: (N, C, T, V, M), frames: (N, T') -> (N, C, T', V, M)."""
+    n = torch.arange(x.shape[0], device=x.device)[:, None, None]
+    c = torch.arange(x.shape[1], device=x.device)[None, :, None]
+    return x[n, c, frames[:, None, :]]  # (N, C, T', V, M)
+
+
+def crop(x: Tensor, start: Tensor, pad: int) -> Tensor:
+    """The window [start, start + T) of each sequence mirrored by ``pad`` frames at both ends, edge frames repeated.
+
+    x: (N, C, T, V, M); start: (N,) int64 in 0..2 pad.
+    """
+    frames = x.shape[2]
+    at = start[:, None] + torch.arange(frames, device=x.device) - pad  # (N, T), from -pad to T - 1 + pad
+    at = torch.where(at < 0, -1 - at, at)
+    at = torch.where(at >= frames, 2 * frames - 1 - at, at)
+    return take_frames(x, at)
+
+
+def linear(x: Tensor, matrix: Tensor) -> Tensor:
+    """p' = matrix p for every joint. x: (N, 3, T, V, M), matrix: (N, 3, 3)."""
+    return torch.bmm(matrix, x.flatten(2)).view_as(x)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Temporal crop from a mirror-padded sequence; a side's padding is T // ratio frames."""
+
+    ratio: int = 6
+
+    def __post_init__(self) -> None:
+        if self.ratio < 1:
+            raise ValueError(f"Crop ratio {self.ratio}: the padding is T // ratio frames, so it must be at least 1")
+
+    def __call__(self, view: View) -> View:
+        pad = view.x.shape[2] // self.ratio
+        return view.with_x(crop(view.x, view.integers(0, 2 * pad), pad))
+
+
+@dataclass(frozen=True)
+class Shear:
+    """A shear with unit diagonal and six off-diagonal entries from U(-amplitude, amplitude), one a sequence."""
+
+    amplitude: float = 0.5
+
+    def __call__(self, view: View) -> View:
+        matrix = view.uniform(len(view.x), 3, 3, low=-self.amplitude, high=self.amplitude)
+        matrix.diagonal(dim1=1, dim2=2).fill_(1)
+        return view.with_x(linear(view.x, matrix))
+
+
+BA = AugmentationSet("BA", (Crop(), Shear()))

@@ -1,0 +1,126 @@
+"""Normal augmentations (NA): flip, rotation, noise, blur and axis mask, as HiCLR's second set (AimCLR's extremes)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from skelray.augment.basic import linear
+from skelray.augment.view import AugmentationSet, View
+
+
+def each(coin: Tensor, changed: Tensor, x: Tensor) -> Tensor:
+    """``changed`` where a sample's coin fell, ``x`` elsewhere. coin: (N,) bool."""
+    return torch.where(coin[:, None, None, None, None], changed, x)
+
+
+def blur(x: Tensor, sigma: Tensor, taps: int, normalise: bool) -> Tensor:
+    """Temporal Gaussian blur with zero padding. x: (N, C, T, V, M), sigma: (N,) in frames."""
+    offset = torch.arange(taps, device=x.device, dtype=x.dtype) - taps // 2
+    weight = torch.exp(-(offset**2) / (2 * sigma[:, None] ** 2))  # (N, taps)
+    if normalise:
+        weight = weight / weight.sum(dim=1, keepdim=True)
+    frame = torch.arange(x.shape[2], device=x.device)
+    lag = frame[None, :] - frame[:, None] + taps // 2  # (T, T)
+    inside = (lag >= 0) & (lag < taps)
+    kernel = weight[:, lag.clamp(0, taps - 1)] * inside  # (N, T, T)
+    return (kernel[:, None] @ x.flatten(3)).view_as(x)
+
+
+def rotation(degrees: Tensor) -> Tensor:
+    """Rz Ry Rx from angles about x, y, z in degrees. degrees: (N, 3) -> (N, 3, 3), acting on column vectors."""
+    c, s = torch.cos(degrees.deg2rad()), torch.sin(degrees.deg2rad())
+    one, zero = torch.ones_like(c[:, 0]), torch.zeros_like(c[:, 0])
+
+    def matrix(*entries: Tensor) -> Tensor:
+        return torch.stack(entries, dim=1).view(-1, 3, 3)
+
+    x = matrix(one, zero, zero, zero, c[:, 0], s[:, 0], zero, -s[:, 0], c[:, 0])
+    y = matrix(c[:, 1], zero, -s[:, 1], zero, one, zero, s[:, 1], zero, c[:, 1])
+    z = matrix(c[:, 2], s[:, 2], zero, -s[:, 2], c[:, 2], zero, zero, zero, one)
+    return z @ y @ x
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Left and right joints exchange places. mirror: also negate x, a true mirror image; the released code only relabels."""
+
+    probability: float = 0.5
+    mirror: bool = False
+
+    def __call__(self, view: View) -> View:
+        flipped = view.x[:, :, :, list(view.skeleton.mirrored)]
+        if self.mirror:
+            flipped = torch.cat((-flipped[:, :1], flipped[:, 1:]), dim=1)
+        return view.with_x(each(view.coin(self.probability), flipped, view.x))
+
+
+@dataclass(frozen=True)
+class Rotate:
+    """About one main axis by U(0, main) degrees and about the other two by U(0, other); one-sided, as released."""
+
+    main: float = 30.0
+    other: float = 1.0
+
+    def __call__(self, view: View) -> View:
+        axis = view.integers(0, 2)
+        is_main = torch.arange(3, device=axis.device) == axis[:, None]  # (N, 3)
+        degrees = view.uniform(len(axis), 3) * torch.where(is_main, self.main, self.other).to(view.x.dtype)
+        return view.with_x(linear(view.x, rotation(degrees)))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise on every coordinate. ghosts: also on absent persons, as released; a ghost of noise is a defect."""
+
+    std: float = 0.01
+    probability: float = 0.5
+    ghosts: bool = False
+
+    def __call__(self, view: View) -> View:
+        generator = view.draws[view.branch]
+        noise = torch.empty_like(view.x).normal_(0.0, self.std, generator=generator)
+        if not self.ghosts:
+            noise = noise * view.present[:, None, None, None, :]
+        return view.with_x(each(view.coin(self.probability), view.x + noise, view.x))
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Gaussian blur over time, sigma ~ U(low, high) frames.
+
+    normalise: weights sum to one; the released code leaves them unnormalised, which scales a sequence up to fivefold.
+    """
+
+    low: float = 0.1
+    high: float = 2.0
+    taps: int = 15
+    probability: float = 0.5
+    normalise: bool = True
+
+    def __post_init__(self) -> None:
+        if not (0 < self.low <= self.high and math.isfinite(self.high)):
+            raise ValueError(f"Blur sigma from {self.low} to {self.high}: need 0 < low <= high")
+
+    def __call__(self, view: View) -> View:
+        sigma = view.uniform(len(view.x), low=self.low, high=self.high)
+        blurred = blur(view.x, sigma, self.taps, self.normalise)
+        return view.with_x(each(view.coin(self.probability), blurred, view.x))
+
+
+@dataclass(frozen=True)
+class AxisMask:
+    """One of x, y, z is set to zero for the whole sequence (HiCLR calls it channel mask)."""
+
+    probability: float = 0.5
+
+    def __call__(self, view: View) -> View:
+        axis = view.integers(0, view.x.shape[1] - 1)
+        drop = (torch.arange(view.x.shape[1], device=axis.device) == axis[:, None]) & view.coin(self.probability)[:, None]
+        return view.with_x(view.x * ~drop[:, :, None, None, None])
+
+
+NA = AugmentationSet("NA", (Flip(), Rotate(), Noise(), Blur(), AxisMask()))

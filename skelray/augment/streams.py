@@ -1,0 +1,34 @@
+"""The three streams: joint positions, bone vectors and motion, formed after augmentation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from skelray.augment.view import View
+from skelray.skeleton import Skeleton
+
+STREAMS = ("joint", "bone", "motion")
+
+
+def to_stream(x: Tensor, skeleton: Skeleton, stream: str) -> Tensor:
+    """Joint coordinates (N, C, T, V, M) as a stream of the same shape.
+
+    bone: joint minus parent, zero at the centre. motion: next frame minus this one, zero in the last.
+    Raises ValueError for a stream that does not exist.
+    """
+    if stream == "joint":
+        return x
+    if stream == "bone":
+        return x - x[:, :, :, list(skeleton.parents)]
+    if stream == "motion":
+        return torch.cat((x[:, :, 1:] - x[:, :, :-1], torch.zeros_like(x[:, :, :1])), dim=2)
+    raise ValueError(f"stream {stream!r} is none of {', '.join(STREAMS)}")
+
+
+def form(view: View, stream: str, mask_value: Tensor) -> Tensor:
+    """What an encoder reads: the view's stream with the deferred operations applied. (N, C, T, V, M)."""
+    x = to_stream(view.x, view.skeleton, stream)
+    for op in view.stream_ops:
+        x = op(x, mask_value)
+    return x

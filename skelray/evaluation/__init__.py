@@ -1,0 +1,7 @@
+"""Evaluations: what a frozen encoder's features are worth."""
+
+from skelray.evaluation.knn import KNN
+from skelray.evaluation.linear import Linear
+from skelray.evaluation.scores import Evaluation, FrozenEncoder, top
+
+__all__ = ["KNN", "Evaluation", "FrozenEncoder", "Linear", "top"]

@@ -1,0 +1,56 @@
+"""k nearest neighbours on frozen features, as one matrix product and top-k at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from skelray.data.dataset import SkeletonDataset
+from skelray.evaluation.scores import FrozenEncoder
+
+QUERIES = 1024  # rows of the similarity matrix held at once
+
+
+def knn_scores(queries: Tensor, gallery: Tensor, labels: Tensor, classes: int, k: int, temperature: float | None) -> Tensor:
+    """Votes of the k most cosine-similar gallery rows. queries: (Q, D), gallery: (G, D), labels: (G,) -> (Q, classes).
+
+    temperature: None counts votes, otherwise a vote weighs exp(similarity / temperature).
+    """
+    gallery = F.normalize(gallery, dim=1)
+    k = min(k, len(gallery))
+    scores = []
+    for part in F.normalize(queries, dim=1).split(QUERIES):
+        similarity, nearest = (part @ gallery.T).topk(k, dim=1)  # (q, k)
+        weight = torch.ones_like(similarity) if temperature is None else (similarity / temperature).exp()
+        votes = torch.zeros(len(part), classes, dtype=weight.dtype, device=weight.device)
+        scores.append(votes.scatter_add_(1, labels[nearest], weight))
+    return torch.cat(scores)
+
+
+@dataclass(frozen=True)
+class KNN:
+    """k, temperature: as in knn_scores. HiCo's retrieval is k = 1; AimCLR's authors used k = 200, temperature 0.1."""
+
+    k: int = 1
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k {self.k}: at least one neighbour votes")
+
+    @property
+    def name(self) -> str:
+        return "knn"
+
+    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
+        return knn_scores(
+            encoder.features(test),
+            encoder.features(train),
+            encoder.labels(train),
+            len(train.classes),
+            self.k,
+            self.temperature,
+        )

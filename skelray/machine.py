@@ -1,0 +1,51 @@
+"""What skelray sets on the machine it runs on: device, threads and the memory allocator."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from functools import cache
+
+import torch
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
+
+
+@cache
+def keep_memory() -> bool:
+    """Makes glibc keep freed memory instead of handing each large tensor back to the kernel. True where it worked.
+
+    Otherwise every activation is faulted in again page by page, which costs a CPU a third of its training time.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1), (_M_TOP_PAD, 256 * 2**20))
+    return all(libc.mallopt(parameter, value) == 1 for parameter, value in settings)
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The device of that name; by default CUDA where there is one. Raises ValueError for what this machine lacks."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device {name!r} is none of cpu, cuda, cuda:0, ...") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r}: this machine has no CUDA device; leave --device out or give cpu")
+    return device
+
+
+def settle(threads: int) -> None:
+    """Before training in this process: memory is kept, and torch takes that many threads."""
+    keep_memory()
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+
+
+def describe(device: torch.device) -> str:
+    """The device as the result tables name it; threads decide the order of sums on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu, {torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''}"

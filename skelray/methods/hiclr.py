@@ -1,0 +1,56 @@
+"""HiCLR (Zhang, Lin, Liu, AAAI 2023): views of growing augmentation, each branch held to its weaker neighbour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skelray.augment import BA, NA, Arrangement, Mask, View, grow
+from skelray.methods.moco import MoCo, MoCoSettings, Step, Views
+from skelray.methods.similarity import Candidates, Similarity, info_nce, kl, mined_info_nce, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiCLR(MoCoSettings):
+    """arrangement: the set that enters at each branch (Eq. 2), so its length is the paper's k; the key is a branch 0.
+
+    lambda_h: weight of the hierarchical loss (Eq. 7); weights: of its k - 1 terms, all 1 by default.
+    mining_from: after this epoch InfoNCE counts the ``mining_k`` nearest keys of the first ``mining_branches`` branches
+    as positives too; not in the paper, but in its released code. None: never.
+    """
+
+    arrangement: Arrangement = (BA, NA, Mask)
+    lambda_h: float = 0.5
+    similarity: Similarity = kl
+    weights: tuple[float, ...] | None = None
+    mining_from: int | None = 150
+    mining_k: int = 1
+    mining_branches: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.arrangement:
+            raise ValueError("an arrangement needs at least one augmentation set")
+        if self.weights is not None and len(self.weights) != len(self.arrangement) - 1:
+            raise ValueError(f"{len(self.weights)} weights for {len(self.arrangement) - 1} pairs of branches")
+        if not 1 <= self.mining_k <= self.queue:
+            raise ValueError(f"mining_k {self.mining_k}: between 1 and the queue's {self.queue} keys are mined")
+
+    def views(self, view: View) -> Views:
+        return Views(key=self.arrangement[0](view.on("key")), queries=grow(self.arrangement, view))  # Eq. 2
+
+    def loss(self, model: MoCo, views: Views, epoch: int) -> Step:
+        keys = model.embed_key(views.key)  # (N, D)
+        branches = [Candidates.of(model.embed(query), keys, model.queue, self.tau) for query in views.queries]
+        parts = {}
+        if self.mining_from is None or epoch <= self.mining_from:
+            loss = info_nce(branches[0])  # Eq. 1
+            parts["infonce"] = loss.detach()
+        else:
+            loss = mined_info_nce(branches[0], nearest(branches[: self.mining_branches], self.mining_k))
+            parts["mined"] = loss.detach()
+        weights = self.weights or (1.0,) * (len(branches) - 1)
+        for i, weight in enumerate(weights, start=1):
+            term = self.similarity(branches[i - 1], branches[i])  # Eq. 5, 6
+            parts[f"hierarchical{i}"] = term.detach()
+            loss = loss + self.lambda_h * weight * term  # Eq. 7
+        return Step(loss, keys, parts)

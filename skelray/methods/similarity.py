@@ -1,0 +1,86 @@
+"""What a query is compared with, and how two branches are compared: InfoNCE, mined neighbours, kl, cosine, l1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """A branch's unit embeddings z (N, D) and its logits over the candidates: its key (N,) and the queue (N, K)."""
+
+    z: Tensor
+    positive: Tensor
+    negatives: Tensor
+
+    @classmethod
+    def of(cls, z: Tensor, keys: Tensor, queue: Tensor, tau: float) -> Candidates:
+        """keys: (N, D); queue: (K, D). The logits are not copied together: K is large."""
+        return cls(z, (z * keys).sum(dim=1) / tau, z @ queue.to(z.dtype).T / tau)
+
+    @property
+    def normaliser(self) -> Tensor:
+        """(N,) log of the sum of exponentials over the 1 + K candidates."""
+        return torch.logaddexp(self.positive, self.negatives.logsumexp(dim=1))
+
+    def detach(self) -> Candidates:
+        return Candidates(self.z.detach(), self.positive.detach(), self.negatives.detach())
+
+
+# Compares a weaker branch, which gets no gradient, with the next stronger one; smaller is more alike. Scalar.
+Similarity = Callable[[Candidates, Candidates], Tensor]
+
+
+def info_nce(query: Candidates) -> Tensor:
+    """-log of the key's share among the candidates, mean over the batch (HiCLR Eq. 1)."""
+    return (query.normaliser - query.positive).mean()
+
+
+def nearest(queries: Sequence[Candidates], k: int) -> Tensor:
+    """(N, K) bool: the union of each branch's k most similar keys in the queue."""
+    mined = torch.zeros_like(queries[0].negatives, dtype=torch.bool)
+    for query in queries:
+        mined.scatter_(1, query.negatives.detach().topk(k, dim=1).indices, True)
+    return mined
+
+
+def mined_info_nce(query: Candidates, mined: Tensor) -> Tensor:
+    """InfoNCE with the mined keys as further positives, their mean log-share (AimCLR, Guo et al., AAAI 2022, Eq. 9).
+
+    The paper's equation sums over the positives; the released code divides by their number, and so does this.
+    """
+    log_share = query.positive + torch.where(mined, query.negatives, 0).sum(dim=1)
+    count = 1 + mined.sum(dim=1)
+    return (query.normaliser - log_share / count).mean()
+
+
+def cross_entropy(weak: Candidates, strong: Candidates) -> Tensor:
+    """-sum p_weak log p_strong over the candidates: the released form of kl, with the same gradient."""
+    weak = weak.detach()
+    normaliser = weak.normaliser
+    share = torch.exp(weak.negatives - normaliser[:, None])  # (N, K)
+    expected = torch.exp(weak.positive - normaliser) * strong.positive + (share * strong.negatives).sum(dim=1)
+    return (strong.normaliser - expected).mean()
+
+
+def kl(weak: Candidates, strong: Candidates) -> Tensor:
+    """KL(p_weak || p_strong) over the candidates (HiCLR Eq. 6)."""
+    return cross_entropy(weak, strong) - cross_entropy(weak, weak.detach()).detach()
+
+
+def cosine(weak: Candidates, strong: Candidates) -> Tensor:
+    """Minus the mean cosine of the embeddings."""
+    return -F.cosine_similarity(strong.z, weak.z.detach()).mean()
+
+
+def l1(weak: Candidates, strong: Candidates) -> Tensor:
+    """Mean absolute difference of the unit embeddings over all elements."""
+    return (strong.z - weak.z.detach()).abs().mean()
+
+
+SIMILARITIES: dict[str, Similarity] = {"kl": kl, "cosine": cosine, "l1": l1}

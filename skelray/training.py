@@ -1,0 +1,145 @@
+"""Training one trial: a plain iterator of reports that knows nothing of Ray, studies or files."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from skelray.augment import Draws, View
+from skelray.data.dataset import SkeletonDataset, Splits
+from skelray.evaluation import FrozenEncoder, top
+from skelray.methods import Method, MoCo, Step, Views
+from skelray.trial import Trial
+
+State = dict[str, Any]
+HELD_OUT = "held_out_top1"
+
+
+class Diverged(ArithmeticError):
+    """The loss is no longer a number."""
+
+
+@dataclass
+class Report:
+    """What an epoch brought. metrics: mean loss and its parts, and the monitor where it was due."""
+
+    epoch: int
+    metrics: dict[str, float]
+    seconds: float
+    replayed: bool = field(default=False, compare=False)  # read back from a store, not trained now
+
+
+def optimisation_step(
+    method: Method, model: MoCo, optimizer: torch.optim.Optimizer, views: Views, epoch: int
+) -> Step:
+    """One step: momentum update with the weights before it, loss, backward, SGD, and the keys into the queue."""
+    model.update_key()
+    step = method.loss(model, views, epoch)
+    optimizer.zero_grad(set_to_none=True)
+    step.loss.backward()
+    optimizer.step()
+    model.enqueue(step.keys)
+    return step
+
+
+class Pretraining:
+    """The training of a trial, an epoch at a time, with its whole state at hand.
+
+    All randomness of an epoch is decided by (seed, epoch): weights and queue by epoch 0, then data order, augmentation
+    and dropout. So a state holds no generators, and a run cut at any epoch goes on exactly as if it had not been.
+    """
+
+    def __init__(self, trial: Trial, splits: Splits, device: torch.device) -> None:
+        self.trial, self.device = trial, device
+        self.data = splits.train if trial.monitor is None else splits.reduced
+        if len(self.data) < trial.batch_size:
+            raise ValueError(
+                f"batch_size {trial.batch_size}: {trial.benchmark} {trial.protocol} has only {len(self.data)} "
+                "sequences to train on"
+            )
+        self.splits = splits
+        self.epoch = 0
+        self.history: list[Report] = []
+        with torch.random.fork_rng(_cuda(device)):
+            torch.manual_seed(Draws(trial.seed, 0).number("weights"))
+            self.model = trial.method.build(trial.backbone, self.data.skeleton, trial.stream)
+        self.model.to(device)
+        self.model.autocast = torch.bfloat16 if trial.precision == "bfloat16" else None
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = trial.optimizer.build(parameters)
+
+    def train_epoch(self) -> Report:
+        """Trains the next epoch. Raises Diverged where the loss is not finite."""
+        started, trial = time.perf_counter(), self.trial
+        epoch = self.epoch + 1
+        self.optimizer.param_groups[0]["lr"] = trial.optimizer.lr_at(epoch)
+        self.model.train()
+        with torch.random.fork_rng(_cuda(self.device)):
+            torch.manual_seed(Draws(trial.seed, epoch).number("dropout"))
+            metrics = self._mean([self._step(view, epoch) for view in self.batches(epoch)])
+        if not math.isfinite(metrics["loss"]):
+            raise Diverged(f"the loss is {metrics['loss']} in epoch {epoch}")
+        self.epoch = epoch
+        if trial.monitor is not None and trial.monitor.due(epoch, trial.epochs):
+            metrics[HELD_OUT] = self.held_out()
+        self.history.append(Report(epoch, metrics, time.perf_counter() - started))
+        return self.history[-1]
+
+    def batches(self, epoch: int) -> Iterator[View]:
+        """Views of whole batches in the epoch's order; what is left over is dropped."""
+        draws = Draws(self.trial.seed, epoch, self.device)
+        order = torch.randperm(len(self.data), generator=Draws(self.trial.seed, epoch)["order"]).numpy()
+        for start in range(0, len(order) - self.trial.batch_size + 1, self.trial.batch_size):
+            rows = self.data.rows[order[start : start + self.trial.batch_size]]
+            x = torch.from_numpy(self.data.sequences[rows]).to(self.device)  # (N, C, T, V, M)
+            yield View.of(x, self.data.skeleton, draws)
+
+    def _step(self, view: View, epoch: int) -> dict[str, torch.Tensor]:
+        step = optimisation_step(self.trial.method, self.model, self.optimizer, self.trial.method.views(view), epoch)
+        return {"loss": step.loss.detach(), **step.parts}
+
+    @staticmethod
+    def _mean(steps: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+        """One transfer from the device for the epoch."""
+        means = torch.stack([torch.stack([step[name] for step in steps]).double().mean() for name in steps[0]])
+        return dict(zip(steps[0], means.tolist(), strict=True))
+
+    def frozen(self) -> FrozenEncoder:
+        return FrozenEncoder(self.model.query.encoder, self.trial.stream, self.device, self.trial.seed)
+
+    def held_out(self) -> float:
+        """The monitor's top-1 on the held-out training subjects."""
+        assert self.trial.monitor is not None  # noqa: S101 - only asked where there is one
+        scores = self.trial.monitor.evaluation(self.frozen(), self.data, self.splits.held_out)
+        return top(scores, torch.from_numpy(self.splits.held_out.labels.copy()))
+
+    def state(self) -> State:
+        """Everything a later process needs to go on: weights, queue, optimiser, epoch and history."""
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "history": [[r.epoch, r.metrics, r.seconds] for r in self.history],
+        }
+
+    def load_state(self, state: State) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch = state["epoch"]
+        self.history = [Report(*entry) for entry in state["history"]]
+
+
+def _cuda(device: torch.device) -> list[torch.device]:
+    return [device] if device.type == "cuda" else []
+
+
+def run(trial: Trial, splits: Splits, device: torch.device | str = "cpu") -> Iterator[Report]:
+    """Trains a trial from its first epoch to its last; the plain loop, for a notebook or a debugger."""
+    pretraining = Pretraining(trial, splits, torch.device(device))
+    while pretraining.epoch < trial.epochs:
+        yield pretraining.train_epoch()

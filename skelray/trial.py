@@ -1,0 +1,188 @@
+"""A trial: everything that decides one trained encoder and what is measured on it, as data with a content id."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+import torch
+
+from skelray.augment import STREAMS
+from skelray.evaluation import Evaluation
+from skelray.methods import SIMILARITIES, Backbone, Method
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent; the rate falls tenfold after each milestone epoch (from milestone + 1 on)."""
+
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    nesterov: bool = False
+    milestones: tuple[int, ...] = (250,)
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0:
+            raise ValueError(f"lr {self.lr}: a learning rate is above 0")
+
+    def build(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(
+            parameters,
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.nesterov,
+            foreach=True,
+        )
+
+    def lr_at(self, epoch: int) -> float:
+        """The rate of an epoch, counted from 1."""
+        return self.lr * 0.1 ** sum(epoch > milestone for milestone in self.milestones)
+
+    def scaled(self, share: float) -> SGD:
+        return replace(self, milestones=tuple(max(1, round(m * share)) for m in self.milestones))
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Reads an evaluation on held-out training subjects every so many epochs and after the last.
+
+    The held-out subjects are then left out of training.
+    """
+
+    evaluation: Evaluation
+    every: int = 25
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"every {self.every}: a monitor reads every so many epochs, at least 1")
+
+    def due(self, epoch: int, last: int) -> bool:
+        return epoch % self.every == 0 or epoch == last
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One cell of a study under one seed. Epochs count from 1; precision is that of matrix products in the encoders."""
+
+    benchmark: str
+    protocol: str
+    backbone: Backbone
+    method: Method
+    optimizer: SGD
+    stream: str = "joint"
+    epochs: int = 300
+    batch_size: int = 128
+    seed: int = 0
+    precision: str = "float32"
+    monitor: Monitor | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.stream not in STREAMS:
+            raise ValueError(f"stream {self.stream!r} is none of {', '.join(STREAMS)}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: at least 1 is needed")
+
+    def id(self, data: str) -> str:
+        """Sixteen hex digits for what decides the encoder at any epoch; data: the fingerprint of the data set.
+
+        How long it trains and what is measured on it is left out, so that more epochs go on from where fewer ended.
+        """
+        content = canonical(replace(self, epochs=1, evaluations=(), monitor=None))
+        content["held_out"] = self.monitor is not None
+        content["data"] = data
+        return digest(content)
+
+    def lasting(self, epochs: int) -> Trial:
+        """The same schedule stretched to another number of epochs: milestones and the start of mining move with it."""
+        share = epochs / self.epochs
+        method = self.method
+        mining = getattr(method, "mining_from", None)
+        if mining is not None:
+            method = replace(method, mining_from=round(mining * share))  # type: ignore[type-var]
+        return replace(self, epochs=epochs, optimizer=self.optimizer.scaled(share), method=method)
+
+
+def canonical(value: Any) -> Any:
+    """A value as JSON data that is equal exactly where the value means the same.
+
+    Classes and functions from outside skelray, as a study file may define, bring a digest of their source along.
+    Raises ValueError for what has no such form.
+    """
+    if value is None or isinstance(value, (bool, str, int)):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, (tuple, list)):
+        return [canonical(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        content = {field.name: canonical(getattr(value, field.name)) for field in fields(value)}
+        return {"type": type(value).__qualname__, **_foreign(type(value)), **content}
+    if inspect.isfunction(value):
+        return {"function": value.__qualname__, **_foreign(value)}
+    raise ValueError(f"{value!r} cannot be part of a trial: use numbers, strings, tuples, dataclasses and functions")
+
+
+def _foreign(thing: Any) -> dict[str, str]:
+    if thing.__module__.startswith("skelray."):
+        return {}
+    return {"source": hashlib.sha256(inspect.getsource(thing).encode()).hexdigest()[:16]}
+
+
+def digest(content: Any) -> str:
+    """Sixteen hex digits of canonical content."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def changed(trial: Trial, changes: Mapping[str, Any]) -> Trial:
+    """The trial with fields changed by name, wherever they live: trial, method, optimizer or backbone.
+
+    Numbers may come as text; a similarity may come by name. Raises ValueError for an unknown field, naming those there are.
+    """
+    for name, value in changes.items():
+        if name in _names(trial):
+            trial = replace(trial, **{name: _coerced(name, getattr(trial, name), value)})
+            continue
+        for home in ("method", "optimizer", "backbone"):
+            part = getattr(trial, home)
+            if name in _names(part):
+                part = replace(part, **{name: _coerced(name, getattr(part, name), value)})
+                trial = replace(trial, **{home: part})
+                break
+        else:
+            known = sorted({n for p in (trial, trial.method, trial.optimizer, trial.backbone) for n in _names(p)})
+            raise ValueError(f"no field {name!r} in this trial; it has {', '.join(known)}")
+    return trial
+
+
+def _names(part: Any) -> list[str]:
+    return [field.name for field in fields(part)]
+
+
+def _coerced(name: str, current: Any, value: Any) -> Any:
+    if callable(current) and isinstance(value, str):
+        if value not in SIMILARITIES:
+            raise ValueError(f"{name} {value!r} is none of {', '.join(SIMILARITIES)}")
+        return SIMILARITIES[value]
+    if isinstance(value, str) and not isinstance(current, str):
+        try:
+            value = json.loads(value.lower())
+        except json.JSONDecodeError:
+            raise ValueError(f"{name} {value!r}: a value like {current!r} is needed") from None
+        value = tuple(value) if isinstance(value, list) else value
+    if isinstance(current, bool) is not isinstance(value, bool) and current is not None:
+        raise ValueError(f"{name} {value!r}: a value like {current!r} is needed")
+    if isinstance(current, int) and not isinstance(current, bool) and isinstance(value, float):
+        raise ValueError(f"{name} {value!r}: a whole number is needed")
+    return value

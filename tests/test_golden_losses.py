@@ -1,0 +1,129 @@
+"""InfoNCE and HiCLR's loss against the released implementations, values and gradients."""
+
+import pytest
+import torch
+from golden_file import GoldenFile
+from torch.nn import functional as F
+
+from skelray.methods import HiCLR, MoCoSettings, Views, cosine, cross_entropy, info_nce, kl, l1
+from skelray.methods.similarity import Candidates
+
+DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+
+
+@DTYPES
+def test_info_nce(golden, dtype):
+    file = GoldenFile(golden("loss_infonce.npz"))
+    suffix = "_f64" if dtype == torch.float64 else ""
+    for tau in file.config["temperatures"]:
+        raw = file["raw/query"].to(dtype).requires_grad_()
+        unit = F.normalize(raw, dim=1)
+        unit.retain_grad()
+        key = F.normalize(file["raw/key"].to(dtype), dim=1)
+        loss = info_nce(Candidates.of(unit, key, file["queue"].T.to(dtype), tau))
+        loss.backward()
+        file.close(loss, f"tau{tau}{suffix}/loss", "loss")
+        file.close(raw.grad, f"tau{tau}{suffix}/grad_raw", "grad", gradient=True)
+        file.close(unit.grad, f"tau{tau}{suffix}/grad_unit", "grad", gradient=True)
+
+
+class Embeddings:
+    """Stands in for MoCo where a loss wants embeddings only: a view is its own raw embedding."""
+
+    def __init__(self, queue):
+        self.queue = queue
+
+    def embed(self, raw):
+        return F.normalize(raw, dim=1)
+
+    embed_key = embed
+
+
+def hiclr(file, branches, stage, similarity, weights, **changes):
+    """HiCLR with the settings of a golden file; stage: stage1, stage2_k1, ..."""
+    arrangement = HiCLR().arrangement
+    mining = int(stage.split("_k")[1]) if "_k" in stage else 1
+    return HiCLR(
+        arrangement=(arrangement * 2)[:branches],
+        similarity=similarity,
+        weights=weights,
+        lambda_h=1.0,
+        tau=file.config["temperature"],
+        queue=file.config["queue"],
+        mining_from=None if stage == "stage1" else 0,
+        mining_k=mining,
+        **changes,
+    )
+
+
+def run(file, method, branches, dtype):
+    raw = [file[f"raw/z{i}"].to(dtype).requires_grad_() for i in range(branches)]
+    model = Embeddings(file["queue"].T.to(dtype))
+    step = method.loss(model, Views(key=file["raw/key"].to(dtype), queries=raw), epoch=1)
+    step.loss.backward()
+    return step, raw
+
+
+@DTYPES
+@pytest.mark.parametrize("stage", ["stage1", "stage2_k1", "stage2_k3"])
+def test_three_branches(golden, dtype, stage):
+    file = GoldenFile(golden("loss_hiclr_3branch.npz"))
+    where = f"{stage}_f64" if dtype == torch.float64 else stage
+    if f"{where}/loss_total" not in file:
+        pytest.skip(f"{file.meta['what']}: no {where}")
+    method = hiclr(file, 3, stage, cross_entropy, (file.config["weight"],) * 2)
+    step, raw = run(file, method, 3, dtype)
+    file.close(step.loss, f"{where}/loss_total", "loss")
+    file.close(step.parts["hierarchical1"], f"{where}/term/ce_01", "loss")
+    file.close(step.parts["hierarchical2"], f"{where}/term/ce_12", "loss")
+    first = "infonce" if stage == "stage1" else "nnm"
+    file.close(step.parts["infonce" if stage == "stage1" else "mined"], f"{where}/term/{first}", "loss")
+    for i in range(3):
+        file.close(raw[i].grad, f"{where}/grad_raw/z{i}", "grad", gradient=True)
+
+
+@pytest.mark.parametrize("stage", ["stage1", "stage2_k1", "stage2_k3"])
+def test_true_kl_values_and_equal_gradients(golden, stage):
+    file = GoldenFile(golden("loss_hiclr_3branch.npz"))
+    if f"{stage}_f64/loss_total_with_kl" not in file:
+        pytest.skip(f"{file.meta['what']}: no {stage}")
+    method = hiclr(file, 3, stage, kl, (file.config["weight"],) * 2)
+    step, raw = run(file, method, 3, torch.float64)
+    file.close(step.loss, f"{stage}_f64/loss_total_with_kl")
+    file.close(step.parts["hierarchical1"], f"{stage}_f64/term/kl_01")
+    for i in range(3):
+        file.close(raw[i].grad, f"{stage}_f64/grad_raw/z{i}")
+
+
+def variants(file):
+    """(name, stage) of every loss the file holds."""
+    return sorted({tuple(name.split("/")[:2]) for name in file.arrays if name.endswith("/loss_total")})
+
+
+def test_variants(golden):
+    file = GoldenFile(golden("loss_hiclr_variants.npz"))
+    factors = {"cosine": -file.config["cosine_factor"], "l1": file.config["l1_factor"]}
+    found = variants(file)
+    assert found
+    for name, where in found:
+        kind, branches = name.split("_")[0], int(name.split("_")[1][0])
+        dtype = torch.float64 if "f64" in where else torch.float32
+        stage = where.replace("f64_", "").replace("_f64", "")
+        if kind == "kl":
+            weights = tuple(file.config["kl_weights"][f"{branches}branch"])
+            method = hiclr(file, branches, stage, cross_entropy, weights, mining_branches=min(branches, 3))
+        else:
+            similarity = cosine if kind == "cosine" else l1
+            method = hiclr(file, branches, stage, similarity, (factors[kind],) * (branches - 1), mining_branches=1)
+        step, raw = run(file, method, branches, dtype)
+        file.close(step.loss, f"{name}/{where}/loss_total", "loss")
+        for i in range(branches):
+            if f"{name}/{where}/grad_raw/z{i}" in file:
+                file.close(raw[i].grad, f"{name}/{where}/grad_raw/z{i}", "grad", gradient=True)
+
+
+def test_the_settings_name_what_is_wrong():
+    with pytest.raises(ValueError, match="tau 0"):
+        MoCoSettings(tau=0)
+    with pytest.raises(ValueError, match="2 weights for 1 pairs"):
+        HiCLR(arrangement=HiCLR().arrangement[:2], weights=(1.0, 1.0))

@@ -1,0 +1,96 @@
+"""Whole pre-training steps against the released code: loss at every step and the state after the last."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from golden_file import GoldenFile
+
+from skelray.augment import Draws, View
+from skelray.augment.strong import MaskJoints
+from skelray.backbones import STGCN
+from skelray.methods import HiCLR, SkeletonCLR, Views, cross_entropy
+from skelray.methods.released import moco_from_released
+from skelray.skeleton import KINECT_V2
+from skelray.training import optimisation_step
+
+DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+
+
+def build(file, method, dtype):
+    config = file.config
+    backbone = STGCN(hidden_channels=config["hidden_channels"], hidden_dim=config["hidden_dim"], dropout=config["dropout"])
+    model = method.build(backbone, KINECT_V2, config["stream"]).to(dtype)
+    missing, unexpected = model.load_state_dict(moco_from_released(file.under("init/", dtype)), strict=False)
+    assert not unexpected
+    assert set(missing) <= {"mask_value"}
+    optimizer = torch.optim.SGD(
+        (p for p in model.parameters() if p.requires_grad),
+        lr=1.0,
+        momentum=config["sgd_momentum"],
+        nesterov=config["nesterov"],
+        weight_decay=config["weight_decay"],
+    )
+    return model.train(), optimizer
+
+
+def shared_settings(file):
+    config = file.config
+    return {"tau": config["temperature"], "m": config["key_momentum"], "queue": config["queue"], "dim": config["feature_dim"]}
+
+
+def view(x, dtype):
+    return View.of(x.to(dtype), KINECT_V2, Draws(0, 1))
+
+
+def lr(config, step):
+    return config["lr_of_step"][step] if "lr_of_step" in config else config["lr"]
+
+
+def compare(file, model, losses, dtype):
+    suffix = "_f64" if dtype == torch.float64 else ""
+    file.close(torch.stack(losses), f"loss_per_step{suffix}", "loss")
+    expected = moco_from_released(file.under(f"final{suffix}/"))
+    state = model.state_dict()
+    assert len(expected) > 100
+    for name, tensor in expected.items():
+        limits = file.tolerance(dtype)
+        ours = state[name].to(tensor.dtype)
+        if kind_is_relative(name):  # stated in the file: their differences are divided by 1 + |b|
+            ours, tensor = ours / (1 + tensor.abs()), tensor / (1 + tensor.abs())
+        torch.testing.assert_close(ours, tensor, **limits, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def kind_is_relative(name):
+    return "queue" not in name and "position" not in name and "num_batches" not in name
+
+
+@DTYPES
+def test_skeletonclr(golden, dtype):
+    file = GoldenFile(golden("train_skeletonclr.npz"))
+    method = SkeletonCLR(**shared_settings(file))
+    model, optimizer = build(file, method, dtype)
+    losses = []
+    for i in range(len(file["loss_per_step"])):
+        optimizer.param_groups[0]["lr"] = lr(file.config, i)
+        views = Views(key=view(file[f"step{i}/key"], dtype), queries=[view(file[f"step{i}/query"], dtype)])
+        losses.append(optimisation_step(method, model, optimizer, views, epoch=1).loss.detach())
+    compare(file, model, losses, dtype)
+
+
+@DTYPES
+def test_hiclr(golden, dtype):
+    file = GoldenFile(golden("train_hiclr_gcn.npz"))
+    method = HiCLR(**shared_settings(file), similarity=cross_entropy, mining_from=1, mining_k=file.config["topk"])
+    model, optimizer = build(file, method, dtype)
+    losses, terms = [], []
+    for i, stage in enumerate(file.config["stage_of_step"]):
+        optimizer.param_groups[0]["lr"] = lr(file.config, i)
+        strong = view(file[f"step{i}/strong"], dtype)
+        strong = replace(strong, stream_ops=(MaskJoints(file[f"step{i}/keep_mask"].bool()[None]),))
+        queries = [view(file[f"step{i}/basic"], dtype), view(file[f"step{i}/normal"], dtype), strong]
+        step = optimisation_step(method, model, optimizer, Views(view(file[f"step{i}/key"], dtype), queries), epoch=stage)
+        losses.append(step.loss.detach())
+        terms.append(torch.stack([step.parts["hierarchical1"], step.parts["hierarchical2"]]))
+    file.close(torch.stack(terms), "ce_terms_f64" if dtype == torch.float64 else "ce_terms", "ce_terms")
+    compare(file, model, losses, dtype)
