@@ -50,15 +50,16 @@ def lr(config, step):
 def compare(file, model, losses, dtype):
     suffix = "_f64" if dtype == torch.float64 else ""
     file.close(torch.stack(losses), f"loss_per_step{suffix}", "loss")
+    if dtype == torch.float32:
+        return  # the state is compared in double precision: one ReLU rounded to the other side of zero moves a weight
     expected = moco_from_released(file.under(f"final{suffix}/"))
     state = model.state_dict()
     assert len(expected) > 100
     for name, tensor in expected.items():
-        limits = file.tolerance(dtype)
         ours = state[name].to(tensor.dtype)
         if kind_is_relative(name):  # stated in the file: their differences are divided by 1 + |b|
             ours, tensor = ours / (1 + tensor.abs()), tensor / (1 + tensor.abs())
-        torch.testing.assert_close(ours, tensor, **limits, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(ours, tensor, **file.tolerance(dtype), msg=lambda m, n=name: f"{n}: {m}")
 
 
 def kind_is_relative(name):

@@ -32,6 +32,7 @@ from skelray.skeleton import KINECT_V2
 RATE = 30.0  # frames a second
 DROPPED = 0.02  # share of the frames that the sensor skips
 
+CUT = 0.15  # how much the cameras' clips of a performance differ in length
 IDLE = 0.8
 # Degrees, sd: how people differ in posture, and what moves without purpose.
 FIDGET = pose(
@@ -123,12 +124,13 @@ class World:
         action, rng = ACTIONS[label], self._rng(1, label, subject, replication)
         people = [self.subject(subject)] if action.partner is None else [self.subject(subject), self.subject(-subject)]
         length = int(rng.integers(self.frames[0], self.frames[1], endpoint=True))
+        kept = int(np.clip(length * np.exp(cut.normal(0, CUT)), *self.frames))
         tempo = people[0].speed * float(np.exp(rng.normal(0, 0.08)))
         if action.loop is None:  # a short clip hurries
             tempo = max(tempo, sum(action.seconds) / (0.9 * length / RATE))
         fill = length / RATE * tempo * rng.uniform(0.6, 0.95) if not action.cyclic else 10.0
         lasts, start = action.score(fill)[0][-1], cut.random()
-        clock = np.cumsum(1 + (cut.random(length) < DROPPED)) / RATE * tempo
+        clock = np.cumsum(1 + (cut.random(kept) < DROPPED)) / RATE * tempo
         clock += (lasts - clock[-1]) * start
         facing = YAW[2 + (replication - 1) % 2] * (1 if action.partner is None else 2) + rng.normal(0, 8)
         apart = action.apart * np.exp(rng.normal(0, 0.1))
