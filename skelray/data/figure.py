@@ -1,14 +1,14 @@
 """A human figure: bones of human proportions, and the joint positions that given joint angles lead to.
 
-A pose is an array (25, 3) of degrees, zero for a person who stands with hanging arms. Its three angles turn all that hangs
-on a joint: *bend* (arms, thighs and trunk forward, knees backward, toes up), *twist* (a limb inward, the trunk to its left)
-and *spread* (a limb outward, the trunk to its left). Left and right share one sign.
+A pose is an array (25, 3) of degrees, zero for a person who stands with hanging arms. Its three angles turn all that
+hangs on a joint: *bend* (arms, thighs and trunk forward, knees backward, toes up), *twist* (a limb inward, the trunk to
+its left) and *spread* (a limb outward, the trunk to its left). Left and right share one sign.
 
 Axes are those of Kinect's camera space for a person who faces the camera: x to the person's right, y up, z backward.
 
-Sources of the figures: segment lengths as shares of stature, Winter, "Biomechanics and Motor Control of Human Movement";
-stature N(1.69, 0.09) m. Kinect v2 places the joints of a limb closer together than an anatomist does: limbs are 7/8 of
-Winter's, and the bones of trunk, hands and feet are those seen in samples of NTU RGB+D (Shahroudy et al., CVPR 2016).
+Sources of the figures: lengths of limb segments as shares of stature, Winter, "Biomechanics and Motor Control of Human
+Movement". Kinect v2 places the joints of a limb closer together than an anatomist does: limbs are 7/8 of Winter's, and
+the bones of trunk, hands and feet are those seen in samples of NTU RGB+D (Shahroudy et al., CVPR 2016).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from skelray.skeleton import KINECT_V2
 JOINTS = len(KINECT_V2.joints)
 STATURE = (1.69, 0.09)  # mean and sd, metres
 
-# The tree that moves the body, root first: (joint, parent). It differs from the graph of the backbones, whose root is the
-# upper spine and whose hand tips hang on the thumbs.
+# The tree that moves the body, root first: (joint, parent). It differs from the graph of the backbones, whose root is
+# the upper spine and whose hand tips hang on the thumbs.
 TREE = (
     *((1, 0), (20, 1), (2, 20), (3, 2)),
     *((4, 20), (5, 4), (6, 5), (7, 6), (21, 7), (22, 7)),
@@ -29,6 +29,7 @@ TREE = (
     *((12, 0), (13, 12), (14, 13), (15, 14)),
     *((16, 0), (17, 16), (18, 17), (19, 18)),
 )
+
 
 def _levels() -> list[tuple[list[int], list[int]]]:
     """The tree by depth: (joints, their parents), so that a depth moves at once."""
@@ -82,7 +83,10 @@ def proportions(rng: np.random.Generator) -> np.ndarray:
 
 
 def pose(**angles: float | tuple[float, float, float]) -> np.ndarray:
-    """A pose (25, 3) from joint names: ``elbow_right=90`` bends one, ``elbow=90`` both; a triple is (bend, twist, spread)."""
+    """A pose (25, 3) from joint names: ``elbow_right=90`` bends one, ``elbow=90`` both.
+
+    A triple is (bend, twist, spread).
+    """
     out = np.zeros((JOINTS, 3))
     for name, value in angles.items():
         chosen = [j for j, joint in enumerate(KINECT_V2.joints) if name in (joint, _kind(joint))]

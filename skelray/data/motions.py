@@ -1,7 +1,7 @@
 """What people do in the synthetic benchmark: each action is a row of key poses and the seconds between them.
 
-Joint angles run from key to key in straight lines, smoothed by a bell, as limbs that have mass. An action is written for
-the right side. Some classes differ from another only in
+Joint angles run from key to key in straight lines, smoothed by a bell, as limbs that have mass. An action is written
+for the right side. Some classes differ from another only in
 
 - order: stand_up is sit_down backwards in time, put_down is pick_up backwards;
 - speed: jog is march with other seconds between the same keys, jab is reach;
@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from skelray.data.figure import JOINTS, mirror, pose
+from skelray.data.figure import mirror, pose
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +51,20 @@ class Action:
     def faster(self, name: str, factor: float) -> Action:
         return replace(self, name=name, seconds=tuple(s / factor for s in self.seconds), smooth=self.smooth / factor)
 
+    def lasts(self, seconds: float) -> float:
+        """How long a score is that fills ``seconds``."""
+        return float(self.score(seconds)[0][-1])
+
     def score(self, seconds: float = 0.0, mirrored: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Key times (K,), from 0, and poses (K, 25, 3): once through, the loop as often as fits into ``seconds``."""
+        """Key times (K,), from 0, and poses (K, 25, 3): once through, the loop as often as fits into ``seconds``.
+
+        A cyclic action fills them.
+        """
         order, steps = list(range(len(self.keys))), list(self.seconds)
         if self.loop is not None:
             first, last = self.loop
-            again = int(max(0.0, seconds - sum(steps)) / sum(steps[first:last]))
+            again = max(0.0, seconds - sum(steps)) / sum(steps[first:last])
+            again = int(np.ceil(again) if self.cyclic else again)
             order[last:last] = [*range(first, last)] * again
             steps[last:last] = steps[first:last] * again
         poses = np.stack([self.keys[key] for key in order])
