@@ -1,14 +1,15 @@
-"""What three Kinects make of people: cameras placed as those of NTU RGB+D, and the errors of a depth camera's skeletons.
+"""What three Kinects make of people: cameras placed as those of NTU RGB+D, and the errors of a depth sensor.
 
-Cameras. Camera 1 looks straight ahead, cameras 2 and 3 stand 45 degrees to its sides, all at one height and distance, which
-change from setup to setup (heights and distances: NTU RGB+D, Shahroudy et al., CVPR 2016), and are pitched towards the actor.
+Cameras. Camera 1 looks straight ahead, cameras 2 and 3 stand 45 degrees to its sides, all at the height and distance of
+their setup (from NTU RGB+D, Shahroudy et al., CVPR 2016), and are pitched towards the actor.
 
-Errors, in the order they arise (magnitudes: measured on samples of NTU RGB+D; the kinds of error: Wang, Kurillo, Ofli and
-Bajcsy, "Evaluation of Pose Tracking Accuracy in the First and Second Generations of Microsoft Kinect", 2015):
+Errors, in the order they arise. The sizes of jitter and the share of occluded joints are those measured on samples of
+NTU RGB+D. The bias is that of Wang, Kurillo, Ofli and Bajcsy, "Evaluation of Pose Tracking Accuracy in the First and
+Second Generations of Microsoft Kinect" (2015): 5 to 10 cm against motion capture.
 
-- a constant bias of every joint in a clip, which adds up from the trunk to the hands (3 to 6 cm);
-- occlusion in bursts of whole limbs, mostly on the side that faces away or behind the other person: an occluded joint is
-  held where it was seen last, relative to the trunk, and drifts;
+- a bias of every joint, constant in a clip, which adds up from the trunk to hands (7 cm) and feet (11 cm);
+- occlusion in bursts of a limb's outer joints, mostly on the side that faces away or behind the other person: an
+  occluded joint is held about where it was seen last, relative to the trunk, and drifts;
 - jitter, an AR(1) process, larger for hands, along the line of sight and with the square of the distance;
 - rare jumps of single joints; rare runs of frames without any body; rare ghosts: a short, wide second body.
 """
@@ -28,9 +29,21 @@ SETUPS = (  # height and distance in metres; setups are numbered from 1
 AIM = 0.9  # the height that the cameras are pitched to, metres
 
 _JITTER = {  # sd in metres at 2.5 m, by kind of joint
-    "spine_base": 0.001, "spine_mid": 0.001, "spine_shoulder": 0.001, "neck": 0.001, "head": 0.0015,
-    "shoulder": 0.002, "elbow": 0.004, "wrist": 0.006, "hand": 0.008, "hand_tip": 0.010, "thumb": 0.010,
-    "hip": 0.0015, "knee": 0.003, "ankle": 0.005, "foot": 0.006,
+    "spine_base": 0.001,
+    "spine_mid": 0.001,
+    "spine_shoulder": 0.001,
+    "neck": 0.001,
+    "head": 0.0015,
+    "shoulder": 0.002,
+    "elbow": 0.004,
+    "wrist": 0.006,
+    "hand": 0.008,
+    "hand_tip": 0.010,
+    "thumb": 0.010,
+    "hip": 0.0015,
+    "knee": 0.003,
+    "ankle": 0.005,
+    "foot": 0.006,
 }
 _KINDS = tuple(name.removesuffix("_left").removesuffix("_right") for name in KINECT_V2.joints)
 _NOISE = np.array([_JITTER[kind] for kind in _KINDS])
@@ -46,7 +59,7 @@ OUTLIERS, GHOSTS, LOST = 5e-4, 0.03, 0.03  # a joint and frame; a clip; a clip
 
 
 def see(points: np.ndarray, camera: int, setup: int, rng: np.random.Generator) -> np.ndarray:
-    """Points (..., 3) of the world (floor at y = 0, camera 1 towards +z) in a camera's own space, aimed with some error."""
+    """Points (..., 3) of the world (floor at y = 0, camera 1 looks along +z) as a roughly aimed camera has them."""
     height, distance = SETUPS[(setup - 1) % len(SETUPS)]
     turn = rotation(np.array([0.0, YAW[camera], 0.0]))
     place = turn @ np.array([0.0, height, -distance])
@@ -82,7 +95,7 @@ def _bias(bodies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _hidden(bodies: np.ndarray, person: int, rng: np.random.Generator) -> np.ndarray:
-    """Which joints (T, 25) of a person are out of sight: bursts of a limb's outer joints, by a Markov chain of two states."""
+    """Which joints (T, 25) of a person are out of sight: each limb's outer joints, by a Markov chain of two states."""
     body = bodies[:, person]
     behind = np.zeros(len(body), dtype=bool)
     for other in (bodies[:, m, 20] for m in range(bodies.shape[1]) if m != person):
@@ -106,7 +119,7 @@ def _hidden(bodies: np.ndarray, person: int, rng: np.random.Generator) -> np.nda
 
 
 def _hold(seen: np.ndarray, hidden: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Joints where ``hidden`` (T, M, 25) mostly stay where they were last seen, relative to the upper spine, and drift."""
+    """Joints that are ``hidden`` (T, M, 25) mostly stay where they were last seen, relative to the trunk, and drift."""
     frame = np.arange(len(seen))[:, None, None]
     last = np.maximum.accumulate(np.where(hidden, 0, frame), axis=0)[..., None]  # (T, M, 25, 1)
     trunk = seen[:, :, KINECT_V2.centre, None]
