@@ -119,7 +119,7 @@ _RELEASED = pose(
 
 # Both arms.
 _APART = pose(shoulder=(15, -16, 19), elbow=106)
-_TOGETHER = pose(shoulder=(30, 31, 7), elbow=100)
+_TOGETHER = pose(shoulder=(30, 37, 7), elbow=100)
 
 # Two people.
 _READY = pose(shoulder=(0, -7, 12), elbow=138)
@@ -158,7 +158,7 @@ ACTIONS = (
     _REACH.faster("jab", 2.8),
     Action("drink", (REST, _AT_MOUTH, _HEAD_BACK, _AT_MOUTH, REST), (0.7, 0.3, 0.3, 0.7)),
     Action("phone_call", (REST, _AT_EAR, _AT_EAR, REST), (0.7, 0.6, 0.7)),
-    Action("clap", (REST, _APART, _TOGETHER, _APART, REST), (0.5, 0.17, 0.17, 0.5), (1, 3)),
+    Action("clap", (REST, _APART, _TOGETHER, _APART, REST), (0.5, 0.17, 0.17, 0.5), (1, 3), smooth=0.08),
     Action("throw", (REST, _WIND_UP, _RELEASED, REST), (0.6, 0.25, 0.6)),
     Action("push", (REST, _READY, _PUSHED_OUT, REST), (0.5, 0.25, 0.6), partner=_PUSHED, apart=0.75),
     replace(_SHAKE, partner=_SHAKE, apart=0.85),
