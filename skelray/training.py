@@ -95,8 +95,8 @@ class Pretraining:
         draws = Draws(self.trial.seed, epoch, self.device)
         order = torch.randperm(len(self.data), generator=Draws(self.trial.seed, epoch)["order"]).numpy()
         for start in range(0, len(order) - self.trial.batch_size + 1, self.trial.batch_size):
-            rows = self.data.rows[order[start : start + self.trial.batch_size]]
-            x = torch.from_numpy(self.data.sequences[rows]).to(self.device)  # (N, C, T, V, M)
+            positions = order[start : start + self.trial.batch_size]
+            x = torch.from_numpy(self.data.batch(positions, self.trial.frames)).to(self.device)  # (N, C, T, V, M)
             yield View.of(x, self.data.skeleton, draws)
 
     def _step(self, view: View, epoch: int) -> dict[str, torch.Tensor]:
@@ -110,7 +110,9 @@ class Pretraining:
         return dict(zip(steps[0], means.tolist(), strict=True))
 
     def frozen(self) -> FrozenEncoder:
-        return FrozenEncoder(self.model.query.encoder, self.trial.stream, self.device, self.trial.seed)
+        return FrozenEncoder(
+            self.model.query.encoder, self.trial.stream, self.device, self.trial.frames, self.trial.seed
+        )
 
     def held_out(self) -> float:
         """The monitor's top-1 on the held-out training subjects."""

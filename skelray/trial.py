@@ -70,7 +70,10 @@ class Monitor:
 
 @dataclass(frozen=True)
 class Trial:
-    """One cell of a study under one seed. Epochs count from 1; precision is that of matrix products in the encoders."""
+    """One cell of a study under one seed. Epochs count from 1.
+
+    precision: of the matrix products in the encoders. frames: sequences are resized to, None for as they are prepared.
+    """
 
     benchmark: str
     protocol: str
@@ -82,6 +85,7 @@ class Trial:
     batch_size: int = 128
     seed: int = 0
     precision: str = "float32"
+    frames: int | None = None
     monitor: Monitor | None = None
     evaluations: tuple[Evaluation, ...] = ()
 
@@ -90,19 +94,16 @@ class Trial:
             raise ValueError(f"stream {self.stream!r} is none of {', '.join(STREAMS)}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
+        for name in ("epochs", "batch_size", "frames"):
+            if (1 if getattr(self, name) is None else getattr(self, name)) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: at least 1 is needed")
 
     def id(self, data: str) -> str:
         """Sixteen hex digits for what decides the encoder at any epoch; data: the fingerprint of the data set.
 
-        How long it trains and what is measured on it is left out, so that more epochs go on from where fewer ended.
+        How long it trains and what is measured on its end is left out, so that more epochs go on where fewer ended.
         """
-        content = canonical(replace(self, epochs=1, evaluations=(), monitor=None))
-        content["held_out"] = self.monitor is not None
-        content["data"] = data
-        return digest(content)
+        return digest({**canonical(replace(self, epochs=1, evaluations=())), "data": data})
 
     def lasting(self, epochs: int) -> Trial:
         """The same schedule stretched to another number of epochs: milestones and the start of mining move with it."""
@@ -137,7 +138,9 @@ def canonical(value: Any) -> Any:
 def _foreign(thing: Any) -> dict[str, str]:
     if thing.__module__.startswith("skelray."):
         return {}
-    return {"source": hashlib.sha256(inspect.getsource(thing).encode()).hexdigest()[:16]}
+    if "_source_digest" not in vars(thing):  # kept on the class or function: a worker it was sent to has no source file
+        thing._source_digest = hashlib.sha256(inspect.getsource(thing).encode()).hexdigest()[:16]
+    return {"source": thing._source_digest}
 
 
 def digest(content: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,13 @@ class SkeletonDataset:
         """The class of each sample, (len,) int64."""
         return self.samples["label"].to_numpy(dtype=np.int64)
 
+    def batch(self, positions: ArrayLike, frames: int | None = None) -> np.ndarray:
+        """A copy of the sequences at these positions, (n, C, T, V, M), resized to ``frames`` frames if given."""
+        x = np.asarray(self.sequences[self.rows[positions]])
+        if frames is None or frames == x.shape[2]:
+            return x
+        return np.einsum("ft,nctvm->ncfvm", resizing(x.shape[2], frames), x, optimize=True)
+
     def subset(self, which: ArrayLike) -> SkeletonDataset:
         """The samples of a boolean mask or of a list of positions; the sequences stay shared."""
         positions = np.asarray(which)
@@ -65,6 +72,18 @@ class SkeletonDataset:
         positions = positions.astype(np.int64)
         samples = self.samples.iloc[positions].reset_index(drop=True)
         return replace(self, rows=self.rows[positions], samples=samples)
+
+
+@lru_cache(maxsize=16)
+def resizing(frames: int, wanted: int) -> np.ndarray:
+    """(wanted, frames) float32 weights of a linear resize over time, as preprocessing resizes: half-frame centres."""
+    at = np.clip((np.arange(wanted) + 0.5) * frames / wanted - 0.5, 0, frames - 1)
+    low = np.floor(at).astype(int)
+    weights = np.zeros((wanted, frames), dtype=np.float32)
+    rows = np.arange(wanted)
+    weights[rows, low] += 1 - (at - low)
+    weights[rows, np.minimum(low + 1, frames - 1)] += at - low
+    return weights
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,11 +17,15 @@ EMBED_BATCH = 64
 class FrozenEncoder:
     """An encoder in evaluation mode without gradient; the features of each data set are extracted once.
 
-    seed: of the trial; what an evaluation draws (order of a probe's batches) is decided by it.
+    frames: sequences are resized to, None for as they are prepared. seed: of the trial; what an evaluation draws (the
+    order of a probe's batches) is decided by it.
     """
 
-    def __init__(self, encoder: nn.Module, stream: str, device: torch.device, seed: int = 0) -> None:
-        self.encoder, self.stream, self.device, self.seed = encoder, stream, device, seed
+    def __init__(
+        self, encoder: nn.Module, stream: str, device: torch.device, frames: int | None = None, seed: int = 0
+    ) -> None:
+        self.encoder, self.stream, self.device = encoder, stream, device
+        self.frames, self.seed = frames, seed
         self._features: dict[int, tuple[SkeletonDataset, Tensor]] = {}
 
     def features(self, data: SkeletonDataset) -> Tensor:
@@ -39,8 +44,8 @@ class FrozenEncoder:
         self.encoder.eval()
         features = []
         for start in range(0, len(data), EMBED_BATCH):
-            rows = data.rows[start : start + EMBED_BATCH]
-            x = torch.from_numpy(data.sequences[rows]).to(self.device)
+            positions = np.arange(start, min(start + EMBED_BATCH, len(data)))
+            x = torch.from_numpy(data.batch(positions, self.frames)).to(self.device)
             present = x.ne(0).flatten(1, 3).any(dim=1)  # (N, M)
             features.append(self.encoder(to_stream(x, data.skeleton, self.stream), present).float())
         self.encoder.train(was_training)

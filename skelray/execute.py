@@ -1,0 +1,128 @@
+"""One trial against a store: what is there is read back, what is missing is trained, evaluated and kept."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+import time
+import traceback
+from collections.abc import Iterator
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from skelray import machine
+from skelray.data.dataset import Splits
+from skelray.evaluation import Evaluation, top
+from skelray.store import StoredTrial
+from skelray.training import HELD_OUT, Diverged, Pretraining, Report
+from skelray.trial import Trial, canonical
+
+CHECKPOINT_SHARE = 0.05  # saving the state takes at most about so much of the time, and one epoch is saved at least
+
+
+def execute(trial: Trial, splits: Splits, stored: StoredTrial, device: torch.device) -> Iterator[Report]:
+    """Reports of every epoch, first those read back, then those trained now; after the last, evaluations are stored.
+
+    Close the iterator to stop early; the state at the last report is kept wherever the monitor was read.
+    """
+    with stored.claim():
+        stored.save_spec({"trial": canonical(trial), "data": splits.train.fingerprint})
+        pretraining = None
+        finished = stored.encoder(trial.epochs)
+        if finished is not None:
+            yield from _replay(finished["history"])
+        else:
+            pretraining = Pretraining(trial, splits, device)
+            yield from _train(trial, pretraining, stored)
+            finished = stored.encoder(trial.epochs)
+        if missing := [e for e in trial.evaluations if stored.result(trial.epochs, canonical(e)) is None]:
+            pretraining = pretraining or Pretraining(trial, splits, device)
+            assert finished is not None  # noqa: S101 - written by _train
+            pretraining.model.query.load_state_dict(finished["model"])
+            _evaluate(trial, pretraining, stored, missing)
+        stored.clear_failure()
+
+
+def _replay(history: list[list[Any]]) -> Iterator[Report]:
+    for entry in history:
+        yield Report(*entry, replayed=True)
+
+
+def _train(trial: Trial, pretraining: Pretraining, stored: StoredTrial) -> Iterator[Report]:
+    state = stored.state()
+    if state is not None and state["epoch"] <= trial.epochs:
+        pretraining.load_state(state)
+        yield from _replay(state["history"])
+    trained = cost = 0.0  # seconds since the last save, and that a save takes
+    while pretraining.epoch < trial.epochs:
+        report = pretraining.train_epoch()
+        trained += report.seconds
+        if HELD_OUT in report.metrics or cost < CHECKPOINT_SHARE * trained:
+            clock = time.perf_counter()
+            stored.save_state(pretraining.state())
+            trained, cost = 0.0, time.perf_counter() - clock
+        if pretraining.epoch == trial.epochs:
+            _keep(pretraining, stored, state)
+        yield report
+
+
+def _keep(pretraining: Pretraining, stored: StoredTrial, found: dict[str, Any] | None) -> None:
+    """The encoder, and the whole state so that a longer trial can go on; a longer trial's own state is not replaced."""
+    state = pretraining.state()
+    if found is None or found["epoch"] <= state["epoch"]:
+        stored.save_state(state)
+    stored.save_encoder(
+        state["epoch"], {"model": pretraining.model.query.state_dict(), "history": state["history"]}
+    )
+
+
+def _evaluate(trial: Trial, pretraining: Pretraining, stored: StoredTrial, evaluations: list[Evaluation]) -> None:
+    frozen, splits = pretraining.frozen(), pretraining.splits
+    labels = torch.from_numpy(splits.test.labels.copy())
+    for evaluation in evaluations:
+        started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+        scores = evaluation(frozen, splits.train, splits.test).cpu()
+        if not torch.isfinite(scores).all():
+            raise Diverged(f"{evaluation.name} has scores that are not numbers")
+        result = {
+            "evaluation": evaluation.name,
+            "metrics": {"top1": top(scores, labels), "top5": top(scores, labels, 5)},
+            "seconds": time.perf_counter() - clock,
+            "started": started.isoformat(),
+            **provenance(pretraining.device),
+        }
+        arrays = {"scores": scores.numpy(), "labels": labels.numpy(), "rows": splits.test.rows}
+        stored.save_scores(trial.epochs, canonical(evaluation), arrays, result)
+
+
+def provenance(device: torch.device) -> dict[str, str]:
+    """Where a number comes from: device, versions and, in a checkout, the commit."""
+    version = f"skelray {metadata.version('skelray')}, torch {torch.__version__}"
+    return {"device": machine.describe(device), "version": version, "commit": _commit()}
+
+
+@cache
+def _commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """Why a trial failed: cause, one line, and the traceback. transient: whether another attempt may end otherwise."""
+    cause = "error"
+    if isinstance(error, Diverged):
+        cause = "diverged"
+    elif isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error):
+        cause = "out of memory"
+    elif isinstance(error, OSError):
+        cause = "input or output"
+    text = "".join(traceback.format_exception(error))
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return {"cause": cause, "line": line, "traceback": text, "transient": cause in ("out of memory", "input or output")}

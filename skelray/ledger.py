@@ -1,0 +1,135 @@
+"""From a study and its store to the rows of its tables."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from skelray import results
+from skelray.execute import provenance
+from skelray.machine import choose_device
+from skelray.search import Sample, Search
+from skelray.store import Store, StoredTrial
+from skelray.study import Cell, scalars
+from skelray.training import HELD_OUT
+from skelray.trial import Trial, canonical
+
+Row = dict[str, Any]
+
+
+def complete(trial: Trial, stored: StoredTrial) -> bool:
+    """Whether the store holds the encoder and every evaluation of a trial."""
+    return stored.has_encoder(trial.epochs) and all(
+        stored.result(trial.epochs, canonical(evaluation)) is not None for evaluation in trial.evaluations
+    )
+
+
+def _facts(study: str, arm: str, trial: Trial, stored: StoredTrial, data: str) -> Row:
+    return {
+        "study": study,
+        "trial": stored.id,
+        "arm": arm,
+        "benchmark": trial.benchmark,
+        "protocol": trial.protocol,
+        "stream": trial.stream,
+        "backbone": type(trial.backbone).__name__.lower(),
+        "method": type(trial.method).__name__.lower(),
+        "seed": trial.seed,
+        "epochs": trial.epochs,
+        "data": data,
+        "spec": json.dumps(canonical(trial), sort_keys=True),
+        "error": "",
+        "published": None,
+    }
+
+
+def cell_rows(study: str, cell: Cell, store: Store, data: str) -> list[Row]:
+    """The rows of a cell: figures where they are stored, failures where it failed, nothing where it has not run."""
+    trial, stored = cell.trial, store.trial(cell.trial.id(data))
+    facts = {**_facts(study, cell.arm, trial, stored, data), "cell": scalars(cell)}
+    failure, rows = stored.failure(), []
+    for evaluation in trial.evaluations:
+        result = stored.result(trial.epochs, canonical(evaluation))
+        if result is not None:
+            rows += _measured(facts, trial, result, cell.published)
+        elif failure is not None:
+            rows.append(_failed(facts, trial, evaluation.name, failure))
+    return rows
+
+
+def _measured(facts: Row, trial: Trial, result: dict[str, Any], published: float | None) -> list[Row]:
+    name = result["evaluation"]
+    return [
+        {
+            **facts,
+            "evaluation": name,
+            "metric": metric,
+            "value": value,
+            "epoch": trial.epochs,
+            "published": published if metric == "top1" and name == "linear" else None,
+            "status": "done",
+            "seconds": result["seconds"],
+            "started": datetime.datetime.fromisoformat(result["started"]),
+            **{key: result[key] for key in ("device", "version", "commit")},
+        }
+        for metric, value in result["metrics"].items()
+    ]
+
+
+def _failed(facts: Row, trial: Trial, evaluation: str, failure: dict[str, Any]) -> Row:
+    return {
+        **facts,
+        "evaluation": evaluation,
+        "metric": "top1",
+        "value": float("nan"),
+        "epoch": trial.epochs,
+        "status": "failed",
+        "error": f"{failure['cause']}: {failure['line']}\n{failure['traceback']}",
+        "seconds": 0.0,
+        "started": datetime.datetime.fromtimestamp(failure["time"], datetime.UTC),
+        **provenance(choose_device("cpu")),
+    }
+
+
+def sample_row(study: str, search: Search, sample: Sample, store: Store, data: str) -> Row | None:
+    """The latest reading of a sample, None where there is none yet."""
+    trial = search.trial(sample)
+    stored = store.trial(trial.id(data))
+    facts = {**_facts(study, search.arm(sample), trial, stored, data), "cell": json.dumps(sample.params, sort_keys=True)}
+    failure = stored.failure() if sample.status == "failed" else None
+    if failure is not None:
+        return {**_failed(facts, trial, search.sweep.monitor.name, failure), "metric": HELD_OUT}
+    if sample.value is None or sample.status == "running":
+        return None
+    history = (stored.encoder(trial.epochs) or stored.state() or {"history": []})["history"]
+    return {
+        **facts,
+        "evaluation": search.sweep.monitor.name,
+        "metric": HELD_OUT,
+        "value": sample.value,
+        "epoch": max(sample.rungs),
+        "status": sample.status,
+        "seconds": float(sum(seconds for _, _, seconds in history)),
+        "started": datetime.datetime.fromtimestamp(sample.started, datetime.UTC),
+        **sample.provenance,
+    }
+
+
+def curve_rows(trials: Iterable[tuple[Trial, StoredTrial]]) -> list[Row]:
+    """Every metric of every epoch that is stored, once a trial."""
+    rows: dict[tuple[str, int, str], Row] = {}
+    for trial, stored in trials:
+        content = stored.encoder(trial.epochs) or stored.state()
+        for epoch, metrics, seconds in content["history"] if content else []:
+            for metric, value in metrics.items():
+                row = {"trial": stored.id, "epoch": epoch, "metric": metric, "value": value, "seconds": seconds}
+                rows[stored.id, epoch, metric] = row
+    return list(rows.values())
+
+
+def write(study: str, rows: list[Row], curves: list[Row], folder: Path) -> Path:
+    """Replaces the tables of a study."""
+    return results.write(study, rows, curves, folder)

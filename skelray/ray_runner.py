@@ -1,0 +1,181 @@
+"""Runs a study on Ray Tune: Tune schedules and restarts, everything that must last is in the store.
+
+Tune gets a plain list of jobs from ``Jobs`` and a verdict on each report from ``Rungs``; its own experiment state is
+thrown away afterwards, since a new run of the same study goes on from the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from skelray import machine
+from skelray.runner import RETRIES, Job, Listener, Run, Settings
+from skelray.training import Report
+
+# Before ray is imported: no banner, no usage report, no copies of worker output.
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+}
+for name, value in QUIET.items():
+    os.environ.setdefault(name, value)
+
+import ray  # noqa: E402
+from ray import tune  # noqa: E402
+from ray.tune.experiment import Trial as TuneTrial  # noqa: E402
+from ray.tune.schedulers import FIFOScheduler  # noqa: E402
+from ray.tune.search import Searcher  # noqa: E402
+
+from skelray.trainables import StudyTrainable  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """address: of a cluster to join (None: a local one of this machine's cores). per_gpu: trials that share a GPU."""
+
+    address: str | None = None
+    per_gpu: int = 1
+
+
+class Jobs(Searcher):
+    """Hands the run's jobs to Tune one by one."""
+
+    def __init__(self, jobs: Iterator[Job]) -> None:
+        super().__init__()
+        self._jobs = jobs
+        self.given: dict[str, Job] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        job = next(self._jobs, None)
+        if job is None:
+            return Searcher.FINISHED
+        self.given[trial_id] = job
+        return job.config
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None: ...
+
+    def save(self, checkpoint_path: str) -> None: ...
+
+    def restore(self, checkpoint_path: str) -> None: ...
+
+
+class Rungs(FIFOScheduler):
+    """First come, first served, and out where the sweep's ASHA says so."""
+
+    def __init__(self, run: Run, jobs: Jobs, listener: Listener) -> None:
+        super().__init__()
+        self.run, self.jobs, self.listener = run, jobs, listener
+        self.statuses: dict[str, str] = {}
+
+    def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
+        self.listener.started(self.jobs.given[trial.trial_id])
+
+    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
+        if "metrics" not in result:
+            return self.CONTINUE
+        job = self.jobs.given[trial.trial_id]
+        report = Report(result["epoch"], result["metrics"], result["epoch_seconds"], replayed=result["replayed"])
+        self.listener.report(job, report)
+        if self.run.heard(job, report, result["source"]):
+            return self.CONTINUE
+        self.end(job, "stopped")
+        return self.STOP
+
+    def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
+        self.end(self.jobs.given[trial.trial_id], "failed" if "failed" in result else "done")
+
+    def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
+        job = self.jobs.given[trial.trial_id]
+        if job.stored.failure() is None:
+            line = str(trial.get_pickled_error() or "the worker process was lost").strip().splitlines()[-1]
+            job.stored.save_failure({"cause": "worker lost", "line": line, "traceback": "", "transient": True})
+        self.end(job, "failed")
+
+    def end(self, job: Job, status: str) -> None:
+        if job.name not in self.statuses:
+            self.statuses[job.name] = status
+            self.run.ended(job, status)
+            self.listener.ended(job, status)
+
+
+def run_on_ray(run: Run, module: ModuleType | None, listener: Listener, cluster: Cluster) -> None:
+    """module: the study's; its classes travel to the workers by value. Raises ValueError where no node can hold a trial."""
+    own = not ray.is_initialized()
+    if own:
+        connect(cluster)
+    try:
+        if module is not None and module.__name__ in sys.modules:
+            ray.cloudpickle.register_pickle_by_value(module)
+        device = machine.choose_device(run.settings.device)
+        resources = {"cpu": float(run.settings.threads)}
+        if device.type == "cuda":
+            resources["gpu"] = 1 / cluster.per_gpu
+        _fit(run, resources, listener)
+    finally:
+        if own:
+            ray.shutdown()
+    run.evaluate_finals(device)
+
+
+def connect(cluster: Cluster) -> None:
+    """Joins the cluster, or starts a local one."""
+    local = {} if cluster.address else {"num_cpus": os.cpu_count(), "include_dashboard": False}
+    ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **local)
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+
+
+def slots(resources: dict[str, float]) -> int:
+    """How many trials of these needs the cluster holds at once. Raises ValueError where it is none."""
+    fits = 0
+    for node in ray.nodes():
+        has = node["Resources"] if node["Alive"] else {}
+        cpu, gpu = has.get("CPU", 0.0), has.get("GPU", 0.0)
+        by_gpu = math.floor(gpu / resources["gpu"] + 1e-9) if resources.get("gpu") else math.inf
+        fits += int(min(cpu // resources["cpu"], by_gpu))
+    if not fits:
+        raise ValueError(f"no node of the cluster can hold a trial that needs {resources}: ask for fewer --threads")
+    return fits
+
+
+def _fit(run: Run, resources: dict[str, float], listener: Listener) -> None:
+    concurrent = slots(resources)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(concurrent)
+    jobs = Jobs(run.jobs())
+    settings = Settings(**{**vars(run.settings), "data": run.settings.data.absolute(), "store": run.store.root})
+    trainable = tune.with_parameters(StudyTrainable, study=run.study, scale=run.scale, settings=settings)
+    scratch = tempfile.mkdtemp(prefix="skelray-tune-")
+    try:
+        tune.Tuner(
+            tune.with_resources(trainable, resources),
+            tune_config=tune.TuneConfig(
+                search_alg=jobs,
+                scheduler=Rungs(run, jobs, listener),
+                num_samples=-1,
+                max_concurrent_trials=concurrent,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=run.name,
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=RETRIES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        ).fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

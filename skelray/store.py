@@ -1,0 +1,179 @@
+"""Encoders, scores and checkpoints by content id, on a local folder or any pyarrow file system.
+
+    <root>/<trial id>/spec.json               what the id stands for
+                      checkpoint.pt           the latest whole training state, and the history up to it
+                      encoder-<epoch>.pt      query encoder and projector at the end of a trial of so many epochs
+                      <epoch>-<evaluation>.npz / .json   scores with labels, and the figures taken from them
+                      failure.json            why the last attempt failed; gone once an attempt succeeds
+
+A file is written beside its place and moved there, so a reader or a killed writer never leaves half of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import io
+import json
+import os
+import pickle
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pyarrow import fs
+
+from skelray.trial import digest
+
+
+class StoreError(OSError):
+    """The store cannot be read or written; one sentence."""
+
+
+class Store:
+    """root: a local path or a URI that pyarrow knows (s3://bucket/prefix, gs://...)."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(root)
+        if "://" in self.root:
+            self.files, self.path = fs.FileSystem.from_uri(self.root)
+        else:
+            self.root = self.path = str(Path(root).absolute())
+            self.files = fs.LocalFileSystem()
+        self.local = isinstance(self.files, fs.LocalFileSystem)
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file; None where there is none."""
+        try:
+            with self.files.open_input_stream(f"{self.path}/{name}") as stream:
+                return stream.read()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replaces a file at once. Raises StoreError where it cannot; what was there stays."""
+        folder, _, file = f"{self.path}/{name}".rpartition("/")
+        temporary = f"{folder}/.{file}.{uuid.uuid4().hex}.tmp"
+        try:
+            self.files.create_dir(folder, recursive=True)
+            with self.files.open_output_stream(temporary) as stream:
+                stream.write(content)
+            self.files.move(temporary, f"{folder}/{file}")
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self.files.delete_file(temporary)
+            why = "the disk is full" if error.errno == errno.ENOSPC else str(error)
+            raise StoreError(f"{self.root}/{name} was not written: {why}; the run goes on from here when started again") from error
+
+    def remove(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.files.delete_file(f"{self.path}/{name}")
+
+    def names(self, folder: str) -> list[str]:
+        """The files in a folder, sorted."""
+        selector = fs.FileSelector(f"{self.path}/{folder}", allow_not_found=True)
+        return sorted(info.base_name for info in self.files.get_file_info(selector) if info.is_file)
+
+    def read_json(self, name: str) -> Any:
+        content = self.read(name)
+        return None if content is None else json.loads(content)
+
+    def write_json(self, name: str, content: Any) -> None:
+        self.write(name, json.dumps(content, indent=1).encode())
+
+    @contextlib.contextmanager
+    def claim(self, name: str) -> Iterator[None]:
+        """Held by one process at a time, released when it ends however it ends; others wait. Local stores only."""
+        if not self.local:
+            yield
+            return
+        folder = Path(self.path) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / ".lock", "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for leftover in folder.glob(".*.tmp"):  # of a writer that was killed; its lock is ours now
+                leftover.unlink(missing_ok=True)
+            yield
+
+    def trial(self, id: str) -> StoredTrial:
+        return StoredTrial(self, id)
+
+
+class StoredTrial:
+    """What the store holds of one trial."""
+
+    def __init__(self, store: Store, id: str) -> None:
+        self.store, self.id = store, id
+
+    def claim(self) -> contextlib.AbstractContextManager[None]:
+        return self.store.claim(self.id)
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        self.store.write(f"{self.id}/checkpoint.pt", _packed(state))
+
+    def state(self) -> dict[str, Any] | None:
+        """The latest training state; None where there is none or it cannot be read."""
+        return _unpacked(self.store.read(f"{self.id}/checkpoint.pt"))
+
+    def save_encoder(self, epoch: int, content: dict[str, Any]) -> None:
+        """content: the query branch's ``model`` state and the ``history`` up to this epoch."""
+        self.store.write(f"{self.id}/encoder-{epoch}.pt", _packed(content))
+
+    def encoder(self, epoch: int) -> dict[str, Any] | None:
+        return _unpacked(self.store.read(f"{self.id}/encoder-{epoch}.pt"))
+
+    def has_encoder(self, epoch: int) -> bool:
+        return f"encoder-{epoch}.pt" in self.store.names(self.id)
+
+    def save_scores(self, epoch: int, evaluation: Any, arrays: dict[str, np.ndarray], result: dict[str, Any]) -> None:
+        """Scores first, then the figures: where there are figures there are scores."""
+        name = f"{self.id}/{epoch}-{digest(evaluation)}"
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        self.store.write(f"{name}.npz", buffer.getvalue())
+        self.store.write_json(f"{name}.json", result)
+
+    def result(self, epoch: int, evaluation: Any) -> dict[str, Any] | None:
+        """The figures of an evaluation, in canonical form, of the encoder at an epoch."""
+        return self.store.read_json(f"{self.id}/{epoch}-{digest(evaluation)}.json")
+
+    def scores(self, epoch: int, evaluation: Any) -> dict[str, np.ndarray] | None:
+        content = self.store.read(f"{self.id}/{epoch}-{digest(evaluation)}.npz")
+        if content is None:
+            return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def save_failure(self, failure: dict[str, Any]) -> None:
+        self.store.write_json(f"{self.id}/failure.json", {**failure, "time": time.time(), "process": os.getpid()})
+
+    def failure(self) -> dict[str, Any] | None:
+        return self.store.read_json(f"{self.id}/failure.json")
+
+    def clear_failure(self) -> None:
+        self.store.remove(f"{self.id}/failure.json")
+
+    def save_spec(self, spec: dict[str, Any]) -> None:
+        if self.store.read(f"{self.id}/spec.json") is None:
+            self.store.write_json(f"{self.id}/spec.json", spec)
+
+
+def _packed(content: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def _unpacked(content: bytes | None) -> dict[str, Any] | None:
+    """Tensors and plain containers only: no code is run by reading a checkpoint."""
+    if content is None:
+        return None
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, EOFError, OSError, pickle.UnpicklingError):
+        return None  # damaged from outside: training goes on from what else there is

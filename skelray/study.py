@@ -1,0 +1,187 @@
+"""Studies as data: an ablation names arms, a sweep names a search space; both expand to trials."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from skelray.evaluation import KNN, Evaluation
+from skelray.trial import Monitor, Trial, canonical, changed
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a study runs away from its published setting: on other data, shorter, smaller. Nothing here changes what an arm is.
+
+    changes: fields by name, wherever they live (``changed``); they come before an arm's own changes.
+    """
+
+    benchmark: str | None = None
+    protocols: tuple[str, ...] | None = None
+    epochs: int | None = None
+    seeds: tuple[int, ...] | None = None
+    samples: int | None = None
+    changes: tuple[tuple[str, Any], ...] = ()
+
+    def __call__(self, trial: Trial) -> Trial:
+        """A published trial at this scale; its schedule is stretched to the new number of epochs."""
+        trial = trial.lasting(self.epochs) if self.epochs is not None else trial
+        trial = replace(trial, benchmark=self.benchmark or trial.benchmark)
+        return changed(trial, dict(self.changes))
+
+
+# What --demo runs: generated data, an eighth of the channels, a queue and a momentum that fit some hundred sequences.
+DEMO = Scale(
+    benchmark="synthetic",
+    epochs=8,
+    seeds=(0,),
+    samples=8,
+    changes=(("batch_size", 32), ("queue", 256), ("m", 0.97), ("hidden_channels", 4), ("hidden_dim", 64), ("lr", 0.1)),
+)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of a table. changes: fields by name. published: top-1 in percent for each protocol of the paper."""
+
+    label: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    published: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm at one point of ``across`` under one seed. published: top-1 of 0..1 where the paper has this number."""
+
+    arm: str
+    trial: Trial
+    coordinates: Mapping[str, Any]
+    published: float | None = None
+
+    @property
+    def name(self) -> str:
+        return " ".join([self.arm, *(str(v) for v in self.coordinates.values()), f"seed {self.trial.seed}"])
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A table: arms (rows) across fields of the trial (columns), each under every seed.
+
+    published_by: the evaluation that the published numbers are from.
+    """
+
+    base: Trial
+    arms: Sequence[Arm]
+    across: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    seeds: Iterable[int] = (0,)
+    published_by: str = "linear"
+
+    def __post_init__(self) -> None:
+        labels = [arm.label for arm in self.arms]
+        if doubled := sorted({label for label in labels if labels.count(label) > 1}):
+            raise ValueError(f"two arms are called {doubled[0]!r}: a label names one row of the table")
+        if not labels:
+            raise ValueError("a study needs at least one arm")
+        self.cells()  # an unknown field is found when the study is imported
+
+    def cells(self, scale: Scale | None = None) -> list[Cell]:
+        """Every trial of the table, seeds outermost, so that a whole table is there after the first seed."""
+        scale = scale or Scale()
+        across = dict(self.across)
+        if scale.protocols is not None:
+            across["protocol"] = scale.protocols
+        seeds = scale.seeds if scale.seeds is not None else tuple(self.seeds)
+        is_published = scale.benchmark in (None, self.base.benchmark)
+        cells = []
+        for seed, values, arm in itertools.product(seeds, itertools.product(*across.values()), self.arms):
+            coordinates = dict(zip(across, values, strict=True))
+            trial = changed(scale(self.base), {**coordinates, **arm.changes, "seed": seed})
+            percent = arm.published.get(trial.protocol) if is_published else None
+            cells.append(Cell(arm.label, trial, coordinates, None if percent is None else percent / 100))
+        return cells
+
+
+@dataclass(frozen=True)
+class ASHA:
+    """Asynchronous successive halving (Li et al., MLSys 2020), the stopping form.
+
+    At epochs grace, grace x reduction, ... a sample goes on if it is among the best 1/reduction of all that got there.
+    """
+
+    grace: int = 25
+    reduction: int = 3
+
+    def __post_init__(self) -> None:
+        if self.grace < 1 or self.reduction < 2:
+            raise ValueError(f"ASHA(grace={self.grace}, reduction={self.reduction}): at least 1 and 2")
+
+    def rungs(self, epochs: int) -> list[int]:
+        """The epochs at which samples are compared, before the last."""
+        rungs, at = [], self.grace
+        while at < epochs:
+            rungs.append(at)
+            at *= self.reduction
+        return rungs
+
+    def goes_on(self, value: float, others: Sequence[float]) -> bool:
+        """others: what every other sample had at this rung so far. The first to arrive goes on."""
+        better = sum(other > value for other in others)
+        return better < max(1, (len(others) + 1) // self.reduction)
+
+
+@dataclass(frozen=True)
+class TPE:
+    """Optuna's tree-structured Parzen estimator, its options pinned; sample n is decided by (seed, n, results so far)."""
+
+    seed: int = 0
+    startup: int = 10
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A search over ``space``, which takes an Optuna trial and returns a Trial; judged by ``monitor`` on held-out subjects.
+
+    published: parameters of the published setting, tried first.
+    """
+
+    space: Callable[[Any], Trial]
+    published: Mapping[str, Any] = field(default_factory=dict)
+    samples: int = 64
+    sampler: TPE = field(default_factory=TPE)
+    asha: ASHA = field(default_factory=ASHA)
+    monitor: Evaluation = field(default_factory=KNN)
+
+    def trial(self, suggest: Any, scale: Scale | None = None) -> Trial:
+        """The trial that a suggestion stands for; its monitor reads at every multiple of ASHA's grace."""
+        scale = scale or Scale()
+        trial = self.space(suggest)
+        grace = self.grace(trial, scale)
+        trial = replace(scale(trial), monitor=Monitor(self.monitor, every=grace))
+        if scale.protocols is not None:
+            trial = replace(trial, protocol=scale.protocols[0])
+        if scale.seeds is not None:
+            trial = replace(trial, seed=scale.seeds[0])
+        return trial
+
+    def searched(self, suggest: Any, scale: Scale | None = None) -> Trial:
+        """What is trained for a suggestion while searching; the test split is not for it."""
+        return replace(self.trial(suggest, scale), evaluations=())
+
+    def grace(self, trial: Trial, scale: Scale) -> int:
+        share = 1.0 if scale.epochs is None else scale.epochs / trial.epochs
+        return max(1, round(self.asha.grace * share))
+
+    def at(self, scale: Scale | None) -> Sweep:
+        """The sweep with the number of samples of a scale."""
+        return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
+
+
+Study = Ablation | Sweep
+
+
+def scalars(cell: Cell) -> str:
+    """The coordinates and changes of a cell as JSON for the table's ``cell`` column."""
+    return json.dumps({name: canonical(value) for name, value in cell.coordinates.items()}, sort_keys=True)

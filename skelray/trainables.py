@@ -1,0 +1,141 @@
+"""Ray Tune Trainable classes: one for the trials of a study, and one for each method to use by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from optuna.trial import FixedTrial
+from ray import tune
+
+from skelray import machine, papers
+from skelray.data.dataset import load
+from skelray.evaluation import top
+from skelray.execute import execute, failure, provenance
+from skelray.runner import Settings, splits
+from skelray.store import Store
+from skelray.study import Ablation, Scale, Study
+from skelray.training import Pretraining, Report
+from skelray.trial import Trial, changed
+
+
+class StudyTrainable(tune.Trainable):
+    """A trial of a study against the store, an epoch a step. config: number, id and, in a sweep, params.
+
+    The store is the checkpoint: an attempt after a lost worker goes on from there. A transient failure is raised, so
+    that Ray tries again; any other is kept in the store and ends the trial at once.
+    """
+
+    def setup(self, config: dict[str, Any], study: Study, scale: Scale, settings: Settings) -> None:
+        self.study, self.scale, self.settings = study, scale, settings
+        self.begin(config)
+
+    def begin(self, config: dict[str, Any]) -> None:
+        machine.settle(self.settings.threads)
+        self.device = machine.choose_device(self.settings.device)
+        self.stored = Store(self.settings.store).trial(config["id"])
+        self.reports = self.start(config)
+        self.last = 0
+
+    def start(self, config: dict[str, Any]) -> Iterator[Report]:
+        trial = self.trial(config)
+        data = splits(self.settings.data, trial.benchmark, trial.protocol)
+        yield from execute(trial, data, self.stored, self.device)
+
+    def trial(self, config: Mapping[str, Any]) -> Trial:
+        if isinstance(self.study, Ablation):
+            return self.study.cells(self.scale)[config["number"]].trial
+        return self.study.searched(FixedTrial(config["params"]), self.scale)
+
+    def step(self) -> dict[str, Any]:
+        try:
+            report = next(self.reports)
+        except StopIteration:
+            return {"done": True, "epoch": self.last}
+        except Exception as error:
+            failed = failure(error)
+            self.stored.save_failure(failed)
+            if failed["transient"]:
+                raise
+            return {"done": True, "epoch": self.last, "failed": failed["cause"]}
+        self.last = report.epoch
+        return {
+            "epoch": report.epoch,
+            "epoch_seconds": report.seconds,
+            "replayed": report.replayed,
+            "metrics": report.metrics,
+            "source": provenance(self.device),
+        }
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.cleanup()
+        self.begin(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        with closing(self.reports):  # type: ignore[type-var]
+            pass
+
+
+class TrialTrainable(tune.Trainable):
+    """A trial described by its config alone: fields of ``base`` by name, and where its data lies.
+
+    config: any field of the trial, its method, optimizer or backbone; ``data``: folder of prepared data (default
+    ``data``); ``device``; ``threads``. Each step trains an epoch and reports epoch, loss and, where the trial has a monitor,
+    held_out_top1; the last one adds the top-1 of each evaluation on the test split and ``done``.
+    """
+
+    base: ClassVar[Trial]
+
+    def setup(self, config: dict[str, Any]) -> None:
+        fields = dict(config)
+        root = Path(fields.pop("data", "data"))
+        device = machine.choose_device(fields.pop("device", None))
+        machine.settle(int(fields.pop("threads", 1)))
+        trial = self.base
+        if "epochs" in fields:
+            trial = trial.lasting(fields.pop("epochs"))
+        self.trial_spec = changed(trial, fields)
+        self.splits = load(root, self.trial_spec.benchmark, self.trial_spec.protocol)
+        self.pretraining = Pretraining(self.trial_spec, self.splits, device)
+
+    def step(self) -> dict[str, Any]:
+        report = self.pretraining.train_epoch()
+        result: dict[str, Any] = {"epoch": report.epoch, **report.metrics}
+        if report.epoch >= self.trial_spec.epochs:
+            result |= self.evaluate()
+            result["done"] = True
+        return result
+
+    def evaluate(self) -> dict[str, float]:
+        frozen = self.pretraining.frozen()
+        labels = torch.from_numpy(self.splits.test.labels.copy())
+        return {
+            f"{evaluation.name}_top1": top(evaluation(frozen, self.splits.train, self.splits.test), labels)
+            for evaluation in self.trial_spec.evaluations
+        }
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        torch.save(self.pretraining.state(), Path(checkpoint_dir) / "state.pt")
+
+    def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]
+        self.pretraining.load_state(torch.load(Path(checkpoint) / "state.pt", map_location="cpu", weights_only=True))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.setup(new_config)
+        return True
+
+
+class SkeletonCLRTrainable(TrialTrainable):
+    """SkeletonCLR from its published setting."""
+
+    base = papers.SKELETONCLR
+
+
+class HiCLRTrainable(TrialTrainable):
+    """HiCLR from its published setting."""
+
+    base = papers.HICLR
