@@ -1,0 +1,86 @@
+"""Data, views, trials and models small enough for a test to train in a moment."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from skelray.augment import Draws, View
+from skelray.backbones import STGCN
+from skelray.data import SkeletonDataset, Splits
+from skelray.data.dataset import COLUMNS
+from skelray.methods import SkeletonCLR
+from skelray.skeleton import KINECT_V1, KINECT_V2
+from skelray.trial import SGD, Trial
+
+BACKBONE = STGCN(hidden_channels=4, hidden_dim=16)
+MOCO = {"queue": 32, "dim": 8, "m": 0.9}
+TRIAL = Trial(
+    benchmark="tiny",
+    protocol="xsub",
+    backbone=BACKBONE,
+    method=SkeletonCLR(**MOCO),
+    optimizer=SGD(milestones=(3,)),
+    epochs=4,
+    batch_size=8,
+)
+
+
+def sequences(samples=6, frames=14, joints=25, persons=2, seed=0, dtype=torch.float32, absent=True):
+    """Random walks (N, 3, T, V, M); where ``absent``, every other sample lacks its second person."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(samples, 3, 1, joints, persons)) + rng.normal(0, 0.2, (samples, 3, frames, joints, persons))
+    x = torch.from_numpy(x).to(dtype)
+    if absent and persons > 1:
+        x[::2, ..., 1] = 0
+    return x
+
+
+def view(x=None, seed=0, epoch=1, skeleton=KINECT_V2, **shape):
+    """A fresh view of a batch, of random walks unless one is given."""
+    x = sequences(joints=len(skeleton.joints), **shape) if x is None else x
+    return View.of(x, skeleton, Draws(seed, epoch))
+
+
+def dataset(samples=36, frames=14, classes=3, subjects=6, seed=0, skeleton=KINECT_V1):
+    """Noisy performances of one movement a class, by subjects in turn, one person of two."""
+    rng = np.random.default_rng(seed)
+    label, subject = np.arange(samples) % classes, np.arange(samples) // classes % subjects + 1
+    time = np.linspace(0, 2 * np.pi, frames)[None, :, None]
+    joints = len(skeleton.joints)
+    shape = np.random.default_rng(1000).normal(size=(classes, 3, 1, joints))
+    wave = np.sin(time * (1 + label[:, None, None]))[:, None]  # (N, 1, T, 1)
+    body = shape[label] * (1 + wave) + rng.normal(0, 0.1, (samples, 3, frames, joints))
+    x = np.zeros((samples, 3, frames, joints, 2), np.float32)
+    x[..., 0] = body
+    table = pd.DataFrame(dict.fromkeys(COLUMNS, 1), index=range(samples))
+    table = table.assign(name=[f"s{i}" for i in range(samples)], label=label, subject=subject, source="tiny")
+    names = tuple("abcdefghij"[:classes])
+    return SkeletonDataset("tiny", x, np.arange(samples), table, skeleton, names, f"tiny{seed}")
+
+
+def splits(data=None, **shape):
+    """Subjects 1 to 4 train, 3 is held out of them, the others test."""
+    data = dataset(**shape) if data is None else data
+    subject = data.samples["subject"].to_numpy()
+    train = data.subset(subject <= 4)
+    return Splits(train, train.subset(train.samples["subject"].to_numpy() == 3), data.subset(subject > 4))
+
+
+def model(method, skeleton=KINECT_V2, stream="joint", seed=0, backbone=BACKBONE, dtype=torch.float32):
+    """A model with weights decided by the seed, in training mode; dropout is off unless a backbone is given."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return method.build(replace(backbone, dropout=0.0), skeleton, stream).to(dtype)
+
+
+def same_state(a, b):
+    """Whether two nested states are equal to the last bit."""
+    if isinstance(a, torch.Tensor):
+        return a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same_state(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same_state, a, b))
+    return a == b
