@@ -513,6 +513,9 @@ def test_a_view_knows_who_is_there():
         (lambda: Blur(low=0.0), "from 0.0 to 2.0"),
         (lambda: Blur(low=3.0), "from 3.0 to 2.0"),
         (lambda: Blur(high=float("nan")), "nan"),
+        (lambda: Blur(taps=4), "taps 4"),
+        (lambda: Noise(std=-1), "std -1"),
+        *[(partial(kind, probability=1.2), "probability 1.2") for kind in (Flip, Noise, Blur, AxisMask)],
     ],
 )
 def test_a_setting_out_of_range_is_refused(make, said):

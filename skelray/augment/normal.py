@@ -44,12 +44,20 @@ def rotation(degrees: Tensor) -> Tensor:
     return z @ y @ x
 
 
+def check_probability(name: str, probability: float) -> None:
+    if not 0 <= probability <= 1:
+        raise ValueError(f"{name} probability {probability}: between 0 and 1")
+
+
 @dataclass(frozen=True)
 class Flip:
     """Left and right joints exchange places. mirror: also negate x, a true mirror image; the released code only relabels."""
 
     probability: float = 0.5
     mirror: bool = False
+
+    def __post_init__(self) -> None:
+        check_probability("Flip", self.probability)
 
     def __call__(self, view: View) -> View:
         flipped = view.x[:, :, :, list(view.skeleton.mirrored)]
@@ -80,6 +88,11 @@ class Noise:
     probability: float = 0.5
     ghosts: bool = False
 
+    def __post_init__(self) -> None:
+        check_probability("Noise", self.probability)
+        if not self.std >= 0:
+            raise ValueError(f"Noise std {self.std}: a standard deviation is 0 or more")
+
     def __call__(self, view: View) -> View:
         generator = view.draws[view.branch]
         noise = torch.empty_like(view.x).normal_(0.0, self.std, generator=generator)
@@ -104,6 +117,9 @@ class Blur:
     def __post_init__(self) -> None:
         if not (0 < self.low <= self.high and math.isfinite(self.high)):
             raise ValueError(f"Blur sigma from {self.low} to {self.high}: need 0 < low <= high")
+        if self.taps < 1 or self.taps % 2 == 0:
+            raise ValueError(f"Blur taps {self.taps}: an odd number, so that the middle one is the frame itself")
+        check_probability("Blur", self.probability)
 
     def __call__(self, view: View) -> View:
         sigma = view.uniform(len(view.x), low=self.low, high=self.high)
@@ -117,9 +133,14 @@ class AxisMask:
 
     probability: float = 0.5
 
+    def __post_init__(self) -> None:
+        check_probability("AxisMask", self.probability)
+
     def __call__(self, view: View) -> View:
         axis = view.integers(0, view.x.shape[1] - 1)
-        drop = (torch.arange(view.x.shape[1], device=axis.device) == axis[:, None]) & view.coin(self.probability)[:, None]
+        drop = (torch.arange(view.x.shape[1], device=axis.device) == axis[:, None]) & view.coin(self.probability)[
+            :, None
+        ]
         return view.with_x(view.x * ~drop[:, :, None, None, None])
 
 
