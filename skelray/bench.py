@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-
 from torch.utils.flop_counter import FlopCounterMode
 
 from skelray import machine, papers
@@ -153,12 +152,23 @@ def bench(
 
 
 def frame(measured: Sequence[Measured]) -> pd.DataFrame:
+    """One row a measurement."""
     return pd.DataFrame([asdict(one) for one in measured])
 
 
 def table(measured: Sequence[Measured]) -> Table:
     """What a person reads of it."""
-    header = ["method", "backbone", "precision", "samples/s", "augment", "forward", "backward", "update", "GFLOP a sample"]
+    header = [
+        "method",
+        "backbone",
+        "precision",
+        "samples/s",
+        "augment",
+        "forward",
+        "backward",
+        "update",
+        "GFLOP a sample",
+    ]
     header += ["of peak", "peak MiB"]
     rows = []
     for one in measured:

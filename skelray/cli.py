@@ -17,6 +17,7 @@ from skelray.study_file import load_study
 from skelray.trial import PRECISIONS
 
 Command = Callable[..., Any]
+Options = dict[str, Any]
 
 
 class Sentence(click.ClickException):
@@ -51,7 +52,7 @@ def cli() -> None:
 
 def study_options(command: Command) -> Command:
     """How a study runs away from its published setting, and where."""
-    options = [
+    options: list[Command] = [
         click.argument("study", type=click.Path(path_type=Path)),
         click.option("--demo", is_flag=True, help="At a small scale on generated data, which is made if it is missing."),
         click.option("--benchmark", help="Prepared data to run on instead of the study's own."),
@@ -74,6 +75,7 @@ def study_options(command: Command) -> Command:
 
 
 def data_option(command: Command) -> Command:
+    """Where prepared data lies."""
     option = click.option(
         "--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Prepared data."
     )
@@ -81,6 +83,7 @@ def data_option(command: Command) -> Command:
 
 
 def results_option(command: Command) -> Command:
+    """Where tables lie."""
     option = click.option(
         "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Tables."
     )
@@ -120,9 +123,7 @@ def open_run(options: dict[str, Any]) -> tuple[Any, Any]:
     if options["demo"] and scale.benchmark == DEMO.benchmark:
         _make_synthetic(options["data"])
     name = options["name"] or (f"{name}_demo" if options["demo"] else name)
-    settings = Settings(
-        options["data"], options["store"], options["results"], options["device"], options["threads"]
-    )
+    settings = Settings(options["data"], options["store"], options["results"], options["device"], options["threads"])
     run = Run(name, study, scale, settings)
     _check_protocols(run, study, scale)
     return run, module
@@ -280,5 +281,3 @@ def bench_command(
     results.mkdir(parents=True, exist_ok=True)
     bench.frame(measured).to_parquet(results / "bench.parquet", index=False)
     click.echo(bench.table(measured).markdown())
-
-

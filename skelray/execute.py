@@ -6,7 +6,7 @@ import datetime
 import subprocess
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +24,7 @@ from skelray.trial import Trial, canonical
 CHECKPOINT_SHARE = 0.05  # saving the state takes at most about so much of the time, and one epoch is saved at least
 
 
-def execute(trial: Trial, splits: Splits, stored: StoredTrial, device: torch.device) -> Iterator[Report]:
+def execute(trial: Trial, splits: Splits, stored: StoredTrial, device: torch.device) -> Generator[Report, None, None]:
     """Reports of every epoch, first those read back, then those trained now; after the last, evaluations are stored.
 
     Close the iterator to stop early; the state at the last report is kept wherever the monitor was read.
@@ -38,24 +38,26 @@ def execute(trial: Trial, splits: Splits, stored: StoredTrial, device: torch.dev
         else:
             pretraining = Pretraining(trial, splits, device)
             yield from _train(trial, pretraining, stored)
-            finished = stored.encoder(trial.epochs)
         if missing := [e for e in trial.evaluations if stored.result(trial.epochs, canonical(e)) is None]:
-            pretraining = pretraining or Pretraining(trial, splits, device)
-            assert finished is not None  # noqa: S101 - written by _train
-            pretraining.model.query.load_state_dict(finished["model"])
+            if pretraining is None:
+                pretraining = Pretraining(trial, splits, device)
+                pretraining.model.query.load_state_dict(finished["model"])  # type: ignore[index]
             _evaluate(trial, pretraining, stored, missing)
         stored.clear_failure()
 
 
 def _replay(history: list[list[Any]]) -> Iterator[Report]:
     for entry in history:
-        yield Report(*entry, replayed=True)
+        epoch, metrics, seconds = entry
+        yield Report(epoch, metrics, seconds, replayed=True)
 
 
 def _train(trial: Trial, pretraining: Pretraining, stored: StoredTrial) -> Iterator[Report]:
     state = stored.state()
     if state is not None and state["epoch"] <= trial.epochs:
         pretraining.load_state(state)
+        if pretraining.epoch == trial.epochs:  # killed between the last checkpoint and the encoder
+            _keep(pretraining, stored, state)
         yield from _replay(state["history"])
     trained = cost = 0.0  # seconds since the last save, and that a save takes
     while pretraining.epoch < trial.epochs:
@@ -75,9 +77,7 @@ def _keep(pretraining: Pretraining, stored: StoredTrial, found: dict[str, Any] |
     state = pretraining.state()
     if found is None or found["epoch"] <= state["epoch"]:
         stored.save_state(state)
-    stored.save_encoder(
-        state["epoch"], {"model": pretraining.model.query.state_dict(), "history": state["history"]}
-    )
+    stored.save_encoder(state["epoch"], {"model": pretraining.model.query.state_dict(), "history": state["history"]})
 
 
 def _evaluate(trial: Trial, pretraining: Pretraining, stored: StoredTrial, evaluations: list[Evaluation]) -> None:

@@ -98,7 +98,10 @@ def sample_row(study: str, search: Search, sample: Sample, store: Store, data: s
     """The latest reading of a sample, None where there is none yet."""
     trial = search.trial(sample)
     stored = store.trial(trial.id(data))
-    facts = {**_facts(study, search.arm(sample), trial, stored, data), "cell": json.dumps(sample.params, sort_keys=True)}
+    facts = {
+        **_facts(study, search.arm(sample), trial, stored, data),
+        "cell": json.dumps(sample.params, sort_keys=True),
+    }
     failure = stored.failure() if sample.status == "failed" else None
     if failure is not None:
         return {**_failed(facts, trial, search.sweep.monitor.name, failure), "metric": HELD_OUT}

@@ -75,7 +75,8 @@ def _speeds(results: Path) -> dict[tuple[str, str], float]:
     if not path.is_file():
         return {}
     frame = pd.read_parquet(path)
-    return {(row.method, row.precision): row.samples_per_second for row in frame.itertuples()}
+    measured = zip(frame["method"], frame["precision"], frame["samples_per_second"], strict=True)
+    return {(str(method), str(precision)): float(speed) for method, precision, speed in measured}
 
 
 def _size(trial: Trial) -> int:

@@ -23,7 +23,8 @@ class Display(Listener):
             console=console,
             disable=not console.is_terminal,
         )
-        self.name, self.running = name, {}  # type: str, dict[str, TaskID]
+        self.name = name
+        self.running: dict[str, TaskID] = {}
         self.epochs: dict[str, int] = {}
         self.whole = self.progress.add_task(self._headline(), total=epochs)
 

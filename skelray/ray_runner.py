@@ -60,10 +60,10 @@ class Jobs(Searcher):
         self._jobs = jobs
         self.given: dict[str, Job] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
         job = next(self._jobs, None)
         if job is None:
-            return Searcher.FINISHED
+            return Searcher.FINISHED  # type: ignore[return-value]
         self.given[trial_id] = job
         return job.config
 
@@ -134,7 +134,7 @@ def run_on_ray(run: Run, module: ModuleType | None, listener: Listener, cluster:
 
 def connect(cluster: Cluster) -> None:
     """Joins the cluster, or starts a local one."""
-    local = {} if cluster.address else {"num_cpus": os.cpu_count(), "include_dashboard": False}
+    local: dict[str, Any] = {} if cluster.address else {"num_cpus": os.cpu_count(), "include_dashboard": False}
     ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **local)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -96,9 +96,9 @@ class Run:
             ended = [s for s in self.search.samples.values() if s.status in ("done", "stopped")]
             trials = max(self.search.sweep.samples, len(self.search.samples))
             return trials, epochs * (trials - len(ended)), len(ended)
-        trials = {self.stored(cell.trial).id: cell.trial for cell in self.cells()}
-        missing = [t for id, t in trials.items() if not ledger.complete(t, self.store.trial(id))]
-        return len(trials), sum(t.epochs for t in missing), len(trials) - len(missing)
+        cells = {self.stored(cell.trial).id: cell.trial for cell in self.cells()}
+        missing = [t for id, t in cells.items() if not ledger.complete(t, self.store.trial(id))]
+        return len(cells), sum(t.epochs for t in missing), len(cells) - len(missing)
 
     def jobs(self) -> Iterator[Job]:
         """What is missing, in the study's order; a sweep proposes each when it is asked for."""

@@ -68,7 +68,9 @@ class Store:
             with contextlib.suppress(OSError):
                 self.files.delete_file(temporary)
             why = "the disk is full" if error.errno == errno.ENOSPC else str(error)
-            raise StoreError(f"{self.root}/{name} was not written: {why}; the run goes on from here when started again") from error
+            raise StoreError(
+                f"{self.root}/{name} was not written: {why}; the run goes on from here when started again"
+            ) from error
 
     def remove(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -14,7 +14,7 @@ from skelray.trial import Monitor, Trial, canonical, changed
 
 @dataclass(frozen=True)
 class Scale:
-    """How a study runs away from its published setting: on other data, shorter, smaller. Nothing here changes what an arm is.
+    """How a study runs away from its published setting: on other data, shorter, smaller. It changes no arm.
 
     changes: fields by name, wherever they live (``changed``); they come before an arm's own changes.
     """

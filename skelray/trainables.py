@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,7 +28,9 @@ class StudyTrainable(tune.Trainable):
     that Ray tries again; any other is kept in the store and ends the trial at once.
     """
 
-    def setup(self, config: dict[str, Any], study: Study, scale: Scale, settings: Settings) -> None:
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], study: Study, scale: Scale, settings: Settings
+    ) -> None:
         self.study, self.scale, self.settings = study, scale, settings
         self.begin(config)
 
@@ -40,7 +41,8 @@ class StudyTrainable(tune.Trainable):
         self.reports = self.start(config)
         self.last = 0
 
-    def start(self, config: dict[str, Any]) -> Iterator[Report]:
+    def start(self, config: dict[str, Any]) -> Generator[Report, None, None]:
+        """Everything that can fail is in the first step, where a failure is reported by cause."""
         trial = self.trial(config)
         data = splits(self.settings.data, trial.benchmark, trial.protocol)
         yield from execute(trial, data, self.stored, self.device)
@@ -76,8 +78,7 @@ class StudyTrainable(tune.Trainable):
         return True
 
     def cleanup(self) -> None:
-        with closing(self.reports):  # type: ignore[type-var]
-            pass
+        self.reports.close()
 
 
 class TrialTrainable(tune.Trainable):

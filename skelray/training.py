@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from skelray.augment import Draws, View
-from skelray.data.dataset import SkeletonDataset, Splits
+from skelray.data.dataset import Splits
 from skelray.evaluation import FrozenEncoder, top
 from skelray.methods import Method, MoCo, Step, Views
 from skelray.trial import Trial
@@ -34,9 +34,7 @@ class Report:
     replayed: bool = field(default=False, compare=False)  # read back from a store, not trained now
 
 
-def optimisation_step(
-    method: Method, model: MoCo, optimizer: torch.optim.Optimizer, views: Views, epoch: int
-) -> Step:
+def optimisation_step(method: Method, model: MoCo, optimizer: torch.optim.Optimizer, views: Views, epoch: int) -> Step:
     """One step: momentum update with the weights before it, loss, backward, SGD, and the keys into the queue."""
     model.update_key()
     step = method.loss(model, views, epoch)
@@ -110,13 +108,12 @@ class Pretraining:
         return dict(zip(steps[0], means.tolist(), strict=True))
 
     def frozen(self) -> FrozenEncoder:
-        return FrozenEncoder(
-            self.model.query.encoder, self.trial.stream, self.device, self.trial.frames, self.trial.seed
-        )
+        return FrozenEncoder(self.model.query.encoder, self.trial.stream, self.device, self.trial.frames, self.trial.seed)
 
     def held_out(self) -> float:
         """The monitor's top-1 on the held-out training subjects."""
-        assert self.trial.monitor is not None  # noqa: S101 - only asked where there is one
+        if self.trial.monitor is None:
+            raise ValueError("a trial without a monitor holds nothing out")
         scores = self.trial.monitor.evaluation(self.frozen(), self.data, self.splits.held_out)
         return top(scores, torch.from_numpy(self.splits.held_out.labels.copy()))
 

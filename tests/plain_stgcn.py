@@ -41,7 +41,7 @@ class PlainSTGCN(nn.Module):
         strides = [1, 1, 1, 1, 2, 1, 1, 2, 1, 1]
         self.data_bn = nn.BatchNorm1d(3 * adjacency.shape[1])
         self.st_gcn_networks = nn.ModuleList(
-            PlainBlock(c, o, s, i == 0, dropout) for i, (c, o, s) in enumerate(zip([3, *widths], widths, strides))
+            PlainBlock(c, o, s, i == 0, dropout) for i, (c, o, s) in enumerate(zip([3, *widths[:-1]], widths, strides, strict=True))
         )
         self.edge_importance = nn.ParameterList(torch.ones_like(adjacency) for _ in widths)
         self.fc = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, out))
@@ -50,7 +50,7 @@ class PlainSTGCN(nn.Module):
         n, c, t, v, m = x.shape
         x = x.permute(0, 4, 3, 1, 2).contiguous().view(n * m, v * c, t)
         x = self.data_bn(x).view(n, m, v, c, t).permute(0, 1, 3, 4, 2).contiguous().view(n * m, c, t, v)
-        for block, importance in zip(self.st_gcn_networks, self.edge_importance):
+        for block, importance in zip(self.st_gcn_networks, self.edge_importance, strict=True):
             x = block(x, self.A * importance)
         return x.mean(dim=(2, 3)).view(n, m, -1).mean(dim=1)
 

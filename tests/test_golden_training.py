@@ -19,7 +19,9 @@ DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["
 
 def build(file, method, dtype):
     config = file.config
-    backbone = STGCN(hidden_channels=config["hidden_channels"], hidden_dim=config["hidden_dim"], dropout=config["dropout"])
+    backbone = STGCN(
+        hidden_channels=config["hidden_channels"], hidden_dim=config["hidden_dim"], dropout=config["dropout"]
+    )
     model = method.build(backbone, KINECT_V2, config["stream"]).to(dtype)
     missing, unexpected = model.load_state_dict(moco_from_released(file.under("init/", dtype)), strict=False)
     assert not unexpected
@@ -36,7 +38,12 @@ def build(file, method, dtype):
 
 def shared_settings(file):
     config = file.config
-    return {"tau": config["temperature"], "m": config["key_momentum"], "queue": config["queue"], "dim": config["feature_dim"]}
+    return {
+        "tau": config["temperature"],
+        "m": config["key_momentum"],
+        "queue": config["queue"],
+        "dim": config["feature_dim"],
+    }
 
 
 def view(x, dtype):
@@ -90,7 +97,9 @@ def test_hiclr(golden, dtype):
         strong = view(file[f"step{i}/strong"], dtype)
         strong = replace(strong, stream_ops=(MaskJoints(file[f"step{i}/keep_mask"].bool()[None]),))
         queries = [view(file[f"step{i}/basic"], dtype), view(file[f"step{i}/normal"], dtype), strong]
-        step = optimisation_step(method, model, optimizer, Views(view(file[f"step{i}/key"], dtype), queries), epoch=stage)
+        step = optimisation_step(
+            method, model, optimizer, Views(view(file[f"step{i}/key"], dtype), queries), epoch=stage
+        )
         losses.append(step.loss.detach())
         terms.append(torch.stack([step.parts["hierarchical1"], step.parts["hierarchical2"]]))
     file.close(torch.stack(terms), "ce_terms_f64" if dtype == torch.float64 else "ce_terms", "ce_terms")

@@ -138,9 +138,7 @@ class AxisMask:
 
     def __call__(self, view: View) -> View:
         axis = view.integers(0, view.x.shape[1] - 1)
-        drop = (torch.arange(view.x.shape[1], device=axis.device) == axis[:, None]) & view.coin(self.probability)[
-            :, None
-        ]
+        drop = (torch.arange(view.x.shape[1], device=axis.device) == axis[:, None]) & view.coin(self.probability)[:, None]
         return view.with_x(view.x * ~drop[:, :, None, None, None])
 
 

@@ -75,9 +75,7 @@ class View:
 
     def integers(self, low: int, high: int) -> Tensor:
         """(N,) int64 from low..high inclusive, one draw a sample."""
-        return torch.randint(
-            low, high + 1, (len(self.x),), generator=self.draws[self.branch], device=self.x.device
-        )
+        return torch.randint(low, high + 1, (len(self.x),), generator=self.draws[self.branch], device=self.x.device)
 
 
 class Augmentation(Protocol):

@@ -30,9 +30,7 @@ class _AggregateAndMix(torch.autograd.Function):
         slices, joints, rows, channels = x.shape
         grad = grad.reshape(slices, joints * rows, -1)  # (P, W R, O)
         aggregate = _aggregate(x, graph)  # (P, K, W R, C)
-        to_weight = torch.stack(
-            [torch.bmm(aggregate[:, k].transpose(1, 2), grad).sum(dim=0) for k in range(len(weight))]
-        )
+        to_weight = torch.stack([torch.bmm(aggregate[:, k].transpose(1, 2), grad).sum(dim=0) for k in range(len(weight))])
         for k in range(len(weight)):  # in place: the aggregate has served
             torch.bmm(grad, weight[k].T.expand(slices, -1, -1), out=aggregate[:, k])
         grad = aggregate.view(slices, -1, rows * channels)  # (P, K W, R C)

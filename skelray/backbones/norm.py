@@ -1,7 +1,7 @@
 """Batch norm over the last axis, with statistics as exact as the channels-first kernel's.
 
-torch's channels-last kernel on the CPU adds rows up in single precision one after the other: over 320 000 rows its output is
-off by 3e-4, a thousand times the error of its channels-first kernel. The statistics here come from pairwise sums of the
+torch's channels-last kernel on the CPU adds rows up in single precision one after the other: over 320 000 rows its
+output is off by 3e-4, a thousand times the error of its channels-first kernel. The statistics here come from pairwise sums of the
 centred values (6e-7 in the same setting); everything else is torch's.
 """
 
@@ -46,7 +46,7 @@ class BatchNorm(nn.BatchNorm1d):
         with torch.no_grad():
             mean, var = statistics(flat)
             unbiased = var * (len(flat) / max(1, len(flat) - 1))
-            self.num_batches_tracked.add_(1)  # type: ignore[union-attr,operator]
+            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
             self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr,arg-type]
             self.running_var.lerp_(unbiased, self.momentum)  # type: ignore[union-attr,arg-type]
         return _Normalise.apply(flat, self.weight, self.bias, mean, var, self.eps).view(x.shape)

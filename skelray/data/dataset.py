@@ -46,9 +46,7 @@ class SkeletonDataset:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        return (
-            f"SkeletonDataset({self.name!r}, {len(self)} of {len(self.sequences)} sequences, {self.fingerprint[:12]})"
-        )
+        return f"SkeletonDataset({self.name!r}, {len(self)} of {len(self.sequences)} sequences, {self.fingerprint[:12]})"
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -57,7 +55,7 @@ class SkeletonDataset:
 
     def batch(self, positions: ArrayLike, frames: int | None = None) -> np.ndarray:
         """A copy of the sequences at these positions, (n, C, T, V, M), resized to ``frames`` frames if given."""
-        x = np.asarray(self.sequences[self.rows[positions]])
+        x = np.asarray(self.sequences[self.rows[np.asarray(positions, dtype=np.int64)]])
         if frames is None or frames == x.shape[2]:
             return x
         return np.einsum("ft,nctvm->ncfvm", resizing(x.shape[2], frames), x, optimize=True)
@@ -150,9 +148,7 @@ def _open(root: Path, name: str) -> tuple[SkeletonDataset, dict[str, Split]]:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{folder / ABOUT} does not describe a data set ({error!r}): prepare {name} again") from error
     if sequences.shape != shape:
-        raise DataError(
-            f"{folder / SEQUENCES} holds {sequences.shape}, not the {shape} described: prepare {name} again"
-        )
+        raise DataError(f"{folder / SEQUENCES} holds {sequences.shape}, not the {shape} described: prepare {name} again")
     rows = np.arange(len(samples))
     return SkeletonDataset(name, sequences, rows, samples, skeleton, classes, fingerprint), protocols
 

@@ -97,9 +97,7 @@ _CARRYING = pose(shoulder_right=(12, 6, 8), elbow_right=99)
 _CHAMBERED = pose(
     hip_right=-22, knee_right=65, spine_base=4, shoulder_left=(30, 0, 15), shoulder_right=(-20, 0, 15), elbow=40
 )
-_KICKED = pose(
-    hip_right=65, knee_right=8, spine_base=-8, shoulder_left=(-15, 0, 20), shoulder_right=(30, 0, 20), elbow=35
-)
+_KICKED = pose(hip_right=65, knee_right=8, spine_base=-8, shoulder_left=(-15, 0, 20), shoulder_right=(30, 0, 20), elbow=35)
 _STEP_RIGHT = pose(hip_right=62, knee_right=85, shoulder_left=30, shoulder_right=-20, elbow=60)
 _STEP_LEFT = mirror(_STEP_RIGHT)
 
@@ -113,9 +111,7 @@ _AT_EAR = pose(shoulder_right=(92, 15, 24), elbow_right=137, neck=(6, 0, -8))
 _WIND_UP = pose(
     shoulder_right=(20, -95, 85), elbow_right=95, spine_mid=(-8, -25, 0), shoulder_left=(45, 0, 0), elbow_left=20
 )
-_RELEASED = pose(
-    shoulder_right=(95, 0, 0), elbow_right=15, spine_mid=(15, 25, 0), shoulder_left=(-10, 0, 10), elbow_left=30
-)
+_RELEASED = pose(shoulder_right=(95, 0, 0), elbow_right=15, spine_mid=(15, 25, 0), shoulder_left=(-10, 0, 10), elbow_left=30)
 
 # Both arms.
 _APART = pose(shoulder=(15, -16, 19), elbow=106)

@@ -40,9 +40,7 @@ def missing_skeletons() -> frozenset[str]:
 
 
 def _recordings(source: Path | None, actions: int) -> Recordings:
-    found = members(
-        source, NAME, f"NTU RGB+D skeletons of actions 1 to {actions} (such as S001C001P001R001A001.skeleton)"
-    )
+    found = members(source, NAME, f"NTU RGB+D skeletons of actions 1 to {actions} (such as S001C001P001R001A001.skeleton)")
     return Recordings([member for member in found if int(member.match[6]) <= actions], _recording)
 
 

@@ -31,9 +31,7 @@ def _recording(member: Member) -> Recording:
     if joints.ndim != 3 or joints.shape[1:] != (len(KINECT_V1.joints), 3) or not 0 <= label < len(CLASSES):
         raise ValueError(f"joints {joints.shape}, label {label}")
     _, subject, replication, camera = map(int, member.match.groups()[1:])
-    return Recording(
-        member.match[1], joints[:, None], label, subject, camera, replication=replication, source=member.path
-    )
+    return Recording(member.match[1], joints[:, None], label, subject, camera, replication=replication, source=member.path)
 
 
 NWUCLA = Benchmark(

@@ -122,9 +122,7 @@ class Partial:
 
     def _fingerprint(self, samples: pd.DataFrame) -> str:
         """Hash of the sequences, of what describes them (but where they were read) and of how they were made."""
-        content = {
-            key: self.settings[key] for key in ("format", "name", "skeleton", "classes", "persons", "preprocessing")
-        }
+        content = {key: self.settings[key] for key in ("format", "name", "skeleton", "classes", "persons", "preprocessing")}
         content["samples"] = samples.drop(columns="source").to_dict("list")
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
         with open(self.folder / SEQUENCES, "rb") as file:

@@ -109,9 +109,7 @@ def members(source: Path | None, pattern: re.Pattern[str], what: str) -> list[Me
     if source is None or not source.exists():
         raise DataError(f"there is no {source or 'source given'}: name the folder or zip that holds {what}")
     found = [
-        Member(match, path, file)
-        for path, file in _listing(source)
-        if (match := pattern.fullmatch(path.rsplit("/", 1)[-1]))
+        Member(match, path, file) for path, file in _listing(source) if (match := pattern.fullmatch(path.rsplit("/", 1)[-1]))
     ]
     if not found:
         raise DataError(f"{source} holds no {what}")

@@ -167,9 +167,7 @@ def _person(seed: int, number: int) -> Person:
     return person(np.random.default_rng((seed, 0, abs(number), number < 0)), left_handed=number % 5 == 4)
 
 
-def synthetic(
-    subjects: int = 11, replications: int = 2, frames: tuple[int, int] = (45, 90), seed: int = 0
-) -> Benchmark:
+def synthetic(subjects: int = 11, replications: int = 2, frames: tuple[int, int] = (45, 90), seed: int = 0) -> Benchmark:
     """A synthetic benchmark of 20 x subjects x replications x 3 recordings, each of ``frames`` (fewest, most)."""
     return Benchmark(
         name="synthetic",

@@ -165,4 +165,3 @@ def initialise(module: nn.Module) -> None:
             nn.init.normal_(parameter, 1.0, 0.02)
         elif name.endswith("weight"):
             nn.init.normal_(parameter, 0.0, 0.02)
-
