@@ -44,20 +44,20 @@ def rotation(degrees: Tensor) -> Tensor:
     return z @ y @ x
 
 
-def check_probability(name: str, probability: float) -> None:
+def _check_probability(name: str, probability: float) -> None:
     if not 0 <= probability <= 1:
         raise ValueError(f"{name} probability {probability}: between 0 and 1")
 
 
 @dataclass(frozen=True)
 class Flip:
-    """Left and right joints exchange places. mirror: also negate x, a true mirror image; the released code only relabels."""
+    """Left and right joints exchange places. mirror: also negate x, a true mirror image; released code only relabels."""
 
     probability: float = 0.5
     mirror: bool = False
 
     def __post_init__(self) -> None:
-        check_probability("Flip", self.probability)
+        _check_probability("Flip", self.probability)
 
     def __call__(self, view: View) -> View:
         flipped = view.x[:, :, :, list(view.skeleton.mirrored)]
@@ -89,7 +89,7 @@ class Noise:
     ghosts: bool = False
 
     def __post_init__(self) -> None:
-        check_probability("Noise", self.probability)
+        _check_probability("Noise", self.probability)
         if not self.std >= 0:
             raise ValueError(f"Noise std {self.std}: a standard deviation is 0 or more")
 
@@ -119,7 +119,7 @@ class Blur:
             raise ValueError(f"Blur sigma from {self.low} to {self.high}: need 0 < low <= high")
         if self.taps < 1 or self.taps % 2 == 0:
             raise ValueError(f"Blur taps {self.taps}: an odd number, so that the middle one is the frame itself")
-        check_probability("Blur", self.probability)
+        _check_probability("Blur", self.probability)
 
     def __call__(self, view: View) -> View:
         sigma = view.uniform(len(view.x), low=self.low, high=self.high)
@@ -134,7 +134,7 @@ class AxisMask:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        check_probability("AxisMask", self.probability)
+        _check_probability("AxisMask", self.probability)
 
     def __call__(self, view: View) -> View:
         axis = view.integers(0, view.x.shape[1] - 1)
