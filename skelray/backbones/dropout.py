@@ -7,6 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def check_share(p: float) -> None:
+    """Raises ValueError where a share of the elements cannot be dropped."""
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout {p}: a probability below 1 is needed")
+
+
 def _scales(bits: Tensor, like: Tensor) -> Tensor:
     """0 or 2 for every element of ``like``, eight from each random byte."""
     table = ((torch.arange(256)[:, None] >> torch.arange(8)) & 1).to(like.dtype) * 2  # (256, 8)
@@ -31,8 +37,7 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        if not 0 <= p < 1:
-            raise ValueError(f"dropout {p}: a probability below 1 is needed")
+        check_share(p)
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,6 +8,12 @@ from torch import Tensor
 from skelray.skeleton import Skeleton
 
 
+def check_partition(partition: str) -> None:
+    """Raises ValueError for a partition that does not exist."""
+    if partition not in ("hop1", "spatial"):
+        raise ValueError(f"partition {partition!r} is none of hop1, spatial")
+
+
 def hops(skeleton: Skeleton) -> Tensor:
     """(V, V) number of bones between two joints."""
     joints = len(skeleton.joints)
@@ -28,8 +34,7 @@ def spatial_partition(skeleton: Skeleton, partition: str = "hop1") -> Tensor:
     Entries are A D^-1, columns over all subsets sum to one. "hop1": distances beyond one hop count as equal, as in the
     released graphs, which moves most bones to the second subset. Raises ValueError for another partition.
     """
-    if partition not in ("hop1", "spatial"):
-        raise ValueError(f"partition {partition!r} is none of hop1, spatial")
+    check_partition(partition)
     distance = hops(skeleton)
     near = (distance <= 1).float()
     weight = near / near.sum(dim=0)  # A D^-1

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skelray.backbones.dropout import Dropout
-from skelray.backbones.graph import spatial_partition
+from skelray.backbones.dropout import Dropout, check_share
+from skelray.backbones.graph import check_partition, spatial_partition
 from skelray.backbones.graph_convolution import GraphConvolution
 from skelray.backbones.norm import BatchNorm
 from skelray.backbones.precision import autocast_dtype
@@ -43,6 +43,11 @@ class STGCN:
     absent: str = "average"
 
     def __post_init__(self) -> None:
+        for name in ("hidden_channels", "hidden_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: at least 1 is needed")
+        check_share(self.dropout)
+        check_partition(self.partition)
         if self.absent not in ("average", "exclude"):
             raise ValueError(f"absent {self.absent!r} is none of average, exclude")
 
