@@ -18,7 +18,7 @@ from skelray.backbones.graph_convolution import GraphConvolution, _AggregateAndM
 from skelray.backbones.norm import BatchNorm, statistics
 from skelray.backbones.released import stgcn_from_released
 from skelray.backbones.temporal import fourier_convolution
-from skelray.methods.moco import Branch, initialise
+from skelray.methods.moco import Branch
 from skelray.skeleton import KINECT_V1, KINECT_V2
 
 SKELETONS = pytest.mark.parametrize("skeleton", [KINECT_V1, KINECT_V2], ids=["v1", "v2"])
@@ -28,14 +28,13 @@ F64 = torch.float64
 
 def build(backbone, skeleton=KINECT_V2, seed=0, dtype=torch.float32):
     """A backbone's encoder with weights that are neither symmetric nor tiny."""
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        encoder = backbone.build(skeleton).to(dtype)
-        initialise(encoder)
-        with torch.no_grad():
-            for parameter in encoder.parameters():
-                parameter.add_(torch.randn_like(parameter), alpha=0.1)
-    return encoder
+    encoder = backbone.build(skeleton)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in encoder.named_parameters():
+            around_one = "norm" in name and name.endswith("weight") or name.endswith("importance")
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1 + around_one)
+    return encoder.to(dtype)
 
 
 def batch(skeleton=KINECT_V2, dtype=torch.float32, **shape):

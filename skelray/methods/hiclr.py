@@ -34,6 +34,8 @@ class HiCLR(MoCoSettings):
             raise ValueError(f"{len(self.weights)} weights for {len(self.arrangement) - 1} pairs of branches")
         if not 1 <= self.mining_k <= self.queue:
             raise ValueError(f"mining_k {self.mining_k}: between 1 and the queue's {self.queue} keys are mined")
+        if self.mining_branches < 1:
+            raise ValueError(f"mining_branches {self.mining_branches}: at least the first branch is mined")
 
     def views(self, view: View) -> Views:
         return Views(key=self.arrangement[0](view.on("key")), queries=grow(self.arrangement, view))  # Eq. 2

@@ -78,12 +78,14 @@ class MoCoSettings:
     key_init: str = "copy"
 
     def __post_init__(self) -> None:
-        if self.tau <= 0:
+        if not self.tau > 0:
             raise ValueError(f"tau {self.tau}: a temperature is above 0")
         if not 0 <= self.m <= 1:
             raise ValueError(f"m {self.m}: a momentum is between 0 and 1")
         if self.queue < 1:
             raise ValueError(f"queue {self.queue}: it holds at least one key")
+        if self.dim < 1:
+            raise ValueError(f"dim {self.dim}: an embedding has at least one number")
         if self.key_init not in ("copy", "independent"):
             raise ValueError(f"key_init {self.key_init!r} is none of copy, independent")
 
@@ -150,10 +152,11 @@ class MoCo(nn.Module):
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:
         """The oldest keys give way to these (N, D), wherever the end of the queue falls."""
-        size = len(self.queue)
-        at = (self.position + torch.arange(len(keys), device=keys.device)) % size
+        size, pushed = len(self.queue), len(keys)
+        keys = keys[-size:]  # of a batch larger than the queue; a place is written once
+        at = (self.position + torch.arange(pushed - len(keys), pushed, device=keys.device)) % size
         self.queue[at] = keys.to(self.queue.dtype)
-        self.position.add_(len(keys)).remainder_(size)
+        self.position.add_(pushed).remainder_(size)
 
 
 def initialise(module: nn.Module) -> None:
