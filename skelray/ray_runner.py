@@ -46,10 +46,11 @@ from skelray.trainables import StudyTrainable  # noqa: E402
 
 @dataclass(frozen=True)
 class Cluster:
-    """address: of a cluster to join (None: a local one of this machine's cores). per_gpu: trials that share a GPU."""
+    """address: of a cluster to join; None: a local one of ``cpus``, by default this machine's. per_gpu: trials a GPU."""
 
     address: str | None = None
     per_gpu: int = 1
+    cpus: int | None = None
 
 
 class Jobs(Searcher):
@@ -69,6 +70,10 @@ class Jobs(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None: ...
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune keeps a copy of its parts, and none of ours is restored from it."""
+        return {}
+
     def save(self, checkpoint_path: str) -> None: ...
 
     def restore(self, checkpoint_path: str) -> None: ...
@@ -81,6 +86,9 @@ class Rungs(FIFOScheduler):
         super().__init__()
         self.run, self.jobs, self.listener = run, jobs, listener
         self.statuses: dict[str, str] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
         self.listener.started(self.jobs.given[trial.trial_id])
@@ -134,7 +142,7 @@ def run_on_ray(run: Run, module: ModuleType | None, listener: Listener, cluster:
 
 def connect(cluster: Cluster) -> None:
     """Joins the cluster, or starts a local one."""
-    local: dict[str, Any] = {} if cluster.address else {"num_cpus": os.cpu_count(), "include_dashboard": False}
+    local: dict[str, Any] = {} if cluster.address else {"num_cpus": cluster.cpus, "include_dashboard": False}
     ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **local)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# Ray's token would be written to the home folder of whoever runs the tests; its workers need what the parent has.
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -30,3 +33,23 @@ def golden() -> Callable[[str], Path]:
 def shared() -> Callable[[str], Path]:
     """The path of a reference file by name; skips the test where it is absent."""
     return _finder("SKELRAY_SHARED", "../shared")
+
+
+@pytest.fixture(scope="session")
+def synthetic_data(tmp_path_factory) -> Path:
+    """A folder with a small synthetic data set: 20 classes, 2 subjects, 3 cameras, 120 sequences of 16 frames."""
+    from skelray.data import Preprocessing, prepare
+    from skelray.data.synthetic import synthetic
+
+    root = tmp_path_factory.mktemp("data")
+    prepare(synthetic(subjects=2, replications=1), None, root, Preprocessing("centred", 16))
+    return root
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """One local Ray cluster of two CPUs for all tests."""
+    ray_runner = pytest.importorskip("skelray.ray_runner")
+    ray_runner.connect(ray_runner.Cluster(cpus=2))
+    yield ray_runner
+    ray_runner.ray.shutdown()

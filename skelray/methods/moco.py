@@ -69,6 +69,8 @@ class MoCoSettings:
 
     key_init: "copy" starts the key encoder from the query's weights, as MoCo defines it; "independent" is what the
     released code of all four ST-GCN methods does by re-initialising the whole model after copying (methods.md, 5.1).
+    init: weights are drawn from N(0, 0.02), "normal", as released, or with variance 2 / fan-in, "he"; for narrow encoders
+    and short schedules, which N(0, 0.02) starts so close to a constant output that they take long to leave it.
     """
 
     tau: float = 0.07
@@ -76,6 +78,7 @@ class MoCoSettings:
     queue: int = 32768
     dim: int = 128
     key_init: str = "copy"
+    init: str = "normal"
 
     def __post_init__(self) -> None:
         if not self.tau > 0:
@@ -88,6 +91,8 @@ class MoCoSettings:
             raise ValueError(f"dim {self.dim}: an embedding has at least one number")
         if self.key_init not in ("copy", "independent"):
             raise ValueError(f"key_init {self.key_init!r} is none of copy, independent")
+        if self.init not in ("normal", "he"):
+            raise ValueError(f"init {self.init!r} is none of normal, he")
 
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo:
         """The model with fresh weights, drawn from torch's global generator."""
@@ -120,8 +125,8 @@ class MoCo(nn.Module):
         self.autocast: torch.dtype | None = None  # precision of the encoders' matrix products, float32 if None
         self.query = Branch(backbone.build(skeleton), settings.dim)
         self.key = Branch(backbone.build(skeleton), settings.dim)
-        initialise(self.query)
-        initialise(self.key)
+        initialise(self.query, settings.init)
+        initialise(self.key, settings.init)
         if settings.key_init == "copy":
             self.key.load_state_dict(self.query.state_dict())
         self.key.requires_grad_(False)
@@ -159,12 +164,13 @@ class MoCo(nn.Module):
         self.position.add_(pushed).remainder_(size)
 
 
-def initialise(module: nn.Module) -> None:
-    """Weights N(0, 0.02), batch-norm scales N(1, 0.02), biases 0, as released; scalars and importances keep theirs."""
+def initialise(module: nn.Module, init: str) -> None:
+    """Weights as ``init`` says, batch-norm scales N(1, 0.02), biases 0; scalars and edge importances keep theirs."""
     for name, parameter in module.named_parameters():
         if name.endswith("bias"):
             nn.init.zeros_(parameter)
         elif "norm" in name:
             nn.init.normal_(parameter, 1.0, 0.02)
         elif name.endswith("weight"):
-            nn.init.normal_(parameter, 0.0, 0.02)
+            fan_in = parameter.shape[:-1].numel() if parameter.dim() == 3 else parameter.shape[1]  # (K, C, O) or (O, C)
+            nn.init.normal_(parameter, 0.0, 0.02 if init == "normal" else (2 / fan_in) ** 0.5)

@@ -1,0 +1,184 @@
+"""Running a study in one process: tables, kills at any moment, failures, and what is not run twice."""
+
+import os
+import signal
+
+import pytest
+from small_study import ABLATION, SWEEP, assert_same, curves, inline, make_run, study_file, table
+
+from skelray.runner import Listener, run_inline
+from skelray.store import Store
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, synthetic_data):
+    """Folder and study file of an ablation and a sweep that ran through, by name."""
+    made = {}
+    for name, body in (("ablation", ABLATION), ("sweep", SWEEP)):
+        folder = tmp_path_factory.mktemp(name)
+        path = study_file(folder, body)
+        inline(path, folder, synthetic_data)
+        made[name] = (folder, path)
+    return made
+
+
+class Heard(Listener):
+    def __init__(self):
+        self.trained, self.replayed, self.statuses = [], [], {}
+
+    def report(self, job, report):
+        (self.replayed if report.replayed else self.trained).append((job.name, report.epoch))
+
+    def ended(self, job, status):
+        self.statuses[job.name] = status
+
+
+def test_every_cell_has_a_row_for_each_figure(undisturbed):
+    rows = table(undisturbed["ablation"][0])
+    assert len(rows) == 2 * 2 * 2  # arms, evaluations, top-1 and top-5; the scale has one seed
+    assert set(rows["status"]) == {"done"}
+    assert rows["value"].between(0, 1).all()
+    assert rows["published"].isna().all()
+    assert set(rows["epoch"]) == {3}
+
+
+def test_a_second_run_trains_nothing(undisturbed, synthetic_data):
+    folder, path = undisturbed["ablation"]
+    before = table(folder)
+    run, _ = make_run(path, folder, synthetic_data)
+    heard = Heard()
+    run_inline(run, heard)
+    assert heard.trained == []
+    assert_same(table(folder), before)
+
+
+def test_added_seeds_and_epochs_run_only_what_is_new(undisturbed, synthetic_data):
+    folder, path = undisturbed["ablation"]
+    run, _ = make_run(path, folder, synthetic_data, seeds=(0, 1))
+    heard = Heard()
+    run_inline(run, heard)
+    assert {name.split("seed ")[1] for name, _ in heard.trained} == {"1"}
+
+
+def test_a_longer_trial_goes_on_from_the_shorter(tmp_path, synthetic_data):
+    fixed = ABLATION.replace('"weak", {', '"weak", {"milestones": (900,), "mining_from": None, ')
+    path = study_file(tmp_path, fixed.replace('Arm("strong", {"arrangement": (BA, NA)}),', ""))
+    inline(path, tmp_path, synthetic_data, epochs=2)
+    run, _ = make_run(path, tmp_path, synthetic_data, epochs=4)
+    heard = Heard()
+    run_inline(run, heard)
+    assert [epoch for _, epoch in heard.trained] == [3, 4]
+
+
+def test_two_studies_share_a_cell(undisturbed, tmp_path, synthetic_data):
+    folder, _ = undisturbed["ablation"]
+    run, _ = make_run(study_file(tmp_path, ABLATION, "other"), folder, synthetic_data)
+    heard = Heard()
+    run_inline(run, heard)
+    assert heard.trained == []
+    own = table(folder)
+    assert table(folder, "other")["value"].tolist() == own.loc[own["seed"] == 0, "value"].tolist()
+
+
+def kill_at_write(number, run, after):
+    """In a fork: runs the study and kills itself with SIGKILL at the store's n-th write, before or after the move."""
+    child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        return os.WIFSIGNALED(status)
+    try:
+        write, count = Store.write, [0]
+
+        def counted(store, name, content):
+            count[0] += 1
+            if count[0] == number and not after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            write(store, name, content)
+            if count[0] == number and after:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        Store.write = counted
+        run_inline(run)
+    finally:
+        os._exit(0)
+
+
+@pytest.mark.parametrize("kind", ["ablation", "sweep"])
+@pytest.mark.parametrize("after", [False, True], ids=["before the move", "after the move"])
+def test_killed_anywhere_it_ends_with_the_same_table(undisturbed, tmp_path, synthetic_data, kind, after):
+    folder, path = undisturbed[kind]
+    kills = 0
+    step = 3 if kind == "ablation" else 7
+    for number in range(1, 60, step):  # each run goes on where the one before was killed
+        run, _ = make_run(path, tmp_path, synthetic_data)
+        if not kill_at_write(1 + number % 5, run, after):
+            break
+        kills += 1
+    inline(path, tmp_path, synthetic_data)
+    assert kills >= 4
+    columns = ["study", "trial", "arm", "evaluation", "metric", "epoch", "value", "status"]
+    expected = table(folder)
+    expected = expected[expected["seed"] == 0]
+    assert_same(table(tmp_path)[columns], expected[columns])
+    trials = set(expected["trial"])
+    whole = curves(folder)
+    assert_same(curves(tmp_path), whole[whole["trial"].isin(trials)])
+
+
+FAILING = """
+    @dataclass(frozen=True)
+    class Broken:
+        how: str
+        def __call__(self, view):
+            if self.how == "raises":
+                raise RuntimeError("no such joint")
+            if self.how == "memory":
+                raise MemoryError("not enough of it")
+            return view.with_x(view.x * float("nan"))
+
+    def broken(how):
+        return Arm(how, {"arrangement": (AugmentationSet(how, (Broken(how),)),)})
+
+    study = Ablation(base=base, arms=[broken("raises"), broken("nan"), Arm("sound", {"arrangement": (BA,)}),
+                                      broken("memory")])
+"""
+
+
+def test_a_failure_costs_itself_alone_and_says_why(tmp_path, synthetic_data):
+    path = study_file(tmp_path, FAILING)
+    run, _ = make_run(path, tmp_path, synthetic_data)
+    heard = Heard()
+    run_inline(run, heard)
+    assert sorted(heard.statuses.values()) == ["done", "failed", "failed", "failed"]
+    rows = table(tmp_path).groupby("arm").first()
+    assert rows.loc["sound", "status"] == "done"
+    assert rows.loc["raises", "error"].startswith("error: no such joint")
+    assert "small.py" in rows.loc["raises", "error"]
+    assert rows.loc["nan", "error"].startswith("diverged: the loss is nan in epoch 1")
+    assert rows.loc["memory", "error"].startswith("out of memory")
+    assert rows.loc["nan", "value"] != rows.loc["nan", "value"]
+
+
+def test_a_sweep_reports_its_best_on_the_test_split_once(undisturbed):
+    rows = table(undisturbed["sweep"][0])
+    searched = rows[rows["metric"] == "held_out_top1"]
+    assert len(searched) == 5
+    assert searched["arm"].iloc[0] == "published"
+    best = searched[searched["status"] == "done"].sort_values("value").iloc[-1]
+    tested = rows[rows["metric"] == "top1"]
+    assert set(tested["arm"]) == {"published (test)", f"best: {best['arm']} (test)"}
+
+
+def test_missing_data_is_one_sentence(tmp_path):
+    path = study_file(tmp_path, ABLATION)
+    run, _ = make_run(path, tmp_path, tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="skelray prepare synthetic"):
+        run.size()
+
+
+def test_an_unknown_protocol_is_named_with_those_there_are(tmp_path, synthetic_data):
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, protocols=("xset",))
+    with pytest.raises(ValueError, match="no protocol 'xset'; it has xsub, xview"):
+        run.size()
+
+
