@@ -32,7 +32,7 @@ def build(backbone, skeleton=KINECT_V2, seed=0, dtype=torch.float32):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in encoder.named_parameters():
-            around_one = "norm" in name and name.endswith("weight") or name.endswith("importance")
+            around_one = ("norm" in name and name.endswith("weight")) or name.endswith("importance")
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1 + around_one)
     return encoder.to(dtype)
 

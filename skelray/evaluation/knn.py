@@ -17,14 +17,16 @@ QUERIES = 1024  # rows of the similarity matrix held at once
 def knn_scores(queries: Tensor, gallery: Tensor, labels: Tensor, classes: int, k: int, temperature: float | None) -> Tensor:
     """Votes of the k most cosine-similar gallery rows. queries: (Q, D), gallery: (G, D), labels: (G,) -> (Q, classes).
 
-    temperature: None counts votes, otherwise a vote weighs exp(similarity / temperature).
+    temperature: None counts votes, otherwise a vote weighs exp(similarity / temperature), up to a factor that makes the
+    nearest one's weight 1, since small temperatures have no other finite answer.
     """
     gallery = F.normalize(gallery, dim=1)
     k = min(k, len(gallery))
     scores = []
     for part in F.normalize(queries, dim=1).split(QUERIES):
         similarity, nearest = (part @ gallery.T).topk(k, dim=1)  # (q, k)
-        weight = torch.ones_like(similarity) if temperature is None else (similarity / temperature).exp()
+        closeness = similarity - similarity[:, :1]  # 0 for the nearest
+        weight = torch.ones_like(similarity) if temperature is None else (closeness / temperature).exp()
         votes = torch.zeros(len(part), classes, dtype=weight.dtype, device=weight.device)
         scores.append(votes.scatter_add_(1, labels[nearest], weight))
     return torch.cat(scores)
@@ -40,6 +42,8 @@ class KNN:
     def __post_init__(self) -> None:
         if self.k < 1:
             raise ValueError(f"k {self.k}: at least one neighbour votes")
+        if self.temperature is not None and not self.temperature > 0:
+            raise ValueError(f"temperature {self.temperature}: above 0, or None to count votes")
 
     @property
     def name(self) -> str:

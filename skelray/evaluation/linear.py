@@ -25,6 +25,13 @@ class Linear:
     milestone: int = 80
     batch_size: int = 128
 
+    def __post_init__(self) -> None:
+        if not self.lr > 0:
+            raise ValueError(f"lr {self.lr}: a learning rate is above 0")
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: at least 1 is needed")
+
     @property
     def name(self) -> str:
         return "linear"
@@ -32,7 +39,8 @@ class Linear:
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
         draws = Draws(encoder.seed, 0)
         features, labels = encoder.features(train), encoder.labels(train)
-        classifier = nn.Linear(features.shape[1], len(train.classes), device=encoder.device)
+        # skip_init: its own weights would come from torch's global generator, which is not ours to move
+        classifier = nn.utils.skip_init(nn.Linear, features.shape[1], len(train.classes), device=encoder.device)
         with torch.no_grad():
             classifier.weight.copy_(torch.randn(classifier.weight.shape, generator=draws["probe"]).mul_(0.02))
             classifier.bias.zero_()

@@ -43,12 +43,14 @@ class FrozenEncoder:
         was_training = self.encoder.training
         self.encoder.eval()
         features = []
-        for start in range(0, len(data), EMBED_BATCH):
-            positions = np.arange(start, min(start + EMBED_BATCH, len(data)))
-            x = torch.from_numpy(data.batch(positions, self.frames)).to(self.device)
-            present = x.ne(0).flatten(1, 3).any(dim=1)  # (N, M)
-            features.append(self.encoder(to_stream(x, data.skeleton, self.stream), present).float())
-        self.encoder.train(was_training)
+        try:
+            for start in range(0, len(data), EMBED_BATCH):
+                positions = np.arange(start, min(start + EMBED_BATCH, len(data)))
+                x = torch.from_numpy(data.batch(positions, self.frames)).to(self.device)
+                present = x.ne(0).flatten(1, 3).any(dim=1)  # (N, M)
+                features.append(self.encoder(to_stream(x, data.skeleton, self.stream), present).float())
+        finally:
+            self.encoder.train(was_training)
         return torch.cat(features)
 
 
