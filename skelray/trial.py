@@ -29,7 +29,7 @@ class SGD:
     milestones: tuple[int, ...] = (250,)
 
     def __post_init__(self) -> None:
-        if self.lr <= 0:
+        if not self.lr > 0:
             raise ValueError(f"lr {self.lr}: a learning rate is above 0")
 
     def build(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -95,8 +95,9 @@ class Trial:
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
         for name in ("epochs", "batch_size", "frames"):
-            if (1 if getattr(self, name) is None else getattr(self, name)) < 1:
-                raise ValueError(f"{name} {getattr(self, name)}: at least 1 is needed")
+            value = getattr(self, name)
+            if not (name == "frames" and value is None) and not (isinstance(value, int) and value >= 1):
+                raise ValueError(f"{name} {value!r}: a whole number, at least 1, is needed")
 
     def id(self, data: str) -> str:
         """Sixteen hex digits for what decides the encoder at any epoch; data: the fingerprint of the data set.
@@ -174,7 +175,7 @@ def _names(part: Any) -> list[str]:
 
 
 def _coerced(name: str, current: Any, value: Any) -> Any:
-    if callable(current) and isinstance(value, str):
+    if inspect.isfunction(current) and isinstance(value, str):
         if value not in SIMILARITIES:
             raise ValueError(f"{name} {value!r} is none of {', '.join(SIMILARITIES)}")
         return SIMILARITIES[value]
