@@ -56,9 +56,9 @@ def _train(trial: Trial, pretraining: Pretraining, stored: StoredTrial) -> Itera
     state = stored.state()
     if state is not None and state["epoch"] <= trial.epochs:
         pretraining.load_state(state)
-        if pretraining.epoch == trial.epochs:  # killed between the last checkpoint and the encoder
-            _keep(pretraining, stored, state)
         yield from _replay(state["history"])
+    if pretraining.epoch == trial.epochs:  # untrained, or killed between the last checkpoint and the encoder
+        _keep(pretraining, stored, state)
     trained = cost = 0.0  # seconds since the last save, and that a save takes
     while pretraining.epoch < trial.epochs:
         report = pretraining.train_epoch()

@@ -94,7 +94,9 @@ class Trial:
             raise ValueError(f"stream {self.stream!r} is none of {', '.join(STREAMS)}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
-        for name in ("epochs", "batch_size", "frames"):
+        if self.epochs < 0:
+            raise ValueError(f"epochs {self.epochs}: 0 (an untrained encoder) or more")
+        for name in ("batch_size", "frames"):
             value = getattr(self, name)
             if not (name == "frames" and value is None) and not (isinstance(value, int) and value >= 1):
                 raise ValueError(f"{name} {value!r}: a whole number, at least 1, is needed")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import BACKBONE, MOCO, model, sequences, view
+from tiny import BACKBONE, MOCO, Small, model, sequences, view
 from torch.nn import functional as F
 
 from skelray.augment import BA, NA, Mask
@@ -246,6 +246,22 @@ def test_weights_start_as_released():
         elif name.endswith("importance"):
             assert (p == 1).all(), name
     assert moco.mask_value.tolist() == [0.0]
+
+
+@pytest.mark.parametrize("backbone", [BACKBONE, Small()], ids=["stgcn", "own"])
+def test_weights_of_he_have_a_variance_of_two_over_the_inputs(backbone):
+    wide = replace(backbone, hidden_dim=256)
+    normal, he = (model(SkeletonCLR(init=init), backbone=wide) for init in ("normal", "he"))
+    pairs = {n: (p, q) for (n, p), q in zip(normal.query.named_parameters(), he.query.parameters(), strict=True)}
+    assert pairs["head.2.weight"][1].std().item() == pytest.approx((2 / 256) ** 0.5, rel=0.05)
+    for name, (p, q) in pairs.items():
+        if torch.equal(p, q):
+            assert p.ndim == 1 or name.endswith(("bias", "importance")), name
+        else:
+            torch.testing.assert_close(q / q.std(), p / p.std())  # the same draws
+    if backbone is BACKBONE:
+        temporal = pairs["encoder.blocks.9.temporal.weight"][1]  # nine taps of 256 channels
+        assert temporal.std().item() == pytest.approx((2 / (9 * 256)) ** 0.5, rel=0.05)
 
 
 @pytest.mark.parametrize("stream", ["joint", "bone", "motion"])
@@ -520,6 +536,7 @@ def test_mining_counts_the_branches_it_is_told(branches):
         (lambda: SkeletonCLR(queue=0), "queue 0"),
         (lambda: SkeletonCLR(dim=0), "dim 0"),
         (lambda: SkeletonCLR(key_init="kopy"), "'kopy' is none of copy, independent"),
+        (lambda: SkeletonCLR(init="xavier"), "'xavier' is none of normal, he"),
         (lambda: HiCLR(arrangement=()), "at least one augmentation set"),
         (lambda: HiCLR(weights=(1.0,)), "1 weights for 2 pairs"),
         (lambda: HiCLR(queue=4, mining_k=5), "mining_k 5"),

@@ -1,13 +1,15 @@
 """Data, views, trials and models small enough for a test to train in a moment."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from skelray.augment import Draws, View
 from skelray.backbones import STGCN
+from skelray.backbones.dropout import Dropout
 from skelray.data import SkeletonDataset, Splits
 from skelray.data.dataset import COLUMNS
 from skelray.methods import SkeletonCLR
@@ -15,11 +17,39 @@ from skelray.skeleton import KINECT_V1, KINECT_V2
 from skelray.trial import SGD, Trial
 
 BACKBONE = STGCN(hidden_channels=4, hidden_dim=16)
+
+
+@dataclass(frozen=True)
+class Small:
+    """A backbone as a user may define it: batch norm, one layer, dropout, and the mean over frames and persons."""
+
+    hidden_dim: int = 16
+    dropout: float = 0.5
+
+    def build(self, skeleton):
+        return SmallEncoder(self, 3 * len(skeleton.joints))
+
+
+class SmallEncoder(nn.Module):
+    def __init__(self, config, inputs):
+        super().__init__()
+        self.dim = config.hidden_dim
+        self.norm = nn.BatchNorm1d(inputs)
+        self.layer = nn.Linear(inputs, self.dim)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, x, present):
+        samples, _, frames, _, persons = x.shape
+        x = x.permute(0, 2, 4, 1, 3).reshape(samples * frames * persons, -1)  # (N T M, C V)
+        x = self.dropout(self.layer(self.norm(x)).relu())
+        return x.view(samples, frames * persons, -1).mean(dim=1)
+
+
 MOCO = {"queue": 32, "dim": 8, "m": 0.9}
 TRIAL = Trial(
     benchmark="tiny",
     protocol="xsub",
-    backbone=BACKBONE,
+    backbone=Small(),
     method=SkeletonCLR(**MOCO),
     optimizer=SGD(milestones=(3,)),
     epochs=4,

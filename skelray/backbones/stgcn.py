@@ -100,11 +100,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, time_first: bool) -> Tensor:
         y = self.graph(x if time_first else x.flatten(1, 2)[None])  # joints lead within each slice
-        y = F.relu(self.norm1(y)).view(*x.shape[:3], -1)
+        y = F.relu(self.norm1(y), inplace=True).view(*x.shape[:3], -1)
         y = self.norm2(self.temporal(y, time_first))
         if not self.first:
-            y = self.dropout(y) + self.residual(x, time_first)
-        return F.relu(y)
+            y = self.dropout(y).add_(self.residual(x, time_first))
+        return F.relu(y, inplace=True)
 
 
 class STGCNEncoder(nn.Module):
