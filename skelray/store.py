@@ -17,9 +17,9 @@ import fcntl
 import io
 import json
 import os
-import pickle
 import time
 import uuid
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,12 @@ class Store:
         return sorted(info.base_name for info in self.files.get_file_info(selector) if info.is_file)
 
     def read_json(self, name: str) -> Any:
+        """None where there is none. Raises StoreError where it is damaged: what it said is not for us to make up."""
         content = self.read(name)
-        return None if content is None else json.loads(content)
+        try:
+            return None if content is None else json.loads(content)
+        except ValueError as error:
+            raise StoreError(f"{self.root}/{name} is damaged ({error}); delete it to have it made again") from error
 
     def write_json(self, name: str, content: Any) -> None:
         self.write(name, json.dumps(content, indent=1).encode())
@@ -95,8 +99,12 @@ class Store:
             yield
             return
         folder = Path(self.path) / name
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / ".lock", "a") as lock:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = open(folder / ".lock", "a")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be written to: {error}") from error
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for leftover in folder.glob(".*.tmp"):  # of a writer that was killed; its lock is ours now
                 leftover.unlink(missing_ok=True)
@@ -172,10 +180,18 @@ def _packed(content: dict[str, Any]) -> bytes:
 
 
 def _unpacked(content: bytes | None) -> dict[str, Any] | None:
-    """Tensors and plain containers only: no code is run by reading a checkpoint."""
+    """Tensors and plain containers only: no code is run by reading a checkpoint. None where it is damaged.
+
+    torch does not check the sums that it writes beside each tensor, so that is done here.
+    """
     if content is None:
         return None
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if archive.testzip() is not None:
+                return None
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, OSError, pickle.UnpicklingError):
-        return None  # damaged from outside: training goes on from what else there is
+    except MemoryError:
+        raise
+    except Exception:  # damage makes either reader raise anything; training goes on from what else there is
+        return None
