@@ -80,6 +80,7 @@ class Ablation:
     published_by: str = "linear"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", tuple(self.seeds))  # a generator gives them once only
         labels = [arm.label for arm in self.arms]
         if doubled := sorted({label for label in labels if labels.count(label) > 1}):
             raise ValueError(f"two arms are called {doubled[0]!r}: a label names one row of the table")
@@ -93,13 +94,12 @@ class Ablation:
         across = dict(self.across)
         if scale.protocols is not None:
             across["protocol"] = scale.protocols
-        seeds = scale.seeds if scale.seeds is not None else tuple(self.seeds)
-        is_published = scale.benchmark in (None, self.base.benchmark)
+        seeds = scale.seeds if scale.seeds is not None else self.seeds
         cells = []
         for seed, values, arm in itertools.product(seeds, itertools.product(*across.values()), self.arms):
             coordinates = dict(zip(across, values, strict=True))
             trial = changed(scale(self.base), {**coordinates, **arm.changes, "seed": seed})
-            percent = arm.published.get(trial.protocol) if is_published else None
+            percent = arm.published.get(trial.protocol) if trial.benchmark == self.base.benchmark else None
             cells.append(Cell(arm.label, trial, coordinates, None if percent is None else percent / 100))
         return cells
 

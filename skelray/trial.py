@@ -94,12 +94,10 @@ class Trial:
             raise ValueError(f"stream {self.stream!r} is none of {', '.join(STREAMS)}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
-        if self.epochs < 0:
-            raise ValueError(f"epochs {self.epochs}: 0 (an untrained encoder) or more")
-        for name in ("batch_size", "frames"):
+        for name, least in (("epochs", 0), ("batch_size", 1), ("frames", 1)):  # no epochs: an untrained encoder
             value = getattr(self, name)
-            if not (name == "frames" and value is None) and not (isinstance(value, int) and value >= 1):
-                raise ValueError(f"{name} {value!r}: a whole number, at least 1, is needed")
+            if not (name == "frames" and value is None) and not (isinstance(value, int) and value >= least):
+                raise ValueError(f"{name} {value!r}: a whole number, at least {least}, is needed")
 
     def id(self, data: str) -> str:
         """Sixteen hex digits for what decides the encoder at any epoch; data: the fingerprint of the data set.
