@@ -12,7 +12,7 @@ import click
 
 from skelray.data import BENCHMARKS, DataError, Preprocessing, open_dataset, prepare
 from skelray.results import load
-from skelray.study import DEMO, Ablation, Scale, Study
+from skelray.study import DEMO, Scale
 from skelray.study_file import load_study
 from skelray.trial import PRECISIONS
 
@@ -124,8 +124,14 @@ def open_run(options: dict[str, Any]) -> tuple[Any, Any]:
         _make_synthetic(options["data"])
     name = options["name"] or (f"{name}_demo" if options["demo"] else name)
     settings = Settings(options["data"], options["store"], options["results"], options["device"], options["threads"])
-    run = Run(name, study, scale, settings)
-    _check_protocols(run, study, scale)
+    try:
+        run = Run(name, study, scale, settings)
+        run.size()  # data or a protocol that is missing is said before anything starts
+    except DataError as error:
+        if "not prepared" not in str(error):
+            raise
+        hint = "--demo runs the study on generated data, --benchmark NAME on other prepared data"
+        raise DataError(f"{error}; {hint}") from error
     return run, module
 
 
@@ -135,13 +141,6 @@ def _make_synthetic(root: Path) -> None:
     except DataError:
         click.echo("making the synthetic data set (once)", err=True)
         prepare(BENCHMARKS["synthetic"], None, root)
-
-
-def _check_protocols(run: Any, study: Study, scale: Scale) -> None:
-    """Data that is missing is said before anything starts."""
-    if isinstance(study, Ablation):
-        for cell in run.cells():
-            run.data(cell.trial)
 
 
 @cli.command("prepare")

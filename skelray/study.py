@@ -33,13 +33,22 @@ class Scale:
         return changed(trial, dict(self.changes))
 
 
-# What --demo runs: generated data, an eighth of the channels, a queue and a momentum that fit some hundred sequences.
+# What --demo runs: generated data, a quarter of the channels, and what some hundred sequences and steps ask for.
 DEMO = Scale(
     benchmark="synthetic",
-    epochs=8,
+    epochs=4,
     seeds=(0,),
     samples=8,
-    changes=(("batch_size", 32), ("queue", 256), ("m", 0.97), ("hidden_channels", 4), ("hidden_dim", 64), ("lr", 0.1)),
+    changes=(
+        ("frames", 16),
+        ("batch_size", 32),
+        ("queue", 256),
+        ("m", 0.97),
+        ("hidden_channels", 4),
+        ("hidden_dim", 64),
+        ("dropout", 0.0),
+        ("init", "he"),
+    ),
 )
 
 
