@@ -64,6 +64,7 @@ class Search:
         content = {
             "study": name,
             "space": inspect.getsource(sweep.space),
+            "example": canonical(replace(example(sweep, scale), evaluations=())),  # what the source takes from elsewhere
             "published": sorted((name, canonical(value)) for name, value in sweep.published.items()),
             "sweep": canonical([sweep.sampler, sweep.asha, sweep.monitor]),
             "scale": canonical(replace(scale, samples=None)),

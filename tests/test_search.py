@@ -1,0 +1,368 @@
+"""Searches: the published point first, and a search that was killed ends like one that ran through."""
+
+import json
+import shutil
+from dataclasses import asdict, replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tiny import TRIAL
+
+from skelray.evaluation import KNN
+from skelray.methods import SIMILARITIES, HiCLR
+from skelray.search import Search, example
+from skelray.store import Store, StoreError
+from skelray.study import ASHA, TPE, Scale, Sweep
+
+PUBLISHED = {"lambda_h": 0.5, "similarity": "kl", "k": 3}
+
+
+def space(trial):
+    method = HiCLR(
+        arrangement=HiCLR().arrangement[: trial.suggest_int("k", 1, 3)],
+        lambda_h=trial.suggest_float("lambda_h", 0.01, 10.0, log=True),
+        similarity=SIMILARITIES[trial.suggest_categorical("similarity", list(SIMILARITIES))],
+        queue=32,
+    )
+    return replace(TRIAL, method=method, epochs=9, evaluations=(KNN(),))
+
+
+def other_space(trial):
+    return space(trial)
+
+
+SWEEP = Sweep(space=space, published=PUBLISHED, samples=7, sampler=TPE(startup=3), asha=ASHA(grace=1, reduction=2))
+
+
+def search(store, sweep=SWEEP, name="s", scale=None, data="d"):
+    return Search(name, sweep, scale or Scale(), store, data)
+
+
+def accuracy(sample, epoch):
+    """What training would have found: a hump over lambda_h that grows clearer with the epochs."""
+    p = sample.params
+    return round(1 / (1 + abs(p["lambda_h"] - 1) / epoch) - 0.01 * p["k"] + 0.001 * len(p["similarity"]), 6)
+
+
+def train(searching, sample, until=None):
+    """A sample is trained, or goes on: readings that were there are reported again."""
+    trial = searching.trial(sample)
+    for epoch in range(1, trial.epochs + 1):
+        if epoch == until:
+            return
+        if trial.monitor.due(epoch, trial.epochs) and not searching.read(sample, epoch, accuracy(sample, epoch), {}):
+            searching.end(sample, "stopped")
+            return
+    searching.end(sample, "done")
+
+
+def drive(searching):
+    """As a run does, one sample after the other."""
+    for sample in searching.unfinished():
+        searching.restart(sample)
+        train(searching, sample)
+    while (sample := searching.propose()) is not None:
+        train(searching, sample)
+
+
+def ledger(searching):
+    """What a search knows, without the moments at which it learned it."""
+    return [{**asdict(s), "started": None} for _, s in sorted(searching.samples.items())]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    searching = search(Store(tmp_path_factory.mktemp("whole")))
+    drive(searching)
+    return searching
+
+
+# What a search does
+
+
+def test_the_published_point_comes_first_and_is_never_stopped(undisturbed):
+    first = undisturbed.samples[0]
+    assert first.params == PUBLISHED
+    assert first.status == "done"
+    assert undisturbed.arm(first) == "published"
+    assert undisturbed.arm(undisturbed.samples[1]) == "sample 1"
+
+
+def test_as_many_samples_as_the_sweep_says_all_different(undisturbed):
+    assert list(undisturbed.samples) == list(range(7))
+    assert len({json.dumps(s.params, sort_keys=True) for s in undisturbed.samples.values()}) == 7
+    assert undisturbed.propose() is None
+    assert {s.status for s in undisturbed.samples.values()} == {"done", "stopped"}
+
+
+def test_without_a_published_point_all_are_samples(store):
+    searching = search(store, replace(SWEEP, published={}))
+    sample = searching.propose()
+    assert sample.params != PUBLISHED
+    assert searching.arm(sample) == "sample 0"
+
+
+def test_a_published_point_may_leave_parameters_to_the_sampler(store):
+    sample = search(store, replace(SWEEP, published={"k": 2})).propose()
+    assert sample.params["k"] == 2
+    assert set(sample.params) == set(PUBLISHED)
+
+
+def test_stopped_samples_were_beaten_at_their_last_rung(undisturbed):
+    for sample in undisturbed.samples.values():
+        if sample.status == "stopped":
+            rung = max(sample.rungs)
+            before = [s.rungs[rung] for n, s in undisturbed.samples.items() if n < sample.number and rung in s.rungs]
+            assert rung in (1, 2, 4, 8)
+            assert not SWEEP.asha.goes_on(sample.rungs[rung], before)
+        else:
+            assert max(sample.rungs) == 9
+
+
+def test_the_sampler_learns():
+    """Samples after the start depend on what was read, and the first ones do not."""
+
+    def params(value, tmp):
+        searching = search(memory(tmp))
+        while (sample := searching.propose()) is not None:
+            searching.read(sample, 9, value(sample), {})
+            searching.end(sample, "done")
+        return [s.params for s in searching.samples.values()]
+
+    low, high = params(lambda s: -s.params["lambda_h"], "low"), params(lambda s: s.params["lambda_h"], "high")
+    assert low[:3] == high[:3]
+    assert low[3:] != high[3:]
+
+
+def memory(name):
+    """A store in memory."""
+    from pyarrow import fs
+
+    store = Store("/nowhere")
+    store.files, store.path, store.local = fs._MockFileSystem(), name, False
+    return store
+
+
+def test_the_seed_decides_the_samples(store):
+    def params(seed):
+        searching = search(store, replace(SWEEP, sampler=TPE(seed=seed)))
+        return [searching.propose().params for _ in range(4)]
+
+    one, other = params(0), params(1)
+    assert one[0] == other[0]
+    assert all(a != b for a, b in zip(one[1:], other[1:], strict=True))
+
+
+def test_samples_under_way_at_once_differ(store):
+    searching = search(store)
+    proposed = [searching.propose() for _ in range(7)]
+    assert len({json.dumps(s.params, sort_keys=True) for s in proposed}) == 7
+
+
+def test_the_best_is_the_best_last_reading_of_the_finished(store):
+    searching = search(store)
+    assert searching.best() is None
+    for number, (status, rungs) in enumerate(
+        [("done", {1: 0.9, 9: 0.5}), ("stopped", {1: 0.99}), ("done", {9: 0.6}), ("done", {9: 0.6}), ("failed", {8: 1.0})]
+    ):
+        sample = searching.propose()
+        assert sample.number == number
+        for epoch, value in rungs.items():
+            searching.read(sample, epoch, value, {})
+        searching.end(sample, status)
+    searching.propose()
+    assert searching.best().number == 2
+
+
+def test_searching_never_evaluates_on_the_test_split(undisturbed):
+    for sample in undisturbed.samples.values():
+        searched, final = undisturbed.trial(sample), undisturbed.final(sample)
+        assert searched.evaluations == ()
+        assert final.evaluations == (KNN(),)
+        assert searched.id("d") == final.id("d")
+        assert searched.method.lambda_h == sample.params["lambda_h"]
+
+
+def test_readings_between_rungs_stop_nobody(store):
+    searching = search(store)
+    for _ in range(3):
+        sample = searching.propose()
+        searching.read(sample, 3, 0.9, {})
+    assert searching.read(searching.propose(), 3, 0.0, {})
+    assert searching.read(sample, 9, 0.0, {})  # after the last epoch there is nothing to save
+
+
+def test_grace_follows_the_scale(store):
+    sweep = replace(SWEEP, asha=ASHA(grace=3, reduction=2))
+    searching = search(store, sweep, scale=Scale(epochs=27))
+    published, best, worst = (searching.propose() for _ in range(3))
+    for sample, value in ((published, 0.5), (best, 0.9)):
+        assert searching.read(sample, 9, value, {})
+    assert searching.read(worst, 3, 0.1, {})  # a third of the first rung at this scale
+    assert not searching.read(worst, 9, 0.1, {})
+
+
+def test_an_example_is_recorded_nowhere(store):
+    assert example(SWEEP, Scale()).benchmark == "tiny"
+    assert example(SWEEP, Scale(benchmark="other")).benchmark == "other"
+    assert search(store).samples == {}
+
+
+# Killed and started again
+
+
+class Killed(BaseException):
+    pass
+
+
+class Mortal(Store):
+    """A store whose process dies at a certain write, just before or just after it."""
+
+    def __init__(self, root, at, after):
+        super().__init__(root)
+        self.left, self.after = at, after
+
+    def write(self, name, content):
+        self.left -= 1
+        if self.left == 0 and not self.after:
+            raise Killed
+        super().write(name, content)
+        if self.left == 0:
+            raise Killed
+
+
+@given(kills=st.lists(st.tuples(st.integers(1, 25), st.booleans()), min_size=1, max_size=4))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_search_killed_at_any_write_ends_like_one_that_ran_through(undisturbed, tmp_path_factory, kills):
+    root = tmp_path_factory.mktemp("killed")
+    for at, after in kills:
+        try:
+            drive(search(Mortal(root, at, after)))
+        except Killed:
+            continue
+        break
+    searching = search(Store(root))
+    drive(searching)
+    assert ledger(searching) == ledger(undisturbed)
+    assert ledger(search(Store(root))) == ledger(undisturbed)  # and as read back
+
+
+def test_a_rebuilt_search_proposes_the_same_next_sample(tmp_path):
+    running = search(Store(tmp_path / "running"))
+    for number in range(6):
+        if number:
+            shutil.copytree(tmp_path / "running", tmp_path / f"copy{number}")
+        rebuilt = search(Store(tmp_path / f"copy{number}"))
+        assert ledger(rebuilt) == ledger(running)
+        sample = running.propose()
+        assert rebuilt.propose().params == sample.params
+        train(running, sample)
+
+
+def test_verdicts_are_the_same_after_a_rebuild(store):
+    running = search(store)
+    for value in (0.5, 0.7, 0.6, 0.8):
+        running.read(running.propose(), 1, value, {})
+    verdicts = [running.read(s, 1, s.rungs[1], {}) for s in running.samples.values()]
+    rebuilt = search(store)
+    assert [rebuilt.read(s, 1, s.rungs[1], {}) for s in rebuilt.samples.values()] == verdicts
+    assert verdicts == [True, True, False, True]  # the first is the published one
+
+
+def test_samples_under_way_and_failed_are_taken_up_again(store):
+    running = search(store)
+    for status in ("done", "failed", "running", "stopped"):
+        sample = running.propose()
+        running.read(sample, 1, 0.3, {})
+        if status != "running":
+            running.end(sample, status)
+    later = search(store)
+    unfinished = later.unfinished()
+    assert [s.number for s in unfinished] == [1, 2]
+    later.restart(unfinished[0])
+    assert unfinished[0].status == "running"
+    assert search(store).samples[1].status == "running"
+    assert unfinished[0].params == running.samples[1].params
+    assert unfinished[0].rungs == {1: 0.3}
+
+
+def test_a_failed_sample_does_not_count_for_the_best_nor_disturb_the_sampler(store):
+    running = search(store)
+    for _ in range(5):
+        running.end(running.propose(), "failed")  # without a reading
+    assert running.best() is None
+    assert running.propose().number == 5
+
+
+def test_numbers_come_back_to_the_last_digit(store):
+    running = search(store)
+    sample = running.propose()
+    value = 0.1 + 0.2
+    running.read(sample, 1, value, {"device": "cpu"})
+    running.read(sample, 10, 1 / 3, {"device": "cpu"})
+    (found,) = search(store).samples.values()
+    assert found == sample
+    assert found.rungs == {1: value, 10: 1 / 3}
+    assert found.value == 1 / 3  # of epoch 10, which is after 1 though "10" < "2"
+    assert found.provenance == {"device": "cpu"}
+
+
+def test_more_samples_later_go_on_where_fewer_ended(store, undisturbed):
+    drive(search(store, replace(SWEEP, samples=3)))
+    more = search(store)
+    assert len(more.samples) == 3
+    drive(more)
+    assert ledger(more) == ledger(undisturbed)
+    fewer = search(store, replace(SWEEP, samples=2))
+    assert fewer.propose() is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "another study"},
+        {"data": "other data"},
+        {"scale": Scale(epochs=5)},
+        {"scale": Scale(seeds=(1,))},
+        {"sweep": replace(SWEEP, space=other_space)},
+        {"sweep": replace(SWEEP, sampler=TPE(seed=1))},
+        {"sweep": replace(SWEEP, asha=ASHA(grace=2))},
+        {"sweep": replace(SWEEP, monitor=KNN(k=5))},
+        {"sweep": replace(SWEEP, published={})},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_another_search_has_a_ledger_of_its_own(store, changes):
+    search(store).propose()
+    other = search(store, **changes)
+    assert other.samples == {}
+    other.propose()
+    assert len(search(store).samples) == 1
+
+
+def test_a_space_that_takes_from_elsewhere_is_another_search_when_that_changes(store, monkeypatch):
+    search(store).propose()
+    monkeypatch.setitem(globals(), "TRIAL", replace(TRIAL, batch_size=9))
+    assert search(store).samples == {}
+    monkeypatch.undo()
+    assert len(search(store).samples) == 1
+
+
+def test_the_number_of_samples_is_no_other_search(store):
+    search(store).propose()
+    assert len(search(store, scale=Scale(samples=3)).samples) == 1
+    assert len(search(store, replace(SWEEP, samples=99)).samples) == 1
+
+
+def test_a_damaged_ledger_is_told_in_one_sentence(store):
+    searching = search(store)
+    searching.propose()
+    store.write(f"{searching.folder}/000000.json", b'{"number": 0, "par')
+    with pytest.raises(StoreError, match=r"000000\.json is damaged"):
+        search(store)
