@@ -1,0 +1,161 @@
+"""The shape of the package: imports point one way, dependencies have homes, the core needs neither Ray nor Optuna."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "skelray"
+FILES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text()) for path in FILES}
+
+# A module may import what stands before it, and within a package what is beside it.
+ORDER = (
+    *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "papers"),
+    *("training", "store", "execute", "study", "results", "statistics", "tables", "report", "search", "ledger"),
+    *("runner", "trainables", "ray_runner", "study_file", "plan", "progress", "bench", "cli"),
+)
+
+HOMES = {
+    "ray": {"trainables", "ray_runner"},
+    "optuna": {"search", "trainables"},
+    "click": {"cli"},
+    "rich": {"progress", "cli"},
+    "pyarrow": {"results", "store", "data"},
+    "pandas": {"data", "results", "statistics", "tables", "report", "plan", "bench"},
+}
+LAZY = {("rich", "cli")}  # only inside functions, so that the command answers at once
+
+
+def module(path):
+    """The first name under skelray: a module or a package."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(tree):
+    """(top name, the module of skelray or None, line, whether at the head of the file) of every import."""
+    heads = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            names = [node.module] if node.module != "skelray" else [f"skelray.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            ours = parts[1] if parts[0] == "skelray" and len(parts) > 1 else None
+            yield parts[0], ours, node.lineno, id(node) in heads
+
+
+def where(path, line):
+    return f"{path.relative_to(PACKAGE.parent)}:{line}"
+
+
+def test_the_order_names_every_module():
+    assert {module(path) for path in FILES} - {"__init__"} == set(ORDER)
+
+
+def test_imports_point_down_the_order():
+    wrong = [
+        f"{where(path, line)} imports {ours}"
+        for path, tree in TREES.items()
+        if module(path) != "__init__"
+        for _, ours, line, _ in imported(tree)
+        if ours is not None and ours != module(path) and ORDER.index(ours) > ORDER.index(module(path))
+    ]
+    assert wrong == []
+
+
+def test_no_module_imports_the_whole_package():
+    wrong = [
+        where(path, node.lineno)
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import) and any(alias.name == "skelray" for alias in node.names)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("dependency", HOMES)
+def test_a_heavy_dependency_stays_at_home(dependency):
+    users = {}
+    for path, tree in TREES.items():
+        for top, _, line, at_head in imported(tree):
+            if top == dependency:
+                users.setdefault(module(path), []).append((where(path, line), at_head))
+    assert set(users) <= HOMES[dependency], users
+    for name, lines in users.items():
+        if (dependency, name) in LAZY:
+            assert not any(at_head for _, at_head in lines), lines
+
+
+def test_what_the_core_imports_at_its_head_has_neither_ray_nor_optuna():
+    """Followed from ``import skelray`` through every module that it loads."""
+    heads = {}
+    for path, tree in TREES.items():
+        heads.setdefault(module(path), set()).update((top, ours) for top, ours, _, at_head in imported(tree) if at_head)
+    reached, new = set(), {"__init__", "bench"}
+    while new:
+        reached |= new
+        new = {ours for name in new for _, ours in heads[name] if ours} - reached
+    tops = {top for name in reached for top, _ in heads[name]}
+    assert tops.isdisjoint({"ray", "optuna", "rich", "click"})
+
+
+def calls(tree, name):
+    return [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == name]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_module_keeps_the_conventions(path):
+    tree = TREES[path]
+    assert ast.get_docstring(tree), "a module opens with one sentence"
+    forbidden = [where(path, n.lineno) for name in ("print", "eval", "exec") for n in calls(tree, name)]
+    forbidden += [where(path, n.lineno) for n in ast.walk(tree) if isinstance(n, ast.Assert)]
+    bare = [n for n in ast.walk(tree) if isinstance(n, ast.ExceptHandler) and n.type is None]
+    forbidden += [where(path, n.lineno) for n in bare]
+    assert forbidden == []
+
+
+def test_public_names_exist_and_are_sorted_out():
+    import skelray
+
+    assert all(hasattr(skelray, name) for name in skelray.__all__)
+    assert len(set(skelray.__all__)) == len(skelray.__all__)
+
+
+WITHOUT = """
+import sys
+for name in {blocked}:
+    sys.modules[name] = None  # importing it raises ImportError
+import torch
+import skelray
+from tiny import TRIAL, splits
+from dataclasses import replace
+from skelray import HiCLR, KNN, Linear, Monitor
+trial = replace(TRIAL, epochs=1, method=HiCLR(queue=32, dim=8), monitor=Monitor(KNN()))
+(report,) = skelray.run(trial, splits())
+pretraining = skelray.Pretraining(trial, splits(), torch.device("cpu"))
+pretraining.train_epoch()
+frozen, data = pretraining.frozen(), splits()
+for evaluation in (KNN(), Linear(epochs=2, milestone=1)):
+    assert evaluation(frozen, data.train, data.test).shape == (len(data.test), 3)
+import skelray.bench, skelray.execute, skelray.store, skelray.study, skelray.report
+assert report.epoch == 1 and "held_out_top1" in report.metrics
+print("trained", sorted(set({blocked}) & {{n for n, m in sys.modules.items() if m is not None}}))
+"""
+
+
+def test_training_and_evaluation_need_neither_ray_nor_optuna():
+    blocked = ["ray", "optuna", "click", "rich"]
+    found = subprocess.run(
+        [sys.executable, "-W", "error", "-c", WITHOUT.format(blocked=blocked)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=False,
+    )
+    assert found.stdout.strip() == "trained []", found.stderr
