@@ -59,11 +59,12 @@ def _train(trial: Trial, pretraining: Pretraining, stored: StoredTrial) -> Itera
         yield from _replay(state["history"])
     if pretraining.epoch == trial.epochs:  # untrained, or killed between the last checkpoint and the encoder
         _keep(pretraining, stored, state)
+    longer = state is not None and state["epoch"] > trial.epochs  # of a longer trial, which is not set back for this one
     trained = cost = 0.0  # seconds since the last save, and that a save takes
     while pretraining.epoch < trial.epochs:
         report = pretraining.train_epoch()
         trained += report.seconds
-        if HELD_OUT in report.metrics or cost < CHECKPOINT_SHARE * trained:
+        if not longer and (HELD_OUT in report.metrics or cost < CHECKPOINT_SHARE * trained):
             clock = time.perf_counter()
             stored.save_state(pretraining.state())
             trained, cost = 0.0, time.perf_counter() - clock

@@ -1,0 +1,252 @@
+"""A trial against a store: trained once, resumed after a kill at any write, and never at another trial's expense."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from tiny import MOCO, TRIAL, same_state, splits
+
+from skelray.evaluation import KNN, Linear, top
+from skelray.execute import execute, failure
+from skelray.methods import HiCLR
+from skelray.store import Store
+from skelray.training import HELD_OUT, Diverged, Pretraining
+from skelray.trial import Monitor, canonical
+
+CPU = torch.device("cpu")
+LINEAR = Linear(epochs=3, milestone=2)
+HICLR = replace(TRIAL, method=HiCLR(**MOCO), evaluations=(KNN(), LINEAR))
+MONITORED = replace(HICLR, monitor=Monitor(KNN(), every=2))
+
+
+class Killed(BaseException):
+    pass
+
+
+class Mortal(Store):
+    """A store whose process dies at a certain write, just before or just after it."""
+
+    def __init__(self, root, at, after):
+        super().__init__(root)
+        self.left, self.after = at, after
+
+    def write(self, name, content):
+        self.left -= 1
+        if self.left == 0 and not self.after:
+            raise Killed
+        super().write(name, content)
+        if self.left == 0:
+            raise Killed
+
+
+def stored(store, trial):
+    return store.trial(trial.id("tiny0"))
+
+
+def run(trial, store, stop_after=None):
+    """The reports of a trial, up to an epoch at which it is stopped from outside."""
+    reports, running = [], execute(trial, splits(), stored(store, trial), CPU)
+    for report in running:
+        reports.append(report)
+        if report.epoch == stop_after and not report.replayed:
+            running.close()
+    return reports
+
+
+def trained(reports):
+    return [report.epoch for report in reports if not report.replayed]
+
+
+def outcome(trial, store):
+    """Encoder, curves, figures and scores, without the moments at which they were made."""
+    kept = stored(store, trial)
+    encoder = kept.encoder(trial.epochs)
+    return {
+        "model": encoder["model"],
+        "history": [[epoch, metrics] for epoch, metrics, _ in encoder["history"]],
+        "metrics": [kept.result(trial.epochs, canonical(e))["metrics"] for e in trial.evaluations],
+        "scores": [kept.scores(trial.epochs, canonical(e))["scores"].tolist() for e in trial.evaluations],
+    }
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
+
+
+@pytest.fixture(scope="module", params=[HICLR, MONITORED], ids=["plain", "monitored"])
+def undisturbed(request, tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("whole"))
+    run(request.param, store)
+    return request.param, outcome(request.param, store)
+
+
+def test_a_trial_ends_with_an_encoder_curves_and_figures(store):
+    reports = run(MONITORED, store)
+    assert trained(reports) == [1, 2, 3, 4]
+    pretraining = Pretraining(MONITORED, splits(), CPU)
+    for report in reports:
+        assert pretraining.train_epoch().metrics == report.metrics
+    found = outcome(MONITORED, store)
+    assert same_state(found["model"], pretraining.model.query.state_dict())
+    assert found["history"] == [[r.epoch, r.metrics] for r in reports]
+    data, kept = splits(), stored(store, MONITORED)
+    for evaluation in MONITORED.evaluations:
+        scores = evaluation(pretraining.frozen(), data.train, data.test)
+        arrays = kept.scores(4, canonical(evaluation))
+        assert arrays["scores"].tolist() == scores.tolist()
+        assert arrays["labels"].tolist() == data.test.labels.tolist()
+        assert arrays["rows"].tolist() == data.test.rows.tolist()
+        result = kept.result(4, canonical(evaluation))
+        labels = torch.from_numpy(data.test.labels.copy())
+        assert result["evaluation"] == evaluation.name
+        assert result["metrics"] == {"top1": top(scores, labels), "top5": top(scores, labels, 5)}
+    assert store.read_json(f"{kept.id}/spec.json") == {"trial": canonical(MONITORED), "data": "tiny0"}
+
+
+def test_a_second_run_reads_back_and_trains_nothing(store):
+    first = run(MONITORED, store)
+    before = {name: store.read(f"{stored(store, MONITORED).id}/{name}") for name in store.names(stored(store, MONITORED).id)}
+    second = run(MONITORED, store)
+    assert trained(second) == []
+    assert second == first  # seconds too
+    assert before == {name: store.read(f"{stored(store, MONITORED).id}/{name}") for name in before}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_any_write_it_ends_the_same(undisturbed, tmp_path, after):
+    trial, expected = undisturbed
+    for at in range(1, 20):
+        root = tmp_path / str(at)
+        try:
+            run(trial, Mortal(root, at, after))
+        except Killed:
+            run(trial, Store(root))
+            assert same_state(outcome(trial, Store(root)), expected), at
+        else:
+            break
+    assert at > 6
+    assert same_state(outcome(trial, Store(root)), expected)
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3, 4])
+def test_stopped_from_outside_it_goes_on(undisturbed, store, epoch):
+    trial, expected = undisturbed
+    run(trial, store, stop_after=epoch)
+    later = run(trial, store)
+    assert [report.epoch for report in later] == [1, 2, 3, 4]
+    if trial.monitor and epoch % 2 == 0:  # a reading is never lost
+        assert trained(later) == list(range(epoch + 1, 5))
+    assert same_state(outcome(trial, store), expected)
+
+
+def test_an_added_evaluation_is_all_that_runs(store):
+    run(replace(HICLR, evaluations=(KNN(),)), store)
+    kept = stored(store, HICLR)
+    before = kept.result(4, canonical(KNN()))
+    assert trained(run(HICLR, store)) == []
+    assert kept.result(4, canonical(KNN())) == before
+    assert kept.result(4, canonical(LINEAR)) is not None
+
+
+def test_a_longer_trial_goes_on_where_a_shorter_one_ended(store, tmp_path):
+    long = replace(HICLR, epochs=6)
+    run(HICLR, store)
+    short = outcome(HICLR, store)
+    assert trained(run(long, store)) == [5, 6]
+    assert same_state(outcome(HICLR, store), short)
+    alone = Store(tmp_path / "alone")
+    run(long, alone)
+    assert same_state(outcome(long, store), outcome(long, alone))
+
+
+@pytest.mark.parametrize("trial", [HICLR, MONITORED], ids=["plain", "monitored"])
+def test_a_shorter_trial_leaves_the_state_of_a_longer_one_alone(store, trial):
+    long = replace(trial, epochs=6)
+    run(long, store)
+    state = stored(store, long).state()
+    assert state["epoch"] == 6
+    assert trained(run(replace(trial, epochs=4), store)) == [1, 2, 3, 4]
+    assert stored(store, long).state()["epoch"] == 6
+    assert trained(run(replace(trial, epochs=7), store)) == [7]
+
+
+def test_an_untrained_encoder_is_a_trial_of_no_epochs(store):
+    untrained = replace(HICLR, epochs=0)
+    assert run(untrained, store) == []
+    expected = Pretraining(HICLR, splits(), CPU).model.query.state_dict()
+    assert same_state(outcome(untrained, store)["model"], expected)
+    assert trained(run(HICLR, store)) == [1, 2, 3, 4]
+    assert same_state(outcome(untrained, store)["model"], expected)
+
+
+def test_damage_to_the_checkpoint_costs_epochs_and_no_more(undisturbed, store):
+    trial, expected = undisturbed
+    run(trial, store, stop_after=3)
+    kept = stored(store, trial)
+    store.write(f"{kept.id}/checkpoint.pt", store.read(f"{kept.id}/checkpoint.pt")[:-100])
+    assert trained(run(trial, store)) == [1, 2, 3, 4]
+    assert same_state(outcome(trial, store), expected)
+
+
+def test_damage_to_the_encoder_is_made_good_from_the_checkpoint(store):
+    run(replace(HICLR, evaluations=(KNN(),)), store)
+    expected = stored(store, HICLR).encoder(4)
+    store.write(f"{stored(store, HICLR).id}/encoder-4.pt", b"rubbish")
+    run(HICLR, store)
+    assert same_state(stored(store, HICLR).encoder(4), expected)
+
+
+def test_a_failure_that_was_overcome_is_forgotten(store):
+    kept = stored(store, HICLR)
+    kept.save_failure({"cause": "input or output"})
+    run(HICLR, store)
+    assert kept.failure() is None
+
+
+@dataclass(frozen=True)
+class NotANumber:
+    name: str = "broken"
+
+    def __call__(self, encoder, train, test):
+        return torch.full((len(test), 3), float("nan"))
+
+
+def test_scores_that_are_no_numbers_are_a_failure_and_not_a_figure(store):
+    trial = replace(HICLR, evaluations=(KNN(), NotANumber(), LINEAR))
+    with pytest.raises(Diverged, match="broken"):
+        run(trial, store)
+    kept = stored(store, trial)
+    assert kept.has_encoder(4)
+    assert kept.result(4, canonical(KNN())) is not None
+    assert kept.result(4, canonical(NotANumber())) is None
+
+
+def test_the_monitor_reads_the_same_after_a_replay(store):
+    first = [r.metrics[HELD_OUT] for r in run(MONITORED, store) if HELD_OUT in r.metrics]
+    assert len(first) == 2
+    assert [r.metrics[HELD_OUT] for r in run(MONITORED, store) if HELD_OUT in r.metrics] == first
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "transient"),
+    [
+        (Diverged("the loss is nan in epoch 3"), "diverged", False),
+        (MemoryError(), "out of memory", True),
+        (torch.OutOfMemoryError("CUDA out of memory"), "out of memory", True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory", True),
+        (OSError("disk"), "input or output", True),
+        (KeyError("mine"), "error", False),
+        (ValueError("first line\nsecond line"), "error", False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_a_failure_names_its_cause_and_one_line(error, cause, transient):
+    try:
+        raise error
+    except Exception as raised:
+        found = failure(raised)
+    assert (found["cause"], found["transient"]) == (cause, transient)
+    assert found["line"]
+    assert "\n" not in found["line"]
+    assert "test_execute.py" in found["traceback"]
