@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -60,6 +60,7 @@ class Jobs(Searcher):
         super().__init__()
         self._jobs = jobs
         self.given: dict[str, Job] = {}
+        self.lost: Callable[[Job], None] = lambda job: None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         job = next(self._jobs, None)
@@ -68,7 +69,9 @@ class Jobs(Searcher):
         self.given[trial_id] = job
         return job.config
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None: ...
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if error:  # of a trial whose attempts are used up; a scheduler hears of every lost attempt
+            self.lost(self.given[trial_id])
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune keeps a copy of its parts, and none of ours is restored from it."""
@@ -86,12 +89,16 @@ class Rungs(FIFOScheduler):
         super().__init__()
         self.run, self.jobs, self.listener = run, jobs, listener
         self.statuses: dict[str, str] = {}
+        self.begun: set[str] = set()
+        jobs.lost = self.lost
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
-        self.listener.started(self.jobs.given[trial.trial_id])
+        if trial.trial_id not in self.begun:  # Tune adds a trial again for each attempt
+            self.begun.add(trial.trial_id)
+            self.listener.started(self.jobs.given[trial.trial_id])
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         if "metrics" not in result:
@@ -107,10 +114,10 @@ class Rungs(FIFOScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
         self.end(self.jobs.given[trial.trial_id], "failed" if "failed" in result else "done")
 
-    def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
-        job = self.jobs.given[trial.trial_id]
+    def lost(self, job: Job) -> None:
+        """Every attempt at a job has ended in a lost worker or a transient failure; the latter is in the store."""
         if job.stored.failure() is None:
-            line = str(trial.get_pickled_error() or "the worker process was lost").strip().splitlines()[-1]
+            line = f"its worker process was lost {RETRIES + 1} times"
             job.stored.save_failure({"cause": "worker lost", "line": line, "traceback": "", "transient": True})
         self.end(job, "failed")
 

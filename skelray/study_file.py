@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
 
 from skelray.study import Ablation, Study, Sweep
+from skelray.trial import source_digest
 
 
 class StudyError(ValueError):
@@ -29,6 +31,9 @@ def load_study(path: Path) -> tuple[str, Study, ModuleType]:
         spec.loader.exec_module(module)
     except Exception as error:
         raise StudyError(_sentence(path, error)) from error
+    for thing in vars(module).values():
+        if (inspect.isclass(thing) or inspect.isfunction(thing)) and thing.__module__ == module.__name__:
+            source_digest(thing)
     study = getattr(module, "study", None)
     if not isinstance(study, (Ablation, Sweep)):
         raise StudyError(f"{path} names no study: it needs a line `study = Ablation(...)` or `study = Sweep(...)`")

@@ -108,7 +108,7 @@ class Trial:
 
     def lasting(self, epochs: int) -> Trial:
         """The same schedule stretched to another number of epochs: milestones and the start of mining move with it."""
-        share = epochs / self.epochs
+        share = epochs / max(1, self.epochs)
         method = self.method
         mining = getattr(method, "mining_from", None)
         if mining is not None:
@@ -137,11 +137,14 @@ def canonical(value: Any) -> Any:
 
 
 def _foreign(thing: Any) -> dict[str, str]:
-    if thing.__module__.startswith("skelray."):
-        return {}
-    if "_source_digest" not in vars(thing):  # kept on the class or function: a worker it was sent to has no source file
+    return {} if thing.__module__.startswith("skelray.") else {"source": source_digest(thing)}
+
+
+def source_digest(thing: Any) -> str:
+    """Sixteen hex digits of a class's or function's source, kept on it: a worker it is sent to has no source file."""
+    if "_source_digest" not in vars(thing):
         thing._source_digest = hashlib.sha256(inspect.getsource(thing).encode()).hexdigest()[:16]
-    return {"source": thing._source_digest}
+    return thing._source_digest
 
 
 def digest(content: Any) -> str:

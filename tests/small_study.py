@@ -12,6 +12,7 @@ from skelray.study_file import load_study
 
 TINY = (
     ("batch_size", 16),
+    ("frames", 8),
     ("queue", 32),
     ("dim", 8),
     ("m", 0.9),
