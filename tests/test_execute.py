@@ -15,7 +15,7 @@ from skelray.trial import Monitor, canonical
 
 CPU = torch.device("cpu")
 LINEAR = Linear(epochs=3, milestone=2)
-HICLR = replace(TRIAL, method=HiCLR(**MOCO), evaluations=(KNN(), LINEAR))
+HICLR = replace(TRIAL, method=HiCLR(**MOCO), batch_size=18, evaluations=(KNN(), LINEAR))  # one step an epoch
 MONITORED = replace(HICLR, monitor=Monitor(KNN(), every=2))
 
 

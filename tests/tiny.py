@@ -98,8 +98,8 @@ def splits(data=None, **shape):
     return Splits(train, train.subset(train.samples["subject"].to_numpy() == 3), data.subset(subject > 4))
 
 
-def model(method, skeleton=KINECT_V2, stream="joint", seed=0, backbone=BACKBONE, dtype=torch.float32):
-    """A model with weights decided by the seed, in training mode; dropout is off unless a backbone is given."""
+def model(method, skeleton=KINECT_V2, stream="joint", seed=0, backbone=TRIAL.backbone, dtype=torch.float32):
+    """A model with weights decided by the seed, without dropout."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         return method.build(replace(backbone, dropout=0.0), skeleton, stream).to(dtype)
