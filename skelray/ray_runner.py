@@ -101,12 +101,12 @@ class Rungs(FIFOScheduler):
             self.listener.started(self.jobs.given[trial.trial_id])
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
-        if "metrics" not in result:
-            return self.CONTINUE
         job = self.jobs.given[trial.trial_id]
-        report = Report(result["epoch"], result["metrics"], result["epoch_seconds"], replayed=result["replayed"])
+        report = Report(
+            result["epoch"], _under("metrics", result), result["epoch_seconds"], replayed=result["replayed"]
+        )
         self.listener.report(job, report)
-        if self.run.heard(job, report, result["source"]):
+        if self.run.heard(job, report, _under("source", result)):
             return self.CONTINUE
         self.end(job, "stopped")
         return self.STOP
@@ -126,6 +126,11 @@ class Rungs(FIFOScheduler):
             self.statuses[job.name] = status
             self.run.ended(job, status)
             self.listener.ended(job, status)
+
+
+def _under(name: str, result: dict[str, Any]) -> dict[str, Any]:
+    """A nested part of a result, which Tune flattens with slashes before a scheduler sees it."""
+    return {key.removeprefix(f"{name}/"): value for key, value in result.items() if key.startswith(f"{name}/")}
 
 
 def run_on_ray(run: Run, module: ModuleType | None, listener: Listener, cluster: Cluster) -> None:

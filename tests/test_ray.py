@@ -21,6 +21,7 @@ def test_the_same_rows_as_inline_to_the_last_digit(cluster, tmp_path, synthetic_
     path = study_file(tmp_path, ABLATION)
     ray_rows, heard = on_ray(cluster, path, tmp_path / "ray", synthetic_data)
     assert set(heard.statuses.values()) == {"done"}
+    assert len(heard.trained) == 2 * 3  # arms, epochs: the driver hears every one
     assert_same(ray_rows, inline(path, tmp_path / "inline", synthetic_data))
     _, again = on_ray(cluster, path, tmp_path / "ray", synthetic_data)
     assert again.trained == []
@@ -65,6 +66,7 @@ def test_a_sweep_ends_every_sample_and_keeps_every_reading(cluster, tmp_path, sy
     searched = rows[rows["metric"] == "held_out_top1"]
     assert len(searched) == 5
     assert set(searched["status"]) <= {"done", "stopped"}
+    assert searched["value"].between(0, 1).all()
     assert set(heard.statuses) == {"published", *(f"sample {n}" for n in range(1, 5))}
 
 
