@@ -24,6 +24,7 @@ from skelray.trial import Trial
 
 METHODS = {"skeletonclr": papers.SKELETONCLR, "hiclr": papers.HICLR}
 FRAMES, PERSONS = 50, 2  # the full NTU shape
+FIGURES = "bench/bench.parquet"  # within the folder of results, apart from the tables of studies
 
 
 @dataclass(frozen=True)

@@ -277,6 +277,6 @@ def bench_command(
     for one in bench.bench(methods or list(bench.METHODS), precisions or PRECISIONS, device, batch_size, steps, threads):
         measured.append(one)
         click.echo(f"{one.method} {one.precision}: {one.samples_per_second:.1f} samples/s", err=True)
-    results.mkdir(parents=True, exist_ok=True)
-    bench.frame(measured).to_parquet(results / "bench.parquet", index=False)
+    (results / bench.FIGURES).parent.mkdir(parents=True, exist_ok=True)
+    bench.frame(measured).to_parquet(results / bench.FIGURES, index=False)
     click.echo(bench.table(measured).markdown())

@@ -8,13 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from skelray import ledger
+from skelray.bench import FIGURES
 from skelray.runner import Run
 from skelray.search import example
 from skelray.study import Ablation, Sweep
 from skelray.tables import Table
 from skelray.trial import Trial
-
-BENCH = "bench.parquet"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def _sweep(run: Run, sweep: Sweep) -> list[tuple[str, Trial]]:
 
 def _speeds(results: Path) -> dict[tuple[str, str], float]:
     """Samples per second that `skelray bench` measured here, by method and precision."""
-    path = results / BENCH
+    path = results / FIGURES
     if not path.is_file():
         return {}
     frame = pd.read_parquet(path)

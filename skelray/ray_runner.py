@@ -102,9 +102,7 @@ class Rungs(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         job = self.jobs.given[trial.trial_id]
-        report = Report(
-            result["epoch"], _under("metrics", result), result["epoch_seconds"], replayed=result["replayed"]
-        )
+        report = Report(result["epoch"], _under("metrics", result), result["epoch_seconds"], replayed=result["replayed"])
         self.listener.report(job, report)
         if self.run.heard(job, report, _under("source", result)):
             return self.CONTINUE

@@ -41,7 +41,8 @@ class PlainSTGCN(nn.Module):
         strides = [1, 1, 1, 1, 2, 1, 1, 2, 1, 1]
         self.data_bn = nn.BatchNorm1d(3 * adjacency.shape[1])
         self.st_gcn_networks = nn.ModuleList(
-            PlainBlock(c, o, s, i == 0, dropout) for i, (c, o, s) in enumerate(zip([3, *widths[:-1]], widths, strides, strict=True))
+            PlainBlock(c, o, s, i == 0, dropout)
+            for i, (c, o, s) in enumerate(zip([3, *widths[:-1]], widths, strides, strict=True))
         )
         self.edge_importance = nn.ParameterList(torch.ones_like(adjacency) for _ in widths)
         self.fc = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, out))

@@ -25,9 +25,7 @@ def skeleton_text(frames: Sequence[np.ndarray], newline: str = "\n", gap: str = 
 def walk(frames: int, joints: int = 20, bodies: int = 1, seed: int = 0) -> np.ndarray:
     """A body that drifts: (frames, bodies, joints, 3)."""
     rng = np.random.default_rng(seed)
-    return (rng.normal(size=(1, bodies, joints, 3)) + rng.normal(0, 0.1, (frames, bodies, joints, 3))).astype(
-        np.float32
-    )
+    return (rng.normal(size=(1, bodies, joints, 3)) + rng.normal(0, 0.1, (frames, bodies, joints, 3))).astype(np.float32)
 
 
 def write_nwucla(folder: Path, count: int = 40) -> Path:

@@ -271,6 +271,18 @@ def test_a_rotation_keeps_lengths_angles_and_handedness(degrees):
     assert matrix.det().item() == pytest.approx(1)
 
 
+def test_a_rotation_turns_about_x_then_y_then_z():
+    """As released, clockwise as seen from the axis (methods.md, 3.1)."""
+    x, y, z = torch.eye(3)
+    quarter = {axis: rotation(torch.tensor([[90.0 * (axis == a) for a in "xyz"]]))[0] for axis in "xyz"}
+    torch.testing.assert_close(quarter["x"] @ y, -z)
+    torch.testing.assert_close(quarter["y"] @ z, -x)
+    torch.testing.assert_close(quarter["z"] @ x, -y)
+    every = rotation(torch.tensor([[20.0, 50.0, -70.0]]))[0]
+    alone = [rotation(torch.tensor([angles]))[0] for angles in ([20.0, 0, 0], [0, 50.0, 0], [0, 0, -70.0])]
+    torch.testing.assert_close(every, alone[2] @ alone[1] @ alone[0])
+
+
 def test_rotate_turns_about_one_axis_and_hardly_about_the_others():
     x = torch.eye(3, dtype=torch.float64).view(1, 3, 3, 1, 1).expand(MANY, 3, 3, 25, 1)
     matrix = Rotate(main=30, other=1)(view(x)).x[..., 0, 0]
@@ -438,9 +450,7 @@ def test_a_set_applies_its_augmentations_in_order():
 def test_adding_sets_is_applying_one_after_the_other():
     together, apart = (BA + NA + Mask)(view()), Mask(NA(BA(view())))
     assert torch.equal(joints(together), joints(apart))
-    assert (BA + NA) + Mask == AugmentationSet(
-        "BA+NA+Mask", (*BA.augmentations, *NA.augmentations, *Mask.augmentations)
-    )
+    assert (BA + NA) + Mask == AugmentationSet("BA+NA+Mask", (*BA.augmentations, *NA.augmentations, *Mask.augmentations))
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,7 @@ FILES = ("stgcn_true", "stgcn_true_linear60", "stgcn_small", "stgcn_small_linear
 def load(file, dtype):
     config = file.config
     state = file.under("state/", dtype)
-    encoder = STGCN(hidden_channels=config["hidden_channels"], hidden_dim=config["hidden_dim"], dropout=0).build(
-        KINECT_V2
-    )
+    encoder = STGCN(hidden_channels=config["hidden_channels"], hidden_dim=config["hidden_dim"], dropout=0).build(KINECT_V2)
     encoder.to(dtype).load_state_dict(stgcn_from_released(state))
     if "fc.weight" in state:
         head = nn.Linear(config["hidden_dim"], len(state["fc.weight"]), dtype=dtype)
@@ -65,9 +63,7 @@ class TestReleasedEncoder:
         assert len(expected) >= 20
         limits = file.tolerance(dtype, "train_grad_params", gradient=True)
         for key, gradient in expected.items():
-            torch.testing.assert_close(
-                ours[key].to(gradient.dtype), gradient, **limits, msg=lambda m, k=key: f"{k}: {m}"
-            )
+            torch.testing.assert_close(ours[key].to(gradient.dtype), gradient, **limits, msg=lambda m, k=key: f"{k}: {m}")
 
     def test_running_statistics(self, golden, name, dtype):
         file = GoldenFile(golden(f"{name}.npz"))

@@ -19,9 +19,7 @@ DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["
 
 def build(file, method, dtype):
     config = file.config
-    backbone = STGCN(
-        hidden_channels=config["hidden_channels"], hidden_dim=config["hidden_dim"], dropout=config["dropout"]
-    )
+    backbone = STGCN(hidden_channels=config["hidden_channels"], hidden_dim=config["hidden_dim"], dropout=config["dropout"])
     model = method.build(backbone, KINECT_V2, config["stream"]).to(dtype)
     missing, unexpected = model.load_state_dict(moco_from_released(file.under("init/", dtype)), strict=False)
     assert not unexpected
@@ -97,9 +95,7 @@ def test_hiclr(golden, dtype):
         strong = view(file[f"step{i}/strong"], dtype)
         strong = replace(strong, stream_ops=(MaskJoints(file[f"step{i}/keep_mask"].bool()[None]),))
         queries = [view(file[f"step{i}/basic"], dtype), view(file[f"step{i}/normal"], dtype), strong]
-        step = optimisation_step(
-            method, model, optimizer, Views(view(file[f"step{i}/key"], dtype), queries), epoch=stage
-        )
+        step = optimisation_step(method, model, optimizer, Views(view(file[f"step{i}/key"], dtype), queries), epoch=stage)
         losses.append(step.loss.detach())
         terms.append(torch.stack([step.parts["hierarchical1"], step.parts["hierarchical2"]]))
     file.close(torch.stack(terms), "ce_terms_f64" if dtype == torch.float64 else "ce_terms", "ce_terms")

@@ -29,13 +29,9 @@ made = {
     "seconds": st.floats(0, 1e9),
     "started": moments,
 }
-rows_made = st.lists(
-    st.fixed_dictionaries(made), max_size=5, unique_by=lambda row: tuple(row[name] for name in results.KEY)
-)
+rows_made = st.lists(st.fixed_dictionaries(made), max_size=5, unique_by=lambda row: tuple(row[name] for name in results.KEY))
 points_made = st.lists(
-    st.fixed_dictionaries(
-        {"trial": words, "epoch": whole, "metric": words, "value": st.floats(), "seconds": st.floats()}
-    ),
+    st.fixed_dictionaries({"trial": words, "epoch": whole, "metric": words, "value": st.floats(), "seconds": st.floats()}),
     max_size=5,
     unique_by=lambda point: tuple(point[name] for name in results.CURVES_KEY),
 )

@@ -180,5 +180,3 @@ def test_an_unknown_protocol_is_named_with_those_there_are(tmp_path, synthetic_d
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, protocols=("xset",))
     with pytest.raises(ValueError, match="no protocol 'xset'; it has xsub, xview"):
         run.size()
-
-

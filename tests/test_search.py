@@ -125,14 +125,15 @@ def test_stopped_samples_were_beaten_at_their_last_rung(undisturbed):
             assert max(sample.rungs) == 9
 
 
-def test_the_sampler_learns():
-    """Samples after the start depend on what was read, and the first ones do not."""
+@pytest.mark.parametrize("status", ["done", "stopped"])
+def test_the_sampler_learns(status):
+    """Samples after the start depend on what was read, of stopped ones too, and the first ones do not."""
 
     def params(value, tmp):
         searching = search(memory(tmp))
         while (sample := searching.propose()) is not None:
             searching.read(sample, 9, value(sample), {})
-            searching.end(sample, "done")
+            searching.end(sample, status)
         return [s.params for s in searching.samples.values()]
 
     low, high = params(lambda s: -s.params["lambda_h"], "low"), params(lambda s: s.params["lambda_h"], "high")
@@ -187,6 +188,15 @@ def test_searching_never_evaluates_on_the_test_split(undisturbed):
         assert final.evaluations == (KNN(),)
         assert searched.id("d") == final.id("d")
         assert searched.method.lambda_h == sample.params["lambda_h"]
+
+
+def test_a_sample_is_not_its_own_rival(store):
+    """The second of three at a rung is not among the best half; counted with itself it would be."""
+    searching = search(store)
+    for value, goes_on in ((0.9, True), (0.1, False), (0.5, False)):
+        sample = searching.propose()
+        assert searching.read(sample, 1, value, {}) is goes_on
+        assert searching.read(sample, 1, value, {}) is goes_on  # as after a restart
 
 
 def test_readings_between_rungs_stop_nobody(store):

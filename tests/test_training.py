@@ -135,6 +135,21 @@ def test_every_epoch_has_an_order_and_draws_of_its_own():
     assert not torch.equal(*draws)
 
 
+def test_dropout_has_a_seed_for_each_epoch_that_arms_share():
+    seeds = {}
+
+    @dataclass(frozen=True, kw_only=True)
+    class Spied(SkeletonCLR):
+        def loss(self, model, views, epoch):
+            seeds.setdefault((self.tau, epoch), torch.initial_seed())
+            return super().loss(model, views, epoch)
+
+    for tau in (0.07, 0.2):
+        trained(replace(TRIAL, method=Spied(tau=tau, **MOCO)))
+    assert [seeds[0.07, epoch] for epoch in range(1, 5)] == [seeds[0.2, epoch] for epoch in range(1, 5)]
+    assert len(set(seeds.values())) == 4
+
+
 def test_an_epoch_takes_every_sample_at_most_once_in_whole_batches():
     data = splits(samples=42)
     data = replace(data, train=data.train.subset(np.arange(21)))
@@ -284,11 +299,11 @@ def test_a_step_moves_the_key_then_the_query_then_the_queue():
     method = SkeletonCLR(**{**MOCO, "m": 0.25}, key_init="independent")
     pretraining = Pretraining(replace(TRIAL, method=method), splits(), CPU)
     model, before = pretraining.model.train(), weights(pretraining)
-    queue_in_loss = []
+    in_loss = {}
 
     class Spied(SkeletonCLR):
         def loss(self, model, views, epoch):
-            queue_in_loss.append(model.queue.clone())
+            in_loss.update({name: tensor.clone() for name, tensor in model.state_dict().items()})
             return super().loss(model, views, epoch)
 
     spied = Spied(**{**MOCO, "m": 0.25})
@@ -300,7 +315,9 @@ def test_a_step_moves_the_key_then_the_query_then_the_queue():
         after[f"key.{name}"], 0.25 * before[f"key.{name}"] + 0.75 * before[f"query.{name}"]
     )  # the query of before the step
     assert not torch.equal(after[f"query.{name}"], before[f"query.{name}"])
-    assert torch.equal(queue_in_loss[0], before["queue"])
+    assert torch.equal(in_loss[f"key.{name}"], after[f"key.{name}"])
+    assert torch.equal(in_loss[f"query.{name}"], before[f"query.{name}"])
+    assert torch.equal(in_loss["queue"], before["queue"])
     assert torch.equal(after["queue"][:8], step.keys)
     assert torch.equal(after["queue"][8:], before["queue"][8:])
     assert after["position"] == 8
