@@ -11,7 +11,7 @@ from skelray import ledger
 from skelray.bench import FIGURES
 from skelray.runner import Run
 from skelray.search import example
-from skelray.study import Ablation, Sweep
+from skelray.study import Sweep
 from skelray.tables import Table
 from skelray.trial import Trial
 
@@ -40,10 +40,8 @@ class Plan:
 def plan(run: Run) -> Plan:
     """Of the study at the run's scale. Raises DataError where its data is not prepared."""
     speeds = _speeds(run.settings.results)
-    if isinstance(run.study, Ablation):
-        trials = [(cell.name, cell.trial) for cell in run.cells()]
-    else:
-        trials = _sweep(run, run.study)
+    study = run.study
+    trials = _sweep(run, study) if isinstance(study, Sweep) else [(cell.name, cell.trial) for cell in run.cells()]
     rows, epochs, seconds, size, missing = [], 0, 0.0, 0, 0
     known = True
     for name, trial in trials:

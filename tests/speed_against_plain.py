@@ -8,6 +8,7 @@ of its own, in turn, so that neither warms memory for the other.
 """
 
 import argparse
+import itertools
 import multiprocessing
 import resource
 import statistics
@@ -42,7 +43,7 @@ def plain(method, threads, batch, steps):
             keys = F.normalize(key(views[-1]), dim=1)
         logits = [torch.cat([(q * keys).sum(1, keepdim=True), q @ queue], dim=1) / TAU for q in z]
         loss = F.cross_entropy(logits[0], torch.zeros(batch, dtype=torch.long))
-        for weak, strong in zip(logits, logits[1:], strict=False):
+        for weak, strong in itertools.pairwise(logits):
             loss = loss - 0.5 * (weak.softmax(1).detach() * strong.softmax(1).log()).sum(1).mean()
         optimizer.zero_grad()
         loss.backward()
