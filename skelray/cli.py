@@ -32,7 +32,7 @@ class Sentence(click.ClickException):
 def main() -> None:
     """Errors that a user can cause end in one sentence, never in a traceback."""
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="skelray", standalone_mode=False)
     except (ValueError, OSError) as error:
         Sentence(" ".join(str(error).split())).show()
         sys.exit(2)

@@ -164,7 +164,8 @@ def test_a_sweep_reports_its_best_on_the_test_split_once(undisturbed):
     searched = rows[rows["metric"] == "held_out_top1"]
     assert len(searched) == 5
     assert searched["arm"].iloc[0] == "published"
-    best = searched[searched["status"] == "done"].sort_values("value").iloc[-1]
+    done = searched[searched["status"] == "done"]
+    best = done.loc[done["value"].idxmax()]  # the first of equals
     tested = rows[rows["metric"] == "top1"]
     assert set(tested["arm"]) == {"published (test)", f"best: {best['arm']} (test)"}
 
