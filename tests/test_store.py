@@ -320,7 +320,7 @@ def test_a_truncated_checkpoint_is_as_good_as_none(tmp_path_factory, share):
 
 
 @given(share=st.floats(0, 1, exclude_max=True), noise=st.binary(min_size=1, max_size=200))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_an_overwritten_checkpoint_is_whole_or_as_good_as_none(tmp_path_factory, share, noise):
     trial, path = packed(tmp_path_factory.mktemp("store"))
     content = bytearray(path.read_bytes())
@@ -331,6 +331,18 @@ def test_an_overwritten_checkpoint_is_whole_or_as_good_as_none(tmp_path_factory,
     assert found is None or same_state(found, STATE)
 
 
+def test_torch_reads_a_checkpoint_by_itself(tmp_path):
+    _, path = packed(tmp_path)
+    assert same_state(torch.load(path, weights_only=True), STATE)
+
+
+def test_a_checkpoint_of_another_hand_is_as_good_as_none(tmp_path):
+    """Nothing says that it is whole."""
+    trial, path = packed(tmp_path)
+    torch.save(STATE, path)
+    assert trial.state() is None
+
+
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04", b"\x80\x02."])
 def test_rubbish_is_as_good_as_none(tmp_path, content):
     trial, path = packed(tmp_path)
@@ -339,8 +351,8 @@ def test_rubbish_is_as_good_as_none(tmp_path, content):
 
 
 def test_reading_a_checkpoint_runs_no_code(tmp_path):
-    trial, path = packed(tmp_path)
-    torch.save({"epoch": Exploit(tmp_path / "ran")}, path)
+    trial, _ = packed(tmp_path)
+    trial.save_state({"epoch": Exploit(tmp_path / "ran")})
     assert trial.state() is None
     assert not (tmp_path / "ran").exists()
 
