@@ -54,7 +54,8 @@ def cell_rows(study: str, cell: Cell, store: Store, data: str) -> list[Row]:
     for evaluation in trial.evaluations:
         result = stored.result(trial.epochs, canonical(evaluation))
         if result is not None:
-            rows += _measured(facts, trial, result, cell.published)
+            published = cell.published if result["evaluation"] == cell.published_by else None
+            rows += _measured(facts, trial, result, published)
         elif failure is not None:
             rows.append(_failed(facts, trial, evaluation.name, failure))
     return rows
@@ -69,7 +70,7 @@ def _measured(facts: Row, trial: Trial, result: dict[str, Any], published: float
             "metric": metric,
             "value": value,
             "epoch": trial.epochs,
-            "published": published if metric == "top1" and name == "linear" else None,
+            "published": published if metric == "top1" else None,
             "status": "done",
             "seconds": result["seconds"],
             "started": datetime.datetime.fromisoformat(result["started"]),

@@ -69,6 +69,7 @@ class Cell:
     trial: Trial
     coordinates: Mapping[str, Any]
     published: float | None = None
+    published_by: str = "linear"
 
     @property
     def name(self) -> str:
@@ -109,7 +110,7 @@ class Ablation:
             coordinates = dict(zip(across, values, strict=True))
             trial = changed(scale(self.base), {**coordinates, **arm.changes, "seed": seed})
             percent = arm.published.get(trial.protocol) if trial.benchmark == self.base.benchmark else None
-            cells.append(Cell(arm.label, trial, coordinates, None if percent is None else percent / 100))
+            cells.append(Cell(arm.label, trial, coordinates, None if percent is None else percent / 100, self.published_by))
         return cells
 
 
