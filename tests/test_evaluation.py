@@ -28,7 +28,7 @@ class Means(nn.Module):
         self.scale = nn.Parameter(torch.ones(1))
         self.samples, self.modes, self.with_gradient = 0, [], False
 
-    def forward(self, x, present):
+    def forward(self, x, present, rewire=None):
         self.samples += len(x)
         self.modes.append(self.training)
         self.with_gradient |= torch.is_grad_enabled()
@@ -42,7 +42,7 @@ class Given(nn.Module):
         super().__init__()
         self.dim = dim
 
-    def forward(self, x, present):
+    def forward(self, x, present, rewire=None):
         return x[:, 0, 0, : self.dim, 0]
 
 
@@ -173,7 +173,7 @@ def test_the_mode_of_the_encoder_is_restored(training):
 
 def test_the_mode_is_restored_where_the_encoder_fails():
     class Failing(nn.Module):
-        def forward(self, x, present):
+        def forward(self, x, present, rewire=None):
             raise RuntimeError("no memory")
 
     encoder = Failing().train()

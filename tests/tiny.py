@@ -38,7 +38,7 @@ class SmallEncoder(nn.Module):
         self.layer = nn.Linear(inputs, self.dim)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x, present):
+    def forward(self, x, present, rewire=None):
         samples, _, frames, _, persons = x.shape
         x = x.permute(0, 2, 4, 1, 3).reshape(samples * frames * persons, -1)  # (N T M, C V)
         x = self.dropout(self.layer(self.norm(x)).relu())

@@ -4,7 +4,7 @@ from skelray.augment.basic import BA, Crop, Shear
 from skelray.augment.normal import NA, AxisMask, Blur, Flip, Noise, Rotate
 from skelray.augment.streams import STREAMS, form, to_stream
 from skelray.augment.strong import Mask, RandomMask
-from skelray.augment.view import Arrangement, Augmentation, AugmentationSet, Draws, View, grow
+from skelray.augment.view import Arrangement, Augmentation, AugmentationSet, Draws, Rewire, View, grow
 
 __all__ = [
     "BA",
@@ -21,6 +21,7 @@ __all__ = [
     "Mask",
     "Noise",
     "RandomMask",
+    "Rewire",
     "Rotate",
     "Shear",
     "View",

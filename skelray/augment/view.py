@@ -15,6 +15,10 @@ from skelray.skeleton import Skeleton
 # Acts on the stream tensor (N, C, T, V, M), after joints became bones or motion; gets the model's mask value (1,).
 StreamOp = Callable[[Tensor, Tensor], Tensor]
 
+# Acts on what a backbone aggregates joints with, entry (v, w) from v to w, each time it does so: a graph (K, V, V) that
+# the batch shares or attention (B, K, V, V).
+Rewire = Callable[[Tensor], Tensor]
+
 
 class Draws:
     """Random generators of one epoch, one for each name, all decided by (seed, epoch).
@@ -42,20 +46,25 @@ class View:
     """A batch under augmentation.
 
     x: (N, C, T, V, M) joint coordinates. present: (N, M) bool, which persons exist at all. branch: names the
-    generator that augmentations draw from. stream_ops: what augmentations defer until the stream is formed.
+    generator that augmentations draw from. lengths: (N,) int64, how many leading frames were recorded; what follows repeats
+    them. stream_ops: what augmentations defer until the stream is formed. rewire: what they do to the backbone's graph.
     """
 
     x: Tensor
     skeleton: Skeleton
     present: Tensor
     draws: Draws
+    lengths: Tensor
     branch: str = "query"
     stream_ops: tuple[StreamOp, ...] = field(default=())
+    rewire: Rewire | None = None
 
     @classmethod
-    def of(cls, x: Tensor, skeleton: Skeleton, draws: Draws) -> View:
-        """A fresh view; a person is present where any coordinate is non-zero."""
-        return cls(x, skeleton, x.ne(0).flatten(1, 3).any(dim=1), draws)  # present: (N, M)
+    def of(cls, x: Tensor, skeleton: Skeleton, draws: Draws, lengths: Tensor | None = None) -> View:
+        """A fresh view; a person is present where any coordinate is non-zero, and all frames are recorded by default."""
+        if lengths is None:
+            lengths = torch.full((len(x),), x.shape[2], device=x.device)
+        return cls(x, skeleton, x.ne(0).flatten(1, 3).any(dim=1), draws, lengths)  # present: (N, M)
 
     def on(self, branch: str) -> View:
         """The same batch, drawing from another branch's generator."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from skelray.augment import Rewire
 from skelray.backbones.precision import autocast_dtype
 
 
@@ -68,10 +69,11 @@ class GraphConvolution(nn.Module):
         self.weight = nn.Parameter(torch.empty(len(adjacency), channels, out))
         self.bias = nn.Parameter(torch.zeros(len(adjacency), out))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
         """(P, V, R, C) -> (P, V, R, O)."""
         dtype = autocast_dtype(x)
-        graph = self.adjacency * self.importance  # (K, V, W)
+        adjacency = self.adjacency if rewire is None else rewire(self.adjacency)
+        graph = adjacency * self.importance  # (K, V, W)
         bias = graph.sum(dim=1).T @ self.bias  # (W, O)
         y = _AggregateAndMix.apply(x.to(dtype).contiguous(), graph.to(dtype), self.weight.to(dtype))
         return y + bias.to(dtype)[:, None]

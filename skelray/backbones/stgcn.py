@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skelray.augment import Rewire
 from skelray.backbones.dropout import Dropout, check_share
 from skelray.backbones.graph import check_partition, spatial_partition
 from skelray.backbones.graph_convolution import GraphConvolution
@@ -98,8 +99,8 @@ class Block(nn.Module):
         x = x[:: self.stride] if time_first else x[:, :, :: self.stride]
         return self.shortcut_norm(self.shortcut(x))
 
-    def forward(self, x: Tensor, time_first: bool) -> Tensor:
-        y = self.graph(x if time_first else x.flatten(1, 2)[None])  # joints lead within each slice
+    def forward(self, x: Tensor, time_first: bool, rewire: Rewire | None) -> Tensor:
+        y = self.graph(x if time_first else x.flatten(1, 2)[None], rewire)  # joints lead within each slice
         y = F.relu(self.norm1(y), inplace=True).view(*x.shape[:3], -1)
         y = self.norm2(self.temporal(y, time_first))
         if not self.first:
@@ -123,8 +124,8 @@ class STGCNEncoder(nn.Module):
             channels = out
         self.blocks = nn.ModuleList(blocks)
 
-    def feature_map(self, x: Tensor) -> Tensor:
-        """(N, C, T, V, M) -> (N, M, T', V, dim)."""
+    def feature_map(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
+        """(N, C, T, V, M) -> (N, M, T', V, dim); rewire: acts on each block's graph before its learned importance."""
         samples, _, frames, joints, persons = x.shape
         x = x.permute(0, 4, 2, 3, 1).reshape(samples * persons, frames, -1)  # (B, T, V C)
         x = self.data_norm(x).unflatten(2, (joints, -1))  # (B, T, V, C)
@@ -133,7 +134,7 @@ class STGCNEncoder(nn.Module):
         for block in self.blocks:
             if not time_first and x.device.type == "cpu" and x.shape[2] <= SHORT:
                 x, time_first = x.permute(2, 0, 1, 3).contiguous(), True  # (T, V, B, C)
-            x = block(x, time_first)
+            x = block(x, time_first, rewire)
         x = x.permute(2, 0, 1, 3) if time_first else x.permute(1, 2, 0, 3)  # (B, T', V, dim)
         return x.unflatten(0, (samples, persons))
 
@@ -145,5 +146,5 @@ class STGCNEncoder(nn.Module):
         weight = present.to(x.dtype)[..., None]
         return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
-    def forward(self, x: Tensor, present: Tensor) -> Tensor:
-        return self.pool(self.feature_map(x), present)
+    def forward(self, x: Tensor, present: Tensor, rewire: Rewire | None = None) -> Tensor:
+        return self.pool(self.feature_map(x, rewire), present)

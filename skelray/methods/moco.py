@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skelray.augment import View, form
+from skelray.augment import Rewire, View, form
 from skelray.skeleton import Skeleton
 
 
@@ -22,7 +22,7 @@ class Encoder(Protocol):
 
     dim: int
 
-    def __call__(self, x: Tensor, present: Tensor) -> Tensor: ...
+    def __call__(self, x: Tensor, present: Tensor, rewire: Rewire | None = None) -> Tensor: ...
 
 
 class Backbone(Protocol):
@@ -108,9 +108,9 @@ class Branch(nn.Module):
         self.encoder = encoder
         self.head = nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, dim))
 
-    def forward(self, x: Tensor, present: Tensor) -> Tensor:
+    def forward(self, x: Tensor, present: Tensor, rewire: Rewire | None = None) -> Tensor:
         """(N, C, T, V, M) -> (N, D)."""
-        return self.head(self.encoder(x, present))
+        return self.head(self.encoder(x, present, rewire))
 
 
 class MoCo(nn.Module):
@@ -146,7 +146,7 @@ class MoCo(nn.Module):
     def _embed(self, branch: nn.Module, view: View) -> Tensor:
         x = form(view, self.stream, self.mask_value)
         with torch.autocast(x.device.type, self.autocast, enabled=self.autocast is not None):
-            z = branch(x, view.present)
+            z = branch(x, view.present, view.rewire)
         return F.normalize(z if self.autocast is None else z.float(), dim=1)
 
     @torch.no_grad()
