@@ -89,7 +89,7 @@ def _step(method: Method, model: MoCo, optimizer: torch.optim.Optimizer, view: V
     clock = _Clock(view.x.device)
     views = method.views(view)
     augment = clock.lap()
-    model.update_key()
+    model.update_key(1)
     momentum = clock.lap()
     step = method.loss(model, views, epoch=1)
     forward = clock.lap()

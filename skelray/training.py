@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from skelray.augment import Draws, View
+from skelray.augment import Draws, View, view_of
 from skelray.data.dataset import Splits
 from skelray.evaluation import FrozenEncoder, top
-from skelray.methods import Method, MoCo, Step, Views
+from skelray.methods import Method, Model, Step, Views
 from skelray.trial import Trial
 
 State = dict[str, Any]
@@ -34,9 +34,9 @@ class Report:
     replayed: bool = field(default=False, compare=False)  # read back from a store, not trained now
 
 
-def optimisation_step(method: Method, model: MoCo, optimizer: torch.optim.Optimizer, views: Views, epoch: int) -> Step:
+def optimisation_step(method: Method, model: Model, optimizer: torch.optim.Optimizer, views: Views, epoch: int) -> Step:
     """One step: momentum update with the weights before it, loss, backward, SGD, and the keys into the queue."""
-    model.update_key()
+    model.update_key(epoch)
     step = method.loss(model, views, epoch)
     optimizer.zero_grad(set_to_none=True)
     step.loss.backward()
@@ -94,8 +94,7 @@ class Pretraining:
         order = torch.randperm(len(self.data), generator=Draws(self.trial.seed, epoch)["order"]).numpy()
         for start in range(0, len(order) - self.trial.batch_size + 1, self.trial.batch_size):
             positions = order[start : start + self.trial.batch_size]
-            x = torch.from_numpy(self.data.batch(positions, self.trial.frames)).to(self.device)  # (N, C, T, V, M)
-            yield View.of(x, self.data.skeleton, draws)
+            yield view_of(self.data, positions, draws, self.trial.frames)
 
     def _step(self, view: View, epoch: int) -> dict[str, torch.Tensor]:
         step = optimisation_step(self.trial.method, self.model, self.optimizer, self.trial.method.views(view), epoch)
@@ -108,7 +107,8 @@ class Pretraining:
         return dict(zip(steps[0], means.tolist(), strict=True))
 
     def frozen(self) -> FrozenEncoder:
-        return FrozenEncoder(self.model.query.encoder, self.trial.stream, self.device, self.trial.frames, self.trial.seed)
+        trial = self.trial
+        return FrozenEncoder(self.model.encoders(), self.device, trial.method.clip, trial.frames, trial.seed)
 
     def held_out(self) -> float:
         """The monitor's top-1 on the held-out training subjects."""

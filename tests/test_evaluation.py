@@ -63,7 +63,7 @@ every = pytest.mark.parametrize("evaluation", EVALUATIONS, ids=str)
 
 
 def frozen(encoder=None, stream="joint", frames=None, seed=0):
-    return FrozenEncoder(encoder or Means(), stream, CPU, frames, seed)
+    return FrozenEncoder({stream: encoder or Means()}, CPU, frames=frames, seed=seed)
 
 
 def relabelled(data, labels):

@@ -3,11 +3,12 @@
 import pytest
 import torch
 from golden_file import GoldenFile
+from tiny import view
 
-from skelray.augment import to_stream
+from skelray.augment import TimeFlip, to_stream
 from skelray.augment.basic import crop, linear
 from skelray.augment.normal import blur, rotation
-from skelray.augment.strong import MaskJoints
+from skelray.augment.strong import ExchangeStyle, MaskJoints, add_edges, drop_edges
 from skelray.skeleton import KINECT_V2
 
 
@@ -81,6 +82,33 @@ def test_joint_mask_and_its_gradient(golden):
         file.close(out, f"{case}/output")
         (out * file[f"{case}/cotangent"]).sum().backward()
         file.close(value.grad, f"{case}/grad_value", "grad_value")
+
+
+@pytest.mark.parametrize("output", ["output_f64", "output", "output_v"])
+def test_exchange_of_style(golden, output):
+    for file, case in each_case(golden, "augment_adain.npz"):
+        expected = file[f"{case}/{output}"]
+        x = file[f"{case}/input"].to(expected.dtype)
+        partner = (torch.arange(len(x)) + file[f"{case}/shift"]) % len(x)
+        axes = (3,) if output.endswith("_v") else (2, 3)
+        actual = ExchangeStyle(partner, None, axes, file.config["eps"])(x, torch.zeros(1))
+        file.close(actual, f"{case}/{output}", output)
+
+
+def test_dropped_and_added_edges(golden):
+    for file, case in each_case(golden, "augment_edges.npz"):
+        a = file[f"{case}/adjacency" if case.startswith("gcn") else f"{case}/attention"]
+        dropped = drop_edges(a, file[f"{case}/drop_keep"].bool(), file[f"{case}/drop_rate"].to(a.dtype))
+        file.close(dropped, f"{case}/after_drop", "after_drop")
+        file.close(
+            add_edges(dropped, file[f"{case}/add_drawn"].bool()), f"{case}/after_drop_then_add", "after_drop_then_add"
+        )
+
+
+def test_time_flip(golden):
+    for file, case in each_case(golden, "augment_time_flip.npz"):
+        flipped = TimeFlip(probability=1.0)(view(batch(file, case))).x
+        check(file, flipped, case)
 
 
 @pytest.mark.parametrize("stream", ["bone", "motion"])

@@ -1,11 +1,13 @@
-"""InfoNCE and HiCLR's loss against the released implementations, values and gradients."""
+"""The losses against the released implementations, values and gradients."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
 from golden_file import GoldenFile
 from torch.nn import functional as F
 
-from skelray.methods import HiCLR, MoCoSettings, Views, cosine, cross_entropy, info_nce, kl, l1
+from skelray.methods import AimCLR, CrosSCLR, HiCLR, MoCoSettings, Views, cosine, cross_entropy, info_nce, kl, l1
 from skelray.methods.similarity import Candidates
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
@@ -31,12 +33,16 @@ class Embeddings:
     """Stands in for MoCo where a loss wants embeddings only: a view is its own raw embedding."""
 
     def __init__(self, queue):
-        self.queue = queue
+        self.queue = SimpleNamespace(keys=queue)
 
     def embed(self, raw):
         return F.normalize(raw, dim=1)
 
     embed_key = embed
+
+    def embed_dropped(self, raw, drop):
+        """The extreme view is a pair here: what the encoder makes of it, and that after the drop."""
+        return tuple(self.embed(one) for one in raw)
 
 
 def hiclr(file, branches, stage, similarity, weights, **changes):
@@ -120,6 +126,83 @@ def test_variants(golden):
         for i in range(branches):
             if f"{name}/{where}/grad_raw/z{i}" in file:
                 file.close(raw[i].grad, f"{name}/{where}/grad_raw/z{i}", "grad", gradient=True)
+
+
+@DTYPES
+@pytest.mark.parametrize("stage", ["stage1", "stage2_k1", "stage2_k3"])
+def test_aimclr(golden, dtype, stage):
+    file = GoldenFile(golden("loss_aimclr.npz"))
+    where = f"{stage}_f64" if dtype == torch.float64 else stage
+    if f"{where}/loss_total" not in file:
+        pytest.skip(f"{file.meta['what']}: no {where}")
+    mining = int(stage.split("_k")[1]) if "_k" in stage else 1
+    method = AimCLR(
+        tau=file.config["temperature"],
+        queue=file.config["queue"],
+        beta=2 * file.config["d3m_weight"],
+        mining_from=None if stage == "stage1" else 0,
+        mining_k=mining,
+        mined_mean=True,
+    )
+    names = ("normal", "extreme", "extreme_drop")
+    raw = {name: file[f"raw/{name}"].to(dtype).requires_grad_() for name in names}
+    views = Views(key=file["raw/key"].to(dtype), queries=[raw["normal"], (raw["extreme"], raw["extreme_drop"])])
+    step = method.loss(Embeddings(file["queue"].T.to(dtype)), views, epoch=1)
+    step.loss.backward()
+    file.close(step.loss, f"{where}/loss_total", "loss")
+    first = "infonce" if stage == "stage1" else "mined"
+    file.close(step.parts[first], f"{where}/term/{'infonce' if stage == 'stage1' else 'nnm'}", "loss")
+    expected = (file[f"{where}/term/d3m_extreme"] + file[f"{where}/term/d3m_extreme_drop"]) / 2
+    torch.testing.assert_close(step.parts["d3m"], expected.to(dtype), **file.tolerance(dtype, "loss"))
+    for name in names:
+        file.close(raw[name].grad, f"{where}/grad_raw/{name}", "grad", gradient=True)
+
+
+class StreamEmbeddings:
+    """Stands in for MultiStream: each stream's view is its own raw embedding."""
+
+    def __init__(self, file, streams, dtype):
+        self.all = {name: OneStream(file[f"queue/{name}"].T.to(dtype), name) for name in streams}
+
+    def mocos(self):
+        return self.all
+
+
+class OneStream(Embeddings):
+    def __init__(self, queue, name):
+        super().__init__(queue)
+        self.name = name
+
+    def embed(self, raw):
+        return super().embed(raw[self.name])
+
+    embed_key = embed
+
+
+@DTYPES
+@pytest.mark.parametrize("count", [2, 3])
+def test_crossclr(golden, dtype, count):
+    file = GoldenFile(golden(f"loss_crossclr_{count}views.npz"))
+    streams, double = file.config["views"], dtype == torch.float64
+    stages = sorted({name.split("/")[0] for name in file.arrays if name.endswith("/loss_total")})
+    stages = [stage for stage in stages if stage.endswith("_f64") == double]
+    assert len(stages) >= 3
+    for stage in stages:
+        method = CrosSCLR(
+            tau=file.config["temperature"],
+            queue=file.config["queue"],
+            mining_from=None if stage.startswith("stage1") else 0,
+            mining_k=int(stage.split("_k")[1].split("_")[0]) if "_k" in stage else 1,
+            context="nocontext" not in stage,
+        )
+        raw = {name: file[f"raw/{name}"].to(dtype).requires_grad_() for name in streams}
+        keys = {name: file[f"raw/key_{name}"].to(dtype) for name in streams}
+        step = method.loss(StreamEmbeddings(file, streams, dtype), Views(key=keys, queries=[raw]), epoch=1)
+        step.loss.backward()
+        file.close(step.loss, f"{stage}/loss_total", "loss")
+        for name in streams:
+            file.close(step.parts[name], f"{stage}/loss_{name}", "loss")
+            file.close(raw[name].grad, f"{stage}/grad_raw/{name}", "grad", gradient=True)
 
 
 def test_the_settings_name_what_is_wrong():

@@ -15,7 +15,6 @@ from skelray.methods import (
     SIMILARITIES,
     Candidates,
     HiCLR,
-    MoCo,
     MoCoSettings,
     SkeletonCLR,
     Step,
@@ -26,6 +25,7 @@ from skelray.methods import (
     kl,
     l1,
 )
+from skelray.methods.queue import Queue
 from skelray.methods.similarity import mined_info_nce, nearest
 from skelray.skeleton import KINECT_V1, KINECT_V2
 from skelray.training import optimisation_step
@@ -45,7 +45,7 @@ class NegativesOnly(MoCoSettings):
 
     def loss(self, model, views, epoch):
         keys = model.embed_key(views.key)
-        loss = sum(info_nce(Candidates.of(model.embed(q), keys, model.queue, self.tau)) for q in views.queries)
+        loss = sum(info_nce(Candidates.of(model.embed(q), keys, model.queue.keys, self.tau)) for q in views.queries)
         return Step(self.strength * loss, keys, {"infonce": loss.detach()})
 
 
@@ -137,12 +137,12 @@ def test_the_same_model_and_views_make_the_same_loss(method):
 def test_steps_of_optimisation_lower_the_loss_against_the_same_candidates(method):
     method = replace(method, m=1.0, tau=0.5, key_init="independent")
     moco, views = model(method).train(), batch(method)
-    queue = moco.queue.clone()
+    queue = moco.queue.keys.clone()
     optimizer = SGD(lr=0.01, milestones=()).build([p for p in moco.parameters() if p.requires_grad])
     losses = []
     for _ in range(4):
         losses.append(optimisation_step(method, moco, optimizer, views, epoch=1).loss.item())
-        moco.queue.copy_(queue)
+        moco.queue.keys.copy_(queue)
     assert losses[-1] < losses[0]
 
 
@@ -150,8 +150,8 @@ def test_steps_of_optimisation_lower_the_loss_against_the_same_candidates(method
 @pytest.mark.parametrize("skeleton", [KINECT_V1, KINECT_V2], ids=["v1", "v2"])
 def test_the_state_is_built_for_the_skeleton_and_goes_round(method, skeleton):
     one, other = model(method, skeleton, seed=1), model(method, skeleton, seed=2)
-    assert one.queue.shape == (32, 8)
-    torch.testing.assert_close(one.queue.norm(dim=1), torch.ones(32))
+    assert one.queue.keys.shape == (32, 8)
+    torch.testing.assert_close(one.queue.keys.norm(dim=1), torch.ones(32))
     other.load_state_dict(one.state_dict())
     x = view(samples=4, skeleton=skeleton)
     assert torch.equal(one.eval().embed(x), other.eval().embed(x))
@@ -185,7 +185,7 @@ def test_the_key_follows_the_query(m, seed):
     moco = model(SkeletonCLR(**{**MOCO, "m": m}, key_init="independent"), seed=seed, dtype=F64)
     old = [p.clone() for p in moco.key.parameters()]
     query = [p.clone() for p in moco.query.parameters()]
-    moco.update_key()
+    moco.update_key(1)
     for new, before, q in zip(moco.key.parameters(), old, query, strict=True):
         torch.testing.assert_close(new, m * before + (1 - m) * q)
     assert all(torch.equal(a, b) for a, b in zip(moco.query.parameters(), query, strict=True))
@@ -195,7 +195,7 @@ def test_statistics_are_not_averaged_into_the_key():
     moco = model(SkeletonCLR(**{**MOCO, "m": 0.0})).train()
     moco.embed(view())
     before = {name: buffer.clone() for name, buffer in moco.key.named_buffers()}
-    moco.update_key()
+    moco.update_key(1)
     assert all(torch.equal(buffer, before[name]) for name, buffer in moco.key.named_buffers())
 
 
@@ -203,21 +203,19 @@ def test_statistics_are_not_averaged_into_the_key():
 @settings(max_examples=50, deadline=None)
 def test_the_queue_holds_the_latest_keys(size, pushes):
     """First in, first out, whatever the size of a batch, even one that is larger than the queue."""
-    moco = MoCo.__new__(MoCo)
-    torch.nn.Module.__init__(moco)
-    moco.register_buffer("queue", torch.arange(-size, 0.0)[:, None].repeat(1, 2))
-    moco.register_buffer("position", torch.zeros((), dtype=torch.int64))
+    queue = Queue(size, 2)
+    queue.keys.copy_(torch.arange(-size, 0.0)[:, None].repeat(1, 2))
     expected = list(range(-size, 0))
     count = 0
     for push in pushes:
         keys = torch.arange(count, count + push, dtype=torch.float32)
-        moco.enqueue(keys[:, None].repeat(1, 2))
+        queue.push(keys[:, None].repeat(1, 2))
         expected += keys.int().tolist()
         count += push
-    assert int(moco.position) == count % size
-    oldest_first = moco.queue.roll(-int(moco.position), dims=0)
+    assert int(queue.position) == count % size
+    oldest_first = queue.keys.roll(-int(queue.position), dims=0)
     assert oldest_first[:, 0].int().tolist() == expected[-size:]
-    assert torch.equal(moco.queue[:, 0], moco.queue[:, 1])
+    assert torch.equal(queue.keys[:, 0], queue.keys[:, 1])
 
 
 def test_the_key_starts_as_a_copy_or_of_its_own():
@@ -229,7 +227,7 @@ def test_the_key_starts_as_a_copy_or_of_its_own():
     assert not any(torch.equal(q, k) for q, k in weights if q.ndim > 1 and q.std() > 0)
     # the choice decides nothing else
     assert all(torch.equal(a, b) for a, b in zip(copied.query.parameters(), independent.query.parameters(), strict=True))
-    assert torch.equal(copied.queue, independent.queue)
+    assert torch.equal(copied.queue.keys, independent.queue.keys)
 
 
 def test_weights_start_as_released():

@@ -320,7 +320,7 @@ def test_a_step_moves_the_key_then_the_query_then_the_queue():
     assert torch.equal(in_loss["queue"], before["queue"])
     assert torch.equal(after["queue"][:8], step.keys)
     assert torch.equal(after["queue"][8:], before["queue"][8:])
-    assert after["position"] == 8
+    assert after["queue.position"] == 8
 
 
 def test_weight_decay_reaches_every_parameter_that_learns():
@@ -355,7 +355,7 @@ def test_bfloat16_keeps_weights_queue_and_momentum_in_float32():
 def test_the_frozen_encoder_is_the_query_encoder():
     pretraining = trained(replace(TRIAL, stream="bone", seed=5), epochs=1)
     frozen = pretraining.frozen()
-    assert frozen.encoder is pretraining.model.query.encoder
+    assert frozen.encoders == {"joint": pretraining.model.query.encoder}
     assert (frozen.stream, frozen.seed) == ("bone", 5)
 
 

@@ -1,31 +1,47 @@
 """Augmentations: each maps a batch to a batch, on the device, one independent draw for each sample."""
 
 from skelray.augment.basic import BA, Crop, Shear
+from skelray.augment.batch import view_of
+from skelray.augment.extreme import EA, TimeFlip
+from skelray.augment.hico import HICO, CentreCrop, CropResize, JointCorruption, OneOf
 from skelray.augment.normal import NA, AxisMask, Blur, Flip, Noise, Rotate
 from skelray.augment.streams import STREAMS, form, to_stream
-from skelray.augment.strong import Mask, RandomMask
-from skelray.augment.view import Arrangement, Augmentation, AugmentationSet, Draws, Rewire, View, grow
+from skelray.augment.strong import DAE, AdaIN, DropAddEdges, Mask, RandomMask, SkeleAdaIN
+from skelray.augment.view import WHOLE, Arrangement, Augmentation, AugmentationSet, Draws, Rewire, View, grow
 
 __all__ = [
     "BA",
+    "DAE",
+    "EA",
+    "HICO",
     "NA",
     "STREAMS",
+    "WHOLE",
+    "AdaIN",
     "Arrangement",
     "Augmentation",
     "AugmentationSet",
     "AxisMask",
     "Blur",
+    "CentreCrop",
     "Crop",
+    "CropResize",
     "Draws",
+    "DropAddEdges",
     "Flip",
+    "JointCorruption",
     "Mask",
     "Noise",
+    "OneOf",
     "RandomMask",
     "Rewire",
     "Rotate",
     "Shear",
+    "SkeleAdaIN",
+    "TimeFlip",
     "View",
     "form",
     "grow",
     "to_stream",
+    "view_of",
 ]

@@ -44,7 +44,8 @@ def rotation(degrees: Tensor) -> Tensor:
     return z @ y @ x
 
 
-def _check_probability(name: str, probability: float) -> None:
+def check_probability(name: str, probability: float) -> None:
+    """Raises ValueError where it is none."""
     if not 0 <= probability <= 1:
         raise ValueError(f"{name} probability {probability}: between 0 and 1")
 
@@ -57,7 +58,7 @@ class Flip:
     mirror: bool = False
 
     def __post_init__(self) -> None:
-        _check_probability("Flip", self.probability)
+        check_probability("Flip", self.probability)
 
     def __call__(self, view: View) -> View:
         flipped = view.x[:, :, :, list(view.skeleton.mirrored)]
@@ -89,7 +90,7 @@ class Noise:
     ghosts: bool = False
 
     def __post_init__(self) -> None:
-        _check_probability("Noise", self.probability)
+        check_probability("Noise", self.probability)
         if not self.std >= 0:
             raise ValueError(f"Noise std {self.std}: a standard deviation is 0 or more")
 
@@ -119,7 +120,7 @@ class Blur:
             raise ValueError(f"Blur sigma from {self.low} to {self.high}: need 0 < low <= high")
         if self.taps < 1 or self.taps % 2 == 0:
             raise ValueError(f"Blur taps {self.taps}: an odd number, so that the middle one is the frame itself")
-        _check_probability("Blur", self.probability)
+        check_probability("Blur", self.probability)
 
     def __call__(self, view: View) -> View:
         sigma = view.uniform(len(view.x), low=self.low, high=self.high)
@@ -134,7 +135,7 @@ class AxisMask:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_probability("AxisMask", self.probability)
+        check_probability("AxisMask", self.probability)
 
     def __call__(self, view: View) -> View:
         axis = view.integers(0, view.x.shape[1] - 1)

@@ -1,4 +1,4 @@
-"""Strong augmentations of HiCLR (Zhang et al., AAAI 2023): the random mask."""
+"""Strong augmentations of HiCLR (Zhang et al., AAAI 2023): random mask, dropped and added edges, exchanged style."""
 
 from __future__ import annotations
 
@@ -41,4 +41,109 @@ class RandomMask:
         return replace(view, stream_ops=(*view.stream_ops, MaskJoints(keep)))
 
 
+@dataclass(frozen=True, eq=False)
+class RandomEdges:
+    """A Rewire that draws anew at each call: entries vanish at a rate from U(0, drop), zeros appear at one from U(0, add).
+
+    What is kept is scaled by 1 / (1 - rate); what is added is 1 in a graph, the mean in attention, and the whole is scaled
+    back to its sum.
+    """
+
+    drop: float
+    add: float
+    generator: torch.Generator
+
+    def __call__(self, a: Tensor) -> Tensor:
+        if self.drop:
+            rate = self._uniform(a, 1) * self.drop
+            a = drop_edges(a, self._uniform(a, *a.shape) >= rate, rate)
+        if self.add:
+            a = add_edges(a, self._uniform(a, *a.shape) < self._uniform(a, 1) * self.add)
+        return a
+
+    def _uniform(self, a: Tensor, *shape: int) -> Tensor:
+        return torch.rand(*shape, generator=self.generator, device=a.device)
+
+
+def drop_edges(a: Tensor, keep: Tensor, rate: Tensor) -> Tensor:
+    """a: a graph (K, V, V) or attention (B, K, V, V); keep: bool, same shape."""
+    return a * (keep / (1 - rate)).to(a.dtype)
+
+
+def add_edges(a: Tensor, drawn: Tensor) -> Tensor:
+    """New entries where ``drawn`` and a is zero; a and drawn as for drop_edges."""
+    value = a.mean() if a.dim() == 4 else 1.0
+    new = (drawn & (a == 0)).to(a.dtype) * value
+    total = a.sum()
+    return (a + new) * (total / (total + new.sum()))
+
+
+@dataclass(frozen=True)
+class DropAddEdges:
+    """Edges of the graph or of the attention are dropped and added at random in every layer, for the whole batch.
+
+    drop, add: rates are drawn up to these. The released ST-GCN only drops; its DSTA-Net adds at up to 0.05.
+    """
+
+    drop: float = 0.1
+    add: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in ("drop", "add"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"DropAddEdges {name} {getattr(self, name)}: a rate is at least 0 and below 1")
+
+    def __call__(self, view: View) -> View:
+        return replace(view, rewire=RandomEdges(self.drop, self.add, view.draws[f"{view.branch}/edges"]))
+
+
+@dataclass(frozen=True)
+class ExchangeStyle:
+    """Gives each sample the mean and deviation of a partner; a StreamOp.
+
+    partner: (N,) int64, whose. present: (N, M) bool, where both persons have to exist. axes: what statistics are over.
+    """
+
+    partner: Tensor
+    present: Tensor | None
+    axes: tuple[int, ...]
+    eps: float = 1e-5
+
+    def __call__(self, x: Tensor, value: Tensor) -> Tensor:
+        var, mean = torch.var_mean(x, dim=self.axes, keepdim=True)
+        std = (var + self.eps).sqrt()
+        styled = (x - mean) / std * std[self.partner] + mean[self.partner]  # (N, C, T, V, M)
+        if self.present is None:
+            return styled
+        both = self.present & self.present[self.partner]  # (N, M)
+        return torch.where(both[:, None, None, None], styled, x)
+
+
+@dataclass(frozen=True)
+class SkeleAdaIN:
+    """Mean and deviation of each person and channel are exchanged with another sample's, one shift for the whole batch.
+
+    over: statistics of a "sequence" (frames and joints, as in the paper) or of a "frame" (joints; a released variant).
+    ghosts: also where one of the two persons is absent, as released: an absent one then becomes a constant, a present
+    one shrinks to a point.
+    """
+
+    over: str = "sequence"
+    ghosts: bool = False
+
+    def __post_init__(self) -> None:
+        if self.over not in ("sequence", "frame"):
+            raise ValueError(f"SkeleAdaIN over {self.over!r} is none of sequence, frame")
+
+    def __call__(self, view: View) -> View:
+        samples, generator = len(view.x), view.draws[view.branch]
+        shift = torch.randint(1, max(2, samples - 1), (1,), generator=generator, device=view.x.device)
+        partner = (torch.arange(samples, device=view.x.device) + shift) % samples
+        axes = (2, 3) if self.over == "sequence" else (3,)
+        op = ExchangeStyle(partner, None if self.ghosts else view.present, axes)
+        return replace(view, stream_ops=(*view.stream_ops, op))
+
+
 Mask = AugmentationSet("Mask", (RandomMask(),))
+DAE = AugmentationSet("DAE", (DropAddEdges(),))
+AdaIN = AugmentationSet("AdaIN", (SkeleAdaIN(),))

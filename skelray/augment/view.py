@@ -112,6 +112,8 @@ class AugmentationSet:
         return self.name
 
 
+WHOLE = AugmentationSet("whole", ())  # changes nothing
+
 Arrangement = tuple[AugmentationSet, ...]
 
 

@@ -31,7 +31,8 @@ class SkeletonDataset:
 
     sequences: (N, C=3, T, V, M) float32 of the whole prepared set, shared by every subset and never copied.
     rows: which of them belong to this data set. samples: their description, one line each.
-    fingerprint: hash of the whole prepared set (arrays, labels and preprocessing).
+    fingerprint: hash of the whole prepared set (arrays, labels and preprocessing). repeated: shorter recordings fill
+    their array by starting again, as HiCo's preprocessing has it, instead of being resized to it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class SkeletonDataset:
     skeleton: Skeleton
     classes: tuple[str, ...]
     fingerprint: str
+    repeated: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -59,6 +61,15 @@ class SkeletonDataset:
         if frames is None or frames == x.shape[2]:
             return x
         return np.einsum("ft,nctvm->ncfvm", resizing(x.shape[2], frames), x, optimize=True)
+
+    def lengths(self, positions: ArrayLike, frames: int | None = None) -> np.ndarray:
+        """(n,) int64, how many leading frames of what ``batch`` gives were recorded."""
+        positions, whole = np.asarray(positions, dtype=np.int64), self.sequences.shape[2]
+        wanted = whole if frames is None else frames
+        if not self.repeated:
+            return np.full(len(positions), wanted)
+        recorded = np.minimum(self.samples["frames"].to_numpy(dtype=np.int64)[positions], whole)
+        return np.maximum(1, recorded * wanted // whole)
 
     def subset(self, which: ArrayLike) -> SkeletonDataset:
         """The samples of a boolean mask or of a list of positions; the sequences stay shared."""
@@ -145,12 +156,13 @@ def _open(root: Path, name: str) -> tuple[SkeletonDataset, dict[str, Split]]:
         skeleton, protocols, classes = skeleton_from(about), protocols_from(about), tuple(about["classes"])
         shape = (len(samples), 3, about["frames"], len(skeleton.joints), about["persons"])
         fingerprint = str(about["fingerprint"])
+        repeated = about["preprocessing"]["path"] == "rigid"
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{folder / ABOUT} does not describe a data set ({error!r}): prepare {name} again") from error
     if sequences.shape != shape:
         raise DataError(f"{folder / SEQUENCES} holds {sequences.shape}, not the {shape} described: prepare {name} again")
     rows = np.arange(len(samples))
-    return SkeletonDataset(name, sequences, rows, samples, skeleton, classes, fingerprint), protocols
+    return SkeletonDataset(name, sequences, rows, samples, skeleton, classes, fingerprint, repeated), protocols
 
 
 def read_about(folder: Path) -> dict[str, Any] | None:

@@ -51,8 +51,7 @@ class KNN:
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
         return knn_scores(
-            encoder.features(test),
-            encoder.features(train),
+            *(torch.cat([F.normalize(f, dim=1) for f in encoder.by_stream(data)], dim=1) for data in (test, train)),
             encoder.labels(train),
             len(train.classes),
             self.k,

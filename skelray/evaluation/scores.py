@@ -2,56 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skelray.augment import to_stream
+from skelray.augment import WHOLE, Augmentation, Draws, to_stream, view_of
 from skelray.data.dataset import SkeletonDataset
 
 EMBED_BATCH = 64
 
 
 class FrozenEncoder:
-    """An encoder in evaluation mode without gradient; the features of each data set are extracted once.
+    """The encoders of a trial in evaluation mode without gradient; the features of each data set are extracted once.
 
-    frames: sequences are resized to, None for as they are prepared. seed: of the trial; what an evaluation draws (the
-    order of a probe's batches) is decided by it.
+    encoders: one for each stream. clip: what of a sequence they read. frames: sequences are resized to, None for as they
+    are prepared. seed: of the trial; what an evaluation draws (the order of a probe's batches) is decided by it.
     """
 
     def __init__(
-        self, encoder: nn.Module, stream: str, device: torch.device, frames: int | None = None, seed: int = 0
+        self,
+        encoders: Mapping[str, nn.Module],
+        device: torch.device,
+        clip: Augmentation = WHOLE,
+        frames: int | None = None,
+        seed: int = 0,
     ) -> None:
-        self.encoder, self.stream, self.device = encoder, stream, device
-        self.frames, self.seed = frames, seed
-        self._features: dict[int, tuple[SkeletonDataset, Tensor]] = {}
+        self.encoders, self.device = encoders, device
+        self.clip, self.frames, self.seed = clip, frames, seed
+        self._features: dict[int, tuple[SkeletonDataset, list[Tensor]]] = {}
 
-    def features(self, data: SkeletonDataset) -> Tensor:
-        """(N, dim) float32 on the device, before the projector."""
+    def by_stream(self, data: SkeletonDataset) -> list[Tensor]:
+        """(N, dim) float32 on the device for each stream, before the projector."""
         if id(data) not in self._features:
             self._features[id(data)] = (data, self._extract(data))  # the data set stays, so that its id does
         return self._features[id(data)][1]
+
+    def features(self, data: SkeletonDataset) -> Tensor:
+        """(N, S dim): the streams side by side, divided by their number, so that what is linear in them is a mean."""
+        streams = self.by_stream(data)
+        return streams[0] if len(streams) == 1 else torch.cat(streams, dim=1) / len(streams)
 
     def labels(self, data: SkeletonDataset) -> Tensor:
         """(N,) int64 on the device."""
         return torch.from_numpy(data.labels.copy()).to(self.device)
 
     @torch.no_grad()
-    def _extract(self, data: SkeletonDataset) -> Tensor:
-        was_training = self.encoder.training
-        self.encoder.eval()
-        features = []
+    def _extract(self, data: SkeletonDataset) -> list[Tensor]:
+        training = {stream: encoder.training for stream, encoder in self.encoders.items()}
+        draws = Draws(self.seed, 0, self.device)
+        features: dict[str, list[Tensor]] = {stream: [] for stream in self.encoders}
         try:
             for start in range(0, len(data), EMBED_BATCH):
                 positions = np.arange(start, min(start + EMBED_BATCH, len(data)))
-                x = torch.from_numpy(data.batch(positions, self.frames)).to(self.device)
-                present = x.ne(0).flatten(1, 3).any(dim=1)  # (N, M)
-                features.append(self.encoder(to_stream(x, data.skeleton, self.stream), present).float())
+                view = self.clip(view_of(data, positions, draws, self.frames))
+                for stream, encoder in self.encoders.items():
+                    x = to_stream(view.x, view.skeleton, stream)
+                    features[stream].append(encoder.eval()(x, view.present).float())
         finally:
-            self.encoder.train(was_training)
-        return torch.cat(features)
+            for stream, encoder in self.encoders.items():
+                encoder.train(training[stream])
+        return [torch.cat(parts) for parts in features.values()]
 
 
 class Evaluation(Protocol):

@@ -1,18 +1,28 @@
 """Methods: hyperparameters and a loss over MoCo's state."""
 
+from skelray.methods.aimclr import AimCLR
+from skelray.methods.crossclr import CrosSCLR, MultiStream
+from skelray.methods.eadm import EADM
 from skelray.methods.hiclr import HiCLR
-from skelray.methods.moco import Backbone, Method, MoCo, MoCoSettings, Step, Views
+from skelray.methods.method import Backbone, Encoder, Method, Model, Step, Views
+from skelray.methods.moco import MoCo, MoCoSettings
 from skelray.methods.similarity import SIMILARITIES, Candidates, Similarity, cosine, cross_entropy, info_nce, kl, l1
 from skelray.methods.skeletonclr import SkeletonCLR
 
 __all__ = [
+    "EADM",
     "SIMILARITIES",
+    "AimCLR",
     "Backbone",
     "Candidates",
+    "CrosSCLR",
+    "Encoder",
     "HiCLR",
     "Method",
     "MoCo",
     "MoCoSettings",
+    "Model",
+    "MultiStream",
     "Similarity",
     "SkeletonCLR",
     "Step",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skelray.augment import BA, NA, Arrangement, Mask, View, grow
-from skelray.methods.moco import MoCo, MoCoSettings, Step, Views
+from skelray.methods.method import Step, Views
+from skelray.methods.moco import MoCo, MoCoSettings
 from skelray.methods.similarity import Candidates, Similarity, info_nce, kl, mined_info_nce, nearest
 
 
@@ -42,7 +43,7 @@ class HiCLR(MoCoSettings):
 
     def loss(self, model: MoCo, views: Views, epoch: int) -> Step:
         keys = model.embed_key(views.key)  # (N, D)
-        branches = [Candidates.of(model.embed(query), keys, model.queue, self.tau) for query in views.queries]
+        branches = [Candidates.of(model.embed(query), keys, model.queue.keys, self.tau) for query in views.queries]
         parts = {}
         if self.mining_from is None or epoch <= self.mining_from:
             loss = info_nce(branches[0])  # Eq. 1

@@ -1,66 +1,22 @@
 """The state that all methods train: a query and a momentum key encoder with projectors, and a queue of keys.
 
-MoCo (He et al., CVPR 2020) as SkeletonCLR, AimCLR and HiCLR use it: no shuffled batch norm, the key encoder in training
-mode with batch statistics of its own, running statistics not averaged into it.
+MoCo (He et al., CVPR 2020) as SkeletonCLR, CrosSCLR, AimCLR and HiCLR use it: no shuffled batch norm, the key encoder in
+training mode with batch statistics of its own, running statistics not averaged into it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skelray.augment import Rewire, View, form
+from skelray.augment import STREAMS, WHOLE, AugmentationSet, Rewire, View, form
+from skelray.methods.method import Backbone
+from skelray.methods.queue import Queue
 from skelray.skeleton import Skeleton
-
-
-class Encoder(Protocol):
-    """Built by a backbone: (N, C, T, V, M) and present (N, M) to (N, dim)."""
-
-    dim: int
-
-    def __call__(self, x: Tensor, present: Tensor, rewire: Rewire | None = None) -> Tensor: ...
-
-
-class Backbone(Protocol):
-    """A frozen dataclass that builds an encoder, an nn.Module."""
-
-    def build(self, skeleton: Skeleton) -> nn.Module: ...
-
-
-@dataclass
-class Step:
-    """What a method makes of a batch. loss: scalar; keys: (N, D) for the queue; parts: named terms for the curves."""
-
-    loss: Tensor
-    keys: Tensor
-    parts: dict[str, Tensor]
-
-
-@dataclass
-class Views:
-    """The augmented versions of one batch: the key's and one for each query branch."""
-
-    key: View
-    queries: list[View]
-
-
-class Method(Protocol):
-    """Hyperparameters and a loss; a frozen dataclass."""
-
-    @property
-    def m(self) -> float: ...
-
-    def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo: ...
-
-    def views(self, view: View) -> Views: ...
-
-    def loss(self, model: MoCo, views: Views, epoch: int) -> Step:
-        """Reads the model, never writes it (batch-norm statistics aside). epoch counts from 1."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +50,14 @@ class MoCoSettings:
         if self.init not in ("normal", "he"):
             raise ValueError(f"init {self.init!r} is none of normal, he")
 
+    @property
+    def clip(self) -> AugmentationSet:
+        return WHOLE
+
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo:
-        """The model with fresh weights, drawn from torch's global generator."""
+        """The model with fresh weights, drawn from torch's global generator. Raises ValueError for several streams."""
+        if stream not in STREAMS:
+            raise ValueError(f"{type(self).__name__} trains one stream, not {stream}")
         return MoCo(self, backbone, skeleton, stream)
 
 
@@ -114,10 +76,7 @@ class Branch(nn.Module):
 
 
 class MoCo(nn.Module):
-    """query and key branch, queue (K, D) of unit keys with its write position, and the value of masked joints (1,)."""
-
-    queue: Tensor
-    position: Tensor
+    """query and key branch, a queue of unit keys, and the value of masked joints (1,)."""
 
     def __init__(self, settings: MoCoSettings, backbone: Backbone, skeleton: Skeleton, stream: str) -> None:
         super().__init__()
@@ -131,8 +90,10 @@ class MoCo(nn.Module):
             self.key.load_state_dict(self.query.state_dict())
         self.key.requires_grad_(False)
         self.mask_value = nn.Parameter(torch.zeros(1))
-        self.register_buffer("queue", F.normalize(torch.randn(settings.queue, settings.dim), dim=1))
-        self.register_buffer("position", torch.zeros((), dtype=torch.int64))
+        self.queue = Queue(settings.queue, settings.dim)
+
+    def encoders(self) -> dict[str, nn.Module]:
+        return {self.stream: self.query.encoder}
 
     def embed(self, view: View) -> Tensor:
         """(N, D) unit embeddings of the query branch."""
@@ -145,23 +106,37 @@ class MoCo(nn.Module):
 
     def _embed(self, branch: nn.Module, view: View) -> Tensor:
         x = form(view, self.stream, self.mask_value)
-        with torch.autocast(x.device.type, self.autocast, enabled=self.autocast is not None):
+        with self._precision(x):
             z = branch(x, view.present, view.rewire)
-        return F.normalize(z if self.autocast is None else z.float(), dim=1)
+        return _unit(z)
 
-    @torch.no_grad()
-    def update_key(self) -> None:
-        """key = m key + (1 - m) query, parameters only."""
-        torch._foreach_lerp_(list(self.key.parameters()), list(self.query.parameters()), 1 - self.m)
+    def embed_dropped(self, view: View, drop: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """(N, D) unit embeddings of the query branch, plain and with ``drop`` on the last feature map (N, M, T', V, dim)."""
+        x, encoder = form(view, self.stream, self.mask_value), self.query.encoder
+        with self._precision(x):
+            features = encoder.feature_map(x, view.rewire)  # type: ignore[operator]
+            plain, dropped = (self.query.head(encoder.pool(f, view.present)) for f in (features, drop(features)))  # type: ignore[operator]
+        return _unit(plain), _unit(dropped)
 
-    @torch.no_grad()
+    def _precision(self, x: Tensor) -> torch.autocast:
+        return torch.autocast(x.device.type, self.autocast, enabled=self.autocast is not None)
+
+    def update_key(self, epoch: int) -> None:
+        average(self.key, self.query, self.m)
+
     def enqueue(self, keys: Tensor) -> None:
-        """The oldest keys give way to these (N, D), wherever the end of the queue falls."""
-        size, pushed = len(self.queue), len(keys)
-        keys = keys[-size:]  # of a batch larger than the queue; a place is written once
-        at = (self.position + torch.arange(pushed - len(keys), pushed, device=keys.device)) % size
-        self.queue[at] = keys.to(self.queue.dtype)
-        self.position.add_(pushed).remainder_(size)
+        self.queue.push(keys)
+
+
+def _unit(z: Tensor) -> Tensor:
+    """Embeddings of length one, in float32 where the encoder worked in half precision."""
+    return F.normalize(z.float() if z.dtype in (torch.bfloat16, torch.float16) else z, dim=1)
+
+
+@torch.no_grad()
+def average(key: nn.Module, query: nn.Module, m: float) -> None:
+    """key = m key + (1 - m) query, parameters only."""
+    torch._foreach_lerp_(list(key.parameters()), list(query.parameters()), 1 - m)
 
 
 def initialise(module: nn.Module, init: str) -> None:

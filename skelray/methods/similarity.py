@@ -49,14 +49,31 @@ def nearest(queries: Sequence[Candidates], k: int) -> Tensor:
     return mined
 
 
-def mined_info_nce(query: Candidates, mined: Tensor) -> Tensor:
-    """InfoNCE with the mined keys as further positives, their mean log-share (AimCLR, Guo et al., AAAI 2022, Eq. 9).
+def mined_info_nce(query: Candidates, mined: Tensor, mean: bool = True) -> Tensor:
+    """InfoNCE with the mined keys as further positives (AimCLR, Guo et al., AAAI 2022, Eq. 9).
 
-    The paper's equation sums over the positives; the released code divides by their number, and so does this.
+    mean: their mean log-share, as the released code has it; the paper's equation is the sum. mined: (N, K) bool.
     """
     log_share = query.positive + torch.where(mined, query.negatives, 0).sum(dim=1)
     count = 1 + mined.sum(dim=1)
-    return (query.normaliser - log_share / count).mean()
+    loss = query.normaliser * count - log_share
+    return (loss / count if mean else loss).mean()
+
+
+def cross_info_nce(query: Candidates, other: Candidates, k: int, tau: float, context: bool = True) -> Tensor:
+    """InfoNCE with the k keys that are nearest in another stream as further positives (CrosSCLR, methods.md 5.2).
+
+    Both queues hold the same samples at the same places. context: the products of the two streams' cosines to each key
+    are candidates too, over tau once; both streams get a gradient through them.
+    """
+    mined = nearest([other], k)  # (N, K)
+    log_share, count = query.positive + torch.where(mined, query.negatives, 0).sum(dim=1), 1 + k
+    normaliser = query.normaliser
+    if context:
+        products = query.negatives * other.negatives * tau  # (N, K)
+        normaliser = torch.logaddexp(normaliser, products.logsumexp(dim=1))
+        log_share, count = log_share + torch.where(mined, products, 0).sum(dim=1), 1 + 2 * k
+    return (normaliser - log_share / count).mean()
 
 
 def cross_entropy(weak: Candidates, strong: Candidates) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skelray.augment import BA, AugmentationSet, View
-from skelray.methods.moco import MoCo, MoCoSettings, Step, Views
+from skelray.methods.method import Step, Views
+from skelray.methods.moco import MoCo, MoCoSettings
 from skelray.methods.similarity import Candidates, info_nce
 
 
@@ -21,5 +22,5 @@ class SkeletonCLR(MoCoSettings):
 
     def loss(self, model: MoCo, views: Views, epoch: int) -> Step:
         keys = model.embed_key(views.key)  # (N, D)
-        loss = info_nce(Candidates.of(model.embed(views.queries[0]), keys, model.queue, self.tau))
+        loss = info_nce(Candidates.of(model.embed(views.queries[0]), keys, model.queue.keys, self.tau))
         return Step(loss, keys, {"infonce": loss.detach()})

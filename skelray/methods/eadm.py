@@ -1,0 +1,62 @@
+"""AimCLR's energy-based attention-guided drop (Guo et al., AAAI 2022): what stands out in a feature map is dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+FORMS = ("published", "released", "inert")
+
+
+@dataclass(frozen=True)
+class EADM:
+    """Drops joints, then frames, whose attention reaches ``threshold``, and scales up what is left (Algorithm 1).
+
+    form: "published" averages the attention into a map over joints and one over frames of each body. "released" drops
+    joints as published but then single elements instead of frames, and rescales by the share kept in the whole batch.
+    "inert" is the identity, what the first release (December 2021) amounted to by an error in its masks.
+    lambda_: the energy's regulariser (Eq. 3). The gradient passes through what is kept, never through the masks.
+    """
+
+    form: str = "published"
+    threshold: float = 0.7
+    lambda_: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise ValueError(f"form {self.form!r} is none of {', '.join(FORMS)}")
+        if not 0 < self.threshold <= 1:
+            raise ValueError(f"threshold {self.threshold}: attention is a sigmoid, so one between 0 and 1 is needed")
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """(N, M, T, V, C), a feature map, to the same shape."""
+        if self.form == "inert":
+            return features
+        with torch.no_grad():
+            a = attention(features, self.lambda_)
+            joints = a.mean(dim=(2, 4), keepdim=True) < self.threshold  # (N, M, 1, V, 1)
+            if self.form == "released":
+                scale = _rescale(joints, None) * _rescale(kept := a < self.threshold, None)
+            else:
+                kept = a.mean(dim=(3, 4), keepdim=True) < self.threshold  # (N, M, T, 1, 1)
+                scale = _rescale(joints, (2, 3, 4)) * _rescale(kept, (2, 3, 4))
+            mask = (joints & kept) * scale
+        return features * mask.to(features.dtype)
+
+
+def attention(features: Tensor, lambda_: float) -> Tensor:
+    """sigmoid(1 / e) of every element, e its energy among the frames and joints of its channel (Eq. 3).
+
+    1 / e = (x - mean)^2 / (4 (var + lambda)) + 1/2. The variance is unbiased, as released; the paper divides by T V.
+    """
+    x = features.float() if features.dtype in (torch.bfloat16, torch.float16) else features
+    var, mean = torch.var_mean(x, dim=(2, 3), keepdim=True)
+    return torch.sigmoid((x - mean).square_().div_(4 * (var + lambda_)).add_(0.5))
+
+
+def _rescale(kept: Tensor, dims: tuple[int, ...] | None) -> Tensor:
+    """One over the share kept, of the batch or over ``dims``; where nothing is kept, 1 (what is released divides by zero)."""
+    share = kept.double().mean() if dims is None else kept.double().mean(dim=dims, keepdim=True)
+    return torch.where(share > 0, 1 / share, 1.0)

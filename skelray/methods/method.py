@@ -1,0 +1,82 @@
+"""What a method is: hyperparameters, views of a batch and a loss over the state that it builds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from skelray.augment import AugmentationSet, Rewire, View
+from skelray.skeleton import Skeleton
+
+
+class Encoder(Protocol):
+    """Built by a backbone: (N, C, T, V, M) and present (N, M) to (N, dim)."""
+
+    dim: int
+
+    def __call__(self, x: Tensor, present: Tensor, rewire: Rewire | None = None) -> Tensor: ...
+
+
+class Backbone(Protocol):
+    """A frozen dataclass that builds an encoder, an nn.Module."""
+
+    def build(self, skeleton: Skeleton) -> nn.Module: ...
+
+
+@dataclass
+class Step:
+    """What a method makes of a batch. loss: scalar; keys: what its model's queues take; parts: named terms for the curves."""
+
+    loss: Tensor
+    keys: Any
+    parts: dict[str, Tensor]
+
+
+@dataclass
+class Views:
+    """The augmented versions of one batch: the key's and one for each query branch."""
+
+    key: View
+    queries: list[View]
+
+
+class Model(Protocol):
+    """The state that a method trains, an nn.Module.
+
+    query: what the optimiser trains of the encoders and what is kept of them. autocast: precision of the encoders' matrix
+    products, float32 if None.
+    """
+
+    autocast: torch.dtype | None
+
+    @property
+    def query(self) -> nn.Module: ...
+
+    def encoders(self) -> Mapping[str, nn.Module]:
+        """The query encoder of each stream, without projector."""
+        ...
+
+    def update_key(self, epoch: int) -> None: ...
+
+    def enqueue(self, keys: Any) -> None: ...
+
+
+class Method(Protocol):
+    """A frozen dataclass. clip: what an evaluation applies to every sequence before the encoder."""
+
+    @property
+    def clip(self) -> AugmentationSet: ...
+
+    def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> Any:
+        """A Model with fresh weights, drawn from torch's global generator. Raises ValueError for streams it cannot train."""
+        ...
+
+    def views(self, view: View) -> Views: ...
+
+    def loss(self, model: Any, views: Views, epoch: int) -> Step:
+        """Reads the model, never writes it (batch-norm statistics aside). epoch counts from 1."""
+        ...
