@@ -17,10 +17,13 @@ from skelray.augment import (
     AxisMask,
     Blur,
     Crop,
+    CropResize,
     Draws,
     Flip,
+    JointCorruption,
     Mask,
     Noise,
+    OneOf,
     RandomMask,
     Rotate,
     Shear,
@@ -59,6 +62,7 @@ ON_JOINTS = [
     Blur(normalise=False),
     AxisMask(),
     Stretch(),
+    *(CropResize(frames=14, minimum=2), JointCorruption(), OneOf((JointCorruption(), Shear(amplitude=1.0)))),
 ]
 ON_STREAMS = [RandomMask(), RandomMask(ratio=0.3, per_sample=True)]
 SETS = [BA, NA, Mask, BA + NA, NA + Mask]
