@@ -1,0 +1,177 @@
+"""HiCo's hierarchical encoder (Dong et al., AAAI 2023): clips of frames and parts of joints at several granularities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skelray.augment import Rewire
+from skelray.backbones.sequence import SequenceEncoder, Transformer
+from skelray.skeleton import Skeleton
+
+BRANCHES = ("temporal", "spatial")
+
+
+@dataclass(frozen=True)
+class Hierarchical:
+    """hidden_dim: of every level; granularity: L, how many levels, each merging ``factor`` neighbours of the one before.
+
+    branches: any of temporal and spatial, in this order. frames, persons: what the input must have, because they are
+    features of the spatial and the temporal branch. kernel: taps of the downsampling convolution.
+    downsampling: "depthwise", a convolution of each feature alone, as released; "full" mixes features, the paper's Conv1D.
+    norm_first: the downsampling normalises before its ReLU, as released; the paper's Eq. 2 has it the other way round.
+    embedding_norm: a layer norm within the embedding, as released; the paper's Eq. 1 has none.
+    shared: one downsampling and one S2S encoder a branch, as in paper and release; else one for each level.
+    """
+
+    hidden_dim: int = 512
+    granularity: int = 4
+    s2s: SequenceEncoder = field(default_factory=Transformer)
+    branches: tuple[str, ...] = BRANCHES
+    downsampling: str = "depthwise"
+    norm_first: bool = True
+    embedding_norm: bool = True
+    shared: bool = True
+    kernel: int = 5
+    factor: int = 2
+    frames: int = 64
+    persons: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_dim", "granularity", "factor", "frames", "persons"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: at least 1 is needed")
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel}: an odd number, so that the middle tap is the step itself")
+        if self.branches not in (BRANCHES, BRANCHES[:1], BRANCHES[1:]):
+            raise ValueError(f"branches {self.branches!r}: a tuple of temporal, spatial or both, in this order")
+        if self.downsampling not in ("depthwise", "full"):
+            raise ValueError(f"downsampling {self.downsampling!r} is none of depthwise, full")
+
+    def build(self, skeleton: Skeleton) -> HierarchicalEncoder:
+        return HierarchicalEncoder(self, skeleton)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What HiCo contrasts. clip, part: (N, G, H), finest granularity first; None where the branch is left out."""
+
+    clip: Tensor | None
+    part: Tensor | None
+
+    @property
+    def temporal(self) -> Tensor | None:
+        """(N, G H)."""
+        return None if self.clip is None else self.clip.flatten(1)  # Eq. 6
+
+    @property
+    def spatial(self) -> Tensor | None:
+        """(N, G H)."""
+        return None if self.part is None else self.part.flatten(1)  # Eq. 6
+
+    @property
+    def instance(self) -> Tensor:
+        """(N, dim), temporal first."""
+        return torch.cat([domain for domain in (self.temporal, self.spatial) if domain is not None], dim=1)  # Eq. 7
+
+
+def time_major(x: Tensor) -> Tensor:
+    """(N, C, T, V, M) -> (N, T, M V C): the temporal branch reads a step a frame."""
+    return x.permute(0, 2, 4, 3, 1).flatten(2)
+
+
+def space_major(x: Tensor) -> Tensor:
+    """(N, C, T, V, M) -> (N, M V, T C): the spatial branch reads a step a joint, the first person's first."""
+    return x.permute(0, 4, 3, 2, 1).flatten(3).flatten(1, 2)
+
+
+class Downsampling(nn.Module):
+    """The unified downsampling module (UDM): each step gathers its neighbours, then ``factor`` steps become one."""
+
+    def __init__(self, config: Hierarchical) -> None:
+        super().__init__()
+        self.factor, self.norm_first = config.factor, config.norm_first
+        groups = config.hidden_dim if config.downsampling == "depthwise" else 1
+        self.conv = nn.Conv1d(config.hidden_dim, config.hidden_dim, config.kernel, padding=config.kernel // 2, groups=groups)
+        self.norm = nn.LayerNorm(config.hidden_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, L, H) -> (N, L // factor, H)."""
+        x = self._convolve(x)
+        x = F.relu(self.norm(x)) if self.norm_first else self.norm(F.relu(x))  # Eq. 2
+        return F.max_pool1d(x.transpose(1, 2), self.factor).transpose(1, 2)
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        """self.conv as a flat image with its features last in memory, twice as fast on a CPU. (N, L, H) -> (N, L, H)."""
+        conv = self.conv
+        weight, padding = conv.weight[:, :, None], (0, conv.kernel_size[0] // 2)
+        y = F.conv2d(x[:, None].permute(0, 3, 1, 2), weight, conv.bias, padding=padding, groups=conv.groups)  # (N, H, 1, L)
+        return y[:, :, 0].transpose(1, 2)
+
+
+class Domain(nn.Module):
+    """A branch: embeds each step of a sequence and describes the sequence at every granularity."""
+
+    def __init__(self, config: Hierarchical, inputs: int) -> None:
+        super().__init__()
+        width, levels = config.hidden_dim, config.granularity
+        self.embed1 = nn.Linear(inputs, width)
+        self.norm = nn.LayerNorm(width) if config.embedding_norm else nn.Identity()
+        self.embed2 = nn.Linear(width, width)
+        downsamplings, encoders = (min(1, levels - 1), 1) if config.shared else (levels - 1, levels)
+        self.levels = levels
+        self.downsampling = nn.ModuleList(Downsampling(config) for _ in range(downsamplings))
+        self.s2s = nn.ModuleList(config.s2s.build(width) for _ in range(encoders))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, L, inputs) -> (N, G, H)."""
+        x = self.embed2(F.relu(self.norm(self.embed1(x))))  # Eq. 1
+        features = []
+        for level in range(self.levels):
+            if level:
+                x = self.downsampling[(level - 1) % len(self.downsampling)](x)  # Eq. 3
+            features.append(self.s2s[level % len(self.s2s)](x).max(dim=1).values)  # Eq. 4
+        return torch.stack(features, dim=1)  # Eq. 5
+
+
+class HierarchicalEncoder(nn.Module):
+    """(N, C, T, V, M) -> (N, dim): the instance feature; ``levels`` gives all that it is made of."""
+
+    def __init__(self, config: Hierarchical, skeleton: Skeleton) -> None:
+        super().__init__()
+        self.config = config
+        self.dim = len(config.branches) * config.granularity * config.hidden_dim
+        tokens = config.persons * len(skeleton.joints)
+        for branch, steps in (("temporal", config.frames), ("spatial", tokens)):
+            if branch in config.branches and steps < config.factor ** (config.granularity - 1):
+                raise ValueError(f"granularity {config.granularity}: nothing is left of {steps} steps at the last level")
+        self.temporal = Domain(config, 3 * tokens) if "temporal" in config.branches else None
+        self.spatial = Domain(config, 3 * config.frames) if "spatial" in config.branches else None
+
+    def levels(self, x: Tensor) -> Levels:
+        """The clip and part features of (N, C, T, V, M). Raises ValueError for other frames or persons than configured."""
+        for name, found in (("frames", x.shape[2]), ("persons", x.shape[4])):
+            if found != getattr(self.config, name):
+                raise ValueError(f"{found} {name}: this encoder was built for {getattr(self.config, name)}")
+        clip = part = None
+        if self.temporal is not None:
+            clip = self.temporal(time_major(x))
+        if self.spatial is not None:
+            part = self.spatial(space_major(x))
+        return Levels(clip, part)
+
+    def forward(self, x: Tensor, present: Tensor, rewire: Rewire | None = None) -> Tensor:
+        """Absent persons are zeros in the input; the released code knows no more of them, and nor does this."""
+        if rewire is not None:
+            raise ValueError("a view rewires the graph, and the hierarchical encoder has none: leave that augmentation out")
+        return self.levels(x).instance
+
+
+def xavier(module: nn.Module) -> None:
+    """HiCo's first weights: Xavier-uniform for every matrix; vectors and convolutions keep torch's."""
+    for parameter in module.parameters():
+        if parameter.dim() == 2:
+            nn.init.xavier_uniform_(parameter)
