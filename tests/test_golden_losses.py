@@ -7,7 +7,9 @@ import torch
 from golden_file import GoldenFile
 from torch.nn import functional as F
 
-from skelray.methods import AimCLR, CrosSCLR, HiCLR, MoCoSettings, Views, cosine, cross_entropy, info_nce, kl, l1
+from skelray.methods import AimCLR, CrosSCLR, HiCLR, HiCo, MoCoSettings, Views, cosine, cross_entropy, info_nce, kl, l1
+from skelray.methods.hico import HiCoModel
+from skelray.methods.queue import Queue
 from skelray.methods.similarity import Candidates
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
@@ -203,6 +205,50 @@ def test_crossclr(golden, dtype, count):
         for name in streams:
             file.close(step.parts[name], f"{stage}/loss_{name}", "loss")
             file.close(raw[name].grad, f"{stage}/grad_raw/{name}", "grad", gradient=True)
+
+
+class LevelEmbeddings:
+    """Stands in for HiCoModel: a view is a dict of raw embeddings already."""
+
+    query = key = None
+    embed = staticmethod(lambda branch, raw: {name: F.normalize(z, dim=-1) for name, z in raw.items()})
+
+    def __init__(self, file, method, dtype):
+        self.queues, self.heads = torch.nn.ModuleDict(), [name.split("/")[1] for name in file.arrays if "queue/" in name]
+        for name in self.heads:
+            keys = file[f"queue/{name}"].T.to(dtype)
+            self.queues[name] = Queue(*keys.shape, method.queue if method.short_queue else None).to(dtype)
+            self.queues[name].keys.copy_(keys)
+            self.queues[name].position.fill_(file.config["initial_ptr"])
+
+    enqueue = HiCoModel.enqueue
+
+
+@DTYPES
+def test_hico(golden, dtype):
+    file = GoldenFile(golden("loss_hico.npz"))
+    where = "step_f64" if dtype == torch.float64 else "step"
+    method = HiCo(tau=file.config["temperature"], queue=file.config["queue"], short_queue=True)
+    model = LevelEmbeddings(file, method, dtype)
+    assert len(model.heads) == 5
+
+    def raw(side):
+        found = {name: file[f"raw/{side}_{name}"].to(dtype) for name in model.heads}
+        return {name: (z if z.dim() == 3 else z[:, None]).requires_grad_() for name, z in found.items()}
+
+    queries, keys = raw("query"), raw("key")
+    step = method.loss(model, Views(key=keys, queries=[queries]), epoch=1)
+    step.loss.backward()
+    file.close(step.loss, f"{where}/loss_total", "loss")
+    for name in model.heads:
+        file.close(step.parts[name], f"{where}/term/{name}", "loss")
+        expected = f"{where}/grad_raw/{name}"
+        file.close(queries[name].grad.view_as(file[expected]), expected, "grad", gradient=True)
+        assert keys[name].grad is None
+    model.enqueue(step.keys)
+    for name in model.heads:
+        file.close(model.queues[name].keys.T.float(), f"queue_after/{name}", "queue_after")
+        assert int(model.queues[name].position) == int(file[f"ptr_after/{name}"])
 
 
 def test_the_settings_name_what_is_wrong():

@@ -9,8 +9,8 @@ from golden_file import GoldenFile
 
 from skelray.augment import Draws, View
 from skelray.augment.strong import MaskJoints
-from skelray.backbones import STGCN
-from skelray.methods import EADM, AimCLR, CrosSCLR, HiCLR, SkeletonCLR, Views, cross_entropy
+from skelray.backbones import DSTA, STGCN, Hierarchical, Transformer
+from skelray.methods import EADM, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR, Views, cross_entropy
 from skelray.methods.released import from_released
 from skelray.skeleton import KINECT_V2
 from skelray.training import optimisation_step
@@ -18,9 +18,11 @@ from skelray.training import optimisation_step
 DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 
 
-def build(file, method, dtype):
+def build(file, method, dtype, backbone=None):
     config = file.config
-    backbone = STGCN(hidden_channels=config["hidden_channels"], hidden_dim=config["hidden_dim"], dropout=config["dropout"])
+    if backbone is None:
+        width = {"hidden_channels": config["hidden_channels"], "hidden_dim": config["hidden_dim"]}
+        backbone = STGCN(**width, dropout=config["dropout"])
     model = method.build(backbone, KINECT_V2, config["stream"]).to(dtype)
     missing, unexpected = model.load_state_dict(from_released(file.under("init/", dtype)), strict=False)
     assert not unexpected
@@ -86,10 +88,15 @@ def test_skeletonclr(golden, dtype):
 
 
 @DTYPES
-def test_hiclr(golden, dtype):
-    file = GoldenFile(golden("train_hiclr_gcn.npz"))
+@pytest.mark.parametrize("name", ["train_hiclr_gcn", "train_hiclr_dsta"])
+def test_hiclr(golden, name, dtype):
+    file = GoldenFile(golden(f"{name}.npz"))
     method = HiCLR(**shared_settings(file), similarity=cross_entropy, mining_from=1, mining_k=file.config["topk"])
-    model, optimizer = build(file, method, dtype)
+    backbone = None
+    if "layers" in file.config:
+        layers = tuple(tuple(layer) for layer in file.config["layers"])
+        backbone = DSTA(layers=layers, subsets=file.config["num_subset"], dropout=file.config["attention_dropout"])
+    model, optimizer = build(file, method, dtype, backbone)
     losses, terms = [], []
     for i, stage in enumerate(file.config["stage_of_step"]):
         optimizer.param_groups[0]["lr"] = lr(file.config, i)
@@ -139,3 +146,30 @@ def test_crossclr(golden, dtype):
         views = Views(view(file[f"step{i}/key"], dtype), [view(file[f"step{i}/query"], dtype)])
         losses.append(optimisation_step(method, model, optimizer, views, epoch=stage).loss.detach())
     compare(file, model, losses, dtype)
+
+
+@DTYPES
+def test_hico(golden, dtype):
+    file = GoldenFile(golden("train_hico_transformer.npz"))
+    config = file.config
+    config["feature_dim"] = config["num_class"]
+    method = HiCo(**shared_settings(file), short_queue=True)
+    backbone = hierarchical(config, Transformer(config["num_head"], config["num_layer"], config["hidden_size"], dropout=0.0))
+    model, optimizer = build(file, method, dtype, backbone)
+    losses = []
+    for i in range(len(file["loss_per_step"])):
+        optimizer.param_groups[0]["lr"] = lr(config, i)
+        views = Views(view(file[f"step{i}/key"], dtype), [view(file[f"step{i}/query"], dtype)])
+        losses.append(optimisation_step(method, model, optimizer, views, epoch=1).loss.detach())
+    compare(file, model, losses, dtype)
+
+
+def hierarchical(config, s2s):
+    """The backbone that a HiCo file describes, with this S2S encoder."""
+    return Hierarchical(
+        hidden_dim=config["hidden_size"],
+        granularity=config["granularity"],
+        s2s=s2s,
+        kernel=config["kernel_size"],
+        factor=config["factor"],
+    )

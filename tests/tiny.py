@@ -7,12 +7,13 @@ import pandas as pd
 import torch
 from torch import nn
 
-from skelray.augment import Draws, View
-from skelray.backbones import STGCN
+from skelray.augment import STREAMS, Draws, View
+from skelray.backbones import STGCN, Hierarchical, Transformer
 from skelray.backbones.dropout import Dropout
 from skelray.data import SkeletonDataset, Splits
 from skelray.data.dataset import COLUMNS
-from skelray.methods import SkeletonCLR
+from skelray.methods import CrosSCLR, HiCo, SkeletonCLR
+from skelray.methods.queue import Queue
 from skelray.skeleton import KINECT_V1, KINECT_V2
 from skelray.trial import SGD, Trial
 
@@ -98,11 +99,39 @@ def splits(data=None, **shape):
     return Splits(train, train.subset(train.samples["subject"].to_numpy() == 3), data.subset(subject > 4))
 
 
-def model(method, skeleton=KINECT_V2, stream="joint", seed=0, backbone=TRIAL.backbone, dtype=torch.float32):
-    """A model with weights decided by the seed, without dropout."""
+LEVELLED = Hierarchical(hidden_dim=8, granularity=2, s2s=Transformer(heads=2, dropout=0.0), frames=16)
+
+
+def backbone_for(method):
+    """A small one that has what the method asks for: levels, a feature map, or nothing in particular."""
+    if isinstance(method, HiCo):
+        return LEVELLED
+    return BACKBONE if getattr(method, "eadm", None) else TRIAL.backbone
+
+
+def streams_for(method):
+    across = isinstance(method, CrosSCLR) or getattr(method, "cross_streams", False)
+    return ("joint+motion+bone", "bone+joint") if across else STREAMS
+
+
+def model(method, skeleton=KINECT_V2, stream=None, seed=0, backbone=None, dtype=torch.float32):
+    """A model with weights decided by the seed, without dropout; of the first stream and backbone that fit by default."""
+    backbone = backbone_for(method) if backbone is None else backbone
+    if hasattr(backbone, "dropout"):
+        backbone = replace(backbone, dropout=0.0)
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        return method.build(replace(backbone, dropout=0.0), skeleton, stream).to(dtype)
+        return method.build(backbone, skeleton, streams_for(method)[0] if stream is None else stream).to(dtype)
+
+
+def flat(keys):
+    """What a step enqueues as one (., D) tensor."""
+    parts = keys.values() if isinstance(keys, dict) else [keys]
+    return torch.cat([part.flatten(0, -2) for part in parts])
+
+
+def queues(model):
+    return [module for module in model.modules() if isinstance(module, Queue)]
 
 
 def same_state(a, b):

@@ -4,6 +4,7 @@ from skelray.methods.aimclr import AimCLR
 from skelray.methods.crossclr import CrosSCLR, MultiStream
 from skelray.methods.eadm import EADM
 from skelray.methods.hiclr import HiCLR
+from skelray.methods.hico import HiCo
 from skelray.methods.method import Backbone, Encoder, Method, Model, Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
 from skelray.methods.similarity import SIMILARITIES, Candidates, Similarity, cosine, cross_entropy, info_nce, kl, l1
@@ -18,6 +19,7 @@ __all__ = [
     "CrosSCLR",
     "Encoder",
     "HiCLR",
+    "HiCo",
     "Method",
     "MoCo",
     "MoCoSettings",

@@ -44,6 +44,13 @@ class AimCLR(MoCoSettings):
             raise ValueError("eadm drops from the extreme query's features: without extreme, set eadm=None")
 
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo | MultiStream:  # type: ignore[override]
+        model = self._model(backbone, skeleton, stream)
+        for encoder in model.encoders().values() if self.eadm else ():
+            if not hasattr(encoder, "feature_map"):
+                raise ValueError("eadm drops from a feature map, which this backbone does not have: set eadm=None")
+        return model
+
+    def _model(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo | MultiStream:
         if self.cross_streams:
             return MultiStream(self, backbone, skeleton, stream)
         return super().build(backbone, skeleton, stream)

@@ -57,6 +57,6 @@ def attention(features: Tensor, lambda_: float) -> Tensor:
 
 
 def _rescale(kept: Tensor, dims: tuple[int, ...] | None) -> Tensor:
-    """One over the share kept, of the batch or over ``dims``; where nothing is kept, 1 (what is released divides by zero)."""
+    """One over the share kept, of the batch or over ``dims``; 1 where nothing is kept (the released code divides by 0)."""
     share = kept.double().mean() if dims is None else kept.double().mean(dim=dims, keepdim=True)
     return torch.where(share > 0, 1 / share, 1.0)

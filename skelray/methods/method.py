@@ -29,7 +29,7 @@ class Backbone(Protocol):
 
 @dataclass
 class Step:
-    """What a method makes of a batch. loss: scalar; keys: what its model's queues take; parts: named terms for the curves."""
+    """What a method makes of a batch. loss: scalar; keys: what its model's queues take; parts: named terms of the loss."""
 
     loss: Tensor
     keys: Any

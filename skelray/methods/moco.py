@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ class MoCoSettings:
     and short schedules, which N(0, 0.02) starts so close to a constant output that they take long to leave it.
     """
 
+    INITS: ClassVar[tuple[str, ...]] = ("normal", "he")
+
     tau: float = 0.07
     m: float = 0.999
     queue: int = 32768
@@ -47,8 +50,8 @@ class MoCoSettings:
             raise ValueError(f"dim {self.dim}: an embedding has at least one number")
         if self.key_init not in ("copy", "independent"):
             raise ValueError(f"key_init {self.key_init!r} is none of copy, independent")
-        if self.init not in ("normal", "he"):
-            raise ValueError(f"init {self.init!r} is none of normal, he")
+        if self.init not in self.INITS:
+            raise ValueError(f"init {self.init!r} is none of {', '.join(self.INITS)}")
 
     @property
     def clip(self) -> AugmentationSet:
@@ -106,20 +109,17 @@ class MoCo(nn.Module):
 
     def _embed(self, branch: nn.Module, view: View) -> Tensor:
         x = form(view, self.stream, self.mask_value)
-        with self._precision(x):
+        with precision(x, self.autocast):
             z = branch(x, view.present, view.rewire)
-        return _unit(z)
+        return unit(z)
 
     def embed_dropped(self, view: View, drop: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """(N, D) unit embeddings of the query branch, plain and with ``drop`` on the last feature map (N, M, T', V, dim)."""
         x, encoder = form(view, self.stream, self.mask_value), self.query.encoder
-        with self._precision(x):
+        with precision(x, self.autocast):
             features = encoder.feature_map(x, view.rewire)  # type: ignore[operator]
             plain, dropped = (self.query.head(encoder.pool(f, view.present)) for f in (features, drop(features)))  # type: ignore[operator]
-        return _unit(plain), _unit(dropped)
-
-    def _precision(self, x: Tensor) -> torch.autocast:
-        return torch.autocast(x.device.type, self.autocast, enabled=self.autocast is not None)
+        return unit(plain), unit(dropped)
 
     def update_key(self, epoch: int) -> None:
         average(self.key, self.query, self.m)
@@ -128,9 +128,14 @@ class MoCo(nn.Module):
         self.queue.push(keys)
 
 
-def _unit(z: Tensor) -> Tensor:
-    """Embeddings of length one, in float32 where the encoder worked in half precision."""
-    return F.normalize(z.float() if z.dtype in (torch.bfloat16, torch.float16) else z, dim=1)
+def precision(x: Tensor, dtype: torch.dtype | None) -> torch.autocast:
+    """Matrix products on x's device in this precision, None for x's own."""
+    return torch.autocast(x.device.type, dtype, enabled=dtype is not None)
+
+
+def unit(z: Tensor) -> Tensor:
+    """Embeddings (..., D) of length one, in float32 where the encoder worked in half precision."""
+    return F.normalize(z.float() if z.dtype in (torch.bfloat16, torch.float16) else z, dim=-1)
 
 
 @torch.no_grad()
@@ -140,7 +145,15 @@ def average(key: nn.Module, query: nn.Module, m: float) -> None:
 
 
 def initialise(module: nn.Module, init: str) -> None:
-    """Weights as ``init`` says, batch-norm scales N(1, 0.02), biases 0; scalars and edge importances keep theirs."""
+    """Weights as ``init`` says, batch-norm scales N(1, 0.02), biases 0; scalars and edge importances keep theirs.
+
+    "xavier": every matrix Xavier-uniform, all else as torch has it.
+    """
+    if init == "xavier":
+        for parameter in module.parameters():
+            if parameter.dim() == 2:
+                nn.init.xavier_uniform_(parameter)
+        return
     for name, parameter in module.named_parameters():
         if name.endswith("bias"):
             nn.init.zeros_(parameter)

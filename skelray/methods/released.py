@@ -8,10 +8,17 @@ from torch import Tensor
 
 from skelray.augment import STREAMS
 from skelray.backbones.released import State, stgcn_from_released
+from skelray.backbones.released_dsta import dsta_from_released
+from skelray.backbones.released_hierarchical import heads_from_released, hierarchical_from_released
+
+_SIDES = (("encoder_q.", "query"), ("encoder_k.", "key"))
+_QUEUES = {"c": "clip", "p": "part", "t": "temporal", "s": "spatial", "i": "instance"}
 
 
 def from_released(state: Mapping[str, Tensor]) -> State:
-    """Of a MoCo or, where the state has several streams, of a MultiStream; whatever the state holds of it."""
+    """Of a MoCo, a MultiStream (where the state has several streams) or a HiCoModel; whatever the state holds of it."""
+    if any(name.startswith("encoder_q.hi_encoder.") for name in state):
+        return hico_from_released(state)
     streams = [s for s in STREAMS if s != "joint" and any(f"_{s}." in name for name in state)]
     if not streams:
         return moco_from_released(state)
@@ -28,10 +35,10 @@ def from_released(state: Mapping[str, Tensor]) -> State:
 def moco_from_released(state: Mapping[str, Tensor]) -> State:
     """Encoders, projectors, queue (D, K) to (K, D), pointer and mask value; whatever the state holds of them."""
     ours: State = {}
-    for prefix, side in (("encoder_q.", "query"), ("encoder_k.", "key")):
+    for prefix, side in _SIDES:
         branch = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-        encoder = stgcn_from_released(branch)
-        ours |= {f"{side}.encoder.{name}": tensor for name, tensor in encoder.items()}
+        convert = dsta_from_released if any(name.startswith("graph_layers.") for name in branch) else stgcn_from_released
+        ours |= {f"{side}.encoder.{name}": tensor for name, tensor in convert(branch).items()}
         head = {name: tensor for name, tensor in branch.items() if name.startswith("fc.")}
         ours |= {f"{side}.head.{name.removeprefix('fc.')}": tensor for name, tensor in head.items()}
     if "queue" in state:
@@ -40,4 +47,19 @@ def moco_from_released(state: Mapping[str, Tensor]) -> State:
         ours["queue.position"] = state["queue_ptr"].reshape(())
     if "mask_param" in state:
         ours["mask_value"] = state["mask_param"].reshape(1)
+    return ours
+
+
+def hico_from_released(state: Mapping[str, Tensor]) -> State:
+    """Encoders, heads, queues (D, K) to (K, D) and pointers of a HiCoModel; whatever the state holds of them."""
+    ours: State = {}
+    for prefix, side in _SIDES:
+        branch = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+        ours |= {f"{side}.encoder.{name}": tensor for name, tensor in hierarchical_from_released(branch).items()}
+        ours |= {f"{side}.heads.{name}": tensor for name, tensor in heads_from_released(branch).items()}
+    for letter, name in _QUEUES.items():
+        if f"{letter}_queue" in state:
+            ours[f"queues.{name}.keys"] = state[f"{letter}_queue"].T
+        if f"{letter}_queue_ptr" in state:
+            ours[f"queues.{name}.position"] = state[f"{letter}_queue_ptr"].reshape(())
     return ours
