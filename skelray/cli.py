@@ -220,8 +220,8 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
 
 
 def _demo_notice(scale: Scale) -> str:
-    settings = ", ".join(f"{name} {value}" for name, value in scale.changes)
-    return f"generated data, {scale.epochs or 'all'} epochs, {settings}: the numbers say nothing about people or papers"
+    changes = "".join(f", {name} {value}" for name, value in scale.changes)
+    return f"generated data, {scale.epochs} epochs, small models{changes}: the numbers say nothing about people or papers"
 
 
 @cli.command("report")

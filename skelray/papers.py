@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from skelray.augment import BA, NA, AugmentationSet, Blur, Mask, Noise
-from skelray.backbones import STGCN
+from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical
 from skelray.evaluation import KNN, Linear
-from skelray.methods import HiCLR, SkeletonCLR, cross_entropy
+from skelray.methods import EADM, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR, cross_entropy
 from skelray.trial import SGD, Trial
 
 # SkeletonCLR as the AimCLR and HiCLR papers run it: 300 epochs, batch 128, SGD 0.1 (their sections on implementation).
@@ -25,21 +25,63 @@ SKELETONCLR = Trial(
     evaluations=(KNN(), Linear()),
 )
 
+# CrosSCLR, Li et al., CVPR 2021: three streams, which mine for one another in the second half.
+CROSSCLR = replace(SKELETONCLR, stream="joint+motion+bone", method=CrosSCLR())
+
+# AimCLR, Guo et al., AAAI 2022: eight extreme augmentations, EADM, D3M and, in the second half, NNM.
+AIMCLR = replace(SKELETONCLR, method=AimCLR())
+
 # HiCLR, Zhang, Lin, Liu, AAAI 2023: three branches, KL divergence, lambda_h 0.5.
 HICLR = replace(SKELETONCLR, method=HiCLR(arrangement=(BA, NA, Mask), lambda_h=0.5))
 
-_RELEASED_NA = AugmentationSet(
-    "NA",
-    tuple(
-        replace(a, normalise=False) if isinstance(a, Blur) else replace(a, ghosts=True) if isinstance(a, Noise) else a
-        for a in NA.augmentations
-    ),
+# The same on DSTA-Net; its probe falls at two milestones.
+HICLR_DSTA = replace(
+    HICLR,
+    backbone=DSTA(),
+    optimizer=SGD(lr=0.1, momentum=0.9, weight_decay=5e-4, milestones=(250,)),
+    evaluations=(KNN(), Linear(milestones=(30, 80))),
 )
+
+# HiCo, Dong et al., AAAI 2023, on 300 frames prepared with --path rigid. The script counts epochs 0 to 450.
+HICO_TRANSFORMER = Trial(
+    benchmark="ntu60",
+    protocol="xsub",
+    backbone=Hierarchical(),
+    method=HiCo(),
+    optimizer=SGD(lr=0.01, momentum=0.9, weight_decay=1e-4, milestones=(351,)),
+    epochs=451,
+    batch_size=64,
+    evaluations=(KNN(), Linear(lr=2.0, epochs=80, milestones=(50, 70), batch_size=1024, std=0.01)),
+)
+HICO_GRU = replace(HICO_TRANSFORMER, backbone=Hierarchical(s2s=GRU()))
+HICO_LSTM = replace(HICO_TRANSFORMER, backbone=Hierarchical(s2s=LSTM()))
+
+
+def _released(augmentations: AugmentationSet) -> AugmentationSet:
+    """A blur that amplifies and noise on absent persons, as all released code has them."""
+    changes = {Blur: {"normalise": False}, Noise: {"ghosts": True}}
+    changed = (replace(a, **changes.get(type(a), {})) for a in augmentations.augmentations)  # type: ignore[type-var]
+    return AugmentationSet(augmentations.name, tuple(changed))
+
+
+_RELEASED_NA = _released(NA)
 
 RELEASED = {
     "skeletonclr": replace(SKELETONCLR, method=SkeletonCLR(key_init="independent")),
+    "crossclr": replace(CROSSCLR, method=CrosSCLR(shared_head=True, frozen_keys=True, key_init="independent")),
+    "aimclr": replace(
+        AIMCLR,
+        method=AimCLR(
+            extreme=AugmentationSet("EA", (BA + _RELEASED_NA).augmentations),  # without time flip
+            eadm=EADM("released"),
+            mined_mean=True,
+            key_init="independent",
+        ),
+    ),
     "hiclr": replace(
         HICLR,
         method=HiCLR(arrangement=(BA, _RELEASED_NA, Mask), similarity=cross_entropy, key_init="independent"),
     ),
+    "hico": replace(HICO_TRANSFORMER, method=HiCo(short_queue=True)),
 }
+RELEASED["hiclr_dsta"] = replace(HICLR_DSTA, method=RELEASED["hiclr"].method)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from skelray.evaluation import KNN, Evaluation
-from skelray.trial import Monitor, Trial, canonical, changed
+from skelray.trial import Monitor, Trial, canonical, changed, changed_part, smaller
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Scale:
     """How a study runs away from its published setting: on other data, shorter, smaller. It changes no arm.
 
     changes: fields by name, wherever they live (``changed``); they come before an arm's own changes.
+    small: with the small versions of all that has one, as --demo runs it.
     """
 
     benchmark: str | None = None
@@ -25,31 +26,27 @@ class Scale:
     seeds: tuple[int, ...] | None = None
     samples: int | None = None
     changes: tuple[tuple[str, Any], ...] = ()
+    small: bool = False
 
-    def __call__(self, trial: Trial) -> Trial:
-        """A published trial at this scale; its schedule is stretched to the new number of epochs."""
-        trial = trial.lasting(self.epochs) if self.epochs is not None else trial
+    def __call__(self, trial: Trial, arm: Mapping[str, Any] | None = None) -> Trial:
+        """A published trial at this scale, under an arm's changes; its schedule is stretched to the number of epochs."""
+        share = 1.0 if self.epochs is None else self.epochs / max(1, trial.epochs)
         trial = replace(trial, benchmark=self.benchmark or trial.benchmark)
-        return changed(trial, dict(self.changes))
+        trial = changed(trial.small() if self.small else trial, dict(self.changes))
+        trial = changed(trial, {name: self._fitted(value) for name, value in (arm or {}).items()})
+        return trial if self.epochs is None else trial.stretched(share)
+
+    def _fitted(self, part: Any) -> Any:
+        """A whole method or backbone that an arm brings, under what this scale changes of it."""
+        if isinstance(part, type) or not is_dataclass(part):
+            return part
+        part = smaller(part) if self.small else part
+        known = {field.name for field in fields(part)}
+        return changed_part(part, {name: value for name, value in self.changes if name in known})
 
 
-# What --demo runs: generated data, a quarter of the channels, and what some hundred sequences and steps ask for.
-DEMO = Scale(
-    benchmark="synthetic",
-    epochs=4,
-    seeds=(0,),
-    samples=8,
-    changes=(
-        ("frames", 16),
-        ("batch_size", 32),
-        ("queue", 256),
-        ("m", 0.97),
-        ("hidden_channels", 4),
-        ("hidden_dim", 64),
-        ("dropout", 0.0),
-        ("init", "he"),
-    ),
-)
+# What --demo runs: generated data, and what some hundred sequences and steps ask for.
+DEMO = Scale(benchmark="synthetic", epochs=4, seeds=(0,), samples=8, small=True)
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ class Ablation:
         cells = []
         for seed, values, arm in itertools.product(seeds, itertools.product(*across.values()), self.arms):
             coordinates = dict(zip(across, values, strict=True))
-            trial = changed(scale(self.base), {**coordinates, **arm.changes, "seed": seed})
+            trial = scale(self.base, {**coordinates, **arm.changes, "seed": seed})
             percent = arm.published.get(trial.protocol) if trial.benchmark == self.base.benchmark else None
             cells.append(Cell(arm.label, trial, coordinates, None if percent is None else percent / 100, self.published_by))
         return cells

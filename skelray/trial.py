@@ -72,6 +72,7 @@ class Monitor:
 class Trial:
     """One cell of a study under one seed. Epochs count from 1.
 
+    stream: joint, bone or motion, or several for a method that trains them side by side, as in "joint+motion+bone".
     precision: of the matrix products in the encoders. frames: sequences are resized to, None for as they are prepared.
     """
 
@@ -90,8 +91,11 @@ class Trial:
     evaluations: tuple[Evaluation, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.stream not in STREAMS:
-            raise ValueError(f"stream {self.stream!r} is none of {', '.join(STREAMS)}")
+        named = self.stream.split("+")
+        if unknown := [name for name in named if name not in STREAMS]:
+            raise ValueError(f"stream {unknown[0]!r} is none of {', '.join(STREAMS)}")
+        if len(set(named)) < len(named):
+            raise ValueError(f"stream {self.stream!r} names one of them twice")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
         for name, least in (("epochs", 0), ("batch_size", 1), ("frames", 1)):  # no epochs: an untrained encoder
@@ -107,13 +111,26 @@ class Trial:
         return digest({**canonical(replace(self, epochs=1, evaluations=())), "data": data})
 
     def lasting(self, epochs: int) -> Trial:
-        """The same schedule stretched to another number of epochs: milestones and the start of mining move with it."""
-        share = epochs / max(1, self.epochs)
+        """The same schedule stretched to another number of epochs."""
+        return replace(self.stretched(epochs / max(1, self.epochs)), epochs=epochs)
+
+    def stretched(self, share: float) -> Trial:
+        """The schedule at a share of its length: epochs, milestones and the start of mining move together."""
         method = self.method
         mining = getattr(method, "mining_from", None)
         if mining is not None:
             method = replace(method, mining_from=round(mining * share))  # type: ignore[type-var]
-        return replace(self, epochs=epochs, optimizer=self.optimizer.scaled(share), method=method)
+        return replace(self, epochs=round(self.epochs * share), optimizer=self.optimizer.scaled(share), method=method)
+
+    def small(self) -> Trial:
+        """A version for demonstrations and tests: short clips and batches, and parts in their own small versions."""
+        method, backbone = (smaller(part) for part in (self.method, self.backbone))
+        return replace(self, frames=16, batch_size=32, method=method, backbone=backbone)
+
+
+def smaller(part: Any) -> Any:
+    """The small version of a backbone or method that knows one."""
+    return part.small() if hasattr(part, "small") else part
 
 
 def canonical(value: Any) -> Any:
@@ -159,18 +176,22 @@ def changed(trial: Trial, changes: Mapping[str, Any]) -> Trial:
     """
     for name, value in changes.items():
         if name in _names(trial):
-            trial = replace(trial, **{name: _coerced(name, getattr(trial, name), value)})
+            trial = changed_part(trial, {name: value})
             continue
         for home in ("method", "optimizer", "backbone"):
             part = getattr(trial, home)
             if name in _names(part):
-                part = replace(part, **{name: _coerced(name, getattr(part, name), value)})
-                trial = replace(trial, **{home: part})
+                trial = replace(trial, **{home: changed_part(part, {name: value})})
                 break
         else:
             known = sorted({n for p in (trial, trial.method, trial.optimizer, trial.backbone) for n in _names(p)})
             raise ValueError(f"no field {name!r} in this trial; it has {', '.join(known)}")
     return trial
+
+
+def changed_part(part: Any, changes: Mapping[str, Any]) -> Any:
+    """A dataclass with fields of its own changed; see ``changed``."""
+    return replace(part, **{name: _coerced(name, getattr(part, name), value) for name, value in changes.items()})
 
 
 def _names(part: Any) -> list[str]:

@@ -58,7 +58,7 @@ class Centroid:
         return -torch.cdist(encoder.features(test), centres)
 
 
-EVALUATIONS = [KNN(), KNN(k=5), KNN(k=5, temperature=0.1), KNN(k=1000), Linear(epochs=10, milestone=8), Centroid()]
+EVALUATIONS = [KNN(), KNN(k=5), KNN(k=5, temperature=0.1), KNN(k=1000), Linear(epochs=10, milestones=(8,)), Centroid()]
 every = pytest.mark.parametrize("evaluation", EVALUATIONS, ids=str)
 
 
@@ -316,7 +316,7 @@ def test_the_seed_of_the_trial_decides_the_classifier():
 def test_the_rate_falls_tenfold_after_the_milestone():
     """One batch an epoch and steps so small that the gradient stays as it is."""
     data = splits()
-    epochs = [Linear(epochs=n, milestone=2, lr=1e-4, batch_size=1000) for n in (1, 2, 3)]
+    epochs = [Linear(epochs=n, milestones=(2,), lr=1e-4, batch_size=1000) for n in (1, 2, 3)]
     scores = [e(frozen(), data.train, data.test) for e in epochs]
     steps = [(b - a).abs().mean().item() for a, b in itertools.pairwise(scores)]
     assert steps[1] / steps[0] == pytest.approx(0.1 * 2.71 / 1.9, rel=0.05)  # momentum 0.9: 1, 1.9, 2.71 gradients

@@ -14,7 +14,7 @@ from skelray.training import HELD_OUT, Diverged, Pretraining
 from skelray.trial import Monitor, canonical
 
 CPU = torch.device("cpu")
-LINEAR = Linear(epochs=3, milestone=2)
+LINEAR = Linear(epochs=3, milestones=(2,))
 HICLR = replace(TRIAL, method=HiCLR(**MOCO), batch_size=18, evaluations=(KNN(), LINEAR))  # one step an epoch
 MONITORED = replace(HICLR, monitor=Monitor(KNN(), every=2))
 

@@ -141,7 +141,7 @@ trial = replace(TRIAL, epochs=1, method=HiCLR(queue=32, dim=8), monitor=Monitor(
 pretraining = skelray.Pretraining(trial, splits(), torch.device("cpu"))
 pretraining.train_epoch()
 frozen, data = pretraining.frozen(), splits()
-for evaluation in (KNN(), Linear(epochs=2, milestone=1)):
+for evaluation in (KNN(), Linear(epochs=2, milestones=(1,))):
     assert evaluation(frozen, data.train, data.test).shape == (len(data.test), 3)
 import skelray.bench, skelray.execute, skelray.store, skelray.study, skelray.report
 assert report.epoch == 1 and "held_out_top1" in report.metrics

@@ -164,6 +164,7 @@ def test_an_unknown_field_of_a_scale_is_named():
 def test_the_demonstration_is_small():
     for trial in (papers.HICLR, papers.SKELETONCLR):
         small = DEMO(trial)
+        assert DEMO(replace(trial, epochs=0)).epochs == 0
         assert small.benchmark == "synthetic"
         assert small.epochs <= 10
         assert small.backbone.hidden_channels < trial.backbone.hidden_channels

@@ -410,7 +410,7 @@ def test_the_published_settings():
         method = trial.method
         assert (method.tau, method.m, method.queue, method.dim) == (0.07, 0.999, 32768, 128)
         assert (trial.backbone.hidden_channels, trial.backbone.hidden_dim, trial.backbone.dropout) == (16, 256, 0.5)
-        assert trial.evaluations == (KNN(), Linear(lr=3.0, epochs=100, milestone=80, batch_size=128))
+        assert trial.evaluations == (KNN(), Linear(lr=3.0, epochs=100, milestones=(80,), batch_size=128))
         assert trial.monitor is None
     assert (papers.SKELETONCLR.method.query, papers.SKELETONCLR.method.key) == (BA, BA)
     hiclr = papers.HICLR.method

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,10 @@ class Hierarchical:
             raise ValueError(f"branches {self.branches!r}: a tuple of temporal, spatial or both, in this order")
         if self.downsampling not in ("depthwise", "full"):
             raise ValueError(f"downsampling {self.downsampling!r} is none of depthwise, full")
+
+    def small(self) -> Hierarchical:
+        """An eighth of the features, for demonstrations."""
+        return replace(self, hidden_dim=64)
 
     def build(self, skeleton: Skeleton) -> HierarchicalEncoder:
         return HierarchicalEncoder(self, skeleton)

@@ -7,7 +7,7 @@ where the temporal convolution is cheapest in Fourier form. Parameter names of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,10 @@ class STGCN:
         check_partition(self.partition)
         if self.absent not in ("average", "exclude"):
             raise ValueError(f"absent {self.absent!r} is none of average, exclude")
+
+    def small(self) -> STGCN:
+        """A quarter of the channels, for demonstrations."""
+        return replace(self, hidden_channels=4, hidden_dim=64, dropout=0.0)
 
     def build(self, skeleton: Skeleton) -> STGCNEncoder:
         return STGCNEncoder(self, skeleton)

@@ -7,8 +7,8 @@ training mode with batch statistics of its own, running statistics not averaged 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,10 @@ class MoCoSettings:
             raise ValueError(f"key_init {self.key_init!r} is none of copy, independent")
         if self.init not in self.INITS:
             raise ValueError(f"init {self.init!r} is none of {', '.join(self.INITS)}")
+
+    def small(self) -> Self:
+        """What some hundred sequences and steps ask for: a short queue, a quick key, weights that need no warming up."""
+        return replace(self, queue=256, m=0.97, init="he" if "he" in self.INITS else self.init)
 
     @property
     def clip(self) -> AugmentationSet:
