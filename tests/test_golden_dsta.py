@@ -7,6 +7,7 @@ from torch import nn
 
 from skelray.backbones import DSTA
 from skelray.backbones.attention import positions
+from skelray.backbones.join import SLOPE, Join
 from skelray.backbones.released_dsta import dsta_from_released
 from skelray.skeleton import KINECT_V2
 
@@ -60,6 +61,8 @@ class TestReleasedEncoder:
         """Features, outputs, batch-norm statistics and, where the file has them, gradients."""
         file = GoldenFile(golden(f"{name}.npz"))
         encoder, head, x, present = load(file, dtype)
+        if dtype == torch.float32:
+            keep_sides(encoder, sides(file))
         suffix = "_f64" if dtype == torch.float64 else ""
         feature = encoder.train()(x.requires_grad_(), present)
         output = head(feature)
@@ -80,6 +83,35 @@ class TestReleasedEncoder:
         limits = file.tolerance(dtype, "train_grad_params", gradient=True)
         for key, gradient in expected.items():
             torch.testing.assert_close(ours[key].to(gradient.dtype), gradient, **limits, msg=lambda m, k=key: f"{k}: {m}")
+
+
+def joins(encoder):
+    return [module for module in encoder.modules() if isinstance(module, Join)]
+
+
+def sides(file):
+    """On which side of its bend each leaky ReLU is, in double precision."""
+    encoder, _, x, present = load(file, torch.float64)
+    found = []
+    for join in joins(encoder):
+        join.register_forward_hook(lambda module, given, y: found.append(y.detach() > 0))
+    encoder.train()(x, present)
+    return found
+
+
+def keep_sides(encoder, expected):
+    """Puts what single precision rounds across the bend of a leaky ReLU back on its side: one in 10^5 is closer to
+    zero than its rounding error, and its gradient would change tenfold. Its value changes by less than 1e-5.
+    """
+    for join, side in zip(joins(encoder), expected, strict=True):
+
+        def correct(module, given, y, side=side):
+            crossed = (y.detach() > 0) != side
+            assert crossed.sum() <= 3
+            assert not crossed.any() or y.detach()[crossed].abs().max() < 1e-5
+            return torch.where(crossed, torch.where(side, y / SLOPE, y * SLOPE), y)
+
+        join.register_forward_hook(correct)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,0 +1,149 @@
+"""DSTA-Net's spatial attention: each joint of a body is a weighted sum of its joints, by weights all frames share.
+
+Activations are (B, V, T, C), so that scores and sums over joints are plain matrix products. What is larger than the input
+(queries, keys and the aggregate of each subset) is formed for a few bodies at a time, stays in the cache, and is formed
+again in the backward pass instead of kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from skelray.augment import Rewire
+from skelray.backbones.precision import autocast_dtype
+
+PART = 2**18  # input elements of the bodies that a CPU treats at a time
+
+
+def _parts(x: Tensor) -> Iterator[slice]:
+    """Slices of few bodies of x (B, V, T, C) on a CPU, of all elsewhere."""
+    bodies = max(1, PART // x[0].numel()) if x.device.type == "cpu" else len(x)
+    return (slice(start, start + bodies) for start in range(0, len(x), bodies))
+
+
+def _queries_and_keys(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x: (b, V, T, C), weight: (2S, C, I), bias: (2S, V, T I) -> (2, S b, V, T I)."""
+    bodies, joints, frames, channels = x.shape
+    out = x.new_empty(len(weight), bodies, joints, frames * weight.shape[2])
+    for k in range(len(weight)):
+        torch.mm(x.view(-1, channels), weight[k], out=out[k].view(-1, weight.shape[2]))
+        out[k] += bias[k]
+    return out.view(2, -1, *out.shape[2:])
+
+
+class _Scores(torch.autograd.Function):
+    """x: (B, V, T, C), weight: (2S, C, I), bias: (2S, V, I) -> (B, S, V, V): query of v times key of w over all frames."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        bias = bias.repeat(1, 1, x.shape[2])  # (2S, V, T I)
+        ctx.save_for_backward(x, weight, bias)
+        subsets, joints = len(weight) // 2, x.shape[1]
+        out = x.new_empty(len(x), subsets, joints, joints)
+        for part in _parts(x):
+            query, key = _queries_and_keys(x[part], weight, bias)
+            out[part] = torch.bmm(query, key.transpose(1, 2)).unflatten(0, (subsets, -1)).transpose(0, 1)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
+        x, weight, bias = ctx.saved_tensors
+        count, channels, inter = weight.shape
+        to_x, to_weight, to_bias = torch.zeros_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
+        for part in _parts(x):
+            rows, to_rows = x[part].view(-1, channels), to_x[part].view(-1, channels)
+            both = _queries_and_keys(x[part], weight, bias)
+            to_scores = grad[part].transpose(0, 1).flatten(0, 1)  # (S b, V, V)
+            to_both = torch.empty_like(both)
+            torch.bmm(to_scores, both[1], out=to_both[0])
+            torch.bmm(to_scores.transpose(1, 2), both[0], out=to_both[1])
+            to_both = to_both.view(count, -1, *bias.shape[1:])  # (2S, b, V, T I)
+            to_bias += to_both.sum(dim=1)
+            for k in range(count):
+                columns = to_both[k].view(-1, inter)
+                to_weight[k].addmm_(rows.T, columns)
+                to_rows.addmm_(columns, weight[k].T)
+        return to_x, to_weight, to_bias.unflatten(2, (-1, inter)).sum(dim=2)
+
+
+class _AttendAndMix(torch.autograd.Function):
+    """x: (B, V, T, C), attention: (B, S, V, W), weight: (S, C, O) -> (B, W, T, O), sum_s a_s^T x W_s."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, attention: Tensor, weight: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(x, attention, weight)
+        subsets, channels, outs = weight.shape
+        out = x.new_empty(*x.shape[:3], outs)
+        for part in _parts(x):
+            bodies, rows = x[part].flatten(2), out[part].view(-1, outs)  # (b, V, T C), (b W T, O)
+            for s in range(subsets):
+                aggregate = torch.bmm(attention[part, s].transpose(1, 2), bodies).view(-1, channels)
+                torch.addmm(rows, aggregate, weight[s], beta=1 if s else 0, out=rows)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
+        x, attention, weight = ctx.saved_tensors
+        subsets, channels, outs = weight.shape
+        grad = grad.contiguous()
+        to_x, to_attention, to_weight = torch.empty_like(x), torch.empty_like(attention), torch.zeros_like(weight)
+        for part in _parts(x):
+            bodies, rows, to_bodies = x[part].flatten(2), grad[part].view(-1, outs), to_x[part].flatten(2)
+            for s in range(subsets):
+                edges = attention[part, s]  # (b, V, W)
+                aggregate = torch.bmm(edges.transpose(1, 2), bodies)  # (b, W, T C)
+                flat = aggregate.view(-1, channels)
+                to_weight[s].addmm_(flat.T, rows)
+                torch.mm(rows, weight[s].T, out=flat)  # the aggregate has served: its gradient takes its place
+                to_attention[part, s] = torch.bmm(bodies, aggregate.transpose(1, 2))
+                torch.baddbmm(to_bodies, edges, aggregate, beta=1 if s else 0, out=to_bodies)
+        return to_x, to_attention, to_weight
+
+
+def positions(joints: int, channels: int) -> Tensor:
+    """(V, C): sines and cosines of the joint's number, in geometric steps of frequency down to 1 / 10000."""
+    rate = torch.exp(torch.arange(0, channels, 2).float() * -(math.log(10000.0) / channels))
+    angle = torch.arange(joints).float()[:, None] * rate
+    code = torch.zeros(joints, channels)
+    code[:, 0::2], code[:, 1::2] = angle.sin(), angle[:, : channels // 2].cos()
+    return code
+
+
+class Attention(nn.Module):
+    """tanh(q k / (inter T)) alpha + a learned map: (V, V) for each body and subset. The sums are mixed to ``out`` channels.
+
+    Queries and keys see where a joint stands, the sums do not. T is the sequence's own number of frames. The bias of the
+    mixture is left to the batch norm that follows.
+    """
+
+    def __init__(self, channels: int, out: int, inter: int, subsets: int, joints: int) -> None:
+        super().__init__()
+        self.inter = inter
+        self.register_buffer("position", positions(joints, channels))  # kept: its last bit depends on the machine
+        self.position: Tensor
+        self.query_key_weight = nn.Parameter(torch.randn(2 * subsets, channels, inter) * 0.02)
+        self.query_key_bias = nn.Parameter(torch.zeros(2 * subsets, inter))
+        self.alpha = nn.Parameter(torch.ones(subsets))
+        self.shared = nn.Parameter(torch.full((subsets, joints, joints), 1 / joints))
+        self.weight = nn.Parameter(torch.randn(subsets, channels, out) * 0.02)
+        self.bias = nn.Parameter(torch.zeros(out))
+
+    def attention(self, x: Tensor) -> Tensor:
+        """(B, V, T, C) -> (B, S, V, V), from v to w."""
+        weight = self.query_key_weight
+        # x and position pass through one linear map: the position's share is a bias of each joint.
+        bias = self.position @ weight + self.query_key_bias[:, None]  # (2S, V, I)
+        scores = _Scores.apply(x, weight.to(x.dtype), bias.to(x.dtype)).to(weight.dtype)
+        return torch.tanh(scores / (self.inter * x.shape[2])) * self.alpha[:, None, None] + self.shared
+
+    def forward(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
+        """(B, V, T, C) -> (B, V, T, O)."""
+        x = x.to(autocast_dtype(x)).contiguous()
+        attention = self.attention(x)
+        if rewire is not None:
+            attention = rewire(attention)
+        return _AttendAndMix.apply(x, attention.to(x.dtype), self.weight.to(x.dtype))
