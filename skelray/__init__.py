@@ -1,11 +1,11 @@
 """skelray: which part of a self-supervised skeleton method earns its accuracy, and at what setting?"""
 
 from skelray import papers
-from skelray.augment import BA, NA, AugmentationSet, Draws, Mask, View
-from skelray.backbones import STGCN
+from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View
+from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical, Transformer
 from skelray.data import DataError, Preprocessing, SkeletonDataset, Splits
 from skelray.evaluation import KNN, FrozenEncoder, Linear
-from skelray.methods import SIMILARITIES, HiCLR, SkeletonCLR
+from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
 from skelray.results import curves, load
 from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
 from skelray.study import ASHA, DEMO, TPE, Ablation, Arm, Scale, Sweep
@@ -15,23 +15,35 @@ from skelray.trial import SGD, Monitor, Trial
 __all__ = [
     "ASHA",
     "BA",
+    "DAE",
     "DEMO",
+    "DSTA",
+    "EA",
+    "EADM",
+    "GRU",
+    "HICO",
     "KINECT_V1",
     "KINECT_V2",
     "KNN",
+    "LSTM",
     "NA",
     "SGD",
     "SIMILARITIES",
     "STGCN",
     "TPE",
     "Ablation",
+    "AdaIN",
+    "AimCLR",
     "Arm",
     "AugmentationSet",
+    "CrosSCLR",
     "DataError",
     "Diverged",
     "Draws",
     "FrozenEncoder",
     "HiCLR",
+    "HiCo",
+    "Hierarchical",
     "Linear",
     "Mask",
     "Monitor",
@@ -44,6 +56,7 @@ __all__ = [
     "SkeletonDataset",
     "Splits",
     "Sweep",
+    "Transformer",
     "Trial",
     "View",
     "curves",

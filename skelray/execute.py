@@ -16,9 +16,9 @@ import torch
 
 from skelray import machine
 from skelray.data.dataset import Splits
-from skelray.evaluation import Evaluation, top
+from skelray.evaluation import Diverged, Evaluation, top
 from skelray.store import StoredTrial
-from skelray.training import HELD_OUT, Diverged, Pretraining, Report
+from skelray.training import HELD_OUT, Pretraining, Report
 from skelray.trial import Trial, canonical
 
 CHECKPOINT_SHARE = 0.05  # saving the state takes at most about so much of the time, and one epoch is saved at least
@@ -33,6 +33,9 @@ def execute(trial: Trial, splits: Splits, stored: StoredTrial, device: torch.dev
         stored.save_spec({"trial": canonical(trial), "data": splits.train.fingerprint})
         pretraining = None
         finished = stored.encoder(trial.epochs)
+        if finished is None and trial.imported is not None:
+            finished = stored.store.weights(trial.imported)
+            stored.save_encoder(trial.epochs, finished)
         if finished is not None:
             yield from _replay(finished["history"])
         else:
@@ -43,7 +46,7 @@ def execute(trial: Trial, splits: Splits, stored: StoredTrial, device: torch.dev
                 pretraining = Pretraining(trial, splits, device)
                 pretraining.model.query.load_state_dict(finished["model"])  # type: ignore[index]
             _evaluate(trial, pretraining, stored, missing)
-        stored.clear_failure()
+        stored.clear_failure(trial.epochs)
 
 
 def _replay(history: list[list[Any]]) -> Iterator[Report]:

@@ -50,7 +50,7 @@ def cell_rows(study: str, cell: Cell, store: Store, data: str) -> list[Row]:
     """The rows of a cell: figures where they are stored, failures where it failed, nothing where it has not run."""
     trial, stored = cell.trial, store.trial(cell.trial.id(data))
     facts = {**_facts(study, cell.arm, trial, stored, data), "cell": scalars(cell)}
-    failure, rows = stored.failure(), []
+    failure, rows = stored.failure(trial.epochs), []
     for evaluation in trial.evaluations:
         result = stored.result(trial.epochs, canonical(evaluation))
         if result is not None:
@@ -103,12 +103,11 @@ def sample_row(study: str, search: Search, sample: Sample, store: Store, data: s
         **_facts(study, search.arm(sample), trial, stored, data),
         "cell": json.dumps(sample.params, sort_keys=True),
     }
-    failure = stored.failure() if sample.status == "failed" else None
+    failure = stored.failure(trial.epochs) if sample.status == "failed" else None
     if failure is not None:
         return {**_failed(facts, trial, search.sweep.monitor.name, failure), "metric": HELD_OUT}
     if sample.value is None or sample.status == "running":
         return None
-    history = (stored.encoder(trial.epochs) or stored.state() or {"history": []})["history"]
     return {
         **facts,
         "evaluation": search.sweep.monitor.name,
@@ -116,7 +115,7 @@ def sample_row(study: str, search: Search, sample: Sample, store: Store, data: s
         "value": sample.value,
         "epoch": max(sample.rungs),
         "status": sample.status,
-        "seconds": float(sum(seconds for _, _, seconds in history)),
+        "seconds": float(sum(seconds for _, _, seconds in stored.history(trial.epochs))),
         "started": datetime.datetime.fromtimestamp(sample.started, datetime.UTC),
         **sample.provenance,
     }
@@ -126,8 +125,7 @@ def curve_rows(trials: Iterable[tuple[Trial, StoredTrial]]) -> list[Row]:
     """Every metric of every epoch that is stored, once a trial."""
     rows: dict[tuple[str, int, str], Row] = {}
     for trial, stored in trials:
-        content = stored.encoder(trial.epochs) or stored.state()
-        for epoch, metrics, seconds in content["history"] if content else []:
+        for epoch, metrics, seconds in stored.history(trial.epochs):
             for metric, value in metrics.items():
                 row = {"trial": stored.id, "epoch": epoch, "metric": metric, "value": value, "seconds": seconds}
                 rows[stored.id, epoch, metric] = row

@@ -66,7 +66,7 @@ class Display(Listener):
         self.progress.advance(self.whole, job.trial.epochs - self.epochs.get(job.name, 0))
         self.progress.update(self.whole, description=self._headline())
         if not self.console.is_terminal or status == "failed":
-            failure = job.stored.failure() if status == "failed" else None
+            failure = job.stored.failure(job.trial.epochs) if status == "failed" else None
             why = f": {failure['cause']}: {failure['line']}" if failure else ""
             total = sum(self.finished.values())
             self.console.print(f"{total}/{self.trials} {job.name} {status}{why}", markup=False, highlight=False)

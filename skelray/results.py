@@ -54,6 +54,23 @@ ORDER = ("benchmark", "protocol", "stream", "backbone", "epochs", "cell", "seed"
 Row = Mapping[str, object]
 
 
+def check_name(study: str) -> None:
+    """Raises ValueError where a study cannot be called so: its name is a file's."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", study):
+        raise ValueError(f"a study is named by letters, digits, '_' and '-', not {study!r}")
+
+
+def check_writable(folder: Path) -> None:
+    """Makes the folder of tables. Raises OSError, in one sentence, where none can be written there."""
+    probe = folder / f".{uuid.uuid4().hex}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"tables cannot be written to {folder}: {error.strerror}") from error
+
+
 def write(study: str, rows: Sequence[Row], curves: Sequence[Row], folder: Path = Path("results")) -> Path:
     """Replace the study's two files by these rows, and return the path of the table.
 
@@ -61,8 +78,7 @@ def write(study: str, rows: Sequence[Row], curves: Sequence[Row], folder: Path =
     ORDER, and curves by CURVES_KEY, so equal content gives equal files. A reader sees the old or the new file, never
     half of one, and where the disk is full both old files stay.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", study):
-        raise ValueError(f"a study is named by letters, digits, '_' and '-', not {study!r}")
+    check_name(study)
     table = [_result(row, study) for row in rows]
     lines = [_checked(row, CURVES, "curves") for row in curves]
     _unique(table, KEY)

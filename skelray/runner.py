@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from skelray import ledger, machine
 from skelray.data.dataset import Splits, load
 from skelray.execute import execute, failure, provenance
+from skelray.results import check_name, check_writable
 from skelray.search import Sample, Search, example
 from skelray.store import Store, StoredTrial
 from skelray.study import Ablation, Cell, Scale, Study, Sweep
@@ -71,6 +72,7 @@ class Run:
 
     def __init__(self, name: str, study: Study, scale: Scale | None, settings: Settings) -> None:
         self.name, self.study, self.scale, self.settings = name, study, scale or Scale(), settings
+        check_name(name)
         self.store = Store(settings.store)
         self.search: Search | None = None
         if isinstance(study, Sweep):
@@ -96,9 +98,16 @@ class Run:
             ended = [s for s in self.search.samples.values() if s.status in ("done", "stopped")]
             trials = max(self.search.sweep.samples, len(self.search.samples))
             return trials, epochs * (trials - len(ended)), len(ended)
-        cells = {self.stored(cell.trial).id: cell.trial for cell in self.cells()}
-        missing = [t for id, t in cells.items() if not ledger.complete(t, self.store.trial(id))]
+        cells = {(self.stored(cell.trial).id, cell.trial.epochs): cell.trial for cell in self.cells()}
+        missing = [t for (id, _), t in cells.items() if not ledger.complete(t, self.store.trial(id))]
         return len(cells), sum(t.epochs for t in missing), len(cells) - len(missing)
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """What holds while trials run: tables can be written, and no other run extends the same sweep's ledger."""
+        check_writable(self.settings.results)
+        with nullcontext() if self.search is None else self.search.claim():
+            yield
 
     def jobs(self) -> Iterator[Job]:
         """What is missing, in the study's order; a sweep proposes each when it is asked for."""
@@ -170,10 +179,15 @@ class Run:
         return finals
 
     def evaluate_finals(self, device: torch.device) -> None:
-        """Once the search is over; trains nothing."""
+        """Once the search is over; trains nothing. One that fails is a failed row."""
+        if self.search is None or not self.search.over():
+            return
         for trial in self.finals().values():
-            for _ in execute(trial, self.splits(trial), self.stored(trial), device):
-                pass
+            try:
+                for _ in execute(trial, self.splits(trial), self.stored(trial), device):
+                    pass
+            except Exception as error:
+                self.stored(trial).save_failure(trial.epochs, failure(error))
         self.write_tables()
 
 
@@ -182,22 +196,26 @@ def run_inline(run: Run, listener: Listener | None = None) -> None:
     listener = listener or Listener()
     device = machine.choose_device(run.settings.device)
     machine.settle(run.settings.threads)
-    for job in run.jobs():
-        listener.started(job)
-        status = "failed"
-        for attempt in range(RETRIES + 1):
-            try:
-                status = _attempt(run, job, device, listener)
+    with run.begun():
+        for job in run.jobs():
+            listener.started(job)
+            status = _attempts(run, job, device, listener)
+            run.ended(job, status)
+            listener.ended(job, status)
+        run.evaluate_finals(device)
+
+
+def _attempts(run: Run, job: Job, device: torch.device, listener: Listener) -> str:
+    for attempt in range(RETRIES + 1):
+        try:
+            return _attempt(run, job, device, listener)
+        except Exception as error:
+            failed = failure(error)
+            job.stored.save_failure(job.trial.epochs, failed)
+            if not failed["transient"]:
                 break
-            except Exception as error:
-                failed = failure(error)
-                job.stored.save_failure(failed)
-                if not failed["transient"]:
-                    break
-                time.sleep(attempt)
-        run.ended(job, status)
-        listener.ended(job, status)
-    run.evaluate_finals(device)
+            time.sleep(attempt)
+    return "failed"
 
 
 def _attempt(run: Run, job: Job, device: torch.device, listener: Listener) -> str:

@@ -7,8 +7,10 @@ proposes and stops exactly as one that ran through.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -55,6 +57,11 @@ def example(sweep: Sweep, scale: Scale) -> Trial:
     return sweep.trial(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask(), scale)
 
 
+def _within(distribution: optuna.distributions.BaseDistribution, value: Any) -> bool:
+    low, high = (getattr(distribution, name, None) for name in ("low", "high"))
+    return low is None or low <= value <= high
+
+
 class Search:
     """The samples of a sweep at a scale on a data set; the study's name keeps ledgers apart that are alike."""
 
@@ -72,11 +79,19 @@ class Search:
         }
         self.folder = f"sweeps/{digest(content)}"
         self.samples: dict[int, Sample] = {}
-        for file in store.names(self.folder):
+        self._reload()
+
+    def _reload(self) -> None:
+        self.samples.clear()
+        for file in self.store.names(self.folder):
             if file.endswith(".json"):
-                entry = store.read_json(f"{self.folder}/{file}")
+                entry = self.store.read_json(f"{self.folder}/{file}")
                 entry["rungs"] = {int(epoch): value for epoch, value in entry["rungs"].items()}
                 self.samples[entry["number"]] = Sample(**entry)
+
+    def over(self) -> bool:
+        """Whether every sample was proposed and has ended."""
+        return len(self.samples) >= self.sweep.samples and all(s.status != "running" for s in self.samples.values())
 
     def unfinished(self) -> list[Sample]:
         """Samples that were proposed and neither ended nor failed for good: a killed run's, and failed ones to retry."""
@@ -84,7 +99,7 @@ class Search:
 
     def propose(self) -> Sample | None:
         """The next sample, recorded before it is returned; None where all have been proposed."""
-        number = len(self.samples)
+        number = next(n for n in range(len(self.samples) + 1) if n not in self.samples)  # one may have been deleted
         if number >= self.sweep.samples:
             return None
         study = self._study(number)
@@ -92,10 +107,27 @@ class Search:
             study.enqueue_trial(self.published)
         suggestion = study.ask()
         self.sweep.trial(suggestion, self.scale)  # draws the parameters
+        if number == 0:
+            self._check_published(suggestion)
         distributions = {name: distribution_to_json(d) for name, d in suggestion.distributions.items()}
         sample = Sample(number, dict(suggestion.params), distributions)
         self.record(sample)
         return sample
+
+    def _check_published(self, suggestion: optuna.Trial) -> None:
+        for name, value in self.published.items():
+            if name not in suggestion.distributions:
+                known = ", ".join(suggestion.distributions)
+                raise ValueError(f"published names {name!r}, which the space does not suggest; it has {known}")
+            if suggestion.params[name] != value or not _within(suggestion.distributions[name], value):
+                raise ValueError(f"published {name} {value!r} is outside the space: {suggestion.distributions[name]}")
+
+    @contextlib.contextmanager
+    def claim(self) -> Iterator[None]:
+        """The ledger is this run's alone until it ends. Raises StoreError where another run of the sweep has it."""
+        with self.store.claim(self.folder, wait=False):
+            self._reload()
+            yield
 
     def _study(self, number: int) -> optuna.Study:
         """Optuna's view of the ledger, with a sampler of its own for each sample."""

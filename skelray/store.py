@@ -2,9 +2,12 @@
 
     <root>/<trial id>/spec.json               what the id stands for
                       checkpoint.pt           the latest whole training state, and the history up to it
-                      encoder-<epoch>.pt      query encoder and projector at the end of a trial of so many epochs
-                      <epoch>-<evaluation>.npz / .json   scores with labels, and the figures taken from them
-                      failure.json            why the last attempt failed; gone once an attempt succeeds
+                      checkpoint.json         that history alone, for tables
+                      encoder-<epochs>.pt     query encoder and projector at the end of a trial of so many epochs
+                      encoder-<epochs>.json   its history alone
+                      <epochs>-<evaluation>.npz / .json   scores with labels, and the figures taken from them
+                      failure-<epochs>.json   why the last attempt at so many epochs failed; gone once one succeeds
+    <root>/weights/<digest>.pt                encoders imported from elsewhere
 
 A file is written beside its place and moved there, so a reader or a killed writer never leaves half of one.
 """
@@ -30,6 +33,8 @@ import torch
 from pyarrow import fs
 
 from skelray.trial import digest
+
+STALE = 3600.0  # seconds after which a temporary file has no writer
 
 
 class StoreError(OSError):
@@ -94,8 +99,11 @@ class Store:
         self.write(name, json.dumps(content, indent=1).encode())
 
     @contextlib.contextmanager
-    def claim(self, name: str) -> Iterator[None]:
-        """Held by one process at a time, released when it ends however it ends; others wait. Local stores only."""
+    def claim(self, name: str, wait: bool = True) -> Iterator[None]:
+        """Held by one process at a time, released when it ends however it ends. Local stores only.
+
+        Others wait, or get a StoreError.
+        """
         if not self.local:
             yield
             return
@@ -106,10 +114,26 @@ class Store:
         except OSError as error:
             raise StoreError(f"{folder} cannot be written to: {error}") from error
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for leftover in folder.glob(".*.tmp"):  # of a writer that was killed; its lock is ours now
-                leftover.unlink(missing_ok=True)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StoreError(f"{folder} is in use by another run of this study: wait until it has ended") from None
+            for leftover in folder.glob(".*.tmp"):  # of a writer that was killed; a live one takes no hour
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - leftover.stat().st_mtime > STALE:
+                        leftover.unlink()
             yield
+
+    def save_weights(self, digest: str, content: dict[str, Any]) -> None:
+        """Keeps an encoder from elsewhere. content: as for StoredTrial.save_encoder."""
+        self.write(f"weights/{digest}.pt", _packed(content))
+
+    def weights(self, digest: str) -> dict[str, Any]:
+        """Raises StoreError where there are none of this digest."""
+        content = _unpacked(self.read(f"weights/{digest}.pt"))
+        if content is None:
+            raise StoreError(f"{self.root} has no weights {digest}: `skelray import-weights` puts them there")
+        return content
 
     def trial(self, id: str) -> StoredTrial:
         return StoredTrial(self, id)
@@ -125,6 +149,7 @@ class StoredTrial:
         return self.store.claim(self.id)
 
     def save_state(self, state: dict[str, Any]) -> None:
+        self.store.write_json(f"{self.id}/checkpoint.json", state.get("history", []))  # first: never behind the state
         self.store.write(f"{self.id}/checkpoint.pt", _packed(state))
 
     def state(self) -> dict[str, Any] | None:
@@ -133,10 +158,21 @@ class StoredTrial:
 
     def save_encoder(self, epoch: int, content: dict[str, Any]) -> None:
         """content: the query branch's ``model`` state and the ``history`` up to this epoch."""
+        self.store.write_json(f"{self.id}/encoder-{epoch}.json", content.get("history", []))
         self.store.write(f"{self.id}/encoder-{epoch}.pt", _packed(content))
 
     def encoder(self, epoch: int) -> dict[str, Any] | None:
         return _unpacked(self.store.read(f"{self.id}/encoder-{epoch}.pt"))
+
+    def history(self, epochs: int) -> list[list[Any]]:
+        """(epoch, metrics, seconds) of every epoch of a trial of so many epochs, or as far as it got."""
+        for file, content in ((f"encoder-{epochs}", lambda: self.encoder(epochs)), ("checkpoint", self.state)):
+            history = self.store.read_json(f"{self.id}/{file}.json")
+            if history is None and (found := content()) is not None:  # its history was deleted
+                history = found["history"]
+            if history is not None:
+                return history
+        return []
 
     def has_encoder(self, epoch: int) -> bool:
         return f"encoder-{epoch}.pt" in self.store.names(self.id)
@@ -160,14 +196,15 @@ class StoredTrial:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return dict(arrays)
 
-    def save_failure(self, failure: dict[str, Any]) -> None:
-        self.store.write_json(f"{self.id}/failure.json", {**failure, "time": time.time(), "process": os.getpid()})
+    def save_failure(self, epochs: int, failure: dict[str, Any]) -> None:
+        content = {**failure, "time": time.time(), "process": os.getpid()}
+        self.store.write_json(f"{self.id}/failure-{epochs}.json", content)
 
-    def failure(self) -> dict[str, Any] | None:
-        return self.store.read_json(f"{self.id}/failure.json")
+    def failure(self, epochs: int) -> dict[str, Any] | None:
+        return self.store.read_json(f"{self.id}/failure-{epochs}.json")
 
-    def clear_failure(self) -> None:
-        self.store.remove(f"{self.id}/failure.json")
+    def clear_failure(self, epochs: int) -> None:
+        self.store.remove(f"{self.id}/failure-{epochs}.json")
 
     def save_spec(self, spec: dict[str, Any]) -> None:
         if self.store.read(f"{self.id}/spec.json") is None:

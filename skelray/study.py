@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
+from skelray.data import BENCHMARKS
 from skelray.evaluation import KNN, Evaluation
 from skelray.trial import Monitor, Trial, canonical, changed, changed_part, smaller
 
@@ -27,6 +28,16 @@ class Scale:
     samples: int | None = None
     changes: tuple[tuple[str, Any], ...] = ()
     small: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("benchmark", "protocol", "seed", "epochs"):
+            if name in dict(self.changes):
+                raise ValueError(f"{name} is not set as a field: use --{name}{'s' if name == 'seed' else ''}")
+
+    @property
+    def as_published(self) -> bool:
+        """Whether trials keep their published settings, so that published numbers may stand beside what is measured."""
+        return self.epochs is None and not self.changes and not self.small
 
     def __call__(self, trial: Trial, arm: Mapping[str, Any] | None = None) -> Trial:
         """A published trial at this scale, under an arm's changes; its schedule is stretched to the number of epochs."""
@@ -56,6 +67,11 @@ class Arm:
     label: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for protocol, percent in self.published.items():
+            if not 0 <= percent <= 100:
+                raise ValueError(f"arm {self.label!r} has published {protocol} {percent}: a percentage is needed")
 
 
 @dataclass(frozen=True)
@@ -93,7 +109,25 @@ class Ablation:
             raise ValueError(f"two arms are called {doubled[0]!r}: a label names one row of the table")
         if not labels:
             raise ValueError("a study needs at least one arm")
-        self.cells()  # an unknown field is found when the study is imported
+        if not self.seeds or not all(self.across.values()):
+            raise ValueError("a study needs at least one seed, and a value of every field it goes across")
+        for arm in self.arms:
+            if both := sorted(set(arm.changes) & {*self.across, "seed"}):
+                raise ValueError(f"arm {arm.label!r} sets {both[0]}, which the study goes across itself")
+        self._check_published()
+        cells = [(cell.arm, canonical(replace(cell.trial, evaluations=()))) for cell in self.cells()]
+        if doubled := next((arm for i, (arm, trial) in enumerate(cells) if (arm, trial) in cells[:i]), None):
+            raise ValueError(f"arm {doubled!r} is the same trial twice: seeds and values of across have to differ")
+
+    def _check_published(self) -> None:
+        names = [evaluation.name for evaluation in self.base.evaluations]
+        published = {protocol for arm in self.arms for protocol in arm.published}
+        if published and names and self.published_by not in names:
+            raise ValueError(f"published_by {self.published_by!r} is none of the evaluations {', '.join(names)}")
+        official = BENCHMARKS.get(self.base.benchmark)
+        if official is not None and (unknown := sorted(published - set(official.protocols))):
+            known = ", ".join(official.protocols)
+            raise ValueError(f"published {unknown[0]!r} is no protocol of {official.name}; it has {known}")
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
         """Every trial of the table, seeds outermost, so that a whole table is there after the first seed."""
@@ -106,7 +140,8 @@ class Ablation:
         for seed, values, arm in itertools.product(seeds, itertools.product(*across.values()), self.arms):
             coordinates = dict(zip(across, values, strict=True))
             trial = scale(self.base, {**coordinates, **arm.changes, "seed": seed})
-            percent = arm.published.get(trial.protocol) if trial.benchmark == self.base.benchmark else None
+            comparable = scale.as_published and trial.benchmark == self.base.benchmark
+            percent = arm.published.get(trial.protocol) if comparable else None
             cells.append(Cell(arm.label, trial, coordinates, None if percent is None else percent / 100, self.published_by))
         return cells
 

@@ -12,16 +12,12 @@ import torch
 
 from skelray.augment import Draws, View, view_of
 from skelray.data.dataset import Splits
-from skelray.evaluation import FrozenEncoder, top
+from skelray.evaluation import Diverged, FrozenEncoder, top
 from skelray.methods import Method, Model, Step, Views
 from skelray.trial import Trial
 
 State = dict[str, Any]
 HELD_OUT = "held_out_top1"
-
-
-class Diverged(ArithmeticError):
-    """The loss is no longer a number."""
 
 
 @dataclass
@@ -55,7 +51,7 @@ class Pretraining:
     def __init__(self, trial: Trial, splits: Splits, device: torch.device) -> None:
         self.trial, self.device = trial, device
         self.data = splits.train if trial.monitor is None else splits.reduced
-        if len(self.data) < trial.batch_size:
+        if trial.epochs and len(self.data) < trial.batch_size:
             raise ValueError(
                 f"batch_size {trial.batch_size}: {trial.benchmark} {trial.protocol} has only {len(self.data)} "
                 "sequences to train on"
@@ -72,7 +68,7 @@ class Pretraining:
         self.optimizer = trial.optimizer.build(parameters)
 
     def train_epoch(self) -> Report:
-        """Trains the next epoch. Raises Diverged where the loss is not finite."""
+        """Trains the next epoch. Raises Diverged where the loss or a weight is not finite."""
         started, trial = time.perf_counter(), self.trial
         epoch = self.epoch + 1
         self.optimizer.param_groups[0]["lr"] = trial.optimizer.lr_at(epoch)
@@ -82,6 +78,8 @@ class Pretraining:
             metrics = self._mean([self._step(view, epoch) for view in self.batches(epoch)])
         if not math.isfinite(metrics["loss"]):
             raise Diverged(f"the loss is {metrics['loss']} in epoch {epoch}")
+        if not torch.stack([p.isfinite().all() for p in self.model.query.parameters()]).all():
+            raise Diverged(f"weights are not numbers after epoch {epoch}")  # the last step's, which no loss has read
         self.epoch = epoch
         if trial.monitor is not None and trial.monitor.due(epoch, trial.epochs):
             metrics[HELD_OUT] = self.held_out()

@@ -74,6 +74,7 @@ class Trial:
 
     stream: joint, bone or motion, or several for a method that trains them side by side, as in "joint+motion+bone".
     precision: of the matrix products in the encoders. frames: sequences are resized to, None for as they are prepared.
+    imported: the digest of weights that `skelray import-weights` put into the store; such a trial has 0 epochs.
     """
 
     benchmark: str
@@ -87,6 +88,7 @@ class Trial:
     seed: int = 0
     precision: str = "float32"
     frames: int | None = None
+    imported: str | None = None
     monitor: Monitor | None = None
     evaluations: tuple[Evaluation, ...] = ()
 
@@ -98,6 +100,11 @@ class Trial:
             raise ValueError(f"stream {self.stream!r} names one of them twice")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
+        if self.imported is not None and self.epochs:
+            raise ValueError(f"epochs {self.epochs}: imported weights are evaluated as they are, with epochs=0")
+        called = [evaluation.name for evaluation in self.evaluations]
+        if doubled := [name for name in called if called.count(name) > 1]:
+            raise ValueError(f"two evaluations are called {doubled[0]!r}: a table tells them apart by name")
         for name, least in (("epochs", 0), ("batch_size", 1), ("frames", 1)):  # no epochs: an untrained encoder
             value = getattr(self, name)
             if not (name == "frames" and value is None) and not (isinstance(value, int) and value >= least):
@@ -108,7 +115,10 @@ class Trial:
 
         How long it trains and what is measured on its end is left out, so that more epochs go on where fewer ended.
         """
-        return digest({**canonical(replace(self, epochs=1, evaluations=())), "data": data})
+        content = canonical(replace(self, epochs=0 if self.imported else 1, evaluations=()))
+        if self.imported is None:
+            del content["imported"]
+        return digest({**content, "data": data})
 
     def lasting(self, epochs: int) -> Trial:
         """The same schedule stretched to another number of epochs."""
@@ -149,8 +159,19 @@ def canonical(value: Any) -> Any:
         content = {field.name: canonical(getattr(value, field.name)) for field in fields(value)}
         return {"type": type(value).__qualname__, **_foreign(type(value)), **content}
     if inspect.isfunction(value):
-        return {"function": value.__qualname__, **_foreign(value)}
+        return _function(value)
     raise ValueError(f"{value!r} cannot be part of a trial: use numbers, strings, tuples, dataclasses and functions")
+
+
+def _function(function: Any) -> dict[str, Any]:
+    """Its name, its source if it is not ours, and the values that make it differ from another of the same source."""
+    if function.__name__ == "<lambda>":
+        raise ValueError("a lambda has no name to tell it by: write it as a function with def")
+    closure = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    bound = {name: canonical(cell.cell_contents) for name, cell in closure}
+    defaults = [canonical(value) for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())]
+    content = {"function": function.__qualname__, **_foreign(function)}
+    return content | ({"bound": bound} if bound else {}) | ({"defaults": defaults} if defaults else {})
 
 
 def _foreign(thing: Any) -> dict[str, str]:
@@ -191,14 +212,18 @@ def changed(trial: Trial, changes: Mapping[str, Any]) -> Trial:
 
 def changed_part(part: Any, changes: Mapping[str, Any]) -> Any:
     """A dataclass with fields of its own changed; see ``changed``."""
-    return replace(part, **{name: _coerced(name, getattr(part, name), value) for name, value in changes.items()})
+    optional = {field.name: "None" in str(field.type) for field in fields(part)}
+    return replace(
+        part, **{name: _coerced(name, getattr(part, name), value, optional[name]) for name, value in changes.items()}
+    )
 
 
 def _names(part: Any) -> list[str]:
     return [field.name for field in fields(part)]
 
 
-def _coerced(name: str, current: Any, value: Any) -> Any:
+def _coerced(name: str, current: Any, value: Any, optional: bool) -> Any:
+    """The value as a field takes it whose value is ``current`` now; text, as a command line gives it, is read as JSON."""
     if inspect.isfunction(current) and isinstance(value, str):
         if value not in SIMILARITIES:
             raise ValueError(f"{name} {value!r} is none of {', '.join(SIMILARITIES)}")
@@ -207,10 +232,35 @@ def _coerced(name: str, current: Any, value: Any) -> Any:
         try:
             value = json.loads(value.lower())
         except json.JSONDecodeError:
-            raise ValueError(f"{name} {value!r}: a value like {current!r} is needed") from None
-        value = tuple(value) if isinstance(value, list) else value
-    if isinstance(current, bool) is not isinstance(value, bool) and current is not None:
-        raise ValueError(f"{name} {value!r}: a value like {current!r} is needed")
+            raise _unlike(name, current, value) from None
+        if is_dataclass(current) and value is None and optional:
+            return None
+        if is_dataclass(current) or isinstance(value, dict):
+            raise ValueError(f"{name} cannot be given as text: set its fields, or change it in the study file")
+    if isinstance(value, list):
+        value = tuple(value)
+    if value is None:
+        if not optional:
+            raise _unlike(name, current, value)
+        return None
     if isinstance(current, int) and not isinstance(current, bool) and isinstance(value, float):
         raise ValueError(f"{name} {value!r}: a whole number is needed")
+    if current is not None and (
+        not isinstance(value, _alike(current)) or isinstance(value, bool) != isinstance(current, bool)
+    ):
+        raise _unlike(name, current, value)
     return value
+
+
+def _unlike(name: str, current: Any, value: Any) -> ValueError:
+    return ValueError(f"{name} {value!r}: a value like {current!r} is needed")
+
+
+def _alike(current: Any) -> type | tuple[type, ...]:
+    """The types that may stand where this value stands."""
+    for kind in (bool, str, tuple):
+        if isinstance(current, kind):
+            return (tuple, list) if kind is tuple else kind
+    if isinstance(current, (int, float)):
+        return (int, float)
+    return object  # a dataclass or function: any other that works in its place

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skelray.augment import to_stream
-from skelray.evaluation import KNN, FrozenEncoder, Linear, top
+from skelray.evaluation import KNN, Diverged, FrozenEncoder, Linear, top
 from skelray.evaluation.knn import knn_scores
 
 CPU = torch.device("cpu")
@@ -379,3 +379,23 @@ def test_accuracy_grows_with_k_and_ends_at_one(samples, classes, seed):
 def test_a_setting_that_cannot_be_is_refused(make, said):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+def test_features_that_are_no_numbers_have_no_accuracy():
+    """Nearest neighbours of nothing would still vote."""
+    data = features_as_data(np.array([[float("nan"), 1.0], [0.0, 1.0]]), [0, 1], 2)
+    with pytest.raises(Diverged, match="not numbers"):
+        KNN()(frozen(Given(2)), data, data)
+
+
+def test_several_streams_are_read_as_the_mean_of_their_cosines_and_logits():
+    """Each stream's features count alike for KNN, whatever their length; a probe sees them side by side."""
+    data = splits().train
+    both = FrozenEncoder({"joint": Means(), "bone": Means()}, CPU)
+    one, other = both.by_stream(data)
+    assert not torch.allclose(one, other)
+    torch.testing.assert_close(both.features(data), torch.cat([one, other], dim=1) / 2)
+    scores = KNN(k=3)(both, data, data)
+    cosine = sum(F.normalize(f, dim=1) @ F.normalize(f, dim=1).T for f in (one, other)) / 2
+    votes = F.one_hot(torch.from_numpy(data.labels.copy()))[cosine.topk(3, dim=1).indices].sum(dim=1)
+    assert torch.equal(scores, votes.to(scores.dtype))

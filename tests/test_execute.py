@@ -8,7 +8,7 @@ from tiny import MOCO, TRIAL, same_state, splits
 
 from skelray.evaluation import KNN, Linear, top
 from skelray.execute import execute, failure
-from skelray.methods import HiCLR
+from skelray.methods import HiCLR, SkeletonCLR
 from skelray.store import Store
 from skelray.training import HELD_OUT, Diverged, Pretraining
 from skelray.trial import Monitor, canonical
@@ -199,9 +199,11 @@ def test_damage_to_the_encoder_is_made_good_from_the_checkpoint(store):
 
 def test_a_failure_that_was_overcome_is_forgotten(store):
     kept = stored(store, HICLR)
-    kept.save_failure({"cause": "input or output"})
+    kept.save_failure(5, {"cause": "diverged"})  # of a longer trial: not this one's to forget
+    kept.save_failure(4, {"cause": "input or output"})
     run(HICLR, store)
-    assert kept.failure() is None
+    assert kept.failure(4) is None
+    assert kept.failure(5)["cause"] == "diverged"
 
 
 @dataclass(frozen=True)
@@ -250,3 +252,22 @@ def test_a_failure_names_its_cause_and_one_line(error, cause, transient):
     assert found["line"]
     assert "\n" not in found["line"]
     assert "test_execute.py" in found["traceback"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndsInNothing(SkeletonCLR):
+    """The loss of its second epoch is a number, the gradient is not."""
+
+    def loss(self, model, views, epoch):
+        step = super().loss(model, views, epoch)
+        if epoch == 2:
+            step.loss = step.loss + (next(model.query.parameters()) * 0).sqrt().sum()
+        return step
+
+
+def test_weights_that_are_no_numbers_are_a_failure_though_the_loss_was_one(store):
+    trial = replace(HICLR, method=EndsInNothing(**MOCO), epochs=2)
+    with pytest.raises(Diverged, match="weights are not numbers after epoch 2"):
+        run(trial, store)
+    assert stored(store, trial).state()["epoch"] == 1
+    assert stored(store, trial).encoder(2) is None

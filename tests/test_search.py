@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from dataclasses import asdict, replace
 
 import pytest
@@ -376,3 +377,37 @@ def test_a_damaged_ledger_is_told_in_one_sentence(store):
     store.write(f"{searching.folder}/000000.json", b'{"number": 0, "par')
     with pytest.raises(StoreError, match=r"000000\.json is damaged"):
         search(store)
+
+
+def test_a_ledger_entry_that_was_deleted_is_proposed_again_and_no_other_touched(store):
+    first = search(store)
+    for _ in range(4):
+        sample = first.propose()
+        sample.rungs[1] = 0.5
+        first.end(sample, "done")
+    kept = {n: (s.params, s.status) for n, s in first.samples.items() if n != 1}
+    store.remove(f"{first.folder}/000001.json")
+    again = search(store)
+    assert again.propose().number == 1
+    assert {n: (s.params, s.status) for n, s in again.samples.items() if n != 1} == kept
+
+
+def test_a_second_run_of_a_sweep_is_refused_and_the_ledger_read_anew_when_it_is_free(store):
+    one, other = search(store), search(store)
+    with one.claim():
+        one.propose()
+        with pytest.raises(StoreError, match="in use by another run"), other.claim():
+            pass
+    assert other.samples == {}
+    with other.claim():
+        assert set(other.samples) == {0}
+
+
+@pytest.mark.parametrize(
+    ("published", "said"),
+    [({"lamda_h": 0.5}, "'lamda_h', which the space does not suggest"), ({"lambda_h": 99.0}, "outside the space")],
+)
+def test_a_published_point_that_the_space_does_not_hold_is_refused(store, published, said):
+    with pytest.raises(ValueError, match=said), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search(store, replace(SWEEP, published=published)).propose()

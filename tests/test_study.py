@@ -78,9 +78,9 @@ def test_an_arm_may_change_the_method_whole():
     assert [cell.trial.seed for cell in study.cells()] == [0, 0]
 
 
-def test_what_an_arm_says_wins_over_the_column():
-    study = Ablation(TRIAL, [Arm("a"), Arm("b", {"stream": "motion"})], across={"stream": ["bone"]})
-    assert [cell.trial.stream for cell in study.cells()] == ["bone", "motion"]
+def test_what_goes_across_is_not_an_arms_to_set():
+    with pytest.raises(ValueError, match="arm 'b' sets stream"):
+        Ablation(TRIAL, [Arm("a"), Arm("b", {"stream": "motion"})], across={"stream": ["bone"]})
 
 
 @pytest.mark.parametrize("seeds", [(0, 1), [0, 1], range(2), iter([0, 1])], ids=lambda seeds: type(seeds).__name__)
@@ -101,7 +101,8 @@ def test_published_numbers_stand_beside_their_own_benchmark_and_protocol_only():
         ("strong", "tiny", "xview"): pytest.approx(0.801),
     }
     assert published(Scale(benchmark="tiny")) == published()
-    assert set(published(Scale(benchmark="other")).values()) == {None}
+    for elsewhere in (Scale(benchmark="other"), Scale(epochs=3), Scale(changes=(("stream", "bone"),)), Scale(small=True)):
+        assert set(published(elsewhere).values()) == {None}
     both = replace(TABLE, across={"benchmark": ["tiny", "other"]})
     assert published(study=both)[("strong", "tiny", "xsub")] == pytest.approx(0.715)
     assert published(study=both)[("strong", "other", "xsub")] is None
@@ -117,6 +118,17 @@ def test_published_numbers_stand_beside_their_own_benchmark_and_protocol_only():
         (lambda: replace(TABLE, arms=[Arm("a"), Arm("b"), Arm("a")]), "two arms are called 'a'"),
         (lambda: replace(TABLE, arms=[]), "at least one arm"),
         (lambda: Ablation(papers.SKELETONCLR, [Arm("a", {"lambda_h": 1})]), "no field 'lambda_h'"),
+        (lambda: replace(TABLE, arms=[Arm("a", published={"xsub": 776})]), "published xsub 776"),
+        (
+            lambda: replace(TABLE, base=replace(TABLE.base, evaluations=(KNN(),)), published_by="linera"),
+            "published_by 'linera' is none of",
+        ),
+        (lambda: Ablation(papers.HICLR, [Arm("a", published={"xveiw": 80.0})]), "'xveiw' is no protocol of ntu60"),
+        (lambda: replace(TABLE, seeds=()), "at least one seed"),
+        (lambda: replace(TABLE, seeds=(0, 0)), "the same trial twice"),
+        (lambda: Ablation(TRIAL, [Arm("a")], across={"evaluations": [(KNN(),), (KNN(k=5),)]}), "the same trial twice"),
+        (lambda: Scale(changes=(("seed", 5),)), "use --seeds"),
+        (lambda: Scale(changes=(("protocol", "xsub"),)), "use --protocol"),
         (lambda: ASHA(grace=0), "grace=0"),
         (lambda: ASHA(reduction=1), "reduction=1"),
     ],

@@ -19,7 +19,7 @@ from skelray import papers
 from skelray.augment import BA, NA, AugmentationSet, Blur, Crop, Flip, Mask, Noise, RandomMask, Rotate, Shear
 from skelray.backbones import STGCN
 from skelray.evaluation import KNN, Linear
-from skelray.methods import SIMILARITIES, HiCLR, SkeletonCLR, cosine, cross_entropy, kl
+from skelray.methods import EADM, SIMILARITIES, CrosSCLR, HiCLR, SkeletonCLR, cosine, cross_entropy, kl
 from skelray.study import ASHA, TPE, Scale
 from skelray.trial import SGD, Monitor, Trial, canonical, changed, digest
 
@@ -327,13 +327,18 @@ def test_a_field_of_another_method_is_unknown():
         (papers.HICLR, {"tau": "warm"}, "tau 'warm': a value like 0.07"),
         (papers.HICLR, {"seed": "1.5"}, "seed 1.5: a whole number"),
         (papers.HICLR, {"epochs": 2.5}, "epochs 2.5: a whole number"),
+        (papers.HICLR, {"lr": "null"}, "lr None: a value like 0.1"),
+        (papers.HICLR, {"lr": "[1]"}, "lr .1,.: a value like 0.1"),
+        (papers.HICLR, {"milestones": "5"}, "milestones 5: a value like"),
+        (papers.HICLR, {"method": "5"}, "method cannot be given as text"),
+        (papers.HICLR, {"backbone": "null"}, "backbone cannot be given as text"),
         (papers.HICLR, {"nesterov": "1"}, "nesterov 1: a value like False"),
         (papers.HICLR, {"seed": True}, "seed True"),
         (papers.HICLR, {"tau": -1}, "tau -1"),
         (papers.HICLR, {"stream": "sound"}, "stream 'sound' is none of joint, bone, motion"),
         (papers.HICLR, {"frames": 12.5}, "frames 12.5"),
         (papers.HICLR, {"epochs": None}, "epochs None"),
-        (papers.SKELETONCLR, {"query": "NA"}, "query 'NA': a value like AugmentationSet"),
+        (papers.SKELETONCLR, {"query": "NA"}, "query .NA.: a value like AugmentationSet"),
     ],
 )
 def test_a_value_of_the_wrong_kind_says_what_is_needed(trial, changes, said):
@@ -404,8 +409,11 @@ def test_a_monitor_is_due_at_its_multiples_and_at_the_end():
 
 def test_the_published_settings():
     """methods.md, 5.1 and 6.1, and the implementation sections of the papers."""
-    for trial in (papers.SKELETONCLR, papers.HICLR, *papers.RELEASED.values()):
-        assert (trial.epochs, trial.batch_size, trial.stream, trial.precision) == (300, 128, "joint", "float32")
+    stgcn = (papers.SKELETONCLR, papers.CROSSCLR, papers.AIMCLR, papers.HICLR)
+    released = [papers.RELEASED[name] for name in ("skeletonclr", "crossclr", "aimclr", "hiclr")]
+    for trial in (*stgcn, *released):
+        stream = "joint+motion+bone" if isinstance(trial.method, CrosSCLR) else "joint"
+        assert (trial.epochs, trial.batch_size, trial.stream, trial.precision) == (300, 128, stream, "float32")
         assert trial.optimizer == SGD(lr=0.1, momentum=0.9, weight_decay=1e-4, nesterov=False, milestones=(250,))
         method = trial.method
         assert (method.tau, method.m, method.queue, method.dim) == (0.07, 0.999, 32768, 128)
@@ -416,6 +424,13 @@ def test_the_published_settings():
     hiclr = papers.HICLR.method
     assert (hiclr.arrangement, hiclr.lambda_h, hiclr.similarity) == ((BA, NA, Mask), 0.5, kl)
     assert (hiclr.mining_from, hiclr.mining_k, hiclr.mining_branches) == (150, 1, 3)
+    assert papers.HICLR_DSTA.optimizer.weight_decay == 5e-4
+    for trial in (papers.HICO_GRU, papers.HICO_LSTM, papers.HICO_TRANSFORMER, papers.RELEASED["hico"]):
+        assert (trial.epochs, trial.batch_size, trial.optimizer.lr, trial.optimizer.milestones) == (451, 64, 0.01, (351,))
+        method = trial.method
+        assert (method.tau, method.m, method.queue, method.dim) == (0.2, 0.999, 2048, 128)
+    aimclr = papers.AIMCLR.method
+    assert (aimclr.mining_from, aimclr.mining_k, aimclr.beta, aimclr.eadm) == (150, 1, 1.0, EADM("published"))
 
 
 def test_the_published_augmentations():
@@ -450,3 +465,38 @@ def test_a_trial_cannot_be_written_to():
         TRIAL.seed = 3
     assert isinstance(hash(TRIAL), int)
     assert isinstance(TRIAL, Trial)
+
+
+def scaled(factor, power=2):
+    """A similarity made by a function, as a study file may."""
+
+    def similarity(weak, strong):
+        return factor * kl(weak, strong) ** power
+
+    return similarity
+
+
+def test_functions_of_one_source_are_told_apart_by_what_they_hold():
+    one, other = canonical(scaled(1.0)), canonical(scaled(9.0))
+    assert one != other
+    assert one == canonical(scaled(1.0))
+    assert canonical(scaled(1.0, power=3)) != one
+
+
+def test_a_lambda_is_refused_because_nothing_tells_it_apart():
+    with pytest.raises(ValueError, match="write it as a function"):
+        canonical(lambda a, b: kl(a, b))
+
+
+def test_two_evaluations_of_one_name_are_refused_and_settings_are_in_the_name():
+    assert [KNN().name, KNN(k=20).name, KNN(k=200, temperature=0.1).name] == ["knn", "knn k=20", "knn k=200 tau=0.1"]
+    replace(TRIAL, evaluations=(KNN(), KNN(k=20), Linear()))
+    with pytest.raises(ValueError, match="two evaluations are called 'linear'"):
+        replace(TRIAL, evaluations=(Linear(), Linear(lr=1.0)))
+
+
+@pytest.mark.parametrize(("stream", "said"), [("joint+sound", "'sound' is none of"), ("joint+joint", "twice")])
+def test_streams_side_by_side_are_named_once_each(stream, said):
+    assert replace(TRIAL, stream="joint+bone").stream == "joint+bone"
+    with pytest.raises(ValueError, match=said):
+        replace(TRIAL, stream=stream)

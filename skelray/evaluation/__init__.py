@@ -2,6 +2,6 @@
 
 from skelray.evaluation.knn import KNN
 from skelray.evaluation.linear import Linear
-from skelray.evaluation.scores import Evaluation, FrozenEncoder, top
+from skelray.evaluation.scores import Diverged, Evaluation, FrozenEncoder, top
 
-__all__ = ["KNN", "Evaluation", "FrozenEncoder", "Linear", "top"]
+__all__ = ["KNN", "Diverged", "Evaluation", "FrozenEncoder", "Linear", "top"]

@@ -34,7 +34,10 @@ def knn_scores(queries: Tensor, gallery: Tensor, labels: Tensor, classes: int, k
 
 @dataclass(frozen=True)
 class KNN:
-    """k, temperature: as in knn_scores. HiCo's retrieval is k = 1; AimCLR's authors used k = 200, temperature 0.1."""
+    """k, temperature: as in knn_scores; they are in the name unless k is 1 and votes are counted.
+
+    HiCo's retrieval is k = 1; AimCLR's authors used k = 200, temperature 0.1.
+    """
 
     k: int = 1
     temperature: float | None = None
@@ -47,7 +50,8 @@ class KNN:
 
     @property
     def name(self) -> str:
-        return "knn"
+        k = "" if self.k == 1 else f" k={self.k}"
+        return f"knn{k}" if self.temperature is None else f"knn{k} tau={self.temperature}"
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
         return knn_scores(

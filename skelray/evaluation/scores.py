@@ -15,6 +15,10 @@ from skelray.data.dataset import SkeletonDataset
 EMBED_BATCH = 64
 
 
+class Diverged(ArithmeticError):
+    """What is trained or measured is no longer a number."""
+
+
 class FrozenEncoder:
     """The encoders of a trial in evaluation mode without gradient; the features of each data set are extracted once.
 
@@ -64,7 +68,10 @@ class FrozenEncoder:
         finally:
             for stream, encoder in self.encoders.items():
                 encoder.train(training[stream])
-        return [torch.cat(parts) for parts in features.values()]
+        whole = [torch.cat(parts) for parts in features.values()]
+        if not all(f.isfinite().all() for f in whole):
+            raise Diverged("the encoder's features are not numbers")
+        return whole
 
 
 class Evaluation(Protocol):
