@@ -1,0 +1,51 @@
+"""What each difference between papers and released code is worth: one arm for each, changed alone.
+
+The base is the published setting; an arm takes one thing from the released code (or, for the last of HiCLR, corrects what
+paper and code share). Joint stream, linear evaluation.
+
+    skelray run studies/fidelity.py                       # AimCLR's and HiCLR's, 14 arms x 3 seeds
+    skelray run studies/fidelity.py --benchmark nwucla --protocol xview --epochs 100
+"""
+
+from dataclasses import replace
+
+from skelray import BA, EADM, NA, Ablation, AimCLR, Arm, AugmentationSet, HiCLR, Mask, papers
+from skelray.augment import Blur, Flip, Noise
+from skelray.methods import cross_entropy
+
+
+def normal(kind, **changes):
+    """NA with one of its augmentations changed."""
+    return AugmentationSet("NA", tuple(replace(a, **changes) if isinstance(a, kind) else a for a in NA.augmentations))
+
+
+def hiclr(label, na=NA, **changes):
+    """HiCLR with one difference."""
+    return Arm(f"HiCLR: {label}", {"method": HiCLR(arrangement=(BA, na, Mask), **changes)})
+
+
+def aimclr(label, **changes):
+    """AimCLR with one difference."""
+    return Arm(f"AimCLR: {label}", {"method": AimCLR(**changes)})
+
+
+study = Ablation(
+    base=papers.HICLR,
+    seeds=range(3),
+    arms=[
+        hiclr("published"),
+        hiclr("key encoder independent", key_init="independent"),
+        hiclr("blur not normalised", na=normal(Blur, normalise=False)),
+        hiclr("noise on absent persons", na=normal(Noise, ghosts=True)),
+        hiclr("cross-entropy for KL", similarity=cross_entropy),
+        hiclr("no neighbour mining (as in the paper)", mining_from=None),
+        hiclr("flip mirrors (corrected)", na=normal(Flip, mirror=True)),
+        Arm("HiCLR: graph of the paper", {"partition": "spatial"}),
+        Arm("HiCLR: absent persons left out (corrected)", {"absent": "exclude"}),
+        aimclr("published"),
+        aimclr("EADM as released", eadm=EADM("released")),
+        aimclr("EADM inert, as first released", eadm=EADM("inert")),
+        aimclr("without time flip", extreme=AugmentationSet("EA", (BA + NA).augmentations)),
+        aimclr("mean over mined positives", mined_mean=True),
+    ],
+)
