@@ -135,7 +135,7 @@ def _trial(path: Path, state: Mapping[str, Tensor], method: str, stream: str) ->
 
 def _of_moco(state: Mapping[str, Tensor]) -> STGCN | DSTA:
     if "encoder_q.proj.weight" in state:
-        layers = []
+        layers: list[tuple[int, int, int, int]] = []
         while (prefix := f"encoder_q.graph_layers.{len(layers)}.") + "alphas" in state:
             subsets = state[prefix + "alphas"].numel()
             out, channels = len(state[prefix + "ff_nets.0.weight"]), state[prefix + "in_nets.weight"].shape[1]

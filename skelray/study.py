@@ -115,9 +115,12 @@ class Ablation:
             if both := sorted(set(arm.changes) & {*self.across, "seed"}):
                 raise ValueError(f"arm {arm.label!r} sets {both[0]}, which the study goes across itself")
         self._check_published()
-        cells = [(cell.arm, canonical(replace(cell.trial, evaluations=()))) for cell in self.cells()]
-        if doubled := next((arm for i, (arm, trial) in enumerate(cells) if (arm, trial) in cells[:i]), None):
-            raise ValueError(f"arm {doubled!r} is the same trial twice: seeds and values of across have to differ")
+        seen = set()
+        for cell in self.cells():
+            key = (cell.arm, cell.trial.epochs, cell.trial.id(""))
+            if key in seen:
+                raise ValueError(f"arm {cell.arm!r} is the same trial twice: seeds and values of across have to differ")
+            seen.add(key)
 
     def _check_published(self) -> None:
         names = [evaluation.name for evaluation in self.base.evaluations]

@@ -54,8 +54,12 @@ class KNN:
         return f"knn{k}" if self.temperature is None else f"knn{k} tau={self.temperature}"
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
+        queries, gallery = (
+            torch.cat([F.normalize(f, dim=1) for f in encoder.by_stream(data)], dim=1) for data in (test, train)
+        )
         return knn_scores(
-            *(torch.cat([F.normalize(f, dim=1) for f in encoder.by_stream(data)], dim=1) for data in (test, train)),
+            queries,
+            gallery,
             encoder.labels(train),
             len(train.classes),
             self.k,
