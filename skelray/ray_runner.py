@@ -6,6 +6,7 @@ thrown away afterwards, since a new run of the same study goes on from the store
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -13,26 +14,28 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from skelray import machine
-from skelray.runner import RETRIES, Job, Listener, Run, Settings
+from skelray.runner import RETRIES, Job, Listener, Run
 from skelray.training import Report
 
-# Before ray is imported: no banner, no usage report, no copies of worker output.
-QUIET = {
+# Before ray is imported: no banner, no usage report, no copies of worker output; Ctrl-C stops us, not Tune alone.
+ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_SCHEDULER_EVENTS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
 }
-for name, value in QUIET.items():
+for name, value in ENVIRONMENT.items():
     os.environ.setdefault(name, value)
 
 import ray  # noqa: E402
@@ -60,14 +63,17 @@ class Jobs(Searcher):
         super().__init__()
         self._jobs = jobs
         self.given: dict[str, Job] = {}
+        self.exhausted = False
         self.lost: Callable[[Job], None] = lambda job: None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         job = next(self._jobs, None)
         if job is None:
+            self.exhausted = True
             return Searcher.FINISHED  # type: ignore[return-value]
         self.given[trial_id] = job
-        return job.config
+        job.stored.clear_failure(job.trial.epochs)  # an earlier run's: what is there in the end is this one's
+        return {**job.config, "epochs": job.trial.epochs}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if error:  # of a trial whose attempts are used up; a scheduler hears of every lost attempt
@@ -88,12 +94,17 @@ class Rungs(FIFOScheduler):
     def __init__(self, run: Run, jobs: Jobs, listener: Listener) -> None:
         super().__init__()
         self.run, self.jobs, self.listener = run, jobs, listener
-        self.statuses: dict[str, str] = {}
+        self.statuses: dict[int, str] = {}  # by number: names may coincide
         self.begun: set[str] = set()
+        self.errors: dict[int, str] = {}
         jobs.lost = self.lost
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+    def over(self) -> bool:
+        """Whether there was no further job and every one has ended."""
+        return self.jobs.exhausted and all(job.number in self.statuses for job in self.jobs.given.values())
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
         if trial.trial_id not in self.begun:  # Tune adds a trial again for each attempt
@@ -110,18 +121,28 @@ class Rungs(FIFOScheduler):
         return self.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
-        self.end(self.jobs.given[trial.trial_id], "failed" if "failed" in result else "done")
+        job, failed = self.jobs.given[trial.trial_id], _under("failed", result)
+        if failed and job.stored.failure(job.trial.epochs) is None:  # the worker could not reach the store
+            job.stored.save_failure(job.trial.epochs, failed)
+        self.end(job, "failed" if failed else "done")
+
+    def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
+        if trial.error_file is not None:  # where Tune keeps what every attempt ended in
+            with contextlib.suppress(OSError):
+                self.errors[self.jobs.given[trial.trial_id].number] = Path(trial.error_file).read_text()
 
     def lost(self, job: Job) -> None:
         """Every attempt at a job has ended in a lost worker or a transient failure; the latter is in the store."""
-        if job.stored.failure() is None:
-            line = f"its worker process was lost {RETRIES + 1} times"
-            job.stored.save_failure({"cause": "worker lost", "line": line, "traceback": "", "transient": True})
+        if job.stored.failure(job.trial.epochs) is None:
+            line = f"its worker process was lost or did not start, {RETRIES + 1} times"
+            traceback = self.errors.get(job.number, "")
+            failed = {"cause": "worker lost", "line": line, "traceback": traceback, "transient": True}
+            job.stored.save_failure(job.trial.epochs, failed)
         self.end(job, "failed")
 
     def end(self, job: Job, status: str) -> None:
-        if job.name not in self.statuses:
-            self.statuses[job.name] = status
+        if job.number not in self.statuses:
+            self.statuses[job.number] = status
             self.run.ended(job, status)
             self.listener.ended(job, status)
 
@@ -133,21 +154,46 @@ def _under(name: str, result: dict[str, Any]) -> dict[str, Any]:
 
 def run_on_ray(run: Run, module: ModuleType | None, listener: Listener, cluster: Cluster) -> None:
     """module: the study's; its classes travel to the workers by value. Raises ValueError where no node can hold a trial."""
+    with run.begun():
+        device = _on_cluster(run, module, listener, cluster)
+        machine.settle(run.settings.threads)
+        # here, where a cluster's GPUs may be out of reach
+        run.evaluate_finals(machine.choose_device(None if device == "cuda" else device))
+
+
+def _on_cluster(run: Run, module: ModuleType | None, listener: Listener, cluster: Cluster) -> str:
+    """Runs the jobs; returns the device that they were given."""
     own = not ray.is_initialized()
     if own:
         connect(cluster)
     try:
         if module is not None and module.__name__ in sys.modules:
             ray.cloudpickle.register_pickle_by_value(module)
-        device = machine.choose_device(run.settings.device)
+        device = device_of_trials(run.settings.device, joined=not own or cluster.address is not None)
         resources = {"cpu": float(run.settings.threads)}
-        if device.type == "cuda":
+        if device == "cuda":
             resources["gpu"] = 1 / cluster.per_gpu
-        _fit(run, resources, listener)
+        _fit(run, device, resources, listener)
     finally:
         if own:
             ray.shutdown()
-    run.evaluate_finals(device)
+    return device
+
+
+def device_of_trials(name: str | None, joined: bool) -> str:
+    """The device of that name, by default CUDA where there is one. joined: the cluster is not this machine alone.
+
+    Of such a cluster its nodes decide, whatever the driver has. Raises ValueError for what is not there.
+    """
+    if name is not None and name.startswith("cuda:") and name != "cuda:0":
+        raise ValueError(f"device {name!r}: Ray gives each trial a GPU of its own; give cuda, or run with --inline")
+    if not joined or name not in (None, "cuda", "cuda:0"):
+        return machine.choose_device(name).type
+    if ray.cluster_resources().get("GPU", 0) > 0:
+        return "cuda"
+    if name is not None:
+        raise ValueError(f"device {name!r}: no node of the cluster has a GPU; leave --device out or give cpu")
+    return "cpu"
 
 
 def connect(cluster: Cluster) -> None:
@@ -170,11 +216,12 @@ def slots(resources: dict[str, float]) -> int:
     return fits
 
 
-def _fit(run: Run, resources: dict[str, float], listener: Listener) -> None:
+def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener) -> None:
     concurrent = slots(resources)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(concurrent)
     jobs = Jobs(run.jobs())
-    settings = Settings(**{**vars(run.settings), "data": run.settings.data.absolute(), "store": run.store.root})
+    rungs = Rungs(run, jobs, listener)
+    settings = replace(run.settings, data=run.settings.data.absolute(), store=run.store.root, device=device)
     trainable = tune.with_parameters(StudyTrainable, study=run.study, scale=run.scale, settings=settings)
     scratch = tempfile.mkdtemp(prefix="skelray-tune-")
     try:
@@ -182,7 +229,7 @@ def _fit(run: Run, resources: dict[str, float], listener: Listener) -> None:
             tune.with_resources(trainable, resources),
             tune_config=tune.TuneConfig(
                 search_alg=jobs,
-                scheduler=Rungs(run, jobs, listener),
+                scheduler=rungs,
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
                 reuse_actors=True,
@@ -195,5 +242,7 @@ def _fit(run: Run, resources: dict[str, float], listener: Listener) -> None:
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         ).fit()
+        if not rungs.over():  # Tune was told to stop, and returns as if it had finished
+            raise KeyboardInterrupt
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -15,14 +15,14 @@ from skelray.data.dataset import load
 from skelray.evaluation import top
 from skelray.execute import execute, failure, provenance
 from skelray.runner import Settings, splits
-from skelray.store import Store
+from skelray.store import Store, StoredTrial
 from skelray.study import Ablation, Scale, Study
 from skelray.training import Pretraining, Report
 from skelray.trial import Trial, changed
 
 
 class StudyTrainable(tune.Trainable):
-    """A trial of a study against the store, an epoch a step. config: number, id and, in a sweep, params.
+    """A trial of a study against the store, an epoch a step. config: number, id, epochs and, in a sweep, params.
 
     The store is the checkpoint: an attempt after a lost worker goes on from there. A transient failure is raised, so
     that Ray tries again; any other is kept in the store and ends the trial at once.
@@ -36,16 +36,18 @@ class StudyTrainable(tune.Trainable):
 
     def begin(self, config: dict[str, Any]) -> None:
         machine.settle(self.settings.threads)
-        self.device = machine.choose_device(self.settings.device)
-        self.stored = Store(self.settings.store).trial(config["id"])
+        self.id, self.epochs, self.last = config["id"], config["epochs"], 0
         self.reports = self.start(config)
-        self.last = 0
 
     def start(self, config: dict[str, Any]) -> Generator[Report, None, None]:
         """Everything that can fail is in the first step, where a failure is reported by cause."""
+        self.device = machine.choose_device(self.settings.device)
         trial = self.trial(config)
         data = splits(self.settings.data, trial.benchmark, trial.protocol)
-        yield from execute(trial, data, self.stored, self.device)
+        yield from execute(trial, data, self.stored(), self.device)
+
+    def stored(self) -> StoredTrial:
+        return Store(self.settings.store).trial(self.id)
 
     def trial(self, config: Mapping[str, Any]) -> Trial:
         if isinstance(self.study, Ablation):
@@ -59,10 +61,9 @@ class StudyTrainable(tune.Trainable):
             return {"done": True, "epoch": self.last}
         except Exception as error:
             failed = failure(error)
-            self.stored.save_failure(failed)
-            if failed["transient"]:
+            if self.kept(failed) and failed["transient"]:
                 raise
-            return {"done": True, "epoch": self.last, "failed": failed["cause"]}
+            return {"done": True, "epoch": self.last, "failed": failed}
         self.last = report.epoch
         return {
             "epoch": report.epoch,
@@ -71,6 +72,14 @@ class StudyTrainable(tune.Trainable):
             "metrics": report.metrics,
             "source": provenance(self.device),
         }
+
+    def kept(self, failed: dict[str, Any]) -> bool:
+        """Whether a failure is in the store; where that cannot be reached from here, the driver keeps it."""
+        try:
+            self.stored().save_failure(self.epochs, failed)
+        except (OSError, ValueError):
+            return False
+        return True
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.cleanup()
@@ -86,7 +95,8 @@ class TrialTrainable(tune.Trainable):
 
     config: any field of the trial, its method, optimizer or backbone; ``data``: folder of prepared data (default
     ``data``); ``device``; ``threads``. Each step trains an epoch and reports epoch, loss and, where the trial has a monitor,
-    held_out_top1; the last one adds the top-1 of each evaluation on the test split and ``done``.
+    held_out_top1; the last one adds the top-1 of each evaluation on the test split and ``done``. Where nothing is left to
+    train, as with ``epochs`` 0 or after restoring the end of a trial, a step evaluates alone.
     """
 
     base: ClassVar[Trial]
@@ -104,9 +114,13 @@ class TrialTrainable(tune.Trainable):
         self.pretraining = Pretraining(self.trial_spec, self.splits, device)
 
     def step(self) -> dict[str, Any]:
-        report = self.pretraining.train_epoch()
-        result: dict[str, Any] = {"epoch": report.epoch, **report.metrics}
-        if report.epoch >= self.trial_spec.epochs:
+        pretraining = self.pretraining
+        if pretraining.epoch < self.trial_spec.epochs:
+            pretraining.train_epoch()
+        result: dict[str, Any] = {"epoch": pretraining.epoch}
+        if pretraining.history:
+            result |= pretraining.history[-1].metrics
+        if pretraining.epoch >= self.trial_spec.epochs:
             result |= self.evaluate()
             result["done"] = True
         return result
@@ -136,7 +150,25 @@ class SkeletonCLRTrainable(TrialTrainable):
     base = papers.SKELETONCLR
 
 
+class CrosSCLRTrainable(TrialTrainable):
+    """CrosSCLR on three streams from its published setting."""
+
+    base = papers.CROSSCLR
+
+
+class AimCLRTrainable(TrialTrainable):
+    """AimCLR from its published setting."""
+
+    base = papers.AIMCLR
+
+
 class HiCLRTrainable(TrialTrainable):
     """HiCLR from its published setting."""
 
     base = papers.HICLR
+
+
+class HiCoTrainable(TrialTrainable):
+    """HiCo with the Transformer from its published setting."""
+
+    base = papers.HICO_TRANSFORMER

@@ -1,11 +1,19 @@
 """Running a study on Ray: the same rows as inline, lost workers, failures, sweeps, and the Trainables by hand."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 
 import pytest
 from small_study import ABLATION, SWEEP, TINY, assert_same, inline, make_run, study_file, table
 from test_runner import FAILING, Heard
+
+from skelray.runner import Job
+from skelray.store import Store
 
 pytestmark = pytest.mark.ray
 
@@ -117,23 +125,293 @@ def test_the_trainable_in_a_tuner(cluster, tmp_path, synthetic_data):
     assert all(result.checkpoint is not None for result in found)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seconds", [4, 12, 16])
-def test_a_killed_driver_loses_nothing(tmp_path, synthetic_data, seconds):
-    import subprocess
-    import sys
-    import time
+def test_nothing_left_to_train_is_evaluated_and_not_trained(tmp_path, synthetic_data):
+    from skelray.trainables import HiCLRTrainable
 
-    path = study_file(tmp_path, ABLATION)
+    untrained = HiCLRTrainable(config(synthetic_data, epochs=0)).train()
+    assert (untrained["epoch"], untrained["done"], "loss" in untrained) == (0, True, False)
+    assert 0 <= untrained["knn_top1"] <= 1
+    trainable = HiCLRTrainable(config(synthetic_data, epochs=1))
+    last = trainable.train()
+    kept = trainable.save(str(tmp_path))
+    trainable.restore(kept)
+    again = trainable.train()
+    names = ("epoch", "done", "loss", "knn_top1", "linear_top1")
+    assert [again[name] for name in names] == [last[name] for name in names]
+
+
+def test_every_method_has_a_trainable(synthetic_data):
+    """An epoch of a small configuration each, by the names of its fields."""
+    from skelray import Linear, trainables
+    from skelray.backbones import Hierarchical, Transformer
+
+    small = dict(TINY)
+    backbone = Hierarchical(hidden_dim=8, granularity=2, s2s=Transformer(heads=2), frames=64)
+    hico = {"batch_size": 16, "queue": 32, "dim": 8, "backbone": backbone}
+    for name, fields in {"SkeletonCLR": small, "CrosSCLR": small, "AimCLR": small, "HiCLR": small, "HiCo": hico}.items():
+        trainable = getattr(trainables, f"{name}Trainable")
+        settings = {"data": str(synthetic_data), "benchmark": "synthetic", "protocol": "xview", "epochs": 1}
+        result = trainable({**settings, **fields, "evaluations": (Linear(epochs=2),)}).train()
+        assert result["done"], name
+        assert result["loss"] > 0, name
+        assert 0 <= result["linear_top1"] <= 1, name
+
+
+# What Ray tells the driver, without Ray
+
+
+class Ended:
+    def __init__(self):
+        self.ends = []
+
+    def ended(self, job, status):
+        self.ends.append((job.number, status))
+
+
+def rungs_of(jobs):
+    ray_runner = pytest.importorskip("skelray.ray_runner")
+    given = ray_runner.Jobs(iter(jobs))
+    return given, ray_runner.Rungs(Ended(), given, Heard())
+
+
+def job(folder, number, name="a"):
+    from tiny import TRIAL
+
+    return Job(number, name, TRIAL, Store(folder).trial(f"{number:016x}"), config={"number": number})
+
+
+def test_two_jobs_of_one_name_both_end(tmp_path):
+    jobs, rungs = rungs_of([job(tmp_path, 0), job(tmp_path, 1)])
+    first, second = (jobs.given[id] for id in "xy" if jobs.suggest(id))
+    rungs.end(first, "done")
+    assert jobs.suggest("z") == jobs.FINISHED
+    assert not rungs.over()
+    rungs.end(second, "failed")
+    rungs.end(second, "done")
+    assert rungs.run.ends == [(0, "done"), (1, "failed")]
+    assert rungs.over()
+
+
+def test_a_lost_worker_is_not_taken_for_an_earlier_failure(tmp_path):
+    one = job(tmp_path, 0)
+    one.stored.save_failure(one.trial.epochs, {"cause": "error", "line": "of last week", "traceback": ""})
+    jobs, rungs = rungs_of([one])
+    assert jobs.suggest("x") == {"number": 0, "epochs": one.trial.epochs}
+    rungs.lost(one)
+    assert one.stored.failure(one.trial.epochs)["cause"] == "worker lost"
+
+
+class Attempt:
+    """What a scheduler sees of Tune's trial."""
+
+    def __init__(self, id, error_file=None):
+        self.trial_id, self.error_file = id, error_file
+
+
+def test_what_lost_attempts_ended_in_is_in_the_row(tmp_path):
+    one = job(tmp_path, 0)
+    jobs, rungs = rungs_of([one])
+    jobs.suggest("x")
+    (tmp_path / "error.txt").write_text("ModuleNotFoundError: No module named 'skelray'")
+    rungs.on_trial_error(None, Attempt("x", str(tmp_path / "error.txt")))
+    jobs.on_trial_complete("x", error=True)
+    kept = one.stored.failure(one.trial.epochs)
+    assert "lost or did not start, 3 times" in kept["line"]
+    assert "ModuleNotFoundError" in kept["traceback"]
+
+
+def test_the_driver_keeps_a_failure_that_the_worker_could_not(tmp_path):
+    one = job(tmp_path, 0)
+    jobs, rungs = rungs_of([one])
+    jobs.suggest("x")
+    failed = {"failed/cause": "input or output", "failed/line": "no such bucket", "failed/traceback": ""}
+    rungs.on_trial_complete(None, Attempt("x"), {"done": True, "epoch": 0, **failed})
+    assert rungs.statuses == {0: "failed"}
+    assert one.stored.failure(one.trial.epochs)["line"] == "no such bucket"
+
+
+def test_a_worker_without_the_device_says_so(tmp_path, synthetic_data, monkeypatch):
+    from skelray.trainables import StudyTrainable
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data)
+
+    class Here(StudyTrainable):
+        def setup(self, config):
+            super().setup(config, run.study, run.scale, replace(run.settings, device="cuda"))
+
+    one = next(run.jobs())
+    result = Here({**one.config, "epochs": 3}).train()
+    assert result["done"]
+    assert "no CUDA device" in result["failed"]["line"]
+    assert "no CUDA device" in one.stored.failure(3)["line"]
+
+
+@pytest.mark.parametrize(
+    ("name", "joined", "gpus", "expected"),
+    [
+        (None, True, 2, "cuda"),
+        (None, True, 0, "cpu"),
+        (None, False, 2, "cpu"),  # of this machine, and its torch knows no CUDA
+        ("cuda", True, 2, "cuda"),
+        ("cuda:0", True, 2, "cuda"),
+        ("cpu", True, 2, "cpu"),
+        ("cuda", True, 0, "no node of the cluster has a GPU"),
+        ("cuda", False, 0, "this machine has no CUDA device"),
+        ("cuda:1", True, 2, "Ray gives each trial a GPU of its own"),
+        ("gpu", True, 2, "none of cpu, cuda"),
+    ],
+)
+def test_the_cluster_decides_the_device(monkeypatch, name, joined, gpus, expected):
+    ray_runner = pytest.importorskip("skelray.ray_runner")
+    monkeypatch.setattr(ray_runner.ray, "cluster_resources", lambda: {"CPU": 2.0, **({"GPU": gpus} if gpus else {})})
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    if expected in ("cuda", "cpu"):
+        assert ray_runner.device_of_trials(name, joined) == expected
+    else:
+        with pytest.raises(ValueError, match=expected):
+            ray_runner.device_of_trials(name, joined)
+
+
+def test_workers_get_the_decided_device_and_finals_the_threads_of_a_trial(tmp_path, synthetic_data, monkeypatch):
+    import torch
+
+    ray_runner = pytest.importorskip("skelray.ray_runner")
+    run, _ = make_run(study_file(tmp_path, SWEEP), tmp_path, synthetic_data)
+    run.settings, given, threads = replace(run.settings, device=None, threads=3), [], torch.get_num_threads()
+    monkeypatch.setattr(ray_runner.ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray_runner.ray, "cluster_resources", lambda: {"CPU": 2.0, "GPU": 1.0})
+    monkeypatch.setattr(ray_runner, "_fit", lambda run, *given_: given.extend(given_))
+    monkeypatch.setattr(run, "evaluate_finals", lambda device: given.append(torch.get_num_threads()))
+    try:
+        ray_runner.run_on_ray(run, None, Heard(), ray_runner.Cluster(per_gpu=4))
+    finally:
+        torch.set_num_threads(threads)
+    assert given[:2] == ["cuda", {"cpu": 3.0, "gpu": 0.25}]
+    assert given[-1] == 3
+
+
+# Killed drivers
+
+
+def command(path, data, *options):
+    """The study's run as a user starts it, at the scale of SCALE but for the options."""
     settings = [word for name, value in TINY for word in ("--set", f"{name}={value}")]
-    command = [sys.executable, "-c", "from skelray.cli import main; main()", "run", str(path), *settings]
-    command += ["--benchmark", "synthetic", "--protocol", "xview", "--epochs", "6", "--seeds", "2"]
-    command += ["--data", str(synthetic_data), "--device", "cpu"]
-    started = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True)
-    time.sleep(seconds)
-    os.killpg(started.pid, signal.SIGKILL)
-    started.wait()
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    scale = ["--benchmark", "synthetic", "--protocol", "xview", "--data", str(data), "--device", "cpu"]
+    return [sys.executable, "-c", "from skelray.cli import main; main()", "run", str(path), *settings, *scale, *options]
+
+
+def stopped_when(event, how, command, folder):
+    """Starts the command in the folder and sends the signal at the event; its exit status and standard error.
+
+    SIGKILL goes to all of its process group, as when a machine goes down; SIGINT to the driver.
+    """
+    with open(folder / "errors.txt", "w+") as errors:
+        driver = subprocess.Popen(command, cwd=folder, stdout=errors, stderr=errors, start_new_session=True)
+        deadline = time.monotonic() + 900
+        while not event() and driver.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if how == signal.SIGKILL:
+            os.killpg(driver.pid, how)
+        else:
+            driver.send_signal(how)
+        status = driver.wait(timeout=300)
+        errors.seek(0)
+        return status, errors.read()
+
+
+def finished(command, folder):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
-    scale = {"epochs": 6, "seeds": (0, 1)}
-    assert_same(table(tmp_path), inline(path, tmp_path / "inline", synthetic_data, **scale))
+
+
+def files(folder, *patterns):
+    return sorted(path for pattern in patterns for path in folder.glob(f"store/{pattern}"))
+
+
+def more(folder, pattern, number=1):
+    """An event: so many more such files in the store than there are now."""
+    before = len(files(folder, pattern))
+    return lambda: len(files(folder, pattern)) >= before + number
+
+
+CHECKPOINT, RESULT, ENCODER = "*/checkpoint.pt", "*/*-*.npz", "*/encoder-*.pt"
+
+
+class Kept:
+    """What a kill left of finished work: encoders and results as they are, epochs with the seconds they took."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        work = files(folder, ENCODER, RESULT, "*/[0-9]*-*.json", "*/spec.json")
+        self.work = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in work}
+        self.histories = {path.parent.name: self.history(path.parent.name) for path in files(folder, CHECKPOINT)}
+
+    def history(self, id):
+        return (Store(self.folder / "store").trial(id).state() or {"history": []})["history"]
+
+    def check(self):
+        assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in self.work} == self.work
+        for id, history in self.histories.items():
+            assert self.history(id)[: len(history)] == history
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [(CHECKPOINT, 1), (RESULT, 2)],
+        pytest.param([("*/spec.json", 1), (CHECKPOINT, 2), (ENCODER, 1), (RESULT, 1), (RESULT, 1)], marks=pytest.mark.slow),
+    ],
+    ids=lambda events: f"{len(events)} kills",
+)
+def test_a_killed_driver_loses_nothing(tmp_path, synthetic_data, events):
+    path, kept = study_file(tmp_path, ABLATION), []
+    words = command(path, synthetic_data, "--epochs", "3", "--seeds", "2")
+    for pattern, number in events:
+        status, errors = stopped_when(more(tmp_path, pattern, number), signal.SIGKILL, words, tmp_path)
+        assert status == -signal.SIGKILL, errors
+        kept.append(Kept(tmp_path))
+    assert kept[0].histories
+    assert kept[-1].work
+    finished(words, tmp_path)
+    for left in kept:
+        left.check()
+    assert_same(table(tmp_path), inline(path, tmp_path / "inline", synthetic_data, seeds=(0, 1)))
+
+
+def ledger(folder):
+    """The recorded samples by number."""
+    entries = [json.loads(path.read_text()) for path in files(folder, "sweeps/*/*.json")]
+    return {entry["number"]: entry for entry in entries}
+
+
+def ended(folder, number):
+    """An event: so many samples have ended."""
+    return lambda: sum(entry["status"] != "running" for entry in ledger(folder).values()) >= number
+
+
+def test_a_sweep_interrupted_and_killed_loses_nothing(tmp_path, synthetic_data):
+    path, left = study_file(tmp_path, SWEEP), []
+    words = command(path, synthetic_data, "--epochs", "3", "--samples", "6")
+    for number, how in ((1, signal.SIGINT), (3, signal.SIGKILL)):
+        status, errors = stopped_when(ended(tmp_path, number), how, words, tmp_path)
+        if how == signal.SIGINT:
+            assert (status, "interrupted; the same command goes on" in errors) == (130, True), errors
+            assert not files(tmp_path, RESULT)  # nothing is evaluated on the test split before the search is over
+        else:
+            assert status == -how, errors
+        left.append((ledger(tmp_path), Kept(tmp_path)))
+    finished(words, tmp_path)
+    last = ledger(tmp_path)
+    assert sorted(last) == list(range(6))
+    assert {entry["status"] for entry in last.values()} <= {"done", "stopped"}
+    for entries, kept in left:
+        kept.check()
+        for number, entry in entries.items():
+            if entry["status"] != "running":
+                assert last[number] == entry
+            assert last[number]["rungs"].items() >= entry["rungs"].items()
+            assert all(last[number][name] == entry[name] for name in ("params", "distributions", "started"))
+    rows = table(tmp_path)
+    assert len(rows[rows["metric"] == "held_out_top1"]) == 6
+    assert "published (test)" in set(rows["arm"])
