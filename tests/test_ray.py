@@ -376,7 +376,8 @@ def test_a_killed_driver_loses_nothing(tmp_path, synthetic_data, events):
     finished(words, tmp_path)
     for left in kept:
         left.check()
-    assert_same(table(tmp_path), inline(path, tmp_path / "inline", synthetic_data, seeds=(0, 1)))
+    whole = inline(path, tmp_path / "inline", synthetic_data, seeds=(0, 1))
+    assert_same(table(tmp_path).drop(columns="commit"), whole.drop(columns="commit"))  # a checkout may move on meanwhile
 
 
 def ledger(folder):
