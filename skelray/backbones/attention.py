@@ -53,20 +53,20 @@ class _Scores(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
         x, weight, bias = ctx.saved_tensors
         count, channels, inter = weight.shape
-        to_x, to_weight, to_bias = torch.zeros_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
+        matrix = weight.transpose(0, 1).reshape(channels, -1)  # (C, 2S I)
+        turned = matrix.T.contiguous()
+        to_x, to_matrix, to_bias = torch.empty_like(x), torch.zeros_like(matrix), torch.zeros_like(bias)
         for part in _parts(x):
-            rows, to_rows = x[part].view(-1, channels), to_x[part].view(-1, channels)
             both = _queries_and_keys(x[part], weight, bias)
             to_scores = grad[part].transpose(0, 1).flatten(0, 1)  # (S b, V, V)
             to_both = torch.empty_like(both)
             torch.bmm(to_scores, both[1], out=to_both[0])
             torch.bmm(to_scores.transpose(1, 2), both[0], out=to_both[1])
-            to_both = to_both.view(count, -1, *bias.shape[1:])  # (2S, b, V, T I)
-            to_bias += to_both.sum(dim=1)
-            for k in range(count):
-                columns = to_both[k].view(-1, inter)
-                to_weight[k].addmm_(rows.T, columns)
-                to_rows.addmm_(columns, weight[k].T)
+            to_bias += to_both.view(count, -1, *bias.shape[1:]).sum(dim=1)
+            columns = torch.cat(tuple(to_both.view(count, -1, inter)), dim=1)  # (b V T, 2S I)
+            to_matrix.addmm_(x[part].view(-1, channels).T, columns)
+            torch.mm(columns, turned, out=to_x[part].view(-1, channels))
+        to_weight = to_matrix.unflatten(1, (count, inter)).transpose(0, 1)
         return to_x, to_weight, to_bias.unflatten(2, (-1, inter)).sum(dim=2)
 
 
@@ -93,13 +93,14 @@ class _AttendAndMix(torch.autograd.Function):
         to_x, to_attention, to_weight = torch.empty_like(x), torch.empty_like(attention), torch.zeros_like(weight)
         for part in _parts(x):
             bodies, rows, to_bodies = x[part].flatten(2), grad[part].view(-1, outs), to_x[part].flatten(2)
+            turned = bodies.transpose(1, 2).contiguous()  # (b, T C, V): a product of two long rows is slow in MKL
             for s in range(subsets):
                 edges = attention[part, s]  # (b, V, W)
                 aggregate = torch.bmm(edges.transpose(1, 2), bodies)  # (b, W, T C)
                 flat = aggregate.view(-1, channels)
                 to_weight[s].addmm_(flat.T, rows)
                 torch.mm(rows, weight[s].T, out=flat)  # the aggregate has served: its gradient takes its place
-                to_attention[part, s] = torch.bmm(bodies, aggregate.transpose(1, 2))
+                to_attention[part, s] = torch.bmm(aggregate, turned).transpose(1, 2)
                 torch.baddbmm(to_bodies, edges, aggregate, beta=1 if s else 0, out=to_bodies)
         return to_x, to_attention, to_weight
 

@@ -1,8 +1,8 @@
 """Batch norm, a residual and a leaky ReLU as one step of DSTA-Net: leaky(norm(y + bias) + shortcut(x)).
 
-Training in single precision on a CPU, what is done to each element is done while it is in the cache: the statistics read
-y once, the output once more, and the backward pass twice, where the operations one by one take some thirty passes. A
-bias before batch norm moves nothing there but the running mean, and its gradient is zero.
+Training in single precision on a CPU, what is done to each element is done a part at a time while it is in the cache: the
+statistics read y once, the output once more, and the backward pass twice. A bias before batch norm moves nothing there
+but the running mean, and its gradient is zero.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from skelray.backbones.norm import BatchNorm
 
 SLOPE = 0.1  # of the leaky ReLU below zero
-PART = 2**16  # elements that are treated at a time
+PART = 2**17  # elements that are treated at a time
 
 
 def _parts(x: Tensor) -> Iterator[slice]:
@@ -95,24 +95,28 @@ class _Join(torch.autograd.Function):
             for i, (t, mean) in enumerate(zip(normed, means, strict=True), start=1):
                 sums[i] += (_rows(t)[part] - mean).mul_(rows).sum(dim=0)
         total, *products = sums.view(-1, frames, channels).sum(dim=1)
-        inputs, learned = [], []
+        inputs: list[Tensor] = []
+        learned: list[Tensor | None] = []
+        identity = ctx.has_x and len(normed) == 1
         count = y.numel() // channels
         for t, product, (weight, _, bias, mean, scale) in zip(normed, products, _by_term(terms), strict=True):
             factor = weight * scale
             slope = -factor * scale**2 * product / count
             constant = -factor * total / count - slope * mean
-            inputs.append(_affine(before, t, factor.repeat(frames), slope.repeat(frames), constant.repeat(frames)))
+            # g gives way to the last of its uses
+            into = before if len(inputs) + 1 == len(normed) and not identity else torch.empty_like(before)
+            inputs.append(_affine(before, t, factor.repeat(frames), slope.repeat(frames), constant.repeat(frames), into))
             learned += [product * scale, total, torch.zeros_like(bias), None, None]
-        to_x = inputs[1] if len(inputs) == 2 else before if ctx.has_x else None
+        to_x = inputs[1] if len(inputs) == 2 else before if identity else None
         return inputs[0], to_x, *learned
 
 
-def _affine(a: Tensor, b: Tensor, factor_a: Tensor, factor_b: Tensor, constant: Tensor) -> Tensor:
-    """factor_a a + factor_b b + constant."""
-    out = torch.empty_like(a)
+def _affine(a: Tensor, b: Tensor, factor_a: Tensor, factor_b: Tensor, constant: Tensor, out: Tensor) -> Tensor:
+    """factor_a a + factor_b b + constant; out may be a."""
     flat_a, flat_b, flat_out = _rows(a), _rows(b), _rows(out)
     for part in _parts(flat_a):
-        torch.addcmul(constant, flat_b[part], factor_b, out=flat_out[part]).addcmul_(flat_a[part], factor_a)
+        scaled = torch.addcmul(constant, flat_b[part], factor_b)
+        torch.addcmul(scaled, flat_a[part], factor_a, out=flat_out[part])
     return out
 
 
