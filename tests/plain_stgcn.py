@@ -47,13 +47,20 @@ class PlainSTGCN(nn.Module):
         self.edge_importance = nn.ParameterList(torch.ones_like(adjacency) for _ in widths)
         self.fc = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, out))
 
-    def feature(self, x):
+    def maps(self, x):
+        """(N, C, T, V, M) -> (N M, dim, T', V)."""
         n, c, t, v, m = x.shape
         x = x.permute(0, 4, 3, 1, 2).contiguous().view(n * m, v * c, t)
         x = self.data_bn(x).view(n, m, v, c, t).permute(0, 1, 3, 4, 2).contiguous().view(n * m, c, t, v)
         for block, importance in zip(self.st_gcn_networks, self.edge_importance, strict=True):
             x = block(x, self.A * importance)
-        return x.mean(dim=(2, 3)).view(n, m, -1).mean(dim=1)
+        return x
+
+    def pool(self, maps, samples):
+        return maps.mean(dim=(2, 3)).view(samples, -1, maps.shape[1]).mean(dim=1)
+
+    def feature(self, x):
+        return self.pool(self.maps(x), len(x))
 
     def forward(self, x):
         return self.fc(self.feature(x))

@@ -8,7 +8,6 @@ of its own, in turn, so that neither warms memory for the other.
 """
 
 import argparse
-import itertools
 import multiprocessing
 import resource
 import statistics
@@ -16,6 +15,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 QUEUE, DIM, TAU = 32768, 128, 0.07
+BRANCHES = {"skeletonclr": 1, "crossclr": 1, "aimclr": 2, "hiclr": 3}  # forward passes of the query encoder
+STREAMS = {"crossclr": 3}
 
 
 def plain(method, threads, batch, steps):
@@ -28,29 +29,48 @@ def plain(method, threads, batch, steps):
     from skelray.skeleton import KINECT_V2
 
     torch.set_num_threads(threads)
-    query, key = (PlainSTGCN(spatial_partition(KINECT_V2)).train() for _ in range(2))
-    queue = F.normalize(torch.randn(DIM, QUEUE), dim=0)
-    optimizer = torch.optim.SGD(query.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4, foreach=False)
-    branches = {"skeletonclr": 1, "hiclr": 3}[method]
+    streams, branches = STREAMS.get(method, 1), BRANCHES[method]
+    pairs = [[PlainSTGCN(spatial_partition(KINECT_V2)).train() for _ in range(2)] for _ in range(streams)]
+    queues = [F.normalize(torch.randn(DIM, QUEUE), dim=0) for _ in range(streams)]
+    trained = [p for query, _ in pairs for p in query.parameters()]
+    optimizer = torch.optim.SGD(trained, lr=0.1, momentum=0.9, weight_decay=1e-4, foreach=False)
     views = [torch.randn(batch, 3, 50, 25, 2) for _ in range(branches + 1)]
     seconds = []
     for _ in range(steps + 1):
         started = time.perf_counter()
-        z = [F.normalize(query(view), dim=1) for view in views[:branches]]
-        with torch.no_grad():
-            for k, q in zip(key.parameters(), query.parameters(), strict=True):
-                k.data = k.data * 0.999 + q.data * 0.001
-            keys = F.normalize(key(views[-1]), dim=1)
-        logits = [torch.cat([(q * keys).sum(1, keepdim=True), q @ queue], dim=1) / TAU for q in z]
-        loss = F.cross_entropy(logits[0], torch.zeros(batch, dtype=torch.long))
-        for weak, strong in itertools.pairwise(logits):
-            loss = loss - 0.5 * (weak.softmax(1).detach() * strong.softmax(1).log()).sum(1).mean()
+        loss = 0
+        for (query, key), queue in zip(pairs, queues, strict=True):
+            maps = [query.maps(view) for view in views[:branches]]
+            if method == "aimclr":
+                maps.append(eadm(maps[1]))
+            z = [F.normalize(query.fc(query.pool(m, batch)), dim=1) for m in maps]
+            with torch.no_grad():
+                for k, q in zip(key.parameters(), query.parameters(), strict=True):
+                    k.data = k.data * 0.999 + q.data * 0.001
+                keys = F.normalize(key(views[-1]), dim=1)
+            logits = [torch.cat([(q * keys).sum(1, keepdim=True), q @ queue], dim=1) / TAU for q in z]
+            loss = loss + F.cross_entropy(logits[0], torch.zeros(batch, dtype=torch.long))
+            weaker = logits[:-1] if method == "hiclr" else [logits[0]] * (len(logits) - 1)
+            for weak, strong in zip(weaker, logits[1:], strict=True):
+                loss = loss - 0.5 * (weak.softmax(1).detach() * strong.softmax(1).log()).sum(1).mean()
+            queue[:, :batch] = keys.T
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        queue[:, :batch] = keys.T
         seconds.append(time.perf_counter() - started)
     return batch / statistics.median(seconds[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def eadm(maps):
+    """AimCLR's drop of joints and elements, written out; maps: (N M, C, T, V)."""
+    mean = maps.mean(dim=(2, 3), keepdim=True)
+    squares = (maps - mean).pow(2)
+    var = squares.sum(dim=(2, 3), keepdim=True) / (maps.shape[2] * maps.shape[3] - 1)
+    attention = (squares / (4 * (var + 1e-4)) + 0.5).sigmoid().detach()
+    joints = (attention.mean(dim=(1, 2)) < 0.7).float()[:, None, None]
+    maps = maps * joints * (joints.numel() / joints.sum())
+    elements = (attention < 0.7).float()
+    return maps * elements * (elements.numel() / elements.sum())
 
 
 def ours(method, threads, batch, steps):
@@ -72,7 +92,7 @@ def apart(side, *arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", choices=["skeletonclr", "hiclr"], default="hiclr")
+    parser.add_argument("--method", choices=list(BRANCHES), default="hiclr")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--steps", type=int, default=3)

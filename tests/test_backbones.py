@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_stgcn import PlainSTGCN
-from tiny import BACKBONE, sequences
+from tiny import BACKBONE, DSTA_BACKBONE, sequences
 from torch import nn
 from torch.nn import functional as F
 
@@ -22,7 +22,7 @@ from skelray.methods.moco import Branch
 from skelray.skeleton import KINECT_V1, KINECT_V2
 
 SKELETONS = pytest.mark.parametrize("skeleton", [KINECT_V1, KINECT_V2], ids=["v1", "v2"])
-BACKBONES = pytest.mark.parametrize("backbone", [BACKBONE], ids=["stgcn"])
+BACKBONES = pytest.mark.parametrize("backbone", [BACKBONE, DSTA_BACKBONE], ids=["stgcn", "dsta"])
 F64 = torch.float64
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from skelray.augment import STREAMS, Draws, View
-from skelray.backbones import STGCN, Hierarchical, Transformer
+from skelray.backbones import DSTA, STGCN, Hierarchical, Transformer
 from skelray.backbones.dropout import Dropout
 from skelray.data import SkeletonDataset, Splits
 from skelray.data.dataset import COLUMNS
@@ -99,6 +99,7 @@ def splits(data=None, **shape):
     return Splits(train, train.subset(train.samples["subject"].to_numpy() == 3), data.subset(subject > 4))
 
 
+DSTA_BACKBONE = DSTA(layers=((4, 4, 2, 1), (4, 8, 2, 2)), subsets=2)
 LEVELLED = Hierarchical(hidden_dim=8, granularity=2, s2s=Transformer(heads=2, dropout=0.0), frames=16)
 
 

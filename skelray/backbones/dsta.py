@@ -5,7 +5,7 @@ Activations are (B, V, T, C) with B = N M bodies. Parameter names of the release
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,10 @@ class DSTA:
         check_share(self.dropout)
         if self.absent not in ("average", "exclude"):
             raise ValueError(f"absent {self.absent!r} is none of average, exclude")
+
+    def small(self) -> DSTA:
+        """Half the layers and an eighth of the channels, for demonstrations."""
+        return replace(self, layers=((4, 4, 2, 1), (4, 8, 2, 2), (8, 16, 4, 2), (16, 64, 4, 1)), dropout=0.0)
 
     @property
     def hidden_dim(self) -> int:
