@@ -11,6 +11,7 @@ from tiny import sequences, view
 
 from skelray.augment import (
     BA,
+    EA,
     NA,
     STREAMS,
     AugmentationSet,
@@ -27,6 +28,7 @@ from skelray.augment import (
     RandomMask,
     Rotate,
     Shear,
+    TimeFlip,
     View,
     form,
     grow,
@@ -62,10 +64,11 @@ ON_JOINTS = [
     Blur(normalise=False),
     AxisMask(),
     Stretch(),
+    TimeFlip(),
     *(CropResize(frames=14, minimum=2), JointCorruption(), OneOf((JointCorruption(), Shear(amplitude=1.0)))),
 ]
 ON_STREAMS = [RandomMask(), RandomMask(ratio=0.3, per_sample=True)]
-SETS = [BA, NA, Mask, BA + NA, NA + Mask]
+SETS = [BA, NA, EA, Mask, BA + NA, NA + Mask]
 ALL = [*ON_JOINTS, *ON_STREAMS, *SETS]
 SHARED_BY_THE_BATCH = [RandomMask(), Mask]
 MANY = 4000  # samples, where a distribution is looked at
