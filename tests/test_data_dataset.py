@@ -166,6 +166,9 @@ def test_a_missing_data_set_or_protocol_is_one_sentence(prepared):
         load(prepared, "ntu60", "xsub")
     with pytest.raises(DataError, match="`skelray prepare synthetic`"):
         load(prepared, "synthetic", "xsub")
+    known = "msr_action3d, ntu120, ntu60, nwucla, synthetic"
+    with pytest.raises(DataError, match=f"nwulca is not prepared in .*, which holds drawn; `skelray prepare` knows {known}"):
+        load(prepared, "nwulca", "xsub")
     with pytest.raises(DataError, match="drawn has no protocol 'xset'; it has few, xsub"):
         load(prepared, "drawn", "xset")
 
@@ -176,6 +179,23 @@ def drop_column(path):
 
 def drop_row(path):
     pd.read_parquet(path).iloc[1:].to_parquet(path)
+
+
+def label(value):
+    def write(path):
+        table = pd.read_parquet(path)
+        table.assign(label=table["label"].where(table.index != 3, value)).to_parquet(path)
+
+    return write
+
+
+def divided_by(key):
+    def write(path):
+        about = json.loads(path.read_text())
+        about["protocols"]["few"]["by"] = key
+        path.write_text(json.dumps(about))
+
+    return write
 
 
 def other_type(path):
@@ -203,12 +223,17 @@ def edit(**changes):
         ("samples.parquet", lambda path: os.truncate(path, 0)),
         ("samples.parquet", lambda path: path.unlink()),
         ("samples.parquet", drop_column),
+        ("samples.parquet", label(3)),
+        ("samples.parquet", label(-1)),
+        ("samples.parquet", label(np.nan)),
         ("sequences.npy", lambda path: drop_row(path.with_name("samples.parquet"))),
         ("dataset.json", lambda path: os.truncate(path, 100)),
         ("dataset.json", lambda path: path.write_text("[]")),
         ("dataset.json", edit(format=99)),
         ("dataset.json", edit(skeleton={"name": "none"})),
         ("dataset.json", edit(protocols=[])),
+        ("dataset.json", divided_by("performer")),
+        ("dataset.json", divided_by(["subject"])),
         ("dataset.json", edit(classes=None)),
     ],
 )

@@ -72,6 +72,13 @@ def test_ntu_names_say_everything(tmp_path):
     assert NTU120.recordings(tmp_path)[3].label == 60
 
 
+def test_ntu_actions_count_from_1(tmp_path):
+    write_ntu(tmp_path, "S003C002P007R001A000", "S003C002P007R001A001")
+    odd, first = NTU60.recordings(tmp_path)
+    assert odd == Skipped("S003C002P007R001A000", "no such action: they count from 1")
+    assert first.label == 0
+
+
 def test_missing_lists():
     actions = [int(name[-3:]) for name in missing_skeletons()]
     assert len(actions) == 535
@@ -124,14 +131,30 @@ def test_a_damaged_member_is_skipped(tmp_path):
     assert found[0].reason == "its bytes cannot be read"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"skeletons": [[1, 2]], "label": 1}', '{"skeletons": [], "label": 1}', "[" * 10**5]
-)
+BROKEN = {
+    **{text: text for text in ("", "{", "[]", "{}", '{"skeletons": [[1, 2]], "label": 1}', '{"skeletons": [], "label": 1}')},
+    "deep": "[" * 10**5,
+    "no finite label": '{"skeletons": [], "label": Infinity}',
+    "a label of 400 digits": f'{{"skeletons": [], "label": {"9" * 400}}}',
+    "a coordinate of 400 digits": f'{{"skeletons": [[[{"9" * 400}, 0, 0]]], "label": 1}}',
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
 def test_broken_json_is_skipped(tmp_path, text):
     folder = write_nwucla(tmp_path, 2)
     (folder / "a01_s01_e00_v01.json").write_text(text)
     kinds = [type(recording) for recording in NWUCLA.recordings(folder)]
     assert kinds == [Skipped, Recording]
+
+
+def test_a_zip_of_a_later_version_is_one_sentence(tmp_path):
+    path = zipped(tmp_path / "a.zip", write_nwucla(tmp_path / "files", 1))
+    text = bytearray(path.read_bytes())
+    text[text.index(b"PK\x01\x02") + 6] = 99  # of the directory: the version needed to read the member
+    path.write_bytes(text)
+    with pytest.raises(DataError, match=r"a\.zip is not a readable zip \(zip file version 9\.9\)"):
+        NWUCLA.recordings(path)
 
 
 @pytest.mark.parametrize("benchmark", [NTU60, NTU120, NWUCLA, MSR_ACTION3D], ids=lambda benchmark: benchmark.name)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_files import Drawn, drawn_benchmark, write_nwucla
 
-from skelray.data import NWUCLA, SYNTHETIC, DataError, Preprocessing, load, open_dataset, prepare
+from skelray.data import NWUCLA, SYNTHETIC, DataError, Preprocessing, Recording, load, open_dataset, prepare
 from skelray.data import partial as partial_module
 from skelray.data.partial import BLOCK, Partial
 
@@ -59,6 +59,15 @@ def test_what_is_prepared(tmp_path):
     text = str(report)
     assert f"{len(kept):,} sequences" in text
     assert "skipped, said so: r0005, r0016, r0027 and" in text
+
+
+def test_coordinates_that_overflow_are_left_out(tmp_path):
+    bodies = np.full((12, 1, 20, 3), 3e38, np.float32)
+    bodies[:, :, ::2] *= -1
+    odd = Recording("huge", bodies, 0, subject=1, camera=1)
+    report = prepare(replace(BENCHMARK, recordings=lambda source: [odd, *Drawn(20)]), None, tmp_path)
+    assert "huge" in report.skipped["coordinates that are not finite"]
+    assert np.isfinite(open_dataset(tmp_path, "drawn").sequences).all()
 
 
 def test_a_second_time_does_nothing_unless_forced_or_changed(whole, tmp_path):

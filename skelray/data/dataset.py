@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from skelray.data.benchmark import Split
+from skelray.data.benchmark import Key, Split
 from skelray.skeleton import Skeleton
 
 FORMAT = 1
@@ -23,6 +23,10 @@ COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "frames
 
 class DataError(ValueError):
     """What is wrong with data, in one sentence for the user."""
+
+
+class NotPrepared(DataError):
+    """There is no prepared data set of that name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +153,7 @@ def _open(root: Path, name: str) -> tuple[SkeletonDataset, dict[str, Split]]:
     folder = root / name
     about = read_about(folder)
     if about is None:
-        path = "" if name == "synthetic" else " PATH"
-        raise DataError(f"{name} is not prepared in {root}: `skelray prepare {name}{path}` prepares it")
+        raise NotPrepared(_not_prepared(root, name))
     sequences, samples = _read_sequences(folder / SEQUENCES), _read_samples(folder / SAMPLES)
     try:
         skeleton, protocols, classes = skeleton_from(about), protocols_from(about), tuple(about["classes"])
@@ -161,8 +164,27 @@ def _open(root: Path, name: str) -> tuple[SkeletonDataset, dict[str, Split]]:
         raise DataError(f"{folder / ABOUT} does not describe a data set ({error!r}): prepare {name} again") from error
     if sequences.shape != shape:
         raise DataError(f"{folder / SEQUENCES} holds {sequences.shape}, not the {shape} described: prepare {name} again")
+    for protocol, split in protocols.items():
+        if split.by not in get_args(Key):
+            keys = ", ".join(get_args(Key))
+            raise DataError(f"{folder / ABOUT}: protocol {protocol!r} divides by {split.by!r}, which is none of {keys}")
+    if len(wrong := samples["label"][~samples["label"].isin(range(len(classes)))]):
+        raise DataError(
+            f"{folder / SAMPLES} has the label {wrong.iloc[0]!r}; {ABOUT} names {len(classes)} classes, so labels are 0 to "
+            f"{len(classes) - 1}"
+        )
     rows = np.arange(len(samples))
     return SkeletonDataset(name, sequences, rows, samples, skeleton, classes, fingerprint, repeated), protocols
+
+
+def _not_prepared(root: Path, name: str) -> str:
+    from skelray.data import BENCHMARKS  # they are made of what stands here
+
+    sentence = f"{name} is not prepared in {root}"
+    if name in BENCHMARKS:
+        return f"{sentence}: `skelray prepare {name}{'' if name == 'synthetic' else ' PATH'}` prepares it"
+    there = ", ".join(sorted(path.parent.name for path in root.glob(f"*/{ABOUT}"))) or "nothing"
+    return f"{sentence}, which holds {there}; `skelray prepare` knows {', '.join(sorted(BENCHMARKS))}"
 
 
 def read_about(folder: Path) -> dict[str, Any] | None:

@@ -49,6 +49,8 @@ def _recording(member: Member) -> Recording | Skipped:
     if name in missing_skeletons():
         return Skipped(name, "in the list of missing skeletons")
     setup, camera, subject, replication, action = map(int, member.match.groups()[1:])
+    if action < 1:
+        return Skipped(name, "no such action: they count from 1")
     bodies = read_skeleton(member.file.read())
     return Recording(name, bodies, action - 1, subject, camera, setup, replication, member.path)
 

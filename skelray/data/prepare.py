@@ -153,7 +153,10 @@ def _prepared(
         )
     if not np.isfinite(bodies).all():
         return {"name": recording.name, "reason": "coordinates that are not finite"}, None
-    sequence = preprocessing(bodies, benchmark.skeleton, benchmark.persons)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sequence = preprocessing(bodies, benchmark.skeleton, benchmark.persons)
+    if not np.isfinite(sequence).all():
+        return {"name": recording.name, "reason": "coordinates that are not finite"}, None
     if not sequence.any():
         return {"name": recording.name, "reason": EMPTY}, None
     entry = {

@@ -97,7 +97,7 @@ class Recordings(Sequence[Recording | Skipped]):
             return self.parse(member)
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError):  # RuntimeError: an encrypted zip
             return Skipped(name, "its bytes cannot be read")
-        except (ValueError, IndexError, KeyError, TypeError):
+        except (ValueError, IndexError, KeyError, TypeError, ArithmeticError):  # the last: no number fits Infinity
             return Skipped(name, "broken or truncated file")
 
 
@@ -134,7 +134,7 @@ def _listing(source: Path) -> Iterator[tuple[str, LooseFile | PackedFile]]:
 def _archive(path: Path, prefix: str) -> Iterator[tuple[str, PackedFile]]:
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:  # the last: of a later zip version
         raise DataError(f"{path} is not a readable zip ({error})") from error
     for info in archive.infolist():
         if not info.is_dir():
