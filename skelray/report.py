@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from skelray import statistics
-from skelray.tables import NOTHING, Table, percent, shown
+from skelray.tables import NOTHING, Table, percent, shown, shown_apart
+from skelray.training import HELD_OUT
 
 GENERATED = "these are numbers of generated data, not of a published benchmark."
 GROUPS = ("study", "benchmark", "stream", "backbone", "epochs")
-FACTS = ("mean", "sd", "n", "failed", "published")
+FACTS = ("mean", "sd", "n", "failed", "published", "low", "high")
+PACKAGE = Path(__file__).parent
+FRAME = re.compile(r'^\s+File "(.+)", line (\d+)')
+FOREIGN = re.compile(r"/(site|dist)-packages/|/lib/python3[.\d]*/|^<")  # files of libraries and of Python itself
+
+
+def text(frame: pd.DataFrame, form: str = "markdown") -> str:
+    """All tables of a study in one form; as Markdown with the differences between its arms."""
+    searched = frame["metric"] == HELD_OUT
+    tables: list[Table | None] = [sweep_table(frame[searched])] if searched.any() else []
+    if (~searched).any():
+        tables.append(table(frame[~searched]))
+        tables.append(differences(frame[~searched]) if form == "markdown" and not searched.any() else None)
+    return "\n\n".join(getattr(one, form)() for one in tables if one is not None)
 
 
 def table(frame: pd.DataFrame) -> Table:
@@ -25,17 +40,11 @@ def table(frame: pd.DataFrame) -> Table:
     """
     chosen = _of_metric(frame, "top1")
     cells = statistics.summary(chosen)
-    extra = [name for name in cells.columns if name not in (*statistics.SETTINGS, *FACTS)]
-    groups = _varying(cells, [*GROUPS, *extra])
-    for name in reversed(groups):  # one block after another, each with the arms in the study's order
-        cells = cells.sort_values(name, kind="stable", key=lambda column: pd.factorize(column)[0])
-    measured = {
-        (*(shown(cell[name]) for name in [*groups, "arm"]), cell["protocol"], cell["evaluation"]): cell
-        for cell in cells.to_dict("records")
-    }
+    cells, groups = _grouped(cells)
+    measured = _by_place(cells, groups)
     keys = list(dict.fromkeys(key[:-2] for key in measured))
     with_n = len(set(cells["n"]) - {0}) > 1
-    header, columns = [*groups, "arm"], [list(key) for key in keys]
+    header, columns = [*groups, "arm"], _leading(keys)
     for pair in _pairs(cells):
         line = [measured.get((*key, *pair)) for key in keys]
         header.append(" ".join(pair))
@@ -47,6 +56,25 @@ def table(frame: pd.DataFrame) -> Table:
     numbers = cells if cells["published"].notna().any() else cells.drop(columns="published")
     caption = f"{_setting(cells)} {_meaning(cells, sorted(set(chosen['seed'])))}{_warning(cells)}"
     return Table(caption, header, columns, len(groups) + 1, numbers)
+
+
+def differences(frame: pd.DataFrame) -> Table | None:
+    """Each arm minus the first arm within seeds, in percentage points; None where no two seeds pair."""
+    chosen = _of_metric(frame, "top1")
+    first, *others = dict.fromkeys(chosen["arm"])
+    found = [statistics.paired(chosen, arm, first).assign(arm=arm) for arm in others]
+    cells = pd.concat([one for one in found if len(one)] or [pd.DataFrame({"n": [0]})], ignore_index=True)
+    if not (cells["n"] > 1).any():
+        return None
+    cells, groups = _grouped(cells)
+    measured = _by_place(cells, groups)
+    keys, pairs = list(dict.fromkeys(key[:-2] for key in measured)), _pairs(cells)
+    rows = [
+        [*lead, *(_difference(measured.get((*key, *pair))) for pair in pairs)]
+        for key, lead in zip(keys, _leading(keys), strict=True)
+    ]
+    caption = f"Minus {first}, paired by seed, in points: mean [95 % interval] (pairs)."
+    return Table(caption, [*groups, "arm", *map(" ".join, pairs)], rows, len(groups) + 1, cells)
 
 
 def sweep_table(frame: pd.DataFrame) -> Table:
@@ -83,23 +111,34 @@ def failures(frame: pd.DataFrame) -> list[str]:
     failed = frame[frame["status"] == "failed"].drop_duplicates(["trial", "arm"])
     causes: dict[str, list[str]] = {}
     for row in failed.to_dict("records"):
-        cause, _, detail = useful_line(row["error"]).partition(": ")
+        cause, detail = told(row["error"])
         line = f"  {row['trial']}  {row['arm']}  {row['protocol']}  seed {row['seed']}  {detail}"
         causes.setdefault(cause, []).append(line.rstrip())
     ranked = sorted(causes.items(), key=lambda item: -len(item[1]))
     return [line for cause, trials in ranked for line in (f"{cause} ({_counted(len(trials), 'trial')})", *trials)]
 
 
-def useful_line(error: str) -> str:
-    """The line of an error that says what is wrong; of a traceback the exception's, with where it was raised."""
-    lines = [line for line in error.splitlines() if line.strip()] or ["no error text"]
-    places = [(number, re.search(r'^\s+File "(.+)", line (\d+)', line)) for number, line in enumerate(lines)]
-    frames = [(number, found) for number, found in places if found]
+def told(error: str) -> tuple[str, str]:
+    """Cause and detail of a stored error, ``cause: line`` and a traceback under it.
+
+    The place is the last line outside skelray and libraries, which is the study's own, or else the last one there is.
+    """
+    first, _, traceback = error.strip().partition("\n")
+    cause, _, line = first.partition(": ")
+    lines = [text for text in traceback.splitlines() if text.strip()]
+    frames = [(number, found[1], found[2]) for number, text in enumerate(lines) if (found := FRAME.search(text))]
     if not frames:
-        return lines[0].strip()
-    number, found = frames[-1]
-    said = next((line for line in lines[number + 1 :] if not line[0].isspace()), lines[-1].strip())
-    return f"{said} ({found[1].rpartition('/')[2]}:{found[2]})"
+        return cause or "error", line or "no error text"
+    if cause == "error":  # of no kind of its own: the exception's name says more
+        line = next((text for text in lines[frames[-1][0] + 1 :] if not text[0].isspace()), line)
+    own = [frame for frame in frames if not FOREIGN.search(frame[1]) and not _of_skelray(frame[1])]
+    _, path, number = (own or frames)[-1]
+    return cause, f"{line} ({path.rpartition('/')[2]}:{number})"
+
+
+def _of_skelray(path: str) -> bool:
+    """Whether a file is one of this package, wherever it lies on the machine where it failed."""
+    return (PACKAGE / path.rpartition("/skelray/")[2]).is_file() and "/skelray/" in path
 
 
 def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -108,6 +147,31 @@ def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
         there = ", ".join(sorted(set(frame["metric"]))) or "none: the frame is empty"
         raise ValueError(f"no row has the metric {metric!r}; the metrics are {there}")
     return chosen
+
+
+def _grouped(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The cells one block after another, each with the arms in the study's order, and what makes the blocks."""
+    extra = [name for name in cells.columns if name not in (*statistics.SETTINGS, *FACTS)]
+    groups = _varying(cells, [*GROUPS, *extra])
+    for name in reversed(groups):
+        cells = cells.sort_values(name, kind="stable", key=lambda column: pd.factorize(column)[0])
+    return cells, groups
+
+
+def _by_place(cells: pd.DataFrame, groups: Sequence[str]) -> dict[tuple[Hashable, ...], Mapping[Any, Any]]:
+    """Each cell by what makes its row, unrounded, and the protocol and evaluation of its column."""
+    return {
+        (
+            *(None if cell[name] != cell[name] else cell[name] for name in groups),
+            *(cell[name] for name in ("arm", "protocol", "evaluation")),
+        ): cell
+        for cell in cells.to_dict("records")
+    }
+
+
+def _leading(keys: Sequence[tuple[Hashable, ...]]) -> list[list[str]]:
+    """The leading cells of each row."""
+    return [list(line) for line in zip(*map(shown_apart, zip(*keys, strict=True)), strict=True)]
 
 
 def _varying(frame: pd.DataFrame, names: Iterable[str]) -> list[str]:
@@ -155,6 +219,14 @@ def _measured(cell: Mapping[Any, Any] | None, with_n: bool) -> str:
     n = f" ({cell['n']})" if with_n else ""
     failed = f", failed ({cell['failed']} of {cell['n'] + cell['failed']})" if cell["failed"] else ""
     return f"{percent(cell['mean'])}{sd}{n}{failed}"
+
+
+def _difference(cell: Mapping[Any, Any] | None) -> str:
+    """Mean [low, high] (n) in percentage points."""
+    if cell is None:
+        return NOTHING
+    interval = f" [{100 * cell['low']:+.1f}, {100 * cell['high']:+.1f}]" if cell["n"] > 1 else ""
+    return f"{100 * cell['mean']:+.1f}{interval} ({cell['n']})"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -8,6 +8,7 @@ import math
 import pandas as pd
 
 SETTINGS = ("study", "arm", "benchmark", "protocol", "stream", "backbone", "evaluation", "metric", "epochs")
+OWN = ("stream", "backbone", "epochs")  # settings that an arm may be about
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -33,7 +34,8 @@ def paired(frame: pd.DataFrame, arm: str, baseline: str) -> pd.DataFrame:
     """Arm minus baseline over the seeds both have done: mean, sd, n and 95 % t interval (low, high) of each setting.
 
     A seed fixes initial weights, data order and augmentation draws in every arm, so a difference within a seed is free
-    of what seeds do. With one pair sd, low and high are NaN.
+    of what seeds do. With one pair sd, low and high are NaN. Where the arms differ in stream, backbone or epochs, that is
+    part of the difference, and the columns are the arm's.
     """
     rows, by = _last(frame)
     rows = rows[rows["status"] == "done"]
@@ -42,7 +44,8 @@ def paired(frame: pd.DataFrame, arm: str, baseline: str) -> pd.DataFrame:
         raise ValueError(f"no arm {unknown[0]!r}; the arms are {', '.join(arms)}")
     by = [name for name in by if name != "arm"]
     left, right = (rows.loc[rows["arm"] == name, [*by, "seed", "value"]] for name in (arm, baseline))
-    pairs = left.merge(right, on=[*by, "seed"], suffixes=("", "_baseline"))
+    shared = [name for name in by if name not in OWN or max(left[name].nunique(), right[name].nunique()) > 1]
+    pairs = left.merge(right[[*shared, "seed", "value"]], on=[*shared, "seed"], suffixes=("", "_baseline"))
     pairs["value"] -= pairs["value_baseline"]
     groups = pairs.groupby(by, sort=False, dropna=False)
     table = groups.agg(mean=("value", "mean"), sd=("value", "std"), n=("value", "count")).reset_index()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -79,8 +80,17 @@ def percent(fraction: float) -> str:
     return NOTHING if pd.isna(fraction) else f"{100 * fraction:.1f}"
 
 
-def shown(value: object) -> str:
+def shown(value: object, digits: int = 4) -> str:
     """A setting as a cell shows it."""
     if value is None or value != value:
         return NOTHING
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def shown_apart(values: Sequence[object]) -> list[str]:
+    """Settings as the cells of a column show them, with the digits that it takes to tell different ones apart."""
+    for digits in range(4, 17):
+        cells = [shown(value, digits) for value in values]
+        if len(set(cells)) == len({NOTHING if value is None or value != value else value for value in values}):
+            return cells
+    return [shown(value) if value is None or value != value else str(value) for value in values]

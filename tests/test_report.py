@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from result_rows import frame, row, seeds
 
-from skelray.report import failures, sweep_table, table, useful_line
-from skelray.tables import escaped
+from skelray.report import differences, failures, sweep_table, table, text, told
+from skelray.tables import escaped, shown_apart
 
 TRACEBACK = """Traceback (most recent call last):
   File "/x/skelray/training.py", line 3, in run
@@ -135,39 +135,83 @@ def test_a_frame_without_top1_is_refused_with_what_it_has():
         table(frame([]))
 
 
+def test_settings_that_agree_to_four_digits_stay_apart():
+    rows = [row(trial=str(lr), cell=json.dumps({"lr": lr}), value=value) for lr, value in ((0.10001, 0.5), (0.10002, 0.6))]
+    made = table(frame(rows))
+    assert made.header == ["lr", "arm", "xsub linear"]
+    assert [(line[0], line[2]) for line in made.rows] == [("0.10001", "50.0"), ("0.10002", "60.0")]
+    assert shown_apart([0.1, None, 1 / 3, float("nan")]) == ["0.1", "–", "0.3333", "–"]
+    assert shown_apart([3, "kl", 0.1 + 0.2, 0.3]) == ["3", "kl", "0.30000000000000004", "0.3"]
+
+
+def test_differences_to_the_first_arm_are_paired_by_seed():
+    rows = [*ablation(), *ablation(evaluation="knn"), *seeds(0.5, arm="[Mask]")]
+    made = differences(frame(rows))
+    assert made.markdown() == (
+        "Minus [BA, NA], paired by seed, in points: mean [95 % interval] (pairs).\n"
+        "\n"
+        "| arm      |             xsub linear |                xsub knn |\n"
+        "| -------- | ----------------------: | ----------------------: |\n"
+        "| [NA, BA] | -13.0 [-22.0, -4.0] (3) | -13.0 [-22.0, -4.0] (3) |\n"
+        "| [Mask]   |               -20.0 (1) |                       – |"
+    )
+    assert made.markdown() in text(frame(rows))
+    assert "Minus" not in text(frame(rows), "csv")
+
+
+def test_without_two_pairs_there_are_no_differences():
+    assert differences(frame([*seeds(0.7, arm="a"), *seeds(0.6, arm="b")])) is None
+    assert differences(frame([*seeds(0.7, 0.8, arm="a"), *seeds(None, 0.6, arm="b")])) is None
+    assert differences(frame(seeds(0.7, 0.8, arm="a"))) is None
+    assert "Minus" not in text(frame([*seeds(0.7, arm="a"), *seeds(0.6, arm="b")]))
+
+
 def test_failures_are_grouped_by_cause():
     rows = [
         *[row(trial=f"d{n}", seed=n, status="failed", error=f"diverged: the loss is NaN at epoch {n}") for n in (3, 4)],
         row(trial="d3", seed=3, metric="top5", status="failed", error="diverged: the loss is NaN at epoch 3"),
-        row(trial="r", protocol="xview", status="failed", error=TRACEBACK),
+        row(trial="r", protocol="xview", status="failed", error=f"error: shapes differ: 3 and 4\n{TRACEBACK}"),
         row(),
     ]
     assert failures(frame(rows[2:] + rows[:2])) == [
         "diverged (2 trials)",
         "  d3  [BA, NA, Mask]  xsub  seed 3  the loss is NaN at epoch 3",
         "  d4  [BA, NA, Mask]  xsub  seed 4  the loss is NaN at epoch 4",
-        "RuntimeError (1 trial)",
-        "  r  [BA, NA, Mask]  xview  seed 0  shapes differ: 3 and 4 (mine.py:12)",
+        "error (1 trial)",
+        "  r  [BA, NA, Mask]  xview  seed 0  RuntimeError: shapes differ: 3 and 4 (mine.py:12)",
     ]
     assert failures(frame([row()])) == []
 
 
+DEEP = """Traceback (most recent call last):
+  File "/home/u/skelray/skelray/training.py", line 83, in train_epoch
+    metrics = self._mean([self._step(view, epoch) for view in self.batches(epoch)])
+  File "/home/u/skelray/studies/mine.py", line 12, in jitter
+    return view.x @ self.matrix
+  File "/v/lib/python3.11/site-packages/torch/functional.py", line 9, in matmul
+    raise error
+  File "/usr/lib/python3.11/contextlib.py", line 81, in inner
+    return func(*args)
+  File "/v/lib/python3.11/site-packages/skelray/augment/view.py", line 7, in with_x
+    return replace(self, x=x)
+  File "<string>", line 1, in f
+"""
+
+
 @pytest.mark.parametrize(
-    ("error", "line"),
+    ("error", "cause", "detail"),
     [
-        ("out of memory: 3 GiB", "out of memory: 3 GiB"),
-        ("\nnode lost: 10.0.0.3\nmore", "node lost: 10.0.0.3"),
-        ("", "no error text"),
-        (TRACEBACK, "RuntimeError: shapes differ: 3 and 4 (mine.py:12)"),
-        (
-            "ray::x (pid=3)\n" + TRACEBACK.split("\n", 1)[1] + "  note",
-            "RuntimeError: shapes differ: 3 and 4 (mine.py:12)",
-        ),
-        ('  File "a.py", line 2', 'File "a.py", line 2 (a.py:2)'),
+        ("out of memory: 3 GiB", "out of memory", "3 GiB"),
+        ("\nworker lost: 10.0.0.3\nmore", "worker lost", "10.0.0.3"),
+        ("", "error", "no error text"),
+        (f"error: shapes differ\n{TRACEBACK}", "error", "RuntimeError: shapes differ: 3 and 4 (mine.py:12)"),
+        (f"error: 'k'\n{DEEP}KeyError: 'k'\n", "error", "KeyError: 'k' (mine.py:12)"),
+        (f"out of memory: 3 GiB\n{DEEP}MemoryError: 3 GiB\n", "out of memory", "3 GiB (mine.py:12)"),
+        (f"diverged: NaN\n{DEEP.replace('studies/mine', 'skelray/trial')}Diverged: NaN\n", "diverged", "NaN (<string>:1)"),
     ],
 )
-def test_the_useful_line_of_an_error(error, line):
-    assert useful_line(error) == line
+def test_what_is_told_of_an_error(error, cause, detail):
+    assert told(error) == (cause, detail)
 
 
 def sweep():

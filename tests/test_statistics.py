@@ -85,6 +85,14 @@ def test_one_pair_has_no_interval_and_no_pair_no_row():
     assert paired(frame([*seeds(None, 0.6, arm="a"), *seeds(0.5, arm="b")]), "a", "b").empty
 
 
+def test_what_an_arm_is_about_does_not_keep_it_from_its_pair():
+    rows = [*seeds(0.6, 0.8, arm="a", epochs=50, epoch=50), *seeds(0.5, 0.5, arm="b", epochs=0, epoch=0)]
+    (difference,) = paired(frame(rows), "a", "b").to_dict("records")
+    assert (difference["epochs"], difference["n"], difference["mean"]) == (50, 2, pytest.approx(0.2))
+    longer = [row | {"trial": row["trial"] + "l", "epochs": row["epochs"] + 1} for row in rows]
+    assert paired(frame(rows + longer), "a", "b").empty  # under several lengths a seed pairs only at its own
+
+
 def test_an_unknown_arm_is_named_with_those_there_are():
     with pytest.raises(ValueError, match="no arm 'c'; the arms are a, b"):
         paired(frame([*seeds(0.6, arm="a"), *seeds(0.5, arm="b")]), "a", "c")
