@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,19 +19,31 @@ from torch.utils.flop_counter import FlopCounterMode
 from skelray import machine, papers
 from skelray.augment import Draws, View
 from skelray.execute import provenance
-from skelray.methods import Method, MoCo
+from skelray.methods import Method, Model
 from skelray.skeleton import KINECT_V2
 from skelray.tables import Table
 from skelray.trial import Trial
 
-METHODS = {"skeletonclr": papers.SKELETONCLR, "hiclr": papers.HICLR}
-FRAMES, PERSONS = 50, 2  # the full NTU shape
+PUBLISHED = {
+    "skeletonclr": papers.SKELETONCLR,
+    "crossclr": papers.CROSSCLR,
+    "aimclr": papers.AIMCLR,
+    "hiclr": papers.HICLR,
+    "hiclr_dsta": papers.HICLR_DSTA,
+    "hico_gru": papers.HICO_GRU,
+    "hico_lstm": papers.HICO_LSTM,
+    "hico_transformer": papers.HICO_TRANSFORMER,
+}
+# On what the papers prepare of NTU: 50 frames, HiCo 300, and two persons.
+METHODS = {name: replace(trial, frames=300 if name.startswith("hico") else 50) for name, trial in PUBLISHED.items()}
+PERSONS = 2
+KEY = ("method", "backbone", "precision", "threads", "device")  # of a measurement
 FIGURES = "bench/bench.parquet"  # within the folder of results, apart from the tables of studies
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds a step, median over the steps; memory in MiB.
+    """Of a step the seconds, median over the steps; memory in MiB.
 
     gflop_per_sample: of the matrix products and convolutions really run; share_of_peak: of the machine's rate in one large
     matrix product of that precision.
@@ -38,6 +52,7 @@ class Measured:
     method: str
     backbone: str
     precision: str
+    frames: int
     batch_size: int
     samples_per_second: float
     augment: float
@@ -53,13 +68,21 @@ class Measured:
     commit: str
 
 
+def kind(trial: Trial) -> tuple[str, str]:
+    """The names of a trial's method and backbone, the latter with the parts it is built from, as in "hierarchical gru"."""
+    backbone: Any = trial.backbone
+    parts = [getattr(backbone, field.name) for field in fields(backbone)]
+    names = [type(part).__name__.lower() for part in (backbone, *parts) if is_dataclass(part)]
+    return type(trial.method).__name__.lower(), " ".join(names)
+
+
 def measure(trial: Trial, device: torch.device, steps: int, peak: float) -> Measured:
     """Full steps on random sequences of the NTU shape, after one warm-up; memory is the process's own peak."""
-    method = trial.method
+    method, frames = trial.method, trial.frames or 50
     model = method.build(trial.backbone, KINECT_V2, trial.stream).to(device).train()
     model.autocast = torch.bfloat16 if trial.precision == "bfloat16" else None
     optimizer = trial.optimizer.build([p for p in model.parameters() if p.requires_grad])
-    x = torch.randn(trial.batch_size, 3, FRAMES, len(KINECT_V2.joints), PERSONS, device=device)
+    x = torch.randn(trial.batch_size, 3, frames, len(KINECT_V2.joints), PERSONS, device=device)
     with FlopCounterMode(display=False) as counter:
         _step(method, model, optimizer, View.of(x, KINECT_V2, Draws(0, 0, device)))
     flop = counter.get_total_flops()
@@ -67,9 +90,10 @@ def measure(trial: Trial, device: torch.device, steps: int, peak: float) -> Meas
     augment, forward, backward, update = torch.tensor(parts[1:]).median(dim=0).values.tolist()
     seconds = torch.tensor(parts[1:]).sum(dim=1).median().item()
     return Measured(
-        method=type(method).__name__.lower(),
-        backbone=type(trial.backbone).__name__.lower(),
+        method=kind(trial)[0],
+        backbone=kind(trial)[1],
         precision=trial.precision,
+        frames=frames,
         batch_size=trial.batch_size,
         samples_per_second=trial.batch_size / seconds,
         augment=augment,
@@ -84,7 +108,7 @@ def measure(trial: Trial, device: torch.device, steps: int, peak: float) -> Meas
     )
 
 
-def _step(method: Method, model: MoCo, optimizer: torch.optim.Optimizer, view: View) -> list[float]:
+def _step(method: Method, model: Model, optimizer: torch.optim.Optimizer, view: View) -> list[float]:
     """Seconds of augmentation, forward and loss, backward, and update (momentum, optimiser, queue)."""
     clock = _Clock(view.x.device)
     views = method.views(view)
@@ -141,12 +165,13 @@ def _measure_here(trial: Trial, device: str | None, steps: int, threads: int) ->
 
 
 def bench(
-    methods: Sequence[str], precisions: Sequence[str], device: str | None, batch_size: int, steps: int, threads: int
+    methods: Sequence[str], precisions: Sequence[str], device: str | None, batch_size: int | None, steps: int, threads: int
 ) -> Iterator[Measured]:
     """Each method at its published setting in each precision, each in a process of its own, so that peaks are its own."""
     for name in methods:
         for precision in precisions:
-            trial = replace(METHODS[name], precision=precision, batch_size=batch_size)
+            trial = replace(METHODS[name], precision=precision)
+            trial = replace(trial, batch_size=batch_size or trial.batch_size)
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
                 yield pool.submit(_measure_here, trial, device, steps, threads).result()
@@ -154,29 +179,37 @@ def bench(
 
 def frame(measured: Sequence[Measured]) -> pd.DataFrame:
     """One row a measurement."""
-    return pd.DataFrame([asdict(one) for one in measured])
+    return pd.DataFrame([asdict(one) for one in measured], columns=[field.name for field in fields(Measured)])
+
+
+def figures(results: Path) -> pd.DataFrame:
+    """What was measured here before, one row for each KEY; none where there is no file of this version."""
+    path = results / FIGURES
+    found = pd.read_parquet(path) if path.is_file() else frame([])
+    return found if list(found) == list(frame([])) else frame([])
+
+
+def keep(measured: Sequence[Measured], results: Path) -> None:
+    """Adds measurements to the figures, each in place of an earlier one of its KEY."""
+    path, new = results / FIGURES, frame(measured)
+    old = figures(results)
+    whole = pd.concat([old, new], ignore_index=True) if len(old) else new
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    whole.drop_duplicates(list(KEY), keep="last").to_parquet(temporary, index=False)
+    temporary.replace(path)
 
 
 def table(measured: Sequence[Measured]) -> Table:
     """What a person reads of it."""
-    header = [
-        "method",
-        "backbone",
-        "precision",
-        "samples/s",
-        "augment",
-        "forward",
-        "backward",
-        "update",
-        "GFLOP a sample",
-    ]
-    header += ["of peak", "peak MiB"]
+    header = ["method", "backbone", "precision", "frames", "batch", "samples/s", "augment", "forward", "backward", "update"]
+    header += ["GFLOP a sample", "of peak", "peak MiB"]
     rows = []
     for one in measured:
         whole = one.augment + one.forward + one.backward + one.update
         split = [f"{100 * part / whole:.0f} %" for part in (one.augment, one.forward, one.backward, one.update)]
-        rows.append([one.method, one.backbone, one.precision, f"{one.samples_per_second:.1f}", *split])
+        rows.append([one.method, one.backbone, one.precision, str(one.frames), str(one.batch_size)])
+        rows[-1] += [f"{one.samples_per_second:.1f}", *split]
         rows[-1] += [f"{one.gflop_per_sample:.2f}", f"{100 * one.share_of_peak:.0f} %", f"{one.peak_memory:.0f}"]
-    one = measured[0]
-    caption = f"Batch {one.batch_size} of (3, {FRAMES}, 25, {PERSONS}), queue {papers.HICLR.method.queue}, {one.device}"  # type: ignore[attr-defined]
+    caption = f"NTU's {len(KINECT_V2.joints)} joints and {PERSONS} persons, published settings, {measured[0].device}."
     return Table(caption, header, rows, 3, frame(measured))

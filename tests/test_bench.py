@@ -6,22 +6,64 @@ import pytest
 import torch
 
 from skelray import bench, papers
-from skelray.backbones import STGCN
+from skelray.estimate import needs
+from skelray.skeleton import KINECT_V2
 from skelray.trial import Trial
+
+
+def measured(name="hiclr", frames=None, **changes):
+    """A measurement of a small version on the CPU."""
+    trial = replace(bench.METHODS[name].small(), batch_size=2)
+    trial = replace(trial, frames=frames or trial.frames, method=replace(trial.method, queue=8, dim=4))
+    return replace(bench.measure(trial, torch.device("cpu"), steps=1, peak=1e9), **changes)
 
 
 @pytest.mark.parametrize("name", bench.METHODS)
 def test_a_measurement_adds_up(name):
-    trial = replace(bench.METHODS[name], backbone=STGCN(hidden_channels=2, hidden_dim=8), batch_size=2)
-    trial = replace(trial, method=replace(trial.method, queue=8, dim=4))
-    one = bench.measure(trial, torch.device("cpu"), steps=1, peak=1e9)
+    one = measured(name)
     whole = one.augment + one.forward + one.backward + one.update
     assert one.samples_per_second == pytest.approx(2 / whole, rel=1e-6)
     assert one.share_of_peak == pytest.approx(one.gflop_per_sample * one.samples_per_second, rel=1e-6)
     assert one.peak_memory > 50
     text = bench.table([one]).markdown()
-    assert name in text
+    assert one.method in text
+    assert one.backbone in text
     assert "samples/s" in text
+    assert (one.frames, one.batch_size) == (16, 2)
+
+
+def test_methods_run_at_their_published_settings():
+    assert {name: (t.frames, t.batch_size) for name, t in bench.METHODS.items()} == {
+        **dict.fromkeys(("skeletonclr", "crossclr", "aimclr", "hiclr", "hiclr_dsta"), (50, 128)),
+        **dict.fromkeys(("hico_gru", "hico_lstm", "hico_transformer"), (300, 64)),
+    }
+    kinds = [bench.kind(trial) for trial in bench.METHODS.values()]
+    assert len(set(kinds)) == len(kinds)
+    assert kinds[-3:] == [("hico", f"hierarchical {s2s}") for s2s in ("gru", "lstm", "transformer")]
+
+
+def test_figures_of_others_are_kept(tmp_path):
+    one = measured("skeletonclr")
+    other = replace(one, method="hiclr")
+    bench.keep([one, other], tmp_path)
+    bench.keep([replace(other, samples_per_second=1.5), replace(other, threads=99)], tmp_path)
+    found = bench.figures(tmp_path)
+    assert found["method"].tolist() == ["skeletonclr", "hiclr", "hiclr"]
+    assert found["samples_per_second"].tolist() == [one.samples_per_second, 1.5, other.samples_per_second]
+    assert [path.name for path in (tmp_path / "bench").iterdir()] == ["bench.parquet"]
+    found.drop(columns="frames").to_parquet(tmp_path / bench.FIGURES)  # of an earlier version
+    assert bench.figures(tmp_path).empty
+
+
+def test_an_estimate_counts_what_a_step_takes():
+    one = measured("hiclr")
+    trial = replace(bench.METHODS["hiclr"].small(), batch_size=2)
+    trial = replace(trial, method=replace(trial.method, queue=8, dim=4))
+    found = needs(trial, KINECT_V2, 16, 2)
+    assert found.gflop == pytest.approx(one.gflop_per_sample, rel=0.02)
+    longer = needs(replace(trial, batch_size=20), KINECT_V2, 32, 2)
+    assert longer.gflop == pytest.approx(2 * found.gflop, rel=0.2)
+    assert 15 < longer.memory / found.memory < 21
 
 
 def test_the_bench_has_every_published_method():
