@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,13 @@ import click
 
 from skelray.data import BENCHMARKS, DataError, Preprocessing, open_dataset, prepare
 from skelray.results import load
-from skelray.study import DEMO, Scale
-from skelray.study_file import load_study
 from skelray.trial import PRECISIONS
 
 Command = Callable[..., Any]
-Options = dict[str, Any]
+MISSING = {
+    "ray": "`pip install 'ray[tune]'`, or --inline to run in this process without it",
+    "optuna": "`pip install optuna`",
+}
 
 
 class Sentence(click.ClickException):
@@ -35,6 +35,12 @@ def main() -> None:
         cli(prog_name="skelray", standalone_mode=False)
     except (ValueError, OSError) as error:
         Sentence(" ".join(str(error).split())).show()
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        name = str(error.name).partition(".")[0]
+        if name not in MISSING:
+            raise
+        Sentence(f"{name} is not installed: {MISSING[name]}").show()
         sys.exit(2)
     except click.ClickException as error:
         error.show()
@@ -55,14 +61,16 @@ def study_options(command: Command) -> Command:
     options: list[Command] = [
         click.argument("study", type=click.Path(path_type=Path)),
         click.option("--demo", is_flag=True, help="At a small scale on generated data, which is made if it is missing."),
-        click.option("--benchmark", help="Prepared data to run on instead of the study's own."),
+        click.option(
+            "--benchmark", help="Prepared data to run on instead of the study's own; the table is STUDY_BENCHMARK."
+        ),
         click.option("--protocol", "protocols", multiple=True, help="Only this protocol; may be given several times."),
         click.option("--epochs", type=click.IntRange(1), help="Stretch the schedule to so many epochs."),
         click.option("--seeds", type=click.IntRange(1), help="Seeds 0, 1, ... of an ablation."),
         click.option("--samples", type=click.IntRange(1), help="Samples of a sweep."),
         click.option("--precision", type=click.Choice(PRECISIONS), help="Of the encoders' matrix products."),
         click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Any other field of the trials."),
-        click.option("--name", help="Call the table otherwise than the study file."),
+        click.option("--name", help="Of the table.  [default: STUDY, STUDY_demo or STUDY_BENCHMARK]"),
         data_option,
         click.option("--store", default="store", show_default=True, help="Encoders and checkpoints; a folder or URI."),
         results_option,
@@ -88,51 +96,6 @@ def results_option(command: Command) -> Command:
         "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Tables."
     )
     return option(command)
-
-
-def scale_from(options: dict[str, Any]) -> Scale:
-    """The scale that the options ask for, the demo's where they leave it open."""
-    changes = dict(_change(text) for text in options["changes"])
-    if options["precision"]:
-        changes["precision"] = options["precision"]
-    base = DEMO if options["demo"] else Scale()
-    return replace(
-        base,
-        benchmark=options["benchmark"] or base.benchmark,
-        protocols=options["protocols"] or base.protocols,
-        epochs=options["epochs"] or base.epochs,
-        seeds=tuple(range(options["seeds"])) if options["seeds"] else base.seeds,
-        samples=options["samples"] or base.samples,
-        changes=tuple({**dict(base.changes), **changes}.items()),
-    )
-
-
-def _change(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.UsageError(f"--set {text!r}: it reads FIELD=VALUE, as in --set queue=512")
-    return name.strip(), value.strip()
-
-
-def open_run(options: dict[str, Any]) -> tuple[Any, Any]:
-    """The study of a command as a run, and its module."""
-    from skelray.runner import Run, Settings
-
-    name, study, module = load_study(options["study"])
-    scale = scale_from(options)
-    if options["demo"] and scale.benchmark == DEMO.benchmark:
-        _make_synthetic(options["data"])
-    name = options["name"] or (f"{name}_demo" if options["demo"] else name)
-    settings = Settings(options["data"], options["store"], options["results"], options["device"], options["threads"])
-    try:
-        run = Run(name, study, scale, settings)
-        run.size()  # data or a protocol that is missing is said before anything starts
-    except DataError as error:
-        if "not prepared" not in str(error):
-            raise
-        hint = "--demo runs the study on generated data, --benchmark NAME on other prepared data"
-        raise DataError(f"{error}; {hint}") from error
-    return run, module
 
 
 def _make_synthetic(root: Path) -> None:
@@ -179,10 +142,14 @@ def prepare_command(benchmark: str, source: Path | None, data: Path, path: Any, 
 @cli.command("plan")
 @study_options
 def plan_command(**options: Any) -> None:
-    """Show what running STUDY would do, and what it would cost; starts nothing."""
+    """Show what running STUDY would do, what it would cost, and what cannot run on this machine; trains nothing.
+
+    The time is from what `skelray bench` measured here. With --demo the generated data is made if it is missing.
+    """
+    from skelray.options import open_run
     from skelray.plan import plan
 
-    run, _ = open_run(options)
+    run, _ = open_run(options, _make_synthetic)
     click.echo(plan(run).text())
 
 
@@ -199,13 +166,15 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
     """
     from rich.console import Console
 
+    from skelray.options import notice, open_run
     from skelray.progress import Display
     from skelray.runner import run_inline
 
-    run, module = open_run(options)
-    scale = run.scale
-    if scale.benchmark == "synthetic":
-        click.echo(_demo_notice(scale), err=True)
+    if inline and address:
+        raise click.UsageError(f"--address {address}: --inline uses no cluster; leave one of them out")
+    run, module = open_run(options, _make_synthetic)
+    if run.scale.benchmark == "synthetic":
+        click.echo(notice(run.scale), err=True)
     trials, epochs, done = run.size()
     with Display(Console(stderr=True), run.name, trials, epochs, done) as display:
         if inline:
@@ -219,11 +188,6 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
     sys.exit(1 if failed else 0)
 
 
-def _demo_notice(scale: Scale) -> str:
-    changes = "".join(f", {name} {value}" for name, value in scale.changes)
-    return f"generated data, {scale.epochs} epochs, small models{changes}: the numbers say nothing about people or papers"
-
-
 @cli.command("report")
 @click.argument("study")
 @results_option
@@ -235,15 +199,13 @@ def report_command(study: str, results: Path, form: str) -> None:
 
 def _print_report(study: str, results: Path, form: str) -> bool:
     """Whether anything failed."""
-    from skelray.report import failures, sweep_table, table
-    from skelray.training import HELD_OUT
+    from skelray.report import failures, text
 
     frame = load(study, results)
-    searched = frame["metric"] == HELD_OUT
-    tables = ([sweep_table(frame[searched])] if searched.any() else []) + (
-        [table(frame[~searched])] if (~searched).any() else []
-    )
-    click.echo("\n\n".join(getattr(one, form)() for one in tables))
+    if frame.empty:
+        click.echo(f"skelray: the table of {study} is empty: none of its trials has an evaluation", err=True)
+        return False
+    click.echo(text(frame, form))
     lines = failures(frame)
     for line in lines:
         click.echo(line, err=True)
@@ -253,7 +215,7 @@ def _print_report(study: str, results: Path, form: str) -> bool:
 @cli.command("bench")
 @click.option("--method", "methods", multiple=True, help="Only this one; may be given several times.")
 @click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="[default: both]")
-@click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), help="[default: the published one]")
 @click.option("--steps", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--device", help="cpu, cuda, ...  [default: cuda where there is one]")
@@ -261,13 +223,16 @@ def _print_report(study: str, results: Path, form: str) -> bool:
 def bench_command(
     methods: tuple[str, ...],
     precisions: tuple[str, ...],
-    batch_size: int,
+    batch_size: int | None,
     steps: int,
     threads: int,
     device: str | None,
     results: Path,
 ) -> None:
-    """Measure samples per second of each method on this machine, at the full NTU shape; `plan` uses the figures."""
+    """Measure samples per second of each method on this machine, at the full NTU shape; `plan` uses the figures.
+
+    They are kept beside those of other methods, devices and threads, in RESULTS/bench.
+    """
     from skelray import bench
 
     unknown = sorted(set(methods) - set(bench.METHODS))
@@ -276,7 +241,6 @@ def bench_command(
     measured = []
     for one in bench.bench(methods or list(bench.METHODS), precisions or PRECISIONS, device, batch_size, steps, threads):
         measured.append(one)
-        click.echo(f"{one.method} {one.precision}: {one.samples_per_second:.1f} samples/s", err=True)
-    (results / bench.FIGURES).parent.mkdir(parents=True, exist_ok=True)
-    bench.frame(measured).to_parquet(results / bench.FIGURES, index=False)
+        bench.keep([one], results)
+        click.echo(f"{one.method} on {one.backbone}, {one.precision}: {one.samples_per_second:.1f} samples/s", err=True)
     click.echo(bench.table(measured).markdown())

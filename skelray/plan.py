@@ -1,79 +1,138 @@
-"""What running a study would do: which trials are done, what is missing, and what it costs. Starts nothing."""
+"""What running a study would do: which trials are done, what is missing, what it costs, and what cannot run here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+import os
+from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
+import torch
 
-from skelray import ledger
-from skelray.bench import FIGURES
-from skelray.runner import Run
+from skelray import bench, ledger, machine
+from skelray.estimate import Needs, needs, room
+from skelray.runner import Run, Settings
 from skelray.search import example
 from skelray.study import Sweep
 from skelray.tables import Table
 from skelray.trial import Trial
 
+SMALLER = 0.5  # of the measured trial's arithmetic: below this a machine no longer reaches the measured rate
 
-@dataclass(frozen=True)
+
+@dataclass
 class Plan:
-    """rows: one a trial. seconds: of the missing work on one device, None if unknown. bytes: of the missing trials."""
+    """rows: one a trial. seconds: of the missing training on one device, None if unknown. bytes: of the missing trials.
 
-    rows: list[dict[str, str]]
-    trials: int
-    missing: int
-    epochs: int
-    seconds: float | None
-    bytes: int
+    at_least: some trials are much smaller than those measured, and will take longer than their arithmetic says. threads:
+    of the measurement, where it had others. notes: what cannot run here.
+    """
+
+    rows: list[dict[str, str]] = field(default_factory=list)
+    missing: int = 0
+    epochs: int = 0
+    seconds: float | None = 0.0
+    at_least: bool = False
+    threads: int | None = None
+    bytes: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def text(self) -> str:
         header = list(self.rows[0])
         table = Table("", header, [list(row.values()) for row in self.rows], len(header), pd.DataFrame(self.rows))
-        cost = "unknown (measure with `skelray bench`)" if self.seconds is None else f"about {_duration(self.seconds)}"
-        return (
-            f"{table.markdown().strip()}\n\n{self.trials} trials, {self.trials - self.missing} done, {self.missing} to run, "
-            f"{self.epochs} epochs; time on one device {cost}; disk up to {self.bytes / 2**20:.0f} MiB"
+        trials = len(self.rows)
+        line = (
+            f"{trials} trials, {trials - self.missing} done, {self.missing} to run, {self.epochs} epochs; training on one "
+            f"device takes {self._cost()}; disk up to {self.bytes / 2**20:.0f} MiB"
         )
+        return "\n".join([table.markdown().strip(), "", line, *dict.fromkeys(self.notes)])
+
+    def _cost(self) -> str:
+        if self.seconds is None:
+            return "an unknown time (measure with `skelray bench`)"
+        threads = f" with {self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads is not None else ""
+        return f"{'at least' if self.at_least else 'about'} {_duration(self.seconds)}{threads}"
 
 
 def plan(run: Run) -> Plan:
     """Of the study at the run's scale. Raises DataError where its data is not prepared."""
-    speeds = _speeds(run.settings.results)
-    study = run.study
-    trials = _sweep(run, study) if isinstance(study, Sweep) else [(cell.name, cell.trial) for cell in run.cells()]
-    rows, epochs, seconds, size, missing = [], 0, 0.0, 0, 0
-    known = True
-    for name, trial in trials:
+    made = Plan()
+    device = _device(run.settings, made)
+    speeds = _Speeds(run.settings, device)
+    known: dict[Any, Needs] = {}
+    for name, trial in _trials(run):
         stored = run.stored(trial)
         done = ledger.complete(trial, stored)
         left = 0 if done or stored.has_encoder(trial.epochs) else trial.epochs
-        rate = speeds.get((type(trial.method).__name__.lower(), trial.precision))
-        known = known and (rate is not None or not left)
-        seconds += left * len(run.splits(trial).train) / rate if rate else 0.0
-        epochs, missing, size = epochs + left, missing + (not done), size + (0 if done else _size(trial))
-        state = "done" if done else "evaluate" if not left else "run"
-        rows.append({"trial": stored.id, "what": name, "epochs": str(trial.epochs), "state": state})
-    return Plan(rows, len(trials), missing, epochs, seconds if known else None, size)
+        state = "done" if done else "run" if left else "evaluate"
+        try:
+            large = left > 0 and _add_cost(run, made, trial, left, speeds, known) > room(device)
+        except Exception as error:  # in a part of the study's own: it costs this trial alone
+            made.seconds, large, state = None, False, "fails"
+            made.notes.append(f"{name} fails at a step of two samples: {type(error).__name__}: {error}")
+        if large:
+            state = "too large"
+            made.notes.append(f"{name} keeps more than the {room(device) / 2**30:.1f} GiB of memory there are here")
+        made.epochs, made.missing = made.epochs + left, made.missing + (not done)
+        made.bytes += 0 if done else _size(trial)
+        made.rows.append({"trial": stored.id, "what": name, "epochs": str(trial.epochs), "state": state})
+    return made
 
 
-def _sweep(run: Run, sweep: Sweep) -> list[tuple[str, Trial]]:
+def _trials(run: Run) -> list[tuple[str, Trial]]:
     search = run.search
-    if search is None:
-        return []
+    if search is None or not isinstance(run.study, Sweep):
+        return [(cell.name, cell.trial) for cell in run.cells()]
     known = [(search.arm(s), search.trial(s)) for _, s in sorted(search.samples.items())]
-    like = example(sweep, run.scale)
+    like = example(run.study, run.scale)
     return known + [(f"sample {n}, if it runs to its end", like) for n in range(len(known), search.sweep.samples)]
 
 
-def _speeds(results: Path) -> dict[tuple[str, str], float]:
-    """Samples per second that `skelray bench` measured here, by method and precision."""
-    path = results / FIGURES
-    if not path.is_file():
-        return {}
-    frame = pd.read_parquet(path)
-    measured = zip(frame["method"], frame["precision"], frame["samples_per_second"], strict=True)
-    return {(str(method), str(precision)): float(speed) for method, precision, speed in measured}
+def _device(settings: Settings, made: Plan) -> torch.device:
+    """What a trial would run on here; where it could not, the plan says so."""
+    cpus = os.cpu_count() or 1
+    if settings.threads > cpus:
+        made.notes.append(f"a trial of {settings.threads} threads finds no node here: this machine has {cpus} CPUs")
+    try:
+        return machine.choose_device(settings.device)
+    except ValueError as error:
+        made.notes.append(f"no trial can run here: {error}")
+        return torch.device("cpu")
+
+
+def _add_cost(run: Run, made: Plan, trial: Trial, left: int, speeds: _Speeds, known: dict[Any, Needs]) -> int:
+    """Adds the time of these epochs; returns the bytes of memory that a step keeps."""
+    splits = run.splits(trial)
+    data = splits.train if trial.monitor is None else splits.reduced
+    frames, persons = trial.frames or data.sequences.shape[2], data.sequences.shape[4]
+    key = repr((trial.method, trial.backbone, trial.stream, trial.batch_size, data.skeleton.name, frames, persons))
+    if key not in known:
+        known[key] = needs(trial, data.skeleton, frames, persons)
+    found = speeds.of(trial)
+    if found is None:
+        made.seconds = None
+    elif made.seconds is not None:
+        share = known[key].gflop / found["gflop_per_sample"]
+        made.seconds += left * len(data) * share / found["samples_per_second"]
+        made.at_least |= share < SMALLER
+        made.threads = None if found["threads"] == run.settings.threads else found["threads"]
+    return known[key].memory
+
+
+class _Speeds:
+    """What `skelray bench` measured on this kind of device."""
+
+    def __init__(self, settings: Settings, device: torch.device) -> None:
+        figures, self.threads = bench.figures(settings.results), settings.threads
+        here = machine.describe(device) if device.type == "cuda" else "cpu"
+        self.figures = figures[figures["device"].astype(str).str.split(",").str[0] == here.split(",")[0]]
+
+    def of(self, trial: Trial) -> dict[str, Any] | None:
+        """The row of a trial's method, backbone and precision, measured with the same threads if there is one."""
+        (method, backbone), figures = bench.kind(trial), self.figures
+        of_kind = (figures["method"] == method) & (figures["backbone"] == backbone)
+        rows: list[Any] = figures[of_kind & (figures["precision"] == trial.precision)].to_dict("records")
+        return min(rows, key=lambda row: abs(row["threads"] - self.threads), default=None)
 
 
 def _size(trial: Trial) -> int:

@@ -15,7 +15,7 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 ORDER = (
     *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "papers"),
     *("training", "store", "imported", "execute", "study", "results", "statistics", "tables", "report", "search", "ledger"),
-    *("runner", "trainables", "ray_runner", "study_file", "bench", "plan", "progress", "cli"),
+    *("runner", "trainables", "ray_runner", "study_file", "bench", "estimate", "plan", "progress", "options", "cli"),
 )
 
 HOMES = {
