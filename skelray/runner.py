@@ -179,10 +179,9 @@ class Run:
         return finals
 
     def evaluate_finals(self, device: torch.device) -> None:
-        """Once the search is over; trains nothing. One that fails is a failed row."""
-        if self.search is None or not self.search.over():
-            return
-        for trial in self.finals().values():
+        """Once a search is over; trains nothing. One that fails is a failed row. Brings the tables up to date."""
+        over = self.search is not None and self.search.over()
+        for trial in self.finals().values() if over else ():
             try:
                 for _ in execute(trial, self.splits(trial), self.stored(trial), device):
                     pass

@@ -61,7 +61,7 @@ def test_added_seeds_and_epochs_run_only_what_is_new(undisturbed, synthetic_data
 
 
 def test_a_longer_trial_goes_on_from_the_shorter(tmp_path, synthetic_data):
-    fixed = ABLATION.replace('"weak", {', '"weak", {"milestones": (900,), "mining_from": None, ')
+    fixed = ABLATION.replace('"weak", {', '"weak", {"milestones": (), "mining_from": None, ')
     path = study_file(tmp_path, fixed.replace('Arm("strong", {"arrangement": (BA, NA)}),', ""))
     inline(path, tmp_path, synthetic_data, epochs=2)
     run, _ = make_run(path, tmp_path, synthetic_data, epochs=4)
@@ -181,3 +181,55 @@ def test_an_unknown_protocol_is_named_with_those_there_are(tmp_path, synthetic_d
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, protocols=("xset",))
     with pytest.raises(ValueError, match="no protocol 'xset'; it has xsub, xview"):
         run.size()
+
+
+def test_an_arm_that_is_longer_fails_for_itself_alone(tmp_path, synthetic_data):
+    """Two arms of one id, told apart by their epochs: the shorter one's success does not hide the failure."""
+    body = """
+    @dataclass(frozen=True)
+    class Fails:
+        def __call__(self, view):
+            if view.draws.epoch == 2:
+                raise RuntimeError("late failure")
+            return view
+    arrangement = (BA + AugmentationSet("F", (Fails(),)),)
+    study = Ablation(base=replace(base, optimizer=replace(base.optimizer, milestones=())), arms=[
+        Arm("long", {"arrangement": arrangement, "mining_from": None, "epochs": 300}),
+        Arm("short", {"arrangement": arrangement, "mining_from": None, "epochs": 100}),
+    ])
+    """
+    path = study_file(tmp_path, body)
+    run, _ = make_run(path, tmp_path, synthetic_data, epochs=3)
+    assert run.size() == (2, 4, 0)
+    run_inline(run)
+    found = table(tmp_path).groupby("arm")["status"].unique().map(list).to_dict()
+    assert found == {"long": ["failed"], "short": ["done"]}
+
+
+def test_a_name_that_is_no_files_is_refused_before_anything_runs(tmp_path, synthetic_data):
+    path = study_file(tmp_path, ABLATION)
+    _, study, _ = load_study(path)
+    with pytest.raises(ValueError, match="named by letters"):
+        Run("a/b", study, SCALE, Settings(synthetic_data, str(tmp_path / "store"), tmp_path))
+
+
+def test_tables_that_cannot_be_written_are_told_before_anything_runs(tmp_path, synthetic_data):
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data)
+    (tmp_path / "results").write_text("a file where the folder should be")
+    heard = Heard()
+    with pytest.raises(OSError, match="tables cannot be written"):
+        run_inline(run, heard)
+    assert heard.trained == []
+
+
+def test_finals_that_fail_are_failed_rows(tmp_path, synthetic_data):
+    body = SWEEP.replace(
+        "return replace(base, method=method)", "return replace(base, method=method, evaluations=(Linear(lr=1e38),))"
+    )
+    path = study_file(tmp_path, body)
+    run, _ = make_run(path, tmp_path, synthetic_data, samples=1)
+    run_inline(run)
+    found = table(tmp_path)
+    finals = found[found["arm"].str.contains("test")]
+    assert set(finals["status"]) == {"failed"}
+    assert finals["error"].str.startswith("diverged").all()

@@ -408,6 +408,8 @@ def test_a_second_run_of_a_sweep_is_refused_and_the_ledger_read_anew_when_it_is_
     [({"lamda_h": 0.5}, "'lamda_h', which the space does not suggest"), ({"lambda_h": 99.0}, "outside the space")],
 )
 def test_a_published_point_that_the_space_does_not_hold_is_refused(store, published, said):
-    with pytest.raises(ValueError, match=said), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        search(store, replace(SWEEP, published=published)).propose()
+    searching = search(store, replace(SWEEP, published=published))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna's own, of a value outside
+        with pytest.raises(ValueError, match=said):
+            searching.propose()
