@@ -1,4 +1,4 @@
-"""The command line: prepare, plan, run, report, bench."""
+"""The command line: prepare, plan, run, report, bench, import-weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
+from skelray.augment import STREAMS
 from skelray.data import BENCHMARKS, DataError, Preprocessing, open_dataset, prepare
+from skelray.papers import BACKBONES, METHODS
 from skelray.results import load
 from skelray.trial import PRECISIONS
 
@@ -244,3 +246,24 @@ def bench_command(
         bench.keep([one], results)
         click.echo(f"{one.method} on {one.backbone}, {one.precision}: {one.samples_per_second:.1f} samples/s", err=True)
     click.echo(bench.table(measured).markdown())
+
+
+@cli.command("import-weights")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--method", type=click.Choice(METHODS), required=True, help="Whose released code wrote it.")
+@click.option("--backbone", type=click.Choice(BACKBONES), help="It is recognised; another one than this is refused.")
+@click.option("--stream", type=click.Choice(STREAMS), default="joint", show_default=True, help="It was trained on.")
+@click.option("--store", default="store", show_default=True, help="A folder or URI.")
+def import_weights_command(file: Path, method: str, backbone: str | None, stream: str, store: str) -> None:
+    """Put the encoder of a released checkpoint FILE (.pt, .pth.tar) into a store, and print the study that evaluates it.
+
+    Tensors and plain containers are read and nothing else: no code in the file is run.
+    """
+    from skelray.imported import keep, read
+    from skelray.store import Store
+
+    imported = read(file, method, backbone, stream)
+    keep(imported, Store(store))
+    click.echo(
+        f"{imported}\nkept as {imported.digest} in {store}; a study that evaluates it:\n\n{imported.study()}", nl=False
+    )

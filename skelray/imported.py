@@ -22,9 +22,6 @@ from skelray.skeleton import KINECT_V2
 from skelray.store import Store
 from skelray.trial import Trial
 
-METHODS = ("skeletonclr", "crossclr", "aimclr", "hiclr", "hico")
-BACKBONES = ("stgcn", "dsta", "hierarchical")
-
 
 @dataclass(frozen=True)
 class Imported:

@@ -6,7 +6,7 @@ import signal
 import pytest
 from small_study import ABLATION, SWEEP, assert_same, curves, inline, make_run, study_file, table
 
-from skelray.runner import Listener, run_inline
+from skelray.runner import Listener, Run, run_inline
 from skelray.store import Store
 
 
@@ -207,10 +207,9 @@ def test_an_arm_that_is_longer_fails_for_itself_alone(tmp_path, synthetic_data):
 
 
 def test_a_name_that_is_no_files_is_refused_before_anything_runs(tmp_path, synthetic_data):
-    path = study_file(tmp_path, ABLATION)
-    _, study, _ = load_study(path)
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data)
     with pytest.raises(ValueError, match="named by letters"):
-        Run("a/b", study, SCALE, Settings(synthetic_data, str(tmp_path / "store"), tmp_path))
+        Run("a/b", run.study, run.scale, run.settings)
 
 
 def test_tables_that_cannot_be_written_are_told_before_anything_runs(tmp_path, synthetic_data):
