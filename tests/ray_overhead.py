@@ -54,9 +54,7 @@ def main():
     on_ray = (seconds[options.many, False] - seconds[options.few, False]) / more
     print(f"a trial inline                   {own:6.2f} s")
     print(f"a trial more on Ray, two at once {on_ray:6.2f} s, of which Ray's {on_ray - own / 2:5.2f} s")
-    start = (
-        seconds[options.few, False] - seconds[options.few, True] + options.few * own / 2 - options.few * (on_ray - own / 2)
-    )
+    start = seconds[options.few, False] - seconds[options.few, True] + options.few * (own - on_ray)
     print(f"Ray's share of a whole study     {start:6.2f} s")
 
 
