@@ -168,6 +168,8 @@ def bench(
     methods: Sequence[str], precisions: Sequence[str], device: str | None, batch_size: int | None, steps: int, threads: int
 ) -> Iterator[Measured]:
     """Each method at its published setting in each precision, each in a process of its own, so that peaks are its own."""
+    if unknown := [name for name in methods if name not in METHODS]:
+        raise ValueError(f"method {unknown[0]!r} is none of {', '.join(METHODS)}")
     for name in methods:
         for precision in precisions:
             trial = replace(METHODS[name], precision=precision)
@@ -211,5 +213,5 @@ def table(measured: Sequence[Measured]) -> Table:
         rows.append([one.method, one.backbone, one.precision, str(one.frames), str(one.batch_size)])
         rows[-1] += [f"{one.samples_per_second:.1f}", *split]
         rows[-1] += [f"{one.gflop_per_sample:.2f}", f"{100 * one.share_of_peak:.0f} %", f"{one.peak_memory:.0f}"]
-    caption = f"NTU's {len(KINECT_V2.joints)} joints and {PERSONS} persons, published settings, {measured[0].device}."
+    caption = f"NTU's {len(KINECT_V2.joints)} joints and {PERSONS} persons, {measured[0].device}."
     return Table(caption, header, rows, 3, frame(measured))

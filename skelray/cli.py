@@ -21,6 +21,10 @@ MISSING = {
     "optuna": "`pip install optuna`",
 }
 
+FOLDER = click.Path(path_type=Path)
+data_option = click.option("--data", type=FOLDER, default=Path("data"), show_default=True, help="Prepared data.")
+results_option = click.option("--results", type=FOLDER, default=Path("results"), show_default=True, help="Tables.")
+
 
 class Sentence(click.ClickException):
     """An error as one sentence, exit status 2."""
@@ -82,22 +86,6 @@ def study_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def data_option(command: Command) -> Command:
-    """Where prepared data lies."""
-    option = click.option(
-        "--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Prepared data."
-    )
-    return option(command)
-
-
-def results_option(command: Command) -> Command:
-    """Where tables lie."""
-    option = click.option(
-        "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Tables."
-    )
-    return option(command)
 
 
 def _make_synthetic(root: Path) -> None:
@@ -222,26 +210,15 @@ def _print_report(study: str, results: Path, form: str) -> bool:
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--device", help="cpu, cuda, ...  [default: cuda where there is one]")
 @results_option
-def bench_command(
-    methods: tuple[str, ...],
-    precisions: tuple[str, ...],
-    batch_size: int | None,
-    steps: int,
-    threads: int,
-    device: str | None,
-    results: Path,
-) -> None:
+def bench_command(methods: tuple[str, ...], precisions: tuple[str, ...], results: Path, **settings: Any) -> None:
     """Measure samples per second of each method on this machine, at the full NTU shape; `plan` uses the figures.
 
     They are kept beside those of other methods, devices and threads, in RESULTS/bench.
     """
     from skelray import bench
 
-    unknown = sorted(set(methods) - set(bench.METHODS))
-    if unknown:
-        raise click.UsageError(f"--method {unknown[0]!r} is none of {', '.join(bench.METHODS)}")
     measured = []
-    for one in bench.bench(methods or list(bench.METHODS), precisions or PRECISIONS, device, batch_size, steps, threads):
+    for one in bench.bench(methods or tuple(bench.METHODS), precisions or PRECISIONS, **settings):
         measured.append(one)
         bench.keep([one], results)
         click.echo(f"{one.method} on {one.backbone}, {one.precision}: {one.samples_per_second:.1f} samples/s", err=True)
