@@ -297,7 +297,7 @@ def test_workers_get_the_decided_device_and_finals_the_threads_of_a_trial(tmp_pa
 def command(path, data, *options):
     """The study's run as a user starts it, at the scale of SCALE but for the options."""
     settings = [word for name, value in TINY for word in ("--set", f"{name}={value}")]
-    scale = ["--benchmark", "synthetic", "--protocol", "xview", "--data", str(data), "--device", "cpu"]
+    scale = ["--benchmark", "synthetic", "--protocol", "xview", "--data", str(data), "--device", "cpu", "--name", "small"]
     return [sys.executable, "-c", "from skelray.cli import main; main()", "run", str(path), *settings, *scale, *options]
 
 
@@ -307,7 +307,11 @@ def stopped_when(event, how, command, folder):
     SIGKILL goes to all of its process group, as when a machine goes down; SIGINT to the driver.
     """
     with open(folder / "errors.txt", "w+") as errors:
-        driver = subprocess.Popen(command, cwd=folder, stdout=errors, stderr=errors, start_new_session=True)
+        # a shell's background job ignores SIGINT, and so would all that it starts
+        heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        driver = subprocess.Popen(
+            command, cwd=folder, stdout=errors, stderr=errors, start_new_session=True, preexec_fn=heeds
+        )
         deadline = time.monotonic() + 900
         while not event() and driver.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
