@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import pickle
 import re
 import warnings
@@ -21,6 +22,8 @@ from skelray.methods.released import from_released
 from skelray.skeleton import KINECT_V2
 from skelray.store import Store
 from skelray.trial import Trial
+
+_CLASSES = {name: type(papers.RELEASED[name].method) for name in papers.METHODS}
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,15 @@ class Imported:
 
     def study(self) -> str:
         """A study file that evaluates it."""
-        name = next(name for name in papers.RELEASED if papers.RELEASED[name].method.__class__ is type(self.trial.method))
+        of_dsta = isinstance(self.trial.backbone, DSTA)
+        name = next(name for name, method in _CLASSES.items() if method is type(self.trial.method)) + "_dsta" * of_dsta
         base = papers.RELEASED[name]
         method = _changes(base.method, self.trial.method)
         changes = [f"method=replace(released.method, {method})"] if method else []
         if self.trial.backbone != base.backbone:
             changes.append(f"backbone={self.trial.backbone!r}")
+        if self.trial.stream != base.stream:
+            changes.append(f'stream="{self.trial.stream}"')
         changes.append(f'epochs=0, imported="{self.digest}"')
         return (
             "from dataclasses import replace\n\n"
@@ -75,15 +81,14 @@ def read(path: Path, method: str, backbone: str | None = None, stream: str = "jo
     found = type(trial.backbone).__name__.lower()
     if backbone is not None and backbone != found:
         raise ValueError(f"{path} holds a {found}, not a {backbone}")
-    query = _query(path, trial, state)
+    query, parameters = _query(path, trial, state)
     digest = hashlib.sha256()
     for name, tensor in sorted(query.items()):
         digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
     named = digest.hexdigest()[:16]
-    unique = {tensor.data_ptr(): tensor.numel() for name, tensor in query.items() if "running" not in name}
     epochs = content.get("epoch")
     told = epochs if isinstance(epochs, int) else None
-    return Imported(named, replace(trial, imported=named), query, sum(unique.values()), told)
+    return Imported(named, replace(trial, imported=named), query, parameters, told)
 
 
 def keep(imported: Imported, store: Store) -> None:
@@ -109,7 +114,8 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _trial(path: Path, state: Mapping[str, Tensor], method: str, stream: str) -> Trial:
-    base = papers.RELEASED[method]
+    on_dsta = method == "hiclr" and "encoder_q.proj.weight" in state
+    base = papers.RELEASED["hiclr_dsta" if on_dsta else method]
     try:
         if method == "hico":
             hidden, inputs = state["encoder_q.hi_encoder.t_embedding.0.weight"].shape
@@ -137,10 +143,23 @@ def _of_moco(state: Mapping[str, Tensor]) -> STGCN | DSTA:
             subsets = state[prefix + "alphas"].numel()
             out, channels = len(state[prefix + "ff_nets.0.weight"]), state[prefix + "in_nets.weight"].shape[1]
             inter = len(state[prefix + "in_nets.weight"]) // (2 * subsets)
-            layers.append((channels, out, inter, 2 if prefix + "downt2.0.weight" in state else 1))
-        return DSTA(layers=tuple(layers), subsets=subsets)
+            layers.append((channels, out, inter, state[prefix + "pes.pe"].shape[2]))  # its frames, for now
+        shortcut = f"encoder_q.graph_layers.{len(layers) - 1}.downt2.0.weight" in state
+        return DSTA(layers=_with_strides(layers, shortcut), subsets=subsets)
     last = "encoder_q.st_gcn_networks.9.tcn.2.bias"
     return STGCN(hidden_channels=len(state["encoder_q.st_gcn_networks.0.tcn.2.bias"]), hidden_dim=len(state[last]))
+
+
+def _with_strides(layers: list[tuple[int, int, int, int]], shortcut: bool) -> tuple[tuple[int, int, int, int], ...]:
+    """From the frames that each layer sees to its stride: the next layer's frames tell.
+
+    Of the last layer nothing tells for sure. At the published widths it is 1; elsewhere a shortcut counts as stride 2.
+    """
+    frames = [layer[3] for layer in layers]
+    strides = [round(before / after) for before, after in itertools.pairwise(frames)]
+    published = [layer[:3] for layer in layers] == [layer[:3] for layer in DSTA().layers]
+    last = DSTA().layers[-1][3] if published else 2 if shortcut else 1
+    return tuple((*layer[:3], stride) for layer, stride in zip(layers, [*strides, last], strict=True))
 
 
 def _hierarchical(state: Mapping[str, Tensor], hidden: int, inputs: int) -> Hierarchical:
@@ -165,8 +184,11 @@ def _hierarchical(state: Mapping[str, Tensor], hidden: int, inputs: int) -> Hier
     )
 
 
-def _query(path: Path, trial: Trial, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state of the query side of the trial's model. Raises ValueError where the file does not fill it."""
+def _query(path: Path, trial: Trial, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
+    """The state of the query side of the trial's model and its parameters' count.
+
+    Raises ValueError where the file does not fill it.
+    """
     try:
         ours = from_released(state)
         model = replace(trial.method, queue=1).build(trial.backbone, KINECT_V2, trial.stream)  # type: ignore[type-var]
@@ -178,7 +200,8 @@ def _query(path: Path, trial: Trial, state: Mapping[str, Tensor]) -> dict[str, T
         ) from None
     if lost := [name for name in (*missing, *unexpected) if "query" in name.split(".")]:
         raise ValueError(f"{path} does not fit {type(trial.method).__name__}: {lost[0]} is missing or unknown")
-    return {name: tensor.clone() for name, tensor in model.query.state_dict().items()}
+    count = sum(parameter.numel() for parameter in model.query.parameters())
+    return {name: tensor.clone() for name, tensor in model.query.state_dict().items()}, count
 
 
 def _changes(base: Any, other: Any) -> str:

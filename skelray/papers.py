@@ -84,8 +84,8 @@ RELEASED = {
     ),
     "hico": replace(HICO_TRANSFORMER, method=HiCo(short_queue=True)),
 }
+RELEASED["hiclr_dsta"] = replace(HICLR_DSTA, method=RELEASED["hiclr"].method)
+
 # By what code a released checkpoint may have been written, and on what.
 METHODS = ("skeletonclr", "crossclr", "aimclr", "hiclr", "hico")
 BACKBONES = ("stgcn", "dsta", "hierarchical")
-
-RELEASED["hiclr_dsta"] = replace(HICLR_DSTA, method=RELEASED["hiclr"].method)

@@ -9,6 +9,7 @@ import torch
 from golden_file import GoldenFile
 from tiny import splits
 
+from skelray import DSTA, papers
 from skelray.augment import to_stream
 from skelray.evaluation import KNN, top
 from skelray.execute import execute
@@ -134,3 +135,31 @@ def test_a_missing_file_and_another_method_are_named(golden, tmp_path):
         read(golden("checkpoints/hiclr_gcn_joint.pt"), "hico")
     with pytest.raises(ValueError, match="holds a stgcn, not a dsta"):
         read(golden("checkpoints/hiclr_gcn_joint.pt"), "hiclr", backbone="dsta")
+
+
+@pytest.mark.parametrize("stream", ["bone", "motion"])
+def test_the_study_it_prints_keeps_the_stream(golden, stream):
+    names = {}
+    exec(read(golden("checkpoints/aimclr_joint.pt"), "aimclr", stream=stream).study(), names)
+    assert names["study"].cells()[0].trial.stream == stream
+
+
+def test_two_streams_of_crossclr_are_two(golden, tmp_path):
+    state = torch.load(golden("checkpoints/crossclr_3views.pt"), weights_only=True)
+    torch.save({name: tensor for name, tensor in state.items() if "_bone" not in name}, tmp_path / "two.pt")
+    imported = read(tmp_path / "two.pt", "crossclr")
+    assert imported.trial.stream == "joint+motion"
+    names = {}
+    exec(imported.study(), names)
+    assert names["study"].cells()[0].trial == imported.trial
+
+
+def test_the_published_dsta_net_is_recognised_whole(golden, tmp_path):
+    """Its last layer has a shortcut because channels change, and no stride."""
+    file = GoldenFile(golden("dsta_true.npz"))
+    torch.save({f"encoder_q.{name}": tensor for name, tensor in file.under("state/").items()}, tmp_path / "x.pt")
+    imported = read(tmp_path / "x.pt", "hiclr")
+    expected = DSTA(layers=tuple(map(tuple, file.config["layers"])))
+    assert imported.trial.backbone == expected
+    assert imported.trial.evaluations == papers.RELEASED["hiclr_dsta"].evaluations
+    assert imported.parameters == 1_645_168

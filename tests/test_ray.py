@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from small_study import ABLATION, SWEEP, TINY, assert_same, inline, make_run, study_file, table

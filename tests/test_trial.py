@@ -112,7 +112,7 @@ def test_every_scalar_changes_the_id(where):
 
 def test_no_field_was_forgotten_above():
     varied = {w for w in ALL_VARIANTS if "." not in w}
-    assert varied >= names_in(MONITORED) - {"backbone", "method", "optimizer", "monitor", "evaluations"}
+    assert varied >= names_in(MONITORED) - {"backbone", "method", "optimizer", "monitor", "evaluations", "imported"}
     for part in ("backbone", "method", "optimizer", "monitor"):
         varied = {w.split(".")[1].split("[")[0] for w in ALL_VARIANTS if w.startswith(f"{part}.")}
         missing = names_in(getattr(MONITORED, part)) - varied
