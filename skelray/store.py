@@ -129,10 +129,10 @@ class Store:
         self.write(f"weights/{digest}.pt", _packed(content))
 
     def weights(self, digest: str) -> dict[str, Any]:
-        """Raises StoreError where there are none of this digest."""
+        """Raises ValueError where there are none of this digest."""
         content = _unpacked(self.read(f"weights/{digest}.pt"))
         if content is None:
-            raise StoreError(f"{self.root} has no weights {digest}: `skelray import-weights` puts them there")
+            raise ValueError(f"{self.root} has no weights {digest}: `skelray import-weights` puts them there")
         return content
 
     def trial(self, id: str) -> StoredTrial:

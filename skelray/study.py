@@ -40,20 +40,37 @@ class Scale:
         return self.epochs is None and not self.changes and not self.small
 
     def __call__(self, trial: Trial, arm: Mapping[str, Any] | None = None) -> Trial:
-        """A published trial at this scale, under an arm's changes; its schedule is stretched to the number of epochs."""
-        share = 1.0 if self.epochs is None else self.epochs / max(1, trial.epochs)
-        trial = replace(trial, benchmark=self.benchmark or trial.benchmark)
-        trial = changed(trial.small() if self.small else trial, dict(self.changes))
-        trial = changed(trial, {name: self._fitted(value) for name, value in (arm or {}).items()})
-        return trial if self.epochs is None else trial.stretched(share)
+        """A published trial at this scale, under an arm's changes.
 
-    def _fitted(self, part: Any) -> Any:
-        """A whole method or backbone that an arm brings, under what this scale changes of it."""
+        The schedule is stretched to the number of epochs; what ``changes`` says of the schedule itself is not.
+        """
+        arm = arm or {}
+        share = 1.0 if self.epochs is None else self.epochs / max(1, trial.epochs)
+        early = {name: value for name, value in self.changes if name not in SCHEDULE}
+        trial = replace(trial, benchmark=self.benchmark or trial.benchmark)
+        trial = changed(trial.small() if self.small else trial, early)
+        trial = changed(trial, {name: self._fitted(value, early) for name, value in arm.items()})
+        late = {name: value for name, value in self.changes if name in SCHEDULE and name not in arm}
+        late = {name: value for name, value in late.items() if not _said(arm.get(SCHEDULE[name]), name)}
+        return changed(trial if self.epochs is None else trial.stretched(share), late)
+
+    def _fitted(self, part: Any, early: Mapping[str, Any]) -> Any:
+        """A whole method or backbone that an arm brings: this scale fills in what the arm leaves at its default."""
         if isinstance(part, type) or not is_dataclass(part):
             return part
-        part = smaller(part) if self.small else part
-        known = {field.name for field in fields(part)}
-        return changed_part(part, {name: value for name, value in self.changes if name in known})
+        small = smaller(part) if self.small else part
+        open_ = [field.name for field in fields(part) if not _said(part, field.name)]
+        part = changed_part(part, {name: getattr(small, name) for name in open_})
+        return changed_part(part, {name: early[name] for name in open_ if name in early})
+
+
+SCHEDULE = {"milestones": "optimizer", "mining_from": "method"}  # fields that count epochs, and where they live
+
+
+def _said(part: Any, name: str) -> bool:
+    """Whether an arm's part has a field that differs from its default."""
+    known = {field.name: field.default for field in fields(part)} if is_dataclass(part) else {}
+    return name in known and getattr(part, name) != known[name]
 
 
 # What --demo runs: generated data, and what some hundred sequences and steps ask for.

@@ -130,7 +130,8 @@ class Trial:
         mining = getattr(method, "mining_from", None)
         if mining is not None:
             method = replace(method, mining_from=round(mining * share))  # type: ignore[type-var]
-        return replace(self, epochs=round(self.epochs * share), optimizer=self.optimizer.scaled(share), method=method)
+        epochs = max(1, round(self.epochs * share)) if self.epochs else 0  # what trains goes on training
+        return replace(self, epochs=epochs, optimizer=self.optimizer.scaled(share), method=method)
 
     def small(self) -> Trial:
         """A version for demonstrations and tests: short clips and batches, and parts in their own small versions."""

@@ -1,7 +1,7 @@
 """What each difference between papers and released code is worth: one arm for each, changed alone.
 
-The base is the published setting; an arm takes one thing from the released code (or, for the last of HiCLR, corrects what
-paper and code share). Joint stream, linear evaluation.
+The base is the published setting. Most arms take one thing from the released code; "as in the paper" takes one from the
+paper where the published numbers rest on the code; "corrected" mends what both share. Joint stream, linear evaluation.
 
     skelray run studies/fidelity.py                       # AimCLR's and HiCLR's, 14 arms x 3 seeds
     skelray run studies/fidelity.py --benchmark nwucla --protocol xview --epochs 100
@@ -38,9 +38,9 @@ study = Ablation(
         hiclr("blur not normalised", na=normal(Blur, normalise=False)),
         hiclr("noise on absent persons", na=normal(Noise, ghosts=True)),
         hiclr("cross-entropy for KL", similarity=cross_entropy),
-        hiclr("no neighbour mining (as in the paper)", mining_from=None),
+        hiclr("no neighbour mining, as in the paper", mining_from=None),
         hiclr("flip mirrors (corrected)", na=normal(Flip, mirror=True)),
-        Arm("HiCLR: graph of the paper", {"partition": "spatial"}),
+        Arm("HiCLR: spatial graph, as in the paper of ST-GCN", {"partition": "spatial"}),
         Arm("HiCLR: absent persons left out (corrected)", {"absent": "exclude"}),
         aimclr("published"),
         aimclr("EADM as released", eadm=EADM("released")),

@@ -9,9 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from skelray.backbones import GRU, LSTM, Hierarchical, Transformer
-from skelray.backbones.hierarchical import xavier
 from skelray.backbones.released_hierarchical import heads_from_released, hierarchical_from_released
-from skelray.methods.moco import Branch
+from skelray.methods.moco import Branch, initialise
 from skelray.skeleton import KINECT_V1, KINECT_V2
 from skelray.trial import canonical
 
@@ -60,7 +59,7 @@ def build(backbone, skeleton=KINECT_V2, seed=0, dtype=torch.float32):
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         encoder = backbone.build(skeleton)
-        xavier(encoder)
+        initialise(encoder, "xavier")
     return encoder.to(dtype)
 
 
@@ -229,7 +228,7 @@ def test_a_level_is_the_sequence_downsampled_as_written():
 def test_first_weights():
     encoder = Hierarchical(hidden_dim=64).build(KINECT_V2)
     before = {n: p.clone() for n, p in encoder.named_parameters() if p.dim() != 2}
-    xavier(encoder)
+    initialise(encoder, "xavier")
     for name, parameter in encoder.named_parameters():
         if parameter.dim() == 2:
             bound = (6 / sum(parameter.shape)) ** 0.5

@@ -15,7 +15,7 @@ from skelray.evaluation import KNN, top
 from skelray.execute import execute
 from skelray.imported import keep, read
 from skelray.skeleton import KINECT_V2
-from skelray.store import Store, StoreError
+from skelray.store import Store
 
 FILES = [
     ("skeletonclr_joint.pt", "skeletonclr"),
@@ -68,7 +68,7 @@ def test_a_store_keeps_it_and_a_trial_evaluates_it_like_any_encoder(golden, tmp_
     store, data = Store(tmp_path), splits(skeleton=KINECT_V2)
     trial = replace(imported.trial, benchmark="tiny", evaluations=(KNN(),))
     stored = store.trial(trial.id("tiny0"))
-    with pytest.raises(StoreError, match="import-weights"):
+    with pytest.raises(ValueError, match="import-weights"):
         list(execute(trial, data, stored, torch.device("cpu")))
     keep(imported, store)
     assert list(execute(trial, data, stored, torch.device("cpu"))) == []

@@ -187,6 +187,7 @@ def test_released_heads_end_in_the_first_ones():
     ("method", "stream", "said"),
     [
         (CrosSCLR(**MOCO), "joint", "at least two"),
+        (CrosSCLR(frozen_keys=True, **MOCO), "joint+bone", "keys leave those of motion"),
         (SkeletonCLR(**MOCO), "joint+bone", "trains one stream"),
         (AimCLR(**MOCO), "joint+bone", "trains one stream"),
         (HiCo(**MOCO), "joint+bone", "one stream"),

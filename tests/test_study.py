@@ -173,6 +173,27 @@ def test_an_unknown_field_of_a_scale_is_named():
         TABLE.cells(Scale(changes=(("widht", 3),)))
 
 
+def test_a_scale_fills_in_a_whole_method_but_never_what_an_arm_is_about():
+    whole = Ablation(papers.HICLR, [Arm("a", {"method": HiCLR(mining_from=None)}), Arm("b", {"method": HiCLR(tau=0.2)})])
+    a, b = (c.trial.method for c in whole.cells(Scale(changes=(("queue", 64), ("tau", 0.5), ("mining_from", 9)))))
+    assert (a.queue, a.tau, a.mining_from) == (64, 0.5, None)
+    assert (b.queue, b.tau, b.mining_from) == (64, 0.2, 9)
+    small = [cell.trial.method for cell in whole.cells(Scale(small=True))]
+    assert [method.queue for method in small] == [256, 256]
+
+
+def test_what_is_set_of_the_schedule_is_meant_as_it_stands():
+    scale = Scale(epochs=30, changes=(("mining_from", 20), ("milestones", "[25, 28]")))
+    trial = scale(papers.HICLR)
+    assert (trial.epochs, trial.method.mining_from, trial.optimizer.milestones) == (30, 20, (25, 28))
+
+
+def test_what_trains_still_trains_where_it_is_short():
+    arms = [Arm("none", {"epochs": 0}), Arm("third", {"epochs": 100}), Arm("whole")]
+    cells = Ablation(papers.HICLR, arms).cells(Scale(epochs=1))
+    assert [cell.trial.epochs for cell in cells] == [0, 1, 1]
+
+
 def test_the_demonstration_is_small():
     for trial in (papers.HICLR, papers.SKELETONCLR):
         small = DEMO(trial)

@@ -172,10 +172,3 @@ class HierarchicalEncoder(nn.Module):
         if rewire is not None:
             raise ValueError("a view rewires the graph, and the hierarchical encoder has none: leave that augmentation out")
         return self.levels(x).instance
-
-
-def xavier(module: nn.Module) -> None:
-    """HiCo's first weights: Xavier-uniform for every matrix; vectors and convolutions keep torch's."""
-    for parameter in module.parameters():
-        if parameter.dim() == 2:
-            nn.init.xavier_uniform_(parameter)

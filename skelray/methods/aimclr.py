@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from skelray.augment import BA, EA, AugmentationSet, View
-from skelray.methods.crossclr import MultiStream, across, check_mining
+from skelray.methods.crossclr import MultiStream, across
 from skelray.methods.eadm import EADM
 from skelray.methods.method import Backbone, Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
-from skelray.methods.similarity import Candidates, cross_entropy, info_nce, mined_info_nce, nearest
+from skelray.methods.similarity import Candidates, check_mining, cross_entropy, info_nce, mined_info_nce, nearest
 from skelray.skeleton import Skeleton
 
 

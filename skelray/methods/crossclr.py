@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from skelray.augment import BA, AugmentationSet, View
 from skelray.methods.method import Backbone, Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
-from skelray.methods.similarity import Candidates, cross_info_nce, info_nce
+from skelray.methods.similarity import Candidates, check_mining, cross_info_nce, info_nce
 from skelray.skeleton import Skeleton
 
 
@@ -36,6 +36,8 @@ class MultiStream(nn.Module):
         streams = stream.split("+")
         if len(streams) < 2:
             raise ValueError(f"{stream}: mining across streams takes at least two, as in joint+motion")
+        if keys_until is not None and keys_of not in streams:
+            raise ValueError(f"{stream}: frozen keys leave those of {keys_of} moving, which is not among the streams")
         self.streams = nn.ModuleDict({name: MoCo(settings, backbone, skeleton, name) for name in streams})
         self.keys_until, self.keys_of = keys_until, keys_of
         first, *others = self.mocos().values()
@@ -128,9 +130,3 @@ class CrosSCLR(MoCoSettings):
             losses = across(queries, self.mining_k, self.tau, self.context)
         parts = {name: loss.detach() for name, loss in losses.items()}
         return Step(torch.stack(list(losses.values())).sum(), keys, parts)
-
-
-def check_mining(k: int, queue: int) -> None:
-    """Raises ValueError where the queue has no k nearest keys."""
-    if not 1 <= k <= queue:
-        raise ValueError(f"mining_k {k}: between 1 and the queue's {queue} keys are mined")

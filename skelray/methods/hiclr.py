@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from skelray.augment import BA, NA, Arrangement, Mask, View, grow
 from skelray.methods.method import Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
-from skelray.methods.similarity import Candidates, Similarity, info_nce, kl, mined_info_nce, nearest
+from skelray.methods.similarity import Candidates, Similarity, check_mining, info_nce, kl, mined_info_nce, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,7 @@ class HiCLR(MoCoSettings):
             raise ValueError("an arrangement needs at least one augmentation set")
         if self.weights is not None and len(self.weights) != len(self.arrangement) - 1:
             raise ValueError(f"{len(self.weights)} weights for {len(self.arrangement) - 1} pairs of branches")
-        if not 1 <= self.mining_k <= self.queue:
-            raise ValueError(f"mining_k {self.mining_k}: between 1 and the queue's {self.queue} keys are mined")
+        check_mining(self.mining_k, self.queue)
         if self.mining_branches < 1:
             raise ValueError(f"mining_branches {self.mining_branches}: at least the first branch is mined")
 

@@ -41,6 +41,12 @@ def info_nce(query: Candidates) -> Tensor:
     return (query.normaliser - query.positive).mean()
 
 
+def check_mining(k: int, queue: int) -> None:
+    """Raises ValueError where the queue has no k nearest keys."""
+    if not 1 <= k <= queue:
+        raise ValueError(f"mining_k {k}: between 1 and the queue's {queue} keys are mined")
+
+
 def nearest(queries: Sequence[Candidates], k: int) -> Tensor:
     """(N, K) bool: the union of each branch's k most similar keys in the queue."""
     mined = torch.zeros_like(queries[0].negatives, dtype=torch.bool)
