@@ -19,7 +19,7 @@ from dataclasses import replace
 from skelray import Ablation, Arm, KNN, papers
 study = Ablation(base=replace(papers.SKELETONCLR, evaluations=(KNN(),)), seeds=range({trials}), arms=[Arm("a")])
 """
-SMALL = ("batch_size=64", "frames=16", "queue=256", "hidden_channels=4", "hidden_dim=32")
+SMALL = ("batch_size=256", "frames=4", "queue=256", "hidden_channels=1", "hidden_dim=4", "dim=8")
 
 
 def wall(folder, trials, inline):
@@ -52,6 +52,8 @@ def main():
     more = options.many - options.few
     own = (seconds[options.many, True] - seconds[options.few, True]) / more
     on_ray = (seconds[options.many, False] - seconds[options.few, False]) / more
+    for (trials, inline), took in seconds.items():
+        print(f"{trials:3d} trials {'inline' if inline else 'on Ray'} {took:25.2f} s")
     print(f"a trial inline                   {own:6.2f} s")
     print(f"a trial more on Ray, two at once {on_ray:6.2f} s, of which Ray's {on_ray - own / 2:5.2f} s")
     start = seconds[options.few, False] - seconds[options.few, True] + options.few * (own - on_ray)
