@@ -112,7 +112,7 @@ def backbone_for(method):
 
 def streams_for(method):
     across = isinstance(method, CrosSCLR) or getattr(method, "cross_streams", False)
-    return ("joint+motion+bone", "bone+joint") if across else STREAMS
+    return ("joint+motion+bone", "motion+joint") if across else STREAMS
 
 
 def model(method, skeleton=KINECT_V2, stream=None, seed=0, backbone=None, dtype=torch.float32):
