@@ -376,7 +376,7 @@ def test_a_killed_driver_loses_nothing(tmp_path, synthetic_data, events):
         status, errors = stopped_when(more(tmp_path, pattern, number), signal.SIGKILL, words, tmp_path)
         assert status == -signal.SIGKILL, errors
         kept.append(Kept(tmp_path))
-    assert kept[0].histories
+    assert any(left.histories for left in kept)  # a kill at the first spec.json leaves none
     assert kept[-1].work
     finished(words, tmp_path)
     for left in kept:
