@@ -1,10 +1,11 @@
-"""Speed and memory of a training step beside the channels-first layout of the released code, on this machine, in one run.
+"""Speed and memory of a training step beside the layout of the released code, on this machine, in one run.
 
     python tests/speed_against_plain.py --method hiclr --threads 2
 
-The plain side is PlainSTGCN in a plain step: concatenated logits, per-parameter momentum update, torch's own allocator
-settings, dropout and batch norm; its views are ready-made, so augmentation costs it nothing. Each side runs in a process
-of its own, in turn, so that neither warms memory for the other.
+The plain side is an encoder in the released operations and memory layout (plain_stgcn.py, plain_dsta.py,
+plain_hierarchical.py) in a plain step: concatenated logits, per-parameter momentum update, torch's own allocator settings,
+dropout and batch norm; its views are ready-made, so augmentation costs it nothing. Each side runs in a process of its own,
+in turn, so that neither warms memory for the other.
 """
 
 import argparse
@@ -14,51 +15,92 @@ import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-QUEUE, DIM, TAU = 32768, 128, 0.07
-BRANCHES = {"skeletonclr": 1, "crossclr": 1, "aimclr": 2, "hiclr": 3}  # forward passes of the query encoder
+QUEUE, DIM = 32768, 128
+# Forward passes of the query encoder, where a method is a MoCo on ST-GCN or DSTA-Net.
+BRANCHES = {"skeletonclr": 1, "crossclr": 1, "aimclr": 2, "hiclr": 3, "hiclr_dsta": 3}
 STREAMS = {"crossclr": 3}
+HICO = {"hico_gru": "gru", "hico_lstm": "lstm", "hico_transformer": "transformer"}
+HICO_QUEUES = {"clip": 8192, "part": 8192, "temporal": 2048, "spatial": 2048, "instance": 2048}
 
 
-def plain(method, threads, batch, steps):
-    """(samples per second, peak MiB) of the plain side."""
+def moco(method, batch):
+    """(query and key encoders, a function to the loss) of a method on ST-GCN or DSTA-Net."""
     import torch
+    from plain_dsta import PlainDSTA
     from plain_stgcn import PlainSTGCN
+    from torch import nn
     from torch.nn import functional as F
 
     from skelray.backbones.graph import spatial_partition
     from skelray.skeleton import KINECT_V2
 
-    torch.set_num_threads(threads)
-    streams, branches = STREAMS.get(method, 1), BRANCHES[method]
-    pairs = [[PlainSTGCN(spatial_partition(KINECT_V2)).train() for _ in range(2)] for _ in range(streams)]
-    queues = [F.normalize(torch.randn(DIM, QUEUE), dim=0) for _ in range(streams)]
-    trained = [p for query, _ in pairs for p in query.parameters()]
-    optimizer = torch.optim.SGD(trained, lr=0.1, momentum=0.9, weight_decay=1e-4, foreach=False)
-    views = [torch.randn(batch, 3, 50, 25, 2) for _ in range(branches + 1)]
-    seconds = []
-    for _ in range(steps + 1):
-        started = time.perf_counter()
-        loss = 0
+    def encoder():
+        if method != "hiclr_dsta":
+            return PlainSTGCN(spatial_partition(KINECT_V2))
+        head = nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, DIM))
+        return nn.Sequential(PlainDSTA(), head)
+
+    def embed(query, view):
+        """Of the view and, for AimCLR, of the same features after its drop."""
+        if method != "aimclr":
+            return [query(view)]
+        maps = query.maps(view)
+        return [query.fc(query.pool(m, batch)) for m in (maps, eadm(maps))]
+
+    pairs = [[encoder().train() for _ in range(2)] for _ in range(STREAMS.get(method, 1))]
+    queues = [F.normalize(torch.randn(DIM, QUEUE), dim=0) for _ in pairs]
+    views = [torch.randn(batch, 3, 50, 25, 2) for _ in range(BRANCHES[method] + 1)]
+
+    def loss():
+        total = 0
         for (query, key), queue in zip(pairs, queues, strict=True):
-            maps = [query.maps(view) for view in views[:branches]]
-            if method == "aimclr":
-                maps.append(eadm(maps[1]))
-            z = [F.normalize(query.fc(query.pool(m, batch)), dim=1) for m in maps]
+            z = [query(views[0])] + [z for view in views[1:-1] for z in embed(query, view)]
+            z = [F.normalize(one, dim=1) for one in z]
             with torch.no_grad():
-                for k, q in zip(key.parameters(), query.parameters(), strict=True):
-                    k.data = k.data * 0.999 + q.data * 0.001
+                momentum(key, query)
                 keys = F.normalize(key(views[-1]), dim=1)
-            logits = [torch.cat([(q * keys).sum(1, keepdim=True), q @ queue], dim=1) / TAU for q in z]
-            loss = loss + F.cross_entropy(logits[0], torch.zeros(batch, dtype=torch.long))
-            weaker = logits[:-1] if method == "hiclr" else [logits[0]] * (len(logits) - 1)
+            logits = [torch.cat([(q * keys).sum(1, keepdim=True), q @ queue], dim=1) / 0.07 for q in z]
+            total = total + F.cross_entropy(logits[0], torch.zeros(batch, dtype=torch.long))
+            weaker = logits[:-1] if method.startswith("hiclr") else [logits[0]] * (len(logits) - 1)
             for weak, strong in zip(weaker, logits[1:], strict=True):
-                loss = loss - 0.5 * (weak.softmax(1).detach() * strong.softmax(1).log()).sum(1).mean()
+                total = total - 0.5 * (weak.softmax(1).detach() * strong.softmax(1).log()).sum(1).mean()
             queue[:, :batch] = keys.T
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        seconds.append(time.perf_counter() - started)
-    return batch / statistics.median(seconds[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return total
+
+    return [query for query, _ in pairs], loss
+
+
+def hico(method, batch):
+    """(query encoder, a function to the loss) of HiCo."""
+    import torch
+    from plain_hierarchical import PlainHiCo
+    from torch.nn import functional as F
+
+    query, key = (PlainHiCo(HICO[method]).train() for _ in range(2))
+    queues = {name: F.normalize(torch.randn(DIM, columns), dim=0) for name, columns in HICO_QUEUES.items()}
+    views = [torch.randn(batch, 3, 64, 25, 2) for _ in range(2)]
+
+    def loss():
+        with torch.no_grad():
+            momentum(key, query)
+            keys = key(views[1])
+        total = 0
+        for name, z in query(views[0]).items():
+            other = {"temporal": "spatial", "spatial": "temporal"}.get(name, name)
+            positive = torch.einsum("nd,ngd->ng", z[:, 0], keys[other]) / 0.2
+            logits = torch.cat([positive, z[:, 0] @ queues[other] / 0.2], dim=1)
+            total = total - (positive.exp().sum(1) / logits.exp().sum(1)).log().mean()
+        for name, queue in queues.items():
+            flat = keys[name].flatten(0, 1)
+            queue[:, : len(flat)] = flat.T
+        return total
+
+    return [query], loss
+
+
+def momentum(key, query):
+    for k, q in zip(key.parameters(), query.parameters(), strict=True):
+        k.data = k.data * 0.999 + q.data * 0.001
 
 
 def eadm(maps):
@@ -73,14 +115,35 @@ def eadm(maps):
     return maps * elements * (elements.numel() / elements.sum())
 
 
+def plain(method, threads, batch, steps):
+    """(samples per second, peak MiB) of the plain side."""
+    import torch
+
+    torch.set_num_threads(threads)
+    queries, loss = (hico if method in HICO else moco)(method, batch)
+    trained = [p for query in queries for p in query.parameters()]
+    optimizer = torch.optim.SGD(trained, lr=0.01, momentum=0.9, weight_decay=1e-4, foreach=False)
+    seconds = []
+    for _ in range(steps + 1):
+        started = time.perf_counter()
+        value = loss()
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        seconds.append(time.perf_counter() - started)
+    return batch / statistics.median(seconds[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def ours(method, threads, batch, steps):
     """(samples per second, peak MiB) of skelray, augmentation included."""
+    from dataclasses import replace
+
     import torch
 
     from skelray import bench, machine
 
     machine.settle(threads)
-    measured = bench.measure(bench.METHODS[method], torch.device("cpu"), steps, peak=1.0)
+    measured = bench.measure(replace(bench.METHODS[method], batch_size=batch), torch.device("cpu"), steps, peak=1.0)
     return measured.samples_per_second, measured.peak_memory
 
 
@@ -92,14 +155,17 @@ def apart(side, *arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", choices=list(BRANCHES), default="hiclr")
+    parser.add_argument("--method", choices=[*BRANCHES, *HICO], default="hiclr")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument(
+        "--batch", type=int, help="[default: 128; HiCo 64; HiCLR on DSTA-Net 32, all that its plain side holds]"
+    )
     parser.add_argument("--steps", type=int, default=3)
     options = parser.parse_args()
-    settings = (options.method, options.threads, options.batch, options.steps)
+    batch = options.batch or (64 if options.method in HICO else 32 if options.method == "hiclr_dsta" else 128)
+    settings = (options.method, options.threads, batch, options.steps)
     (before, before_memory), (after, after_memory) = apart(plain, *settings), apart(ours, *settings)
-    print(f"{options.method}, batch {options.batch}, {options.threads} threads")
+    print(f"{options.method}, batch {batch}, {options.threads} threads")
     print(f"plain layout  {before:6.1f} samples/s, peak {before_memory:6.0f} MiB")
     print(f"skelray       {after:6.1f} samples/s, peak {after_memory:6.0f} MiB")
     print(f"ratio         {after / before:6.2f}              {after_memory / before_memory:6.2f}")

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from plain_hierarchical import PlainHiCo
 from tiny import sequences
 from torch import nn
 from torch.nn import functional as F
@@ -223,6 +224,28 @@ def test_a_level_is_the_sequence_downsampled_as_written():
         y = module.conv(x.transpose(1, 2)).transpose(1, 2)
         y = module.norm(y).relu() if norm_first else module.norm(y.relu())
         torch.testing.assert_close(module(x), torch.stack([y[:, i : i + 2].amax(dim=1) for i in (0, 2, 4)], dim=1))
+
+
+@pytest.mark.parametrize(("kind", "name"), [(GRU(), "gru"), (LSTM(), "lstm"), (Transformer(dropout=0.0), "transformer")])
+def test_it_is_the_encoder_of_torchs_own_layers(kind, name):
+    """Values and every gradient, in double precision."""
+    torch.manual_seed(0)
+    plain = PlainHiCo(name, frames=14, width=8, granularity=3, dropout=0.0).to(F64).train()
+    ours = build(replace(SMALL, s2s=kind), dtype=F64)
+    ours.load_state_dict(hierarchical_from_released(plain.released()))
+    x, present = batch(SMALL, dtype=F64)
+    found, expected = ours(x, present), torch.cat([f.flatten(1) for f in plain.encode(x)], dim=1)
+    torch.testing.assert_close(found, expected)
+    cotangent = torch.randn_like(expected)
+    found.backward(cotangent)
+    expected.backward(cotangent)
+    there = hierarchical_from_released({n: p for n, p in zip(plain.released(), _gradients(plain), strict=True)})
+    for parameter, tensor in ours.named_parameters():
+        torch.testing.assert_close(tensor.grad, there[parameter], msg=lambda text, name=parameter: f"{name}: {text}")
+
+
+def _gradients(plain):
+    return [parameter.grad for name, parameter in plain.named_parameters() if not name.startswith("heads.")]
 
 
 def test_first_weights():
