@@ -91,11 +91,18 @@ def feature_map(seed=0, shape=(3, 2, 6, 5, 7)):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
 
 
-def test_attention_by_hand():
-    x = torch.tensor([1.0, 2.0, 4.0, 9.0], dtype=F64).view(1, 1, 2, 2, 1)
-    mean, var = 4.0, (9 + 4 + 0 + 25) / 3
-    expected = [1 / (1 + math.exp(-((v - mean) ** 2 / (4 * (var + 1e-4)) + 0.5))) for v in (1.0, 2.0, 4.0, 9.0)]
-    torch.testing.assert_close(attention(x, 1e-4).flatten(), torch.tensor(expected, dtype=F64))
+@pytest.mark.parametrize(("form", "count"), [("published", 4), ("released", 3)])
+def test_attention_by_hand(form, count):
+    """The paper divides by all elements, the released code by one fewer; the threshold lies between the two."""
+    values, mean = (1.0, 2.0, 4.0, 9.0), 4.0
+    x = torch.tensor(values, dtype=F64).view(1, 1, 2, 2, 1)
+    var = (9 + 4 + 0 + 25) / count
+    expected = [1 / (1 + math.exp(-((v - mean) ** 2 / (4 * (var + 1e-4)) + 0.5))) for v in values]
+    found = attention(x, 1e-4, unbiased=form == "released")
+    torch.testing.assert_close(found.flatten(), torch.tensor(expected, dtype=F64))
+    second_joint = (expected[1] + expected[3]) / 2
+    assert not EADM(form, threshold=second_joint - 1e-6)(x)[..., 1, :].any()
+    assert EADM("published", threshold=0.999)(x).all()
 
 
 @pytest.mark.parametrize("form", ["published", "released"])

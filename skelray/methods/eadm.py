@@ -15,7 +15,8 @@ class EADM:
     """Drops joints, then frames, whose attention reaches ``threshold``, and scales up what is left (Algorithm 1).
 
     form: "published" averages the attention into a map over joints and one over frames of each body. "released" drops
-    joints as published but then single elements instead of frames, and rescales by the share kept in the whole batch.
+    joints as published but then single elements instead of frames, rescales by the share kept in the whole batch, and
+    takes the unbiased variance, where the paper divides by T V.
     "inert" is the identity, what the first release (December 2021) amounted to by an error in its masks.
     lambda_: the energy's regulariser (Eq. 3). The gradient passes through what is kept, never through the masks.
     """
@@ -35,7 +36,7 @@ class EADM:
         if self.form == "inert":
             return features
         with torch.no_grad():
-            a = attention(features, self.lambda_)
+            a = attention(features, self.lambda_, unbiased=self.form == "released")
             joints = a.mean(dim=(2, 4), keepdim=True) < self.threshold  # (N, M, 1, V, 1)
             if self.form == "released":
                 scale = _rescale(joints, None) * _rescale(kept := a < self.threshold, None)
@@ -46,13 +47,13 @@ class EADM:
         return features * mask.to(features.dtype)
 
 
-def attention(features: Tensor, lambda_: float) -> Tensor:
+def attention(features: Tensor, lambda_: float, unbiased: bool) -> Tensor:
     """sigmoid(1 / e) of every element, e its energy among the frames and joints of its channel (Eq. 3).
 
-    1 / e = (x - mean)^2 / (4 (var + lambda)) + 1/2. The variance is unbiased, as released; the paper divides by T V.
+    1 / e = (x - mean)^2 / (4 (var + lambda)) + 1/2.
     """
     x = features.float() if features.dtype in (torch.bfloat16, torch.float16) else features
-    var, mean = torch.var_mean(x, dim=(2, 3), keepdim=True)
+    var, mean = torch.var_mean(x, dim=(2, 3), keepdim=True, correction=int(unbiased))
     return torch.sigmoid((x - mean).square_().div_(4 * (var + lambda_)).add_(0.5))
 
 
