@@ -239,7 +239,7 @@ def test_it_is_the_encoder_of_torchs_own_layers(kind, name):
     cotangent = torch.randn_like(expected)
     found.backward(cotangent)
     expected.backward(cotangent)
-    there = hierarchical_from_released({n: p for n, p in zip(plain.released(), _gradients(plain), strict=True)})
+    there = hierarchical_from_released(dict(zip(plain.released(), _gradients(plain), strict=True)))
     for parameter, tensor in ours.named_parameters():
         torch.testing.assert_close(tensor.grad, there[parameter], msg=lambda text, name=parameter: f"{name}: {text}")
 

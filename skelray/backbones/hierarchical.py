@@ -159,7 +159,8 @@ class HierarchicalEncoder(nn.Module):
         """The clip and part features of (N, C, T, V, M). Raises ValueError for other frames or persons than configured."""
         for name, found in (("frames", x.shape[2]), ("persons", x.shape[4])):
             if found != getattr(self.config, name):
-                raise ValueError(f"{found} {name}: this encoder was built for {getattr(self.config, name)}")
+                built = getattr(self.config, name)
+                raise ValueError(f"{found} {name}: this encoder was built for {built}; set the backbone's {name} to {found}")
         clip = part = None
         if self.temporal is not None:
             clip = self.temporal(time_major(x))
