@@ -59,7 +59,7 @@ def moco(method, batch):
             with torch.no_grad():
                 momentum(key, query)
                 keys = F.normalize(key(views[-1]), dim=1)
-            logits = [torch.cat([(q * keys).sum(1, keepdim=True), q @ queue], dim=1) / 0.07 for q in z]
+            logits = [torch.cat([(q * keys).sum(1, keepdim=True), q @ queue.clone()], dim=1) / 0.07 for q in z]
             total = total + F.cross_entropy(logits[0], torch.zeros(batch, dtype=torch.long))
             weaker = logits[:-1] if method.startswith("hiclr") else [logits[0]] * (len(logits) - 1)
             for weak, strong in zip(weaker, logits[1:], strict=True):
@@ -88,7 +88,7 @@ def hico(method, batch):
         for name, z in query(views[0]).items():
             other = {"temporal": "spatial", "spatial": "temporal"}.get(name, name)
             positive = torch.einsum("nd,ngd->ng", z[:, 0], keys[other]) / 0.2
-            logits = torch.cat([positive, z[:, 0] @ queues[other] / 0.2], dim=1)
+            logits = torch.cat([positive, z[:, 0] @ queues[other].clone() / 0.2], dim=1)
             total = total - (positive.exp().sum(1) / logits.exp().sum(1)).log().mean()
         for name, queue in queues.items():
             flat = keys[name].flatten(0, 1)

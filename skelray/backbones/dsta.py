@@ -84,7 +84,7 @@ class TemporalConvolution(nn.Module):
         if x.device.type == "cpu" and x.shape[2] <= SHORT:
             dtype = autocast_dtype(x)
             y = fourier_convolution(rows.to(dtype).transpose(0, 1), self.weight.to(dtype), self.stride)  # (T', B V, C)
-            return y.transpose(0, 1).contiguous().view(*x.shape[:2], -1, x.shape[3])
+            return y.transpose(0, 1).reshape(*x.shape[:2], -1, x.shape[3])
         weight = self.weight.permute(2, 1, 0)[:, :, None]  # (C', C, 1, 7)
         y = F.conv2d(rows[:, None].permute(0, 3, 1, 2), weight, None, (1, self.stride), (0, TAPS // 2))
         return y.permute(0, 2, 3, 1).reshape(*x.shape[:2], -1, x.shape[3])  # channels last in memory as it was

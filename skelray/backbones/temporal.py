@@ -33,6 +33,9 @@ def transforms(frames: int, taps: int, stride: int) -> tuple[Tensor, Tensor, Ten
     return analyse, kernel, torch.cat((constant, cos - sin, -sin, -cos), dim=1)
 
 
+COLUMNS = 16384  # a product of a small matrix with this many columns stays in the cache
+
+
 class _FourierConvolution(torch.autograd.Function):
     """Keeps the input alone for the backward pass; its R factors take twice the room and little time to form again."""
 
@@ -41,29 +44,52 @@ class _FourierConvolution(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.stride = stride
         analyse, kernel, synthesise = _like(x, weight, stride)
-        products = torch.bmm(_apply(analyse, x), _apply(kernel, weight))  # (R, rows, O)
-        return _apply(synthesise, products)  # (T', rows, O)
+        return _apply(synthesise, _products(_apply(analyse, x), _apply(kernel, weight)))  # (T', rows, O)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
         x, weight = ctx.saved_tensors
         analyse, kernel, synthesise = _like(x, weight, ctx.stride)
         grad = _apply(synthesise.T, grad)  # (R, rows, O)
-        to_weight = _apply(kernel.T, torch.bmm(_apply(analyse, x).transpose(1, 2), grad))
+        to_weight = _apply(kernel.T, _products(_apply(analyse, x).transpose(1, 2), grad))
         if not ctx.needs_input_grad[0]:
             return None, to_weight, None
-        return _apply(analyse.T, torch.bmm(grad, _apply(kernel, weight).transpose(1, 2))), to_weight, None
+        return _apply(analyse.T, _products(grad, _apply(kernel, weight).transpose(1, 2))), to_weight, None
 
 
 def _like(x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, ...]:
     return tuple(m.to(x.device, x.dtype) for m in transforms(x.shape[0], weight.shape[0], stride))
 
 
+def _rows_first(x: Tensor) -> bool:
+    """Whether the steps of each row of (T, rows, C) lie side by side in memory."""
+    return x.transpose(0, 1).is_contiguous()
+
+
 def _apply(matrix: Tensor, x: Tensor) -> Tensor:
-    """A matrix (R, T) on the first axis of (T, rows, C)."""
-    return (matrix @ x.flatten(1)).view(-1, *x.shape[1:])
+    """A matrix (R, T) on the first axis of (T, rows, C); the result lies in memory as x does."""
+    if _rows_first(x):
+        return torch.bmm(matrix.expand(x.shape[1], -1, -1), x.transpose(0, 1)).transpose(0, 1)
+    flat = x.reshape(len(x), -1)
+    out = x.new_empty(len(matrix), flat.shape[1])
+    for start in range(0, flat.shape[1], COLUMNS):
+        columns = slice(start, start + COLUMNS)
+        torch.mm(matrix, flat[:, columns], out=out[:, columns])
+    return out.view(-1, *x.shape[1:])
+
+
+def _products(a: Tensor, b: Tensor) -> Tensor:
+    """(R, rows, C) and (R, C, O) -> (R, rows, O), in memory as ``a`` is."""
+    size = (a.shape[1], len(a), b.shape[2])
+    out = a.new_empty(size).transpose(0, 1) if _rows_first(a) else a.new_empty(size[1], size[0], size[2])
+    for r in range(len(a)):
+        torch.mm(a[r], b[r], out=out[r])
+    return out
 
 
 def fourier_convolution(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """The (taps, 1) convolution with zero padding taps // 2. x: (T, rows, C), weight: (taps, C, O) -> (T', rows, O)."""
-    return _FourierConvolution.apply(x.contiguous(), weight, stride)
+    """The (taps, 1) convolution with zero padding taps // 2. x: (T, rows, C), weight: (taps, C, O) -> (T', rows, O).
+
+    A view of (rows, T, C) is read as it lies, and so is the result.
+    """
+    return _FourierConvolution.apply(x if _rows_first(x) else x.contiguous(), weight, stride)
