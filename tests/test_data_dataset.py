@@ -22,8 +22,9 @@ from skelray.data import (
     open_dataset,
     prepare,
 )
-from skelray.data.dataset import COLUMNS, divide
+from skelray.data.dataset import divide
 from skelray.data.ntu import NAME, missing_skeletons
+from skelray.data.stored import COLUMNS
 
 
 @pytest.fixture(scope="module")
