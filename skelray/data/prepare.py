@@ -25,6 +25,7 @@ from skelray.data.stored import DTYPES, FORMAT, DataError, read_about
 from skelray.data.workers import Job, in_order
 
 DEFAULT = Preprocessing()
+OPTIONAL = ("dtype", "lost")  # settings that are named only where they are not what they mostly are
 
 Progress = Callable[[int, int | None], None]  # recordings done, and of how many where that is known
 
@@ -123,7 +124,7 @@ def _settings(
 ) -> dict[str, Any]:
     """All that decides the content of a prepared data set, as JSON gives it back.
 
-    What is seldom so is named only where it is so: data sets prepared before there was a choice stay what they are.
+    Data sets prepared before there were OPTIONAL ones stay what they are.
     """
     settings: dict[str, Any] = {
         "format": FORMAT,
@@ -136,10 +137,8 @@ def _settings(
         "preprocessing": asdict(preprocessing),
         "source": {"path": None if source is None else str(source.resolve()), "stamp": version},
     }
-    if dtype != DTYPES[0]:
-        settings["dtype"] = dtype
-    if benchmark.lost:
-        settings["lost"] = benchmark.lost
+    optional = {"dtype": dtype if dtype != DTYPES[0] else None, "lost": benchmark.lost or None}
+    settings.update({key: optional[key] for key in OPTIONAL if optional[key] is not None})
     return json.loads(json.dumps(settings))
 
 
@@ -166,7 +165,7 @@ def _already(target: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None
     """The counts of the target if it is whole and was made by these settings."""
     try:
         about = read_about(target)
-        if about is None or any(about.get(key) != value for key, value in settings.items()):
+        if about is None or any(about.get(key) != settings.get(key) for key in {*settings, *OPTIONAL}):
             return None
         open_dataset(target.parent, target.name)
     except DataError:  # what cannot be read is prepared anew
