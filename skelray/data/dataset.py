@@ -17,8 +17,9 @@ from skelray.data.benchmark import Key, Split
 from skelray.skeleton import Skeleton
 
 FORMAT = 1
+HELD_OUT_BY: tuple[Key, ...] = ("subject", "setup")  # the first of them of which there are several
 SEQUENCES, SAMPLES, ABOUT = "sequences.npy", "samples.parquet", "dataset.json"
-COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "frames", "persons", "source")
+COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "part", "frames", "persons", "source")
 
 
 class DataError(ValueError):
@@ -125,6 +126,8 @@ def divide(dataset: SkeletonDataset, split: Split) -> Splits:
     """The splits that a protocol makes of a data set. Raises DataError where one of them would be empty."""
     if split.classes is not None:
         dataset = dataset.subset(np.isin(dataset.labels, split.classes))
+    if split.by == "part":
+        dataset = dataset.subset(dataset.samples["part"].to_numpy() >= 0)
     training = dataset.samples[split.by].isin(split.train).to_numpy()
     train, test = dataset.subset(training), dataset.subset(~training)
     if not len(train) or not len(test):
@@ -136,12 +139,12 @@ def divide(dataset: SkeletonDataset, split: Split) -> Splits:
 
 
 def _held_out(train: SkeletonDataset) -> np.ndarray:
-    """Every fifth training subject from the third on; of a single subject, every fifth sample."""
-    subjects = np.unique(train.samples["subject"].to_numpy())
-    if len(subjects) == 1:
-        return np.arange(len(train)) % 5 == min(2, len(train) - 1)
-    chosen = subjects[2::5] if len(subjects) > 2 else subjects[-1:]
-    return np.isin(train.samples["subject"].to_numpy(), chosen)
+    """Every fifth training subject from the third on; of a single subject every fifth set-up, of a single one sample."""
+    for key in HELD_OUT_BY:
+        values = train.samples[key].to_numpy()
+        if len(groups := np.unique(values)) > 1:
+            return np.isin(values, groups[2::5] if len(groups) > 2 else groups[-1:])
+    return np.arange(len(train)) % 5 == min(2, len(train) - 1)
 
 
 def open_dataset(root: Path, name: str) -> SkeletonDataset:
@@ -217,6 +220,8 @@ def _read_samples(path: Path) -> pd.DataFrame:
         samples = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's own errors derive from these two
         raise DataError(f"{path} is truncated or corrupt ({error}): prepare {path.parent.name} again") from error
+    if "part" not in samples:  # prepared before there was this column
+        samples = samples.assign(part=-1)
     if missing := set(COLUMNS) - set(samples.columns):
         raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}: prepare {path.parent.name} again")
     return samples[list(COLUMNS)]

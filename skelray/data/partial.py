@@ -123,7 +123,8 @@ class Partial:
     def _fingerprint(self, samples: pd.DataFrame) -> str:
         """Hash of the sequences, of what describes them (but where they were read) and of how they were made."""
         content = {key: self.settings[key] for key in ("format", "name", "skeleton", "classes", "persons", "preprocessing")}
-        content["samples"] = samples.drop(columns="source").to_dict("list")
+        unsaid = ["part"] if (samples["part"] == -1).all() else []  # older data sets keep their fingerprint
+        content["samples"] = samples.drop(columns=["source", *unsaid]).to_dict("list")
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
         with open(self.folder / SEQUENCES, "rb") as file:
             _skip_header(file)

@@ -84,6 +84,10 @@ def prepare(
     settings or of another source is replaced once the new one is whole. Raises DataError.
     """
     started = time.monotonic()
+    if benchmark.planar and preprocessing.path != "plain":
+        raise DataError(
+            f"{benchmark.name} lies in the plane of an image, where {preprocessing.path!r} cannot turn a body: --path plain"
+        )
     root, source = Path(root), source and Path(source)
     target = root / benchmark.name
     try:
@@ -160,7 +164,7 @@ def _prepared(
     if not sequence.any():
         return {"name": recording.name, "reason": EMPTY}, None
     entry = {
-        **{key: getattr(recording, key) for key in ("name", "label", "subject", "camera", "setup", "replication")},
+        **{key: getattr(recording, key) for key in ("name", "label", "subject", "camera", "setup", "replication", "part")},
         "frames": len(bodies),
         "persons": int(bodies.any(axis=(0, 2, 3)).sum()),
         "source": recording.source,
