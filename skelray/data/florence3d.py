@@ -9,7 +9,6 @@ y and z exchanged; they are exchanged back. Where a source has both, the text is
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,9 @@ import numpy as np
 
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
+from skelray.data.mat import structs
 from skelray.data.sources import Member, members
-from skelray.data.text import matrix
+from skelray.data.text import matrix, single
 from skelray.skeleton import FLORENCE
 
 TEXT = re.compile(r"(Florence.*World_?Coordinates)\.txt", re.IGNORECASE)
@@ -70,8 +70,7 @@ def _recording(video: float, bodies: np.ndarray, actor: Any, category: Any, sour
     name = f"video{video:03.0f}"
     if category not in range(1, len(CLASSES) + 1) or actor not in ACTORS:
         return Skipped(name, f"its actor is none of 1 to {ACTORS[-1]} or its category none of 1 to {len(CLASSES)}")
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is left out as such
-        return Recording(name, bodies.astype(np.float32), int(category) - 1, int(actor), source=source)
+    return Recording(name, single(bodies), int(category) - 1, int(actor), source=source)
 
 
 def _from_mat(found: list[Member]) -> Iterator[Recording | Skipped]:
@@ -80,11 +79,11 @@ def _from_mat(found: list[Member]) -> Iterator[Recording | Skipped]:
         raise DataError(f"{found[0].path} holds no cell of structs with {', '.join(FIELDS)}")
     for number, (member, clip) in enumerate(clips, start=1):
         try:
-            joints = np.asarray(clip["original_skeletal_data"], dtype=np.float64)  # (3, 15, T), z up
+            joints = clip["original_skeletal_data"]  # (3, 15, T), z up
             if joints.ndim == 2:  # of one frame
                 joints = joints[..., None]
             bodies = joints[[0, 2, 1]].transpose(2, 1, 0)[:, None]
-            actor, category = (float(np.asarray(clip[key]).item()) for key in ("subject", "action"))
+            actor, category = (clip[key].item() for key in ("subject", "action"))
             if bodies.shape[1:] != (1, JOINTS, 3):
                 raise ValueError(f"joints {joints.shape}")
         except (ValueError, TypeError, IndexError):
@@ -93,21 +92,14 @@ def _from_mat(found: list[Member]) -> Iterator[Recording | Skipped]:
         yield _recording(number, bodies, actor, category, member.path)
 
 
-def _clips(member: Member) -> list[dict[str, Any]]:
-    """The structs of every cell in a .mat file that have our fields; MATLAB's own variables are numbers and text only.
-
-    Raises DataError where it is no .mat file, or SciPy is not there to read it.
-    """
+def _clips(member: Member) -> list[dict[str, np.ndarray]]:
+    """Raises DataError where it is no .mat file, or SciPy is not there to read it."""
     try:
-        from scipy.io import loadmat
+        return structs(_content(member), FIELDS)
     except ModuleNotFoundError as error:
         raise DataError(f"SciPy reads {member.path}: `pip install scipy`, or give the authors' text file") from error
-    try:
-        stored = loadmat(io.BytesIO(_content(member)), simplify_cells=True)
-    except Exception as error:  # SciPy's reader fails in whatever way the bytes make it
+    except ValueError as error:
         raise DataError(f"{member.path} is no .mat file of version 7.2 or before ({error})") from error
-    cells = [value for value in stored.values() if isinstance(value, list | np.ndarray)]
-    return [one for cell in cells for one in np.ravel(cell) if isinstance(one, dict) and set(FIELDS) <= set(one)]
 
 
 FLORENCE3D = Benchmark(

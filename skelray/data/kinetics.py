@@ -22,7 +22,7 @@ import numpy as np
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
 from skelray.data.sources import Member, Recordings, members
-from skelray.data.text import listed
+from skelray.data.text import listed, single
 from skelray.skeleton import OPENPOSE
 
 NAME = re.compile(r"(?!kinetics_\w+_label)([\w-]+)\.json")
@@ -94,7 +94,7 @@ def read_frames(data: Any) -> np.ndarray:
         people = [_person(person) for person in frame["skeleton"][:READ]]
         people.sort(key=lambda person: -person[:, 2].sum())  # stable, as listed where scores are the same
         for at, person in enumerate(people[:PERSONS]):
-            bodies[number - first, at] = person
+            bodies[number - first, at] = single(person)
     return bodies
 
 

@@ -26,7 +26,7 @@ from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
 from skelray.data.instances import Instance, Instances, Item
 from skelray.data.sources import LooseFile, Member, PackedFile, Recordings, members
-from skelray.data.text import listed, matrix
+from skelray.data.text import listed, matrix, single
 from skelray.skeleton import KINECT_V2
 
 # The first group names a video; then the number of the recording, the subject where it is known, and the camera.
@@ -114,7 +114,7 @@ def _annotations(member: Member, first_frame: int) -> Iterator[Instance | Skippe
 
 def _bodies(member: Member) -> np.ndarray:
     """A skeleton file as (T, 2, 25, 3); a second body of zeros is an absent one."""
-    return matrix(member.file.read(), BODIES * JOINTS * 3).astype(np.float32).reshape(-1, BODIES, JOINTS, 3)
+    return single(matrix(member.file.read(), BODIES * JOINTS * 3)).reshape(-1, BODIES, JOINTS, 3)
 
 
 def _recording(member: Member, instance: Instance, bodies: np.ndarray, parts: dict[str, int]) -> Recording:

@@ -21,9 +21,15 @@ def matrix(text: bytes, columns: int) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # numpy's word for text that is no number
         try:
-            numbers = np.fromstring(text.decode("ascii"), dtype=np.float64, sep=" ")
+            numbers = np.fromstring(text.decode("ascii"), dtype=np.float64, sep=" ") if text.strip() else np.empty(0)
         except DeprecationWarning as error:
             raise ValueError("something else than numbers") from error
     if not len(numbers) or len(numbers) % columns:
         raise ValueError(f"{len(numbers)} numbers are not whole rows of {columns}")
     return numbers.reshape(-1, columns)
+
+
+def single(numbers: np.ndarray) -> np.ndarray:
+    """As float32. What is too large for it becomes infinite; preparing leaves such a recording out."""
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32)

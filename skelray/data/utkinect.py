@@ -22,7 +22,7 @@ from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
 from skelray.data.instances import Instance, Instances, Item
 from skelray.data.sources import Member, Recordings, members
-from skelray.data.text import matrix
+from skelray.data.text import matrix, single
 from skelray.skeleton import KINECT_V1
 
 NAME = re.compile(r"joints_(s(\d{2})_e(\d{2}))\.txt")
@@ -97,7 +97,7 @@ def _frames(member: Member) -> tuple[np.ndarray, np.ndarray]:
     rows = matrix(member.file.read(), 1 + 3 * len(KINECT_V1.joints))
     _, first = np.unique(rows[:, 0], return_index=True)
     rows = rows[np.sort(first)]
-    return rows[:, 0], rows[:, 1:].astype(np.float32).reshape(len(rows), -1, 3)
+    return rows[:, 0], single(rows[:, 1:]).reshape(len(rows), -1, 3)
 
 
 def _recording(member: Member, instance: Instance, content: Any) -> Recording:
