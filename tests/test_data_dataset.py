@@ -167,7 +167,7 @@ def test_a_missing_data_set_or_protocol_is_one_sentence(prepared):
         load(prepared, "ntu60", "xsub")
     with pytest.raises(DataError, match="`skelray prepare synthetic`"):
         load(prepared, "synthetic", "xsub")
-    known = "msr_action3d, ntu120, ntu60, nwucla, synthetic"
+    known = ", ".join(sorted(BENCHMARKS))
     with pytest.raises(DataError, match=f"nwulca is not prepared in .*, which holds drawn; `skelray prepare` knows {known}"):
         load(prepared, "nwulca", "xsub")
     with pytest.raises(DataError, match="drawn has no protocol 'xset'; it has few, xsub"):

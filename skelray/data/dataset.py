@@ -26,6 +26,8 @@ from skelray.data.stored import (
 )
 from skelray.skeleton import Skeleton
 
+HELD_OUT_BY: tuple[Key, ...] = ("subject", "setup")  # the first of them of which there are several
+
 
 class NotPrepared(DataError):
     """There is no prepared data set of that name."""
@@ -127,6 +129,8 @@ def divide(dataset: SkeletonDataset, split: Split) -> Splits:
     """The splits that a protocol makes of a data set. Raises DataError where one of them would be empty."""
     if split.classes is not None:
         dataset = dataset.subset(np.isin(dataset.labels, split.classes))
+    if split.by == "part":
+        dataset = dataset.subset(dataset.samples["part"].to_numpy() >= 0)
     keys = dataset.samples[split.by]
     training = keys.isin(split.train).to_numpy()
     testing = ~training if split.test is None else keys.isin(split.test).to_numpy()
@@ -140,12 +144,12 @@ def divide(dataset: SkeletonDataset, split: Split) -> Splits:
 
 
 def _held_out(train: SkeletonDataset) -> np.ndarray:
-    """Every fifth training subject from the third on; of a single subject, or an unknown one, every fifth sample."""
-    subjects = np.unique(train.samples["subject"].to_numpy())
-    if len(subjects) == 1:
-        return np.arange(len(train)) % 5 == min(2, len(train) - 1)
-    chosen = subjects[2::5] if len(subjects) > 2 else subjects[-1:]
-    return np.isin(train.samples["subject"].to_numpy(), chosen)
+    """Every fifth training subject from the third on; of a single subject every fifth set-up, of a single one sample."""
+    for key in HELD_OUT_BY:
+        values = train.samples[key].to_numpy()
+        if len(groups := np.unique(values)) > 1:
+            return np.isin(values, groups[2::5] if len(groups) > 2 else groups[-1:])
+    return np.arange(len(train)) % 5 == min(2, len(train) - 1)
 
 
 def open_dataset(root: Path, name: str) -> SkeletonDataset:
@@ -174,8 +178,6 @@ def _open(root: Path, name: str) -> tuple[SkeletonDataset, dict[str, Split]]:
         if split.by not in get_args(Key):
             keys = ", ".join(get_args(Key))
             raise DataError(f"{folder / ABOUT}: protocol {protocol!r} divides by {split.by!r}, which is none of {keys}")
-        if split.by not in samples:
-            raise DataError(f"{folder / SAMPLES} lacks the column {split.by}: prepare {name} again")
     if len(wrong := samples["label"][~samples["label"].isin(range(len(classes)))]):
         raise DataError(
             f"{folder / SAMPLES} has the label {wrong.iloc[0]!r}; {ABOUT} names {len(classes)} classes, so labels are 0 to "

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from functools import cache, partial
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.sources import Member, Recordings, members
+from skelray.data.text import listed
 from skelray.skeleton import KINECT_V2
 
 NAME = re.compile(r"(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))\.skeleton")
@@ -29,14 +29,10 @@ SUBJECTS_120 = (
 )
 
 
-def _lines(file: str) -> tuple[str, ...]:
-    return tuple(resources.files("skelray.data").joinpath(file).read_text("utf-8").splitlines())
-
-
 @cache
 def missing_skeletons() -> frozenset[str]:
     """The names that the authors list as recordings with missing or incomplete skeletons."""
-    return frozenset(_lines("ntu_missing_skeletons.txt"))
+    return frozenset(listed("ntu_missing_skeletons.txt"))
 
 
 def _recordings(source: Path | None, actions: int) -> Recordings:
@@ -121,7 +117,7 @@ def _leading_numbers(text: bytes, lines: np.ndarray, spaces: np.ndarray) -> np.n
     return numbers.reshape(-1, 3, 2)[..., 0].astype(np.float32)
 
 
-CLASSES = _lines("ntu_classes.txt")
+CLASSES = listed("ntu_classes.txt")
 
 NTU60 = Benchmark(
     name="ntu60",

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from skelray.data.stored import ABOUT, COLUMNS, DTYPES, PART, SAMPLES, SEQUENCES
+from skelray.data.stored import ABOUT, COLUMNS, DTYPES, SAMPLES, SEQUENCES
 
 SETTINGS, JOURNAL = "settings.json", "journal.jsonl"
 BLOCK = 64  # recordings between two writes: what a kill can cost
@@ -94,13 +94,11 @@ class Partial:
         return fingerprint
 
     def _samples(self) -> pd.DataFrame:
-        columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, PART)}
+        columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
         for entry in self.entries():
             if "reason" not in entry:
                 for name, values in columns.items():
-                    values.append(entry.get(name, ""))
-        if not any(columns[PART]):
-            del columns[PART]
+                    values.append(entry[name])
         return pd.DataFrame(columns)
 
     def _resume(self) -> bool:
@@ -135,7 +133,8 @@ class Partial:
         """Hash of the sequences, of what describes them (but where they were read) and of how they were made."""
         keys = ("format", "name", "skeleton", "classes", "persons", "preprocessing", "dtype")
         content = {key: self.settings[key] for key in keys if key in self.settings}
-        content["samples"] = samples.drop(columns="source").to_dict("list")
+        unsaid = ["part"] if (samples["part"] == -1).all() else []  # older data sets keep their fingerprint
+        content["samples"] = samples.drop(columns=["source", *unsaid]).to_dict("list")
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
         with open(self.folder / SEQUENCES, "rb") as file:
             _skip_header(file)

@@ -54,6 +54,10 @@ def prepare(
         raise ValueError(f"dtype {dtype!r} and workers {workers}: the first is {' or '.join(DTYPES)}, the second 1 or more")
     preprocessing = _agreed(benchmark, preprocessing)
     started = time.monotonic()
+    if benchmark.planar and preprocessing.path != "plain":
+        raise DataError(
+            f"{benchmark.name} lies in the plane of an image, where {preprocessing.path!r} cannot turn a body: --path plain"
+        )
     root, source = Path(root), source and Path(source)
     target = root / benchmark.name
     try:

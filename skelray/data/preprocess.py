@@ -25,14 +25,16 @@ class Preprocessing:
         "rigid" keeps the most active bodies, repeats the clip until it fills ``frames``, centres both persons on the
         first one and turns the whole clip until its first spine is parallel to z and its first shoulders to x
         (published: 300 frames; a longer clip keeps its middle).
+        "plain" keeps the bodies listed first and resizes the clip to ``frames``: for what lies in the plane of an image,
+        and for skeletons without shoulders.
     """
 
-    path: Literal["centred", "rigid"] = "centred"
+    path: Literal["centred", "rigid", "plain"] = "centred"
     frames: int = 50
 
     def __post_init__(self) -> None:
-        if self.path not in ("centred", "rigid"):
-            raise ValueError(f"path is {self.path!r}; it is 'centred' or 'rigid'")
+        if self.path not in ("centred", "rigid", "plain"):
+            raise ValueError(f"path is {self.path!r}; it is 'centred', 'rigid' or 'plain'")
         if self.frames < 1:
             raise ValueError(f"frames is {self.frames}; a clip has at least one")
 
@@ -40,6 +42,8 @@ class Preprocessing:
         """A recording's bodies (T, M, V, 3) as (3, frames, V, persons) float32."""
         if self.path == "centred":
             clip = centred(first_listed(bodies, persons), skeleton, self.frames)
+        elif self.path == "plain":
+            clip = plain(first_listed(bodies, persons), self.frames)
         else:
             start = max(0, (len(bodies) - self.frames) // 2)
             clip = rigid(most_active(bodies[start : start + self.frames], persons), skeleton, self.frames)
@@ -87,6 +91,14 @@ def centred(clip: np.ndarray, skeleton: Skeleton, frames: int) -> np.ndarray:
         return np.zeros((frames, *clip.shape[1:]), np.float32)
     local = clip - clip[:, :, skeleton.centre, None]
     return face_x(resample(local[:length], frames), skeleton)
+
+
+def plain(clip: np.ndarray, frames: int) -> np.ndarray:
+    """As recorded, resized to ``frames`` until the last frame that holds anyone; all zero where none does."""
+    present = np.flatnonzero(clip.any(axis=(1, 2, 3)))
+    if not len(present):
+        return np.zeros((frames, *clip.shape[1:]), np.float32)
+    return resample(clip[: present[-1] + 1], frames)
 
 
 def resample(clip: np.ndarray, frames: int) -> np.ndarray:

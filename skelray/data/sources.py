@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from skelray.data.benchmark import Recording, Skipped
 from skelray.data.stored import DataError
@@ -49,10 +49,14 @@ class Archive:
     def read(self, info: zipfile.ZipInfo) -> bytes:
         if info.file_size > LARGEST:
             raise OSError(f"{info.filename} has {info.file_size} bytes")
+        with self.open(info) as file:
+            return file.read()
+
+    def open(self, info: zipfile.ZipInfo) -> IO[bytes]:
         if self._opened_by != os.getpid():  # a forked process would share the place in the file with its parent
             self.zip.fp = open(str(self.zip.filename), "rb")  # noqa: SIM115
             self._opened_by = os.getpid()
-        return self.zip.read(info)
+        return self.zip.open(info)
 
 
 @dataclass(frozen=True, slots=True)

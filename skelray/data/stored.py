@@ -15,8 +15,7 @@ from skelray.skeleton import Skeleton
 
 FORMAT = 1
 SEQUENCES, SAMPLES, ABOUT = "sequences.npy", "samples.parquet", "dataset.json"
-COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "frames", "persons", "source")
-PART = "part"  # one more column, where the source brings a division of its own
+COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "part", "frames", "persons", "source")
 DTYPES = ("float32", "float16")
 
 
@@ -51,14 +50,16 @@ def read_sequences(path: Path) -> np.ndarray:
 
 
 def read_samples(path: Path) -> pd.DataFrame:
-    """The table of samples, with COLUMNS and perhaps PART. Raises DataError if it is corrupt or lacks columns."""
+    """The table of samples, with COLUMNS. Raises DataError if it is corrupt or lacks one of them."""
     try:
         samples = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's own errors derive from these two
         raise DataError(f"{path} is truncated or corrupt ({error}): prepare {path.parent.name} again") from error
+    if "part" not in samples:  # prepared before there was this column
+        samples = samples.assign(part=-1)
     if missing := set(COLUMNS) - set(samples.columns):
         raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}: prepare {path.parent.name} again")
-    return samples[[*COLUMNS, *([PART] if PART in samples else [])]]
+    return samples[list(COLUMNS)]
 
 
 def skeleton_from(about: Mapping[str, Any]) -> Skeleton:

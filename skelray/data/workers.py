@@ -19,7 +19,7 @@ import numpy as np
 from skelray.data.benchmark import Benchmark, Recording, Skipped
 from skelray.data.preprocess import Preprocessing, channels_first
 from skelray.data.report import EMPTY
-from skelray.data.stored import PART, DataError
+from skelray.data.stored import DataError
 
 NOT_FINITE = "coordinates that are not finite"
 CHUNK = 16  # recordings that a process takes at once
@@ -53,13 +53,14 @@ class Job:
         if not sequence.any():
             return {"name": recording.name, "reason": EMPTY}, None
         entry: dict[str, Any] = {
-            **{key: getattr(recording, key) for key in ("name", "label", "subject", "camera", "setup", "replication")},
+            **{
+                key: getattr(recording, key)
+                for key in ("name", "label", "subject", "camera", "setup", "replication", "part")
+            },
             "frames": len(bodies) if recording.frames is None else recording.frames,
             "persons": int(bodies.any(axis=(0, 2, 3)).sum()),
             "source": recording.source,
         }
-        if recording.part:
-            entry[PART] = recording.part
         return entry, sequence
 
     def _sequence(self, bodies: np.ndarray) -> np.ndarray:
