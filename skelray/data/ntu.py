@@ -6,6 +6,7 @@ Shahroudy et al., "NTU RGB+D", CVPR 2016; Liu et al., "NTU RGB+D 120", TPAMI 201
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
 
@@ -136,3 +137,8 @@ NTU120 = Benchmark(
     persons=2,
     recordings=partial(_recordings, actions=120),
 )
+
+
+def likely(found: Sequence[re.Match[str]]) -> Benchmark:
+    """NTU 60 where none of the names has an action beyond it, NTU 120 otherwise."""
+    return NTU60 if all(int(match[6]) <= 60 for match in found) else NTU120

@@ -90,7 +90,7 @@ def _agreed(benchmark: Benchmark, wanted: Preprocessing | None) -> Preprocessing
             f"the sequences of this source are {done.path} with {done.frames} frames already, and preprocessing does not "
             f"bear repeating: leave that as it is (a trial may read them at other `frames`), or give the raw recordings"
         )
-    return done or wanted or DEFAULT
+    return done or wanted or (Preprocessing("plain") if benchmark.planar else DEFAULT)
 
 
 def _read_all(
