@@ -24,6 +24,7 @@ from skelray.skeleton import KINECT_V2
 NAME = re.compile(r".+\.npz")
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 JOINTS = len(KINECT_V2.joints)
+AWAY = np.array([0, 0, 3], np.float32)  # metres from the camera
 
 
 def holds_them(path: Path) -> bool:
@@ -99,9 +100,10 @@ class Member:
         return np.frombuffer(raw, self.dtype).reshape(self.shape[1:])
 
     def bodies(self, at: int) -> np.ndarray:
-        """One row as (T, 2, 25, 3) float32."""
+        """One row as (T, 2, 25, 3) float32, moved away: a joint at zero would be taken for one that is missing."""
         row = np.asarray(self.row(at), np.float32)
-        return two_bodies(row.reshape(len(row), -1, JOINTS, 3))
+        bodies = two_bodies(row.reshape(len(row), -1, JOINTS, 3))
+        return np.where(bodies.any(axis=(2, 3), keepdims=True), bodies + AWAY, 0)
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -65,7 +65,7 @@ def prepare(
             recordings = benchmark.recordings(source)
             settings = _settings(benchmark, preprocessing, source, _stamp(benchmark, source, recordings), dtype)
             if not force and (counts := _already(target, settings)) is not None:
-                return report(target, counts, benchmark.lost, already=True)
+                return report(target, counts, benchmark, already=True)
             shape = (3, preprocessing.frames, len(benchmark.skeleton.joints), benchmark.persons)
             partial = Partial(target.with_name(f"{benchmark.name}.partial"), settings, shape)
             _read_all(partial, recordings, Job(benchmark, preprocessing, dtype), workers, progress)
@@ -74,7 +74,7 @@ def prepare(
                 reasons = "; ".join(sorted(counts["skipped"])) or "none at all"
                 raise DataError(f"{source} holds no usable sequence of {benchmark.name} ({reasons})")
             counts["fingerprint"] = partial.finish(target, counts)
-            return report(target, counts, benchmark.lost, seconds=time.monotonic() - started)
+            return report(target, counts, benchmark, seconds=time.monotonic() - started)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DataError(

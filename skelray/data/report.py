@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skelray.data.benchmark import Benchmark
+
 EMPTY = "no skeleton in it"
 SHORT = 10  # frames; a clip with fewer is reported
 
@@ -28,6 +30,7 @@ class Report:
     short: tuple[str, ...]
     skipped: Mapping[str, tuple[str, ...]]
     fingerprint: str
+    protocols: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     seconds: float = 0.0
     already: bool = False
@@ -45,6 +48,8 @@ class Report:
             lines.append(f"  {len(self.short):,} shorter than {SHORT} frames: {_some(self.short)}")
         for reason, names in sorted(self.skipped.items(), key=lambda item: -len(item[1])):
             lines.append(f"  {len(names):,} skipped, {reason}: {_some(names)}")
+        if self.protocols:
+            lines.append(f"  protocols {', '.join(self.protocols)}")
         lines += [f"  lost: {sentence}" for sentence in self.lost]
         lines.append(f"  fingerprint {self.fingerprint[:12]}")
         return "\n".join(lines)
@@ -70,9 +75,10 @@ def counted(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return counts
 
 
-def report(target: Path, counts: Mapping[str, Any], lost: tuple[str, ...], **also: Any) -> Report:
+def report(target: Path, counts: Mapping[str, Any], benchmark: Benchmark, **also: Any) -> Report:
     """The report on a prepared folder of these counts."""
+    told = {"protocols": tuple(benchmark.protocols), "lost": benchmark.lost}
     skipped = {reason: tuple(names) for reason, names in counts["skipped"].items()}
     return Report(
-        target.name, str(target), **{**counts, **also, "short": tuple(counts["short"]), "skipped": skipped}, lost=lost
+        target.name, str(target), **{**counts, **told, **also, "short": tuple(counts["short"]), "skipped": skipped}
     )
