@@ -93,8 +93,8 @@ def test_what_is_nothing_known_is_one_sentence(tmp_path):
         detect(tmp_path, name="position")
     with pytest.raises(DataError, match="there is no"):
         detect(tmp_path / "absent")
+    (tmp_path / "a.zip").write_text("x")
     with pytest.raises(DataError, match="not a readable zip"):
-        (tmp_path / "a.zip").write_text("x")
         detect(tmp_path / "a.zip")
 
 

@@ -57,7 +57,7 @@ def test_large_arrays_are_views_of_the_file(tmp_path):
 
 
 def test_a_pickle_of_python_2(tmp_path):
-    """As Python 2 wrote ``(['S001.skeleton'], [3], numpy.array([1.5], '<f4'))``, protocol 2: text and bytes are one there."""
+    """As Python 2 wrote ``(['S001.skeleton'], [3], numpy.array([1.5], '<f4'))``, protocol 2."""
     array = (
         b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
         b"(K\x01K\x01\x85cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"

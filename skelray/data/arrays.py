@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ PROTOCOLS = (  # what names of files and folders say of the protocol that divide
 OWN = "own"  # the protocol where nothing says which it is
 PEEKED = 4  # sequences looked at to see how they were preprocessed
 TRAIN, TEST = 0, 1
+UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
+BROKEN = (ValueError, KeyError, TypeError, IndexError, AttributeError)
 
 NO_NAMES = (
     "names, and with them subject, camera, set-up and replication: of the training samples every fifth is held out, which "
@@ -101,9 +104,9 @@ class ArrayRecordings(Sequence[Recording | Skipped]):
         name = rows.names[at] if rows.names else f"{rows.source}:{at}"
         try:
             bodies = rows.read(at)
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error):
+        except UNREADABLE:
             return Skipped(name, "its bytes cannot be read")
-        except (ValueError, KeyError, TypeError, IndexError):
+        except BROKEN:
             return Skipped(name, "broken sample")
         found = _named(name, bodies, int(rows.labels[at]))
         if isinstance(found, Skipped):
@@ -179,19 +182,25 @@ def _likely(arrays: Arrays, actions: Sequence[int], known: Sequence[Benchmark]) 
 
 def _preprocessed(arrays: Arrays) -> Preprocessing | None:
     """What was done to the sequences, as a few of each part tell it. Raises DataError where they disagree."""
-    found = {
-        _kind(rows.read(at)) for rows in arrays.rows for at in np.unique(np.linspace(0, len(rows) - 1, PEEKED).astype(int))
-    }
+    looked = [clip for rows in arrays.rows for clip in _some(rows)]
+    found = {_kind(clip) for clip in looked}
     found.discard("empty")
     if len(found) > 1:
         raise DataError(f"some of these sequences are {' and others '.join(sorted(found))}: prepare them apart")
     kind = next(iter(found), "raw")
     if kind == "raw":
         return None
-    lengths = {len(rows.read(0)) for rows in arrays.rows}
+    lengths = set(map(len, looked))
     if len(lengths) > 1:
         raise DataError(f"the parts have {' and '.join(map(str, sorted(lengths)))} frames: prepare them apart")
     return Preprocessing("centred" if kind == "centred" else "rigid", lengths.pop())
+
+
+def _some(rows: Rows) -> Iterator[np.ndarray]:
+    """A few samples from all over; those that cannot be read are skipped later."""
+    for at in np.unique(np.linspace(0, len(rows) - 1, PEEKED).astype(int)) if len(rows) else ():
+        with suppress(*UNREADABLE, *BROKEN):
+            yield rows.read(int(at))
 
 
 def _kind(clip: np.ndarray) -> str:

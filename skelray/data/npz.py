@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, stem_of, two_parts
+from skelray.data.arrays import TEST, TRAIN, UNREADABLE, Arrays, Rows, stem_of, two_parts
 from skelray.data.npy import integers, two_bodies
 from skelray.data.sources import LARGEST
 from skelray.data.stored import DataError
@@ -67,7 +67,7 @@ class Member:
                 with archive.open(self.info) as file:
                     self.shape, fortran, self.dtype = _header(file)
                     self.start = file.tell()
-        except (OSError, zipfile.BadZipFile, ValueError, KeyError, RuntimeError, NotImplementedError, EOFError) as error:
+        except (*UNREADABLE, ValueError, KeyError, RuntimeError, TypeError, SyntaxError) as error:
             raise DataError(f"{path} is no npz of {', '.join(KEYS)} ({' '.join(str(error).split())[:100]})") from error
         self.bytes = int(np.prod(self.shape[1:], dtype=object)) * self.dtype.itemsize  # of a row
         whole = self.start + self.bytes * self.shape[0] == self.info.file_size if self.shape else False
@@ -120,7 +120,10 @@ def _labels(path: Path, key: str) -> tuple[np.ndarray, int]:
     member = Member(path, key)
     if member.info.file_size > LARGEST:
         raise DataError(f"{path}: {key} is too large for labels ({member.info.file_size} bytes)")
-    values = np.stack([member.row(at) for at in range(member.shape[0])]) if member.shape[0] else np.zeros(member.shape)
+    try:
+        values = np.array([member.row(at) for at in range(member.shape[0])]).reshape(member.shape)
+    except UNREADABLE as error:
+        raise DataError(f"{path}: {key} cannot be read ({error})") from error
     if values.ndim == 1:
         labels = integers(values, path)
         return labels, int(labels.max(initial=-1)) + 1
