@@ -24,8 +24,8 @@ from raw_files import (
 )
 
 from skelray.data import NTU60, NTU120, DataError, Preprocessing, Skipped, load, open_dataset, prepare
-from skelray.data.arrays import protocol_of
 from skelray.data.formats import detect
+from skelray.data.named import protocol_of
 from skelray.data.npz import Member
 from skelray.skeleton import COCO, KINECT_V2
 

@@ -7,7 +7,6 @@ are kept as they are. All others are raw, or raw but for a translation, which bo
 
 from __future__ import annotations
 
-import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -18,20 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from skelray.data import ntu
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
+from skelray.data.named import NTU_NAME, PKU_NAME, named, protocol_of
 from skelray.data.preprocess import Preprocessing
 from skelray.data.stored import DataError
 from skelray.skeleton import KINECT_V2, Skeleton
 
-NTU_NAME = re.compile(r"(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))(?:\.skeleton)?(?:_rgb(?:\.avi)?)?")
-PKU_NAME = re.compile(r"([AF]\d{2,3}(?:N(\d{3}))?V(\d{3})C(\d{3})L\d{3})(?:\.skeleton)?")  # as AimCLR writes them
-PROTOCOLS = (  # what names of files and folders say of the protocol that divides them
-    ("xsub", re.compile(r"x_?sub|c_?sub|cross[-_]?subject|(?<![a-z])cs(?![a-z])")),
-    ("xview", re.compile(r"x_?view|c_?view|cross[-_]?view|(?<![a-z])cv(?![a-z])")),
-    ("xset", re.compile(r"x_?set|c_?set|cross[-_]?setup")),
-)
-OWN = "own"  # the protocol where nothing says which it is
 PEEKED = 4  # sequences looked at to see how they were preprocessed
 TRAIN, TEST = 0, 1
 UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -103,33 +94,21 @@ class ArrayRecordings(Sequence[Recording | Skipped]):
     def _recording(self, rows: Rows, at: int) -> Recording | Skipped:
         name = rows.names[at] if rows.names else f"{rows.source}:{at}"
         try:
-            bodies = rows.read(at)
+            with np.errstate(all="ignore"):  # what is no number is left out when it is prepared
+                bodies = rows.read(at)
+                seen = bodies.reshape(len(bodies), -1).any(axis=1)
         except UNREADABLE:
             return Skipped(name, "its bytes cannot be read")
         except BROKEN:
             return Skipped(name, "broken sample")
-        found = _named(name, bodies, int(rows.labels[at]))
+        found = named(name, bodies, int(rows.labels[at]))
         if isinstance(found, Skipped):
             return found
         frames = None if rows.frames is None else int(rows.frames[at])
         if not self.whole:  # what was recorded ends with the last frame that holds anyone
-            present = np.flatnonzero(bodies.reshape(len(bodies), -1).any(axis=1))
+            present = np.flatnonzero(seen)
             found = replace(found, bodies=bodies[: present[-1] + 1] if len(present) else bodies[:1])
         return replace(found, part=int(rows.parts[at]), source=rows.source, frames=frames)
-
-
-def _named(name: str, bodies: np.ndarray, label: int) -> Recording | Skipped:
-    """A recording with what its name says. NTU's count actions from 1."""
-    if match := NTU_NAME.fullmatch(name):
-        setup, camera, subject, replication, action = map(int, match.groups()[1:])
-        if match[1] in ntu.missing_skeletons():
-            return Skipped(match[1], "in the list of missing skeletons")
-        if action - 1 != label:
-            return Skipped(match[1], "its label is not the action of its name")
-        return Recording(match[1], bodies, label, subject, camera, setup, replication)
-    if match := PKU_NAME.fullmatch(name):
-        return Recording(match[1], bodies, label, int(match[2] or -1), int(match[3]), int(re.findall(r"\d+", name)[0]))
-    return Recording(name, bodies, label)
 
 
 def benchmark(arrays: Arrays, wanted: Benchmark | None, known: Sequence[Benchmark]) -> Benchmark:
@@ -183,7 +162,8 @@ def _likely(arrays: Arrays, actions: Sequence[int], known: Sequence[Benchmark]) 
 def _preprocessed(arrays: Arrays) -> Preprocessing | None:
     """What was done to the sequences, as a few of each part tell it. Raises DataError where they disagree."""
     looked = [clip for rows in arrays.rows for clip in _some(rows)]
-    found = {_kind(clip) for clip in looked}
+    with np.errstate(all="ignore"):
+        found = {_kind(clip) for clip in looked}
     found.discard("empty")
     if len(found) > 1:
         raise DataError(f"some of these sequences are {' and others '.join(sorted(found))}: prepare them apart")
@@ -199,7 +179,7 @@ def _preprocessed(arrays: Arrays) -> Preprocessing | None:
 def _some(rows: Rows) -> Iterator[np.ndarray]:
     """A few samples from all over; those that cannot be read are skipped later."""
     for at in np.unique(np.linspace(0, len(rows) - 1, PEEKED).astype(int)) if len(rows) else ():
-        with suppress(*UNREADABLE, *BROKEN):
+        with suppress(*UNREADABLE, *BROKEN), np.errstate(all="ignore"):
             yield rows.read(int(at))
 
 
@@ -213,22 +193,6 @@ def _kind(clip: np.ndarray) -> str:
     return "raw"
 
 
-def protocol_of(path: Path) -> str:
-    """Which protocol the names of a file and its folder speak of."""
-    for words in (path.stem.lower(), path.parent.name.lower()):
-        for name, pattern in PROTOCOLS:
-            if pattern.search(words):
-                return name
-    return OWN
-
-
 def two_parts(path: Path) -> dict[str, Split]:
     """The one protocol of a source that is divided into a training and a test file."""
     return {protocol_of(path): Split("part", (TRAIN,))}
-
-
-def stem_of(path: Path) -> str:
-    """A name for a data set, from a file or folder; from the folder around it where that is named for its protocol."""
-    if any(pattern.fullmatch(path.name.lower()) for _, pattern in PROTOCOLS):
-        path = path.parent
-    return re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_") or "arrays"

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, stem_of, two_parts
+from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
+from skelray.data.named import stem_of
 from skelray.data.stored import DataError
 from skelray.data.unpickle import unpickle
 from skelray.skeleton import KINECT_V2

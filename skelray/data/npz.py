@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import re
 import struct
+import weakref
 import zipfile
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from skelray.data.arrays import TEST, TRAIN, UNREADABLE, Arrays, Rows, stem_of, two_parts
+from skelray.data.arrays import TEST, TRAIN, UNREADABLE, Arrays, Rows, two_parts
+from skelray.data.named import stem_of
 from skelray.data.npy import integers, two_bodies
 from skelray.data.sources import LARGEST
 from skelray.data.stored import DataError
@@ -92,7 +94,9 @@ class Member:
             return self._mapped[at]
         place = self.start + at * self.bytes
         if self._stream is None or self._stream[0] != os.getpid():  # the place in the file is shared with the parent
-            self._stream = os.getpid(), zipfile.ZipFile(self.path).open(self.info)  # noqa: SIM115
+            stream = zipfile.ZipFile(self.path).open(self.info)  # noqa: SIM115
+            weakref.finalize(self, stream.close)
+            self._stream = os.getpid(), stream
         self._stream[1].seek(place)  # forwards it reads on, backwards it starts again
         raw = self._stream[1].read(self.bytes)
         if len(raw) != self.bytes:

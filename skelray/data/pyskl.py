@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from skelray.data.arrays import OWN, TEST, TRAIN, Arrays, Rows, protocol_of, stem_of
+from skelray.data.arrays import TEST, TRAIN, Arrays, Rows
 from skelray.data.benchmark import Split
+from skelray.data.named import OWN, protocol_of, stem_of
 from skelray.data.npy import integers
 from skelray.data.stored import DataError
 from skelray.data.unpickle import unpickle
