@@ -139,6 +139,10 @@ def test_the_command_needs_no_benchmark(monkeypatch, capsys, tmp_path):
         (["ntu61", "a.npz"], "ntu61 a.npz: give a SOURCE, or a BENCHMARK (florence3d, "),
         (["ntu60", "a", "b"], "give a SOURCE, or a BENCHMARK"),
         (["absent"], "there is no absent"),
+        (
+            ["synthetic", "--name", "../up"],
+            "--name '../up': letters, digits, points, lines and dashes name a folder in data",
+        ),
         ([], "Missing argument"),
     ],
 )
