@@ -1,4 +1,4 @@
-"""The command line: prepare, plan, run, report, bench, import-weights."""
+"""The command line: prepare, data, plan, run, report, bench, import-weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 import click
 
 from skelray.augment import STREAMS
-from skelray.data import BENCHMARKS, DataError, Preprocessing, open_dataset, prepare
+from skelray.cli_data import FOLDER, data_option
+from skelray.cli_data import data as data_group
+from skelray.data import BENCHMARKS, DataError, Preprocessing, open_dataset, open_table, prepare
 from skelray.papers import BACKBONES, METHODS
 from skelray.results import load
 from skelray.trial import PRECISIONS
@@ -21,8 +23,6 @@ MISSING = {
     "optuna": "`pip install optuna`",
 }
 
-FOLDER = click.Path(path_type=Path)
-data_option = click.option("--data", type=FOLDER, default=Path("data"), show_default=True, help="Prepared data.")
 results_option = click.option("--results", type=FOLDER, default=Path("results"), show_default=True, help="Tables.")
 
 
@@ -97,15 +97,15 @@ def _make_synthetic(root: Path) -> None:
 
 
 @cli.command("prepare")
-@click.argument("benchmark", type=click.Choice(sorted(BENCHMARKS)))
+@click.argument("benchmark", type=click.Choice([*sorted(BENCHMARKS), "table"]))
 @click.argument("source", type=click.Path(path_type=Path, exists=True), required=False)
 @data_option
-@click.option("--path", type=click.Choice(["centred", "rigid"]), default="centred", show_default=True,
-              help="centred: SkeletonCLR to HiCLR; rigid: HiCo.")  # fmt: skip
+@click.option("--path", type=click.Choice(["centred", "rigid", "plain"]), default="centred", show_default=True,
+              help="centred: SkeletonCLR to HiCLR; rigid: HiCo; plain: only resized, for data in a plane.")  # fmt: skip
 @click.option("--frames", type=click.IntRange(1), help="Frames of a sequence.  [default: 50, rigid 300]")
 @click.option("--force", is_flag=True, help="Prepare again what is there.")
 def prepare_command(benchmark: str, source: Path | None, data: Path, path: Any, frames: int | None, force: bool) -> None:
-    """Read a benchmark's raw files (a folder, a zip, a folder of zips) into DATA/BENCHMARK.
+    """Read a benchmark's raw files (a folder, a zip, a folder of zips) into DATA/BENCHMARK; of `table`, a TOML file.
 
     Killed and started again it goes on where it was.
     """
@@ -114,12 +114,13 @@ def prepare_command(benchmark: str, source: Path | None, data: Path, path: Any, 
 
     if source is None and benchmark != "synthetic":
         raise click.UsageError(f"{benchmark} needs the path of its raw files: skelray prepare {benchmark} PATH")
-    preprocessing = Preprocessing(path, frames or (50 if path == "centred" else 300))
+    preprocessing = Preprocessing(path, frames or (300 if path == "rigid" else 50))
+    chosen, source = open_table(source) if benchmark == "table" and source else (BENCHMARKS[benchmark], source)
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"preparing {benchmark}", total=None)
+        task = bar.add_task(f"preparing {chosen.name}", total=None)
         report = prepare(
-            BENCHMARKS[benchmark],
+            chosen,
             source,
             data,
             preprocessing,
@@ -127,6 +128,9 @@ def prepare_command(benchmark: str, source: Path | None, data: Path, path: Any, 
             force=force,
         )
     click.echo(str(report))
+
+
+cli.add_command(data_group)
 
 
 @cli.command("plan")

@@ -11,6 +11,7 @@ from skelray.data.pku_mmd import PKU_MMD1, PKU_MMD2
 from skelray.data.prepare import Report, prepare
 from skelray.data.preprocess import Preprocessing
 from skelray.data.synthetic import SYNTHETIC
+from skelray.data.table import open_table
 from skelray.data.utkinect import UTKINECT
 
 BENCHMARKS = {
@@ -44,5 +45,6 @@ __all__ = [
     "Splits",
     "load",
     "open_dataset",
+    "open_table",
     "prepare",
 ]
