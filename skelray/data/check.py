@@ -123,7 +123,7 @@ def _repeated(names: np.ndarray) -> Iterator[tuple[str, str]]:
 
 
 def _twins(names: np.ndarray, pairs: Sequence[tuple[int, int, bool]]) -> Iterator[tuple[str, str]]:
-    for a, b, same in sorted(pairs, key=lambda pair: not pair[2]):
+    for a, b, same in sorted(pairs, key=lambda pair: (not pair[2], names[pair[0]])):
         yield str(names[a]), f"{'the same as' if same else 'nearly'} {names[b]}"
 
 

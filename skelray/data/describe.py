@@ -127,8 +127,10 @@ def _empty(dataset: SkeletonDataset) -> tuple[tuple[int, ...], dict[str, int]]:
         there = used.any(axis=1)  # (n, M)
         without += (~there).sum(axis=0)
         zero += (~used & there[:, None]).any(axis=2).sum(axis=0)
-    if zero[dataset.skeleton.centre] == len(dataset.sequences):
-        zero[dataset.skeleton.centre] = 0  # the origin
+    origins = [at for at, name in enumerate(dataset.skeleton.joints) if at == dataset.skeleton.centre or name == "spine_mid"]
+    for joint in origins:
+        if zero[joint] == len(dataset.sequences):
+            zero[joint] = 0  # preprocessing put it there
     return tuple(without.tolist()), {dataset.skeleton.joints[at]: int(zero[at]) for at in np.flatnonzero(zero)}
 
 

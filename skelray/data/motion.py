@@ -7,6 +7,7 @@ import numpy as np
 from skelray.skeleton import Skeleton
 
 APART = 0.1  # of the body's reach: how far exchanged sides lie apart for it to count
+LAGS = (1, 2, 4)  # frames between which sides are compared
 BETTER = 0.35  # how much smaller the way is where the sides are exchanged back
 
 
@@ -30,23 +31,33 @@ def steps(x: np.ndarray, size: np.ndarray) -> np.ndarray:
 
 
 def exchanged(x: np.ndarray, size: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """(n,): how often left and right change place between two frames.
+    """(n,): how often left and right change place.
 
     They do where all paired joints together go a far shorter way once their names are exchanged. Preprocessing that turns
-    the shoulders of each frame turns an exchanged body round, so that half a turn about any axis is undone as well.
+    the shoulders of each frame turns an exchanged body round, so that half a turn about any axis is undone as well; and a
+    clip that was stretched goes through a mixture of both, so that frames a few apart are compared too.
     """
     count = np.zeros(len(x), np.int64)
-    if not skeleton.mirror or x.shape[2] < 2:
+    if not skeleton.mirror:
         return count
-    pairs = np.array(skeleton.mirror)
-    paired = np.concatenate([pairs[:, 0], pairs[:, 1]])
-    back = np.concatenate([pairs[:, 1], pairs[:, 0]])
     local = x - x[:, :, :, [skeleton.centre]]
-    before, after, other = local[:, :, :-1, paired], local[:, :, 1:, paired], local[:, :, 1:, back]
-    way = _way(before, after)  # (n, T-1, M)
-    far = _stays(x) & (way > APART * size[:, None])
-    shortest = np.min([_way(before, other * turn) for turn in _turns(x.shape[1])], axis=0)
-    return np.asarray((far & (shortest < BETTER * way)).any(axis=2)).sum(axis=1)
+    there: np.ndarray = x.any(axis=(1, 3))  # (n, T, M)
+    for lag in LAGS:
+        if lag < x.shape[2]:
+            count = np.maximum(count, _exchanged(local, there, size, skeleton, lag))
+    return count
+
+
+def _exchanged(local: np.ndarray, there: np.ndarray, size: np.ndarray, skeleton: Skeleton, lag: int) -> np.ndarray:
+    """(n,): runs of frames that are exchanged against those ``lag`` before them."""
+    pairs = np.array(skeleton.mirror)
+    paired, back = pairs.ravel(), pairs[:, ::-1].ravel()
+    before, after, other = local[:, :, :-lag, paired], local[:, :, lag:, paired], local[:, :, lag:, back]
+    way = _way(before, after)  # (n, T-lag, M)
+    shortest = np.min([_way(before, other * turn) for turn in _turns(local.shape[1])], axis=0)
+    found = there[:, lag:] & there[:, :-lag] & (way > APART * size[:, None]) & (shortest < BETTER * way)
+    any_one: np.ndarray = found.any(axis=2)
+    return any_one[:, 0] + (any_one[:, 1:] & ~any_one[:, :-1]).sum(axis=1)
 
 
 def _turns(channels: int) -> list[np.ndarray]:

@@ -98,7 +98,7 @@ def _strip(cells: Iterable[Any], plane: np.ndarray, there: np.ndarray, skeleton:
     """One sequence, (moments, V, M, 2), a moment in each cell."""
     for cell, joints, present in zip(cells, plane, there, strict=True):
         for person in np.flatnonzero(present):
-            strength = PERSONS[min(person, len(PERSONS) - 1)]
+            strength = PERSONS[min(int(person), len(PERSONS) - 1)]
             for (child, parent), colour in zip(skeleton.bones, colours, strict=True):
                 line = joints[[child, parent], person]
                 cell.plot(line[:, 0], line[:, 1], color=colour, alpha=strength, linewidth=1.8, solid_capstyle="round")

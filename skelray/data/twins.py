@@ -48,7 +48,7 @@ def twins(dataset: SkeletonDataset, sketches: np.ndarray) -> Iterator[tuple[int,
 
 def _alike(sequences: np.ndarray, one: int, other: int) -> bool | None:
     """True where they are the same, False where they are near, None otherwise."""
-    a, b = (np.nan_to_num(sequences[at].astype(np.float64)) for at in (one, other))
+    a, b = (np.nan_to_num(sequences[at].astype(np.float64), posinf=0, neginf=0) for at in (one, other))
     size, difference = np.sqrt(np.square(a).mean()), np.sqrt(np.square(a - b).mean())
     if difference == 0:
         return True
