@@ -16,7 +16,7 @@ from skelray.skeleton import KINECT_V1, KINECT_V2, OPENPOSE
 
 # Kinect v1 at rest, arms out, facing the camera: (20, 3) metres, y up.
 TRUNK = ((0, 0, 0), (0, 0.1, 0), (0, 0.5, 0), (0, 0.7, 0))
-ARM = ((0.2, 0.5, 0), (0.4, 0.4, 0), (0.6, 0.3, -0.1), (0.7, 0.3, -0.1))
+ARM = ((0.2, 0.5, 0), (0.3, 0.3, -0.2), (0.4, 0.4, -0.4), (0.4, 0.4, -0.5))
 LEG = ((0.1, 0, 0), (0.12, -0.4, 0), (0.12, -0.8, 0.05), (0.12, -0.85, -0.1))
 REST = np.array([*TRUNK, *((side * x, y, z) for limb in (ARM, LEG) for side in (-1, 1) for x, y, z in limb)])
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from skelray.skeleton import Skeleton
 
-APART = 0.1  # of the body's reach: how far exchanged sides lie apart for it to count
+APART = 0.05  # of the body's reach: how far exchanged sides lie apart for it to count
 LAGS = (1, 2, 4)  # frames between which sides are compared
 BETTER = 0.35  # how much smaller the way is where the sides are exchanged back
 
@@ -41,7 +41,7 @@ def exchanged(x: np.ndarray, size: np.ndarray, skeleton: Skeleton) -> np.ndarray
     if not skeleton.mirror:
         return count
     local = x - x[:, :, :, [skeleton.centre]]
-    there: np.ndarray = x.any(axis=(1, 3))  # (n, T, M)
+    there = np.asarray(x.any(axis=(1, 3)))  # (n, T, M)
     for lag in LAGS:
         if lag < x.shape[2]:
             count = np.maximum(count, _exchanged(local, there, size, skeleton, lag))
@@ -56,7 +56,7 @@ def _exchanged(local: np.ndarray, there: np.ndarray, size: np.ndarray, skeleton:
     way = _way(before, after)  # (n, T-lag, M)
     shortest = np.min([_way(before, other * turn) for turn in _turns(local.shape[1])], axis=0)
     found = there[:, lag:] & there[:, :-lag] & (way > APART * size[:, None]) & (shortest < BETTER * way)
-    any_one: np.ndarray = found.any(axis=2)
+    any_one = np.asarray(found.any(axis=2))
     return any_one[:, 0] + (any_one[:, 1:] & ~any_one[:, :-1]).sum(axis=1)
 
 
