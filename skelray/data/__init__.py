@@ -13,6 +13,7 @@ from skelray.data.preprocess import Preprocessing
 from skelray.data.report import Report
 from skelray.data.stored import DataError
 from skelray.data.synthetic import SYNTHETIC
+from skelray.data.table import open_table
 from skelray.data.utkinect import UTKINECT
 
 BENCHMARKS = {
@@ -46,5 +47,6 @@ __all__ = [
     "Splits",
     "load",
     "open_dataset",
+    "open_table",
     "prepare",
 ]

@@ -119,7 +119,7 @@ class Splits:
 
 def load(root: Path, name: str, protocol: str) -> Splits:
     """The splits of a prepared data set under a protocol. Raises DataError where there is no such thing."""
-    dataset, protocols = _open(Path(root), name)
+    dataset, protocols = open_with_protocols(Path(root), name)
     if protocol not in protocols:
         raise DataError(f"{name} has no protocol {protocol!r}; it has {', '.join(sorted(protocols)) or 'none'}")
     return divide(dataset, protocols[protocol])
@@ -154,10 +154,11 @@ def _held_out(train: SkeletonDataset) -> np.ndarray:
 
 def open_dataset(root: Path, name: str) -> SkeletonDataset:
     """A whole prepared data set. Raises DataError with one sentence where it is missing, truncated or corrupt."""
-    return _open(Path(root), name)[0]
+    return open_with_protocols(Path(root), name)[0]
 
 
-def _open(root: Path, name: str) -> tuple[SkeletonDataset, dict[str, Split]]:
+def open_with_protocols(root: Path, name: str) -> tuple[SkeletonDataset, dict[str, Split]]:
+    """A whole prepared data set and its protocols. Raises DataError as ``open_dataset`` does."""
     folder = root / name
     about = read_about(folder)
     if about is None:
