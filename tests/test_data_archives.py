@@ -192,7 +192,7 @@ def test_pku_needs_its_split_file(tmp_path):
     with pytest.raises(DataError, match="more than two headers"):
         PKU_MMD1.recordings(folder)
     (folder / "cross-subject.txt").unlink()
-    with pytest.raises(DataError, match=r"lacks cross-subject\.txt, which says what trains in part 1"):
+    with pytest.raises(DataError, match=r"lacks cross-subject\.txt, which alone says which videos of part 1 train"):
         PKU_MMD1.recordings(folder)
 
 

@@ -73,5 +73,5 @@ def _way(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 def _stays(x: np.ndarray) -> np.ndarray:
     """(n, T-1, M): whether a person is there in this frame and in the next."""
-    there = x.any(axis=(1, 3))
+    there = np.asarray(x.any(axis=(1, 3)))
     return there[:, 1:] & there[:, :-1]
