@@ -35,6 +35,7 @@ from skelray.data import (
     Recording,
     Skipped,
     load,
+    open_dataset,
     prepare,
 )
 from skelray.data.instances import Instances
@@ -373,7 +374,9 @@ def test_a_folder_of_one_part_knows_which(tmp_path):
 
 def test_what_lies_in_a_plane_is_not_turned(tmp_path):
     with pytest.raises(DataError, match=r"kinetics lies in the plane of an image, .*: --path plain"):
-        prepare(KINETICS, write_kinetics(tmp_path / "raw"), tmp_path)
+        prepare(KINETICS, write_kinetics(tmp_path / "raw"), tmp_path, Preprocessing())
+    prepare(KINETICS, tmp_path / "raw", tmp_path / "unsaid")
+    assert open_dataset(tmp_path / "unsaid", "kinetics").sequences.shape[2] == 50
     prepare(KINETICS, tmp_path / "raw", tmp_path, Preprocessing("plain", 6))
     first = load(tmp_path, "kinetics", "official").train
     raw = next(one for one in KINETICS.recordings(tmp_path / "raw") if isinstance(one, Recording))
