@@ -1,4 +1,4 @@
-"""The command line: prepare, plan, run, report, bench, import-weights."""
+"""The command line: prepare, data, plan, run, report, bench, import-weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any
 import click
 
 from skelray.augment import STREAMS
-from skelray.data import BENCHMARKS, DataError, Preprocessing, open_dataset, prepare
+from skelray.cli_data import FOLDER, data_option
+from skelray.cli_data import data as data_group
+from skelray.cli_prepare import prepare_command
+from skelray.data import BENCHMARKS, DataError, open_dataset, prepare
 from skelray.papers import BACKBONES, METHODS
 from skelray.results import load
 from skelray.trial import PRECISIONS
@@ -21,8 +24,6 @@ MISSING = {
     "optuna": "`pip install optuna`",
 }
 
-FOLDER = click.Path(path_type=Path)
-data_option = click.option("--data", type=FOLDER, default=Path("data"), show_default=True, help="Prepared data.")
 results_option = click.option("--results", type=FOLDER, default=Path("results"), show_default=True, help="Tables.")
 
 
@@ -96,37 +97,8 @@ def _make_synthetic(root: Path) -> None:
         prepare(BENCHMARKS["synthetic"], None, root)
 
 
-@cli.command("prepare")
-@click.argument("benchmark", type=click.Choice(sorted(BENCHMARKS)))
-@click.argument("source", type=click.Path(path_type=Path, exists=True), required=False)
-@data_option
-@click.option("--path", type=click.Choice(["centred", "rigid"]), default="centred", show_default=True,
-              help="centred: SkeletonCLR to HiCLR; rigid: HiCo.")  # fmt: skip
-@click.option("--frames", type=click.IntRange(1), help="Frames of a sequence.  [default: 50, rigid 300]")
-@click.option("--force", is_flag=True, help="Prepare again what is there.")
-def prepare_command(benchmark: str, source: Path | None, data: Path, path: Any, frames: int | None, force: bool) -> None:
-    """Read a benchmark's raw files (a folder, a zip, a folder of zips) into DATA/BENCHMARK.
-
-    Killed and started again it goes on where it was.
-    """
-    from rich.console import Console
-    from rich.progress import Progress
-
-    if source is None and benchmark != "synthetic":
-        raise click.UsageError(f"{benchmark} needs the path of its raw files: skelray prepare {benchmark} PATH")
-    preprocessing = Preprocessing(path, frames or (50 if path == "centred" else 300))
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"preparing {benchmark}", total=None)
-        report = prepare(
-            BENCHMARKS[benchmark],
-            source,
-            data,
-            preprocessing,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-            force=force,
-        )
-    click.echo(str(report))
+cli.add_command(prepare_command)
+cli.add_command(data_group)
 
 
 @cli.command("plan")

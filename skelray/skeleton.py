@@ -118,3 +118,72 @@ KINECT_V1 = Skeleton(
         ("leg_right", (16, 17, 18, 19)),
     ),
 )
+
+# Florence 3D: Kinect v1 seen by another tracker; no hands, feet or hip centre.
+FLORENCE = Skeleton(
+    name="florence",
+    joints=(
+        *("head", "neck", "spine", "shoulder_left", "elbow_left", "wrist_left"),
+        *("shoulder_right", "elbow_right", "wrist_right"),
+        *("hip_left", "knee_left", "ankle_left", "hip_right", "knee_right", "ankle_right"),
+    ),
+    bones=(
+        *((0, 1), (2, 1), (3, 1), (4, 3), (5, 4), (6, 1), (7, 6), (8, 7)),
+        *((9, 2), (10, 9), (11, 10), (12, 2), (13, 12), (14, 13)),
+    ),
+    mirror=((3, 6), (4, 7), (5, 8), (9, 12), (10, 13), (11, 14)),
+    centre=1,
+    parts=(
+        ("trunk", (0, 1, 2)),
+        ("arm_left", (3, 4, 5)),
+        ("arm_right", (6, 7, 8)),
+        ("leg_left", (9, 10, 11)),
+        ("leg_right", (12, 13, 14)),
+    ),
+)
+
+# COCO key points in the plane of an image. It has no neck: the nose is the root, as in mmaction2's graph.
+COCO = Skeleton(
+    name="coco",
+    joints=(
+        *("nose", "eye_left", "eye_right", "ear_left", "ear_right", "shoulder_left", "shoulder_right"),
+        *("elbow_left", "elbow_right", "wrist_left", "wrist_right", "hip_left", "hip_right"),
+        *("knee_left", "knee_right", "ankle_left", "ankle_right"),
+    ),
+    bones=(
+        *((15, 13), (13, 11), (16, 14), (14, 12), (11, 5), (12, 6), (9, 7), (7, 5), (10, 8), (8, 6)),
+        *((5, 0), (6, 0), (1, 0), (3, 1), (2, 0), (4, 2)),
+    ),
+    mirror=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)),
+    centre=0,
+    parts=(
+        ("head", (0, 1, 2, 3, 4)),
+        ("arm_left", (5, 7, 9)),
+        ("arm_right", (6, 8, 10)),
+        ("leg_left", (11, 13, 15)),
+        ("leg_right", (12, 14, 16)),
+    ),
+)
+
+# OpenPose key points in the plane of an image (Kinetics-skeleton), rooted at the neck; mmaction2's graph.
+OPENPOSE = Skeleton(
+    name="openpose",
+    joints=(
+        *("nose", "neck", "shoulder_right", "elbow_right", "wrist_right", "shoulder_left", "elbow_left", "wrist_left"),
+        *("hip_right", "knee_right", "ankle_right", "hip_left", "knee_left", "ankle_left"),
+        *("eye_right", "eye_left", "ear_right", "ear_left"),
+    ),
+    bones=(
+        *((4, 3), (3, 2), (7, 6), (6, 5), (13, 12), (12, 11), (10, 9), (9, 8), (11, 5), (8, 2), (5, 1), (2, 1), (0, 1)),
+        *((15, 0), (14, 0), (17, 15), (16, 14)),
+    ),
+    mirror=((5, 2), (6, 3), (7, 4), (11, 8), (12, 9), (13, 10), (15, 14), (17, 16)),
+    centre=1,
+    parts=(
+        ("head", (0, 1, 14, 15, 16, 17)),
+        ("arm_left", (5, 6, 7)),
+        ("arm_right", (2, 3, 4)),
+        ("leg_left", (11, 12, 13)),
+        ("leg_right", (8, 9, 10)),
+    ),
+)

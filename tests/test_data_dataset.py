@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from raw_files import drawn_benchmark, write_nwucla
 
 from skelray.data import (
@@ -18,12 +20,14 @@ from skelray.data import (
     NWUCLA,
     DataError,
     SkeletonDataset,
+    Split,
     load,
     open_dataset,
     prepare,
 )
-from skelray.data.dataset import COLUMNS, divide
+from skelray.data.dataset import divide
 from skelray.data.ntu import NAME, missing_skeletons
+from skelray.data.stored import COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +170,7 @@ def test_a_missing_data_set_or_protocol_is_one_sentence(prepared):
         load(prepared, "ntu60", "xsub")
     with pytest.raises(DataError, match="`skelray prepare synthetic`"):
         load(prepared, "synthetic", "xsub")
-    known = "msr_action3d, ntu120, ntu60, nwucla, synthetic"
+    known = ", ".join(sorted(BENCHMARKS))
     with pytest.raises(DataError, match=f"nwulca is not prepared in .*, which holds drawn; `skelray prepare` knows {known}"):
         load(prepared, "nwulca", "xsub")
     with pytest.raises(DataError, match="drawn has no protocol 'xset'; it has few, xsub"):
@@ -263,3 +267,41 @@ def test_a_part_of_a_benchmark_says_so(tmp_path, golden):
         whole = open_dataset(tmp_path, "ntu60").subset(part.index.to_numpy())
         with pytest.raises(DataError, match="was not whole"):
             divide(whole, NTU60.protocols["xview"])
+
+
+SUBJECTS = st.lists(st.integers(1, 12), min_size=2, max_size=60)
+
+
+@settings(max_examples=100, deadline=None)
+@given(subjects=SUBJECTS, train=st.sets(st.integers(1, 12), min_size=1), parts=st.booleans())
+def test_held_out_subjects_come_only_from_training_subjects(prepared, subjects, train, parts):
+    """By the stated rule: every fifth training subject from the third on, the last one of two, and nobody who tests."""
+    whole = open_dataset(prepared, "drawn")
+    rows = np.arange(len(subjects)) % len(whole)
+    part = np.where(np.isin(subjects, list(train)), 0, 1)
+    dataset = replace(whole.subset(rows), samples=whole.samples.iloc[rows].assign(subject=subjects, part=part))
+    split = Split("part", (0,)) if parts else Split("subject", tuple(train))
+    if len(set(part)) < 2:
+        with pytest.raises(DataError, match="was not whole"):
+            divide(dataset, split)
+        return
+    splits = divide(dataset, split)
+    held_out, tested = set(splits.held_out.samples["subject"]), set(splits.test.samples["subject"])
+    trained = sorted(set(splits.train.samples["subject"]))
+    assert held_out <= set(trained) <= train
+    assert not held_out & tested
+    if len(trained) > 1:
+        assert sorted(held_out) == (trained[2::5] if len(trained) > 2 else trained[-1:])
+        assert not held_out & set(splits.reduced.samples["subject"])
+    assert len(splits.held_out) + len(splits.reduced) == len(splits.train)
+    assert len(splits.train) + len(splits.test) == len(dataset)
+
+
+def test_samples_of_neither_list_take_no_part(prepared):
+    whole = open_dataset(prepared, "drawn")
+    codes = np.arange(len(whole)) % 4 - 1
+    dataset = replace(whole, samples=whole.samples.assign(part=codes))
+    splits = divide(dataset, Split("part", (0,), test=(2,)))
+    assert set(splits.train.samples["part"]) == {0}
+    assert set(splits.test.samples["part"]) == {2}
+    assert set(divide(dataset, Split("part", (0,))).test.samples["part"]) == {1, 2}

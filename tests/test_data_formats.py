@@ -1,6 +1,7 @@
 """The readers of each format: real and made-up files, whole and broken, in folders and zips."""
 
 import re
+import tracemalloc
 import zipfile
 from contextlib import suppress
 
@@ -51,6 +52,23 @@ def test_a_damaged_text_is_read_or_refused(data):
         text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.sampled_from(b"9 \n-.\x00\xffe"))
     with suppress(ValueError, IndexError):
         assert read_skeleton(bytes(text)).shape[2:] == (25, 3)
+
+
+CLAIMS = st.sampled_from(
+    [b"0", b"1", b"3", b"25", b"32", b"33", b"-1", b"999999999999", b"9" * 5000, b"", b" ", b"1 2", b"x"]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(lines=st.lists(CLAIMS | st.binary(max_size=30) | st.just(b" ".join([b"0.5"] * 12)), max_size=60))
+def test_any_text_is_read_or_refused_and_claims_are_not_believed(lines):
+    """No number in a text makes the reader set memory aside for what does not follow."""
+    tracemalloc.start()
+    with suppress(ValueError, IndexError):
+        read_skeleton(b"\n".join(lines))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20
 
 
 def write_ntu(folder, *names):
@@ -119,6 +137,17 @@ def test_a_zip_cannot_write_outside(tmp_path):
     before = sorted(tmp_path.rglob("*"))
     assert len([r for r in NWUCLA.recordings(inside / "evil.zip") if isinstance(r, Recording)]) == 2
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_zip_that_unpacks_to_more_than_any_recording_is_skipped(tmp_path, monkeypatch):
+    monkeypatch.setattr("skelray.data.sources.LARGEST", 1 << 16)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a01_s01_e00_v01.json", " " * (1 << 20))
+    loose = tmp_path / "files"
+    loose.mkdir()
+    (loose / "a01_s01_e00_v01.json").write_text(" " * (1 << 20))
+    for source in (tmp_path / "bomb.zip", loose):
+        assert NWUCLA.recordings(source)[0] == Skipped("a01_s01_e00_v01", "its bytes cannot be read")
 
 
 def test_a_damaged_member_is_skipped(tmp_path):

@@ -177,7 +177,7 @@ def test_a_clip_without_bodies_stays_zero(path, bodies):
 
 
 def test_settings_are_checked():
-    with pytest.raises(ValueError, match="'centred' or 'rigid'"):
+    with pytest.raises(ValueError, match="'centred', 'rigid' or 'plain'"):
         Preprocessing("centered")
     with pytest.raises(ValueError, match="at least one"):
         Preprocessing(frames=0)

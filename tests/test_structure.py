@@ -15,18 +15,38 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 ORDER = (
     *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "papers"),
     *("training", "store", "imported", "execute", "study", "results", "statistics", "tables", "report", "search", "ledger"),
-    *("runner", "trainables", "ray_runner", "study_file", "bench", "estimate", "plan", "progress", "options", "cli"),
+    *(
+        "runner",
+        "trainables",
+        "ray_runner",
+        "study_file",
+        "bench",
+        "estimate",
+        "plan",
+        "progress",
+        "options",
+        "cli_data",
+        "cli_prepare",
+        "cli",
+    ),
 )
 
 HOMES = {
     "ray": {"trainables", "ray_runner"},
     "optuna": {"search", "trainables"},
-    "click": {"cli"},
-    "rich": {"progress", "cli"},
+    "click": {"cli", "cli_data", "cli_prepare"},
+    "matplotlib": {"data"},
+    "scipy": {"data"},
+    "rich": {"progress", "cli", "cli_prepare"},
     "pyarrow": {"results", "store", "data"},
     "pandas": {"data", "results", "statistics", "tables", "report", "plan", "bench"},
 }
-LAZY = {("rich", "cli")}  # only inside functions, so that the command answers at once
+LAZY = {
+    ("rich", "cli"),
+    ("rich", "cli_prepare"),
+    ("matplotlib", "data"),
+    ("scipy", "data"),
+}  # only inside functions, so that the command answers at once
 
 
 def module(path):

@@ -11,7 +11,7 @@ from skelray.augment import STREAMS, Draws, View
 from skelray.backbones import DSTA, STGCN, Hierarchical, Transformer
 from skelray.backbones.dropout import Dropout
 from skelray.data import SkeletonDataset, Splits
-from skelray.data.dataset import COLUMNS
+from skelray.data.stored import COLUMNS
 from skelray.methods import CrosSCLR, HiCo, SkeletonCLR
 from skelray.methods.queue import Queue
 from skelray.skeleton import KINECT_V1, KINECT_V2

@@ -9,9 +9,10 @@ from typing import Literal
 
 import numpy as np
 
+from skelray.data.preprocess import Preprocessing
 from skelray.skeleton import Skeleton
 
-Key = Literal["subject", "camera", "setup"]
+Key = Literal["subject", "camera", "setup", "part"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Recording:
 
     bodies: (T, M, V, 3) float32, metres, in the order listed; zeros where a body is absent from a frame.
     label: 0-based class. subject, camera, setup, replication: -1 where the source does not say.
+    part: of a source that divides its recordings itself, 0 to train and 1 to test; -1 where it does not say.
+    frames: how many were recorded, where that is not the length of the bodies.
     """
 
     name: str
@@ -30,6 +33,8 @@ class Recording:
     setup: int = -1
     replication: int = -1
     source: str = ""
+    part: int = -1
+    frames: int | None = None
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,15 @@ class Skipped:
 class Split:
     """A protocol: samples whose ``by`` is in ``train`` train, all others test.
 
+    Divided by "part", samples of neither part belong to neither.
     classes: labels the protocol is restricted to (None: all), as MSR Action3D's AS1 to AS3.
+    test: where it is given, only samples whose ``by`` is in it test, and others belong to neither.
     """
 
     by: Key
     train: tuple[int, ...]
     classes: tuple[int, ...] | None = None
+    test: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,9 @@ class Benchmark:
     recordings: reads a source (folder, zip, ...) lazily; raises DataError where the source cannot be this benchmark.
         The source is None where there is nothing to read (synthetic). A Sequence lets preparing go on in its middle.
     persons: how many bodies a prepared sequence keeps (M).
+    preprocessed: what was done to the recordings already; they are then kept as they are.
+    lost: what other sources of this benchmark say and this one does not, one sentence each.
+    planar: recorded in the plane of an image: the bodies hold (x, y, score), which no preprocessing may turn.
     """
 
     name: str
@@ -67,3 +78,6 @@ class Benchmark:
     protocols: Mapping[str, Split]
     persons: int
     recordings: Callable[[Path | None], Iterable[Recording | Skipped]]
+    preprocessed: Preprocessing | None = None
+    lost: tuple[str, ...] = ()
+    planar: bool = False

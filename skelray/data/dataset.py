@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from skelray.data.benchmark import Key, Split
+from skelray.data.stored import (
+    ABOUT,
+    DTYPES,
+    SAMPLES,
+    SEQUENCES,
+    DataError,
+    protocols_from,
+    read_about,
+    read_samples,
+    read_sequences,
+    skeleton_from,
+)
 from skelray.skeleton import Skeleton
 
-FORMAT = 1
-SEQUENCES, SAMPLES, ABOUT = "sequences.npy", "samples.parquet", "dataset.json"
-COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "frames", "persons", "source")
-
-
-class DataError(ValueError):
-    """What is wrong with data, in one sentence for the user."""
+HELD_OUT_BY: tuple[Key, ...] = ("subject", "setup")  # the first of them of which there are several
 
 
 class NotPrepared(DataError):
@@ -33,7 +37,7 @@ class NotPrepared(DataError):
 class SkeletonDataset:
     """Some rows of a prepared data set, in the order of ``rows``.
 
-    sequences: (N, C=3, T, V, M) float32 of the whole prepared set, shared by every subset and never copied.
+    sequences: (N, C=3, T, V, M) float32 or float16 of the whole prepared set, shared by every subset and never copied.
     rows: which of them belong to this data set. samples: their description, one line each.
     fingerprint: hash of the whole prepared set (arrays, labels and preprocessing). repeated: shorter recordings fill
     their array by starting again, as HiCo's preprocessing has it, instead of being resized to it.
@@ -60,8 +64,8 @@ class SkeletonDataset:
         return self.samples["label"].to_numpy(dtype=np.int64)
 
     def batch(self, positions: ArrayLike, frames: int | None = None) -> np.ndarray:
-        """A copy of the sequences at these positions, (n, C, T, V, M), resized to ``frames`` frames if given."""
-        x = np.asarray(self.sequences[self.rows[np.asarray(positions, dtype=np.int64)]])
+        """A float32 copy of the sequences at these positions, (n, C, T, V, M), resized to ``frames`` frames if given."""
+        x = np.asarray(self.sequences[self.rows[np.asarray(positions, dtype=np.int64)]]).astype(np.float32, copy=False)
         if frames is None or frames == x.shape[2]:
             return x
         return np.einsum("ft,nctvm->ncfvm", resizing(x.shape[2], frames), x, optimize=True)
@@ -115,7 +119,7 @@ class Splits:
 
 def load(root: Path, name: str, protocol: str) -> Splits:
     """The splits of a prepared data set under a protocol. Raises DataError where there is no such thing."""
-    dataset, protocols = _open(Path(root), name)
+    dataset, protocols = open_with_protocols(Path(root), name)
     if protocol not in protocols:
         raise DataError(f"{name} has no protocol {protocol!r}; it has {', '.join(sorted(protocols)) or 'none'}")
     return divide(dataset, protocols[protocol])
@@ -125,8 +129,12 @@ def divide(dataset: SkeletonDataset, split: Split) -> Splits:
     """The splits that a protocol makes of a data set. Raises DataError where one of them would be empty."""
     if split.classes is not None:
         dataset = dataset.subset(np.isin(dataset.labels, split.classes))
-    training = dataset.samples[split.by].isin(split.train).to_numpy()
-    train, test = dataset.subset(training), dataset.subset(~training)
+    if split.by == "part":
+        dataset = dataset.subset(dataset.samples["part"].to_numpy() >= 0)
+    keys = dataset.samples[split.by]
+    training = keys.isin(split.train).to_numpy()
+    testing = ~training if split.test is None else keys.isin(split.test).to_numpy()
+    train, test = dataset.subset(training), dataset.subset(testing)
     if not len(train) or not len(test):
         raise DataError(
             f"{dataset.name} has {len(train)} training and {len(test)} test samples when divided by "
@@ -136,34 +144,37 @@ def divide(dataset: SkeletonDataset, split: Split) -> Splits:
 
 
 def _held_out(train: SkeletonDataset) -> np.ndarray:
-    """Every fifth training subject from the third on; of a single subject, every fifth sample."""
-    subjects = np.unique(train.samples["subject"].to_numpy())
-    if len(subjects) == 1:
-        return np.arange(len(train)) % 5 == min(2, len(train) - 1)
-    chosen = subjects[2::5] if len(subjects) > 2 else subjects[-1:]
-    return np.isin(train.samples["subject"].to_numpy(), chosen)
+    """Every fifth training subject from the third on; of a single subject every fifth set-up, of a single one sample."""
+    for key in HELD_OUT_BY:
+        values = train.samples[key].to_numpy()
+        if len(groups := np.unique(values)) > 1:
+            return np.isin(values, groups[2::5] if len(groups) > 2 else groups[-1:])
+    return np.arange(len(train)) % 5 == min(2, len(train) - 1)
 
 
 def open_dataset(root: Path, name: str) -> SkeletonDataset:
     """A whole prepared data set. Raises DataError with one sentence where it is missing, truncated or corrupt."""
-    return _open(Path(root), name)[0]
+    return open_with_protocols(Path(root), name)[0]
 
 
-def _open(root: Path, name: str) -> tuple[SkeletonDataset, dict[str, Split]]:
+def open_with_protocols(root: Path, name: str) -> tuple[SkeletonDataset, dict[str, Split]]:
+    """A whole prepared data set and its protocols. Raises DataError as ``open_dataset`` does."""
     folder = root / name
     about = read_about(folder)
     if about is None:
         raise NotPrepared(_not_prepared(root, name))
-    sequences, samples = _read_sequences(folder / SEQUENCES), _read_samples(folder / SAMPLES)
+    sequences, samples = read_sequences(folder / SEQUENCES), read_samples(folder / SAMPLES)
     try:
         skeleton, protocols, classes = skeleton_from(about), protocols_from(about), tuple(about["classes"])
         shape = (len(samples), 3, about["frames"], len(skeleton.joints), about["persons"])
         fingerprint = str(about["fingerprint"])
         repeated = about["preprocessing"]["path"] == "rigid"
+        dtype = np.dtype(about.get("dtype", DTYPES[0]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{folder / ABOUT} does not describe a data set ({error!r}): prepare {name} again") from error
-    if sequences.shape != shape:
-        raise DataError(f"{folder / SEQUENCES} holds {sequences.shape}, not the {shape} described: prepare {name} again")
+    if (sequences.shape, sequences.dtype) != (shape, dtype):
+        held, described = f"{sequences.shape} of {sequences.dtype}", f"{shape} of {dtype}"
+        raise DataError(f"{folder / SEQUENCES} holds {held}, not the {described} described: prepare {name} again")
     for protocol, split in protocols.items():
         if split.by not in get_args(Key):
             keys = ", ".join(get_args(Key))
@@ -185,59 +196,3 @@ def _not_prepared(root: Path, name: str) -> str:
         return f"{sentence}: `skelray prepare {name}{'' if name == 'synthetic' else ' PATH'}` prepares it"
     there = ", ".join(sorted(path.parent.name for path in root.glob(f"*/{ABOUT}"))) or "nothing"
     return f"{sentence}, which holds {there}; `skelray prepare` knows {', '.join(sorted(BENCHMARKS))}"
-
-
-def read_about(folder: Path) -> dict[str, Any] | None:
-    """What a prepared folder says it is; None where there is no such folder. Raises DataError if it is unreadable."""
-    path = folder / ABOUT
-    try:
-        about = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}): prepare {folder.name} again") from error
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise DataError(f"{path} is not of format {FORMAT}, the one this version reads: prepare {folder.name} again")
-    return about
-
-
-def _read_sequences(path: Path) -> np.ndarray:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        whole = isinstance(array, np.memmap) and array.offset + array.nbytes == path.stat().st_size
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} is truncated or corrupt ({error}): prepare {path.parent.name} again") from error
-    if not whole or array.dtype != np.float32:
-        raise DataError(f"{path} is truncated or corrupt: prepare {path.parent.name} again")
-    return array
-
-
-def _read_samples(path: Path) -> pd.DataFrame:
-    try:
-        samples = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's own errors derive from these two
-        raise DataError(f"{path} is truncated or corrupt ({error}): prepare {path.parent.name} again") from error
-    if missing := set(COLUMNS) - set(samples.columns):
-        raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}: prepare {path.parent.name} again")
-    return samples[list(COLUMNS)]
-
-
-def skeleton_from(about: Mapping[str, Any]) -> Skeleton:
-    """The skeleton that a JSON description holds in full."""
-    stored = about["skeleton"]
-    return Skeleton(
-        name=stored["name"],
-        joints=tuple(stored["joints"]),
-        bones=tuple((child, parent) for child, parent in stored["bones"]),
-        mirror=tuple((left, right) for left, right in stored["mirror"]),
-        centre=stored["centre"],
-        parts=tuple((name, tuple(joints)) for name, joints in stored["parts"]),
-    )
-
-
-def protocols_from(about: Mapping[str, Any]) -> dict[str, Split]:
-    """The protocols that a JSON description holds in full."""
-    return {
-        name: Split(stored["by"], tuple(stored["train"]), stored["classes"] and tuple(stored["classes"]))
-        for name, stored in about["protocols"].items()
-    }

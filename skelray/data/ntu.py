@@ -6,8 +6,8 @@ Shahroudy et al., "NTU RGB+D", CVPR 2016; Liu et al., "NTU RGB+D 120", TPAMI 201
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache, partial
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.sources import Member, Recordings, members
+from skelray.data.text import listed
 from skelray.skeleton import KINECT_V2
 
 NAME = re.compile(r"(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))\.skeleton")
@@ -29,14 +30,10 @@ SUBJECTS_120 = (
 )
 
 
-def _lines(file: str) -> tuple[str, ...]:
-    return tuple(resources.files("skelray.data").joinpath(file).read_text("utf-8").splitlines())
-
-
 @cache
 def missing_skeletons() -> frozenset[str]:
     """The names that the authors list as recordings with missing or incomplete skeletons."""
-    return frozenset(_lines("ntu_missing_skeletons.txt"))
+    return frozenset(listed("ntu_missing_skeletons.txt"))
 
 
 def _recordings(source: Path | None, actions: int) -> Recordings:
@@ -121,7 +118,7 @@ def _leading_numbers(text: bytes, lines: np.ndarray, spaces: np.ndarray) -> np.n
     return numbers.reshape(-1, 3, 2)[..., 0].astype(np.float32)
 
 
-CLASSES = _lines("ntu_classes.txt")
+CLASSES = listed("ntu_classes.txt")
 
 NTU60 = Benchmark(
     name="ntu60",
@@ -140,3 +137,8 @@ NTU120 = Benchmark(
     persons=2,
     recordings=partial(_recordings, actions=120),
 )
+
+
+def likely(found: Sequence[re.Match[str]]) -> Benchmark:
+    """NTU 60 where none of the names has an action beyond it, NTU 120 otherwise."""
+    return NTU60 if all(int(match[6]) <= 60 for match in found) else NTU120

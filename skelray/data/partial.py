@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from skelray.data.dataset import ABOUT, COLUMNS, SAMPLES, SEQUENCES
+from skelray.data.stored import ABOUT, COLUMNS, DTYPES, SAMPLES, SEQUENCES
 
 SETTINGS, JOURNAL = "settings.json", "journal.jsonl"
 BLOCK = 64  # recordings between two writes: what a kill can cost
@@ -27,17 +27,19 @@ class Partial:
     """The folder ``<name>.partial`` beside a target: an array, and a journal of one line for each finished recording.
 
     An entry with a "reason" was skipped; every other one is a row of ``samples`` and the next sequence of the array.
-    The array is always written before the journal: what the journal holds, the array holds too.
+    The array is always written before the journal: what the journal holds, the array holds too. Memory holds what was
+    added since the last writing and no more.
 
     settings: what decides the content; a folder left behind by other settings is thrown away.
-    shape: of one sequence, (C, T, V, M).
+    shape: of one sequence, (C, T, V, M). done: entries so far. kept: sequences so far.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any], shape: tuple[int, ...]) -> None:
         self.folder, self.settings, self.shape = folder, settings, shape
-        self.entries: list[Entry] = []
+        self.dtype = np.dtype(settings.get("dtype", DTYPES[0]))
+        self.done = self.kept = 0
         self._blocks: list[np.ndarray] = []
-        self._written = 0  # entries that are on disk
+        self._lines: list[str] = []
         if not self._resume():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -45,17 +47,14 @@ class Partial:
             (folder / JOURNAL).touch()
             (folder / SETTINGS).write_text(json.dumps(settings))
 
-    @property
-    def kept(self) -> int:
-        """How many sequences there are so far."""
-        return sum("reason" not in entry for entry in self.entries)
-
     def add(self, entry: Entry, sequence: np.ndarray | None = None) -> None:
         """One finished recording; ``sequence`` is missing where it was skipped."""
-        self.entries.append(entry)
+        self._lines.append(json.dumps(entry) + "\n")
+        self.done += 1
         if sequence is not None:
-            self._blocks.append(np.ascontiguousarray(sequence, dtype=np.float32).reshape(self.shape))
-        if len(self.entries) - self._written >= BLOCK:
+            self._blocks.append(np.ascontiguousarray(sequence, dtype=self.dtype).reshape(self.shape))
+            self.kept += 1
+        if len(self._lines) >= BLOCK:
             self.flush()
 
     def flush(self) -> None:
@@ -63,15 +62,20 @@ class Partial:
         with open(self.folder / SEQUENCES, "ab") as file:
             file.writelines(block.data for block in self._blocks)
         with open(self.folder / JOURNAL, "a", encoding="utf-8") as file:
-            file.writelines(json.dumps(entry) + "\n" for entry in self.entries[self._written :])
-        self._blocks, self._written = [], len(self.entries)
+            file.writelines(self._lines)
+        self._blocks, self._lines = [], []
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries, from disk."""
+        self.flush()
+        with open(self.folder / JOURNAL, encoding="utf-8") as file:
+            yield from map(json.loads, file)
 
     def finish(self, target: Path, counts: dict[str, Any]) -> str:
         """Becomes the target, in place of one that was there, and returns its fingerprint."""
         self.flush()
         self._write_header(self.kept)
-        rows = [entry for entry in self.entries if "reason" not in entry]
-        samples = pd.DataFrame(rows, columns=list(COLUMNS))
+        samples = self._samples()
         samples.to_parquet(self.folder / SAMPLES, index=False)
         fingerprint = self._fingerprint(samples)
         about = {**self.settings, "counts": counts, "fingerprint": fingerprint}
@@ -89,29 +93,34 @@ class Partial:
         (target / SETTINGS).unlink(missing_ok=True)
         return fingerprint
 
+    def _samples(self) -> pd.DataFrame:
+        columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+        for entry in self.entries():
+            if "reason" not in entry:
+                for name, values in columns.items():
+                    values.append(entry[name])
+        return pd.DataFrame(columns)
+
     def _resume(self) -> bool:
         """Goes on from what is on disk, if it was begun with the same settings and is sound."""
         try:
             if json.loads((self.folder / SETTINGS).read_bytes()) != self.settings:
                 return False
-            journal = (self.folder / JOURNAL).read_bytes()
-            journal = journal[: journal.rfind(b"\n") + 1]  # the last line may be torn
-            self.entries = [json.loads(line) for line in journal.splitlines()]
+            done, kept, whole = _count(self.folder / JOURNAL)
             with open(self.folder / SEQUENCES, "r+b") as file:
-                size = _skip_header(file) + self.kept * int(np.prod(self.shape)) * 4
+                size = _skip_header(file) + kept * int(np.prod(self.shape)) * self.dtype.itemsize
                 if file.seek(0, os.SEEK_END) < size:
                     raise ValueError("the array is behind its journal")
                 file.truncate(size)
-        except (OSError, ValueError):
-            self.entries = []
+        except (OSError, ValueError, TypeError):
             return False
-        os.truncate(self.folder / JOURNAL, len(journal))
-        self._written = len(self.entries)
+        os.truncate(self.folder / JOURNAL, whole)
+        self.done, self.kept = done, kept
         return True
 
     def _write_header(self, count: int) -> None:
         """The .npy header of ``count`` sequences; numpy leaves room in it for the count to grow."""
-        header = {"descr": "<f4", "fortran_order": False, "shape": (count, *self.shape)}
+        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (count, *self.shape)}
         path = self.folder / SEQUENCES
         with open(path, "r+b" if path.exists() else "w+b") as file:
             room = _skip_header(file) if path.stat().st_size else None
@@ -122,14 +131,28 @@ class Partial:
 
     def _fingerprint(self, samples: pd.DataFrame) -> str:
         """Hash of the sequences, of what describes them (but where they were read) and of how they were made."""
-        content = {key: self.settings[key] for key in ("format", "name", "skeleton", "classes", "persons", "preprocessing")}
-        content["samples"] = samples.drop(columns="source").to_dict("list")
+        keys = ("format", "name", "skeleton", "classes", "persons", "preprocessing", "dtype")
+        content = {key: self.settings[key] for key in keys if key in self.settings}
+        unsaid = ["part"] if (samples["part"] == -1).all() else []  # older data sets keep their fingerprint
+        content["samples"] = samples.drop(columns=["source", *unsaid]).to_dict("list")
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
         with open(self.folder / SEQUENCES, "rb") as file:
             _skip_header(file)
             while block := file.read(1 << 22):
                 digest.update(block)
         return digest.hexdigest()
+
+
+def _count(journal: Path) -> tuple[int, int, int]:
+    """Whole entries of a journal, how many of them are sequences, and their bytes: the last line may be torn."""
+    done = kept = whole = 0
+    with open(journal, "rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            kept += "reason" not in json.loads(line)
+            done, whole = done + 1, whole + len(line)
+    return done, kept, whole
 
 
 def _skip_header(file: BinaryIO) -> int:

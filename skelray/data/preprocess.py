@@ -25,14 +25,16 @@ class Preprocessing:
         "rigid" keeps the most active bodies, repeats the clip until it fills ``frames``, centres both persons on the
         first one and turns the whole clip until its first spine is parallel to z and its first shoulders to x
         (published: 300 frames; a longer clip keeps its middle).
+        "plain" keeps the bodies listed first and resizes the clip to ``frames``: for what lies in the plane of an image,
+        and for skeletons without shoulders.
     """
 
-    path: Literal["centred", "rigid"] = "centred"
+    path: Literal["centred", "rigid", "plain"] = "centred"
     frames: int = 50
 
     def __post_init__(self) -> None:
-        if self.path not in ("centred", "rigid"):
-            raise ValueError(f"path is {self.path!r}; it is 'centred' or 'rigid'")
+        if self.path not in ("centred", "rigid", "plain"):
+            raise ValueError(f"path is {self.path!r}; it is 'centred', 'rigid' or 'plain'")
         if self.frames < 1:
             raise ValueError(f"frames is {self.frames}; a clip has at least one")
 
@@ -40,6 +42,8 @@ class Preprocessing:
         """A recording's bodies (T, M, V, 3) as (3, frames, V, persons) float32."""
         if self.path == "centred":
             clip = centred(first_listed(bodies, persons), skeleton, self.frames)
+        elif self.path == "plain":
+            clip = plain(first_listed(bodies, persons), self.frames)
         else:
             start = max(0, (len(bodies) - self.frames) // 2)
             clip = rigid(most_active(bodies[start : start + self.frames], persons), skeleton, self.frames)
@@ -62,12 +66,19 @@ def first_listed(bodies: np.ndarray, persons: int) -> np.ndarray:
 def most_active(bodies: np.ndarray, persons: int) -> np.ndarray:
     """The bodies whose coordinates spread most (of the first four listed), the most active one first."""
     bodies = bodies[:, :LISTED]
-    present = np.any(bodies, axis=(2, 3))  # (T, M)
-    energy = [
-        float(body[seen].std(axis=(0, 1), dtype=np.float64).sum()) if seen.any() else 0.0
-        for body, seen in zip(bodies.swapaxes(0, 1), present.T, strict=True)
-    ]
+    if bodies.shape[1] < 2:  # of one body there is nothing to choose
+        return first_listed(bodies, persons)
+    energy = [_spread(bodies[:, body]) for body in range(bodies.shape[1])]
     return first_listed(bodies[:, np.argsort(-np.array(energy), kind="stable")], persons)
+
+
+def _spread(body: np.ndarray) -> float:
+    """The standard deviations of x, y and z over joints (T, V, 3) and the frames with a body, summed."""
+    seen = body[body.reshape(len(body), -1).any(axis=1)].reshape(-1, 3).astype(np.float64)
+    if not len(seen):
+        return 0.0
+    seen -= seen.mean(axis=0)
+    return float(np.sqrt(np.einsum("ij,ij->j", seen, seen) / len(seen)).sum())
 
 
 def centred(clip: np.ndarray, skeleton: Skeleton, frames: int) -> np.ndarray:
@@ -80,6 +91,14 @@ def centred(clip: np.ndarray, skeleton: Skeleton, frames: int) -> np.ndarray:
         return np.zeros((frames, *clip.shape[1:]), np.float32)
     local = clip - clip[:, :, skeleton.centre, None]
     return face_x(resample(local[:length], frames), skeleton)
+
+
+def plain(clip: np.ndarray, frames: int) -> np.ndarray:
+    """As recorded, resized to ``frames`` until the last frame that holds anyone; all zero where none does."""
+    present = np.flatnonzero(clip.any(axis=(1, 2, 3)))
+    if not len(present):
+        return np.zeros((frames, *clip.shape[1:]), np.float32)
+    return resample(clip[: present[-1] + 1], frames)
 
 
 def resample(clip: np.ndarray, frames: int) -> np.ndarray:
@@ -103,42 +122,72 @@ def face_x(clip: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     angle = np.where(line[..., 2].sum(axis=0) >= 0, -angle, angle)[..., None]  # (T, M, 1)
     cos, sin = np.cos(angle), np.sin(angle)
     x, y, z = np.moveaxis(clip, -1, 0)
-    return np.stack([cos * x - sin * z, y, sin * x + cos * z], axis=-1).astype(np.float32)
+    result = np.empty((3, len(clip), clip.shape[2], clip.shape[1]), np.float32)  # as it leaves this module
+    for channel, turned in zip(result, (cos * x - sin * z, y, sin * x + cos * z), strict=True):
+        channel[:] = turned.swapaxes(1, 2)
+    return result.transpose(1, 3, 2, 0)
 
 
 def rigid(clip: np.ndarray, skeleton: Skeleton, frames: int) -> np.ndarray:
-    """Repeated to ``frames``, centred on the first person, its first spine along z and first shoulders along x."""
+    """Repeated to ``frames``, centred on the first person, its first spine along z and first shoulders along x.
+
+    What repeats is moved once: only persons who are there for another time than the first one are moved frame by frame.
+    """
     base, spine = skeleton.index("spine_base"), skeleton.index("spine_mid")
     left, right = skeleton.index("shoulder_left"), skeleton.index("shoulder_right")
-    filled = np.stack([fill(clip[:, person], frames) for person in range(clip.shape[1])], axis=1)
-    moved = (filled - filled[:, :1, spine, None]) * filled.any(axis=-1, keepdims=True)  # (T, M, V, 3)
-    first = moved[0, 0]
+    bodies = [period(clip[:, person])[:frames] for person in range(clip.shape[1])]
+    main = bodies[0] if len(bodies[0]) else np.zeros((1, *clip.shape[2:]), np.float32)
+    first = _moved(main[:1], main[:1, spine])[0]
     upright = _rotation(first[spine] - first[base], 2)
-    turn = _rotation(upright @ (first[right] - first[left]), 0)
-    return (moved.reshape(-1, 3) @ (turn @ upright).T.astype(np.float32)).reshape(moved.shape)
+    turn = (_rotation(upright @ (first[right] - first[left]), 0) @ upright).T.astype(np.float32)
+    result = np.zeros((3, frames, clip.shape[2], clip.shape[1]), np.float32)  # as it leaves this module
+    for person, body in enumerate(bodies):
+        if not len(body):
+            continue
+        centre = main[:, spine]
+        if len(body) != len(main):
+            body, centre = _repeated(body, frames), _repeated(centre, frames)
+        turned = np.ascontiguousarray((_moved(body, centre).reshape(-1, 3) @ turn).T).reshape(3, *body.shape[:2])
+        for start in range(0, frames, len(body)):
+            part = result[:, start : start + len(body), :, person]
+            part[:] = turned[:, : part.shape[1]]
+    return result.transpose(1, 3, 2, 0)
+
+
+def _moved(body: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """A body (T, V, 3) less its centre (T, 3); joints at zero stay there."""
+    return (body - centre[:, None]) * ((body[..., 0] != 0) | (body[..., 1] != 0) | (body[..., 2] != 0))[..., None]
+
+
+def period(body: np.ndarray) -> np.ndarray:
+    """What repeats of one body (T, V, 3): all until it leaves for good; of an absent one, no frame.
+
+    Where the first frame is empty, every empty frame is taken out, as released.
+    """
+    present = np.flatnonzero(body.reshape(len(body), -1).any(axis=1))
+    if not len(present):
+        return body[:0]
+    return body[present] if present[0] > 0 else body[: present[-1] + 1]
 
 
 def fill(body: np.ndarray, frames: int) -> np.ndarray:
-    """One body (T, V, 3) over ``frames`` frames: repeated from its start once it has left; an absent one stays zero.
+    """One body (T, V, 3) over ``frames`` frames: repeated from its start once it has left; an absent one stays zero."""
+    repeats = period(body)
+    return _repeated(repeats, frames) if len(repeats) else np.zeros((frames, *body.shape[1:]), np.float32)
 
-    Where the first frame is empty, every empty frame is taken out first, as released.
-    """
-    present = np.flatnonzero(body.any(axis=(1, 2)))
-    if not len(present):
-        return np.zeros((frames, *body.shape[1:]), np.float32)
-    body = body[present] if present[0] > 0 else body[: present[-1] + 1]
-    return body[np.arange(frames) % len(body)]
+
+def _repeated(values: np.ndarray, frames: int) -> np.ndarray:
+    return values[np.arange(frames) % len(values)]
 
 
 def _rotation(vector: np.ndarray, onto: int) -> np.ndarray:
     """The shortest rotation (3, 3) that turns a vector onto a coordinate axis; none where it is parallel already."""
-    vector = vector.astype(np.float64)
-    target = np.eye(3)[onto]
-    axis = np.cross(vector, target)
-    length = np.linalg.norm(vector)
-    angle = np.arccos(np.clip(vector @ target / length, -1, 1)) if length else 0.0
+    x, y, z = (float(value) for value in vector)
+    length = float(np.sqrt(x * x + y * y + z * z))
+    angle = float(np.arccos(np.clip((x, y, z)[onto] / length, -1, 1))) if length else 0.0
+    axis = np.array([(0.0, z, -y), (-z, 0.0, x), (y, -x, 0.0)][onto])  # the cross product with the coordinate axis
     if np.abs(axis).sum() < 1e-6 or angle < 1e-6:
         return np.eye(3)
-    x, y, z = axis / np.linalg.norm(axis)
+    x, y, z = axis / np.sqrt(axis @ axis)
     across = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * across + (1 - np.cos(angle)) * across @ across

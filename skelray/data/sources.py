@@ -8,38 +8,62 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from skelray.data.benchmark import Recording, Skipped
-from skelray.data.dataset import DataError
+from skelray.data.stored import DataError
 
 LARGEST = 1 << 28  # bytes; no recording is near it, an archive made to fill the memory is
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LooseFile:
     """A file in a folder."""
 
-    path: Path
+    path: str | Path
 
     @property
     def version(self) -> tuple[int, int]:
         """Changes where the file does."""
-        stat = self.path.stat()
+        stat = os.stat(self.path)
         return stat.st_size, stat.st_mtime_ns
 
     def read(self) -> bytes:
-        return self.path.read_bytes()
+        with open(self.path, "rb") as file:
+            text = file.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise OSError(f"{self.path} has more than {LARGEST} bytes")
+        return text
 
 
-@dataclass(frozen=True)
+class Archive:
+    """A zip whose members are read into memory by whichever process asks; nothing is ever unpacked to disk."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.zip = zipfile.ZipFile(path)
+        self._opened_by = os.getpid()
+
+    def read(self, info: zipfile.ZipInfo) -> bytes:
+        if info.file_size > LARGEST:
+            raise OSError(f"{info.filename} has {info.file_size} bytes")
+        with self.open(info) as file:
+            return file.read()
+
+    def open(self, info: zipfile.ZipInfo) -> IO[bytes]:
+        if self._opened_by != os.getpid():  # a forked process would share the place in the file with its parent
+            self.zip.fp = open(str(self.zip.filename), "rb")  # noqa: SIM115
+            self._opened_by = os.getpid()
+        return self.zip.open(info)
+
+
+@dataclass(frozen=True, slots=True)
 class PackedFile:
-    """A file in a zip; it is read into memory and never unpacked to disk."""
+    """A file in a zip."""
 
-    archive: zipfile.ZipFile
+    archive: Archive
     info: zipfile.ZipInfo
 
     @property
@@ -48,12 +72,10 @@ class PackedFile:
         return self.info.file_size, self.info.CRC
 
     def read(self) -> bytes:
-        if self.info.file_size > LARGEST:
-            raise OSError(f"{self.info.filename} has {self.info.file_size} bytes")
         return self.archive.read(self.info)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """One recording's file in a source.
 
@@ -80,8 +102,7 @@ class Recordings(Sequence[Recording | Skipped]):
     @property
     def stamp(self) -> str:
         """Hash of the names and versions of the files: changes where one of them does."""
-        listing = [(member.match[0], *member.file.version) for member in self.members]
-        return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+        return stamp((member.match[0], *member.file.version) for member in self.members)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -101,6 +122,15 @@ class Recordings(Sequence[Recording | Skipped]):
             return Skipped(name, "broken or truncated file")
 
 
+def stamp(listing: Iterable[tuple[str | int, ...]]) -> str:
+    """Hash of a listing of files."""
+    digest = hashlib.sha256(b"[")
+    for number, item in enumerate(listing):
+        digest.update((", " * (number > 0) + json.dumps(item)).encode())
+    digest.update(b"]")
+    return digest.hexdigest()
+
+
 def members(source: Path | None, pattern: re.Pattern[str], what: str) -> list[Member]:
     """The files of a source whose names match a pattern, sorted by name.
 
@@ -109,7 +139,7 @@ def members(source: Path | None, pattern: re.Pattern[str], what: str) -> list[Me
     if source is None or not source.exists():
         raise DataError(f"there is no {source or 'source given'}: name the folder or zip that holds {what}")
     found = [
-        Member(match, path, file) for path, file in _listing(source) if (match := pattern.fullmatch(path.rsplit("/", 1)[-1]))
+        Member(match, path, file) for path, file in listing(source) if (match := pattern.fullmatch(path.rsplit("/", 1)[-1]))
     ]
     if not found:
         raise DataError(f"{source} holds no {what}")
@@ -118,24 +148,30 @@ def members(source: Path | None, pattern: re.Pattern[str], what: str) -> list[Me
     return [replace(member, repeated=at > 0 and names[at - 1] == names[at]) for at, member in enumerate(found)]
 
 
-def _listing(source: Path) -> Iterator[tuple[str, LooseFile | PackedFile]]:
+def listing(source: Path) -> Iterator[tuple[str, LooseFile | PackedFile]]:
+    """Every file below a source, those inside its zips too, with its path relative to the source.
+
+    Raises DataError where a zip cannot be read.
+    """
     if source.is_file():
         yield from _archive(source, "")
         return
     for folder, _, names in os.walk(source):
-        for path in (Path(folder, name) for name in names):
-            relative = path.relative_to(source).as_posix()
-            if path.suffix.lower() == ".zip":
-                yield from _archive(path, relative + "/")
+        inside = Path(folder).relative_to(source).as_posix()
+        prefix = "" if inside == "." else inside + "/"
+        for name in names:
+            path = os.path.join(folder, name)
+            if name.lower().endswith(".zip"):
+                yield from _archive(Path(path), prefix + name + "/")
             else:
-                yield relative, LooseFile(path)
+                yield prefix + name, LooseFile(path)
 
 
 def _archive(path: Path, prefix: str) -> Iterator[tuple[str, PackedFile]]:
     try:
-        archive = zipfile.ZipFile(path)
+        archive = Archive(path)
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:  # the last: of a later zip version
         raise DataError(f"{path} is not a readable zip ({error})") from error
-    for info in archive.infolist():
+    for info in archive.zip.infolist():
         if not info.is_dir():
             yield prefix + info.filename, PackedFile(archive, info)

@@ -1,0 +1,136 @@
+"""What is wrong in a prepared data set: NaN, empty frames, jumps, exchanged sides, duplicates, overlapping splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from skelray.data.dataset import DataError, SkeletonDataset, divide, open_with_protocols
+from skelray.data.describe import blocks
+from skelray.data.motion import exchanged, reach, steps
+from skelray.data.twins import sketch, twins
+
+JUMP = 2.0  # of a body's reach: what no joint does from one frame to the next
+WORST = 5  # offenders that are named
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of fault. offenders: (name, how bad, in words), the worst first; empty where there is none."""
+
+    kind: str
+    rule: str
+    offenders: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        if not self.offenders:
+            return f"  ok     {self.kind}"
+        lines = [f"  WRONG  {self.kind}: {len(self.offenders):,} ({self.rule})"]
+        lines += [f"           {name}: {how}" for name, how in self.offenders[:WORST]]
+        if (more := len(self.offenders) - WORST) > 0:
+            lines.append(f"           and {more:,} more")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found in a data set."""
+
+    name: str
+    sequences: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def wrong(self) -> bool:
+        """Whether anything is."""
+        return any(finding.offenders for finding in self.findings)
+
+    def __str__(self) -> str:
+        kinds = sum(bool(finding.offenders) for finding in self.findings)
+        end = f"{kinds} kinds of fault" if kinds > 1 else "1 kind of fault" if kinds else "nothing is wrong"
+        return "\n".join([f"{self.name}, {self.sequences:,} sequences: {end}", *map(str, self.findings)])
+
+
+def check(root: Path, name: str) -> Check:
+    """Reads the array once, a block at a time; what is kept of each sequence is a few numbers. Raises DataError."""
+    dataset, protocols = open_with_protocols(Path(root), name)
+    measured = _Measured.of(dataset)
+    names = dataset.samples["name"].to_numpy()
+    pairs = [(int(a), int(b), same) for a, b, same in twins(dataset, measured.sketches)]
+    frames = dataset.sequences.shape[2]
+    findings = [
+        _worst("NaN or infinite", "coordinates that are not finite", names, measured.broken, "{:,.0f} numbers"),
+        _worst("zero frames", "frames in which no one is", names, measured.zero, "{:,.0f} of " + f"{frames} frames"),
+        _worst(
+            "jumps",
+            f"a joint moves {JUMP:g} times the body's reach or more in one frame",
+            names,
+            np.where(measured.jump >= JUMP, measured.jump, 0),
+            "{:.1f} times",
+        ),
+        _worst("exchanged sides", "left and right change place between frames", names, measured.exchanged, "{:,.0f} times"),
+        Finding("duplicate names", "sequences of one name", tuple(_repeated(names))),
+        Finding("duplicate sequences", "the same, or within 1 % of their size", tuple(_twins(names, pairs))),
+    ]
+    for protocol, split in protocols.items():
+        try:
+            splits = divide(dataset, split)
+        except DataError as error:
+            findings.append(Finding(f"protocol {protocol}", "it cannot be divided", ((protocol, str(error)),)))
+            continue
+        findings.append(_overlap(protocol, splits.train.rows, splits.test.rows, names, pairs))
+    return Check(name, len(dataset), tuple(findings))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Of each sequence: numbers that are not finite, frames without anyone, the longest step in reaches of the body,
+    times that its sides change place; and a sketch that tells near-duplicates."""
+
+    broken: np.ndarray
+    zero: np.ndarray
+    jump: np.ndarray
+    exchanged: np.ndarray
+    sketches: np.ndarray
+
+    @classmethod
+    def of(cls, dataset: SkeletonDataset) -> _Measured:
+        parts: list[tuple[np.ndarray, ...]] = []
+        for _, x in blocks(dataset):
+            finite = np.isfinite(x)
+            broken = (~finite).sum(axis=(1, 2, 3, 4))
+            x[~finite] = 0
+            zero = (~x.any(axis=(1, 3, 4))).sum(axis=1)
+            size = reach(x, dataset.skeleton.centre)
+            jump = steps(x, size).max(axis=(1, 2), initial=0)
+            parts.append((broken, zero, jump, exchanged(x, size, dataset.skeleton), sketch(x)))
+        return cls(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _worst(kind: str, rule: str, names: np.ndarray, amounts: np.ndarray, words: str) -> Finding:
+    order = np.argsort(-amounts, kind="stable")
+    order = order[amounts[order] > 0]
+    return Finding(kind, rule, tuple((str(names[at]), words.format(amounts[at])) for at in order))
+
+
+def _repeated(names: np.ndarray) -> Iterator[tuple[str, str]]:
+    found, counts = np.unique(names.astype(str), return_counts=True)
+    for at in np.flatnonzero(counts > 1):
+        yield str(found[at]), f"{counts[at]} times"
+
+
+def _twins(names: np.ndarray, pairs: Sequence[tuple[int, int, bool]]) -> Iterator[tuple[str, str]]:
+    for a, b, same in sorted(pairs, key=lambda pair: (not pair[2], names[pair[0]])):
+        yield str(names[a]), f"{'the same as' if same else 'nearly'} {names[b]}"
+
+
+def _overlap(
+    protocol: str, train: np.ndarray, test: np.ndarray, names: np.ndarray, pairs: Sequence[tuple[int, int, bool]]
+) -> Finding:
+    training, testing = set(train.tolist()), set(test.tolist())
+    across = [(a, b) if a in training else (b, a) for a, b, _ in pairs if {a, b} & training and {a, b} & testing]
+    offenders = [(str(names[b]), f"tests, and trains as {names[a]}") for a, b in across]
+    return Finding(f"{protocol}: test among training", "a test sequence is a training sequence too", tuple(offenders))

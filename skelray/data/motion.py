@@ -1,0 +1,77 @@
+"""How bodies move from frame to frame: how large they are, how far a joint goes, and whether sides change place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skelray.skeleton import Skeleton
+
+APART = 0.05  # of the body's reach: how far exchanged sides lie apart for it to count
+LAGS = (1, 2, 4)  # frames between which sides are compared
+BETTER = 0.35  # how much smaller the way is where the sides are exchanged back
+
+
+def reach(x: np.ndarray, centre: int) -> np.ndarray:
+    """(n, M): how far the farthest joint is from the centre, in the median frame in which a person is there.
+
+    x: (n, C, T, V, M); 0 where a person is nowhere.
+    """
+    far = np.sqrt(np.square(x - x[:, :, :, [centre]]).sum(axis=1)).max(axis=2)  # (n, T, M)
+    there = x.any(axis=(1, 3))  # (n, T, M)
+    ordered = np.sort(np.where(there, far, np.inf), axis=1)
+    middle = np.maximum(there.sum(axis=1) - 1, 0) // 2  # (n, M)
+    median = np.take_along_axis(ordered, middle[:, None], axis=1)[:, 0]
+    return np.where(np.isfinite(median), median, 0)
+
+
+def steps(x: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """(n, T-1, M): the longest way that a joint goes between two frames, in reaches; 0 where the person comes or goes."""
+    way = np.sqrt(np.square(np.diff(x, axis=2)).sum(axis=1)).max(axis=2)  # (n, T-1, M)
+    return np.where(_stays(x), way, 0) / np.where(size > 0, size, np.inf)[:, None]
+
+
+def exchanged(x: np.ndarray, size: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """(n,): how often left and right change place.
+
+    They do where all paired joints together go a far shorter way once their names are exchanged. Preprocessing that turns
+    the shoulders of each frame turns an exchanged body round, so that half a turn about any axis is undone as well; and a
+    clip that was stretched goes through a mixture of both, so that frames a few apart are compared too.
+    """
+    count = np.zeros(len(x), np.int64)
+    if not skeleton.mirror:
+        return count
+    local = x - x[:, :, :, [skeleton.centre]]
+    there = np.asarray(x.any(axis=(1, 3)))  # (n, T, M)
+    for lag in LAGS:
+        if lag < x.shape[2]:
+            count = np.maximum(count, _exchanged(local, there, size, skeleton, lag))
+    return count
+
+
+def _exchanged(local: np.ndarray, there: np.ndarray, size: np.ndarray, skeleton: Skeleton, lag: int) -> np.ndarray:
+    """(n,): runs of frames that are exchanged against those ``lag`` before them."""
+    pairs = np.array(skeleton.mirror)
+    paired, back = pairs.ravel(), pairs[:, ::-1].ravel()
+    before, after, other = local[:, :, :-lag, paired], local[:, :, lag:, paired], local[:, :, lag:, back]
+    way = _way(before, after)  # (n, T-lag, M)
+    shortest = np.min([_way(before, other * turn) for turn in _turns(local.shape[1])], axis=0)
+    found = there[:, lag:] & there[:, :-lag] & (way > APART * size[:, None]) & (shortest < BETTER * way)
+    any_one = np.asarray(found.any(axis=2))
+    return any_one[:, 0] + (any_one[:, 1:] & ~any_one[:, :-1]).sum(axis=1)
+
+
+def _turns(channels: int) -> list[np.ndarray]:
+    """No turn, and half a turn about each axis: (C, 1, 1, 1) signs."""
+    signs = [np.ones(channels), *(np.where(np.arange(channels) == axis, 1, -1) for axis in range(channels))]
+    return [np.asarray(sign, np.float32).reshape(-1, 1, 1, 1) for sign in signs]
+
+
+def _way(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """(n, T, M): the mean distance of joints (n, C, T, V, M)."""
+    return np.sqrt(np.square(after - before).sum(axis=1)).mean(axis=2)
+
+
+def _stays(x: np.ndarray) -> np.ndarray:
+    """(n, T-1, M): whether a person is there in this frame and in the next."""
+    there = np.asarray(x.any(axis=(1, 3)))
+    return there[:, 1:] & there[:, :-1]

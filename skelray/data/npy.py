@@ -1,0 +1,129 @@
+"""Folders of ``.npy`` arrays with labels beside them, as ST-GCN's descendants write them.
+
+(N, 3, T, 25, M) arrays: ``train_position.npy`` and ``val_position.npy`` (SkeletonCLR, AimCLR, HiCLR: 50 frames, done),
+``*_data.npy`` (ST-GCN and 2s-AGCN before its normalisation: 300 frames, raw), ``*_data_joint.npy`` with
+``*_num_frame.npy`` (skeleton-contrast, HiCo, CMD: 300 frames, done). Labels are a pickle of names and labels,
+``*_label.pkl``, or an array ``*_label.npy`` without names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
+from skelray.data.named import stem_of
+from skelray.data.stored import DataError
+from skelray.data.unpickle import unpickle
+from skelray.skeleton import KINECT_V2
+
+PARTS = {"train": TRAIN, "val": TEST}
+POSITION = re.compile(r"(train|val)_position\.npy")
+DATA = re.compile(r"(train|val)_data\.npy")
+DATA_JOINT = re.compile(r"(train|val)_data_joint\.npy")
+FIRST_TWO = "bodies beyond the first two of a frame, and frames after the last of the array"
+
+
+def open_position(source: Path) -> Arrays:
+    """SkeletonCLR's arrays. Raises DataError where they are not whole."""
+    return _opened(source, POSITION)
+
+
+def open_data(source: Path) -> Arrays:
+    """ST-GCN's arrays. Raises DataError where they are not whole."""
+    return _opened(source, DATA, FIRST_TWO)
+
+
+def open_data_joint(source: Path) -> Arrays:
+    """skeleton-contrast's and HiCo's arrays. Raises DataError where they are not whole."""
+    return _opened(source, DATA_JOINT)
+
+
+def _opened(source: Path, pattern: re.Pattern[str], *lost: str) -> Arrays:
+    folder = _folder(source, pattern)
+    found = {match[1]: match[0] for name in sorted(os.listdir(folder)) if (match := pattern.fullmatch(name))}
+    rows = tuple(_rows(folder, part, found[part]) for part in PARTS if part in found)
+    missing = [f"the {part} part: {folder} has no such array" for part in PARTS if part not in found]
+    return Arrays(rows, two_parts(folder), stem_of(folder), 0, (*lost, *missing))
+
+
+def _folder(source: Path, pattern: re.Pattern[str]) -> Path:
+    """The one folder below a source that holds such arrays."""
+    if source.is_file():
+        return source.parent
+    found = [Path(folder) for folder, _, names in os.walk(source) if any(map(pattern.fullmatch, names))]
+    if len(found) > 1:
+        names = ", ".join(sorted(str(folder) for folder in found))
+        raise DataError(f"{source} holds the same samples divided in several ways: give one of {names}")
+    return found[0]
+
+
+def _rows(folder: Path, part: str, file: str) -> Rows:
+    array = mapped(folder / file)
+    joints = len(KINECT_V2.joints)
+    if array.ndim != 5 or array.shape[1] != 3 or array.shape[3] != joints or not 1 <= array.shape[4] <= 2:
+        raise DataError(f"{folder / file} holds {array.shape}, not (samples, 3, frames, {joints}, bodies)")
+    names, labels = _labels(folder, part)
+    lengths = folder / f"{part}_num_frame.npy"
+    frames = mapped(lengths) if lengths.exists() else None
+    for what, count in (("labels", len(labels)), ("numbers of frames", len(array) if frames is None else len(frames))):
+        if count != len(array):
+            raise DataError(f"{folder / file} holds {len(array)} samples, but there are {count} {what} beside it")
+    return Rows(
+        read=lambda at: two_bodies(np.asarray(array[at], np.float32).transpose(1, 3, 2, 0)),  # (T, M, V, 3)
+        labels=labels,
+        names=names,
+        parts=np.full(len(array), PARTS[part]),
+        source=file,
+        frames=frames,
+    )
+
+
+def two_bodies(clip: np.ndarray) -> np.ndarray:
+    """(T, M, V, 3) with M = 2, the second one absent where there is one."""
+    if clip.shape[1] == 2:
+        return clip
+    return np.concatenate([clip[:, :1], np.zeros_like(clip[:, :1])], axis=1)
+
+
+def mapped(path: Path) -> np.ndarray:
+    """A memory-mapped array of numbers. Raises DataError where it is truncated or corrupt."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, TypeError, SyntaxError, MemoryError, OverflowError) as error:
+        raise DataError(f"{path} is truncated or corrupt ({' '.join(str(error).split())[:100]})") from error
+    if not isinstance(array, np.memmap) or array.dtype.kind not in "fiu" or not array.ndim:
+        raise DataError(f"{path} is no array of numbers")
+    return array
+
+
+def _labels(folder: Path, part: str) -> tuple[list[str], np.ndarray]:
+    """(names, labels) of a part; no names where only an array has the labels."""
+    pickled, array = folder / f"{part}_label.pkl", folder / f"{part}_label.npy"
+    if pickled.exists():
+        stored = unpickle(pickled)
+        if not isinstance(stored, (tuple, list)) or len(stored) < 2:
+            raise DataError(f"{pickled} holds no pair of names and labels")
+        names, labels = list(stored[0]), integers(stored[1], pickled)
+        if len(names) != len(labels) or not all(isinstance(name, str) for name in names):
+            raise DataError(f"{pickled} holds {len(names)} names and {len(labels)} labels, or names that are no text")
+        return [str(name) for name in names], labels
+    if array.exists():
+        return [], integers(mapped(array), array)
+    raise DataError(f"{folder} lacks {pickled.name}, which says what the samples are")
+
+
+def integers(values: object, path: Path) -> np.ndarray:
+    """(N,) int64, none negative. Raises DataError where they are something else."""
+    try:
+        labels = np.asarray(values).reshape(-1)
+        if labels.dtype.kind not in "iu" and len(labels):
+            raise ValueError(f"they are {labels.dtype}")
+        if len(labels) and int(labels.min()) < 0:
+            raise ValueError(f"one is {labels.min()}")
+        return labels.astype(np.int64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"{path} holds labels that are no classes ({error})") from error

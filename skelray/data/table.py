@@ -1,0 +1,158 @@
+"""People's own data: a CSV or Parquet table of joints, and a TOML file that names it and describes its skeleton.
+
+docs/your_data.md is the page for its users. The table is read in batches: in memory are one batch and one sequence.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from skelray.data.benchmark import Benchmark, Key, Split
+from skelray.data.dataset import DataError
+from skelray.data.rows import Table, labels_of
+from skelray.skeleton import Skeleton
+
+NAME = re.compile(r"[A-Za-z][\w-]*")
+MOST_CLASSES = 100_000
+KNOWN = ("name", "table", "persons", "classes", "skeleton", "protocols")
+SKELETON = ("joints", "bones", "mirror", "centre", "parts")
+
+
+@dataclass(frozen=True)
+class Described:
+    """A TOML file: ``path`` is told in errors."""
+
+    path: Path
+    fields: Mapping[str, Any]
+
+    def error(self, sentence: str) -> DataError:
+        return DataError(f"{self.path}: {sentence}")
+
+    def of(self, fields: Mapping[str, Any], name: str, kind: type, where: str = "", default: Any = None) -> Any:
+        """A field of a kind. Raises DataError where it is of another one, or missing without a default."""
+        value = fields.get(name, default)
+        if value is None:
+            raise self.error(f"{where}{name} is missing")
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self.error(f"{where}{name} is {value!r}; it must be a {WORDS[kind]}")
+        return value
+
+
+WORDS = {str: "text", int: "whole number", list: "list", dict: "table"}
+
+
+def open_table(path: Path) -> tuple[Benchmark, Path]:
+    """The benchmark that a TOML file describes, and the table it is read from. Raises DataError."""
+    try:
+        fields = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
+        raise DataError(f"{path} is no TOML file ({error})") from error
+    described = Described(path, fields)
+    if unknown := sorted(set(fields) - set(KNOWN)):
+        raise described.error(f"no such field: {', '.join(unknown)}; there are {', '.join(KNOWN)}")
+    name = described.of(fields, "name", str)
+    _check_name(described, name)
+    skeleton = _skeleton(described, name)
+    source = path.parent / described.of(fields, "table", str)
+    persons = described.of(fields, "persons", int, default=1)
+    if not 1 <= persons <= 16:
+        raise described.error(f"persons is {persons}; it is 1 to 16")
+    table = Table(skeleton.joints, ())
+    classes = _classes(described, table, source)
+    benchmark = Benchmark(
+        name=name,
+        skeleton=skeleton,
+        classes=classes,
+        protocols=_protocols(described, classes),
+        persons=persons,
+        recordings=Table(skeleton.joints, classes),
+        planar=not table.columns(source).has("z"),
+    )
+    return benchmark, source
+
+
+def _check_name(described: Described, name: str) -> None:
+    from skelray.data import BENCHMARKS  # they are made of what stands beside this
+
+    if not NAME.fullmatch(name):
+        raise described.error(f"name is {name!r}; it begins with a letter, then letters, digits, _ and -")
+    if name in {*BENCHMARKS, "table"}:
+        raise described.error(f"name is {name!r}, which is a benchmark's; choose another one")
+
+
+def _classes(described: Described, table: Table, source: Path) -> tuple[str, ...]:
+    """The classes listed or, where none are, every label of the table: texts sorted, numbers from 0."""
+    listed = described.of(described.fields, "classes", list, default=[])
+    if not all(isinstance(name, str) for name in listed) or len(set(listed)) < len(listed):
+        raise described.error("classes must be a list of different texts")
+    if listed:
+        return tuple(listed)
+    found = labels_of(table, source)
+    if all(label.isdecimal() for label in found):
+        if (last := max(map(int, found))) >= MOST_CLASSES:
+            raise DataError(f"{source} has the label {last}: numbers of classes count from 0; list the classes otherwise")
+        return tuple(map(str, range(last + 1)))
+    return tuple(sorted(found))
+
+
+def _skeleton(described: Described, name: str) -> Skeleton:
+    fields = described.of(described.fields, "skeleton", dict)
+    where = "skeleton."
+    if unknown := sorted(set(fields) - set(SKELETON)):
+        raise described.error(f"no such field of the skeleton: {', '.join(unknown)}; there are {', '.join(SKELETON)}")
+    joints = described.of(fields, "joints", list, where)
+    if not joints or not all(isinstance(joint, str) for joint in joints) or len(set(joints)) < len(joints):
+        raise described.error("skeleton.joints must be a list of different texts")
+    number = {joint: at for at, joint in enumerate(joints)}
+
+    def index(joint: Any, of: str) -> int:
+        if not isinstance(joint, str) or joint not in number:
+            raise described.error(f"skeleton.{of} names {joint!r}; the joints are {', '.join(joints)}")
+        return number[joint]
+
+    def pairs(of: str, default: list[Any] | None = None) -> tuple[tuple[int, int], ...]:
+        listed = described.of(fields, of, list, where, default)
+        if not all(isinstance(pair, list) and len(pair) == 2 for pair in listed):
+            raise described.error(f'skeleton.{of} must be a list of pairs such as ["{joints[0]}", "{joints[-1]}"]')
+        return tuple((index(a, of), index(b, of)) for a, b in listed)
+
+    parts = described.of(fields, "parts", dict, where, {"body": joints})
+    if not all(isinstance(members, list) for members in parts.values()):
+        raise described.error("skeleton.parts must give each part a list of joints")
+    centre = index(described.of(fields, "centre", str, where), "centre")
+    members = tuple((part, tuple(index(joint, "parts") for joint in listed)) for part, listed in parts.items())
+    try:
+        return Skeleton(name, tuple(joints), pairs("bones"), pairs("mirror", []), centre, members)
+    except DataError:
+        raise
+    except ValueError as error:  # bones that are no tree, parts that leave a joint out
+        raise described.error(f"skeleton: {error}") from error
+
+
+def _protocols(described: Described, classes: tuple[str, ...]) -> dict[str, Split]:
+    protocols = {}
+    for name, fields in described.of(described.fields, "protocols", dict).items():
+        where = f"protocols.{name}."
+        if not isinstance(fields, dict) or set(fields) - {"by", "train", "classes"}:
+            raise described.error(f"protocols.{name} must be a table of by, train and perhaps classes")
+        by, train = described.of(fields, "by", str, where), described.of(fields, "train", list, where)
+        if by not in get_args(Key):
+            raise described.error(f"{where}by is {by!r}; it is one of {', '.join(get_args(Key))}")
+        if not train or not all(type(number) is int for number in train):
+            raise described.error(f"{where}train must be a list of whole numbers, those of each {by} that trains")
+        chosen = described.of(fields, "classes", list, where, [])
+        if unknown := [label for label in chosen if label not in classes]:
+            raise described.error(f"{where}classes names {unknown[0]!r}; the classes are {_some(classes)}")
+        protocols[name] = Split(by, tuple(train), tuple(map(classes.index, chosen)) or None)
+    if not protocols:
+        raise described.error("protocols is empty: name at least one, such as [protocols.xsub]")
+    return protocols
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

@@ -1,0 +1,35 @@
+"""Text files: tables of numbers, and the lists that come with the package."""
+
+from __future__ import annotations
+
+import warnings
+from importlib import resources
+
+import numpy as np
+
+
+def listed(file: str) -> tuple[str, ...]:
+    """The lines of a list in this package."""
+    return tuple(resources.files("skelray.data").joinpath(file).read_text("utf-8").splitlines())
+
+
+def matrix(text: bytes, columns: int) -> np.ndarray:
+    """Numbers with white space between them, (rows, columns) float64, however the lines are broken.
+
+    Raises ValueError where anything else stands in the text, and where the last row is not whole.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # numpy's word for text that is no number
+        try:
+            numbers = np.fromstring(text.decode("ascii"), dtype=np.float64, sep=" ") if text.strip() else np.empty(0)
+        except DeprecationWarning as error:
+            raise ValueError("something else than numbers") from error
+    if not len(numbers) or len(numbers) % columns:
+        raise ValueError(f"{len(numbers)} numbers are not whole rows of {columns}")
+    return numbers.reshape(-1, columns)
+
+
+def single(numbers: np.ndarray) -> np.ndarray:
+    """As float32. What is too large for it becomes infinite; preparing leaves such a recording out."""
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32)
