@@ -24,9 +24,11 @@ HOMES = {
     "click": {"cli"},
     "rich": {"progress", "cli"},
     "pyarrow": {"results", "store", "data"},
+    "sklearn": {"evaluation"},
+    "matplotlib": {"evaluation"},
     "pandas": {"data", "results", "statistics", "tables", "report", "plan", "bench"},
 }
-LAZY = {("rich", "cli")}  # only inside functions, so that the command answers at once
+LAZY = {("rich", "cli"), ("sklearn", "evaluation"), ("matplotlib", "evaluation")}  # only inside functions: they are slow
 
 
 def module(path):
@@ -102,7 +104,7 @@ def test_what_the_core_imports_at_its_head_has_neither_ray_nor_optuna():
         reached |= new
         new = {ours for name in new for _, ours in heads[name] if ours} - reached
     tops = {top for name in reached for top, _ in heads[name]}
-    assert tops.isdisjoint({"ray", "optuna", "rich", "click"})
+    assert tops.isdisjoint({"ray", "optuna", "rich", "click", "sklearn", "matplotlib"})
 
 
 def calls(tree, name):
@@ -135,13 +137,13 @@ import torch
 import skelray
 from tiny import TRIAL, splits
 from dataclasses import replace
-from skelray import HiCLR, KNN, Linear, Monitor
+from skelray import HiCLR, KNN, Finetune, Linear, Monitor
 trial = replace(TRIAL, epochs=1, method=HiCLR(queue=32, dim=8), monitor=Monitor(KNN()))
 (report,) = skelray.run(trial, splits())
 pretraining = skelray.Pretraining(trial, splits(), torch.device("cpu"))
 pretraining.train_epoch()
 frozen, data = pretraining.frozen(), splits()
-for evaluation in (KNN(), Linear(epochs=2, milestones=(1,))):
+for evaluation in (KNN(), Linear(epochs=2, milestones=(1,)), Finetune(epochs=1)):
     assert evaluation(frozen, data.train, data.test).shape == (len(data.test), 3)
 import skelray.bench, skelray.execute, skelray.store, skelray.study, skelray.report
 assert report.epoch == 1 and "held_out_top1" in report.metrics
@@ -150,7 +152,7 @@ print("trained", sorted(set({blocked}) & {{n for n, m in sys.modules.items() if 
 
 
 def test_training_and_evaluation_need_neither_ray_nor_optuna():
-    blocked = ["ray", "optuna", "click", "rich"]
+    blocked = ["ray", "optuna", "click", "rich", "sklearn", "matplotlib"]
     found = subprocess.run(
         [sys.executable, "-W", "error", "-c", WITHOUT.format(blocked=blocked)],
         capture_output=True,
