@@ -15,7 +15,7 @@ import torch
 from skelray import ledger, machine
 from skelray.data.dataset import Splits, load
 from skelray.execute import bound, execute, failure, provenance
-from skelray.results import check_name, check_writable
+from skelray.results import check_name, check_writable, write_pictures
 from skelray.search import Sample, Search, example
 from skelray.store import Store, StoredTrial
 from skelray.study import Ablation, Cell, Scale, Study, Sweep
@@ -163,6 +163,7 @@ class Run:
         for cell in self.cells():
             rows += ledger.cell_rows(self.name, cell, self.store, self.data(cell.trial))
             trials.append((cell.trial, self.stored(cell.trial)))
+            write_pictures(self.name, ledger.pictures(cell, self.store, self.data(cell.trial)), self.settings.results)
         if self.search is not None:
             for _, sample in sorted(self.search.samples.items()):
                 trial = self.search.trial(sample)

@@ -14,7 +14,21 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 # A module may import what stands before it, and within a package what is beside it.
 ORDER = (
     *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "papers"),
-    *("training", "store", "imported", "execute", "study", "results", "statistics", "tables", "report", "search", "ledger"),
+    *(
+        "training",
+        "store",
+        "imported",
+        "execute",
+        "published",
+        "study",
+        "results",
+        "statistics",
+        "tables",
+        "report",
+        "search",
+        "ledger",
+    ),
+    *("study", "results", "statistics", "tables", "report", "search", "ledger"),
     *("runner", "trainables", "ray_runner", "study_file", "bench", "estimate", "plan", "progress", "options", "cli"),
 )
 
