@@ -47,6 +47,7 @@ AIMCLR_SEMI = (replace(_AIMCLR_SEMI, labels=0.01), _AIMCLR_SEMI)
 # HiCo publishes the results alone: HiCLR's schedules at the rate and batch size of HiCo's own pretext.
 HICO_FINETUNE = Finetune(lr=0.01, init="normal")
 HICO_SEMI = (SemiSupervised(labels=0.01, lr=0.01, init="normal"), SemiSupervised(labels=0.1, lr=0.01, init="normal"))
+HICO_SUPERVISED = Supervised(lr=0.01, init="normal")
 
 # ST-GCN trained on labels alone, from the weights that pretraining starts from.
 SUPERVISED = Supervised()

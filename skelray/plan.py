@@ -91,7 +91,7 @@ def plan(run: Run) -> Plan:
         made.bytes += 0 if done else _size(trial)
         row = {"trial": stored.id, "what": name, "epochs": str(trial.epochs), "state": state}
         made.rows.append(row | {"evaluations": _add_evaluations(run, made, trial, stored, speeds, known)})
-        made.notes += _of_subjects(trial)
+        made.notes += notes_on_subjects(trial)
     return made
 
 
@@ -121,7 +121,7 @@ def _add_evaluations(run: Run, made: Plan, trial: Trial, stored: StoredTrial, sp
     return ", ".join(evaluation.name for evaluation in missing)
 
 
-def _of_subjects(trial: Trial) -> list[str]:
+def notes_on_subjects(trial: Trial) -> list[str]:
     """What is to be known of transfers between benchmarks recorded of the same people."""
     targets = [evaluation.benchmark for evaluation in trial.evaluations if isinstance(evaluation, Transfer)]
     return [told for target in targets if (told := shared_subjects(trial.benchmark, target))]

@@ -50,7 +50,7 @@ class Clustering:
             clusters = _clusters(features, len(chosen), encoder.seed)
             places = _places(features, self.perplexity)
         nmi = float(normalized_mutual_info_score(labels, clusters))
-        picture = _picture(places, labels, test.classes, f"NMI {nmi:.4f}")
+        picture = _picture(places, labels, test.classes, f"{len(chosen)} of {len(test.classes)} classes, NMI {nmi:.4f}")
         arrays = {"places": places, "clusters": clusters, "place_labels": labels, "place_rows": test.rows[rows]}
         return Outcome(metrics={"nmi": min(1.0, max(0.0, nmi))}, arrays=arrays, files={"png": picture})
 
@@ -84,7 +84,7 @@ def _picture(places: np.ndarray, labels: np.ndarray, names: tuple[str, ...], tit
     for colour, label in zip(colours.colors, there, strict=False):  # type: ignore[attr-defined]
         of_class = places[labels == label]
         axes.scatter(of_class[:, 0], of_class[:, 1], s=10, color=colour, linewidths=0, label=names[label])
-    axes.set(xticks=[], yticks=[], title=title, aspect="equal")
+    axes.set(xticks=[], yticks=[], title=title)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, markerscale=2, fontsize="small")
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})
