@@ -69,7 +69,8 @@ def pictures(cell: Cell, store: Store, data: str) -> dict[str, bytes]:
         result = stored.result(trial.epochs, canonical(evaluation))
         for ending in (result or {}).get("files", ()):
             content = stored.picture(trial.epochs, canonical(evaluation), ending)
-            name = re.sub(r"[^\w.+-]+", "_", f"{trial.protocol} {cell.name} {evaluation.name}").strip("_")
+            protocol = "" if "protocol" in cell.coordinates else trial.protocol
+            name = re.sub(r"[^\w.+-]+", "_", f"{protocol} {cell.name} {evaluation.name}").strip("_")
             found |= {f"{name}.{ending}": content} if content is not None else {}
     return found
 

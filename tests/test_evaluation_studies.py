@@ -81,7 +81,7 @@ def test_every_evaluation_has_its_column_and_measure(finished):
 def test_pictures_lie_beside_the_tables(finished):
     folder, run, _ = finished
     found = sorted(path.name for path in (folder / "results" / "figures" / "small").iterdir())
-    assert found == ["xview_strong_seed_0_clustering.png", "xview_weak_seed_0_clustering.png"]
+    assert found == ["strong_xview_seed_0_clustering.png", "weak_xview_seed_0_clustering.png"]
     path = folder / "results" / "figures" / "small" / found[0]
     content = path.read_bytes()
     path.write_bytes(b"of another run")
