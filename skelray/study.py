@@ -10,7 +10,7 @@ from typing import Any
 
 from skelray.data import BENCHMARKS
 from skelray.evaluation import KNN, Evaluation
-from skelray.published import Published, figures, of_protocol
+from skelray.published import Published, figures, of_trial
 from skelray.trial import Monitor, Trial, canonical, changed, changed_part, smaller
 
 
@@ -84,7 +84,7 @@ DEMO = Scale(benchmark="synthetic", epochs=4, seeds=(0,), samples=8, small=True)
 class Arm:
     """One row of a table. changes: fields by name. published: top-1 in percent for each protocol of the paper.
 
-    Where the paper's row has several evaluations, published maps each one's name to its numbers by protocol.
+    Where the paper's row has several evaluations or streams, published maps each one's name to its numbers by protocol.
     """
 
     label: str
@@ -92,7 +92,7 @@ class Arm:
     published: Published = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for (_, protocol), percent in figures(self.published, "").items():
+        for (*_, protocol), percent in figures(self.published, "").items():
             if not 0 <= percent <= 100:
                 raise ValueError(f"arm {self.label!r} has published {protocol} {percent}: a percentage is needed")
 
@@ -155,7 +155,7 @@ class Ablation:
     def _check_published(self) -> None:
         names = [evaluation.name for evaluation in self.base.evaluations]
         found = {key for arm in self.arms for key in figures(arm.published, self.published_by)}
-        published, by = {protocol for _, protocol in found}, sorted({evaluation for evaluation, _ in found})
+        published, by = {protocol for *_, protocol in found}, sorted({evaluation for evaluation, *_ in found})
         if names and (strange := [evaluation for evaluation in by if evaluation not in names]):
             field = "published_by" if strange[0] == self.published_by else "published"
             raise ValueError(f"{field} {strange[0]!r} is none of the evaluations {', '.join(names)}")
@@ -176,7 +176,7 @@ class Ablation:
             coordinates = dict(zip(across, values, strict=True))
             trial = scale(self.base, {**coordinates, **arm.changes, "seed": seed})
             comparable = scale.as_published and trial.benchmark == self.base.benchmark
-            others = of_protocol(arm.published, self.published_by, trial.protocol) if comparable else {}
+            others = of_trial(arm.published, self.published_by, trial.stream, trial.protocol) if comparable else {}
             published = others.pop(self.published_by, None)
             cells.append(Cell(arm.label, trial, coordinates, published, self.published_by, others))
         return cells

@@ -9,6 +9,7 @@ from skelray import papers, report
 from skelray.data import DataError
 from skelray.evaluation import KNN, Finetune, SemiSupervised, Transfer
 from skelray.plan import notes_on_subjects, plan
+from skelray.published import figures, of_trial
 from skelray.runner import run_inline
 from skelray.study import DEMO, Ablation, Arm, Scale
 from skelray.training import Pretraining
@@ -110,6 +111,17 @@ def test_an_arm_has_published_numbers_of_several_evaluations():
     arm = Arm("HiCLR", published={"xsub": 67.3, "semi 1%": {"xsub": 58.5, "xview": 58.3}, "semi 10%": {"xview": 84.0}})
     assert published(arm) == [pytest.approx(0.673), pytest.approx(0.585), None, None]
     assert published(arm, scale=Scale(epochs=3)) == [None] * 4
+
+
+def test_published_numbers_are_of_streams_and_evaluations_nested_either_way():
+    flat = {("knn", "joint", "xsub"): 67.3, ("linear", "joint", "xsub"): 77.6, ("linear", "", "xview"): 82.0}
+    one = {"knn": {"joint": {"xsub": 67.3}}, "joint": {"xsub": 77.6}, "xview": 82.0}
+    other = {"joint": {"knn": {"xsub": 67.3}, "xsub": 77.6}, "xview": 82.0}
+    assert figures(one, "linear") == figures(other, "linear") == flat
+    assert of_trial(one, "linear", "joint", "xsub") == pytest.approx({"knn": 0.673, "linear": 0.776})
+    assert of_trial(one, "linear", "bone", "xsub") == {}
+    assert of_trial(one, "linear", "bone", "xview") == {"linear": 0.82}
+    assert figures({"joint+bone+motion": {"xsub": 80.4}}, "linear") == {("linear", "joint+bone+motion", "xsub"): 80.4}
 
 
 def test_published_numbers_are_of_evaluations_and_protocols_that_there_are():
