@@ -69,11 +69,11 @@ class FrozenEncoder:
         return torch.from_numpy(data.labels.copy()).to(self.device)
 
     def trainable(self, fresh: bool = False) -> dict[str, nn.Module]:
-        """Copies of the encoders that may be trained; fresh: with the weights they had before any training."""
+        """Copies of the encoders, to be trained; fresh: with the weights they had before any training."""
         if fresh and self._fresh is None:
             raise ValueError("these encoders came without their backbone, so none can be made with fresh weights")
         encoders = self._fresh() if fresh and self._fresh else copy.deepcopy(dict(self.encoders))
-        return {stream: encoder.to(self.device).requires_grad_(True) for stream, encoder in encoders.items()}
+        return {stream: encoder.to(self.device) for stream, encoder in encoders.items()}
 
     def view(self, data: SkeletonDataset, positions: np.ndarray, draws: Draws) -> View:
         """The sequences at these positions, whole; ``clip`` gives what an encoder reads of them."""
