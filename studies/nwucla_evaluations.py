@@ -2,7 +2,7 @@
 
 The encoders are those of ``nwucla.py`` (HiCLR) and ``nwucla_methods.py`` (HiCo), so that what these have trained on joints
 is not trained again. NW-UCLA has 1020 training sequences, a fortieth of NTU60: 1 % of the labels is one a class. The
-papers' schedules are shortened to 30 epochs of finetuning and 20 of a share of labels, milestones with them, in batches of
+papers' schedules are shortened to 20 epochs of finetuning and 10 of a share of labels, milestones with them, in batches of
 32. Last epoch throughout. Transfer has no place here: Kinect v1's other benchmark, MSR Action3D, is 320 sequences;
 ``Transfer("msr_action3d", "xsub", papers.HICLR_FINETUNE)`` evaluates on it once it is prepared.
 
@@ -32,9 +32,9 @@ from skelray.augment import AugmentationSet, CropResize, JointCorruption, OneOf,
 
 def evaluations(linear, lr):
     """All of them; lr: of what trains the encoder."""
-    semi = [replace(e.lasting(20), lr=lr, batch_size=32) for e in papers.HICLR_SEMI]
-    tuned = replace(papers.HICLR_FINETUNE.lasting(30), lr=lr, batch_size=32)
-    supervised = replace(papers.SUPERVISED.lasting(30), lr=lr, batch_size=32)
+    semi = [replace(e.lasting(10), lr=lr, batch_size=32) for e in papers.HICLR_SEMI]
+    tuned = replace(papers.HICLR_FINETUNE.lasting(20), lr=lr, batch_size=32)
+    supervised = replace(papers.SUPERVISED.lasting(20), lr=lr, batch_size=32)
     near = (KNN(), replace(papers.KNN_WEIGHTED, k=20), KNN(layer="projector"))  # 20 of 1020, as 200 of 40 091 are a few
     return (*near, linear, Retrieval(), Clustering(), *semi, tuned, supervised)
 
