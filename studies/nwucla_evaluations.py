@@ -3,10 +3,10 @@
 The encoders are those of ``nwucla.py`` (HiCLR) and ``nwucla_methods.py`` (HiCo), so that what these have trained on joints
 is not trained again. NW-UCLA has 1020 training sequences, a fortieth of NTU60: 1 % of the labels is one a class. The
 papers' schedules are shortened to 20 epochs of finetuning and 10 of a share of labels, milestones with them, in batches of
-32. Last epoch throughout. Transfer has no place here: Kinect v1's other benchmark, MSR Action3D, is 320 sequences;
-``Transfer("msr_action3d", "xsub", papers.HICLR_FINETUNE)`` evaluates on it once it is prepared.
+32. Transfer is to MSR Action3D, which has the same skeleton. Last epoch throughout.
 
     skelray prepare nwucla NW-UCLA.zip
+    skelray prepare msr_action3d MSRAction3DSkeletonReal3D.zip
     skelray run studies/nwucla_evaluations.py           # 2 arms x 3 streams x 3 seeds = 18 trials
 """
 
@@ -25,6 +25,7 @@ from skelray import (
     Hierarchical,
     Linear,
     Retrieval,
+    Transfer,
     papers,
 )
 from skelray.augment import AugmentationSet, CropResize, JointCorruption, OneOf, Shear
@@ -36,7 +37,7 @@ def evaluations(linear, lr):
     tuned = replace(papers.HICLR_FINETUNE.lasting(20), lr=lr, batch_size=32)
     supervised = replace(papers.SUPERVISED.lasting(20), lr=lr, batch_size=32)
     near = (KNN(), replace(papers.KNN_WEIGHTED, k=20), KNN(layer="projector"))  # 20 of 1020, as 200 of 40 091 are a few
-    return (*near, linear, Retrieval(), Clustering(), *semi, tuned, supervised)
+    return (*near, linear, Retrieval(), Clustering(), *semi, tuned, supervised, Transfer("msr_action3d", "xsub", linear))
 
 
 gentle = AugmentationSet("gentle", (CropResize(), OneOf((JointCorruption(joints=5), Shear(amplitude=0.5)))))
