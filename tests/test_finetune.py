@@ -147,8 +147,10 @@ def test_the_rate_warms_up_and_falls_with_its_milestones():
 
 def test_a_schedule_stretches_whole():
     short = papers.HICLR_FINETUNE.lasting(14)
-    assert (short.epochs, short.warmup, short.milestones) == (14, 1, (6, 11))
-    assert short.lasting(70).milestones == (30, 55)
+    assert (short.epochs, short.warmup, short.milestones) == (14, 1, (7, 12))
+    rates = {epochs: [papers.HICLR_FINETUNE.lasting(epochs).lr_at(epoch) for epoch in range(1, 4)] for epochs in (3, 70)}
+    assert rates[3] == pytest.approx([0.1, 0.01, 0.001])  # an epoch at each rate, where there are three
+    assert papers.HICLR_FINETUNE.lasting(70) == papers.HICLR_FINETUNE
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])

@@ -87,9 +87,9 @@ class Finetune:
         return self.lr * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
 
     def lasting(self, epochs: int) -> Self:
-        """The same schedule, warm-up and milestones included, stretched to another number of epochs."""
+        """The schedule stretched to another number of epochs: the share of them at each rate stays, where it can."""
         share = epochs / self.epochs
-        milestones = tuple(max(1, round(milestone * share)) for milestone in self.milestones)
+        milestones = tuple(1 + max(1, round((milestone - 1) * share)) for milestone in self.milestones)
         return replace(self, epochs=epochs, warmup=round(self.warmup * share), milestones=milestones)
 
     def small(self) -> Self:
