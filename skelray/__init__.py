@@ -4,7 +4,18 @@ from skelray import papers
 from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View
 from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical, Transformer
 from skelray.data import DataError, Preprocessing, SkeletonDataset, Splits
-from skelray.evaluation import KNN, FrozenEncoder, Linear
+from skelray.evaluation import (
+    KNN,
+    Clustering,
+    Finetune,
+    FrozenEncoder,
+    Linear,
+    Outcome,
+    Retrieval,
+    SemiSupervised,
+    Supervised,
+    Transfer,
+)
 from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
 from skelray.results import curves, load
 from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
@@ -36,10 +47,12 @@ __all__ = [
     "AimCLR",
     "Arm",
     "AugmentationSet",
+    "Clustering",
     "CrosSCLR",
     "DataError",
     "Diverged",
     "Draws",
+    "Finetune",
     "FrozenEncoder",
     "HiCLR",
     "HiCo",
@@ -47,15 +60,20 @@ __all__ = [
     "Linear",
     "Mask",
     "Monitor",
+    "Outcome",
     "Preprocessing",
     "Pretraining",
     "Report",
+    "Retrieval",
     "Scale",
+    "SemiSupervised",
     "Skeleton",
     "SkeletonCLR",
     "SkeletonDataset",
     "Splits",
+    "Supervised",
     "Sweep",
+    "Transfer",
     "Transformer",
     "Trial",
     "View",

@@ -48,6 +48,19 @@ def needs(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> Needs:
     return Needs(counter.get_total_flops() / SAMPLES / 1e9, memory)
 
 
+def reading(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> float:
+    """GFLOP of the trial's encoders on one sample, forward alone."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        encoders = trial.method.build(trial.backbone, skeleton, trial.stream).encoders()
+        view = View.of(torch.randn(SAMPLES, 3, frames, len(skeleton.joints), persons), skeleton, Draws(0, 0))
+        view = trial.method.clip(view)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            for encoder in encoders.values():
+                encoder.eval()(view.x, view.present)
+    return counter.get_total_flops() / SAMPLES / 1e9
+
+
 def room(device: torch.device) -> int:
     """Bytes of memory that this machine has for a trial."""
     if device.type == "cuda":

@@ -7,6 +7,7 @@ import subprocess
 import time
 import traceback
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 
 from skelray import machine
 from skelray.data.dataset import Splits
-from skelray.evaluation import Diverged, Evaluation, top
+from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure
 from skelray.store import StoredTrial
 from skelray.training import HELD_OUT, Pretraining, Report
 from skelray.trial import Trial, canonical
@@ -24,11 +25,16 @@ from skelray.trial import Trial, canonical
 CHECKPOINT_SHARE = 0.05  # saving the state takes at most about so much of the time, and one epoch is saved at least
 
 
-def execute(trial: Trial, splits: Splits, stored: StoredTrial, device: torch.device) -> Generator[Report, None, None]:
+def execute(
+    trial: Trial, splits: Splits, stored: StoredTrial, device: torch.device, load: Load | None = None
+) -> Generator[Report, None, None]:
     """Reports of every epoch, first those read back, then those trained now; after the last, evaluations are stored.
 
-    Close the iterator to stop early; the state at the last report is kept wherever the monitor was read.
+    load: reads other benchmarks, for evaluations that ask for them. Close the iterator to stop early; the state at the
+    last report is kept wherever the monitor was read.
     """
+    if load is not None:
+        trial = bound(trial, splits, load)
     with stored.claim():
         stored.save_spec({"trial": canonical(trial), "data": splits.train.fingerprint})
         pretraining = None
@@ -45,8 +51,20 @@ def execute(trial: Trial, splits: Splits, stored: StoredTrial, device: torch.dev
             if pretraining is None:
                 pretraining = Pretraining(trial, splits, device)
                 pretraining.model.query.load_state_dict(finished["model"])  # type: ignore[index]
-            _evaluate(trial, pretraining, stored, missing)
+            _evaluate(trial, pretraining, stored, missing, load)
         stored.clear_failure(trial.epochs)
+
+
+def bound(trial: Trial, splits: Splits, load: Load) -> Trial:
+    """The trial whose evaluations on other benchmarks name those by the fingerprint of their data.
+
+    Their results are stored by it. Raises DataError where such a benchmark is not prepared or does not fit.
+    """
+    if not any(isinstance(evaluation, Transfer) for evaluation in trial.evaluations):
+        return trial
+    skeleton = splits.train.skeleton
+    evaluations = (e.bound(load, skeleton) if isinstance(e, Transfer) else e for e in trial.evaluations)
+    return replace(trial, evaluations=tuple(evaluations))
 
 
 def _replay(history: list[list[Any]]) -> Iterator[Report]:
@@ -84,23 +102,25 @@ def _keep(pretraining: Pretraining, stored: StoredTrial, found: dict[str, Any] |
     stored.save_encoder(state["epoch"], {"model": pretraining.model.query.state_dict(), "history": state["history"]})
 
 
-def _evaluate(trial: Trial, pretraining: Pretraining, stored: StoredTrial, evaluations: list[Evaluation]) -> None:
-    frozen, splits = pretraining.frozen(), pretraining.splits
-    labels = torch.from_numpy(splits.test.labels.copy())
+def _evaluate(
+    trial: Trial, pretraining: Pretraining, stored: StoredTrial, evaluations: list[Evaluation], load: Load | None
+) -> None:
+    frozen, splits = pretraining.frozen(load), pretraining.splits
     for evaluation in evaluations:
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-        scores = evaluation(frozen, splits.train, splits.test).cpu()
-        if not torch.isfinite(scores).all():
-            raise Diverged(f"{evaluation.name} has scores that are not numbers")
+        outcome = measure(evaluation, frozen, splits.train, splits.test)
         result = {
             "evaluation": evaluation.name,
-            "metrics": {"top1": top(scores, labels), "top5": top(scores, labels, 5)},
+            "metrics": dict(outcome.metrics),
+            "files": sorted(outcome.files),
             "seconds": time.perf_counter() - clock,
             "started": started.isoformat(),
             **provenance(pretraining.device),
         }
-        arrays = {"scores": scores.numpy(), "labels": labels.numpy(), "rows": splits.test.rows}
-        stored.save_scores(trial.epochs, canonical(evaluation), arrays, result)
+        arrays = dict(outcome.arrays)
+        if outcome.scores is not None and outcome.test is not None:
+            arrays |= {"scores": outcome.scores.numpy(), "labels": outcome.test.labels, "rows": outcome.test.rows}
+        stored.save_scores(trial.epochs, canonical(evaluation), arrays, result, outcome.files)
 
 
 def provenance(device: torch.device) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,24 @@ def cell_rows(study: str, cell: Cell, store: Store, data: str) -> list[Row]:
     for evaluation in trial.evaluations:
         result = stored.result(trial.epochs, canonical(evaluation))
         if result is not None:
-            published = cell.published if result["evaluation"] == cell.published_by else None
-            rows += _measured(facts, trial, result, published)
+            rows += _measured(facts, trial, result, cell.published_for(result["evaluation"]))
         elif failure is not None:
             rows.append(_failed(facts, trial, evaluation.name, failure))
     return rows
+
+
+def pictures(cell: Cell, store: Store, data: str) -> dict[str, bytes]:
+    """The pictures that the evaluations of a cell drew, by the name of a file."""
+    trial, stored = cell.trial, store.trial(cell.trial.id(data))
+    found: dict[str, bytes] = {}
+    for evaluation in trial.evaluations:
+        result = stored.result(trial.epochs, canonical(evaluation))
+        for ending in (result or {}).get("files", ()):
+            content = stored.picture(trial.epochs, canonical(evaluation), ending)
+            protocol = "" if "protocol" in cell.coordinates else trial.protocol
+            name = re.sub(r"[^\w.+-]+", "_", f"{protocol} {cell.name} {evaluation.name}").strip("_")
+            found |= {f"{name}.{ending}": content} if content is not None else {}
+    return found
 
 
 def _measured(facts: Row, trial: Trial, result: dict[str, Any], published: float | None) -> list[Row]:

@@ -9,9 +9,48 @@ from dataclasses import replace
 
 from skelray.augment import BA, NA, AugmentationSet, Blur, Mask, Noise
 from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical
-from skelray.evaluation import KNN, Linear
+from skelray.evaluation import KNN, Finetune, Linear, SemiSupervised, Supervised
 from skelray.methods import EADM, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR, cross_entropy
 from skelray.trial import SGD, Trial
+
+# Nearest neighbours: HiCo's retrieval and the default; AimCLR's authors (AimCLR#5), with the usual k and temperature of
+# the monitor they name; HiCLR's earlier monitor, which read after the projector (its k and temperature are not recorded).
+KNN_NEAREST = KNN()
+KNN_WEIGHTED = KNN(k=200, temperature=0.1)
+KNN_PROJECTOR = KNN(k=200, temperature=0.1, layer="projector")
+
+# Finetuning and the two shares of labels of all tables (methods.md, 6.4). Where a figure is not published it says so.
+HICLR_FINETUNE = Finetune()
+HICLR_SEMI = (SemiSupervised(labels=0.01), SemiSupervised(labels=0.1))  # of its earlier configs, 60 epochs, 15 and 30
+HICLR_DSTA_FINETUNE = Finetune(
+    weight_decay=5e-4,
+    epochs=80,
+    milestones=(35, 55),
+    batch_size=128,
+    augmentation=BA,
+    init="xavier",
+    frozen=("linear",),  # the convolution that reads the coordinates
+    dropout=0.0,
+)
+_DSTA_SEMI = SemiSupervised(
+    weight_decay=5e-4, epochs=50, milestones=(15, 25), batch_size=128, init="xavier", frozen=("linear",), dropout=0.0
+)
+HICLR_DSTA_SEMI = (replace(_DSTA_SEMI, labels=0.01), _DSTA_SEMI)
+
+# AimCLR trains with batch norm and dropout as in evaluation; its schedule is not published, and is HiCLR's here.
+AIMCLR_FINETUNE = Finetune(lr=0.01, nesterov=False, warmup=0, batch_size=128, mode="eval", init="normal")
+_AIMCLR_SEMI = SemiSupervised(
+    lr=0.01, nesterov=False, warmup=0, batch_size=128, mode="eval", init="normal", clip_norm=2.0, whole_epochs=False
+)
+AIMCLR_SEMI = (replace(_AIMCLR_SEMI, labels=0.01), _AIMCLR_SEMI)
+
+# HiCo publishes the results alone: HiCLR's schedules at the rate and batch size of HiCo's own pretext.
+HICO_FINETUNE = Finetune(lr=0.01, init="normal")
+HICO_SEMI = (SemiSupervised(labels=0.01, lr=0.01, init="normal"), SemiSupervised(labels=0.1, lr=0.01, init="normal"))
+HICO_SUPERVISED = Supervised(lr=0.01, init="normal")
+
+# ST-GCN trained on labels alone, from the weights that pretraining starts from.
+SUPERVISED = Supervised()
 
 # SkeletonCLR as the AimCLR and HiCLR papers run it: 300 epochs, batch 128, SGD 0.1 (their sections on implementation).
 SKELETONCLR = Trial(

@@ -10,12 +10,14 @@ import pandas as pd
 import torch
 
 from skelray import bench, ledger, machine
-from skelray.estimate import Needs, needs, room
+from skelray.estimate import Needs, needs, reading, room
+from skelray.evaluation import Transfer, shared_subjects
 from skelray.runner import Run, Settings
 from skelray.search import example
+from skelray.store import StoredTrial
 from skelray.study import Sweep
 from skelray.tables import Table
-from skelray.trial import Trial
+from skelray.trial import Trial, canonical
 
 SMALLER = 0.5  # of the measured trial's arithmetic: below this a machine no longer reaches the measured rate
 
@@ -24,6 +26,7 @@ SMALLER = 0.5  # of the measured trial's arithmetic: below this a machine no lon
 class Plan:
     """rows: one a trial. seconds: of the missing training on one device, None if unknown. bytes: of the missing trials.
 
+    evaluations: how many are missing; evaluating: their seconds, roughly, from the arithmetic of the encoders they run.
     at_least: some trials are much smaller than those measured, and will take longer than their arithmetic says. threads:
     of the measurement, where it had others. notes: what cannot run here.
     """
@@ -31,7 +34,9 @@ class Plan:
     rows: list[dict[str, str]] = field(default_factory=list)
     missing: int = 0
     epochs: int = 0
+    evaluations: int = 0
     seconds: float | None = 0.0
+    evaluating: float | None = 0.0
     at_least: bool = False
     threads: int | None = None
     bytes: int = 0
@@ -45,9 +50,18 @@ class Plan:
             f"{trials} trials, {trials - self.missing} done, {self.missing} to run, {self.epochs} epochs; training on one "
             f"device takes {self._cost()}; disk up to {self.bytes / 2**20:.0f} MiB"
         )
-        return "\n".join([table.markdown().strip(), "", line, *dict.fromkeys(self.notes)])
+        told = [self._evaluating()] if self.evaluations else []
+        return "\n".join([table.markdown().strip(), "", line, *told, *dict.fromkeys(self.notes)])
+
+    def _evaluating(self) -> str:
+        """What is to be evaluated and, where no encoder is trained for it, that none is."""
+        roughly = "an unknown time" if self.evaluating is None else f"roughly {_duration(self.evaluating)}"
+        alone = "" if self.epochs else "; every encoder is there, so none is trained"
+        return f"{_counted(self.evaluations)} to run, {roughly} of running encoders{alone}"
 
     def _cost(self) -> str:
+        if not self.epochs:
+            return "no time"
         if self.seconds is None:
             return "an unknown time (measure with `skelray bench`)"
         threads = f" with {self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads is not None else ""
@@ -59,7 +73,7 @@ def plan(run: Run) -> Plan:
     made = Plan()
     device = _device(run.settings, made)
     speeds = _Speeds(run.settings, device)
-    known: dict[Any, Needs] = {}
+    known: dict[Any, Any] = {}
     for name, trial in _trials(run):
         stored = run.stored(trial)
         done = ledger.complete(trial, stored)
@@ -75,8 +89,42 @@ def plan(run: Run) -> Plan:
             made.notes.append(f"{name} keeps more than the {room(device) / 2**30:.1f} GiB of memory there are here")
         made.epochs, made.missing = made.epochs + left, made.missing + (not done)
         made.bytes += 0 if done else _size(trial)
-        made.rows.append({"trial": stored.id, "what": name, "epochs": str(trial.epochs), "state": state})
+        row = {"trial": stored.id, "what": name, "epochs": str(trial.epochs), "state": state}
+        made.rows.append(row | {"evaluations": _add_evaluations(run, made, trial, stored, speeds, known)})
+        made.notes += notes_on_subjects(trial)
     return made
+
+
+def _add_evaluations(run: Run, made: Plan, trial: Trial, stored: StoredTrial, speeds: _Speeds, known: dict[Any, Any]) -> str:
+    """Adds the missing evaluations and their time; returns their names."""
+    missing = [e for e in trial.evaluations if stored.result(trial.epochs, canonical(e)) is None]
+    made.evaluations += len(missing)
+    if not missing:
+        return ""
+    found = speeds.of(trial)
+    if found is None:
+        made.evaluating = None
+    elif made.evaluating is not None:
+        splits = run.splits(trial)
+        frames, persons = trial.frames or splits.train.sequences.shape[2], splits.train.sequences.shape[4]
+        key = repr(("reading", trial.method, trial.backbone, trial.stream, splits.train.skeleton.name, frames, persons))
+        try:
+            if key not in known:
+                known[key] = reading(trial, splits.train.skeleton, frames, persons)
+        except Exception:  # in a part of the study's own, which the step of two samples has told of
+            made.evaluating = None
+        else:
+            trained = sum(e.trained(len(splits.train)) for e in missing if hasattr(e, "trained"))
+            read = len(splits.train) + len(splits.test) * (1 + len(missing))
+            gflop = (3 * trained + read) * known[key]  # backward is twice forward
+            made.evaluating += gflop / (found["gflop_per_sample"] * found["samples_per_second"])
+    return ", ".join(evaluation.name for evaluation in missing)
+
+
+def notes_on_subjects(trial: Trial) -> list[str]:
+    """What is to be known of transfers between benchmarks recorded of the same people."""
+    targets = [evaluation.benchmark for evaluation in trial.evaluations if isinstance(evaluation, Transfer)]
+    return [told for target in targets if (told := shared_subjects(trial.benchmark, target))]
 
 
 def _trials(run: Run) -> list[tuple[str, Trial]]:
@@ -140,6 +188,10 @@ def _size(trial: Trial) -> int:
     weights = 1_000_000 * (getattr(trial.backbone, "hidden_dim", 256) / 256) ** 2
     queue = getattr(trial.method, "queue", 0) * getattr(trial.method, "dim", 0)
     return int(4 * (4 * weights + queue))
+
+
+def _counted(evaluations: int) -> str:
+    return f"{evaluations} evaluation{'s' if evaluations > 1 else ''}"
 
 
 def _duration(seconds: float) -> str:

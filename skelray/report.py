@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from skelray import statistics
+from skelray.evaluation import shared_subjects
 from skelray.tables import NOTHING, Table, percent, shown, shown_apart
 from skelray.training import HELD_OUT
 
@@ -18,6 +19,7 @@ GROUPS = ("study", "benchmark", "stream", "backbone", "epochs")
 FACTS = ("mean", "sd", "n", "failed", "published", "low", "high")
 PACKAGE = Path(__file__).parent
 FRAME = re.compile(r'^\s+File "(.+)", line (\d+)')
+TARGET = re.compile(r" on (\w+) \w+")  # in the name of a transfer
 FOREIGN = re.compile(r"/(site|dist)-packages/|/lib/python3[.\d]*/|^<")  # files of libraries and of Python itself
 
 
@@ -34,11 +36,13 @@ def text(frame: pd.DataFrame, form: str = "markdown") -> str:
 def table(frame: pd.DataFrame) -> Table:
     """Top-1 of each arm (rows, in the study's order) under each protocol and evaluation (columns), in percent.
 
+    What an evaluation measures beside top-1 and top-5, as retrieval's mean average precision, is a column of its name.
+
     A cell is mean ± sd over seeds, with n where n is not the same everywhere. The published figure has a column of its
     own beside the measured one, where there is one. What varies beyond protocol and evaluation (GROUPS, or a scalar of
     the cell within an arm) becomes a leading column. The CSV has one line for each cell.
     """
-    chosen = _of_metric(frame, "top1")
+    chosen = _shown(frame)
     cells = statistics.summary(chosen)
     cells, groups = _grouped(cells)
     measured = _by_place(cells, groups)
@@ -54,7 +58,8 @@ def table(frame: pd.DataFrame) -> Table:
             added.append([percent(cell["published"]) if cell else NOTHING for cell in line])
         columns = [row + list(new) for row, new in zip(columns, zip(*added, strict=True), strict=True)]
     numbers = cells if cells["published"].notna().any() else cells.drop(columns="published")
-    caption = f"{_setting(cells)} {_meaning(cells, sorted(set(chosen['seed'])))}{_warning(cells)}"
+    what = ", ".join(["Top-1", *sorted(set(chosen["metric"]) - {"top1"})])
+    caption = f"{_setting(cells)} {_meaning(cells, sorted(set(chosen['seed'])), what)}{_warning(cells)}"
     return Table(caption, header, columns, len(groups) + 1, numbers)
 
 
@@ -141,6 +146,15 @@ def _of_skelray(path: str) -> bool:
     return (PACKAGE / path.rpartition("/skelray/")[2]).is_file() and "/skelray/" in path
 
 
+def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table; a metric other than top-1 stands in the evaluation's name. Top-5 is not shown."""
+    metrics = frame["metric"].astype(str)
+    other = ~metrics.isin(["top1", "top5"])
+    named = frame["evaluation"].where(~other, frame["evaluation"].astype(str) + " " + metrics)
+    shown = frame.assign(evaluation=named)[~metrics.isin(["top5", HELD_OUT])]
+    return _of_metric(frame, "top1") if shown.empty else shown
+
+
 def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The rows of one metric, or the ValueError that says which metrics there are."""
     if (chosen := frame[frame["metric"] == metric]).empty:
@@ -191,21 +205,24 @@ def _setting(frame: pd.DataFrame) -> str:
     return ", ".join(said.get(name, "{}").format(frame[name].iloc[0]) for name in GROUPS if name not in varying) + "."
 
 
-def _meaning(cells: pd.DataFrame, seeds: list[int]) -> str:
+def _meaning(cells: pd.DataFrame, seeds: list[int], what: str) -> str:
     """What a cell is, with n where it is the same everywhere."""
     listed = ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
     counts = sorted(set(cells["n"]) - {0})
     if not counts:
         return "No trial is done."
     if counts == [1]:
-        return f"Top-1 in percent, n = 1 ({listed})."
+        return f"{what} in percent, n = 1 ({listed})."
     n = f", n = {counts[0]} ({listed})" if len(counts) == 1 else f" (n), {listed}"
-    return f"Top-1 in percent, mean ± sd{n}."
+    return f"{what} in percent, mean ± sd{n}."
 
 
 def _warning(frame: pd.DataFrame) -> str:
+    targets = {found[1] for name in frame["evaluation"].astype(str) if (found := TARGET.search(name))}
+    pairs = sorted({(source, target) for source in set(frame["benchmark"]) for target in targets})
+    shared = "".join(f" {told}" for source, target in pairs if (told := shared_subjects(source, target)))
     if "synthetic" not in set(frame["benchmark"]):
-        return ""
+        return shared
     return f" On synthetic, {GENERATED}" if _varying(frame, ["benchmark"]) else f" {GENERATED.capitalize()}"
 
 

@@ -1,7 +1,7 @@
 """The tables of a study: their schema, and how they are written and read.
 
 ``<study>.parquet`` holds one row for each number, ``<study>.curves.parquet`` what was watched during training. All
-studies share the two schemas, so any tables concatenate.
+studies share the two schemas, so any tables concatenate. ``figures/<study>/`` beside them has the pictures.
 """
 
 from __future__ import annotations
@@ -108,6 +108,18 @@ def curves(study: str | None = None, folder: Path | str = Path("results")) -> pd
 def studies(folder: Path | str = Path("results")) -> list[str]:
     """The names of the studies that have a table in the folder."""
     return sorted(path.stem for path in Path(folder).glob("*.parquet") if "." not in path.stem)
+
+
+def write_pictures(study: str, pictures: Mapping[str, bytes], folder: Path) -> None:
+    """Puts pictures by the name of their file into the study's folder of figures; what is there already stays."""
+    for name, content in pictures.items():
+        path = folder / "figures" / study / name
+        if path.is_file() and path.read_bytes() == content:
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
 
 
 def _result(row: Row, study: str) -> dict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ import torch
 
 from skelray import ledger, machine
 from skelray.data.dataset import Splits, load
-from skelray.execute import execute, failure, provenance
-from skelray.results import check_name, check_writable
+from skelray.execute import bound, execute, failure, provenance
+from skelray.results import check_name, check_writable, write_pictures
 from skelray.search import Sample, Search, example
 from skelray.store import Store, StoredTrial
 from skelray.study import Ablation, Cell, Scale, Study, Sweep
@@ -88,8 +88,16 @@ class Run:
     def stored(self, trial: Trial) -> StoredTrial:
         return self.store.trial(trial.id(self.data(trial)))
 
+    def load(self, benchmark: str, protocol: str) -> Splits:
+        return splits(self.settings.data, benchmark, protocol)
+
+    def bound(self, trial: Trial) -> Trial:
+        """With the data named that its evaluations read elsewhere; raises DataError where that does not fit."""
+        return bound(trial, self.splits(trial), self.load)
+
     def cells(self) -> list[Cell]:
-        return self.study.cells(self.scale) if isinstance(self.study, Ablation) else []
+        cells = self.study.cells(self.scale) if isinstance(self.study, Ablation) else []
+        return [replace(cell, trial=self.bound(cell.trial)) for cell in cells]
 
     def size(self) -> tuple[int, int, int]:
         """Trials in all, epochs of those that are missing (a sweep's at most), and trials that are done."""
@@ -155,6 +163,7 @@ class Run:
         for cell in self.cells():
             rows += ledger.cell_rows(self.name, cell, self.store, self.data(cell.trial))
             trials.append((cell.trial, self.stored(cell.trial)))
+            write_pictures(self.name, ledger.pictures(cell, self.store, self.data(cell.trial)), self.settings.results)
         if self.search is not None:
             for _, sample in sorted(self.search.samples.items()):
                 trial = self.search.trial(sample)
@@ -173,9 +182,9 @@ class Run:
         best, first = self.search.best(), self.search.samples.get(0)
         finals = {}
         if first is not None and first.status == "done" and self.search.published:
-            finals["published (test)"] = self.search.final(first)
+            finals["published (test)"] = self.bound(self.search.final(first))
         if best is not None:
-            finals[f"best: {self.search.arm(best)} (test)"] = self.search.final(best)
+            finals[f"best: {self.search.arm(best)} (test)"] = self.bound(self.search.final(best))
         return finals
 
     def evaluate_finals(self, device: torch.device) -> None:
@@ -183,7 +192,7 @@ class Run:
         over = self.search is not None and self.search.over()
         for trial in self.finals().values() if over else ():
             try:
-                for _ in execute(trial, self.splits(trial), self.stored(trial), device):
+                for _ in execute(trial, self.splits(trial), self.stored(trial), device, self.load):
                     pass
             except Exception as error:
                 self.stored(trial).save_failure(trial.epochs, failure(error))
@@ -219,7 +228,7 @@ def _attempts(run: Run, job: Job, device: torch.device, listener: Listener) -> s
 
 def _attempt(run: Run, job: Job, device: torch.device, listener: Listener) -> str:
     source = provenance(device)
-    with closing(execute(job.trial, run.splits(job.trial), job.stored, device)) as reports:
+    with closing(execute(job.trial, run.splits(job.trial), job.stored, device, run.load)) as reports:
         for report in reports:
             listener.report(job, report)
             if not run.heard(job, report, source):

@@ -5,7 +5,7 @@
                       checkpoint.json         that history alone, for tables
                       encoder-<epochs>.pt     query encoder and projector at the end of a trial of so many epochs
                       encoder-<epochs>.json   its history alone
-                      <epochs>-<evaluation>.npz / .json   scores with labels, and the figures taken from them
+                      <epochs>-<evaluation>.npz / .json   scores with labels, and the figures from them; .png: a picture
                       failure-<epochs>.json   why the last attempt at so many epochs failed; gone once one succeeds
     <root>/weights/<digest>.pt                encoders imported from elsewhere
 
@@ -24,7 +24,7 @@ import os
 import pickle
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -177,12 +177,21 @@ class StoredTrial:
     def has_encoder(self, epoch: int) -> bool:
         return f"encoder-{epoch}.pt" in self.store.names(self.id)
 
-    def save_scores(self, epoch: int, evaluation: Any, arrays: dict[str, np.ndarray], result: dict[str, Any]) -> None:
-        """Scores first, then the figures: where there are figures there are scores."""
+    def save_scores(
+        self,
+        epoch: int,
+        evaluation: Any,
+        arrays: dict[str, np.ndarray],
+        result: dict[str, Any],
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Scores and pictures first, then the figures: where there are figures there are scores."""
         name = f"{self.id}/{epoch}-{digest(evaluation)}"
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
         self.store.write(f"{name}.npz", buffer.getvalue())
+        for ending, content in (files or {}).items():
+            self.store.write(f"{name}.{ending}", content)
         self.store.write_json(f"{name}.json", result)
 
     def result(self, epoch: int, evaluation: Any) -> dict[str, Any] | None:
@@ -195,6 +204,9 @@ class StoredTrial:
             return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return dict(arrays)
+
+    def picture(self, epoch: int, evaluation: Any, ending: str) -> bytes | None:
+        return self.store.read(f"{self.id}/{epoch}-{digest(evaluation)}.{ending}")
 
     def save_failure(self, epochs: int, failure: dict[str, Any]) -> None:
         content = {**failure, "time": time.time(), "process": os.getpid()}

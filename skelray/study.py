@@ -10,6 +10,7 @@ from typing import Any
 
 from skelray.data import BENCHMARKS
 from skelray.evaluation import KNN, Evaluation
+from skelray.published import Published, figures, of_trial
 from skelray.trial import Monitor, Trial, canonical, changed, changed_part, smaller
 
 
@@ -56,6 +57,8 @@ class Scale:
 
     def _fitted(self, part: Any, early: Mapping[str, Any]) -> Any:
         """A whole method or backbone that an arm brings: this scale fills in what the arm leaves at its default."""
+        if isinstance(part, tuple) and self.small:  # of evaluations, say
+            return tuple(smaller(one) for one in part)
         if isinstance(part, type) or not is_dataclass(part):
             return part
         small = smaller(part) if self.small else part
@@ -79,27 +82,37 @@ DEMO = Scale(benchmark="synthetic", epochs=4, seeds=(0,), samples=8, small=True)
 
 @dataclass(frozen=True)
 class Arm:
-    """One row of a table. changes: fields by name. published: top-1 in percent for each protocol of the paper."""
+    """One row of a table. changes: fields by name. published: top-1 in percent for each protocol of the paper.
+
+    Where the paper's row has several evaluations or streams, published maps each one's name to its numbers by protocol.
+    """
 
     label: str
     changes: Mapping[str, Any] = field(default_factory=dict)
-    published: Mapping[str, float] = field(default_factory=dict)
+    published: Published = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for protocol, percent in self.published.items():
+        for (*_, protocol), percent in figures(self.published, "").items():
             if not 0 <= percent <= 100:
                 raise ValueError(f"arm {self.label!r} has published {protocol} {percent}: a percentage is needed")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm at one point of ``across`` under one seed. published: top-1 of 0..1 where the paper has this number."""
+    """One arm at one point of ``across`` under one seed. published: top-1 of 0..1 where the paper has this number.
+
+    others: the same of evaluations other than ``published_by``, by name.
+    """
 
     arm: str
     trial: Trial
     coordinates: Mapping[str, Any]
     published: float | None = None
     published_by: str = "linear"
+    others: Mapping[str, float] = field(default_factory=dict)
+
+    def published_for(self, evaluation: str) -> float | None:
+        return self.published if evaluation == self.published_by else self.others.get(evaluation)
 
     @property
     def name(self) -> str:
@@ -141,9 +154,11 @@ class Ablation:
 
     def _check_published(self) -> None:
         names = [evaluation.name for evaluation in self.base.evaluations]
-        published = {protocol for arm in self.arms for protocol in arm.published}
-        if published and names and self.published_by not in names:
-            raise ValueError(f"published_by {self.published_by!r} is none of the evaluations {', '.join(names)}")
+        found = {key for arm in self.arms for key in figures(arm.published, self.published_by)}
+        published, by = {protocol for *_, protocol in found}, sorted({evaluation for evaluation, *_ in found})
+        if names and (strange := [evaluation for evaluation in by if evaluation not in names]):
+            field = "published_by" if strange[0] == self.published_by else "published"
+            raise ValueError(f"{field} {strange[0]!r} is none of the evaluations {', '.join(names)}")
         official = BENCHMARKS.get(self.base.benchmark)
         if official is not None and (unknown := sorted(published - set(official.protocols))):
             known = ", ".join(official.protocols)
@@ -161,8 +176,9 @@ class Ablation:
             coordinates = dict(zip(across, values, strict=True))
             trial = scale(self.base, {**coordinates, **arm.changes, "seed": seed})
             comparable = scale.as_published and trial.benchmark == self.base.benchmark
-            percent = arm.published.get(trial.protocol) if comparable else None
-            cells.append(Cell(arm.label, trial, coordinates, None if percent is None else percent / 100, self.published_by))
+            others = of_trial(arm.published, self.published_by, trial.stream, trial.protocol) if comparable else {}
+            published = others.pop(self.published_by, None)
+            cells.append(Cell(arm.label, trial, coordinates, published, self.published_by, others))
         return cells
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from ray import tune
 
 from skelray import machine, papers
 from skelray.data.dataset import load
-from skelray.evaluation import top
+from skelray.evaluation import measure
 from skelray.execute import execute, failure, provenance
 from skelray.runner import Settings, splits
 from skelray.store import Store, StoredTrial
@@ -44,7 +45,7 @@ class StudyTrainable(tune.Trainable):
         self.device = machine.choose_device(self.settings.device)
         trial = self.trial(config)
         data = splits(self.settings.data, trial.benchmark, trial.protocol)
-        yield from execute(trial, data, self.stored(), self.device)
+        yield from execute(trial, data, self.stored(), self.device, partial(splits, self.settings.data))
 
     def stored(self) -> StoredTrial:
         return Store(self.settings.store).trial(self.id)
@@ -95,7 +96,7 @@ class TrialTrainable(tune.Trainable):
 
     config: any field of the trial, its method, optimizer or backbone; ``data``: folder of prepared data (default
     ``data``); ``device``; ``threads``. Each step trains an epoch and reports epoch, loss and, where the trial has a monitor,
-    held_out_top1; the last one adds the top-1 of each evaluation on the test split and ``done``. Where nothing is left to
+    held_out_top1; the last one adds the metrics of each evaluation on the test split and ``done``. Where nothing is left to
     train, as with ``epochs`` 0 or after restoring the end of a trial, a step evaluates alone.
     """
 
@@ -103,14 +104,14 @@ class TrialTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         fields = dict(config)
-        root = Path(fields.pop("data", "data"))
+        self.root = Path(fields.pop("data", "data"))
         device = machine.choose_device(fields.pop("device", None))
         machine.settle(int(fields.pop("threads", 1)))
         trial = self.base
         if "epochs" in fields:
             trial = trial.lasting(fields.pop("epochs"))
         self.trial_spec = changed(trial, fields)
-        self.splits = load(root, self.trial_spec.benchmark, self.trial_spec.protocol)
+        self.splits = load(self.root, self.trial_spec.benchmark, self.trial_spec.protocol)
         self.pretraining = Pretraining(self.trial_spec, self.splits, device)
 
     def step(self) -> dict[str, Any]:
@@ -126,11 +127,12 @@ class TrialTrainable(tune.Trainable):
         return result
 
     def evaluate(self) -> dict[str, float]:
-        frozen = self.pretraining.frozen()
-        labels = torch.from_numpy(self.splits.test.labels.copy())
+        frozen = self.pretraining.frozen(partial(load, self.root))
         return {
-            f"{evaluation.name}_top1": top(evaluation(frozen, self.splits.train, self.splits.test), labels)
+            f"{evaluation.name}_{metric}": value
             for evaluation in self.trial_spec.evaluations
+            for metric, value in measure(evaluation, frozen, self.splits.train, self.splits.test).metrics.items()
+            if metric != "top5"
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
+from skelray import machine
 from skelray.augment import Draws, View, view_of
 from skelray.data.dataset import Splits
-from skelray.evaluation import Diverged, FrozenEncoder, top
+from skelray.evaluation import Diverged, FrozenEncoder, Load, measure
 from skelray.methods import Method, Model, Step, Views
 from skelray.trial import Trial
 
@@ -59,9 +60,7 @@ class Pretraining:
         self.splits = splits
         self.epoch = 0
         self.history: list[Report] = []
-        with torch.random.fork_rng(_cuda(device)):
-            torch.manual_seed(Draws(trial.seed, 0).number("weights"))
-            self.model = trial.method.build(trial.backbone, self.data.skeleton, trial.stream)
+        self.model = self._untrained()
         self.model.to(device)
         self.model.autocast = torch.bfloat16 if trial.precision == "bfloat16" else None
         parameters = [p for p in self.model.parameters() if p.requires_grad]
@@ -73,8 +72,7 @@ class Pretraining:
         epoch = self.epoch + 1
         self.optimizer.param_groups[0]["lr"] = trial.optimizer.lr_at(epoch)
         self.model.train()
-        with torch.random.fork_rng(_cuda(self.device)):
-            torch.manual_seed(Draws(trial.seed, epoch).number("dropout"))
+        with machine.seeded(self.device, Draws(trial.seed, epoch).number("dropout")):
             metrics = self._mean([self._step(view, epoch) for view in self.batches(epoch)])
         if not math.isfinite(metrics["loss"]):
             raise Diverged(f"the loss is {metrics['loss']} in epoch {epoch}")
@@ -104,16 +102,36 @@ class Pretraining:
         means = torch.stack([torch.stack([step[name] for step in steps]).double().mean() for name in steps[0]])
         return dict(zip(steps[0], means.tolist(), strict=True))
 
-    def frozen(self) -> FrozenEncoder:
+    def _untrained(self) -> Any:
+        """The model with the weights that the seed decides."""
         trial = self.trial
-        return FrozenEncoder(self.model.encoders(), self.device, trial.method.clip, trial.frames, trial.seed)
+        with machine.seeded(self.device, Draws(trial.seed, 0).number("weights")):
+            return trial.method.build(trial.backbone, self.data.skeleton, trial.stream)
+
+    def frozen(self, load: Load | None = None) -> FrozenEncoder:
+        """What evaluations get; load: reads other benchmarks for those that ask for them."""
+        trial, model = self.trial, self.model
+        return FrozenEncoder(
+            model.encoders(),
+            self.device,
+            trial.method.clip,
+            trial.frames,
+            trial.seed,
+            projectors=model.projectors() if hasattr(model, "projectors") else None,
+            autocast=model.autocast,
+            fresh=lambda: self._untrained().encoders(),
+            load=load,
+        )
 
     def held_out(self) -> float:
         """The monitor's top-1 on the held-out training subjects."""
         if self.trial.monitor is None:
             raise ValueError("a trial without a monitor holds nothing out")
-        scores = self.trial.monitor.evaluation(self.frozen(), self.data, self.splits.held_out)
-        return top(scores, torch.from_numpy(self.splits.held_out.labels.copy()))
+        evaluation = self.trial.monitor.evaluation
+        metrics = measure(evaluation, self.frozen(), self.data, self.splits.held_out).metrics
+        if "top1" not in metrics:
+            raise ValueError(f"a monitor reads top-1, and {evaluation.name} classifies nothing")
+        return metrics["top1"]
 
     def state(self) -> State:
         """Everything a later process needs to go on: weights, queue, optimiser, epoch and history."""
@@ -129,10 +147,6 @@ class Pretraining:
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]
         self.history = [Report(*entry) for entry in state["history"]]
-
-
-def _cuda(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []
 
 
 def run(trial: Trial, splits: Splits, device: torch.device | str = "cpu") -> Iterator[Report]:

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import Field, dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -136,18 +136,20 @@ class Trial:
     def small(self) -> Trial:
         """A version for demonstrations and tests: short clips and batches, and parts in their own small versions."""
         method, backbone = (smaller(part) for part in (self.method, self.backbone))
-        return replace(self, frames=16, batch_size=32, method=method, backbone=backbone)
+        evaluations = tuple(smaller(evaluation) for evaluation in self.evaluations)
+        return replace(self, frames=16, batch_size=32, method=method, backbone=backbone, evaluations=evaluations)
 
 
 def smaller(part: Any) -> Any:
-    """The small version of a backbone or method that knows one."""
+    """The small version of a backbone, method or evaluation that knows one."""
     return part.small() if hasattr(part, "small") else part
 
 
 def canonical(value: Any) -> Any:
     """A value as JSON data that is equal exactly where the value means the same.
 
-    Classes and functions from outside skelray, as a study file may define, bring a digest of their source along.
+    Classes and functions from outside skelray, as a study file may define, bring a digest of their source along. A field
+    that came later than what is already stored (metadata "later") is left out at its default, so that this keeps its name.
     Raises ValueError for what has no such form.
     """
     if value is None or isinstance(value, (bool, str, int)):
@@ -157,11 +159,15 @@ def canonical(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [canonical(item) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
-        content = {field.name: canonical(getattr(value, field.name)) for field in fields(value)}
+        content = {field.name: canonical(getattr(value, field.name)) for field in fields(value) if not _silent(value, field)}
         return {"type": type(value).__qualname__, **_foreign(type(value)), **content}
     if inspect.isfunction(value):
         return _function(value)
     raise ValueError(f"{value!r} cannot be part of a trial: use numbers, strings, tuples, dataclasses and functions")
+
+
+def _silent(value: Any, field: Field[Any]) -> bool:
+    return bool(field.metadata.get("later")) and getattr(value, field.name) == field.default
 
 
 def _function(function: Any) -> dict[str, Any]:

@@ -9,13 +9,34 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import BACKBONE, dataset, splits
+from tiny import BACKBONE, LEVELLED, MOCO, TRIAL, dataset, same_state, splits
 from torch import nn
 from torch.nn import functional as F
 
-from skelray.augment import to_stream
-from skelray.evaluation import KNN, Diverged, FrozenEncoder, Linear, top
+from skelray import papers
+from skelray.augment import Draws, to_stream
+from skelray.data import DataError
+from skelray.evaluation import (
+    KNN,
+    Clustering,
+    Diverged,
+    Finetune,
+    FrozenEncoder,
+    Linear,
+    Outcome,
+    Retrieval,
+    Transfer,
+    measure,
+    shared_subjects,
+    top,
+)
+from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.knn import knn_scores
+from skelray.evaluation.retrieval import average_precision
+from skelray.methods import CrosSCLR, HiCo
+from skelray.skeleton import KINECT_V2
+from skelray.training import Pretraining
+from skelray.trial import canonical
 
 CPU = torch.device("cpu")
 
@@ -58,7 +79,11 @@ class Centroid:
         return -torch.cdist(encoder.features(test), centres)
 
 
-EVALUATIONS = [KNN(), KNN(k=5), KNN(k=5, temperature=0.1), KNN(k=1000), Linear(epochs=10, milestones=(8,)), Centroid()]
+EUCLIDEAN = KNN(k=5, metric="euclidean")
+EVALUATIONS = [
+    *(KNN(), KNN(k=5), KNN(k=5, temperature=0.1), KNN(k=1000), EUCLIDEAN, replace(EUCLIDEAN, temperature=2.0)),
+    *(Linear(epochs=10, milestones=(8,)), Centroid()),
+]
 every = pytest.mark.parametrize("evaluation", EVALUATIONS, ids=str)
 
 
@@ -226,9 +251,9 @@ GALLERY = [[1.0, 0.0], [0.8, 0.6], [0.0, 2.0], [-3.0, 0.0]]
 LABELS = [0, 1, 1, 2]
 
 
-def neighbours(queries, k, temperature=None, gallery=GALLERY, labels=LABELS, classes=3):
-    tensors = (torch.tensor(t, dtype=torch.float32) for t in (queries, gallery))
-    return knn_scores(*tensors, torch.tensor(labels), classes, k, temperature).tolist()
+def neighbours(queries, k, temperature=None, metric="cosine"):
+    tensors = (torch.tensor(t, dtype=torch.float32) for t in (queries, GALLERY))
+    return knn_scores(*tensors, torch.tensor(LABELS), 3, k, temperature, metric).tolist()
 
 
 def test_votes_by_hand():
@@ -242,6 +267,32 @@ def test_weighted_votes_by_hand():
     votes = [1.0, math.exp((0.8 - 1) / 0.5) + math.exp((0.0 - 1) / 0.5), 0.0]
     ratio = [score / scores[0] for score in scores]  # weights up to a common factor
     assert ratio == pytest.approx(votes, rel=1e-5)
+
+
+def test_votes_by_distance_by_hand():
+    """From (3, 0): (1, 0) at 2, (0.8, 0.6) at sqrt(5.2), (0, 2) at sqrt(13), (-3, 0) at 6."""
+    assert neighbours([[3.0, 0.0], [-2.0, 1.0]], k=1, metric="euclidean") == [[1, 0, 0], [0, 0, 1]]
+    assert neighbours([[3.0, 0.0]], k=2, metric="euclidean") == [[1, 1, 0]]
+    (scores,) = neighbours([[3.0, 0.0]], k=3, temperature=0.5, metric="euclidean")
+    votes = [1.0, sum(math.exp((2 - math.sqrt(d)) / 0.5) for d in (5.2, 13.0)), 0.0]
+    assert scores == pytest.approx(votes, rel=1e-4)
+
+
+@given(st.integers(1, 9), st.integers(1, 30), st.integers(1, 8), st.booleans(), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_neighbours_by_distance_are_the_least_distant(queries, gallery, k, far, seed):
+    """Also far from the origin, where products are large and distances small."""
+    generator = torch.Generator().manual_seed(seed)
+    q, g = (torch.randn(n, 5, generator=generator) + 1000 * far for n in (queries, gallery))
+    labels = torch.randint(0, 4, (gallery,), generator=generator)
+    scores = knn_scores(q, g, labels, 4, k, 0.7, "euclidean")
+    distance = (q[:, None].double() - g.double()).norm(dim=2)
+    for row, far_off in zip(scores, distance, strict=True):
+        near = sorted(range(gallery), key=lambda i, far_off=far_off: far_off[i])[:k]
+        votes = torch.zeros(4)
+        for i in near:
+            votes[labels[i]] += torch.exp((far_off[near[0]] - far_off[i]) / 0.7)
+        torch.testing.assert_close(row / row.sum(), votes / votes.sum(), rtol=1e-2, atol=1e-3)
 
 
 def test_a_low_temperature_is_the_nearest_neighbour():
@@ -288,7 +339,274 @@ def test_lengths_of_features_do_not_matter():
     assert torch.equal(*(KNN(k=3)(frozen(e), data.train, data.test) for e in (long, Means())))
 
 
+def test_published_neighbours_have_names():
+    assert papers.KNN_NEAREST == KNN() == KNN(k=1, temperature=None, metric="cosine", layer="encoder")
+    assert (papers.KNN_WEIGHTED.k, papers.KNN_WEIGHTED.temperature) == (200, 0.1)
+    assert papers.KNN_PROJECTOR.layer == "projector"
+    names = [e.name for e in (KNN(), papers.KNN_WEIGHTED, papers.KNN_PROJECTOR, EUCLIDEAN)]
+    assert names == ["knn", "knn k=200 tau=0.1", "knn k=200 tau=0.1 projector", "knn k=5 euclidean"]
+
+
+def test_what_is_stored_by_an_older_form_keeps_its_name():
+    """Fields that came later are left out at their defaults, and only there."""
+    assert canonical(KNN()) == {"type": "KNN", "k": 1, "temperature": None}
+    assert set(canonical(Linear())) == {"type", "lr", "epochs", "milestones", "batch_size", "std"}
+    assert canonical(EUCLIDEAN)["metric"] == "euclidean"
+    assert canonical(Linear(selection="released"))["selection"] == "released"
+
+
+# After the projector
+
+
+def trained(**changes):
+    data = splits()
+    return Pretraining(replace(TRIAL, **changes), data, CPU), data
+
+
+def test_the_projector_is_the_methods_own():
+    pretraining, data = trained()
+    ask = pretraining.frozen()
+    (features,), (embedded,) = ask.by_stream(data.test), ask.projected(data.test)
+    torch.testing.assert_close(embedded, pretraining.model.query.head(features).detach())
+    scores = KNN(k=3, layer="projector")(ask, data.train, data.test)
+    (gallery,) = ask.projected(data.train)
+    assert torch.equal(scores, knn_scores(embedded, gallery, ask.labels(data.train), 3, 3, None))
+
+
+def test_the_projectors_of_several_streams():
+    pretraining, data = trained(method=CrosSCLR(**MOCO), stream="joint+motion")
+    ask = pretraining.frozen()
+    heads = [moco.query.head for moco in pretraining.model.mocos().values()]
+    for head, feature, embedded in zip(heads, ask.by_stream(data.test), ask.projected(data.test), strict=True):
+        torch.testing.assert_close(embedded, head(feature).detach())
+
+
+def test_hicos_projector_is_its_instance_head():
+    hico = {"queue": 32, "dim": 8, "m": 0.9}
+    pretraining, data = trained(method=HiCo(**hico), backbone=replace(LEVELLED, frames=64))
+    ask = pretraining.frozen()
+    (feature,), (embedded,) = ask.by_stream(data.test), ask.projected(data.test)
+    torch.testing.assert_close(embedded, pretraining.model.query.heads["instance"](feature).detach())
+    without, data = trained(method=HiCo(levels=("domain",), **hico), backbone=replace(LEVELLED, frames=64))
+    with pytest.raises(ValueError, match='no projector of an encoder\'s whole feature: evaluate with layer="encoder"'):
+        KNN(layer="projector")(without.frozen(), data.train, data.test)
+
+
+# Retrieval
+
+
+def test_average_precision_by_hand():
+    """From (1, 0) the gallery is seen as 0, 1, 1, 2; of class 1 at ranks 2 and 3."""
+    gallery, labels = torch.tensor(GALLERY), torch.tensor(LABELS)
+    queries = torch.tensor([[1.0, 0.0]] * 4)
+    found = average_precision(queries, gallery, torch.tensor([0, 1, 2, 3]), labels)
+    assert found.tolist() == pytest.approx([1.0, (1 / 2 + 2 / 3) / 2, 1 / 4, 0.0])
+
+
+def test_average_precision_is_scikit_learns():
+    from sklearn.metrics import average_precision_score
+
+    generator = torch.Generator().manual_seed(0)
+    queries, gallery = torch.randn(300, 6, generator=generator), torch.randn(40, 6, generator=generator)
+    own, labels = torch.arange(300) % 4, torch.arange(40) % 4
+    similarity = F.normalize(queries, dim=1) @ F.normalize(gallery, dim=1).T
+    expected = [average_precision_score(labels == o, s) for o, s in zip(own, similarity, strict=True)]
+    assert average_precision(queries, gallery, own, labels).tolist() == pytest.approx(expected, rel=1e-4)
+
+
+def test_retrieval_is_the_nearest_neighbour_and_a_mean():
+    data = splits()
+    found = measure(Retrieval(), frozen(), data.train, data.test)
+    nearest = measure(KNN(), frozen(), data.train, data.test)
+    assert torch.equal(found.scores, nearest.scores)
+    assert found.metrics["top1"] == nearest.metrics["top1"]
+    ask = frozen()
+    own, labels = ask.labels(data.test), ask.labels(data.train)
+    expected = average_precision(ask.features(data.test), ask.features(data.train), own, labels).double().mean().item()
+    assert found.metrics["map"] == expected
+    poisoned = relabelled(data.test, data.test.labels[::-1].copy())
+    assert torch.equal(measure(Retrieval(), frozen(), data.train, poisoned).scores, found.scores)
+
+
+# Clustering
+
+
+def clustered(labels, features, evaluation=None, seed=0):
+    names = len(np.unique(labels))
+    data = features_as_data(np.asarray(features), np.asarray(labels), classes=names)
+    return measure(evaluation or Clustering(), frozen(Given(2), seed=seed), data, data)
+
+
+def around(angles, samples=8):
+    rng = np.random.default_rng(0)
+    at = np.repeat(np.asarray(angles), samples) + rng.normal(0, 0.02, len(angles) * samples)
+    return np.stack([np.cos(at), np.sin(at)], axis=1) * rng.uniform(1, 5, (len(at), 1))
+
+
+def test_clusters_that_are_the_classes_have_nmi_one_and_a_picture():
+    labels = np.repeat([0, 1, 2], 8)
+    found = clustered(labels, around([0, 2, 4]))
+    assert found.metrics == {"nmi": pytest.approx(1.0)}
+    assert found.scores is None
+    assert found.files["png"].startswith(b"\x89PNG")
+    assert found.arrays["places"].shape == (24, 2)
+    assert found.arrays["place_labels"].tolist() == labels.tolist()
+    again = clustered(labels, around([0, 2, 4]))
+    assert again.files == found.files  # to the last byte
+
+
+def test_nmi_by_hand():
+    """Classes 0 and 1 lie together: two clusters hold (8 + 4) of {0, 1} and 4 of ... as the labels say."""
+    places = around([0, 2])
+    found = clustered([0] * 8 + [1] * 4 + [0] * 4, places)
+    share = 4 / 16
+    cross = [(8, 8, 12), (4, 8, 12), (4, 8, 4)]  # (together, of the cluster, of the class) of 16
+    mutual = sum(n / 16 * math.log(n * 16 / (a * b)) for n, a, b in cross)
+    entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
+    assert found.metrics["nmi"] == pytest.approx(mutual / ((math.log(2) + entropy) / 2))
+
+
+def test_a_few_classes_the_same_for_every_seed_are_shown():
+    labels, places = np.repeat(np.arange(10), 8), around(np.arange(10) * 0.6)
+    shown = [set(clustered(labels, places, Clustering(classes=3), seed).arrays["place_labels"]) for seed in (0, 1)]
+    assert shown[0] == shown[1]
+    assert len(shown[0]) == 3
+
+
+# Transfer
+
+
+def pretrained_on(data, others):
+    def load(benchmark, protocol):
+        if (benchmark, protocol) not in others:
+            raise DataError(f"{benchmark} is not prepared")
+        return others[benchmark, protocol]
+
+    return FrozenEncoder({"joint": Means()}, CPU, load=load)
+
+
+def test_transfer_is_the_evaluation_on_the_target():
+    source, target = splits(), splits(dataset(samples=48, classes=4, seed=5))
+    ask = pretrained_on(source, {("other", "xview"): target})
+    for inner in (KNN(k=3), Linear(epochs=3), Retrieval(), Clustering()):
+        found = measure(Transfer("other", "xview", inner), ask, source.train, source.test)
+        expected = measure(inner, frozen(), target.train, target.test)
+        assert found.metrics == expected.metrics
+        assert found.test is target.test
+        if expected.scores is None:
+            assert found.scores is None
+        else:
+            assert torch.equal(found.scores, expected.scores)
+        assert found.files == expected.files
+    assert Transfer("other", "xview", Finetune()).name == "finetune on other xview"
+
+
+def test_transfer_says_what_does_not_fit():
+    source = splits()
+    other = splits(dataset(skeleton=KINECT_V2))
+    ask = pretrained_on(source, {("ntu60", "xsub"): other, ("same", "xsub"): splits(dataset(seed=3))})
+    said = r"knn on ntu60 xsub: its skeleton kinect_v2 \(25 joints\) is not the encoder's kinect_v1 \(20\)"
+    with pytest.raises(DataError, match=said):
+        Transfer("ntu60", "xsub", KNN())(ask, source.train, source.test)
+    with pytest.raises(DataError, match=said):
+        Transfer("ntu60", "xsub", KNN()).bound(ask.load, source.train.skeleton)
+    with pytest.raises(DataError, match="pku is not prepared"):
+        Transfer("pku", "xsub", KNN()).bound(ask.load, source.train.skeleton)
+    with pytest.raises(ValueError, match="pass load to frozen"):
+        Transfer("same", "xsub", KNN())(frozen(), source.train, source.test)
+    bound = Transfer("same", "xsub", KNN()).bound(ask.load, source.train.skeleton)
+    assert bound.data == "tiny3"
+    assert canonical(bound) != canonical(replace(bound, data="tiny4"))
+    with pytest.raises(DataError, match="asked of the data tiny4, and tiny3 is there"):
+        replace(bound, data="tiny4")(ask, source.train, source.test)
+
+
+def test_shared_subjects_are_told_of():
+    assert "ntu60 and pku2 share subjects" in shared_subjects("ntu60", "pku2")
+    assert shared_subjects("pku1", "ntu120")
+    assert shared_subjects("ntu60", "ntu120") == shared_subjects("nwucla", "ntu60") == ""
+
+
+# Every evaluation leaves the encoder as it was
+
+
+@pytest.mark.parametrize(
+    "evaluation",
+    [
+        *EVALUATIONS,
+        KNN(layer="projector"),
+        Linear(epochs=2, selection="released"),
+        Retrieval(),
+        Clustering(),
+        Finetune(epochs=1),
+    ],
+    ids=str,
+)
+def test_buffers_weights_and_modes_of_a_real_encoder_stay(evaluation):
+    pretraining, data = trained(backbone=BACKBONE)
+    pretraining.train_epoch()
+    model = pretraining.model
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    modes, wanted = [m.training for m in model.modules()], [p.requires_grad for p in model.parameters()]
+    measure(evaluation, pretraining.frozen(), data.train, data.test)
+    assert same_state(before, dict(model.state_dict()))
+    assert modes == [m.training for m in model.modules()]
+    assert wanted == [p.requires_grad for p in model.parameters()]
+
+
 # Classifiers
+
+
+def test_cached_features_are_as_good_as_running_the_encoder_at_each_step():
+    """The released loop: the frozen encoder reads every batch anew, in its evaluation mode."""
+    pretraining, data = trained(backbone=BACKBONE)
+    pretraining.train_epoch()
+    evaluation = Linear(lr=0.5, epochs=4, milestones=(2,), batch_size=8)
+    scores = evaluation(pretraining.frozen(), data.train, data.test)
+    encoder, generator = pretraining.model.query.encoder.eval(), Draws(0, 0)["probe"]
+
+    def features(part, positions):
+        x = torch.from_numpy(part.batch(positions))
+        with torch.no_grad():
+            return encoder(x, x.ne(0).flatten(1, 3).any(dim=1))
+
+    classifier = Classifier([encoder.dim], 3, generator, "normal", 0.02)
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=0.5, momentum=0.9)
+    labels = torch.from_numpy(data.train.labels.copy())
+    for epoch in range(1, 5):
+        optimizer.param_groups[0]["lr"] = 0.5 if epoch <= 2 else 0.05
+        for batch in torch.randperm(len(data.train), generator=generator).split(8):
+            loss = F.cross_entropy(classifier([features(data.train, batch.numpy())]), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    expected = classifier([features(data.test, np.arange(len(data.test)))]).detach()
+    torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_published_settings_of_linear_evaluation():
+    """methods.md, 6.2."""
+    assert Linear() == Linear(lr=3.0, epochs=100, milestones=(80,), batch_size=128, std=0.02)
+    assert Linear(milestones=(30, 80)) in papers.HICLR_DSTA.evaluations
+    assert Linear(lr=2.0, epochs=80, milestones=(50, 70), batch_size=1024, std=0.01) in papers.HICO_TRANSFORMER.evaluations
+
+
+def test_several_streams_are_probed_jointly_on_the_mean_of_their_logits():
+    data, both = splits(), FrozenEncoder({"joint": Means(), "bone": Means()}, CPU)
+    evaluation = Linear(lr=0.1, epochs=3, milestones=(), batch_size=1000)
+    scores = evaluation(both, data.train, data.test)
+    generator, labels = Draws(0, 0)["probe"], both.labels(data.train)
+    maps = Classifier([60, 60], 3, generator, "normal").maps
+    optimizer = torch.optim.SGD(maps.parameters(), lr=0.1, momentum=0.9)
+
+    def logits(part):
+        return sum(linear(f) for linear, f in zip(maps, both.by_stream(part), strict=True)) / 2
+
+    for _ in range(3):
+        optimizer.zero_grad()
+        F.cross_entropy(logits(data.train), labels).backward()
+        optimizer.step()
+    torch.testing.assert_close(scores, logits(data.test).detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_linear_classifier_separates_what_a_line_separates():
@@ -371,6 +689,11 @@ def test_accuracy_grows_with_k_and_ends_at_one(samples, classes, seed):
         (lambda: KNN(k=0), "k 0"),
         (lambda: KNN(temperature=0.0), "temperature 0.0"),
         (lambda: KNN(temperature=-1.0), "temperature -1.0"),
+        (lambda: KNN(metric="l1"), "metric 'l1' is none of cosine, euclidean"),
+        (lambda: KNN(layer="head"), "layer 'head' is none of encoder, projector"),
+        (lambda: Clustering(classes=1), "classes 1: between 2 and the 20"),
+        (lambda: Clustering(perplexity=0.0), "perplexity 0.0"),
+        (lambda: Linear(selection="best"), "selection 'best' is none of last, released"),
         (lambda: Linear(lr=0.0), "lr 0.0"),
         (lambda: Linear(epochs=0), "epochs 0"),
         (lambda: Linear(batch_size=0), "batch_size 0"),
@@ -386,6 +709,26 @@ def test_features_that_are_no_numbers_have_no_accuracy():
     data = features_as_data(np.array([[float("nan"), 1.0], [0.0, 1.0]]), [0, 1], 2)
     with pytest.raises(Diverged, match="not numbers"):
         KNN()(frozen(Given(2)), data, data)
+
+
+@dataclass(frozen=True)
+class Tells:
+    """An evaluation that classifies nothing."""
+
+    outcome: Outcome
+    name: str = "tells"
+
+    def __call__(self, encoder, train, test):
+        return self.outcome
+
+
+def test_outcomes_that_are_no_numbers_have_diverged():
+    data = splits()
+    nan = float("nan")
+    with pytest.raises(Diverged, match="tells has a share that is not a number"):
+        measure(Tells(Outcome(metrics={"share": nan})), frozen(), data.train, data.test)
+    with pytest.raises(Diverged, match="tells has scores that are not numbers"):
+        measure(Tells(Outcome(scores=torch.full((len(data.test), 3), nan))), frozen(), data.train, data.test)
 
 
 def test_several_streams_are_read_as_the_mean_of_their_cosines_and_logits():

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from tiny import MOCO, TRIAL, same_state, splits
+from tiny import MOCO, TRIAL, dataset, same_state, splits
 
-from skelray.evaluation import KNN, Linear, top
-from skelray.execute import execute, failure
+from skelray.evaluation import KNN, Clustering, Finetune, Linear, Retrieval, SemiSupervised, Supervised, Transfer, top
+from skelray.execute import bound, execute, failure
 from skelray.methods import HiCLR, SkeletonCLR
 from skelray.store import Store
 from skelray.training import HELD_OUT, Diverged, Pretraining
@@ -16,6 +16,11 @@ from skelray.trial import Monitor, canonical
 CPU = torch.device("cpu")
 LINEAR = Linear(epochs=3, milestones=(2,))
 HICLR = replace(TRIAL, method=HiCLR(**MOCO), batch_size=18, evaluations=(KNN(), LINEAR))  # one step an epoch
+TUNED = Finetune(epochs=1, batch_size=8)
+ALL = (
+    *(KNN(k=3, metric="euclidean"), KNN(layer="projector"), LINEAR, Linear(epochs=2, selection="released")),
+    *(Retrieval(), Clustering(), TUNED, SemiSupervised(epochs=1, batch_size=8), Supervised(epochs=1, batch_size=8)),
+)
 MONITORED = replace(HICLR, monitor=Monitor(KNN(), every=2))
 
 
@@ -149,6 +154,61 @@ def test_an_added_evaluation_is_all_that_runs(store):
     assert kept.result(4, canonical(LINEAR)) is not None
 
 
+def test_evaluations_of_a_finished_study_train_no_encoder_again(store, monkeypatch):
+    """Whatever they are: no epoch of pretraining is run, and figures there already stay."""
+    run(replace(HICLR, evaluations=(KNN(),)), store)
+    before = store.read(f"{stored(store, HICLR).id}/encoder-4.pt")
+
+    def never(self):
+        raise AssertionError("an encoder is trained again")
+
+    monkeypatch.setattr(Pretraining, "train_epoch", never)
+    for count in range(1, len(ALL) + 1):
+        more = replace(HICLR, evaluations=(KNN(), *ALL[:count]))
+        assert trained(run(more, store)) == []
+        assert stored(store, more).result(4, canonical(ALL[count - 1]))["evaluation"] == ALL[count - 1].name
+    assert store.read(f"{stored(store, HICLR).id}/encoder-4.pt") == before
+
+
+def test_evaluations_do_not_depend_on_one_another_or_their_order(store, tmp_path):
+    both = [replace(HICLR, evaluations=order) for order in (ALL, ALL[::-1])]
+    stores = [store, Store(tmp_path / "other")]
+    for trial, place in zip(both, stores, strict=True):
+        run(trial, place)
+    for evaluation in ALL:
+        one, other = (stored(place, HICLR).scores(4, canonical(evaluation)) for place in stores)
+        assert same_state({k: v.tolist() for k, v in one.items()}, {k: v.tolist() for k, v in other.items()})
+
+
+def test_what_classifies_nothing_stores_no_scores_but_its_picture(store):
+    trial = replace(HICLR, evaluations=(Clustering(), Retrieval()))
+    run(trial, store)
+    kept = stored(store, trial)
+    arrays, result = kept.scores(4, canonical(Clustering())), kept.result(4, canonical(Clustering()))
+    assert set(arrays) == {"places", "clusters", "place_labels", "place_rows"}
+    assert set(result["metrics"]) == {"nmi"}
+    assert result["files"] == ["png"]
+    assert kept.picture(4, canonical(Clustering()), "png").startswith(b"\x89PNG")
+    found = kept.result(4, canonical(Retrieval()))
+    assert set(found["metrics"]) == {"top1", "top5", "map"}
+    assert set(kept.scores(4, canonical(Retrieval()))) == {"scores", "labels", "rows"}
+
+
+def test_a_transfer_is_stored_by_the_data_of_its_target(store):
+    trial = replace(HICLR, evaluations=(Transfer("other", "xview", KNN()),))
+    targets = {seed: splits(dataset(samples=48, classes=4, seed=seed)) for seed in (5, 6)}
+    for seed, target in targets.items():
+        list(execute(trial, splits(), stored(store, trial), CPU, lambda *asked, target=target: target))
+        found = bound(trial, splits(), lambda *asked, target=target: target).evaluations[0]
+        assert found.data == f"tiny{seed}"
+        arrays = stored(store, trial).scores(4, canonical(found))
+        assert arrays["labels"].tolist() == target.test.labels.tolist()
+        assert arrays["rows"].tolist() == target.test.rows.tolist()
+        assert arrays["scores"].shape == (len(target.test), 4)
+    assert stored(store, trial).result(4, canonical(trial.evaluations[0])) is None  # of no data in particular
+    assert bound(HICLR, splits(), None) is HICLR
+
+
 def test_a_longer_trial_goes_on_where_a_shorter_one_ended(store, tmp_path):
     long = replace(HICLR, epochs=6)
     run(HICLR, store)
@@ -222,6 +282,11 @@ def test_scores_that_are_no_numbers_are_a_failure_and_not_a_figure(store):
     assert kept.has_encoder(4)
     assert kept.result(4, canonical(KNN())) is not None
     assert kept.result(4, canonical(NotANumber())) is None
+
+
+def test_a_monitor_of_what_classifies_nothing_says_so(store):
+    with pytest.raises(ValueError, match="a monitor reads top-1, and clustering classifies nothing"):
+        run(replace(HICLR, monitor=Monitor(Clustering(classes=2), every=2)), store)
 
 
 def test_the_monitor_reads_the_same_after_a_replay(store):

@@ -1,7 +1,31 @@
-"""Evaluations: what a frozen encoder's features are worth."""
+"""Evaluations: what a trial's encoder is worth, frozen, finetuned, on other data or to the eye."""
 
+from skelray.evaluation.clustering import Clustering
+from skelray.evaluation.finetune import Finetune, SemiSupervised, Supervised
+from skelray.evaluation.frozen import FrozenEncoder, Load
 from skelray.evaluation.knn import KNN
+from skelray.evaluation.labels import labelled
 from skelray.evaluation.linear import Linear
-from skelray.evaluation.scores import Diverged, Evaluation, FrozenEncoder, top
+from skelray.evaluation.retrieval import Retrieval
+from skelray.evaluation.scores import Diverged, Evaluation, Outcome, measure, top
+from skelray.evaluation.transfer import Transfer, shared_subjects
 
-__all__ = ["KNN", "Diverged", "Evaluation", "FrozenEncoder", "Linear", "top"]
+__all__ = [
+    "KNN",
+    "Clustering",
+    "Diverged",
+    "Evaluation",
+    "Finetune",
+    "FrozenEncoder",
+    "Linear",
+    "Load",
+    "Outcome",
+    "Retrieval",
+    "SemiSupervised",
+    "Supervised",
+    "Transfer",
+    "labelled",
+    "measure",
+    "shared_subjects",
+    "top",
+]

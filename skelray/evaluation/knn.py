@@ -2,66 +2,99 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from skelray.data.dataset import SkeletonDataset
-from skelray.evaluation.scores import FrozenEncoder
+from skelray.evaluation.frozen import FrozenEncoder
+from skelray.evaluation.scores import LATER
 
 QUERIES = 1024  # rows of the similarity matrix held at once
+METRICS = ("cosine", "euclidean")
+LAYERS = ("encoder", "projector")
 
 
-def knn_scores(queries: Tensor, gallery: Tensor, labels: Tensor, classes: int, k: int, temperature: float | None) -> Tensor:
-    """Votes of the k most cosine-similar gallery rows. queries: (Q, D), gallery: (G, D), labels: (G,) -> (Q, classes).
+def knn_scores(
+    queries: Tensor,
+    gallery: Tensor,
+    labels: Tensor,
+    classes: int,
+    k: int,
+    temperature: float | None,
+    metric: str = "cosine",
+) -> Tensor:
+    """Votes of the k nearest gallery rows. queries: (Q, D), gallery: (G, D), labels: (G,) -> (Q, classes).
 
-    temperature: None counts votes, otherwise a vote weighs exp(similarity / temperature), up to a factor that makes the
-    nearest one's weight 1, since small temperatures have no other finite answer.
+    metric: "cosine" takes the most similar rows, "euclidean" the least distant. temperature: None counts votes, otherwise
+    a vote weighs exp(similarity / temperature), or exp(-distance / temperature), up to a factor that makes the nearest
+    one's weight 1, since small temperatures have no other finite answer.
     """
-    gallery = F.normalize(gallery, dim=1)
     k = min(k, len(gallery))
+    if metric == "cosine":
+        queries, gallery, offset = F.normalize(queries, dim=1), F.normalize(gallery, dim=1), None
+    else:
+        centre = gallery.mean(dim=0)  # moves no distance, and keeps what is subtracted below small
+        queries, gallery = queries - centre, gallery - centre
+        offset = gallery.square().sum(dim=1) / 2  # (G,)
     scores = []
-    for part in F.normalize(queries, dim=1).split(QUERIES):
-        similarity, nearest = (part @ gallery.T).topk(k, dim=1)  # (q, k)
-        closeness = similarity - similarity[:, :1]  # 0 for the nearest
-        weight = torch.ones_like(similarity) if temperature is None else (closeness / temperature).exp()
+    for part in queries.split(QUERIES):
+        similarity = part @ gallery.T  # (q, G)
+        near, nearest = (similarity if offset is None else similarity.sub_(offset)).topk(k, dim=1)  # (q, k)
+        weight = torch.ones_like(near)
+        if temperature is not None:
+            if metric == "euclidean":  # |a - b|^2 = |a|^2 - 2 (a b - |b|^2 / 2)
+                near = -(part.square().sum(dim=1, keepdim=True) - 2 * near).clamp(min=0).sqrt()
+            weight = ((near - near[:, :1]) / temperature).exp()  # 1 for the nearest
         votes = torch.zeros(len(part), classes, dtype=weight.dtype, device=weight.device)
         scores.append(votes.scatter_add_(1, labels[nearest], weight))
     return torch.cat(scores)
 
 
+def units(streams: list[Tensor]) -> Tensor:
+    """(N, S dim): unit features of each stream side by side, so that a product is the sum of their cosines."""
+    return torch.cat([F.normalize(f, dim=1) for f in streams], dim=1)
+
+
 @dataclass(frozen=True)
 class KNN:
-    """k, temperature: as in knn_scores; they are in the name unless k is 1 and votes are counted.
+    """k, temperature, metric: as in knn_scores. layer: features of the encoder, or their embedding after the projector.
 
-    HiCo's retrieval is k = 1; AimCLR's authors used k = 200, temperature 0.1.
+    What differs from 1-NN by cosine on the encoder's features is in the name. Of several streams cosines are averaged and
+    squared distances added. HiCo's projector is its instance head. HiCo's retrieval is k = 1; AimCLR's authors used k =
+    200, temperature 0.1; HiCLR's monitor read after the projector. ``papers`` has all three by name.
     """
 
     k: int = 1
     temperature: float | None = None
+    metric: str = field(default="cosine", metadata=LATER)
+    layer: str = field(default="encoder", metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.k < 1:
             raise ValueError(f"k {self.k}: at least one neighbour votes")
         if self.temperature is not None and not self.temperature > 0:
             raise ValueError(f"temperature {self.temperature}: above 0, or None to count votes")
+        if self.metric not in METRICS:
+            raise ValueError(f"metric {self.metric!r} is none of {', '.join(METRICS)}")
+        if self.layer not in LAYERS:
+            raise ValueError(f"layer {self.layer!r} is none of {', '.join(LAYERS)}")
 
     @property
     def name(self) -> str:
-        k = "" if self.k == 1 else f" k={self.k}"
-        return f"knn{k}" if self.temperature is None else f"knn{k} tau={self.temperature}"
+        said = ["knn"]
+        said += [f"k={self.k}"] if self.k != 1 else []
+        said += [f"tau={self.temperature}"] if self.temperature is not None else []
+        said += [self.metric] if self.metric != "cosine" else []
+        said += [self.layer] if self.layer != "encoder" else []
+        return " ".join(said)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
+        read = encoder.by_stream if self.layer == "encoder" else encoder.projected
         queries, gallery = (
-            torch.cat([F.normalize(f, dim=1) for f in encoder.by_stream(data)], dim=1) for data in (test, train)
+            units(read(data)) if self.metric == "cosine" else torch.cat(read(data), dim=1) for data in (test, train)
         )
-        return knn_scores(
-            queries,
-            gallery,
-            encoder.labels(train),
-            len(train.classes),
-            self.k,
-            self.temperature,
-        )
+        classes = len(train.classes)
+        return knn_scores(queries, gallery, encoder.labels(train), classes, self.k, self.temperature, self.metric)

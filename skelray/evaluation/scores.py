@@ -1,77 +1,46 @@
-"""What an evaluation is: from a frozen encoder, a training set and a test set to scores (N_test, classes)."""
+"""What an evaluation is: from a frozen encoder, a training set and a test set to scores (N_test, classes) or an Outcome."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from skelray.augment import WHOLE, Augmentation, Draws, to_stream, view_of
 from skelray.data.dataset import SkeletonDataset
 
-EMBED_BATCH = 64
+if TYPE_CHECKING:
+    from skelray.evaluation.frozen import FrozenEncoder
+
+SELECTIONS = ("last", "released")
+BEST = " (best on test)"  # how a table marks what the test split has chosen
+
+# A field that an evaluation got later: at its default it leaves the canonical form, and so what is stored, as it was.
+LATER: dict[str, Any] = {"later": True}
 
 
 class Diverged(ArithmeticError):
     """What is trained or measured is no longer a number."""
 
 
-class FrozenEncoder:
-    """The encoders of a trial in evaluation mode without gradient; the features of each data set are extracted once.
+@dataclass(frozen=True)
+class Outcome:
+    """What an evaluation found.
 
-    encoders: one for each stream. clip: what of a sequence they read. frames: sequences are resized to, None for as they
-    are prepared. seed: of the trial; what an evaluation draws (the order of a probe's batches) is decided by it.
+    scores: (N_test, classes), the larger, the likelier; None where no sample is classified. metrics: fractions of 0..1
+    beside the top-1 and top-5 of the scores. arrays: what else is stored. files: pictures, by what their names end in
+    ("png"). test: whose scores they are, where that is not the test set that was given.
     """
 
-    def __init__(
-        self,
-        encoders: Mapping[str, nn.Module],
-        device: torch.device,
-        clip: Augmentation = WHOLE,
-        frames: int | None = None,
-        seed: int = 0,
-    ) -> None:
-        self.encoders, self.device = encoders, device
-        self.clip, self.frames, self.seed = clip, frames, seed
-        self._features: dict[int, tuple[SkeletonDataset, list[Tensor]]] = {}
-
-    def by_stream(self, data: SkeletonDataset) -> list[Tensor]:
-        """(N, dim) float32 on the device for each stream, before the projector."""
-        if id(data) not in self._features:
-            self._features[id(data)] = (data, self._extract(data))  # the data set stays, so that its id does
-        return self._features[id(data)][1]
-
-    def features(self, data: SkeletonDataset) -> Tensor:
-        """(N, S dim): the streams side by side, divided by their number, so that what is linear in them is a mean."""
-        streams = self.by_stream(data)
-        return streams[0] if len(streams) == 1 else torch.cat(streams, dim=1) / len(streams)
-
-    def labels(self, data: SkeletonDataset) -> Tensor:
-        """(N,) int64 on the device."""
-        return torch.from_numpy(data.labels.copy()).to(self.device)
-
-    @torch.no_grad()
-    def _extract(self, data: SkeletonDataset) -> list[Tensor]:
-        training = {stream: encoder.training for stream, encoder in self.encoders.items()}
-        draws = Draws(self.seed, 0, self.device)
-        features: dict[str, list[Tensor]] = {stream: [] for stream in self.encoders}
-        try:
-            for start in range(0, len(data), EMBED_BATCH):
-                positions = np.arange(start, min(start + EMBED_BATCH, len(data)))
-                view = self.clip(view_of(data, positions, draws, self.frames))
-                for stream, encoder in self.encoders.items():
-                    x = to_stream(view.x, view.skeleton, stream)
-                    features[stream].append(encoder.eval()(x, view.present).float())
-        finally:
-            for stream, encoder in self.encoders.items():
-                encoder.train(training[stream])
-        whole = [torch.cat(parts) for parts in features.values()]
-        if not all(f.isfinite().all() for f in whole):
-            raise Diverged("the encoder's features are not numbers")
-        return whole
+    scores: Tensor | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    test: SkeletonDataset | None = None
 
 
 class Evaluation(Protocol):
@@ -80,8 +49,8 @@ class Evaluation(Protocol):
     @property
     def name(self) -> str: ...
 
-    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
-        """(N_test, classes) scores; the larger, the likelier."""
+    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor | Outcome:
+        """(N_test, classes) scores; the larger, the likelier. Or an Outcome, where there is more or less to tell."""
         ...
 
 
@@ -89,3 +58,53 @@ def top(scores: Tensor, labels: Tensor, k: int = 1) -> float:
     """The share of samples whose label is among the k best scores; ties go to the lower class number."""
     best = torch.sort(scores, dim=1, descending=True, stable=True).indices[:, :k]
     return (best == labels.to(best.device)[:, None]).any(dim=1).double().mean().item()
+
+
+def measure(evaluation: Evaluation, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Outcome:
+    """The whole outcome: scores on the CPU, with the test set that they are of, and every metric.
+
+    Raises Diverged where a score or metric is not a number.
+    """
+    found = evaluation(encoder, train, test)
+    outcome = found if isinstance(found, Outcome) else Outcome(scores=found)
+    test = test if outcome.test is None else outcome.test
+    scores, metrics = outcome.scores, {}
+    if scores is not None:
+        scores, labels = scores.cpu(), torch.from_numpy(test.labels.copy())
+        if not torch.isfinite(scores).all():
+            raise Diverged(f"{evaluation.name} has scores that are not numbers")
+        metrics = {"top1": top(scores, labels), "top5": top(scores, labels, 5)}
+    metrics |= outcome.metrics
+    if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
+        raise Diverged(f"{evaluation.name} has a {wrong[0]} that is not a number")
+    return replace(outcome, scores=scores, metrics=metrics, test=test)
+
+
+def check_selection(selection: str, every: int) -> None:
+    """Raises ValueError for what no training is reported by."""
+    if selection not in SELECTIONS:
+        raise ValueError(f"selection {selection!r} is none of {', '.join(SELECTIONS)}")
+    if every < 1:
+        raise ValueError(f"every {every}: the test split is read every so many epochs, at least 1")
+
+
+def reported(
+    training: Iterable[int],
+    scores: Callable[[], Tensor],
+    labels: Callable[[], Tensor],
+    selection: str,
+    every: int,
+    last: int,
+) -> Tensor:
+    """The scores of the last epoch or, selection "released", of the epoch that is best on the test split itself.
+
+    training: trains an epoch at a time and gives its number. every: how often the test split is then read, and after the
+    last epoch; of equals the later one counts, as in released code.
+    """
+    best, reached = None, -1.0
+    for epoch in training:
+        if selection == "released" and (epoch % every == 0 or epoch == last):
+            found = scores()
+            if (accuracy := top(found, labels())) >= reached:
+                best, reached = found, accuracy
+    return scores() if best is None else best

@@ -64,6 +64,9 @@ class MultiStream(nn.Module):
     def encoders(self) -> dict[str, nn.Module]:
         return {name: moco.query.encoder for name, moco in self.mocos().items()}
 
+    def projectors(self) -> dict[str, nn.Module]:
+        return {name: moco.query.head for name, moco in self.mocos().items()}
+
     def update_key(self, epoch: int) -> None:
         for name, moco in self.mocos().items():
             if self.keys_until is None or epoch <= self.keys_until or name == self.keys_of:

@@ -125,6 +125,10 @@ class HiCoModel(nn.Module):
     def encoders(self) -> dict[str, nn.Module]:
         return {self.stream: self.query.encoder}
 
+    def projectors(self) -> dict[str, nn.Module]:
+        """Of the instance feature, which is the encoder's whole; none where the instance level is left out."""
+        return {self.stream: self.query.heads["instance"]} if "instance" in self.heads else {}
+
     def embed(self, branch: nn.Module, view: View) -> dict[str, Tensor]:
         """Unit embeddings of each feature, (N, G or 1, D)."""
         if view.rewire is not None:

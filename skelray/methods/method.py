@@ -60,6 +60,9 @@ class Model(Protocol):
         """The query encoder of each stream, without projector."""
         ...
 
+    # Optional, for evaluations after the projector:
+    # def projectors(self) -> Mapping[str, nn.Module], from each stream's encoder output to its embedding.
+
     def update_key(self, epoch: int) -> None: ...
 
     def enqueue(self, keys: Any) -> None: ...

@@ -102,6 +102,9 @@ class MoCo(nn.Module):
     def encoders(self) -> dict[str, nn.Module]:
         return {self.stream: self.query.encoder}
 
+    def projectors(self) -> dict[str, nn.Module]:
+        return {self.stream: self.query.head}
+
     def embed(self, view: View) -> Tensor:
         """(N, D) unit embeddings of the query branch."""
         return self._embed(self.query, view)

@@ -1,0 +1,91 @@
+"""Clustering: how well k-means finds a few classes in the features, and their picture, as AimCLR's Figure 2."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from skelray.augment import Draws
+from skelray.data.dataset import SkeletonDataset
+from skelray.evaluation.frozen import FrozenEncoder
+from skelray.evaluation.knn import units
+from skelray.evaluation.scores import Outcome
+
+SHOWN = 20  # as many colours as can be told apart
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """AimCLR (Guo et al., AAAI 2022), Figure 2: the test samples of some classes, the same for every arm and seed.
+
+    classes: how many, drawn from those of the test set. nmi: normalised mutual information (arithmetic mean) of the
+    labels with the clusters that k-means finds among unit features, one a class. The picture is t-SNE's with fixed
+    settings. Labels are read for choosing the classes, colouring and nmi alone.
+    """
+
+    classes: int = 10
+    perplexity: float = 30.0
+    name: str = "clustering"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.classes <= SHOWN:
+            raise ValueError(f"classes {self.classes}: between 2 and the {SHOWN} that colours tell apart")
+        if not self.perplexity > 0:
+            raise ValueError(f"perplexity {self.perplexity}: above 0")
+
+    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Outcome:
+        from sklearn.metrics import normalized_mutual_info_score
+        from threadpoolctl import threadpool_limits
+
+        there = np.unique(test.labels)
+        chosen = torch.randperm(len(there), generator=Draws(0, 0)["clustering"]).numpy()[: self.classes]
+        rows = np.flatnonzero(np.isin(test.labels, there[chosen]))
+        if len(rows) < 3 or len(chosen) < 2:
+            raise ValueError(f"clustering takes two classes and three samples, not {len(chosen)} and {len(rows)}")
+        features, labels = units(encoder.by_stream(test))[rows].cpu().numpy(), test.labels[rows]
+        with threadpool_limits(torch.get_num_threads()):
+            clusters = _clusters(features, len(chosen), encoder.seed)
+            places = _places(features, self.perplexity)
+        nmi = float(normalized_mutual_info_score(labels, clusters))
+        picture = _picture(places, labels, test.classes, f"{len(chosen)} of {len(test.classes)} classes, NMI {nmi:.4f}")
+        arrays = {"places": places, "clusters": clusters, "place_labels": labels, "place_rows": test.rows[rows]}
+        return Outcome(metrics={"nmi": min(1.0, max(0.0, nmi))}, arrays=arrays, files={"png": picture})
+
+
+def _clusters(features: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """(N,) the cluster of each row; the best of ten starts."""
+    from sklearn.cluster import KMeans
+
+    return KMeans(count, n_init=10, random_state=Draws(seed, 0).number("clusters") % 2**32).fit_predict(features)
+
+
+def _places(features: np.ndarray, perplexity: float) -> np.ndarray:
+    """(N, 2) where t-SNE (van der Maaten and Hinton, JMLR 2008) puts each row."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(perplexity, (len(features) - 1) / 3)  # of fewer samples no more can be asked
+    start = "pca" if np.ptp(features, axis=0).any() else "random"
+    jobs = torch.get_num_threads()
+    return TSNE(perplexity=perplexity, init=start, random_state=0, n_jobs=jobs).fit_transform(features)
+
+
+def _picture(places: np.ndarray, labels: np.ndarray, names: tuple[str, ...], title: str) -> bytes:
+    """A PNG with a dot a sample, a colour a class; the same bytes for the same places."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 5), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    there = np.unique(labels)
+    colours = colormaps["tab10" if len(there) <= 10 else "tab20"]
+    for colour, label in zip(colours.colors, there, strict=False):  # type: ignore[attr-defined]
+        of_class = places[labels == label]
+        axes.scatter(of_class[:, 0], of_class[:, 1], s=10, color=colour, linewidths=0, label=names[label])
+    axes.set(xticks=[], yticks=[], title=title)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, markerscale=2, fontsize="small")
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": None})
+    return content.getvalue()

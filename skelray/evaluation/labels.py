@@ -1,0 +1,27 @@
+"""Which training samples a semi-supervised evaluation gets labels of."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from skelray.augment import Draws
+from skelray.data.dataset import SkeletonDataset
+
+
+def labelled(train: SkeletonDataset, share: float, seed: int) -> SkeletonDataset:
+    """A share of each class, in the training set's order: the same for every arm, as only the seed decides it.
+
+    Of a class with n samples, share x n are taken, rounded to the nearest whole number (a half to the even one), and at
+    least one. Released code rounds alike, but gives a class with share x n up to a half none (methods.md, 6.4). A
+    smaller share under the same seed is part of a larger one.
+    """
+    if share == 1:
+        return train
+    generator = Draws(seed, 0)["labelled"]
+    chosen = []
+    for label in range(len(train.classes)):
+        members = np.flatnonzero(train.labels == label)
+        order = torch.randperm(len(members), generator=generator).numpy()
+        chosen.append(members[order[: max(1, round(share * len(members)))]])
+    return train.subset(np.sort(np.concatenate(chosen)))

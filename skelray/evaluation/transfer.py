@@ -1,0 +1,75 @@
+"""Transfer: an encoder trained on one benchmark, evaluated on another with the same skeleton."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from skelray.data.dataset import DataError, SkeletonDataset, Splits
+from skelray.evaluation.frozen import FrozenEncoder, Load
+from skelray.evaluation.scores import Evaluation, Outcome, measure
+from skelray.skeleton import Skeleton
+
+# Benchmarks recorded of the same people, by how their names begin.
+SHARED_SUBJECTS = ("ntu", "pku")
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """An evaluation on another benchmark's splits (HiCo, Dong et al., AAAI 2023, section 4.4, with finetuning).
+
+    data: the fingerprint of the target's prepared data, which a run fills in (``bound``), so that its result is stored
+    by it; where it is given, only that data is evaluated on.
+    """
+
+    benchmark: str
+    protocol: str
+    evaluation: Evaluation
+    data: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.evaluation.name} on {self.benchmark} {self.protocol}"
+
+    def bound(self, load: Load, skeleton: Skeleton) -> Transfer:
+        """With the fingerprint of the target. Raises DataError where it is not prepared or of another skeleton."""
+        target = load(self.benchmark, self.protocol)
+        _check(self, target, skeleton)
+        return replace(self, data=target.train.fingerprint)
+
+    def small(self) -> Transfer:
+        """A demonstration has generated data alone, so it transfers from one protocol of that to another."""
+        inner = self.evaluation.small() if hasattr(self.evaluation, "small") else self.evaluation
+        return Transfer("synthetic", "xview", inner)
+
+    def trained(self, samples: int) -> int:
+        """How many sequences the encoder is trained on, were the target as large as the source."""
+        return self.evaluation.trained(samples) if hasattr(self.evaluation, "trained") else 0
+
+    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Outcome:
+        if encoder.load is None:
+            raise ValueError(f"{self.name} reads another benchmark, and was given no way to: pass load to frozen()")
+        target = encoder.load(self.benchmark, self.protocol)
+        _check(self, target, train.skeleton)
+        return measure(self.evaluation, encoder, target.train, target.test)
+
+
+def _check(transfer: Transfer, target: Splits, skeleton: Skeleton) -> None:
+    found = target.train.skeleton
+    if found != skeleton:
+        raise DataError(
+            f"{transfer.name}: its skeleton {found.name} ({len(found.joints)} joints) is not the encoder's "
+            f"{skeleton.name} ({len(skeleton.joints)})"
+        )
+    if transfer.data not in (None, target.train.fingerprint):
+        raise DataError(f"{transfer.name} was asked of the data {transfer.data}, and {target.train.fingerprint} is there")
+
+
+def shared_subjects(source: str, target: str) -> str:
+    """What a reader of a transfer between these benchmarks has to know of their people; empty where nothing."""
+    families = {family for family in SHARED_SUBJECTS for name in (source, target) if name.startswith(family)}
+    if len(families) < 2:
+        return ""
+    return (
+        f"{source} and {target} share subjects: people of {target}'s test split may have been seen in pretraining on "
+        f"{source}, unlabelled."
+    )

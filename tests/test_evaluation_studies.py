@@ -1,0 +1,166 @@
+"""Evaluations as parts of a study: plan, tables, pictures, published numbers of several, and other benchmarks."""
+
+from dataclasses import replace
+
+import pytest
+from small_study import inline, make_run, study_file, table
+
+from skelray import papers, report
+from skelray.data import DataError
+from skelray.evaluation import KNN, Finetune, SemiSupervised, Transfer
+from skelray.plan import notes_on_subjects, plan
+from skelray.published import figures, of_trial
+from skelray.runner import run_inline
+from skelray.study import DEMO, Ablation, Arm, Scale
+from skelray.training import Pretraining
+
+MORE = """
+    from skelray import Clustering, Finetune, Retrieval, SemiSupervised, Supervised, Transfer
+    evaluations = (KNN(), Linear(epochs=5), Retrieval(), Clustering(classes=4), Finetune(epochs=1),
+                   Transfer("synthetic", "xsub", KNN()))
+    study = Ablation(base=replace(base, evaluations=evaluations), arms=[
+        Arm("weak", {"arrangement": (BA,)}), Arm("strong", {"arrangement": (BA, NA)})])
+"""
+FEW = MORE.replace("evaluations = (KNN(), Linear(epochs=5), ", "evaluations = (KNN(),) or (").replace(
+    "evaluations=evaluations", "evaluations=(KNN(),)"
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, synthetic_data):
+    """A study that had one evaluation and then got all of them; the plan in between."""
+    folder = tmp_path_factory.mktemp("study")
+    inline(study_file(folder, FEW), folder, synthetic_data)
+    run, _ = make_run(study_file(folder, MORE), folder, synthetic_data)
+    between = plan(run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pretraining, "train_epoch", lambda self: pytest.fail("an encoder is trained again"))
+        run_inline(run)
+    return folder, run, between
+
+
+def test_the_plan_says_that_only_evaluations_remain(finished):
+    _, run, between = finished
+    assert (between.epochs, between.missing, between.evaluations) == (0, 2, 10)
+    assert [row["state"] for row in between.rows] == ["evaluate", "evaluate"]
+    missing = "linear, retrieval, clustering, finetune, knn on synthetic xsub"
+    assert [row["evaluations"] for row in between.rows] == [missing] * 2
+    assert "0 epochs; training on one device takes no time" in between.text()
+    assert "10 evaluations to run" in between.text()
+    assert "every encoder is there, so none is trained" in between.text()
+    after = plan(run)
+    assert (after.missing, after.evaluations) == (0, 0)
+    assert "to run, roughly" not in after.text()
+
+
+def test_the_plan_knows_roughly_what_evaluations_cost(finished, monkeypatch):
+    """By the arithmetic of the encoders that they run, where the machine's speed is measured."""
+    _, run, _ = finished
+    alike = {"gflop_per_sample": 1.0, "samples_per_second": 50.0, "threads": 1}
+    monkeypatch.setattr("skelray.plan._Speeds.of", lambda self, trial: alike)
+    monkeypatch.setattr("skelray.plan.reading", lambda *given: 0.1)
+    monkeypatch.setattr("skelray.ledger.complete", lambda *given: False)
+    monkeypatch.setattr("skelray.store.StoredTrial.result", lambda *given: None)
+    splits = run.splits(run.cells()[0].trial)
+    read = len(splits.train) + len(splits.test) * 7
+    expected = 2 * (3 * len(splits.train) + read) * 0.1 / 50
+    assert plan(run).evaluating == pytest.approx(expected)
+
+
+def test_every_evaluation_has_its_column_and_measure(finished):
+    folder, _, _ = finished
+    frame = table(folder)
+    assert set(frame["metric"]) == {"top1", "top5", "map", "nmi"}
+    assert set(frame[frame["evaluation"] == "clustering"]["metric"]) == {"nmi"}
+    shown = report.table(frame)
+    named = [name for name in shown.header if name.startswith("xview")]
+    expected = ["knn", "linear", "retrieval", "retrieval map", "clustering nmi", "finetune", "knn on synthetic xsub"]
+    assert sorted(named) == sorted(f"xview {name}" for name in expected)
+    assert "Top-1, map, nmi in percent" in shown.caption
+
+
+def test_pictures_lie_beside_the_tables(finished):
+    folder, run, _ = finished
+    found = sorted(path.name for path in (folder / "results" / "figures" / "small").iterdir())
+    assert found == ["strong_xview_seed_0_clustering.png", "weak_xview_seed_0_clustering.png"]
+    path = folder / "results" / "figures" / "small" / found[0]
+    content = path.read_bytes()
+    path.write_bytes(b"of another run")
+    run.write_tables()
+    assert path.read_bytes() == content
+    assert len(report.text(table(folder))) > 0
+
+
+def test_another_skeleton_or_a_missing_target_is_one_sentence(tmp_path, synthetic_data):
+    body = MORE.replace('Transfer("synthetic", "xsub", KNN())', 'Transfer("nwucla", "xview", KNN())')
+    run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data)
+    with pytest.raises(DataError, match="nwucla is not prepared"):
+        run.cells()
+
+
+# Published numbers of several evaluations
+
+
+def published(arm, base=None, scale=None):
+    base = replace(papers.HICLR, evaluations=(KNN(), *papers.HICLR_SEMI)) if base is None else base
+    (cell,) = Ablation(base, [arm], published_by="knn").cells(scale)
+    return [cell.published_for(name) for name in ("knn", "semi 1%", "semi 10%", "linear")]
+
+
+def test_an_arm_has_published_numbers_of_several_evaluations():
+    arm = Arm("HiCLR", published={"xsub": 67.3, "semi 1%": {"xsub": 58.5, "xview": 58.3}, "semi 10%": {"xview": 84.0}})
+    assert published(arm) == [pytest.approx(0.673), pytest.approx(0.585), None, None]
+    assert published(arm, scale=Scale(epochs=3)) == [None] * 4
+
+
+def test_published_numbers_are_of_streams_and_evaluations_nested_either_way():
+    flat = {("knn", "joint", "xsub"): 67.3, ("linear", "joint", "xsub"): 77.6, ("linear", "", "xview"): 82.0}
+    one = {"knn": {"joint": {"xsub": 67.3}}, "joint": {"xsub": 77.6}, "xview": 82.0}
+    other = {"joint": {"knn": {"xsub": 67.3}, "xsub": 77.6}, "xview": 82.0}
+    assert figures(one, "linear") == figures(other, "linear") == flat
+    assert of_trial(one, "linear", "joint", "xsub") == pytest.approx({"knn": 0.673, "linear": 0.776})
+    assert of_trial(one, "linear", "bone", "xsub") == {}
+    assert of_trial(one, "linear", "bone", "xview") == {"linear": 0.82}
+    assert figures({"joint+bone+motion": {"xsub": 80.4}}, "linear") == {("linear", "joint+bone+motion", "xsub"): 80.4}
+
+
+def test_published_numbers_are_of_evaluations_and_protocols_that_there_are():
+    with pytest.raises(ValueError, match="published 'semi 5%' is none of the evaluations knn, semi 1%, semi 10%"):
+        published(Arm("a", published={"semi 5%": {"xsub": 1.0}}))
+    with pytest.raises(ValueError, match="published 'xset' is no protocol of ntu60"):
+        published(Arm("a", published={"semi 1%": {"xset": 1.0}}))
+    with pytest.raises(ValueError, match="published xsub 101: a percentage is needed"):
+        Arm("a", published={"semi 1%": {"xsub": 101}})
+
+
+def test_published_numbers_reach_their_rows(finished):
+    _, run, _ = finished
+    arms = [Arm("weak", {"arrangement": papers.HICLR.method.arrangement[:1]}, {"finetune": {"xview": 50.0}, "xview": 40.0})]
+    study = replace(run.study, arms=arms, base=replace(run.study.base, benchmark="synthetic"))
+    cells = study.cells(replace(run.scale, epochs=None, changes=()))
+    assert cells[0].published_for("finetune") == 0.5
+    assert cells[0].published_for("linear") == 0.4
+
+
+# Demonstrations
+
+
+def test_a_demonstration_shortens_what_is_long():
+    evaluations = (*papers.HICLR_SEMI, Finetune(), Transfer("nwucla", "xsub", Finetune()))
+    base = replace(papers.HICLR, evaluations=evaluations)
+    for study in (Ablation(base, [Arm("a")]), Ablation(papers.HICLR, [Arm("a", {"evaluations": evaluations})])):
+        (cell,) = study.cells(DEMO)
+        semi, _, tuned, transfer = cell.trial.evaluations
+        assert (semi.labels, semi.epochs, tuned.epochs, transfer.evaluation.epochs) == (0.01, 8, 8, 8)
+        assert transfer.benchmark == "synthetic"
+
+
+def test_shared_subjects_are_told_in_plan_and_table(finished):
+    folder, _, _ = finished
+    frame = table(folder)
+    target = frame["evaluation"].replace("knn on synthetic xsub", "finetune on pku2 xsub")
+    told = "ntu60 and pku2 share subjects"
+    assert told in report.table(frame.assign(evaluation=target, benchmark="ntu60")).caption
+    assert told not in report.table(frame).caption
+    trial = replace(papers.HICLR, evaluations=(Transfer("pku2", "xsub", SemiSupervised()),))
+    assert told in notes_on_subjects(trial)[0]
