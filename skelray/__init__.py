@@ -4,11 +4,15 @@ from skelray import papers
 from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View
 from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical, Transformer
 from skelray.data import DataError, Preprocessing, SkeletonDataset, Splits
-from skelray.evaluation import KNN, FrozenEncoder, Linear
+from skelray.ensemble import Ensemble
+from skelray.evaluation import KNN, FrozenEncoder, HeldOut, Linear
+from skelray.fusion import Fusion, Random
 from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
 from skelray.results import curves, load
+from skelray.scale import DEMO, Scale
+from skelray.scored import Scores, scores
 from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
-from skelray.study import ASHA, DEMO, TPE, Ablation, Arm, Scale, Sweep
+from skelray.study import ASHA, TPE, Ablation, Arm, Sweep
 from skelray.training import Diverged, Pretraining, Report, run
 from skelray.trial import SGD, Monitor, Trial
 
@@ -40,7 +44,10 @@ __all__ = [
     "DataError",
     "Diverged",
     "Draws",
+    "Ensemble",
     "FrozenEncoder",
+    "Fusion",
+    "HeldOut",
     "HiCLR",
     "HiCo",
     "Hierarchical",
@@ -49,8 +56,10 @@ __all__ = [
     "Monitor",
     "Preprocessing",
     "Pretraining",
+    "Random",
     "Report",
     "Scale",
+    "Scores",
     "Skeleton",
     "SkeletonCLR",
     "SkeletonDataset",
@@ -63,4 +72,5 @@ __all__ = [
     "load",
     "papers",
     "run",
+    "scores",
 ]

@@ -1,4 +1,4 @@
-"""The command line: prepare, plan, run, report, bench, import-weights."""
+"""The command line: prepare, plan, run, report, scores, bench, import-weights."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from skelray.augment import STREAMS
+from skelray.cli_scores import scores_command
 from skelray.data import BENCHMARKS, DataError, Preprocessing, open_dataset, prepare
 from skelray.papers import BACKBONES, METHODS
 from skelray.results import load
@@ -200,6 +201,9 @@ def _print_report(study: str, results: Path, form: str) -> bool:
     for line in lines:
         click.echo(line, err=True)
     return bool(lines)
+
+
+cli.add_command(scores_command)
 
 
 @cli.command("bench")

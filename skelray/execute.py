@@ -16,7 +16,7 @@ import torch
 
 from skelray import machine
 from skelray.data.dataset import Splits
-from skelray.evaluation import Diverged, Evaluation, top
+from skelray.evaluation import Diverged, Evaluation, parts, top
 from skelray.store import StoredTrial
 from skelray.training import HELD_OUT, Pretraining, Report
 from skelray.trial import Trial, canonical
@@ -86,10 +86,11 @@ def _keep(pretraining: Pretraining, stored: StoredTrial, found: dict[str, Any] |
 
 def _evaluate(trial: Trial, pretraining: Pretraining, stored: StoredTrial, evaluations: list[Evaluation]) -> None:
     frozen, splits = pretraining.frozen(), pretraining.splits
-    labels = torch.from_numpy(splits.test.labels.copy())
     for evaluation in evaluations:
+        train, test = parts(evaluation, splits)
+        labels = torch.from_numpy(test.labels.copy())
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-        scores = evaluation(frozen, splits.train, splits.test).cpu()
+        scores = evaluation(frozen, train, test).cpu()
         if not torch.isfinite(scores).all():
             raise Diverged(f"{evaluation.name} has scores that are not numbers")
         result = {
@@ -99,7 +100,7 @@ def _evaluate(trial: Trial, pretraining: Pretraining, stored: StoredTrial, evalu
             "started": started.isoformat(),
             **provenance(pretraining.device),
         }
-        arrays = {"scores": scores.numpy(), "labels": labels.numpy(), "rows": splits.test.rows}
+        arrays = {"scores": scores.numpy(), "labels": labels.numpy(), "rows": test.rows}
         stored.save_scores(trial.epochs, canonical(evaluation), arrays, result)
 
 

@@ -5,90 +5,43 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from skelray.data import BENCHMARKS
+from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Evaluation
-from skelray.trial import Monitor, Trial, canonical, changed, changed_part, smaller
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How a study runs away from its published setting: on other data, shorter, smaller. It changes no arm.
-
-    changes: fields by name, wherever they live (``changed``); they come before an arm's own changes.
-    small: with the small versions of all that has one, as --demo runs it.
-    """
-
-    benchmark: str | None = None
-    protocols: tuple[str, ...] | None = None
-    epochs: int | None = None
-    seeds: tuple[int, ...] | None = None
-    samples: int | None = None
-    changes: tuple[tuple[str, Any], ...] = ()
-    small: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("benchmark", "protocol", "seed", "epochs"):
-            if name in dict(self.changes):
-                raise ValueError(f"{name} is not set as a field: use --{name}{'s' if name == 'seed' else ''}")
-
-    @property
-    def as_published(self) -> bool:
-        """Whether trials keep their published settings, so that published numbers may stand beside what is measured."""
-        return self.epochs is None and not self.changes and not self.small
-
-    def __call__(self, trial: Trial, arm: Mapping[str, Any] | None = None) -> Trial:
-        """A published trial at this scale, under an arm's changes.
-
-        The schedule is stretched to the number of epochs; what ``changes`` says of the schedule itself is not.
-        """
-        arm = arm or {}
-        share = 1.0 if self.epochs is None else self.epochs / max(1, trial.epochs)
-        early = {name: value for name, value in self.changes if name not in SCHEDULE}
-        trial = replace(trial, benchmark=self.benchmark or trial.benchmark)
-        trial = changed(trial.small() if self.small else trial, early)
-        trial = changed(trial, {name: self._fitted(value, early) for name, value in arm.items()})
-        late = {name: value for name, value in self.changes if name in SCHEDULE and name not in arm}
-        late = {name: value for name, value in late.items() if not _said(arm.get(SCHEDULE[name]), name)}
-        return changed(trial if self.epochs is None else trial.stretched(share), late)
-
-    def _fitted(self, part: Any, early: Mapping[str, Any]) -> Any:
-        """A whole method or backbone that an arm brings: this scale fills in what the arm leaves at its default."""
-        if isinstance(part, type) or not is_dataclass(part):
-            return part
-        small = smaller(part) if self.small else part
-        open_ = [field.name for field in fields(part) if not _said(part, field.name)]
-        part = changed_part(part, {name: getattr(small, name) for name in open_})
-        return changed_part(part, {name: early[name] for name in open_ if name in early})
-
-
-SCHEDULE = {"milestones": "optimizer", "mining_from": "method"}  # fields that count epochs, and where they live
-
-
-def _said(part: Any, name: str) -> bool:
-    """Whether an arm's part has a field that differs from its default."""
-    known = {field.name: field.default for field in fields(part)} if is_dataclass(part) else {}
-    return name in known and getattr(part, name) != known[name]
-
-
-# What --demo runs: generated data, and what some hundred sequences and steps ask for.
-DEMO = Scale(benchmark="synthetic", epochs=4, seeds=(0,), samples=8, small=True)
+from skelray.scale import Scale
+from skelray.trial import Monitor, Trial, canonical
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One row of a table. changes: fields by name. published: top-1 in percent for each protocol of the paper."""
+    """One row of a table. changes: fields by name.
+
+    published: the paper's top-1 in percent by protocol, or by stream (of an ensemble: joint+bone+motion) and protocol.
+    """
 
     label: str
     changes: Mapping[str, Any] = field(default_factory=dict)
-    published: Mapping[str, float] = field(default_factory=dict)
+    published: Mapping[str, float | Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for protocol, percent in self.published.items():
+        for _, protocol, percent in self.figures():
             if not 0 <= percent <= 100:
                 raise ValueError(f"arm {self.label!r} has published {protocol} {percent}: a percentage is needed")
+
+    def figures(self) -> list[tuple[str, str, float]]:
+        """(stream, protocol, percent) of every published figure; no stream where it is not said."""
+        by_stream = {stream: part for stream, part in self.published.items() if isinstance(part, Mapping)}
+        plain = [("", protocol, part) for protocol, part in self.published.items() if not isinstance(part, Mapping)]
+        return plain + [(stream, *figure) for stream, part in by_stream.items() for figure in part.items()]
+
+    def figure(self, stream: str, protocol: str) -> float | None:
+        """0..1; one without a stream stands beside every single stream."""
+        percent = {(s, p): percent for s, p, percent in self.figures()}
+        found = percent.get((stream, protocol), None if "+" in stream else percent.get(("", protocol)))
+        return None if found is None else found / 100
 
 
 @dataclass(frozen=True)
@@ -107,10 +60,28 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Fused:
+    """Cells that differ in stream only, by stream, as one ensemble. coordinates: with the ensemble's own stream."""
+
+    arm: str
+    members: Mapping[str, Cell]
+    ensemble: Ensemble
+    coordinates: Mapping[str, Any]
+    published: float | None = None
+    published_by: str = "linear"
+
+    @property
+    def trial(self) -> Trial:
+        """One of its streams'."""
+        return next(iter(self.members.values())).trial
+
+
+@dataclass(frozen=True)
 class Ablation:
     """A table: arms (rows) across fields of the trial (columns), each under every seed.
 
-    published_by: the evaluation that the published numbers are from.
+    published_by: the evaluation that the published numbers are from. ensemble: of streams that the study goes across; its
+    rows come from the stored scores and cost no training.
     """
 
     base: Trial
@@ -118,6 +89,7 @@ class Ablation:
     across: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     seeds: Iterable[int] = (0,)
     published_by: str = "linear"
+    ensemble: Ensemble | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(self.seeds))  # a generator gives them once only
@@ -131,6 +103,7 @@ class Ablation:
         for arm in self.arms:
             if both := sorted(set(arm.changes) & {*self.across, "seed"}):
                 raise ValueError(f"arm {arm.label!r} sets {both[0]}, which the study goes across itself")
+        self._check_ensemble()
         self._check_published()
         seen = set()
         for cell in self.cells():
@@ -139,9 +112,18 @@ class Ablation:
                 raise ValueError(f"arm {cell.arm!r} is the same trial twice: seeds and values of across have to differ")
             seen.add(key)
 
+    def _check_ensemble(self) -> None:
+        across = self.across.get("stream", ())
+        if self.ensemble is not None and (missing := [s for s in self.ensemble.weights if s not in across]):
+            known = f"goes across {', '.join(across)}" if across else "does not go across streams"
+            raise ValueError(f"the ensemble fuses stream {missing[0]!r}, and the study {known}: add it to across")
+
     def _check_published(self) -> None:
         names = [evaluation.name for evaluation in self.base.evaluations]
-        published = {protocol for arm in self.arms for protocol in arm.published}
+        published = {protocol for arm in self.arms for _, protocol, _ in arm.figures()}
+        streams = [*self.across.get("stream", (self.base.stream,)), *([self.ensemble.stream] if self.ensemble else [])]
+        if unknown := sorted({stream for arm in self.arms for stream, _, _ in arm.figures()} - {"", *streams}):
+            raise ValueError(f"published names stream {unknown[0]!r}; the study has {', '.join(streams)}")
         if published and names and self.published_by not in names:
             raise ValueError(f"published_by {self.published_by!r} is none of the evaluations {', '.join(names)}")
         official = BENCHMARKS.get(self.base.benchmark)
@@ -160,10 +142,31 @@ class Ablation:
         for seed, values, arm in itertools.product(seeds, itertools.product(*across.values()), self.arms):
             coordinates = dict(zip(across, values, strict=True))
             trial = scale(self.base, {**coordinates, **arm.changes, "seed": seed})
-            comparable = scale.as_published and trial.benchmark == self.base.benchmark
-            percent = arm.published.get(trial.protocol) if comparable else None
-            cells.append(Cell(arm.label, trial, coordinates, None if percent is None else percent / 100, self.published_by))
+            published = self._published(arm, trial, trial.stream, scale)
+            cells.append(Cell(arm.label, trial, coordinates, published, self.published_by))
         return cells
+
+    def _published(self, arm: Arm, trial: Trial, stream: str, scale: Scale) -> float | None:
+        comparable = scale.as_published and trial.benchmark == self.base.benchmark
+        return arm.figure(stream, trial.protocol) if comparable else None
+
+    def fused(self, scale: Scale | None = None) -> list[Fused]:
+        """The ensembles of the table, one for all cells that differ in stream only; none where the study fuses none."""
+        if self.ensemble is None:
+            return []
+        arms = {arm.label: arm for arm in self.arms}
+        alike: dict[tuple[Any, ...], dict[str, Cell]] = {}
+        for cell in self.cells(scale):
+            where = scalars({**cell.coordinates, "stream": self.ensemble.stream})
+            alike.setdefault((cell.arm, where, cell.trial.seed), {})[cell.trial.stream] = cell
+        found = []
+        for (label, _, _), cells in alike.items():
+            members = {stream: cells[stream] for stream in self.ensemble.weights}
+            one = next(iter(members.values()))
+            coordinates = {**one.coordinates, "stream": self.ensemble.stream}
+            published = self._published(arms[label], one.trial, self.ensemble.stream, scale or Scale())
+            found.append(Fused(label, members, self.ensemble, coordinates, published, self.published_by))
+        return found
 
 
 @dataclass(frozen=True)
@@ -241,9 +244,6 @@ class Sweep:
         return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
 
 
-Study = Ablation | Sweep
-
-
-def scalars(cell: Cell) -> str:
-    """The coordinates and changes of a cell as JSON for the table's ``cell`` column."""
-    return json.dumps({name: canonical(value) for name, value in cell.coordinates.items()}, sort_keys=True)
+def scalars(coordinates: Mapping[str, Any], **more: Mapping[str, float]) -> str:
+    """What places a cell in its study as JSON, for the table's ``cell`` column."""
+    return json.dumps({**{name: canonical(value) for name, value in coordinates.items()}, **more}, sort_keys=True)

@@ -12,11 +12,13 @@ from ray import tune
 
 from skelray import machine, papers
 from skelray.data.dataset import load
-from skelray.evaluation import top
+from skelray.evaluation import parts, top
 from skelray.execute import execute, failure, provenance
+from skelray.fusion import Study
 from skelray.runner import Settings, splits
+from skelray.scale import Scale
 from skelray.store import Store, StoredTrial
-from skelray.study import Ablation, Scale, Study
+from skelray.study import Sweep
 from skelray.training import Pretraining, Report
 from skelray.trial import Trial, changed
 
@@ -50,9 +52,9 @@ class StudyTrainable(tune.Trainable):
         return Store(self.settings.store).trial(self.id)
 
     def trial(self, config: Mapping[str, Any]) -> Trial:
-        if isinstance(self.study, Ablation):
-            return self.study.cells(self.scale)[config["number"]].trial
-        return self.study.searched(FixedTrial(config["params"]), self.scale)
+        if isinstance(self.study, Sweep):
+            return self.study.searched(FixedTrial(config["params"]), self.scale)
+        return self.study.cells(self.scale)[config["number"]].trial
 
     def step(self) -> dict[str, Any]:
         try:
@@ -127,11 +129,12 @@ class TrialTrainable(tune.Trainable):
 
     def evaluate(self) -> dict[str, float]:
         frozen = self.pretraining.frozen()
-        labels = torch.from_numpy(self.splits.test.labels.copy())
-        return {
-            f"{evaluation.name}_top1": top(evaluation(frozen, self.splits.train, self.splits.test), labels)
-            for evaluation in self.trial_spec.evaluations
-        }
+        found = {}
+        for evaluation in self.trial_spec.evaluations:
+            train, test = parts(evaluation, self.splits)
+            labels = torch.from_numpy(test.labels.copy())
+            found[f"{evaluation.name}_top1"] = top(evaluation(frozen, train, test), labels)
+        return found
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         torch.save(self.pretraining.state(), Path(checkpoint_dir) / "state.pt")

@@ -13,18 +13,43 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 # A module may import what stands before it, and within a package what is beside it.
 ORDER = (
-    *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "papers"),
-    *("training", "store", "imported", "execute", "study", "results", "statistics", "tables", "report", "search", "ledger"),
-    *("runner", "trainables", "ray_runner", "study_file", "bench", "estimate", "plan", "progress", "options", "cli"),
+    *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "ensemble", "papers"),
+    *("training", "packed", "store", "imported", "execute", "scale", "study", "fusion", "fused", "scored"),
+    *("results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger"),
+    *(
+        "runner",
+        "trainables",
+        "ray_runner",
+        "study_file",
+        "bench",
+        "estimate",
+        "plan",
+        "progress",
+        "options",
+        "class_table",
+        "cli_scores",
+        "cli",
+    ),
 )
 
 HOMES = {
     "ray": {"trainables", "ray_runner"},
-    "optuna": {"search", "trainables"},
-    "click": {"cli"},
+    "optuna": {"search", "weights", "trainables"},
+    "click": {"cli", "cli_scores"},
     "rich": {"progress", "cli"},
     "pyarrow": {"results", "store", "data"},
-    "pandas": {"data", "results", "statistics", "tables", "report", "plan", "bench"},
+    "pandas": {
+        "data",
+        "results",
+        "statistics",
+        "tables",
+        "fusion_table",
+        "report",
+        "plan",
+        "bench",
+        "scored",
+        "class_table",
+    },
 }
 LAZY = {("rich", "cli")}  # only inside functions, so that the command answers at once
 
