@@ -42,7 +42,7 @@ class HeldOutScores:
         rivals[np.arange(len(labels)), labels] = False
         sample, _ = np.nonzero(rivals)
         self.samples, self.leads = len(labels), np.ascontiguousarray(leads[:, rivals])  # (S, pairs)
-        self.ties = later[rivals]
+        self.enough = np.where(later[rivals], 0.0, np.nextafter(0.0, 1.0))  # the least lead that wins
         self.starts = np.flatnonzero(np.diff(sample, prepend=-1))  # of each sample's pairs
         self.certain = self.samples - len(self.starts)  # right under all weights
 
@@ -50,8 +50,7 @@ class HeldOutScores:
         """weights: (S,), at least 0, in the order of the streams. Where all are 0 nothing is right."""
         if not weights.any():
             return 0.0
-        lead = weights @ self.leads  # (pairs,)
-        ahead = np.where(self.ties, lead >= 0, lead > 0)
+        ahead = weights @ self.leads >= self.enough  # (pairs,)
         right = np.logical_and.reduceat(ahead, self.starts).sum() if len(self.starts) else 0
         return float(self.certain + right) / self.samples
 

@@ -13,7 +13,7 @@ from skelray import Fusion, Linear, Random, papers
 
 def space(trial):
     """Optuna's define-by-run."""
-    return {stream: trial.suggest_float(stream, 0.0, 1.0, step=0.01) for stream in ("joint", "bone", "motion")}
+    return {stream: round(trial.suggest_float(stream, 0.0, 1.0), 2) for stream in ("joint", "bone", "motion")}
 
 
 study = Fusion(

@@ -33,7 +33,7 @@ def made_up(samples: int, classes: int) -> dict[str, dict[str, np.ndarray]]:
 
 
 def space(trial):
-    return {stream: trial.suggest_float(stream, 0.0, 1.0, step=0.01) for stream in STREAMS}
+    return {stream: round(trial.suggest_float(stream, 0.0, 1.0), 2) for stream in STREAMS}
 
 
 def main() -> None:
