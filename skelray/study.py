@@ -10,7 +10,7 @@ from typing import Any
 
 from skelray.data import BENCHMARKS
 from skelray.ensemble import Ensemble
-from skelray.evaluation import KNN, Evaluation
+from skelray.evaluation import KNN, Evaluation, HeldOut
 from skelray.scale import Scale
 from skelray.trial import Monitor, Trial, canonical
 
@@ -119,7 +119,7 @@ class Ablation:
             raise ValueError(f"the ensemble fuses stream {missing[0]!r}, and the study {known}: add it to across")
 
     def _check_published(self) -> None:
-        names = [evaluation.name for evaluation in self.base.evaluations]
+        names = [e.name for e in self.base.evaluations if not isinstance(e, HeldOut)]  # no paper's figure is held out
         published = {protocol for arm in self.arms for _, protocol, _ in arm.figures()}
         streams = [*self.across.get("stream", (self.base.stream,)), *([self.ensemble.stream] if self.ensemble else [])]
         if unknown := sorted({stream for arm in self.arms for stream, _, _ in arm.figures()} - {"", *streams}):

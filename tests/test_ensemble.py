@@ -150,6 +150,10 @@ def test_a_figure_without_its_stream_is_not_an_ensembles():
     ("changes", "said"),
     [
         ({"across": {"stream": ["joint", "bone"]}}, "'motion', and the study goes across joint, bone: add it to across"),
+        (
+            {"arms": [Arm("a", published={"xsub": 1.0})], "published_by": "linear held-out"},
+            "published_by 'linear held-out' is none of the evaluations knn, linear",
+        ),
         ({"across": {}}, "'joint', and the study does not go across streams"),
         (
             {"arms": [Arm("a", published={"jiont": {"xsub": 1.0}})]},
