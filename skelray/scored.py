@@ -106,7 +106,7 @@ def _id(store: Store, trial: str) -> str:
         return trial
     if len(found) != 1:
         what = f"{len(found)} trials whose ids begin with" if found else "no trial"
-        hint = "give more digits" if found else "`skelray plan` and the column trial of `skelray.load()` have the ids"
+        hint = "give more digits" if found else "`skelray scores STUDY` lists those of a study"
         raise ValueError(f"{store.root} has {what} {trial!r}: {hint}")
     return found[0]
 

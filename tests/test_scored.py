@@ -109,9 +109,7 @@ def test_what_there_is_not_is_one_sentence(stored, tmp_path):
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert "has no trial 'nothing': `skelray plan` and the column trial of `skelray.load()` have the ids" in said(
-        "nothing", "knn"
-    )
+    assert "has no trial 'nothing': `skelray scores STUDY` lists those of a study" in said("nothing", "knn")
     assert "trials whose ids begin with '': give more digits" in said("", "knn")
     assert f"trial {id} has no evaluation 'lin' in" in said(id, "lin")
     assert "it has knn after 4 epochs, linear after 4 epochs, linear held-out after 4 epochs" in said(id, "lin")
