@@ -4,11 +4,13 @@ from skelray import papers
 from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View
 from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical, Transformer
 from skelray.data import DataError, Preprocessing, SkeletonDataset, Splits
+from skelray.ensemble import Ensemble
 from skelray.evaluation import (
     KNN,
     Clustering,
     Finetune,
     FrozenEncoder,
+    HeldOut,
     Linear,
     Outcome,
     Retrieval,
@@ -16,10 +18,13 @@ from skelray.evaluation import (
     Supervised,
     Transfer,
 )
+from skelray.fusion import Fusion, Random
 from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
 from skelray.results import curves, load
+from skelray.scale import DEMO, Scale
+from skelray.scored import Scores, scores
 from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
-from skelray.study import ASHA, DEMO, TPE, Ablation, Arm, Scale, Sweep
+from skelray.study import ASHA, TPE, Ablation, Arm, Sweep
 from skelray.training import Diverged, Pretraining, Report, run
 from skelray.trial import SGD, Monitor, Trial
 
@@ -52,8 +57,11 @@ __all__ = [
     "DataError",
     "Diverged",
     "Draws",
+    "Ensemble",
     "Finetune",
     "FrozenEncoder",
+    "Fusion",
+    "HeldOut",
     "HiCLR",
     "HiCo",
     "Hierarchical",
@@ -63,9 +71,11 @@ __all__ = [
     "Outcome",
     "Preprocessing",
     "Pretraining",
+    "Random",
     "Report",
     "Retrieval",
     "Scale",
+    "Scores",
     "SemiSupervised",
     "Skeleton",
     "SkeletonCLR",
@@ -81,4 +91,5 @@ __all__ = [
     "load",
     "papers",
     "run",
+    "scores",
 ]

@@ -1,4 +1,4 @@
-"""The command line: prepare, data, plan, run, report, bench, import-weights."""
+"""The command line: prepare, data, plan, run, report, scores, bench, import-weights."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from skelray.augment import STREAMS
 from skelray.cli_data import FOLDER, data_option
 from skelray.cli_data import data as data_group
 from skelray.cli_prepare import prepare_command
+from skelray.cli_scores import scores_command
 from skelray.data import BENCHMARKS, DataError, open_dataset, prepare
 from skelray.papers import BACKBONES, METHODS
 from skelray.results import load
@@ -172,6 +173,9 @@ def _print_report(study: str, results: Path, form: str) -> bool:
     for line in lines:
         click.echo(line, err=True)
     return bool(lines)
+
+
+cli.add_command(scores_command)
 
 
 @cli.command("bench")

@@ -17,7 +17,7 @@ import torch
 
 from skelray import machine
 from skelray.data.dataset import Splits
-from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure
+from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure, parts
 from skelray.store import StoredTrial
 from skelray.training import HELD_OUT, Pretraining, Report
 from skelray.trial import Trial, canonical
@@ -107,8 +107,9 @@ def _evaluate(
 ) -> None:
     frozen, splits = pretraining.frozen(load), pretraining.splits
     for evaluation in evaluations:
+        train, test = parts(evaluation, splits)
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-        outcome = measure(evaluation, frozen, splits.train, splits.test)
+        outcome = measure(evaluation, frozen, train, test)
         result = {
             "evaluation": evaluation.name,
             "metrics": dict(outcome.metrics),

@@ -6,15 +6,18 @@ import datetime
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from skelray import results
+from skelray.evaluation import Evaluation
 from skelray.execute import provenance
+from skelray.fused import StoredEnsemble
 from skelray.machine import choose_device
 from skelray.search import Sample, Search
-from skelray.store import Store, StoredTrial
-from skelray.study import Cell, scalars
+from skelray.store import Store, StoredTrial, evaluated
+from skelray.study import Cell, Fused, scalars
 from skelray.training import HELD_OUT
 from skelray.trial import Trial, canonical
 
@@ -28,10 +31,10 @@ def complete(trial: Trial, stored: StoredTrial) -> bool:
     )
 
 
-def _facts(study: str, arm: str, trial: Trial, stored: StoredTrial, data: str) -> Row:
+def _facts(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:
     return {
         "study": study,
-        "trial": stored.id,
+        "trial": id,
         "arm": arm,
         "benchmark": trial.benchmark,
         "protocol": trial.protocol,
@@ -50,12 +53,12 @@ def _facts(study: str, arm: str, trial: Trial, stored: StoredTrial, data: str) -
 def cell_rows(study: str, cell: Cell, store: Store, data: str) -> list[Row]:
     """The rows of a cell: figures where they are stored, failures where it failed, nothing where it has not run."""
     trial, stored = cell.trial, store.trial(cell.trial.id(data))
-    facts = {**_facts(study, cell.arm, trial, stored, data), "cell": scalars(cell)}
+    facts = {**_facts(study, cell.arm, trial, stored.id, data), "cell": scalars(cell.coordinates)}
     failure, rows = stored.failure(trial.epochs), []
     for evaluation in trial.evaluations:
         result = stored.result(trial.epochs, canonical(evaluation))
         if result is not None:
-            rows += _measured(facts, trial, result, cell.published_for(result["evaluation"]))
+            rows += _measured(facts, trial, result, cell.published.get(result["evaluation"]))
         elif failure is not None:
             rows.append(_failed(facts, trial, evaluation.name, failure))
     return rows
@@ -73,6 +76,45 @@ def pictures(cell: Cell, store: Store, data: str) -> dict[str, bytes]:
             name = re.sub(r"[^\w.+-]+", "_", f"{protocol} {cell.name} {evaluation.name}").strip("_")
             found |= {f"{name}.{ending}": content} if content is not None else {}
     return found
+
+
+def fused_rows(study: str, fused: Fused, store: Store, data: str) -> list[Row]:
+    """The rows of an ensemble: figures as soon as all streams have scores, a failure where one of them failed."""
+    cells = fused.members.values()
+    trial = replace(fused.trial, stream=fused.ensemble.stream)
+    found = StoredEnsemble(store, {cell.trial.stream: cell.trial.id(data) for cell in cells}, fused.ensemble)
+    told = {"ensemble": found.parts()}
+    facts = {
+        **_facts(study, fused.arm, trial, found.id, data),
+        "cell": scalars(fused.coordinates, weights=fused.ensemble.weights),
+        "spec": json.dumps({**canonical(trial), **told}, sort_keys=True),
+    }
+    rows = []
+    for evaluation in trial.evaluations:
+        try:
+            result = found.result(evaluated(trial.epochs, canonical(evaluation)))
+        except ValueError as error:
+            rows.append(_failed(facts, trial, evaluation.name, _failure("streams differ", str(error))))
+            continue
+        if result is not None:
+            rows += _measured(facts, trial, result, fused.published.get(evaluation.name))
+        elif (failure := _failure_of(fused, store, data, evaluation)) is not None:
+            rows.append(_failed(facts, trial, evaluation.name, failure))
+    return rows
+
+
+def _failure_of(fused: Fused, store: Store, data: str, evaluation: Evaluation) -> dict[str, Any] | None:
+    """Why an ensemble has no figure: the first of its streams that failed before it had one."""
+    for stream, cell in fused.members.items():
+        stored = store.trial(cell.trial.id(data))
+        failure = stored.failure(cell.trial.epochs)
+        if failure is not None and stored.result(cell.trial.epochs, canonical(evaluation)) is None:
+            return _failure("stream failed", f"{stream}, {failure['cause']}: {failure['line']}", failure["time"])
+    return None
+
+
+def _failure(cause: str, line: str, at: float = 0.0) -> dict[str, Any]:
+    return {"cause": cause, "line": line, "traceback": "", "time": at}
 
 
 def _measured(facts: Row, trial: Trial, result: dict[str, Any], published: float | None) -> list[Row]:
@@ -114,7 +156,7 @@ def sample_row(study: str, search: Search, sample: Sample, store: Store, data: s
     trial = search.trial(sample)
     stored = store.trial(trial.id(data))
     facts = {
-        **_facts(study, search.arm(sample), trial, stored, data),
+        **_facts(study, search.arm(sample), trial, stored.id, data),
         "cell": json.dumps(sample.params, sort_keys=True),
     }
     failure = stored.failure(trial.epochs) if sample.status == "failed" else None

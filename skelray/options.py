@@ -10,9 +10,11 @@ from types import ModuleType
 from typing import Any
 
 from skelray.data.dataset import NotPrepared
+from skelray.fusion import Fusion, Study
 from skelray.runner import Run, Settings
+from skelray.scale import DEMO, Scale
 from skelray.search import example
-from skelray.study import DEMO, Scale, Study, Sweep
+from skelray.study import Sweep
 from skelray.study_file import load_study, pointing_at
 
 Options = Mapping[str, Any]
@@ -70,9 +72,9 @@ def _change(text: str) -> tuple[str, str]:
 def _refuse_ignored(study: Study, options: Options, scale: Scale) -> None:
     """Raises ValueError for what this kind of study would not listen to."""
     if not isinstance(study, Sweep):
-        if options["samples"]:
+        if options["samples"] and not isinstance(study, Fusion):
             raise ValueError(
-                f"--samples {options['samples']}: {options['study']} is an ablation, and only a sweep has samples"
+                f"--samples {options['samples']}: {options['study']} is an ablation, and only a search has samples"
             )
     elif (options["seeds"] or 1) > 1:
         raise ValueError(f"--seeds {options['seeds']}: {options['study']} is a sweep, which is searched under one seed")

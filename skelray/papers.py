@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from skelray.augment import BA, NA, AugmentationSet, Blur, Mask, Noise
 from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical
+from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Finetune, Linear, SemiSupervised, Supervised
 from skelray.methods import EADM, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR, cross_entropy
 from skelray.trial import SGD, Trial
@@ -80,6 +81,11 @@ HICLR_DSTA = replace(
     optimizer=SGD(lr=0.1, momentum=0.9, weight_decay=5e-4, milestones=(250,)),
     evaluations=(KNN(), Linear(milestones=(30, 80))),
 )
+
+# How AimCLR fuses its three streams (paper and code); HiCLR's code tries these weights and equal ones on the test labels,
+# and its paper names none.
+AIMCLR_FUSION = HICLR_FUSION = Ensemble({"joint": 0.6, "bone": 0.6, "motion": 0.4})
+EQUAL_FUSION = Ensemble({"joint": 0.5, "bone": 0.5, "motion": 0.5})
 
 # HiCo, Dong et al., AAAI 2023, on 300 frames prepared with --path rigid. The script counts epochs 0 to 450.
 HICO_TRANSFORMER = Trial(

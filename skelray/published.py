@@ -29,3 +29,9 @@ def of_trial(published: Published, published_by: str, stream: str, protocol: str
     """Fractions of 0..1 by evaluation, of one stream under one protocol."""
     there = figures(published, published_by).items()
     return {name: percent / 100 for (name, of, at), percent in there if at == protocol and of in ("", stream)}
+
+
+def of_ensemble(published: Published, published_by: str, stream: str, protocol: str) -> dict[str, float]:
+    """The same of an ensemble, which only figures that name its streams stand beside."""
+    there = figures(published, published_by).items()
+    return {name: percent / 100 for (name, of, at), percent in there if at == protocol and of == stream}

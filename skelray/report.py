@@ -9,8 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from skelray import statistics
+from skelray import fusion_table, statistics
+from skelray.augment import STREAMS
 from skelray.evaluation import shared_subjects
+from skelray.evaluation.held_out import SUFFIX
 from skelray.tables import NOTHING, Table, percent, shown, shown_apart
 from skelray.training import HELD_OUT
 
@@ -30,6 +32,7 @@ def text(frame: pd.DataFrame, form: str = "markdown") -> str:
     if (~searched).any():
         tables.append(table(frame[~searched]))
         tables.append(differences(frame[~searched]) if form == "markdown" and not searched.any() else None)
+        tables.append(fusion_table.table(frame[~searched]))
     return "\n\n".join(getattr(one, form)() for one in tables if one is not None)
 
 
@@ -59,7 +62,8 @@ def table(frame: pd.DataFrame) -> Table:
         columns = [row + list(new) for row, new in zip(columns, zip(*added, strict=True), strict=True)]
     numbers = cells if cells["published"].notna().any() else cells.drop(columns="published")
     what = ", ".join(["Top-1", *sorted(set(chosen["metric"]) - {"top1"})])
-    caption = f"{_setting(cells)} {_meaning(cells, sorted(set(chosen['seed'])), what)}{_warning(cells)}"
+    caption = f"{_setting(cells)} {_meaning(cells, sorted(set(chosen['seed'])), what)}"
+    caption += f"{fusion_table.sentence(chosen)}{_held_out(cells)}{_warning(cells)}"
     return Table(caption, header, columns, len(groups) + 1, numbers)
 
 
@@ -168,8 +172,13 @@ def _grouped(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     extra = [name for name in cells.columns if name not in (*statistics.SETTINGS, *FACTS)]
     groups = _varying(cells, [*GROUPS, *extra])
     for name in reversed(groups):
-        cells = cells.sort_values(name, kind="stable", key=lambda column: pd.factorize(column)[0])
+        cells = cells.sort_values(name, kind="stable", key=_streams if name == "stream" else lambda c: pd.factorize(c)[0])
     return cells, groups
+
+
+def _streams(column: pd.Series) -> pd.Series:
+    """Single streams before several, each in the order in which all are named."""
+    return column.map(lambda stream: (stream.count("+"), *(STREAMS.index(s) for s in stream.split("+") if s in STREAMS)))
 
 
 def _by_place(cells: pd.DataFrame, groups: Sequence[str]) -> dict[tuple[Hashable, ...], Mapping[Any, Any]]:
@@ -200,7 +209,7 @@ def _pairs(cells: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _setting(frame: pd.DataFrame) -> str:
     """What all rows share, as the caption's first sentence."""
-    said = {"stream": "{} stream", "epochs": "{} epochs"}
+    said = {"stream": "{} streams" if "+" in frame["stream"].iloc[0] else "{} stream", "epochs": "{} epochs"}
     varying = _varying(frame, GROUPS)
     return ", ".join(said.get(name, "{}").format(frame[name].iloc[0]) for name in GROUPS if name not in varying) + "."
 
@@ -215,6 +224,11 @@ def _meaning(cells: pd.DataFrame, seeds: list[int], what: str) -> str:
         return f"{what} in percent, n = 1 ({listed})."
     n = f", n = {counts[0]} ({listed})" if len(counts) == 1 else f" (n), {listed}"
     return f"{what} in percent, mean ± sd{n}."
+
+
+def _held_out(frame: pd.DataFrame) -> str:
+    there = frame["evaluation"].str.endswith(SUFFIX).any()
+    return " Held-out: on training subjects, not on the test split." if there else ""
 
 
 def _warning(frame: pd.DataFrame) -> str:

@@ -15,12 +15,15 @@ import torch
 from skelray import ledger, machine
 from skelray.data.dataset import Splits, load
 from skelray.execute import bound, execute, failure, provenance
+from skelray.fusion import CHOSEN, Fusion, Study, closed
 from skelray.results import check_name, check_writable, write_pictures
+from skelray.scale import Scale
 from skelray.search import Sample, Search, example
 from skelray.store import Store, StoredTrial
-from skelray.study import Ablation, Cell, Scale, Study, Sweep
+from skelray.study import Cell, Fused, Sweep
 from skelray.training import HELD_OUT, Report
 from skelray.trial import Trial, canonical
+from skelray.weights import chosen
 
 RETRIES = 2  # attempts beyond the first at a trial that failed for a transient cause
 
@@ -96,8 +99,20 @@ class Run:
         return bound(trial, self.splits(trial), self.load)
 
     def cells(self) -> list[Cell]:
-        cells = self.study.cells(self.scale) if isinstance(self.study, Ablation) else []
+        cells = [] if isinstance(self.study, Sweep) else self.study.cells(self.scale)
         return [replace(cell, trial=self.bound(cell.trial)) for cell in cells]
+
+    def fused(self, look: bool = False) -> list[Fused]:
+        """The ensembles of the study, in a fusion under published and chosen weights. look: weights not chosen are now."""
+        found = [] if isinstance(self.study, Sweep) else self.study.fused(self.scale)
+        found = [one.with_trials(self.bound) for one in found]
+        if not isinstance(self.study, Fusion):
+            return found
+        fusion, both = self.study.at(self.scale), []
+        for one in found:
+            ensemble = chosen(fusion, one, self.store, self.data(one.trial), look)
+            both += [closed(one)] if ensemble is None else [one, replace(one, arm=CHOSEN, ensemble=ensemble, published={})]
+        return both
 
     def size(self) -> tuple[int, int, int]:
         """Trials in all, epochs of those that are missing (a sweep's at most), and trials that are done."""
@@ -161,9 +176,12 @@ class Run:
         rows: list[ledger.Row] = []
         trials: list[tuple[Trial, StoredTrial]] = []
         for cell in self.cells():
-            rows += ledger.cell_rows(self.name, cell, self.store, self.data(cell.trial))
+            if not isinstance(self.study, Fusion):  # whose table is about ensembles alone
+                rows += ledger.cell_rows(self.name, cell, self.store, self.data(cell.trial))
             trials.append((cell.trial, self.stored(cell.trial)))
             write_pictures(self.name, ledger.pictures(cell, self.store, self.data(cell.trial)), self.settings.results)
+        for one in self.fused():
+            rows += ledger.fused_rows(self.name, one, self.store, self.data(one.trial))
         if self.search is not None:
             for _, sample in sorted(self.search.samples.items()):
                 trial = self.search.trial(sample)
@@ -190,7 +208,10 @@ class Run:
     def evaluate_finals(self, device: torch.device) -> None:
         """Once a search is over; trains nothing. One that fails is a failed row. Brings the tables up to date."""
         over = self.search is not None and self.search.over()
-        for trial in self.finals().values() if over else ():
+        finals = list(self.finals().values()) if over else []
+        if isinstance(self.study, Fusion):
+            finals = [cell.trial for one in self.fused(look=True) if one.arm == CHOSEN for cell in one.members.values()]
+        for trial in finals:
             try:
                 for _ in execute(trial, self.splits(trial), self.stored(trial), device, self.load):
                     pass

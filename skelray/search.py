@@ -18,8 +18,9 @@ import optuna
 from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.trial import TrialState, create_trial
 
+from skelray.scale import Scale
 from skelray.store import Store
-from skelray.study import Scale, Sweep
+from skelray.study import Sweep
 from skelray.trial import Trial, canonical, digest
 
 _STATES = {

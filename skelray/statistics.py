@@ -9,6 +9,7 @@ import pandas as pd
 
 SETTINGS = ("study", "arm", "benchmark", "protocol", "stream", "backbone", "evaluation", "metric", "epochs")
 OWN = ("stream", "backbone", "epochs")  # settings that an arm may be about
+WEIGHTS = "weights"  # scalar of an ensemble's cell, no setting: a search finds others under each seed
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +94,7 @@ def _last(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     arms = [frame["study"], frame["arm"]]
     extra = [
         name
-        for name in cells.columns.difference(frame.columns, sort=False)
+        for name in cells.columns.difference([*frame.columns, WEIGHTS], sort=False)
         if cells[name].groupby(arms).nunique(dropna=False).gt(1).any()
     ]
     by = [*SETTINGS, *extra]

@@ -17,21 +17,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import io
 import json
 import os
-import pickle
 import time
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pyarrow import fs
 
+from skelray.packed import packed, unpacked
 from skelray.trial import digest
 
 STALE = 3600.0  # seconds after which a temporary file has no writer
@@ -87,6 +86,11 @@ class Store:
         selector = fs.FileSelector(f"{self.path}/{folder}", allow_not_found=True)
         return sorted(info.base_name for info in self.files.get_file_info(selector) if info.is_file)
 
+    def folders(self) -> list[str]:
+        """The folders of the store, sorted: the ids of trials, and a few others."""
+        selector = fs.FileSelector(self.path, allow_not_found=True)
+        return sorted(info.base_name for info in self.files.get_file_info(selector) if not info.is_file)
+
     def read_json(self, name: str) -> Any:
         """None where there is none. Raises StoreError where it is damaged: what it said is not for us to make up."""
         content = self.read(name)
@@ -126,11 +130,11 @@ class Store:
 
     def save_weights(self, digest: str, content: dict[str, Any]) -> None:
         """Keeps an encoder from elsewhere. content: as for StoredTrial.save_encoder."""
-        self.write(f"weights/{digest}.pt", _packed(content))
+        self.write(f"weights/{digest}.pt", packed(content))
 
     def weights(self, digest: str) -> dict[str, Any]:
         """Raises ValueError where there are none of this digest."""
-        content = _unpacked(self.read(f"weights/{digest}.pt"))
+        content = unpacked(self.read(f"weights/{digest}.pt"))
         if content is None:
             raise ValueError(f"{self.root} has no weights {digest}: `skelray import-weights` puts them there")
         return content
@@ -150,19 +154,19 @@ class StoredTrial:
 
     def save_state(self, state: dict[str, Any]) -> None:
         self.store.write_json(f"{self.id}/checkpoint.json", state.get("history", []))  # first: never behind the state
-        self.store.write(f"{self.id}/checkpoint.pt", _packed(state))
+        self.store.write(f"{self.id}/checkpoint.pt", packed(state))
 
     def state(self) -> dict[str, Any] | None:
         """The latest training state; None where there is none or it cannot be read."""
-        return _unpacked(self.store.read(f"{self.id}/checkpoint.pt"))
+        return unpacked(self.store.read(f"{self.id}/checkpoint.pt"))
 
     def save_encoder(self, epoch: int, content: dict[str, Any]) -> None:
         """content: the query branch's ``model`` state and the ``history`` up to this epoch."""
         self.store.write_json(f"{self.id}/encoder-{epoch}.json", content.get("history", []))
-        self.store.write(f"{self.id}/encoder-{epoch}.pt", _packed(content))
+        self.store.write(f"{self.id}/encoder-{epoch}.pt", packed(content))
 
     def encoder(self, epoch: int) -> dict[str, Any] | None:
-        return _unpacked(self.store.read(f"{self.id}/encoder-{epoch}.pt"))
+        return unpacked(self.store.read(f"{self.id}/encoder-{epoch}.pt"))
 
     def history(self, epochs: int) -> list[list[Any]]:
         """(epoch, metrics, seconds) of every epoch of a trial of so many epochs, or as far as it got."""
@@ -186,7 +190,7 @@ class StoredTrial:
         files: Mapping[str, bytes] | None = None,
     ) -> None:
         """Scores and pictures first, then the figures: where there are figures there are scores."""
-        name = f"{self.id}/{epoch}-{digest(evaluation)}"
+        name = f"{self.id}/{evaluated(epoch, evaluation)}"
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
         self.store.write(f"{name}.npz", buffer.getvalue())
@@ -196,17 +200,25 @@ class StoredTrial:
 
     def result(self, epoch: int, evaluation: Any) -> dict[str, Any] | None:
         """The figures of an evaluation, in canonical form, of the encoder at an epoch."""
-        return self.store.read_json(f"{self.id}/{epoch}-{digest(evaluation)}.json")
+        return self.store.read_json(f"{self.id}/{evaluated(epoch, evaluation)}.json")
 
     def scores(self, epoch: int, evaluation: Any) -> dict[str, np.ndarray] | None:
-        content = self.store.read(f"{self.id}/{epoch}-{digest(evaluation)}.npz")
+        return self.arrays(evaluated(epoch, evaluation))
+
+    def arrays(self, name: str) -> dict[str, np.ndarray] | None:
+        """Scores by the name of their file, as ``evaluated`` gives it. Raises StoreError where they are damaged."""
+        content = self.store.read(f"{self.id}/{name}.npz")
         if content is None:
             return None
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return dict(arrays)
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            file = f"{self.store.root}/{self.id}/{name}"
+            raise StoreError(f"{file}.npz is damaged ({error}); delete it and {name}.json to have it made again") from error
 
     def picture(self, epoch: int, evaluation: Any, ending: str) -> bytes | None:
-        return self.store.read(f"{self.id}/{epoch}-{digest(evaluation)}.{ending}")
+        return self.store.read(f"{self.id}/{evaluated(epoch, evaluation)}.{ending}")
 
     def save_failure(self, epochs: int, failure: dict[str, Any]) -> None:
         content = {**failure, "time": time.time(), "process": os.getpid()}
@@ -223,28 +235,6 @@ class StoredTrial:
             self.store.write_json(f"{self.id}/spec.json", spec)
 
 
-SEAL = 64  # hex digits
-
-
-def _packed(content: dict[str, Any]) -> bytes:
-    """What torch.save makes, a zip archive, with its SHA-256 as the archive's comment; torch.load reads it as it is."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    archive = buffer.getvalue()  # ends in the length of its comment, 0
-    return archive[:-2] + SEAL.to_bytes(2, "little") + hashlib.sha256(archive).hexdigest().encode()
-
-
-def _unpacked(content: bytes | None) -> dict[str, Any] | None:
-    """Tensors and plain containers only: no code is run by reading a checkpoint. None where it is damaged.
-
-    torch does not check the sums within the archive.
-    """
-    if content is None:
-        return None
-    archive = content[: -SEAL - 2] + bytes(2)
-    if hashlib.sha256(archive).hexdigest().encode() != content[-SEAL:]:
-        return None  # damaged from outside: training goes on from what else there is
-    try:
-        return torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        return None  # more than tensors and plain containers
+def evaluated(epoch: int, evaluation: Any) -> str:
+    """How an evaluation, in canonical form, of the encoder at an epoch is called in a trial's folder."""
+    return f"{epoch}-{digest(evaluation)}"

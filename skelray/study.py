@@ -5,86 +5,23 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from skelray.data import BENCHMARKS
-from skelray.evaluation import KNN, Evaluation
-from skelray.published import Published, figures, of_trial
-from skelray.trial import Monitor, Trial, canonical, changed, changed_part, smaller
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How a study runs away from its published setting: on other data, shorter, smaller. It changes no arm.
-
-    changes: fields by name, wherever they live (``changed``); they come before an arm's own changes.
-    small: with the small versions of all that has one, as --demo runs it.
-    """
-
-    benchmark: str | None = None
-    protocols: tuple[str, ...] | None = None
-    epochs: int | None = None
-    seeds: tuple[int, ...] | None = None
-    samples: int | None = None
-    changes: tuple[tuple[str, Any], ...] = ()
-    small: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("benchmark", "protocol", "seed", "epochs"):
-            if name in dict(self.changes):
-                raise ValueError(f"{name} is not set as a field: use --{name}{'s' if name == 'seed' else ''}")
-
-    @property
-    def as_published(self) -> bool:
-        """Whether trials keep their published settings, so that published numbers may stand beside what is measured."""
-        return self.epochs is None and not self.changes and not self.small
-
-    def __call__(self, trial: Trial, arm: Mapping[str, Any] | None = None) -> Trial:
-        """A published trial at this scale, under an arm's changes.
-
-        The schedule is stretched to the number of epochs; what ``changes`` says of the schedule itself is not.
-        """
-        arm = arm or {}
-        share = 1.0 if self.epochs is None else self.epochs / max(1, trial.epochs)
-        early = {name: value for name, value in self.changes if name not in SCHEDULE}
-        trial = replace(trial, benchmark=self.benchmark or trial.benchmark)
-        trial = changed(trial.small() if self.small else trial, early)
-        trial = changed(trial, {name: self._fitted(value, early) for name, value in arm.items()})
-        late = {name: value for name, value in self.changes if name in SCHEDULE and name not in arm}
-        late = {name: value for name, value in late.items() if not _said(arm.get(SCHEDULE[name]), name)}
-        return changed(trial if self.epochs is None else trial.stretched(share), late)
-
-    def _fitted(self, part: Any, early: Mapping[str, Any]) -> Any:
-        """A whole method or backbone that an arm brings: this scale fills in what the arm leaves at its default."""
-        if isinstance(part, tuple) and self.small:  # of evaluations, say
-            return tuple(smaller(one) for one in part)
-        if isinstance(part, type) or not is_dataclass(part):
-            return part
-        small = smaller(part) if self.small else part
-        open_ = [field.name for field in fields(part) if not _said(part, field.name)]
-        part = changed_part(part, {name: getattr(small, name) for name in open_})
-        return changed_part(part, {name: early[name] for name in open_ if name in early})
-
-
-SCHEDULE = {"milestones": "optimizer", "mining_from": "method"}  # fields that count epochs, and where they live
-
-
-def _said(part: Any, name: str) -> bool:
-    """Whether an arm's part has a field that differs from its default."""
-    known = {field.name: field.default for field in fields(part)} if is_dataclass(part) else {}
-    return name in known and getattr(part, name) != known[name]
-
-
-# What --demo runs: generated data, and what some hundred sequences and steps ask for.
-DEMO = Scale(benchmark="synthetic", epochs=4, seeds=(0,), samples=8, small=True)
+from skelray.ensemble import Ensemble
+from skelray.evaluation import KNN, Evaluation, HeldOut
+from skelray.published import Published, figures, of_ensemble, of_trial
+from skelray.scale import Scale
+from skelray.trial import Monitor, Trial, canonical
 
 
 @dataclass(frozen=True)
 class Arm:
     """One row of a table. changes: fields by name. published: top-1 in percent for each protocol of the paper.
 
-    Where the paper's row has several evaluations or streams, published maps each one's name to its numbers by protocol.
+    Where the paper's row has several evaluations or streams (an ensemble's: joint+bone+motion), published maps each one's
+    name to its numbers by protocol.
     """
 
     label: str
@@ -99,20 +36,12 @@ class Arm:
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm at one point of ``across`` under one seed. published: top-1 of 0..1 where the paper has this number.
-
-    others: the same of evaluations other than ``published_by``, by name.
-    """
+    """One arm at one point of ``across`` under one seed. published: the paper's top-1 of 0..1, by evaluation."""
 
     arm: str
     trial: Trial
     coordinates: Mapping[str, Any]
-    published: float | None = None
-    published_by: str = "linear"
-    others: Mapping[str, float] = field(default_factory=dict)
-
-    def published_for(self, evaluation: str) -> float | None:
-        return self.published if evaluation == self.published_by else self.others.get(evaluation)
+    published: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -120,10 +49,31 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Fused:
+    """Cells that differ in stream only, by stream, as one ensemble. coordinates: with the ensemble's own stream."""
+
+    arm: str
+    members: Mapping[str, Cell]
+    ensemble: Ensemble
+    coordinates: Mapping[str, Any]
+    published: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def trial(self) -> Trial:
+        """One of its streams'."""
+        return next(iter(self.members.values())).trial
+
+    def with_trials(self, changed: Callable[[Trial], Trial]) -> Fused:
+        members = {stream: replace(cell, trial=changed(cell.trial)) for stream, cell in self.members.items()}
+        return replace(self, members=members)
+
+
+@dataclass(frozen=True)
 class Ablation:
     """A table: arms (rows) across fields of the trial (columns), each under every seed.
 
-    published_by: the evaluation that the published numbers are from.
+    published_by: the evaluation that the published numbers are from. ensemble: of streams that the study goes across; its
+    rows come from the stored scores and cost no training.
     """
 
     base: Trial
@@ -131,6 +81,7 @@ class Ablation:
     across: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     seeds: Iterable[int] = (0,)
     published_by: str = "linear"
+    ensemble: Ensemble | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(self.seeds))  # a generator gives them once only
@@ -144,6 +95,7 @@ class Ablation:
         for arm in self.arms:
             if both := sorted(set(arm.changes) & {*self.across, "seed"}):
                 raise ValueError(f"arm {arm.label!r} sets {both[0]}, which the study goes across itself")
+        self._check_ensemble()
         self._check_published()
         seen = set()
         for cell in self.cells():
@@ -152,10 +104,19 @@ class Ablation:
                 raise ValueError(f"arm {cell.arm!r} is the same trial twice: seeds and values of across have to differ")
             seen.add(key)
 
+    def _check_ensemble(self) -> None:
+        across = self.across.get("stream", ())
+        if self.ensemble is not None and (missing := [s for s in self.ensemble.weights if s not in across]):
+            known = f"goes across {', '.join(across)}" if across else "does not go across streams"
+            raise ValueError(f"the ensemble fuses stream {missing[0]!r}, and the study {known}: add it to across")
+
     def _check_published(self) -> None:
-        names = [evaluation.name for evaluation in self.base.evaluations]
+        names = [e.name for e in self.base.evaluations if not isinstance(e, HeldOut)]  # no paper's figure is held out
         found = {key for arm in self.arms for key in figures(arm.published, self.published_by)}
         published, by = {protocol for *_, protocol in found}, sorted({evaluation for evaluation, *_ in found})
+        streams = [*self.across.get("stream", (self.base.stream,)), *([self.ensemble.stream] if self.ensemble else [])]
+        if unknown := sorted({stream for _, stream, _ in found} - {"", *streams}):
+            raise ValueError(f"published names stream {unknown[0]!r}; the study has {', '.join(streams)}")
         if names and (strange := [evaluation for evaluation in by if evaluation not in names]):
             field = "published_by" if strange[0] == self.published_by else "published"
             raise ValueError(f"{field} {strange[0]!r} is none of the evaluations {', '.join(names)}")
@@ -175,11 +136,34 @@ class Ablation:
         for seed, values, arm in itertools.product(seeds, itertools.product(*across.values()), self.arms):
             coordinates = dict(zip(across, values, strict=True))
             trial = scale(self.base, {**coordinates, **arm.changes, "seed": seed})
-            comparable = scale.as_published and trial.benchmark == self.base.benchmark
-            others = of_trial(arm.published, self.published_by, trial.stream, trial.protocol) if comparable else {}
-            published = others.pop(self.published_by, None)
-            cells.append(Cell(arm.label, trial, coordinates, published, self.published_by, others))
+            published = {}
+            if self._comparable(trial, scale):
+                published = of_trial(arm.published, self.published_by, trial.stream, trial.protocol)
+            cells.append(Cell(arm.label, trial, coordinates, published))
         return cells
+
+    def _comparable(self, trial: Trial, scale: Scale) -> bool:
+        return scale.as_published and trial.benchmark == self.base.benchmark
+
+    def fused(self, scale: Scale | None = None) -> list[Fused]:
+        """The ensembles of the table, one for all cells that differ in stream only; none where the study fuses none."""
+        if self.ensemble is None:
+            return []
+        arms = {arm.label: arm for arm in self.arms}
+        alike: dict[tuple[Any, ...], dict[str, Cell]] = {}
+        for cell in self.cells(scale):
+            where = scalars({**cell.coordinates, "stream": self.ensemble.stream})
+            alike.setdefault((cell.arm, where, cell.trial.seed), {})[cell.trial.stream] = cell
+        found = []
+        for (label, _, _), cells in alike.items():
+            members = {stream: cells[stream] for stream in self.ensemble.weights}
+            one = next(iter(members.values()))
+            coordinates = {**one.coordinates, "stream": self.ensemble.stream}
+            published = {}
+            if self._comparable(one.trial, scale or Scale()):
+                published = of_ensemble(arms[label].published, self.published_by, self.ensemble.stream, one.trial.protocol)
+            found.append(Fused(label, members, self.ensemble, coordinates, published))
+        return found
 
 
 @dataclass(frozen=True)
@@ -257,9 +241,6 @@ class Sweep:
         return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
 
 
-Study = Ablation | Sweep
-
-
-def scalars(cell: Cell) -> str:
-    """The coordinates and changes of a cell as JSON for the table's ``cell`` column."""
-    return json.dumps({name: canonical(value) for name, value in cell.coordinates.items()}, sort_keys=True)
+def scalars(coordinates: Mapping[str, Any], **more: Mapping[str, float]) -> str:
+    """What places a cell in its study as JSON, for the table's ``cell`` column."""
+    return json.dumps({**{name: canonical(value) for name, value in coordinates.items()}, **more}, sort_keys=True)

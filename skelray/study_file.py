@@ -13,7 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from skelray.study import Ablation, Scale, Study, Sweep
+from skelray.fusion import Fusion, Study
+from skelray.scale import Scale
+from skelray.study import Ablation, Sweep
 from skelray.trial import Trial, canonical, source_digest
 
 
@@ -35,10 +37,15 @@ def load_study(path: Path) -> tuple[str, Study, ModuleType]:
         spec.loader.exec_module(module)
     _keep_sources(module)
     study = getattr(module, "study", None)
-    if not isinstance(study, (Ablation, Sweep)):
-        raise StudyError(f"{path} names no study: it needs a line `study = Ablation(...)` or `study = Sweep(...)`")
+    if not isinstance(study, (Ablation, Sweep, Fusion)):
+        raise StudyError(f"{path} names no study: it needs a line `study = Ablation(...)`, `Sweep(...)` or `Fusion(...)`")
     if isinstance(study, Sweep):
         _check_sweep(path, study)
+    if isinstance(study, Fusion):
+        from skelray import weights  # brings Optuna
+
+        with pointing_at(path):
+            weights.example(study)
     return name, study, module
 
 

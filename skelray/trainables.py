@@ -13,11 +13,13 @@ from ray import tune
 
 from skelray import machine, papers
 from skelray.data.dataset import load
-from skelray.evaluation import measure
+from skelray.evaluation import measure, parts
 from skelray.execute import execute, failure, provenance
+from skelray.fusion import Study
 from skelray.runner import Settings, splits
+from skelray.scale import Scale
 from skelray.store import Store, StoredTrial
-from skelray.study import Ablation, Scale, Study
+from skelray.study import Sweep
 from skelray.training import Pretraining, Report
 from skelray.trial import Trial, changed
 
@@ -51,9 +53,9 @@ class StudyTrainable(tune.Trainable):
         return Store(self.settings.store).trial(self.id)
 
     def trial(self, config: Mapping[str, Any]) -> Trial:
-        if isinstance(self.study, Ablation):
-            return self.study.cells(self.scale)[config["number"]].trial
-        return self.study.searched(FixedTrial(config["params"]), self.scale)
+        if isinstance(self.study, Sweep):
+            return self.study.searched(FixedTrial(config["params"]), self.scale)
+        return self.study.cells(self.scale)[config["number"]].trial
 
     def step(self) -> dict[str, Any]:
         try:
@@ -131,7 +133,7 @@ class TrialTrainable(tune.Trainable):
         return {
             f"{evaluation.name}_{metric}": value
             for evaluation in self.trial_spec.evaluations
-            for metric, value in measure(evaluation, frozen, self.splits.train, self.splits.test).metrics.items()
+            for metric, value in measure(evaluation, frozen, *parts(evaluation, self.splits)).metrics.items()
             if metric != "top5"
         }
 

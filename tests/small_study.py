@@ -7,7 +7,7 @@ import pandas as pd
 
 from skelray import results
 from skelray.runner import Run, Settings, run_inline
-from skelray.study import Scale
+from skelray.scale import Scale
 from skelray.study_file import load_study
 
 TINY = (

@@ -104,7 +104,7 @@ def test_another_skeleton_or_a_missing_target_is_one_sentence(tmp_path, syntheti
 def published(arm, base=None, scale=None):
     base = replace(papers.HICLR, evaluations=(KNN(), *papers.HICLR_SEMI)) if base is None else base
     (cell,) = Ablation(base, [arm], published_by="knn").cells(scale)
-    return [cell.published_for(name) for name in ("knn", "semi 1%", "semi 10%", "linear")]
+    return [cell.published.get(name) for name in ("knn", "semi 1%", "semi 10%", "linear")]
 
 
 def test_an_arm_has_published_numbers_of_several_evaluations():
@@ -138,8 +138,8 @@ def test_published_numbers_reach_their_rows(finished):
     arms = [Arm("weak", {"arrangement": papers.HICLR.method.arrangement[:1]}, {"finetune": {"xview": 50.0}, "xview": 40.0})]
     study = replace(run.study, arms=arms, base=replace(run.study.base, benchmark="synthetic"))
     cells = study.cells(replace(run.scale, epochs=None, changes=()))
-    assert cells[0].published_for("finetune") == 0.5
-    assert cells[0].published_for("linear") == 0.4
+    assert cells[0].published.get("finetune") == 0.5
+    assert cells[0].published.get("linear") == 0.4
 
 
 # Demonstrations

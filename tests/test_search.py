@@ -12,9 +12,10 @@ from tiny import TRIAL
 
 from skelray.evaluation import KNN
 from skelray.methods import SIMILARITIES, HiCLR
+from skelray.scale import Scale
 from skelray.search import Search, example
 from skelray.store import Store, StoreError
-from skelray.study import ASHA, TPE, Scale, Sweep
+from skelray.study import ASHA, TPE, Sweep
 
 PUBLISHED = {"lambda_h": 0.5, "similarity": "kl", "k": 3}
 

@@ -13,22 +13,25 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 # A module may import what stands before it, and within a package what is beside it.
 ORDER = (
-    *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "papers"),
-    *("training", "store", "imported", "execute", "published", "study", "results", "statistics", "tables", "report"),
-    *("search", "ledger", "runner", "trainables", "ray_runner", "study_file", "bench", "estimate", "plan", "progress"),
-    *("options", "cli_data", "cli_prepare", "cli"),
+    *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "ensemble", "papers"),
+    *("training", "packed", "store", "imported", "execute", "published", "scale", "study", "fusion", "fused", "scored"),
+    *("results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "runner"),
+    *("trainables", "ray_runner", "study_file", "bench", "estimate", "plan", "progress", "options"),
+    *("cli_data", "cli_prepare", "class_table", "cli_scores", "cli"),
 )
 
 HOMES = {
     "ray": {"trainables", "ray_runner"},
-    "optuna": {"search", "trainables"},
-    "click": {"cli", "cli_data", "cli_prepare"},
+    "optuna": {"search", "weights", "trainables"},
+    "click": {"cli", "cli_data", "cli_prepare", "cli_scores"},
     "matplotlib": {"data", "evaluation"},
     "scipy": {"data"},
     "rich": {"progress", "cli", "cli_prepare"},
     "pyarrow": {"results", "store", "data"},
     "sklearn": {"evaluation"},
-    "pandas": {"data", "results", "statistics", "tables", "report", "plan", "bench"},
+    "pandas": {
+        *("data", "results", "statistics", "tables", "fusion_table", "report", "plan", "bench", "scored", "class_table"),
+    },
 }
 LAZY = {  # only inside functions, so that the command answers at once
     *(("rich", "cli"), ("rich", "cli_prepare"), ("matplotlib", "data"), ("matplotlib", "evaluation")),

@@ -20,7 +20,8 @@ from skelray.augment import BA, NA, AugmentationSet, Blur, Crop, Flip, Mask, Noi
 from skelray.backbones import STGCN
 from skelray.evaluation import KNN, Linear
 from skelray.methods import EADM, SIMILARITIES, CrosSCLR, HiCLR, SkeletonCLR, cosine, cross_entropy, kl
-from skelray.study import ASHA, TPE, Scale
+from skelray.scale import Scale
+from skelray.study import ASHA, TPE
 from skelray.trial import SGD, Monitor, Trial, canonical, changed, digest
 
 MONITORED = replace(papers.HICLR, monitor=Monitor(KNN()), frames=30)

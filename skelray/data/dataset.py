@@ -111,7 +111,7 @@ class Splits:
     held_out: SkeletonDataset
     test: SkeletonDataset
 
-    @property
+    @cached_property
     def reduced(self) -> SkeletonDataset:
         """The training set without what is held out."""
         return self.train.subset(~np.isin(self.train.rows, self.held_out.rows))

@@ -3,6 +3,7 @@
 from skelray.evaluation.clustering import Clustering
 from skelray.evaluation.finetune import Finetune, SemiSupervised, Supervised
 from skelray.evaluation.frozen import FrozenEncoder, Load
+from skelray.evaluation.held_out import HeldOut, parts
 from skelray.evaluation.knn import KNN
 from skelray.evaluation.labels import labelled
 from skelray.evaluation.linear import Linear
@@ -17,6 +18,7 @@ __all__ = [
     "Evaluation",
     "Finetune",
     "FrozenEncoder",
+    "HeldOut",
     "Linear",
     "Load",
     "Outcome",
@@ -26,6 +28,7 @@ __all__ = [
     "Transfer",
     "labelled",
     "measure",
+    "parts",
     "shared_subjects",
     "top",
 ]

@@ -1,0 +1,76 @@
+"""The ensemble of streams: a weighted sum of the scores that encoders of several streams give the same samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import reduce
+
+import numpy as np
+
+from skelray.augment import STREAMS
+
+Arrays = dict[str, np.ndarray]
+EXACT = 2**53  # float64 holds every whole number up to this one
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """weights: of the streams' raw scores, by stream. Only their ratios matter; all are at least 0.
+
+    Raw scores are added as they are, as AimCLR's and HiCLR's released code does (methods.md, 6.3), so a stream whose logits
+    are larger counts for more than its weight says. The votes of nearest neighbours are comparable between streams: with
+    k = 1 and 0.6, 0.6, 0.4 any two streams that agree win; where all three differ, joint and bone tie and the lower class
+    number is taken.
+    """
+
+    weights: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", dict(self.weights))
+        if unknown := [stream for stream in self.weights if stream not in STREAMS]:
+            raise ValueError(f"stream {unknown[0]!r} of an ensemble is none of {', '.join(STREAMS)}")
+        for stream, weight in self.weights.items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise ValueError(f"weight {weight} of stream {stream!r}: a number of at least 0 is needed")
+        if not any(self.weights.values()):
+            raise ValueError(f"weights {self.weights}: an ensemble needs a stream whose weight is above 0")
+
+    @property
+    def stream(self) -> str:
+        """How tables call it, as in joint+bone+motion."""
+        return "+".join(self.weights)
+
+    def __str__(self) -> str:
+        return " + ".join(f"{weight:.4g} {stream}" for stream, weight in self.weights.items())
+
+    def __call__(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(N, classes) float64 from the same of each stream.
+
+        Weights enter as whole numbers in their exact ratio (0.6, 0.6, 0.4 as 3, 3, 2), so that equal votes stay equal.
+        """
+        exact = [Fraction(str(float(weight))) for weight in self.weights.values()]
+        unit = math.gcd(*(f.numerator for f in exact)) / Fraction(math.lcm(*(f.denominator for f in exact)))
+        if max(exact) / unit > EXACT:  # of too many digits to be exact
+            unit = Fraction(1)
+        whole = zip(map(float, (f / unit for f in exact)), self.weights, strict=True)
+        return float(unit) * reduce(np.add, (w * scores[stream].astype(np.float64) for w, stream in whole))
+
+    def fuse(self, streams: Mapping[str, Arrays]) -> Arrays:
+        """The same of the ensemble: scores (N, classes), labels (N,), rows (N,).
+
+        Raises ValueError where the streams' scores are not of the same samples in the same order.
+        """
+        first, *others = self.weights
+        shared = streams[first]
+        for stream in others:
+            for name, what in (("rows", "other samples"), ("labels", "other labels")):
+                if not np.array_equal(shared[name], streams[stream][name]):
+                    raise ValueError(f"{stream}'s scores are of {what} than {first}'s: they cannot be fused")
+            if shared["scores"].shape != streams[stream]["scores"].shape:
+                shapes = f"{streams[stream]['scores'].shape} and {shared['scores'].shape}"
+                raise ValueError(f"{stream}'s scores and {first}'s have the shapes {shapes}: they cannot be fused")
+        scores = self({stream: arrays["scores"] for stream, arrays in streams.items()})
+        return {"scores": scores, "labels": shared["labels"], "rows": shared["rows"]}

@@ -1,0 +1,43 @@
+"""An evaluation of the held-out training subjects: what a choice may look at while the test split stays closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from skelray.data.dataset import SkeletonDataset, Splits
+from skelray.evaluation.frozen import FrozenEncoder
+from skelray.evaluation.scores import Evaluation, Outcome
+from skelray.evaluation.transfer import Transfer
+
+SUFFIX = " held-out"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """An evaluation that learns from the training subjects that are not held out, and is scored on those that are.
+
+    Unless the trial has a monitor, its encoder has seen the held-out subjects' sequences, though not their labels, so the
+    figure may lie above the test split's. It is good for choosing between settings, not for reporting.
+    """
+
+    evaluation: Evaluation
+
+    def __post_init__(self) -> None:
+        if isinstance(self.evaluation, HeldOut):
+            raise ValueError(f"{self.evaluation.name} is held out already")
+        if isinstance(self.evaluation, Transfer):
+            raise ValueError(f"{self.evaluation.name} is scored on the other benchmark's test split, which is not held out")
+
+    @property
+    def name(self) -> str:
+        return self.evaluation.name + SUFFIX
+
+    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor | Outcome:
+        return self.evaluation(encoder, train, test)
+
+
+def parts(evaluation: Evaluation, splits: Splits) -> tuple[SkeletonDataset, SkeletonDataset]:
+    """What an evaluation learns from and what it is scored on; for most the official training and test sets."""
+    return (splits.reduced, splits.held_out) if isinstance(evaluation, HeldOut) else (splits.train, splits.test)

@@ -1,0 +1,148 @@
+"""The stored scores of a row of a table, of a trial or an ensemble: top-k, per-class accuracy, the confusion matrix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skelray.data.dataset import SkeletonDataset, open_dataset
+from skelray.ensemble import Arrays
+from skelray.evaluation import Evaluation
+from skelray.fused import opened
+from skelray.store import Store, evaluated
+from skelray.trial import canonical
+
+RESULT = re.compile(r"(\d+)-([0-9a-f]{16})\.json")
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """scores: (N, classes); the larger, the likelier. labels: (N,). samples: (N,) names as in the prepared data."""
+
+    scores: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    samples: np.ndarray
+
+    def best(self, k: int = 1) -> np.ndarray:
+        """(N, k) the classes of the k best scores, best first; ties go to the lower class number."""
+        if k < 1:
+            raise ValueError(f"k {k}: at least the best class is needed")
+        return np.argsort(-self.scores, axis=1, kind="stable")[:, :k]
+
+    def right(self, k: int = 1) -> np.ndarray:
+        """(N,) whether a sample's class is among the k best."""
+        return (self.best(k) == self.labels[:, None]).any(axis=1)
+
+    def top(self, k: int = 1) -> float:
+        """The share of samples that are right."""
+        return float(self.right(k).mean())
+
+    def per_class(self) -> pd.DataFrame:
+        """A row for each class that has samples: how many, top1 and top5 of them, and what they are most often taken for.
+
+        confused: the most frequent wrong class and its share; nothing where none is wrong.
+        """
+        confusion = self.confusion().to_numpy()
+        frame = pd.DataFrame({"label": self.labels, "top1": self.right(1), "top5": self.right(5)})
+        found = frame.groupby("label").agg(samples=("top1", "size"), top1=("top1", "mean"), top5=("top5", "mean"))
+        found.insert(0, "class", [self.classes[label] for label in found.index])
+        wrong = confusion * (1 - np.eye(len(confusion), dtype=int))
+        worst, most = wrong.argmax(axis=1)[found.index], wrong.max(axis=1)[found.index]
+        found["confused"] = [self.classes[w] if n else "" for w, n in zip(worst, most, strict=True)]
+        return found.assign(share=most / found["samples"])
+
+    def confusion(self, k: int = 1) -> pd.DataFrame:
+        """(classes, classes) counts: rows are true classes, columns predicted ones, both by name.
+
+        k: a sample is taken for its own class if that is among the k best, and for the best one otherwise.
+        """
+        predicted = np.where(self.right(k), self.labels, self.best(1)[:, 0])
+        counts = np.zeros((len(self.classes), len(self.classes)), dtype=np.int64)
+        np.add.at(counts, (self.labels, predicted), 1)
+        names = [pd.Index(self.classes, name=name) for name in ("true", "predicted")]
+        return pd.DataFrame(counts, index=names[0], columns=names[1])
+
+
+def scores(
+    trial: str | Mapping[str, Any] | pd.Series,
+    evaluation: str | Evaluation | None = None,
+    *,
+    epochs: int | None = None,
+    store: Path | str = "store",
+    data: Path | str = "data",
+) -> Scores:
+    """The stored scores of a trial or an ensemble under an evaluation.
+
+    trial: its id, the beginning of it, or a row of a table, which brings evaluation and epochs along. evaluation: its name
+    in tables, or the evaluation itself. Raises ValueError, in one sentence, for what there is not or is there twice.
+    """
+    if not isinstance(trial, str):
+        row: Mapping[str, Any] = dict(trial)
+        trial, epochs = str(row["trial"]), int(row["epochs"]) if epochs is None else epochs
+        evaluation = str(row["evaluation"]) if evaluation is None else evaluation
+    if evaluation is None:
+        raise ValueError(f"of trial {trial!r} scores of an evaluation are wanted: name one, as 'linear'")
+    where = Store(store)
+    id = _id(where, trial)
+    name = _name(where, id, evaluation, epochs)
+    ensemble = opened(where, id)
+    arrays = where.trial(id).arrays(name) if ensemble is None else ensemble.arrays(name)
+    if arrays is None:
+        raise ValueError(f"trial {id} has figures of {evaluation!r} in {where.root}, but no scores of samples")
+    return _named(arrays, _dataset(where, id if ensemble is None else next(iter(ensemble.members.values())), Path(data)))
+
+
+def _id(store: Store, trial: str) -> str:
+    """The one id that begins so."""
+    found = [name for name in store.folders() if name.startswith(trial) and re.fullmatch("[0-9a-f]{16}", name)]
+    if trial in found:
+        return trial
+    if len(found) != 1:
+        what = f"{len(found)} trials whose ids begin with" if found else "no trial"
+        hint = "give more digits" if found else "`skelray scores STUDY` lists those of a study"
+        raise ValueError(f"{store.root} has {what} {trial!r}: {hint}")
+    return found[0]
+
+
+def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | None) -> str:
+    """The name of the one stored result that is meant."""
+    found: dict[str, tuple[str, int]] = {}
+    for file in store.names(id):
+        if match := RESULT.fullmatch(file):
+            found[file.removesuffix(".json")] = (store.read_json(f"{id}/{file}")["evaluation"], int(match[1]))
+    wanted = evaluation if isinstance(evaluation, str) else evaluation.name
+    same = {name: at for name, (called, at) in found.items() if called == wanted and epochs in (None, at)}
+    if not isinstance(evaluation, str):
+        same = {name: at for name, at in same.items() if name == evaluated(at, canonical(evaluation))}
+    if len(same) == 1:
+        return next(iter(same))
+    after = "" if epochs is None else f" after {epochs} epochs"
+    if not same:
+        there = ", ".join(sorted({f"{called} after {at} epochs" for called, at in found.values()})) or "none"
+        raise ValueError(f"trial {id} has no evaluation {wanted!r}{after} in {store.root}; it has {there}")
+    lengths = sorted(set(same.values()))
+    if len(lengths) > 1:
+        raise ValueError(f"trial {id} has {wanted!r} after {', '.join(map(str, lengths))} epochs: say which with epochs")
+    raise ValueError(f"trial {id} has {wanted!r} in {len(same)} settings: give the evaluation itself, as Linear(lr=3.0)")
+
+
+def _dataset(store: Store, id: str, data: Path) -> SkeletonDataset:
+    """The prepared data that a trial was evaluated on."""
+    spec = store.read_json(f"{id}/spec.json")
+    dataset = open_dataset(data, spec["trial"]["benchmark"])
+    if dataset.fingerprint != spec["data"]:
+        name, was = dataset.name, f"{spec['data'][:12]} and not {dataset.fingerprint[:12]}"
+        raise ValueError(f"trial {id} was evaluated on another {name} than {data / name} is: its fingerprint is {was}")
+    return dataset
+
+
+def _named(arrays: Arrays, dataset: SkeletonDataset) -> Scores:
+    samples = dataset.samples["name"].to_numpy()[arrays["rows"]]
+    return Scores(arrays["scores"], arrays["labels"], dataset.classes, samples)
