@@ -105,7 +105,7 @@ def test_what_may_be_left_out_or_be_of_another_type(tmp_path):
         assert [one.label for one in found] == [1] + [0] * 7
         assert not found[0].bodies[..., 2].any()
         with pytest.raises(DataError, match="lies in the plane"):
-            prepare(benchmark, source, tmp_path / "data")
+            prepare(benchmark, source, tmp_path / "data", Preprocessing())
         assert prepare(benchmark, source, tmp_path / "data", Preprocessing("plain", 10)).sequences == 8
 
 
