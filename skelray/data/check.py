@@ -71,7 +71,7 @@ def check(root: Path, name: str) -> Check:
             np.where(measured.jump >= JUMP, measured.jump, 0),
             "{:.1f} times",
         ),
-        _worst("exchanged sides", "left and right change place between frames", names, measured.exchanged, "{:,.0f} times"),
+        _worst("exchanged sides", "left and right change place between frames", names, measured.exchanged, "{:,.0f}×"),
         Finding("duplicate names", "sequences of one name", tuple(_repeated(names))),
         Finding("duplicate sequences", "the same, or within 1 % of their size", tuple(_twins(names, pairs))),
     ]
