@@ -119,7 +119,8 @@ class Ablation:
             raise ValueError(f"published names stream {unknown[0]!r}; the study has {', '.join(streams)}")
         if names and (strange := [evaluation for evaluation in by if evaluation not in names]):
             field = "published_by" if strange[0] == self.published_by else "published"
-            raise ValueError(f"{field} {strange[0]!r} is none of the evaluations {', '.join(names)}")
+            also = f" or streams {', '.join(streams)}" if field == "published" else ""
+            raise ValueError(f"{field} {strange[0]!r} is none of the evaluations {', '.join(names)}{also}")
         official = BENCHMARKS.get(self.base.benchmark)
         if official is not None and (unknown := sorted(published - set(official.protocols))):
             known = ", ".join(official.protocols)

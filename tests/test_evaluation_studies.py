@@ -11,7 +11,8 @@ from skelray.evaluation import KNN, Finetune, SemiSupervised, Transfer
 from skelray.plan import notes_on_subjects, plan
 from skelray.published import figures, of_trial
 from skelray.runner import run_inline
-from skelray.study import DEMO, Ablation, Arm, Scale
+from skelray.scale import DEMO, Scale
+from skelray.study import Ablation, Arm
 from skelray.training import Pretraining
 
 MORE = """
