@@ -157,7 +157,7 @@ def test_a_figure_without_its_stream_is_not_an_ensembles():
         ({"across": {}}, "'joint', and the study does not go across streams"),
         (
             {"arms": [Arm("a", published={"jiont": {"xsub": 1.0}})]},
-            "published names stream 'jiont'; the study has joint, bone",
+            "published 'jiont' is none of the evaluations knn, linear or streams joint, bone, motion",
         ),
     ],
 )
