@@ -9,7 +9,23 @@ papers, and why, stands below. The floors to beat are 1-NN 70.0 % and ridge 71.8
 
 from dataclasses import replace
 
-from skelray import GRU, SGD, STGCN, Ablation, AimCLR, Arm, CrosSCLR, HiCo, Hierarchical, Linear, SkeletonCLR, papers
+from skelray import (
+    DSTA,
+    GRU,
+    KNN,
+    SGD,
+    STGCN,
+    Ablation,
+    AimCLR,
+    Arm,
+    CrosSCLR,
+    HiCLR,
+    HiCo,
+    Hierarchical,
+    Linear,
+    SkeletonCLR,
+    papers,
+)
 from skelray.augment import AugmentationSet, CropResize, JointCorruption, OneOf, Shear
 
 # Half the training set in the queue, a key encoder that follows within some hundred steps, and weights that do not start a
@@ -24,7 +40,13 @@ hico = {
     "method": HiCo(queue=256, m=0.99, tau=0.1, query=gentle, key=gentle),
     "backbone": Hierarchical(s2s=GRU(), hidden_dim=128, persons=1),
     "frames": None,  # all 50; the others read 25
-    "evaluations": (*papers.SKELETONCLR.evaluations[:1], Linear(lr=2.0, std=0.01)),
+    "evaluations": (KNN(), Linear(lr=2.0, std=0.01)),
+}
+
+# Half the layers and half the channels of HiCLR's DSTA-Net.
+dsta = {
+    "backbone": DSTA(layers=((16, 16, 8, 1), (16, 32, 8, 2), (32, 64, 16, 2), (64, 128, 16, 1)), dropout=0.0),
+    "method": HiCLR(**MOCO, mining_from=None),
 }
 
 
@@ -48,10 +70,12 @@ study = Ablation(
     arms=[
         Arm("untrained ST-GCN", {"epochs": 0}),
         Arm("untrained ST-GCN, 3 streams", {"epochs": 0, "stream": STREAMS, "method": CrosSCLR(**MOCO)}),
+        Arm("untrained DSTA-Net", {"epochs": 0, **dsta}),
         Arm("untrained hierarchical GRU", {"epochs": 0, **hico}),
         arm("HiCo", 40, lr=0.02, **hico),
         arm("CrosSCLR", 30, lr=0.03, stream=STREAMS, method=CrosSCLR(**MOCO, mining_from=15)),
-        arm("AimCLR", 60, lr=0.03, method=AimCLR(**MOCO, mining_from=None)),
+        arm("AimCLR", 120, lr=0.03, method=AimCLR(**MOCO, mining_from=None)),
+        arm("HiCLR on DSTA-Net", 60, lr=0.1, **dsta),
         arm("SkeletonCLR", 60, lr=0.03),
     ],
 )
