@@ -16,7 +16,7 @@ import numpy as np
 
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
 from skelray.data.named import stem_of
-from skelray.data.stored import DataError
+from skelray.data.stored import NO_NPY, DataError
 from skelray.data.unpickle import unpickle
 from skelray.skeleton import KINECT_V2
 
@@ -93,7 +93,7 @@ def mapped(path: Path) -> np.ndarray:
     """A memory-mapped array of numbers. Raises DataError where it is truncated or corrupt."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError, MemoryError, OverflowError) as error:
+    except NO_NPY as error:
         raise DataError(f"{path} is truncated or corrupt ({' '.join(str(error).split())[:100]})") from error
     if not isinstance(array, np.memmap) or array.dtype.kind not in "fiu" or not array.ndim:
         raise DataError(f"{path} is no array of numbers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tokenize
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,18 @@ FORMAT = 1
 SEQUENCES, SAMPLES, ABOUT = "sequences.npy", "samples.parquet", "dataset.json"
 COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "part", "frames", "persons", "source")
 DTYPES = ("float32", "float16")
+# What numpy raises over the header of a .npy file that is not one: it reads it as a Python expression.
+NO_NPY = (
+    OSError,
+    ValueError,
+    EOFError,
+    TypeError,
+    SyntaxError,
+    MemoryError,
+    ArithmeticError,
+    RecursionError,
+    tokenize.TokenError,
+)
 
 
 class DataError(ValueError):
@@ -42,7 +55,7 @@ def read_sequences(path: Path) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         whole = isinstance(array, np.memmap) and array.offset + array.nbytes == path.stat().st_size
-    except (OSError, ValueError, EOFError) as error:
+    except NO_NPY as error:
         raise DataError(f"{path} is truncated or corrupt ({error}): prepare {path.parent.name} again") from error
     if not whole or array.dtype.name not in DTYPES:
         raise DataError(f"{path} is truncated or corrupt: prepare {path.parent.name} again")
