@@ -1,4 +1,4 @@
-"""What bfloat16 does to the accuracy: HiCo on NW-UCLA in both precisions, the float32 encoders those of ``nwucla_methods.py``.
+"""What bfloat16 does to the accuracy: SkeletonCLR on NW-UCLA as in ``nwucla_methods.py``, in both precisions.
 
 skelray prepare nwucla NW-UCLA.zip
 skelray run studies/nwucla_precision.py                            # 2 arms x 3 seeds = 6 trials
@@ -7,22 +7,19 @@ python tests/software_bfloat16.py studies/nwucla_precision.py      # the same on
 
 from dataclasses import replace
 
-from skelray import GRU, KNN, SGD, Ablation, Arm, HiCo, Hierarchical, Linear, papers
-from skelray.augment import AugmentationSet, CropResize, JointCorruption, OneOf, Shear
-
-gentle = AugmentationSet("gentle", (CropResize(), OneOf((JointCorruption(joints=5), Shear(amplitude=0.5)))))
+from skelray import SGD, STGCN, Ablation, Arm, SkeletonCLR, papers
 
 study = Ablation(
     base=replace(
         papers.SKELETONCLR,
         benchmark="nwucla",
         protocol="xview",
-        backbone=Hierarchical(s2s=GRU(), hidden_dim=128, persons=1),
-        method=HiCo(queue=256, m=0.99, tau=0.1, query=gentle, key=gentle),
-        optimizer=SGD(lr=0.02, milestones=(32,)),
-        epochs=40,
+        backbone=STGCN(hidden_channels=8, hidden_dim=128, dropout=0.0),
+        method=SkeletonCLR(queue=512, m=0.99, init="he"),
+        optimizer=SGD(lr=0.03, milestones=(48,)),
+        epochs=60,
         batch_size=32,
-        evaluations=(KNN(), Linear(lr=2.0, std=0.01)),
+        frames=25,
     ),
     seeds=range(3),
     arms=[Arm("float32"), Arm("bfloat16", {"precision": "bfloat16"})],
