@@ -110,7 +110,7 @@ def _evaluate(
         train, test = parts(evaluation, splits)
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
         outcome = measure(evaluation, frozen, train, test)
-        result = {
+        result: dict[str, Any] = {
             "evaluation": evaluation.name,
             "metrics": dict(outcome.metrics),
             "files": sorted(outcome.files),
@@ -121,6 +121,7 @@ def _evaluate(
         arrays = dict(outcome.arrays)
         if outcome.scores is not None and outcome.test is not None:
             arrays |= {"scores": outcome.scores.numpy(), "labels": outcome.test.labels, "rows": outcome.test.rows}
+            result["test"] = {"benchmark": outcome.test.name, "data": outcome.test.fingerprint}  # whose rows they are
         stored.save_scores(trial.epochs, canonical(evaluation), arrays, result, outcome.files)
 
 

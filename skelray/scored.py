@@ -13,7 +13,7 @@ import pandas as pd
 
 from skelray.data.dataset import SkeletonDataset, open_dataset
 from skelray.ensemble import Arrays
-from skelray.evaluation import Evaluation
+from skelray.evaluation import Evaluation, target_of
 from skelray.fused import opened
 from skelray.store import Store, evaluated
 from skelray.trial import canonical
@@ -96,7 +96,8 @@ def scores(
     arrays = where.trial(id).arrays(name) if ensemble is None else ensemble.arrays(name)
     if arrays is None:
         raise ValueError(f"trial {id} has figures of {evaluation!r} in {where.root}, but no scores of samples")
-    return _named(arrays, _dataset(where, id if ensemble is None else next(iter(ensemble.members.values())), Path(data)))
+    of = id if ensemble is None else next(iter(ensemble.members.values()))
+    return _named(arrays, _dataset(where, of, name, Path(data), arrays))
 
 
 def _id(store: Store, trial: str) -> str:
@@ -133,14 +134,36 @@ def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | Non
     raise ValueError(f"trial {id} has {wanted!r} in {len(same)} settings: give the evaluation itself, as Linear(lr=3.0)")
 
 
-def _dataset(store: Store, id: str, data: Path) -> SkeletonDataset:
-    """The prepared data that a trial was evaluated on."""
-    spec = store.read_json(f"{id}/spec.json")
-    dataset = open_dataset(data, spec["trial"]["benchmark"])
-    if dataset.fingerprint != spec["data"]:
-        name, was = dataset.name, f"{spec['data'][:12]} and not {dataset.fingerprint[:12]}"
-        raise ValueError(f"trial {id} was evaluated on another {name} than {data / name} is: its fingerprint is {was}")
+def _dataset(store: Store, id: str, name: str, data: Path, arrays: Arrays) -> SkeletonDataset:
+    """The prepared data whose samples a trial's evaluation scored: the trial's own or, of a transfer, the other's."""
+    benchmark, fingerprint = _scored_on(store, id, name)
+    dataset = open_dataset(data, benchmark)
+    if fingerprint is None:
+        if not _fits(arrays, dataset):
+            raise ValueError(
+                f"trial {id} was evaluated on another {benchmark} than {data / benchmark} is: its labels differ"
+            )
+    elif fingerprint != dataset.fingerprint:
+        was = f"{fingerprint[:12]} and not {dataset.fingerprint[:12]}"
+        raise ValueError(
+            f"trial {id} was evaluated on another {benchmark} than {data / benchmark} is: its fingerprint is {was}"
+        )
     return dataset
+
+
+def _fits(arrays: Arrays, dataset: SkeletonDataset) -> bool:
+    """Whether the rows are there and have these labels."""
+    rows, labels = arrays["rows"], dataset.samples["label"].to_numpy()
+    return rows.max(initial=-1) < len(labels) and np.array_equal(labels[rows], arrays["labels"])
+
+
+def _scored_on(store: Store, id: str, name: str) -> tuple[str, str | None]:
+    """Benchmark and fingerprint. Results that were stored before they named them tell a transfer by its name alone."""
+    spec, result = (store.read_json(f"{id}/{file}.json") for file in ("spec", name))
+    if found := result.get("test"):
+        return found["benchmark"], found["data"]
+    target = target_of(result["evaluation"])
+    return (spec["trial"]["benchmark"], spec["data"]) if target is None else (target, None)
 
 
 def _named(arrays: Arrays, dataset: SkeletonDataset) -> Scores:

@@ -205,6 +205,7 @@ def test_a_transfer_is_stored_by_the_data_of_its_target(store):
         assert arrays["labels"].tolist() == target.test.labels.tolist()
         assert arrays["rows"].tolist() == target.test.rows.tolist()
         assert arrays["scores"].shape == (len(target.test), 4)
+        assert stored(store, trial).result(4, canonical(found))["test"] == {"benchmark": "tiny", "data": f"tiny{seed}"}
     assert stored(store, trial).result(4, canonical(trial.evaluations[0])) is None  # of no data in particular
     assert bound(HICLR, splits(), None) is HICLR
 

@@ -9,7 +9,7 @@ from skelray.evaluation.labels import labelled
 from skelray.evaluation.linear import Linear
 from skelray.evaluation.retrieval import Retrieval
 from skelray.evaluation.scores import Diverged, Evaluation, Outcome, measure, top
-from skelray.evaluation.transfer import Transfer, shared_subjects
+from skelray.evaluation.transfer import Transfer, shared_subjects, target_of
 
 __all__ = [
     "KNN",
@@ -30,5 +30,6 @@ __all__ = [
     "measure",
     "parts",
     "shared_subjects",
+    "target_of",
     "top",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from skelray.data.dataset import DataError, SkeletonDataset, Splits
@@ -11,6 +12,7 @@ from skelray.skeleton import Skeleton
 
 # Benchmarks recorded of the same people, by how their names begin.
 SHARED_SUBJECTS = ("ntu", "pku")
+TARGET = re.compile(r" on ([\w-]+) [\w-]+")  # in a transfer's name
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,12 @@ def _check(transfer: Transfer, target: Splits, skeleton: Skeleton) -> None:
         )
     if transfer.data not in (None, target.train.fingerprint):
         raise DataError(f"{transfer.name} was asked of the data {transfer.data}, and {target.train.fingerprint} is there")
+
+
+def target_of(name: str) -> str | None:
+    """The other benchmark in the name of a transfer; None in any other evaluation's."""
+    found = TARGET.search(name)
+    return found[1] if found else None
 
 
 def shared_subjects(source: str, target: str) -> str:
