@@ -54,12 +54,12 @@ def cell_rows(study: str, cell: Cell, store: Store, data: str) -> list[Row]:
     """The rows of a cell: figures where they are stored, failures where it failed, nothing where it has not run."""
     trial, stored = cell.trial, store.trial(cell.trial.id(data))
     facts = {**_facts(study, cell.arm, trial, stored.id, data), "cell": scalars(cell.coordinates)}
-    failure, rows = stored.failure(trial.epochs), []
+    rows = []
     for evaluation in trial.evaluations:
         result = stored.result(trial.epochs, canonical(evaluation))
         if result is not None:
             rows += _measured(facts, trial, result, cell.published.get(result["evaluation"]))
-        elif failure is not None:
+        elif (failure := stored.failure_of(trial.epochs, canonical(evaluation))) is not None:
             rows.append(_failed(facts, trial, evaluation.name, failure))
     return rows
 
@@ -107,7 +107,7 @@ def _failure_of(fused: Fused, store: Store, data: str, evaluation: Evaluation) -
     """Why an ensemble has no figure: the first of its streams that failed before it had one."""
     for stream, cell in fused.members.items():
         stored = store.trial(cell.trial.id(data))
-        failure = stored.failure(cell.trial.epochs)
+        failure = stored.failure_of(cell.trial.epochs, canonical(evaluation))
         if failure is not None and stored.result(cell.trial.epochs, canonical(evaluation)) is None:
             return _failure("stream failed", f"{stream}, {failure['cause']}: {failure['line']}", failure["time"])
     return None

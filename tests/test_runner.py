@@ -232,3 +232,27 @@ def test_finals_that_fail_are_failed_rows(tmp_path, synthetic_data):
     finals = found[found["arm"].str.contains("test")]
     assert set(finals["status"]) == {"failed"}
     assert finals["error"].str.startswith("diverged").all()
+
+
+FAILING_EVALUATION = """
+    from skelray import Finetune, Clustering
+    evaluations = (KNN(), Finetune(epochs=1, frozen=("conv",)), Linear(epochs=5), Clustering(classes=4))
+    study = Ablation(base=replace(base, evaluations=evaluations), arms=[Arm("a")],
+                     across={"stream": ["joint", "bone"]}, ensemble=Ensemble({"joint": 0.5, "bone": 0.5}))
+"""
+
+
+def test_an_evaluation_that_fails_costs_itself_alone(tmp_path, synthetic_data):
+    path = study_file(tmp_path, FAILING_EVALUATION.replace("Finetune, ", "Ensemble, Finetune, ", 1))
+    run, _ = make_run(path, tmp_path, synthetic_data, epochs=1)
+    for _ in range(2):  # the second run trains nothing and says the same
+        heard = Heard()
+        run_inline(run, heard)
+        assert set(heard.statuses.values()) == {"failed"}
+        found = table(tmp_path).query("metric != 'top5'")
+        statuses = {name: set(rows["status"]) for name, rows in found.groupby("evaluation")}
+        assert statuses == {"knn": {"done"}, "finetune": {"failed"}, "linear": {"done"}, "clustering": {"done"}}
+        (error,) = set(found.query("status == 'failed' and stream == 'bone'")["error"].str.split("\n").str[0])
+        assert error.startswith("error: frozen 'conv' is no part of the encoder")
+        assert set(found.query("stream == 'joint+bone'")["evaluation"]) == {"knn", "finetune", "linear"}
+    assert heard.trained == []
