@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,15 +84,17 @@ def scores(
     trial: its id, the beginning of it, or a row of a table, which brings evaluation and epochs along. evaluation: its name
     in tables, or the evaluation itself. Raises ValueError, in one sentence, for what there is not or is there twice.
     """
+    own: str | None = None  # the row's whole trial, which tells settings of one name apart
     if not isinstance(trial, str):
         row: Mapping[str, Any] = dict(trial)
         trial, epochs = str(row["trial"]), int(row["epochs"]) if epochs is None else epochs
+        own = row.get("spec") if evaluation is None else None
         evaluation = str(row["evaluation"]) if evaluation is None else evaluation
     if evaluation is None:
         raise ValueError(f"of trial {trial!r} scores of an evaluation are wanted: name one, as 'linear'")
     where = Store(store)
     id = _id(where, trial)
-    name = _name(where, id, evaluation, epochs)
+    name = _name(where, id, evaluation, epochs, own)
     ensemble = opened(where, id)
     arrays = where.trial(id).arrays(name) if ensemble is None else ensemble.arrays(name)
     if arrays is None:
@@ -112,8 +115,8 @@ def _id(store: Store, trial: str) -> str:
     return found[0]
 
 
-def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | None) -> str:
-    """The name of the one stored result that is meant."""
+def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | None, spec: str | None) -> str:
+    """The name of the one stored result that is meant. spec: a row's, whose evaluations are preferred."""
     found: dict[str, tuple[str, int]] = {}
     for file in store.names(id):
         if match := RESULT.fullmatch(file):
@@ -122,6 +125,8 @@ def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | Non
     same = {name: at for name, (called, at) in found.items() if called == wanted and epochs in (None, at)}
     if not isinstance(evaluation, str):
         same = {name: at for name, at in same.items() if name == evaluated(at, canonical(evaluation))}
+    asked = json.loads(spec or "{}").get("evaluations", ())
+    same = {name: at for name, at in same.items() if name in {evaluated(at, one) for one in asked}} or same
     if len(same) == 1:
         return next(iter(same))
     after = "" if epochs is None else f" after {epochs} epochs"

@@ -122,6 +122,8 @@ def test_what_there_is_not_is_one_sentence(stored, tmp_path):
     assert "has 'knn' after 4, 9 epochs: say which with epochs" in said(id, "knn")
     keep(store, trial, Linear(lr=1.0), scores(0), data)
     assert "has 'linear' in 2 settings: give the evaluation itself" in said(id, "linear")
+    for _, row in skelray.load("s").query("evaluation == 'linear' and metric == 'top1'").iterrows():
+        assert skelray.scores(row).top() == row["value"]  # a row says which
     assert skelray.scores(id, Linear(lr=1.0)).labels.tolist() == scores(0)["labels"].tolist()
     store.write_json(f"{id}/spec.json", {"trial": {"benchmark": "synthetic"}, "data": "other"})
     assert "was evaluated on another synthetic than" in said(id, Linear())
