@@ -16,7 +16,7 @@ from tiny import TRIAL
 
 from skelray import ledger, papers, report, results
 from skelray.ensemble import Ensemble
-from skelray.evaluation import KNN, HeldOut, Linear, top
+from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Transfer, top
 from skelray.fused import StoredEnsemble, opened
 from skelray.scale import Scale
 from skelray.store import Store, StoreError, evaluated
@@ -337,6 +337,12 @@ def test_held_out_is_marked_and_never_held_out_twice():
     assert HeldOut(Linear()).name == "linear held-out"
     with pytest.raises(ValueError, match="held out already"):
         HeldOut(HeldOut(KNN()))
+    for inner in (HeldOut(KNN()), Transfer("b", "xsub", KNN())):
+        with pytest.raises(ValueError, match=f"{inner.name} cannot be transferred: give what it evaluates by"):
+            Transfer("a", "xsub", inner)
+    for chooses in (Linear(selection="released"), Finetune(selection="released")):
+        with pytest.raises(ValueError, match="chooses by the labels it is scored on"):
+            HeldOut(chooses)
     with pytest.raises(ValueError, match="two evaluations are called 'knn held-out'"):
         replace(TRIAL, evaluations=(HeldOut(KNN()), HeldOut(KNN())))
     assert Ablation(replace(TRIAL, evaluations=(HeldOut(KNN()),)), [Arm("a")]).cells()

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from small_study import inline, make_run, study_file, table
 
 from skelray import papers, report
+from skelray.augment import BA
 from skelray.data import DataError
-from skelray.evaluation import KNN, Finetune, SemiSupervised, Transfer
+from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Retrieval, SemiSupervised, Transfer
+from skelray.ledger import cell_rows
 from skelray.plan import notes_on_subjects, plan
 from skelray.published import figures, of_trial
 from skelray.runner import run_inline
@@ -89,7 +92,7 @@ def test_pictures_lie_beside_the_tables(finished):
     path.write_bytes(b"of another run")
     run.write_tables()
     assert path.read_bytes() == content
-    assert len(report.text(table(folder))) > 0
+    assert "| strong" in report.text(table(folder))
 
 
 def test_another_skeleton_or_a_missing_target_is_one_sentence(tmp_path, synthetic_data):
@@ -97,6 +100,14 @@ def test_another_skeleton_or_a_missing_target_is_one_sentence(tmp_path, syntheti
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data)
     with pytest.raises(DataError, match="nwucla is not prepared"):
         run.cells()
+
+
+def test_the_plan_of_untrained_encoders_does_not_say_that_they_are_there(tmp_path, synthetic_data):
+    body = FEW.replace("base=replace(base, ", "base=replace(base, epochs=0, ")
+    run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, epochs=None)
+    assert (plan(run).epochs, plan(run).untrained) == (0, 2)
+    assert "2 evaluations to run, an unknown time of running encoders" in plan(run).text()
+    assert "every encoder is there" not in plan(run).text()
 
 
 # Published numbers of several evaluations
@@ -134,13 +145,36 @@ def test_published_numbers_are_of_evaluations_and_protocols_that_there_are():
         Arm("a", published={"semi 1%": {"xsub": 101}})
 
 
+def test_published_numbers_are_of_the_arms_own_evaluations():
+    base = replace(papers.HICLR, evaluations=(Linear(),))
+    own = {"evaluations": (KNN(), Retrieval()), "stream": "bone"}
+    arms = [
+        Arm("a", published={"xsub": 70.0}),
+        Arm("b", own, {"bone": {"retrieval": {"xsub": 60.0}}, "knn": {"xview": 50.0}}),
+    ]
+    cells = Ablation(base, arms, published_by="linear").cells()
+    assert [cell.published for cell in cells] == [pytest.approx({"linear": 0.7}), pytest.approx({"retrieval": 0.6})]
+    with pytest.raises(ValueError, match="'linear' is none of the evaluations knn, retrieval of arm 'b'"):
+        Ablation(base, [Arm("b", own, {"xsub": 70.0})])
+    with pytest.raises(ValueError, match="published names stream 'joint'; arm 'b' has bone"):
+        Ablation(base, [Arm("b", own, {"joint": {"knn": {"xsub": 70.0}}})])
+
+
 def test_published_numbers_reach_their_rows(finished):
+    """Those of the table as well as those of its cells."""
     _, run, _ = finished
-    arms = [Arm("weak", {"arrangement": papers.HICLR.method.arrangement[:1]}, {"finetune": {"xview": 50.0}, "xview": 40.0})]
-    study = replace(run.study, arms=arms, base=replace(run.study.base, benchmark="synthetic"))
-    cells = study.cells(replace(run.scale, epochs=None, changes=()))
-    assert cells[0].published.get("finetune") == 0.5
-    assert cells[0].published.get("linear") == 0.4
+    figures = {"finetune": {"xview": 50.0}, "retrieval": {"xsub": 10.0}, "xview": 40.0}
+    (cell, *_) = replace(run.study, arms=[replace(run.study.arms[0], published=figures)]).cells(run.scale)
+    assert cell.published == {}  # at a scale that is not the published one
+    rows = cell_rows(
+        "s",
+        replace(cell, trial=run.bound(cell.trial), published={"finetune": 0.5, "linear": 0.4}),
+        run.store,
+        run.data(cell.trial),
+    )
+    found = {(row["evaluation"], row["metric"]): row["published"] for row in rows if row["published"] is not None}
+    assert found == {("finetune", "top1"): 0.5, ("linear", "top1"): 0.4}
+    assert report.table(pd.DataFrame(rows)).header.count("published") == 2
 
 
 # Demonstrations
@@ -154,6 +188,29 @@ def test_a_demonstration_shortens_what_is_long():
         semi, _, tuned, transfer = cell.trial.evaluations
         assert (semi.labels, semi.epochs, tuned.epochs, transfer.evaluation.epochs) == (0.01, 8, 8, 8)
         assert transfer.benchmark == "synthetic"
+
+
+def test_a_demonstration_transfers_once_however_many_targets_there_are():
+    """There is generated data alone: of transfers that become the same, one is left."""
+    evaluations = (
+        Transfer("msr_action3d", "xsub", KNN()),
+        Transfer("utkinect", "xsub", KNN()),
+        Transfer("nwucla", "xview", Linear()),
+    )
+    base = replace(papers.HICLR, evaluations=evaluations)
+    for study in (Ablation(base, [Arm("a")]), Ablation(papers.HICLR, [Arm("a", {"evaluations": evaluations})])):
+        (cell,) = study.cells(DEMO)
+        assert [e.name for e in cell.trial.evaluations] == ["knn on synthetic xview", "linear on synthetic xview"]
+    twice = Ablation(papers.HICLR, [Arm("a", {"arrangement": (BA, BA)})]).cells(DEMO)
+    assert len(twice[0].trial.method.arrangement) == 2
+
+
+def test_a_demonstration_holds_out_what_it_evaluates():
+    base = replace(papers.HICLR, evaluations=(HeldOut(Finetune()), Finetune(), HeldOut(KNN())))
+    (cell,) = Ablation(base, [Arm("a")]).cells(DEMO)
+    held_out, tuned, near = cell.trial.evaluations
+    assert held_out == HeldOut(tuned)
+    assert (held_out.trained(100), near.trained(100)) == (800, 0)
 
 
 def test_shared_subjects_are_told_in_plan_and_table(finished):

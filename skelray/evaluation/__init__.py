@@ -8,7 +8,7 @@ from skelray.evaluation.knn import KNN
 from skelray.evaluation.labels import labelled
 from skelray.evaluation.linear import Linear
 from skelray.evaluation.retrieval import Retrieval
-from skelray.evaluation.scores import Diverged, Evaluation, Outcome, measure, top
+from skelray.evaluation.scores import Diverged, Evaluation, Outcome, measure, smaller, smaller_each, top
 from skelray.evaluation.transfer import Transfer, shared_subjects, target_of
 
 __all__ = [
@@ -30,6 +30,8 @@ __all__ = [
     "measure",
     "parts",
     "shared_subjects",
+    "smaller",
+    "smaller_each",
     "target_of",
     "top",
 ]

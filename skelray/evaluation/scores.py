@@ -54,6 +54,24 @@ class Evaluation(Protocol):
         ...
 
 
+def wraps(evaluation: Evaluation) -> bool:
+    """Whether an evaluation is another one on other data (``Transfer``, ``HeldOut``); they do not nest."""
+    return getattr(evaluation, "wraps", False)
+
+
+def smaller(part: Any) -> Any:
+    """The small version of a backbone, method or evaluation that knows one."""
+    return part.small() if hasattr(part, "small") else part
+
+
+def smaller_each(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
+    """The small versions of evaluations, the first of each name: transfers to several benchmarks become one."""
+    found: dict[str, Evaluation] = {}
+    for evaluation in map(smaller, evaluations):
+        found.setdefault(evaluation.name, evaluation)
+    return tuple(found.values())
+
+
 def top(scores: Tensor, labels: Tensor, k: int = 1) -> float:
     """The share of samples whose label is among the k best scores; ties go to the lower class number."""
     best = torch.sort(scores, dim=1, descending=True, stable=True).indices[:, :k]

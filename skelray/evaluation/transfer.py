@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from skelray.data.dataset import DataError, SkeletonDataset, Splits
 from skelray.evaluation.frozen import FrozenEncoder, Load
-from skelray.evaluation.scores import Evaluation, Outcome, measure
+from skelray.evaluation.scores import Evaluation, Outcome, measure, smaller, wraps
 from skelray.skeleton import Skeleton
 
 # Benchmarks recorded of the same people, by how their names begin.
@@ -28,6 +29,12 @@ class Transfer:
     evaluation: Evaluation
     data: str | None = None
 
+    wraps: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if wraps(self.evaluation):
+            raise ValueError(f"{self.evaluation.name} cannot be transferred: give what it evaluates by, as Linear()")
+
     @property
     def name(self) -> str:
         return f"{self.evaluation.name} on {self.benchmark} {self.protocol}"
@@ -40,8 +47,7 @@ class Transfer:
 
     def small(self) -> Transfer:
         """A demonstration has generated data alone, so it transfers from one protocol of that to another."""
-        inner = self.evaluation.small() if hasattr(self.evaluation, "small") else self.evaluation
-        return Transfer("synthetic", "xview", inner)
+        return Transfer("synthetic", "xview", smaller(self.evaluation))
 
     def trained(self, samples: int) -> int:
         """How many sequences the encoder is trained on, were the target as large as the source."""
