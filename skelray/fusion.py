@@ -9,7 +9,7 @@ from typing import Any
 from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HeldOut, Linear
 from skelray.scale import Scale
-from skelray.study import Ablation, Arm, Cell, Fused, Sweep
+from skelray.study import Ablation, Arm, Cell, Fused, Sweep, check_space
 from skelray.trial import Trial
 
 PUBLISHED, CHOSEN = "published weights", "chosen weights"  # the arms of its table
@@ -45,6 +45,7 @@ class Fusion:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(self.seeds))
+        check_space(self.space)
         if self.samples < 1:
             raise ValueError(f"samples {self.samples}: a search needs at least one point")
         if "stream" in self.across:

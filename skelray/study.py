@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -208,6 +209,9 @@ class Sweep:
     asha: ASHA = field(default_factory=ASHA)
     monitor: Evaluation = field(default_factory=KNN)
 
+    def __post_init__(self) -> None:
+        check_space(self.space)
+
     def trial(self, suggest: Any, scale: Scale | None = None) -> Trial:
         """The trial that a suggestion stands for; its monitor reads at every multiple of ASHA's grace."""
         scale = scale or Scale()
@@ -231,6 +235,12 @@ class Sweep:
     def at(self, scale: Scale | None) -> Sweep:
         """The sweep with the number of samples of a scale."""
         return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
+
+
+def check_space(space: Any) -> None:
+    """Raises ValueError for a search space that is no plain function: a search is named by its source."""
+    if not inspect.isfunction(space):
+        raise ValueError(f"space {space!r} is no function: write it with def, as a search is known by its source")
 
 
 def scalars(coordinates: Mapping[str, Any], **more: Mapping[str, float]) -> str:
