@@ -1,23 +1,30 @@
 """Evaluations as parts of a study: plan, tables, pictures, published numbers of several, and other benchmarks."""
 
+import csv
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from small_study import inline, make_run, study_file, table
+from tiny import BACKBONE, MOCO, TRIAL, same_state, splits
 
 from skelray import papers, report
 from skelray.augment import BA
 from skelray.data import DataError
-from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Retrieval, SemiSupervised, Transfer
+from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Retrieval, SemiSupervised, Supervised, Transfer
 from skelray.ledger import cell_rows
+from skelray.methods import AimCLR, HiCLR, SkeletonCLR
 from skelray.plan import notes_on_subjects, plan
 from skelray.published import figures, of_trial
 from skelray.runner import run_inline
 from skelray.scale import DEMO, Scale
 from skelray.study import Ablation, Arm
+from skelray.study_file import load_study
 from skelray.training import Pretraining
 
+STUDIES = Path(__file__).parent.parent / "studies"
 MORE = """
     from skelray import Clustering, Finetune, Retrieval, SemiSupervised, Supervised, Transfer
     evaluations = (KNN(), Linear(epochs=5), Retrieval(), Clustering(classes=4), Finetune(epochs=1),
@@ -222,3 +229,48 @@ def test_shared_subjects_are_told_in_plan_and_table(finished):
     assert told not in report.table(frame).caption
     trial = replace(papers.HICLR, evaluations=(Transfer("pku2", "xsub", SemiSupervised()),))
     assert told in notes_on_subjects(trial)[0]
+
+
+# The studies of the project
+
+
+def test_the_figures_of_the_evaluations_study_are_the_papers(shared):
+    """Arm by arm, stream by stream: HiCLR's Tables 1, 4, 5, 6 and 7, AimCLR's 2, 7 and 8."""
+    with open(shared("papers/published_results.csv"), newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["dataset"] == "ntu60" and row["metric"] == "top1"]
+    called = {"skeletonclr": "SkeletonCLR", "aimclr": "AimCLR", "hiclr": "HiCLR", "st_gcn": "Supervised"}
+    shares = {"0.01": "semi 1%", "0.10": "semi 10%"}
+    known = {}
+    for row in rows:
+        if row["paper"] in ("hiclr", "aimclr") and row["method"] in called and row["backbone"] in ("stgcn", "dsta"):
+            arm = called[row["method"]] + (" on DSTA-Net" if row["backbone"] == "dsta" else "")
+            stream = "+".join(sorted(row["stream"].split("+"), key=["joint", "bone", "motion"].index))
+            name = {"semi": shares.get(row["label_fraction"]), "knn": papers.KNN_PROJECTOR.name}.get(row["evaluation"])
+            known.setdefault((arm, stream, name or row["evaluation"], row["protocol"]), set()).add(float(row["value"]))
+    _, study, _ = load_study(STUDIES / "evaluations.py")
+    found = {
+        (arm.label, stream, name, protocol): value
+        for arm in study.arms
+        for (name, stream, protocol), value in figures(arm.published, "").items()
+    }
+    assert len(found) == 2 * (7 + 10 + 9 + 3 + 1)
+    assert {key: value for key, value in found.items() if value not in known.get(key, ())} == {}
+
+
+def test_supervised_encoders_are_trained_once_for_all_methods():
+    _, study, _ = load_study(STUDIES / "evaluations.py")
+    cells = study.cells()
+    supervised = [cell for cell in cells if any(isinstance(e, Supervised) for e in cell.trial.evaluations)]
+    assert (len(cells), len(supervised)) == (90, 18)
+    assert {cell.trial.epochs for cell in supervised} == {0}
+
+
+def test_a_fresh_encoder_is_the_same_for_every_method(monkeypatch):
+    """So that one arm of supervised encoders stands for all."""
+    weights = []
+    for method in (SkeletonCLR(**MOCO), AimCLR(**MOCO, eadm=None), HiCLR(**MOCO)):
+        trial = replace(TRIAL, method=method, backbone=BACKBONE)
+        frozen = Pretraining(trial, splits(), torch.device("cpu")).frozen()
+        weights.append(frozen.trainable(fresh=True)["joint"].state_dict())
+    assert same_state(weights[0], weights[1])
+    assert same_state(weights[0], weights[2])
