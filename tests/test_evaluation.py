@@ -33,7 +33,7 @@ from skelray.evaluation import (
 from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.knn import knn_scores
 from skelray.evaluation.retrieval import average_precision
-from skelray.methods import CrosSCLR, HiCo
+from skelray.methods import CrosSCLR, HiCo, SkeletonCLR
 from skelray.skeleton import KINECT_V2
 from skelray.training import Pretraining
 from skelray.trial import canonical
@@ -371,6 +371,19 @@ def test_the_projector_is_the_methods_own():
     scores = KNN(k=3, layer="projector")(ask, data.train, data.test)
     (gallery,) = ask.projected(data.train)
     assert torch.equal(scores, knn_scores(embedded, gallery, ask.labels(data.train), 3, 3, None))
+
+
+def test_a_projector_is_read_in_evaluation_mode_and_left_as_it_was():
+    """One with batch norm, whose statistics must not move, and do not depend on the batch."""
+    data, trial = splits(), replace(TRIAL, method=SkeletonCLR(**MOCO))
+    frozen = Pretraining(trial, data, torch.device("cpu")).frozen()
+    head = nn.Sequential(nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Dropout(0.5)).train()
+    asked = FrozenEncoder(frozen.encoders, frozen.device, frozen.clip, projectors={"joint": head})
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    (whole,), (part,) = asked.projected(data.train), asked.projected(data.train.subset(np.arange(len(data.train)) < 5))
+    assert head.training
+    assert same_state(head.state_dict(), before)
+    torch.testing.assert_close(whole[:5], part)
 
 
 def test_the_projectors_of_several_streams():
