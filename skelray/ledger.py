@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from skelray import results
-from skelray.evaluation import Evaluation
+from skelray.evaluation import Evaluation, main_metric
 from skelray.execute import provenance
 from skelray.fused import StoredEnsemble
 from skelray.machine import choose_device
@@ -60,7 +60,7 @@ def cell_rows(study: str, cell: Cell, store: Store, data: str) -> list[Row]:
         if result is not None:
             rows += _measured(facts, trial, result, cell.published.get(result["evaluation"]))
         elif (failure := stored.failure_of(trial.epochs, canonical(evaluation))) is not None:
-            rows.append(_failed(facts, trial, evaluation.name, failure))
+            rows.append(_failed(facts, trial, evaluation, failure))
     return rows
 
 
@@ -90,16 +90,16 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str) -> list[Row]:
         "spec": json.dumps({**canonical(trial), **told}, sort_keys=True),
     }
     rows = []
-    for evaluation in trial.evaluations:
+    for evaluation in (e for e in trial.evaluations if main_metric(e) == "top1"):  # others have no scores to fuse
         try:
             result = found.result(evaluated(trial.epochs, canonical(evaluation)))
         except ValueError as error:
-            rows.append(_failed(facts, trial, evaluation.name, _failure("streams differ", str(error))))
+            rows.append(_failed(facts, trial, evaluation, _failure("streams differ", str(error))))
             continue
         if result is not None:
             rows += _measured(facts, trial, result, fused.published.get(evaluation.name))
         elif (failure := _failure_of(fused, store, data, evaluation)) is not None:
-            rows.append(_failed(facts, trial, evaluation.name, failure))
+            rows.append(_failed(facts, trial, evaluation, failure))
     return rows
 
 
@@ -136,11 +136,11 @@ def _measured(facts: Row, trial: Trial, result: dict[str, Any], published: float
     ]
 
 
-def _failed(facts: Row, trial: Trial, evaluation: str, failure: dict[str, Any]) -> Row:
+def _failed(facts: Row, trial: Trial, evaluation: Evaluation, failure: dict[str, Any]) -> Row:
     return {
         **facts,
-        "evaluation": evaluation,
-        "metric": "top1",
+        "evaluation": evaluation.name,
+        "metric": main_metric(evaluation),
         "value": float("nan"),
         "epoch": trial.epochs,
         "status": "failed",
@@ -161,7 +161,7 @@ def sample_row(study: str, search: Search, sample: Sample, store: Store, data: s
     }
     failure = stored.failure(trial.epochs) if sample.status == "failed" else None
     if failure is not None:
-        return {**_failed(facts, trial, search.sweep.monitor.name, failure), "metric": HELD_OUT}
+        return {**_failed(facts, trial, search.sweep.monitor, failure), "metric": HELD_OUT}
     if sample.value is None or sample.status == "running":
         return None
     return {

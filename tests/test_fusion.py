@@ -4,6 +4,7 @@ import itertools
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -128,6 +129,7 @@ def test_the_test_split_is_not_for_searching():
     ("changes", "said"),
     [
         ({"samples": 0}, "samples 0"),
+        ({"space": partial(space)}, r"space functools.partial\(.*\) is no function: write it with def"),
         ({"across": {"stream": ["joint"]}}, "leave stream out of across"),
         ({"evaluation": HeldOut(Linear())}, "give it without HeldOut"),
         ({"evaluation": Linear(selection="released")}, r"linear \(best on test\) chooses by the labels it is scored on"),

@@ -8,7 +8,7 @@ from skelray.evaluation.knn import KNN
 from skelray.evaluation.labels import labelled
 from skelray.evaluation.linear import Linear
 from skelray.evaluation.retrieval import Retrieval
-from skelray.evaluation.scores import Diverged, Evaluation, Outcome, measure, smaller, smaller_each, top
+from skelray.evaluation.scores import Diverged, Evaluation, Outcome, main_metric, measure, smaller, smaller_each, top
 from skelray.evaluation.transfer import Transfer, shared_subjects, target_of
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Supervised",
     "Transfer",
     "labelled",
+    "main_metric",
     "measure",
     "parts",
     "shared_subjects",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ class Clustering:
     labels with the clusters that k-means finds among unit features, one a class. The picture is t-SNE's with fixed
     settings. Labels are read for choosing the classes, colouring and nmi alone.
     """
+
+    measures: ClassVar[str] = "nmi"
 
     classes: int = 10
     perplexity: float = 30.0

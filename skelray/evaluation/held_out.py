@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skelray.data.dataset import SkeletonDataset, Splits
 from skelray.evaluation.frozen import FrozenEncoder
-from skelray.evaluation.scores import Evaluation, Outcome, smaller
+from skelray.evaluation.scores import Evaluation, Outcome, main_metric, smaller
 from skelray.evaluation.transfer import Transfer
 
 SUFFIX = " held-out"
@@ -38,6 +38,10 @@ class HeldOut:
     @property
     def name(self) -> str:
         return self.evaluation.name + SUFFIX
+
+    @property
+    def measures(self) -> str:
+        return main_metric(self.evaluation)
 
     def small(self) -> HeldOut:
         """For demonstrations."""

@@ -59,6 +59,11 @@ def wraps(evaluation: Evaluation) -> bool:
     return getattr(evaluation, "wraps", False)
 
 
+def main_metric(evaluation: Evaluation) -> str:
+    """The metric that an evaluation is about: top1, unless it classifies nothing."""
+    return getattr(evaluation, "measures", "top1")
+
+
 def smaller(part: Any) -> Any:
     """The small version of a backbone, method or evaluation that knows one."""
     return part.small() if hasattr(part, "small") else part

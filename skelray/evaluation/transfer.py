@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from skelray.data.dataset import DataError, SkeletonDataset, Splits
 from skelray.evaluation.frozen import FrozenEncoder, Load
-from skelray.evaluation.scores import Evaluation, Outcome, measure, smaller, wraps
+from skelray.evaluation.scores import Evaluation, Outcome, main_metric, measure, smaller, wraps
 from skelray.skeleton import Skeleton
 
 # Benchmarks recorded of the same people, by how their names begin.
@@ -44,6 +44,10 @@ class Transfer:
         target = load(self.benchmark, self.protocol)
         _check(self, target, skeleton)
         return replace(self, data=target.train.fingerprint)
+
+    @property
+    def measures(self) -> str:
+        return main_metric(self.evaluation)
 
     def small(self) -> Transfer:
         """A demonstration has generated data alone, so it transfers from one protocol of that to another."""
