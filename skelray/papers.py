@@ -86,7 +86,6 @@ HICLR_DSTA = replace(
 # How AimCLR fuses its three streams (paper and code); HiCLR's code tries these weights and equal ones on the test labels,
 # and its paper names none.
 AIMCLR_FUSION = HICLR_FUSION = Ensemble({"joint": 0.6, "bone": 0.6, "motion": 0.4})
-EQUAL_FUSION = Ensemble({"joint": 0.5, "bone": 0.5, "motion": 0.5})
 
 # HiCo, Dong et al., AAAI 2023, on 300 frames prepared with --path rigid. The script counts epochs 0 to 450.
 _HICO_LINEAR = Linear(lr=2.0, epochs=80, milestones=(50, 70), batch_size=1024, std=0.01)

@@ -45,7 +45,6 @@ def test_the_papers_weights_by_hand():
     assert fuse({"joint": one, "bone": two, "motion": three})[0] == pytest.approx([0.6, 0.6, 0.4])
     assert fuse({"joint": three, "bone": two, "motion": two}).argmax() == 1  # any two that agree win
     assert str(fuse) == "0.6 joint + 0.6 bone + 0.4 motion"
-    assert papers.EQUAL_FUSION.stream == "joint+bone+motion"
 
 
 def test_equal_votes_stay_equal():
@@ -188,6 +187,13 @@ def test_figures_of_a_stored_ensemble_are_kept_and_its_scores_made_anew(store):
         **{key: FACTS[key] for key in ("device", "version", "commit")},
     }
     assert StoredEnsemble(store, members, WEIGHTS).result(name) == result  # read back, started and all
+    again = {**store.read_json(f"{members['bone']}/{name}.json"), "started": "2026-02-03T04:05:06+00:00"}
+    evaluation = canonical(Linear())
+    store.trial(members["bone"]).save_scores(4, evaluation, {**arrays, "scores": -9 * parts[0]}, again)  # made again
+    fused = torch.from_numpy(ensemble.arrays(name)["scores"])
+    assert (
+        ensemble.result(name)["metrics"] == {"top1": top(fused, labels), "top5": top(fused, labels, 5)} != result["metrics"]
+    )
     assert opened(store, ensemble.id).members == members
     assert opened(store, ensemble.id).ensemble == WEIGHTS
     assert opened(store, members["joint"]) is None
