@@ -103,12 +103,29 @@ def measure(evaluation: Evaluation, encoder: FrozenEncoder, train: SkeletonDatas
     return replace(outcome, scores=scores, metrics=metrics, test=test)
 
 
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raises ValueError for what is no whole number of at least so much."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} {value!r}: a whole number, at least {least}, is needed")
+
+
+def check_number(name: str, value: Any, least: float) -> None:
+    """Raises ValueError for what is no finite number of at least so much."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value < math.inf:
+        raise ValueError(f"{name} {value!r}: a number, at least {least:g}, is needed")
+
+
+def check_each(name: str, values: Any, kind: type, example: str) -> None:
+    """Raises ValueError for what is no tuple of such values."""
+    if not isinstance(values, (tuple, list)) or not all(isinstance(value, kind) for value in values):
+        raise ValueError(f"{name} {values!r}: a tuple is needed, as in {name}={example}")
+
+
 def check_selection(selection: str, every: int) -> None:
     """Raises ValueError for what no training is reported by."""
     if selection not in SELECTIONS:
         raise ValueError(f"selection {selection!r} is none of {', '.join(SELECTIONS)}")
-    if every < 1:
-        raise ValueError(f"every {every}: the test split is read every so many epochs, at least 1")
+    check_whole("every", every, 1)  # so many epochs, of reading the test split
 
 
 def reported(
