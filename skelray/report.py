@@ -236,7 +236,7 @@ def _warning(frame: pd.DataFrame) -> str:
     shared = "".join(f" {told}" for source, target in pairs if (told := shared_subjects(source, target)))
     if "synthetic" not in set(frame["benchmark"]):
         return shared
-    return f" On synthetic, {GENERATED}" if _varying(frame, ["benchmark"]) else f" {GENERATED.capitalize()}"
+    return shared + (f" On synthetic, {GENERATED}" if _varying(frame, ["benchmark"]) else f" {GENERATED.capitalize()}")
 
 
 def _measured(cell: Mapping[Any, Any] | None, with_n: bool) -> str:

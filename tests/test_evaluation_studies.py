@@ -227,6 +227,9 @@ def test_shared_subjects_are_told_in_plan_and_table(finished):
     told = "ntu60 and pku2 share subjects"
     assert told in report.table(frame.assign(evaluation=target, benchmark="ntu60")).caption
     assert told not in report.table(frame).caption
+    both = pd.concat([frame.assign(evaluation=target, benchmark="ntu60"), frame])
+    assert told in report.table(both).caption
+    assert "On synthetic, these are numbers of generated data" in report.table(both).caption
     trial = replace(papers.HICLR, evaluations=(Transfer("pku2", "xsub", SemiSupervised()),))
     assert told in notes_on_subjects(trial)[0]
 
