@@ -28,7 +28,8 @@ class Fusion:
 
     For each seed and point of ``across`` one encoder a stream is trained (if the store has none), ``evaluation`` is read on
     held-out training subjects, and of all points the first with the best top-1 there is chosen. Only then are the published
-    and the chosen weights read on the test split. A point costs no training and no GPU.
+    and the chosen weights read on the test split, one stream after another in the process that runs the study. A point
+    costs no training and no GPU.
 
     published: the weights of the paper, which are the first point. figures: its top-1 in percent by protocol.
     """
