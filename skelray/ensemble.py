@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
@@ -14,6 +14,15 @@ from skelray.augment import STREAMS
 
 Arrays = dict[str, np.ndarray]
 EXACT = 2**53  # float64 holds every whole number up to this one
+
+
+def whole_numbers(weights: Iterable[float]) -> tuple[list[float], float]:
+    """Weights, not all 0, as whole numbers in their exact ratio, and what these are multiples of: 3, 3, 2 and 0.2."""
+    exact = [Fraction(str(float(weight))) for weight in weights]
+    unit = math.gcd(*(f.numerator for f in exact)) / Fraction(math.lcm(*(f.denominator for f in exact)))
+    if max(exact) / unit > EXACT:  # of too many digits to be exact
+        unit = Fraction(1)
+    return [float(f / unit) for f in exact], float(unit)
 
 
 @dataclass(frozen=True)
@@ -51,12 +60,9 @@ class Ensemble:
 
         Weights enter as whole numbers in their exact ratio (0.6, 0.6, 0.4 as 3, 3, 2), so that equal votes stay equal.
         """
-        exact = [Fraction(str(float(weight))) for weight in self.weights.values()]
-        unit = math.gcd(*(f.numerator for f in exact)) / Fraction(math.lcm(*(f.denominator for f in exact)))
-        if max(exact) / unit > EXACT:  # of too many digits to be exact
-            unit = Fraction(1)
-        whole = zip(map(float, (f / unit for f in exact)), self.weights, strict=True)
-        return float(unit) * reduce(np.add, (w * scores[stream].astype(np.float64) for w, stream in whole))
+        whole, unit = whole_numbers(self.weights.values())
+        parts = zip(whole, self.weights, strict=True)
+        return unit * reduce(np.add, (w * scores[stream].astype(np.float64) for w, stream in parts))
 
     def fuse(self, streams: Mapping[str, Arrays]) -> Arrays:
         """The same of the ensemble: scores (N, classes), labels (N,), rows (N,).

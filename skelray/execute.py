@@ -18,11 +18,19 @@ import torch
 from skelray import machine
 from skelray.data.dataset import Splits
 from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure, parts
-from skelray.store import StoredTrial
+from skelray.store import StoredTrial, evaluated
 from skelray.training import HELD_OUT, Pretraining, Report
 from skelray.trial import Trial, canonical
 
 CHECKPOINT_SHARE = 0.05  # saving the state takes at most about so much of the time, and one epoch is saved at least
+
+
+class EvaluationsFailed(RuntimeError):
+    """Some evaluations of a trial failed, and all others are stored. failures: by the name of their stored result."""
+
+    def __init__(self, failures: dict[str, dict[str, Any]]) -> None:
+        super().__init__(failures)  # all of it, so that it can be sent to another process
+        self.failures = failures
 
 
 def execute(
@@ -31,7 +39,7 @@ def execute(
     """Reports of every epoch, first those read back, then those trained now; after the last, evaluations are stored.
 
     load: reads other benchmarks, for evaluations that ask for them. Close the iterator to stop early; the state at the
-    last report is kept wherever the monitor was read.
+    last report is kept wherever the monitor was read. Raises EvaluationsFailed once all evaluations were tried.
     """
     if load is not None:
         trial = bound(trial, splits, load)
@@ -105,12 +113,16 @@ def _keep(pretraining: Pretraining, stored: StoredTrial, found: dict[str, Any] |
 def _evaluate(
     trial: Trial, pretraining: Pretraining, stored: StoredTrial, evaluations: list[Evaluation], load: Load | None
 ) -> None:
-    frozen, splits = pretraining.frozen(load), pretraining.splits
+    frozen, failures = pretraining.frozen(load), {}
     for evaluation in evaluations:
-        train, test = parts(evaluation, splits)
+        train, test = parts(evaluation, pretraining.splits)
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-        outcome = measure(evaluation, frozen, train, test)
-        result = {
+        try:
+            outcome = measure(evaluation, frozen, train, test)
+        except Exception as error:  # it costs itself alone
+            failures[evaluated(trial.epochs, canonical(evaluation))] = {**failure(error), "evaluation": evaluation.name}
+            continue
+        result: dict[str, Any] = {
             "evaluation": evaluation.name,
             "metrics": dict(outcome.metrics),
             "files": sorted(outcome.files),
@@ -121,7 +133,10 @@ def _evaluate(
         arrays = dict(outcome.arrays)
         if outcome.scores is not None and outcome.test is not None:
             arrays |= {"scores": outcome.scores.numpy(), "labels": outcome.test.labels, "rows": outcome.test.rows}
+            result["test"] = {"benchmark": outcome.test.name, "data": outcome.test.fingerprint}  # whose rows they are
         stored.save_scores(trial.epochs, canonical(evaluation), arrays, result, outcome.files)
+    if failures:
+        raise EvaluationsFailed(failures)
 
 
 def provenance(device: torch.device) -> dict[str, str]:
@@ -140,7 +155,15 @@ def _commit() -> str:
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """Why a trial failed: cause, one line, and the traceback. transient: whether another attempt may end otherwise."""
+    """Why a trial failed: cause, one line, and the traceback. transient: whether another attempt may end otherwise.
+
+    evaluations: where these alone failed, the same of each, by the name of its stored result.
+    """
+    if isinstance(error, EvaluationsFailed):
+        first, *others = error.failures.values()
+        line = f"{first['evaluation']}: {first['line']}{f' (and {len(others)} more)' if others else ''}"
+        transient = any(one["transient"] for one in error.failures.values())
+        return {**first, "line": line, "transient": transient, "evaluations": error.failures}
     cause = "error"
     if isinstance(error, Diverged):
         cause = "diverged"

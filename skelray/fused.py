@@ -42,13 +42,13 @@ class StoredEnsemble:
         return self.ensemble.fuse(streams)
 
     def result(self, name: str) -> dict[str, Any] | None:
-        """The figures of an evaluation as a trial's; kept once they are known. None where a stream has no scores."""
-        kept = self.store.read_json(f"{self.id}/{name}.json")
-        if kept is not None:
-            return kept
+        """The figures of an evaluation as a trial's; kept until a stream's are made again. None where one has no scores."""
         results = [self.store.read_json(f"{id}/{name}.json") for id in self.members.values()]
         if any(result is None for result in results):
             return None  # scores are written before the figures: nothing is read that is not whole
+        kept, of = self.store.read_json(f"{self.id}/{name}.json"), [result["started"] for result in results]
+        if kept is not None and kept.get("of") == of:
+            return kept
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
         arrays = self.arrays(name)
         if arrays is None:  # of an evaluation that has none
@@ -60,6 +60,7 @@ class StoredEnsemble:
             "metrics": {"top1": top(scores, labels), "top5": top(scores, labels, 5)},
             "seconds": time.perf_counter() - clock,
             "started": started.isoformat(),
+            "of": of,  # when the streams' were made
         }
         self.stored.save_spec({"ensemble": self.parts()})
         self.store.write_json(f"{self.id}/{name}.json", result)

@@ -9,7 +9,7 @@ from typing import Any
 from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HeldOut, Linear
 from skelray.scale import Scale
-from skelray.study import Ablation, Arm, Cell, Fused, Sweep
+from skelray.study import Ablation, Arm, Cell, Fused, Sweep, check_space
 from skelray.trial import Trial
 
 PUBLISHED, CHOSEN = "published weights", "chosen weights"  # the arms of its table
@@ -28,7 +28,8 @@ class Fusion:
 
     For each seed and point of ``across`` one encoder a stream is trained (if the store has none), ``evaluation`` is read on
     held-out training subjects, and of all points the first with the best top-1 there is chosen. Only then are the published
-    and the chosen weights read on the test split. A point costs no training and no GPU.
+    and the chosen weights read on the test split, one stream after another in the process that runs the study. A point
+    costs no training and no GPU.
 
     published: the weights of the paper, which are the first point. figures: its top-1 in percent by protocol.
     """
@@ -45,6 +46,7 @@ class Fusion:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(self.seeds))
+        check_space(self.space)
         if self.samples < 1:
             raise ValueError(f"samples {self.samples}: a search needs at least one point")
         if "stream" in self.across:

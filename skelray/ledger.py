@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from skelray import results
-from skelray.evaluation import Evaluation
+from skelray.evaluation import Evaluation, main_metric
 from skelray.execute import provenance
 from skelray.fused import StoredEnsemble
 from skelray.machine import choose_device
@@ -54,13 +54,13 @@ def cell_rows(study: str, cell: Cell, store: Store, data: str) -> list[Row]:
     """The rows of a cell: figures where they are stored, failures where it failed, nothing where it has not run."""
     trial, stored = cell.trial, store.trial(cell.trial.id(data))
     facts = {**_facts(study, cell.arm, trial, stored.id, data), "cell": scalars(cell.coordinates)}
-    failure, rows = stored.failure(trial.epochs), []
+    rows = []
     for evaluation in trial.evaluations:
         result = stored.result(trial.epochs, canonical(evaluation))
         if result is not None:
             rows += _measured(facts, trial, result, cell.published.get(result["evaluation"]))
-        elif failure is not None:
-            rows.append(_failed(facts, trial, evaluation.name, failure))
+        elif (failure := stored.failure_of(trial.epochs, canonical(evaluation))) is not None:
+            rows.append(_failed(facts, trial, evaluation, failure))
     return rows
 
 
@@ -90,16 +90,16 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str) -> list[Row]:
         "spec": json.dumps({**canonical(trial), **told}, sort_keys=True),
     }
     rows = []
-    for evaluation in trial.evaluations:
+    for evaluation in (e for e in trial.evaluations if main_metric(e) == "top1"):  # others have no scores to fuse
         try:
             result = found.result(evaluated(trial.epochs, canonical(evaluation)))
         except ValueError as error:
-            rows.append(_failed(facts, trial, evaluation.name, _failure("streams differ", str(error))))
+            rows.append(_failed(facts, trial, evaluation, _failure("streams differ", str(error))))
             continue
         if result is not None:
             rows += _measured(facts, trial, result, fused.published.get(evaluation.name))
         elif (failure := _failure_of(fused, store, data, evaluation)) is not None:
-            rows.append(_failed(facts, trial, evaluation.name, failure))
+            rows.append(_failed(facts, trial, evaluation, failure))
     return rows
 
 
@@ -107,7 +107,7 @@ def _failure_of(fused: Fused, store: Store, data: str, evaluation: Evaluation) -
     """Why an ensemble has no figure: the first of its streams that failed before it had one."""
     for stream, cell in fused.members.items():
         stored = store.trial(cell.trial.id(data))
-        failure = stored.failure(cell.trial.epochs)
+        failure = stored.failure_of(cell.trial.epochs, canonical(evaluation))
         if failure is not None and stored.result(cell.trial.epochs, canonical(evaluation)) is None:
             return _failure("stream failed", f"{stream}, {failure['cause']}: {failure['line']}", failure["time"])
     return None
@@ -136,11 +136,11 @@ def _measured(facts: Row, trial: Trial, result: dict[str, Any], published: float
     ]
 
 
-def _failed(facts: Row, trial: Trial, evaluation: str, failure: dict[str, Any]) -> Row:
+def _failed(facts: Row, trial: Trial, evaluation: Evaluation, failure: dict[str, Any]) -> Row:
     return {
         **facts,
-        "evaluation": evaluation,
-        "metric": "top1",
+        "evaluation": evaluation.name,
+        "metric": main_metric(evaluation),
         "value": float("nan"),
         "epoch": trial.epochs,
         "status": "failed",
@@ -161,7 +161,7 @@ def sample_row(study: str, search: Search, sample: Sample, store: Store, data: s
     }
     failure = stored.failure(trial.epochs) if sample.status == "failed" else None
     if failure is not None:
-        return {**_failed(facts, trial, search.sweep.monitor.name, failure), "metric": HELD_OUT}
+        return {**_failed(facts, trial, search.sweep.monitor, failure), "metric": HELD_OUT}
     if sample.value is None or sample.status == "running":
         return None
     return {

@@ -12,6 +12,7 @@ import torch
 from skelray import bench, ledger, machine
 from skelray.estimate import Needs, needs, reading, room
 from skelray.evaluation import Transfer, shared_subjects
+from skelray.fusion import CHOSEN, Fusion
 from skelray.runner import Run, Settings
 from skelray.search import example
 from skelray.store import StoredTrial
@@ -27,6 +28,7 @@ class Plan:
     """rows: one a trial. seconds: of the missing training on one device, None if unknown. bytes: of the missing trials.
 
     evaluations: how many are missing; evaluating: their seconds, roughly, from the arithmetic of the encoders they run.
+    untrained: the trials whose encoder is not there. searches: of fusion weights, how many are missing; points: of each.
     at_least: some trials are much smaller than those measured, and will take longer than their arithmetic says. threads:
     of the measurement, where it had others. notes: what cannot run here.
     """
@@ -35,6 +37,9 @@ class Plan:
     missing: int = 0
     epochs: int = 0
     evaluations: int = 0
+    untrained: int = 0
+    searches: int = 0
+    points: int = 0
     seconds: float | None = 0.0
     evaluating: float | None = 0.0
     at_least: bool = False
@@ -50,14 +55,19 @@ class Plan:
             f"{trials} trials, {trials - self.missing} done, {self.missing} to run, {self.epochs} epochs; training on one "
             f"device takes {self._cost()}; disk up to {self.bytes / 2**20:.0f} MiB"
         )
-        told = [self._evaluating()] if self.evaluations else []
+        told = [self._searching()] if self.searches else []
+        told += [self._evaluating()] if self.evaluations else []
         return "\n".join([table.markdown().strip(), "", line, *told, *dict.fromkeys(self.notes)])
 
     def _evaluating(self) -> str:
         """What is to be evaluated and, where no encoder is trained for it, that none is."""
         roughly = "an unknown time" if self.evaluating is None else f"roughly {_duration(self.evaluating)}"
-        alone = "" if self.epochs else "; every encoder is there, so none is trained"
-        return f"{_counted(self.evaluations)} to run, {roughly} of running encoders{alone}"
+        alone = "; every encoder is there, so none is trained" if not self.untrained else ""
+        return f"{_counted(self.evaluations, 'evaluation')} to run, {roughly} of running encoders{alone}"
+
+    def _searching(self) -> str:
+        searches, points = _counted(self.searches, "search", "es"), _counted(self.points, "point")
+        return f"{searches} of {points} to run, on stored held-out scores; the test split is read after that"
 
     def _cost(self) -> str:
         if not self.epochs:
@@ -77,7 +87,8 @@ def plan(run: Run) -> Plan:
     for name, trial in _trials(run):
         stored = run.stored(trial)
         done = ledger.complete(trial, stored)
-        left = 0 if done or stored.has_encoder(trial.epochs) else trial.epochs
+        trained = done or stored.has_encoder(trial.epochs)
+        left, made.untrained = 0 if trained else trial.epochs, made.untrained + (not trained)
         state = "done" if done else "run" if left else "evaluate"
         try:
             large = left > 0 and _add_cost(run, made, trial, left, speeds, known) > room(device)
@@ -92,7 +103,15 @@ def plan(run: Run) -> Plan:
         row = {"trial": stored.id, "what": name, "epochs": str(trial.epochs), "state": state}
         made.rows.append(row | {"evaluations": _add_evaluations(run, made, trial, stored, speeds, known)})
         made.notes += notes_on_subjects(trial)
+    _add_searches(run, made)
     return made
+
+
+def _add_searches(run: Run, made: Plan) -> None:
+    """Counts the searches of a fusion that have chosen nothing yet."""
+    if isinstance(run.study, Fusion):
+        made.points = run.study.at(run.scale).samples
+        made.searches = len(run.study.fused(run.scale)) - sum(one.arm == CHOSEN for one in run.fused())
 
 
 def _add_evaluations(run: Run, made: Plan, trial: Trial, stored: StoredTrial, speeds: _Speeds, known: dict[Any, Any]) -> str:
@@ -129,6 +148,8 @@ def notes_on_subjects(trial: Trial) -> list[str]:
 
 def _trials(run: Run) -> list[tuple[str, Trial]]:
     search = run.search
+    if isinstance(run.study, Fusion):  # with what is read on the test split once the weights are chosen
+        return [(cell.name, run.bound(cell.trial)) for cell in run.study.table().cells(run.scale)]
     if search is None or not isinstance(run.study, Sweep):
         return [(cell.name, cell.trial) for cell in run.cells()]
     known = [(search.arm(s), search.trial(s)) for _, s in sorted(search.samples.items())]
@@ -190,8 +211,8 @@ def _size(trial: Trial) -> int:
     return int(4 * (4 * weights + queue))
 
 
-def _counted(evaluations: int) -> str:
-    return f"{evaluations} evaluation{'s' if evaluations > 1 else ''}"
+def _counted(count: int, noun: str, plural: str = "s") -> str:
+    return f"{count} {noun}{plural if count > 1 else ''}"
 
 
 def _duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from skelray import fusion_table, statistics
 from skelray.augment import STREAMS
-from skelray.evaluation import shared_subjects
+from skelray.evaluation import shared_subjects, target_of
 from skelray.evaluation.held_out import SUFFIX
 from skelray.tables import NOTHING, Table, percent, shown, shown_apart
 from skelray.training import HELD_OUT
@@ -21,7 +21,6 @@ GROUPS = ("study", "benchmark", "stream", "backbone", "epochs")
 FACTS = ("mean", "sd", "n", "failed", "published", "low", "high")
 PACKAGE = Path(__file__).parent
 FRAME = re.compile(r'^\s+File "(.+)", line (\d+)')
-TARGET = re.compile(r" on (\w+) \w+")  # in the name of a transfer
 FOREIGN = re.compile(r"/(site|dist)-packages/|/lib/python3[.\d]*/|^<")  # files of libraries and of Python itself
 
 
@@ -232,12 +231,12 @@ def _held_out(frame: pd.DataFrame) -> str:
 
 
 def _warning(frame: pd.DataFrame) -> str:
-    targets = {found[1] for name in frame["evaluation"].astype(str) if (found := TARGET.search(name))}
+    targets = {target for name in frame["evaluation"].astype(str) if (target := target_of(name))}
     pairs = sorted({(source, target) for source in set(frame["benchmark"]) for target in targets})
     shared = "".join(f" {told}" for source, target in pairs if (told := shared_subjects(source, target)))
     if "synthetic" not in set(frame["benchmark"]):
         return shared
-    return f" On synthetic, {GENERATED}" if _varying(frame, ["benchmark"]) else f" {GENERATED.capitalize()}"
+    return shared + (f" On synthetic, {GENERATED}" if _varying(frame, ["benchmark"]) else f" {GENERATED.capitalize()}")
 
 
 def _measured(cell: Mapping[Any, Any] | None, with_n: bool) -> str:

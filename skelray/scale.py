@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
-from skelray.trial import Trial, changed, changed_part, smaller
+from skelray.evaluation import smaller, smaller_each
+from skelray.trial import Trial, changed, changed_part
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,15 @@ class Scale:
         early = {name: value for name, value in self.changes if name not in SCHEDULE}
         trial = replace(trial, benchmark=self.benchmark or trial.benchmark)
         trial = changed(trial.small() if self.small else trial, early)
-        trial = changed(trial, {name: self._fitted(value, early) for name, value in arm.items()})
+        trial = changed(trial, {name: self._fitted(name, value, early) for name, value in arm.items()})
         late = {name: value for name, value in self.changes if name in SCHEDULE and name not in arm}
         late = {name: value for name, value in late.items() if not _said(arm.get(SCHEDULE[name]), name)}
         return changed(trial if self.epochs is None else trial.stretched(share), late)
 
-    def _fitted(self, part: Any, early: Mapping[str, Any]) -> Any:
+    def _fitted(self, name: str, part: Any, early: Mapping[str, Any]) -> Any:
         """A whole method or backbone that an arm brings: this scale fills in what the arm leaves at its default."""
-        if isinstance(part, tuple) and self.small:  # of evaluations, say
-            return tuple(smaller(one) for one in part)
+        if name == "evaluations" and self.small:
+            return smaller_each(part)
         if isinstance(part, type) or not is_dataclass(part):
             return part
         small = smaller(part) if self.small else part

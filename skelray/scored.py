@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pandas as pd
 
 from skelray.data.dataset import SkeletonDataset, open_dataset
 from skelray.ensemble import Arrays
-from skelray.evaluation import Evaluation
+from skelray.evaluation import Evaluation, target_of
 from skelray.fused import opened
 from skelray.store import Store, evaluated
 from skelray.trial import canonical
@@ -83,20 +84,23 @@ def scores(
     trial: its id, the beginning of it, or a row of a table, which brings evaluation and epochs along. evaluation: its name
     in tables, or the evaluation itself. Raises ValueError, in one sentence, for what there is not or is there twice.
     """
+    own: str | None = None  # the row's whole trial, which tells settings of one name apart
     if not isinstance(trial, str):
         row: Mapping[str, Any] = dict(trial)
         trial, epochs = str(row["trial"]), int(row["epochs"]) if epochs is None else epochs
+        own = row.get("spec") if evaluation is None else None
         evaluation = str(row["evaluation"]) if evaluation is None else evaluation
     if evaluation is None:
         raise ValueError(f"of trial {trial!r} scores of an evaluation are wanted: name one, as 'linear'")
     where = Store(store)
     id = _id(where, trial)
-    name = _name(where, id, evaluation, epochs)
+    name = _name(where, id, evaluation, epochs, own)
     ensemble = opened(where, id)
     arrays = where.trial(id).arrays(name) if ensemble is None else ensemble.arrays(name)
     if arrays is None:
         raise ValueError(f"trial {id} has figures of {evaluation!r} in {where.root}, but no scores of samples")
-    return _named(arrays, _dataset(where, id if ensemble is None else next(iter(ensemble.members.values())), Path(data)))
+    of = id if ensemble is None else next(iter(ensemble.members.values()))
+    return _named(arrays, _dataset(where, of, name, Path(data), arrays))
 
 
 def _id(store: Store, trial: str) -> str:
@@ -111,8 +115,8 @@ def _id(store: Store, trial: str) -> str:
     return found[0]
 
 
-def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | None) -> str:
-    """The name of the one stored result that is meant."""
+def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | None, spec: str | None) -> str:
+    """The name of the one stored result that is meant. spec: a row's, whose evaluations are preferred."""
     found: dict[str, tuple[str, int]] = {}
     for file in store.names(id):
         if match := RESULT.fullmatch(file):
@@ -121,6 +125,8 @@ def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | Non
     same = {name: at for name, (called, at) in found.items() if called == wanted and epochs in (None, at)}
     if not isinstance(evaluation, str):
         same = {name: at for name, at in same.items() if name == evaluated(at, canonical(evaluation))}
+    asked = json.loads(spec or "{}").get("evaluations", ())
+    same = {name: at for name, at in same.items() if name in {evaluated(at, one) for one in asked}} or same
     if len(same) == 1:
         return next(iter(same))
     after = "" if epochs is None else f" after {epochs} epochs"
@@ -133,14 +139,36 @@ def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | Non
     raise ValueError(f"trial {id} has {wanted!r} in {len(same)} settings: give the evaluation itself, as Linear(lr=3.0)")
 
 
-def _dataset(store: Store, id: str, data: Path) -> SkeletonDataset:
-    """The prepared data that a trial was evaluated on."""
-    spec = store.read_json(f"{id}/spec.json")
-    dataset = open_dataset(data, spec["trial"]["benchmark"])
-    if dataset.fingerprint != spec["data"]:
-        name, was = dataset.name, f"{spec['data'][:12]} and not {dataset.fingerprint[:12]}"
-        raise ValueError(f"trial {id} was evaluated on another {name} than {data / name} is: its fingerprint is {was}")
+def _dataset(store: Store, id: str, name: str, data: Path, arrays: Arrays) -> SkeletonDataset:
+    """The prepared data whose samples a trial's evaluation scored: the trial's own or, of a transfer, the other's."""
+    benchmark, fingerprint = _scored_on(store, id, name)
+    dataset = open_dataset(data, benchmark)
+    if fingerprint is None:
+        if not _fits(arrays, dataset):
+            raise ValueError(
+                f"trial {id} was evaluated on another {benchmark} than {data / benchmark} is: its labels differ"
+            )
+    elif fingerprint != dataset.fingerprint:
+        was = f"{fingerprint[:12]} and not {dataset.fingerprint[:12]}"
+        raise ValueError(
+            f"trial {id} was evaluated on another {benchmark} than {data / benchmark} is: its fingerprint is {was}"
+        )
     return dataset
+
+
+def _fits(arrays: Arrays, dataset: SkeletonDataset) -> bool:
+    """Whether the rows are there and have these labels."""
+    rows, labels = arrays["rows"], dataset.samples["label"].to_numpy()
+    return rows.max(initial=-1) < len(labels) and np.array_equal(labels[rows], arrays["labels"])
+
+
+def _scored_on(store: Store, id: str, name: str) -> tuple[str, str | None]:
+    """Benchmark and fingerprint. Results that were stored before they named them tell a transfer by its name alone."""
+    spec, result = (store.read_json(f"{id}/{file}.json") for file in ("spec", name))
+    if found := result.get("test"):
+        return found["benchmark"], found["data"]
+    target = target_of(result["evaluation"])
+    return (spec["trial"]["benchmark"], spec["data"]) if target is None else (target, None)
 
 
 def _named(arrays: Arrays, dataset: SkeletonDataset) -> Scores:

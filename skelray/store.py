@@ -227,6 +227,14 @@ class StoredTrial:
     def failure(self, epochs: int) -> dict[str, Any] | None:
         return self.store.read_json(f"{self.id}/failure-{epochs}.json")
 
+    def failure_of(self, epochs: int, evaluation: Any) -> dict[str, Any] | None:
+        """Why an evaluation, in canonical form, has no figures: its own failure, or that of the whole trial."""
+        failure = self.failure(epochs)
+        if failure is None or "evaluations" not in failure:
+            return failure
+        own = failure["evaluations"].get(evaluated(epochs, evaluation))
+        return None if own is None else {**own, "time": failure["time"]}
+
     def clear_failure(self, epochs: int) -> None:
         self.store.remove(f"{self.id}/failure-{epochs}.json")
 

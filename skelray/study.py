@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from skelray.data import BENCHMARKS
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Evaluation, HeldOut
-from skelray.published import Published, figures, of_ensemble, of_trial
+from skelray.published import Published, check, figures, of_ensemble, of_trial
 from skelray.scale import Scale
 from skelray.trial import Monitor, Trial, canonical
 
@@ -111,20 +111,12 @@ class Ablation:
             raise ValueError(f"the ensemble fuses stream {missing[0]!r}, and the study {known}: add it to across")
 
     def _check_published(self) -> None:
-        names = [e.name for e in self.base.evaluations if not isinstance(e, HeldOut)]  # no paper's figure is held out
-        found = {key for arm in self.arms for key in figures(arm.published, self.published_by)}
-        published, by = {protocol for *_, protocol in found}, sorted({evaluation for evaluation, *_ in found})
-        streams = [*self.across.get("stream", (self.base.stream,)), *([self.ensemble.stream] if self.ensemble else [])]
-        if unknown := sorted({stream for _, stream, _ in found} - {"", *streams}):
-            raise ValueError(f"published names stream {unknown[0]!r}; the study has {', '.join(streams)}")
-        if names and (strange := [evaluation for evaluation in by if evaluation not in names]):
-            field = "published_by" if strange[0] == self.published_by else "published"
-            also = f" or streams {', '.join(streams)}" if field == "published" else ""
-            raise ValueError(f"{field} {strange[0]!r} is none of the evaluations {', '.join(names)}{also}")
-        official = BENCHMARKS.get(self.base.benchmark)
-        if official is not None and (unknown := sorted(published - set(official.protocols))):
-            known = ", ".join(official.protocols)
-            raise ValueError(f"published {unknown[0]!r} is no protocol of {official.name}; it has {known}")
+        for arm in self.arms:
+            evaluations = arm.changes.get("evaluations", self.base.evaluations)
+            names = [e.name for e in evaluations if not isinstance(e, HeldOut)]  # no paper's figure is held out
+            streams = [*self.across.get("stream", (arm.changes.get("stream", self.base.stream),))]
+            streams += [self.ensemble.stream] if self.ensemble else []
+            check(arm.published, self.published_by, names, streams, self.base.benchmark, arm.label)
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
         """Every trial of the table, seeds outermost, so that a whole table is there after the first seed."""
@@ -217,6 +209,9 @@ class Sweep:
     asha: ASHA = field(default_factory=ASHA)
     monitor: Evaluation = field(default_factory=KNN)
 
+    def __post_init__(self) -> None:
+        check_space(self.space)
+
     def trial(self, suggest: Any, scale: Scale | None = None) -> Trial:
         """The trial that a suggestion stands for; its monitor reads at every multiple of ASHA's grace."""
         scale = scale or Scale()
@@ -240,6 +235,12 @@ class Sweep:
     def at(self, scale: Scale | None) -> Sweep:
         """The sweep with the number of samples of a scale."""
         return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
+
+
+def check_space(space: Any) -> None:
+    """Raises ValueError for a search space that is no plain function: a search is named by its source."""
+    if not inspect.isfunction(space):
+        raise ValueError(f"space {space!r} is no function: write it with def, as a search is known by its source")
 
 
 def scalars(coordinates: Mapping[str, Any], **more: Mapping[str, float]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from skelray.augment import STREAMS
-from skelray.evaluation import Evaluation
+from skelray.evaluation import Evaluation, smaller, smaller_each
 from skelray.methods import SIMILARITIES, Backbone, Method
 
 PRECISIONS = ("float32", "bfloat16")
@@ -136,13 +136,8 @@ class Trial:
     def small(self) -> Trial:
         """A version for demonstrations and tests: short clips and batches, and parts in their own small versions."""
         method, backbone = (smaller(part) for part in (self.method, self.backbone))
-        evaluations = tuple(smaller(evaluation) for evaluation in self.evaluations)
-        return replace(self, frames=16, batch_size=32, method=method, backbone=backbone, evaluations=evaluations)
-
-
-def smaller(part: Any) -> Any:
-    """The small version of a backbone, method or evaluation that knows one."""
-    return part.small() if hasattr(part, "small") else part
+        parts = {"method": method, "backbone": backbone, "evaluations": smaller_each(self.evaluations)}
+        return replace(self, frames=16, batch_size=32, **parts)
 
 
 def canonical(value: Any) -> Any:

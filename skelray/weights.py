@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import optuna
 
-from skelray.ensemble import Arrays, Ensemble
-from skelray.evaluation import HeldOut
+from skelray.ensemble import Arrays, Ensemble, whole_numbers
 from skelray.fused import StoredEnsemble
-from skelray.fusion import Fusion
+from skelray.fusion import Fusion, searched
 from skelray.store import Store, evaluated
 from skelray.study import Fused
 from skelray.trial import canonical, digest
@@ -47,10 +46,14 @@ class HeldOutScores:
         self.certain = self.samples - len(self.starts)  # right under all weights
 
     def top1(self, weights: np.ndarray) -> float:
-        """weights: (S,), at least 0, in the order of the streams. Where all are 0 nothing is right."""
+        """weights: (S,), at least 0, in the order of the streams. Where all are 0 nothing is right.
+
+        They enter as whole numbers, as an ensemble's do, so that what ties there ties here.
+        """
         if not weights.any():
             return 0.0
-        ahead = weights @ self.leads >= self.enough  # (pairs,)
+        whole, _ = whole_numbers(weights.tolist())
+        ahead = np.array(whole) @ self.leads >= self.enough  # (pairs,)
         right = np.logical_and.reduceat(ahead, self.starts).sum() if len(self.starts) else 0
         return float(self.certain + right) / self.samples
 
@@ -101,7 +104,8 @@ def chosen(fusion: Fusion, one: Fused, store: Store, data: str, look: bool = Tru
     split are opened.
     """
     members = {stream: cell.trial.id(data) for stream, cell in one.members.items()}
-    name = evaluated(one.trial.epochs, canonical(HeldOut(fusion.evaluation)))
+    (held_out,) = searched(one.trial).evaluations  # fusion.evaluation, held out, at the scale of the run
+    name = evaluated(one.trial.epochs, canonical(held_out))
     content = {
         "streams": StoredEnsemble(store, members, one.ensemble).parts(),  # with the published weights
         "scores": name,

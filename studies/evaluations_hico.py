@@ -1,7 +1,6 @@
 """HiCo under the evaluations of its Tables 1, 2 and 6 on NTU60, joint stream: linear, retrieval and shares of labels.
 
-The rates of finetuning are not published; ours are in ``papers``. Its transfer (Table 5) is ``Transfer("pku2", "xsub",
-papers.HICO_FINETUNE)`` among the evaluations, once that benchmark is prepared; PKU-MMD and NTU RGB+D share subjects.
+The rates of finetuning are not published; ours are in ``papers``. Its transfer (Table 5) is ``transfer_hico.py``.
 
     skelray prepare ntu60 nturgbd_skeletons_s001_to_s017.zip --path rigid --frames 300 --data data300
     skelray run studies/evaluations_hico.py --data data300      # 3 arms x 2 protocols x 3 seeds = 18 trials

@@ -37,15 +37,15 @@ def scores(seed, samples=40, classes=5, skill=1.5):
     return {"scores": logits.astype(np.float32), "labels": labels, "rows": np.arange(samples) + 3}
 
 
-def keep(store, trial, evaluation, arrays, data="d"):
-    """Puts an evaluation's scores where ``execute`` puts them."""
+def keep(store, trial, evaluation, arrays, data="d", test=None):
+    """Puts an evaluation's scores where ``execute`` puts them. test: whose samples they are, where that is said."""
     found, labels = torch.from_numpy(arrays["scores"]), torch.from_numpy(arrays["labels"])
     metrics = {"top1": top(found, labels), "top5": top(found, labels, 5)}
     stored = store.trial(trial.id(data))
     stored.save_spec({"trial": canonical(trial), "data": data})
-    stored.save_scores(
-        trial.epochs, canonical(evaluation), arrays, {"evaluation": evaluation.name, "metrics": metrics, **FACTS}
-    )
+    told = {} if test is None else {"test": test}
+    result = {"evaluation": evaluation.name, "metrics": metrics, **FACTS, **told}
+    stored.save_scores(trial.epochs, canonical(evaluation), arrays, result)
 
 
 def evaluate(store, cell, seed=0, data="d"):

@@ -16,7 +16,7 @@ from tiny import TRIAL
 
 from skelray import ledger, papers, report, results
 from skelray.ensemble import Ensemble
-from skelray.evaluation import KNN, HeldOut, Linear, top
+from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Transfer, top
 from skelray.fused import StoredEnsemble, opened
 from skelray.scale import Scale
 from skelray.store import Store, StoreError, evaluated
@@ -45,7 +45,6 @@ def test_the_papers_weights_by_hand():
     assert fuse({"joint": one, "bone": two, "motion": three})[0] == pytest.approx([0.6, 0.6, 0.4])
     assert fuse({"joint": three, "bone": two, "motion": two}).argmax() == 1  # any two that agree win
     assert str(fuse) == "0.6 joint + 0.6 bone + 0.4 motion"
-    assert papers.EQUAL_FUSION.stream == "joint+bone+motion"
 
 
 def test_equal_votes_stay_equal():
@@ -188,6 +187,13 @@ def test_figures_of_a_stored_ensemble_are_kept_and_its_scores_made_anew(store):
         **{key: FACTS[key] for key in ("device", "version", "commit")},
     }
     assert StoredEnsemble(store, members, WEIGHTS).result(name) == result  # read back, started and all
+    again = {**store.read_json(f"{members['bone']}/{name}.json"), "started": "2026-02-03T04:05:06+00:00"}
+    evaluation = canonical(Linear())
+    store.trial(members["bone"]).save_scores(4, evaluation, {**arrays, "scores": -9 * parts[0]}, again)  # made again
+    fused = torch.from_numpy(ensemble.arrays(name)["scores"])
+    assert (
+        ensemble.result(name)["metrics"] == {"top1": top(fused, labels), "top5": top(fused, labels, 5)} != result["metrics"]
+    )
     assert opened(store, ensemble.id).members == members
     assert opened(store, ensemble.id).ensemble == WEIGHTS
     assert opened(store, members["joint"]) is None
@@ -337,6 +343,12 @@ def test_held_out_is_marked_and_never_held_out_twice():
     assert HeldOut(Linear()).name == "linear held-out"
     with pytest.raises(ValueError, match="held out already"):
         HeldOut(HeldOut(KNN()))
+    for inner in (HeldOut(KNN()), Transfer("b", "xsub", KNN())):
+        with pytest.raises(ValueError, match=f"{inner.name} cannot be transferred: give what it evaluates by"):
+            Transfer("a", "xsub", inner)
+    for chooses in (Linear(selection="released"), Finetune(selection="released")):
+        with pytest.raises(ValueError, match="chooses by the labels it is scored on"):
+            HeldOut(chooses)
     with pytest.raises(ValueError, match="two evaluations are called 'knn held-out'"):
         replace(TRIAL, evaluations=(HeldOut(KNN()), HeldOut(KNN())))
     assert Ablation(replace(TRIAL, evaluations=(HeldOut(KNN()),)), [Arm("a")]).cells()

@@ -33,7 +33,7 @@ from skelray.evaluation import (
 from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.knn import knn_scores
 from skelray.evaluation.retrieval import average_precision
-from skelray.methods import CrosSCLR, HiCo
+from skelray.methods import CrosSCLR, HiCo, SkeletonCLR
 from skelray.skeleton import KINECT_V2
 from skelray.training import Pretraining
 from skelray.trial import canonical
@@ -373,6 +373,19 @@ def test_the_projector_is_the_methods_own():
     assert torch.equal(scores, knn_scores(embedded, gallery, ask.labels(data.train), 3, 3, None))
 
 
+def test_a_projector_is_read_in_evaluation_mode_and_left_as_it_was():
+    """One with batch norm, whose statistics must not move, and do not depend on the batch."""
+    data, trial = splits(), replace(TRIAL, method=SkeletonCLR(**MOCO))
+    frozen = Pretraining(trial, data, torch.device("cpu")).frozen()
+    head = nn.Sequential(nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Dropout(0.5)).train()
+    asked = FrozenEncoder(frozen.encoders, frozen.device, frozen.clip, projectors={"joint": head})
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    (whole,), (part,) = asked.projected(data.train), asked.projected(data.train.subset(np.arange(len(data.train)) < 5))
+    assert head.training
+    assert same_state(head.state_dict(), before)
+    torch.testing.assert_close(whole[:5], part)
+
+
 def test_the_projectors_of_several_streams():
     pretraining, data = trained(method=CrosSCLR(**MOCO), stream="joint+motion")
     ask = pretraining.frozen()
@@ -691,7 +704,13 @@ def test_accuracy_grows_with_k_and_ends_at_one(samples, classes, seed):
         (lambda: KNN(temperature=-1.0), "temperature -1.0"),
         (lambda: KNN(metric="l1"), "metric 'l1' is none of cosine, euclidean"),
         (lambda: KNN(layer="head"), "layer 'head' is none of encoder, projector"),
-        (lambda: Clustering(classes=1), "classes 1: between 2 and the 20"),
+        (lambda: KNN(k=2.5), "k 2.5: a whole number, at least 1, is needed"),
+        (lambda: Linear(std=-1.0), "std -1.0: a number, at least 0, is needed"),
+        (lambda: Linear(milestones=80), r"milestones 80: a tuple is needed, as in milestones=\(80,\)"),
+        (lambda: Linear(epochs=True), "epochs True: a whole number"),
+        (lambda: Clustering(classes=1), "classes 1: a whole number, at least 2"),
+        (lambda: Clustering(classes="x"), "classes 'x': a whole number"),
+        (lambda: Clustering(classes=21), "classes 21: between 2 and the 20"),
         (lambda: Clustering(perplexity=0.0), "perplexity 0.0"),
         (lambda: Linear(selection="best"), "selection 'best' is none of last, released"),
         (lambda: Linear(lr=0.0), "lr 0.0"),

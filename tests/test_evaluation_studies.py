@@ -1,20 +1,30 @@
 """Evaluations as parts of a study: plan, tables, pictures, published numbers of several, and other benchmarks."""
 
+import csv
 from dataclasses import replace
+from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
 from small_study import inline, make_run, study_file, table
+from tiny import BACKBONE, MOCO, TRIAL, same_state, splits
 
 from skelray import papers, report
+from skelray.augment import BA
 from skelray.data import DataError
-from skelray.evaluation import KNN, Finetune, SemiSupervised, Transfer
+from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Retrieval, SemiSupervised, Supervised, Transfer
+from skelray.ledger import cell_rows
+from skelray.methods import AimCLR, HiCLR, SkeletonCLR
 from skelray.plan import notes_on_subjects, plan
 from skelray.published import figures, of_trial
 from skelray.runner import run_inline
 from skelray.scale import DEMO, Scale
 from skelray.study import Ablation, Arm
+from skelray.study_file import load_study
 from skelray.training import Pretraining
 
+STUDIES = Path(__file__).parent.parent / "studies"
 MORE = """
     from skelray import Clustering, Finetune, Retrieval, SemiSupervised, Supervised, Transfer
     evaluations = (KNN(), Linear(epochs=5), Retrieval(), Clustering(classes=4), Finetune(epochs=1),
@@ -89,7 +99,7 @@ def test_pictures_lie_beside_the_tables(finished):
     path.write_bytes(b"of another run")
     run.write_tables()
     assert path.read_bytes() == content
-    assert len(report.text(table(folder))) > 0
+    assert "| strong" in report.text(table(folder))
 
 
 def test_another_skeleton_or_a_missing_target_is_one_sentence(tmp_path, synthetic_data):
@@ -97,6 +107,14 @@ def test_another_skeleton_or_a_missing_target_is_one_sentence(tmp_path, syntheti
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data)
     with pytest.raises(DataError, match="nwucla is not prepared"):
         run.cells()
+
+
+def test_the_plan_of_untrained_encoders_does_not_say_that_they_are_there(tmp_path, synthetic_data):
+    body = FEW.replace("base=replace(base, ", "base=replace(base, epochs=0, ")
+    run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, epochs=None)
+    assert (plan(run).epochs, plan(run).untrained) == (0, 2)
+    assert "2 evaluations to run, an unknown time of running encoders" in plan(run).text()
+    assert "every encoder is there" not in plan(run).text()
 
 
 # Published numbers of several evaluations
@@ -134,13 +152,36 @@ def test_published_numbers_are_of_evaluations_and_protocols_that_there_are():
         Arm("a", published={"semi 1%": {"xsub": 101}})
 
 
+def test_published_numbers_are_of_the_arms_own_evaluations():
+    base = replace(papers.HICLR, evaluations=(Linear(),))
+    own = {"evaluations": (KNN(), Retrieval()), "stream": "bone"}
+    arms = [
+        Arm("a", published={"xsub": 70.0}),
+        Arm("b", own, {"bone": {"retrieval": {"xsub": 60.0}}, "knn": {"xview": 50.0}}),
+    ]
+    cells = Ablation(base, arms, published_by="linear").cells()
+    assert [cell.published for cell in cells] == [pytest.approx({"linear": 0.7}), pytest.approx({"retrieval": 0.6})]
+    with pytest.raises(ValueError, match="'linear' is none of the evaluations knn, retrieval of arm 'b'"):
+        Ablation(base, [Arm("b", own, {"xsub": 70.0})])
+    with pytest.raises(ValueError, match="published names stream 'joint'; arm 'b' has bone"):
+        Ablation(base, [Arm("b", own, {"joint": {"knn": {"xsub": 70.0}}})])
+
+
 def test_published_numbers_reach_their_rows(finished):
+    """Those of the table as well as those of its cells."""
     _, run, _ = finished
-    arms = [Arm("weak", {"arrangement": papers.HICLR.method.arrangement[:1]}, {"finetune": {"xview": 50.0}, "xview": 40.0})]
-    study = replace(run.study, arms=arms, base=replace(run.study.base, benchmark="synthetic"))
-    cells = study.cells(replace(run.scale, epochs=None, changes=()))
-    assert cells[0].published.get("finetune") == 0.5
-    assert cells[0].published.get("linear") == 0.4
+    figures = {"finetune": {"xview": 50.0}, "retrieval": {"xsub": 10.0}, "xview": 40.0}
+    (cell, *_) = replace(run.study, arms=[replace(run.study.arms[0], published=figures)]).cells(run.scale)
+    assert cell.published == {}  # at a scale that is not the published one
+    rows = cell_rows(
+        "s",
+        replace(cell, trial=run.bound(cell.trial), published={"finetune": 0.5, "linear": 0.4}),
+        run.store,
+        run.data(cell.trial),
+    )
+    found = {(row["evaluation"], row["metric"]): row["published"] for row in rows if row["published"] is not None}
+    assert found == {("finetune", "top1"): 0.5, ("linear", "top1"): 0.4}
+    assert report.table(pd.DataFrame(rows)).header.count("published") == 2
 
 
 # Demonstrations
@@ -156,6 +197,29 @@ def test_a_demonstration_shortens_what_is_long():
         assert transfer.benchmark == "synthetic"
 
 
+def test_a_demonstration_transfers_once_however_many_targets_there_are():
+    """There is generated data alone: of transfers that become the same, one is left."""
+    evaluations = (
+        Transfer("msr_action3d", "xsub", KNN()),
+        Transfer("utkinect", "xsub", KNN()),
+        Transfer("nwucla", "xview", Linear()),
+    )
+    base = replace(papers.HICLR, evaluations=evaluations)
+    for study in (Ablation(base, [Arm("a")]), Ablation(papers.HICLR, [Arm("a", {"evaluations": evaluations})])):
+        (cell,) = study.cells(DEMO)
+        assert [e.name for e in cell.trial.evaluations] == ["knn on synthetic xview", "linear on synthetic xview"]
+    twice = Ablation(papers.HICLR, [Arm("a", {"arrangement": (BA, BA)})]).cells(DEMO)
+    assert len(twice[0].trial.method.arrangement) == 2
+
+
+def test_a_demonstration_holds_out_what_it_evaluates():
+    base = replace(papers.HICLR, evaluations=(HeldOut(Finetune()), Finetune(), HeldOut(KNN())))
+    (cell,) = Ablation(base, [Arm("a")]).cells(DEMO)
+    held_out, tuned, near = cell.trial.evaluations
+    assert held_out == HeldOut(tuned)
+    assert (held_out.trained(100), near.trained(100)) == (800, 0)
+
+
 def test_shared_subjects_are_told_in_plan_and_table(finished):
     folder, _, _ = finished
     frame = table(folder)
@@ -163,5 +227,53 @@ def test_shared_subjects_are_told_in_plan_and_table(finished):
     told = "ntu60 and pku2 share subjects"
     assert told in report.table(frame.assign(evaluation=target, benchmark="ntu60")).caption
     assert told not in report.table(frame).caption
+    both = pd.concat([frame.assign(evaluation=target, benchmark="ntu60"), frame])
+    assert told in report.table(both).caption
+    assert "On synthetic, these are numbers of generated data" in report.table(both).caption
     trial = replace(papers.HICLR, evaluations=(Transfer("pku2", "xsub", SemiSupervised()),))
     assert told in notes_on_subjects(trial)[0]
+
+
+# The studies of the project
+
+
+def test_the_figures_of_the_evaluations_study_are_the_papers(shared):
+    """Arm by arm, stream by stream: HiCLR's Tables 1, 4, 5, 6 and 7, AimCLR's 2, 7 and 8."""
+    with open(shared("papers/published_results.csv"), newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["dataset"] == "ntu60" and row["metric"] == "top1"]
+    called = {"skeletonclr": "SkeletonCLR", "aimclr": "AimCLR", "hiclr": "HiCLR", "st_gcn": "Supervised"}
+    shares = {"0.01": "semi 1%", "0.10": "semi 10%"}
+    known = {}
+    for row in rows:
+        if row["paper"] in ("hiclr", "aimclr") and row["method"] in called and row["backbone"] in ("stgcn", "dsta"):
+            arm = called[row["method"]] + (" on DSTA-Net" if row["backbone"] == "dsta" else "")
+            stream = "+".join(sorted(row["stream"].split("+"), key=["joint", "bone", "motion"].index))
+            name = {"semi": shares.get(row["label_fraction"]), "knn": papers.KNN_PROJECTOR.name}.get(row["evaluation"])
+            known.setdefault((arm, stream, name or row["evaluation"], row["protocol"]), set()).add(float(row["value"]))
+    _, study, _ = load_study(STUDIES / "evaluations.py")
+    found = {
+        (arm.label, stream, name, protocol): value
+        for arm in study.arms
+        for (name, stream, protocol), value in figures(arm.published, "").items()
+    }
+    assert len(found) == 2 * (7 + 10 + 9 + 3 + 1)
+    assert {key: value for key, value in found.items() if value not in known.get(key, ())} == {}
+
+
+def test_supervised_encoders_are_trained_once_for_all_methods():
+    _, study, _ = load_study(STUDIES / "evaluations.py")
+    cells = study.cells()
+    supervised = [cell for cell in cells if any(isinstance(e, Supervised) for e in cell.trial.evaluations)]
+    assert (len(cells), len(supervised)) == (90, 18)
+    assert {cell.trial.epochs for cell in supervised} == {0}
+
+
+def test_a_fresh_encoder_is_the_same_for_every_method(monkeypatch):
+    """So that one arm of supervised encoders stands for all."""
+    weights = []
+    for method in (SkeletonCLR(**MOCO), AimCLR(**MOCO, eadm=None), HiCLR(**MOCO)):
+        trial = replace(TRIAL, method=method, backbone=BACKBONE)
+        frozen = Pretraining(trial, splits(), torch.device("cpu")).frozen()
+        weights.append(frozen.trainable(fresh=True)["joint"].state_dict())
+    assert same_state(weights[0], weights[1])
+    assert same_state(weights[0], weights[2])

@@ -1,5 +1,6 @@
 """A trial against a store: trained once, resumed after a kill at any write, and never at another trial's expense."""
 
+import pickle
 from dataclasses import dataclass, replace
 
 import pytest
@@ -7,9 +8,9 @@ import torch
 from tiny import MOCO, TRIAL, dataset, same_state, splits
 
 from skelray.evaluation import KNN, Clustering, Finetune, Linear, Retrieval, SemiSupervised, Supervised, Transfer, top
-from skelray.execute import bound, execute, failure
+from skelray.execute import EvaluationsFailed, bound, execute, failure
 from skelray.methods import HiCLR, SkeletonCLR
-from skelray.store import Store
+from skelray.store import Store, evaluated
 from skelray.training import HELD_OUT, Diverged, Pretraining
 from skelray.trial import Monitor, canonical
 
@@ -205,6 +206,7 @@ def test_a_transfer_is_stored_by_the_data_of_its_target(store):
         assert arrays["labels"].tolist() == target.test.labels.tolist()
         assert arrays["rows"].tolist() == target.test.rows.tolist()
         assert arrays["scores"].shape == (len(target.test), 4)
+        assert stored(store, trial).result(4, canonical(found))["test"] == {"benchmark": "tiny", "data": f"tiny{seed}"}
     assert stored(store, trial).result(4, canonical(trial.evaluations[0])) is None  # of no data in particular
     assert bound(HICLR, splits(), None) is HICLR
 
@@ -275,13 +277,38 @@ class NotANumber:
 
 
 def test_scores_that_are_no_numbers_are_a_failure_and_not_a_figure(store):
-    trial = replace(HICLR, evaluations=(KNN(), NotANumber(), LINEAR))
-    with pytest.raises(Diverged, match="broken"):
+    trial = replace(HICLR, evaluations=(KNN(), NotANumber()))
+    with pytest.raises(EvaluationsFailed, match="broken") as caught:
         run(trial, store)
+    found = failure(caught.value)
+    assert (found["cause"], found["transient"]) == ("diverged", False)
+    assert found["line"] == "broken: broken has scores that are not numbers"
+    assert "in measure" in found["traceback"]
     kept = stored(store, trial)
     assert kept.has_encoder(4)
     assert kept.result(4, canonical(KNN())) is not None
     assert kept.result(4, canonical(NotANumber())) is None
+
+
+def test_an_evaluation_that_fails_costs_itself_alone(store):
+    other = replace(NotANumber(), name="also broken")
+    trial = replace(HICLR, evaluations=(NotANumber(), KNN(), other, Clustering(), LINEAR))
+    for _ in range(2):  # and again at the next run
+        with pytest.raises(EvaluationsFailed) as caught:
+            run(trial, store)
+    found, kept = failure(pickle.loads(pickle.dumps(caught.value))), stored(store, trial)
+    assert found["line"].endswith("(and 1 more)")
+    assert set(found["evaluations"]) == {evaluated(4, canonical(e)) for e in (NotANumber(), other)}
+    for evaluation in (KNN(), Clustering(), LINEAR):
+        assert kept.result(4, canonical(evaluation))["evaluation"] == evaluation.name
+    kept.save_failure(4, found)
+    assert kept.failure_of(4, canonical(KNN())) is None
+    assert "also broken has scores" in kept.failure_of(4, canonical(other))["line"]
+    assert kept.failure_of(4, canonical(other))["time"] > 0
+    kept.save_failure(4, failure(MemoryError()))  # of the whole trial
+    assert kept.failure_of(4, canonical(KNN()))["cause"] == "out of memory"
+    run(replace(trial, evaluations=(KNN(), LINEAR)), store)
+    assert kept.failure_of(4, canonical(other)) is None
 
 
 def test_a_monitor_of_what_classifies_nothing_says_so(store):

@@ -306,7 +306,7 @@ def test_labels_are_the_same_for_every_arm_and_grow_with_their_share():
 
 
 def test_only_labelled_samples_are_seen_in_training(monkeypatch):
-    """The others' labels and sequences are poisoned, and nothing changes."""
+    """The others' sequences are poisoned, and nothing changes."""
     data, evaluation = splits(samples=72), SemiSupervised(labels=0.25, epochs=2, batch_size=8)
     expected = evaluation(pretraining().frozen(), data.train, data.test)
     chosen = np.isin(data.train.rows, labelled(data.train, 0.25, 0).rows)
@@ -395,6 +395,10 @@ def test_classifiers_start_as_their_init_says(init):
         ({"epochs": 0}, "epochs 0"),
         ({"batch_size": 0}, "batch_size 0"),
         ({"warmup": -1}, "warmup -1"),
+        ({"milestones": 30}, r"milestones 30: a tuple is needed, as in milestones=\(30, 55\)"),
+        ({"milestones": (30.5,)}, r"milestones \(30.5,\): a tuple"),
+        ({"frozen": "linear"}, r"frozen 'linear': a tuple is needed, as in frozen=\(\"linear\",\)"),
+        ({"weight_decay": -1.0}, "weight_decay -1.0: a number, at least 0"),
         ({"mode": "test"}, "mode 'test' is none of train, eval"),
         ({"init": "zero"}, "init 'zero' is none of normal, xavier, default"),
         ({"dropout": 1.0}, "dropout 1.0"),

@@ -2,11 +2,14 @@
 
 import itertools
 import json
+import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import example as example_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_study import assert_same, inline, make_run, study_file, table
@@ -16,10 +19,11 @@ from tiny import MOCO, TRIAL, splits
 
 from skelray import report, results
 from skelray.ensemble import Ensemble
-from skelray.evaluation import KNN, HeldOut, Linear, parts, top
+from skelray.evaluation import KNN, Finetune, HeldOut, Linear, parts, top
 from skelray.execute import execute
 from skelray.fusion import CHOSEN, PUBLISHED, Fusion, Random
 from skelray.methods import SkeletonCLR
+from skelray.plan import plan
 from skelray.runner import run_inline
 from skelray.scale import Scale
 from skelray.store import Store, evaluated
@@ -54,11 +58,15 @@ def plainly(streams, weights):
 # A point of the search
 
 
-quarters = st.tuples(*[st.integers(0, 4).map(lambda n: n / 4)] * 3).filter(any)
+points = st.sampled_from([4, 10, 100]).flatmap(
+    lambda parts: st.tuples(*[st.integers(0, parts).map(lambda n: n / parts)] * 3)
+)
 
 
-@given(quarters, st.integers(0, 200), st.booleans(), st.sampled_from([0.0, 1.5, 9.0]))
-@settings(deadline=None, max_examples=80)
+@given(points.filter(any), st.integers(0, 200), st.booleans(), st.sampled_from([0.0, 1.5, 9.0]))
+@example_of((0.1, 0.2, 0.3), 0, True, 0.0)
+@example_of((0.07, 0.22, 0.29), 0, True, 0.0)
+@settings(deadline=None, max_examples=200)
 def test_a_point_is_judged_exactly_ties_and_all(weights, seed, votes, skill):
     found = streams(seed, votes, skill=skill)
     value = HeldOutScores(found).top1(np.array(weights))
@@ -121,8 +129,10 @@ def test_the_test_split_is_not_for_searching():
     ("changes", "said"),
     [
         ({"samples": 0}, "samples 0"),
+        ({"space": partial(space)}, r"space functools.partial\(.*\) is no function: write it with def"),
         ({"across": {"stream": ["joint"]}}, "leave stream out of across"),
         ({"evaluation": HeldOut(Linear())}, "give it without HeldOut"),
+        ({"evaluation": Linear(selection="released")}, r"linear \(best on test\) chooses by the labels it is scored on"),
         ({"published": {"joint": -1.0}}, "weight -1.0 of stream 'joint'"),
         ({"figures": {"xsub": 804}}, "published xsub 804"),
     ],
@@ -188,6 +198,16 @@ def test_poisoned_test_scores_change_nothing(tmp_path):
         found.append(chosen(FUSION, filled(store, poison), store, "d"))
     assert found[0] == found[1]
     assert found[0].weights != WEIGHTS
+
+
+def test_held_out_scores_are_those_of_the_scale(tmp_path):
+    """A demonstration's are of a shorter evaluation."""
+    fusion, store, scale = replace(FUSION, evaluation=Finetune()), Store(tmp_path), Scale(small=True)
+    (one,) = fusion.fused(scale)
+    assert one.trial.evaluations == (HeldOut(Finetune().small()), Finetune().small())
+    for cell in one.members.values():
+        evaluate(store, cell)
+    assert chosen(fusion, one, store, "d") is not None
 
 
 def test_a_choice_is_recorded_and_not_made_twice(tmp_path, monkeypatch):
@@ -274,6 +294,26 @@ def test_a_study_reports_published_and_chosen_weights_held_out_and_test(undistur
     assert "| published weights | " in shown
     assert "Weights, and top-1 in percent." in shown
     assert len(results.curves("small", folder / "results")["trial"].unique()) == 3
+
+
+def test_the_plan_names_searches_and_what_follows_them(undisturbed, tmp_path, synthetic_data):
+    """Before anything ran, and of a run that was killed before the weights were chosen."""
+    _, folder, path = undisturbed
+    run, _ = make_run(path, tmp_path, synthetic_data, **SMALL)
+    before = plan(run)
+    assert (before.missing, before.evaluations, before.searches, before.untrained) == (3, 6, 1, 3)
+    assert {row["evaluations"] for row in before.rows} == {"linear held-out, linear"}
+    assert "1 search of 200 points to run" in before.text()
+    shutil.copytree(folder / "store", tmp_path / "store", dirs_exist_ok=True)
+    assert (plan(run).missing, plan(run).evaluations, plan(run).searches) == (0, 0, 0)
+    test = {evaluated(c.trial.epochs, canonical(c.trial.evaluations[1])) for c in run.study.table().cells(run.scale)}
+    for file in (tmp_path / "store").glob("*/*.json"):
+        if file.stem in test or file.parent.name == "fusions":
+            file.unlink()
+    killed = plan(run)
+    assert (killed.missing, killed.evaluations, killed.searches, killed.epochs) == (3, 3, 1, 0)
+    assert {row["evaluations"] for row in killed.rows} == {"linear"}
+    assert "every encoder is there, so none is trained" in killed.text()
 
 
 def test_a_second_run_and_the_streams_study_train_nothing(undisturbed, tmp_path, synthetic_data):

@@ -6,6 +6,7 @@ import signal
 import pytest
 from small_study import ABLATION, SWEEP, assert_same, curves, inline, make_run, study_file, table
 
+from skelray import report
 from skelray.runner import Listener, Run, run_inline
 from skelray.store import Store
 
@@ -232,3 +233,41 @@ def test_finals_that_fail_are_failed_rows(tmp_path, synthetic_data):
     finals = found[found["arm"].str.contains("test")]
     assert set(finals["status"]) == {"failed"}
     assert finals["error"].str.startswith("diverged").all()
+
+
+FAILING_EVALUATION = """
+    from skelray import Clustering, Ensemble, Finetune, Transfer
+    evaluations = (KNN(), Finetune(epochs=1, frozen=("conv",)), Linear(epochs=5), Clustering(classes=4))
+    study = Ablation(base=replace(base, evaluations=evaluations), arms=[Arm("a")],
+                     across={"stream": ["joint", "bone"]}, ensemble=Ensemble({"joint": 0.5, "bone": 0.5}))
+"""
+
+
+def test_an_evaluation_that_fails_costs_itself_alone(tmp_path, synthetic_data):
+    path = study_file(tmp_path, FAILING_EVALUATION)
+    run, _ = make_run(path, tmp_path, synthetic_data, epochs=1)
+    for _ in range(2):  # the second run trains nothing and says the same
+        heard = Heard()
+        run_inline(run, heard)
+        assert set(heard.statuses.values()) == {"failed"}
+        found = table(tmp_path).query("metric != 'top5'")
+        statuses = {name: set(rows["status"]) for name, rows in found.groupby("evaluation")}
+        assert statuses == {"knn": {"done"}, "finetune": {"failed"}, "linear": {"done"}, "clustering": {"done"}}
+        (error,) = set(found.query("status == 'failed' and stream == 'bone'")["error"].str.split("\n").str[0])
+        assert error.startswith("error: frozen 'conv' is no part of the encoder")
+        assert set(found.query("stream == 'joint+bone'")["evaluation"]) == {"knn", "finetune", "linear"}
+    assert heard.trained == []
+
+
+def test_a_clustering_that_fails_leaves_no_column_of_top_1(tmp_path, synthetic_data):
+    """Whether it is the trial that failed or the evaluation alone; and an ensemble has none."""
+    body = FAILING_EVALUATION.replace("evaluations = (", "evaluations = (Transfer('synthetic', 'xsub', Clustering()), ")
+    body = body.replace("base=replace(base, ", "base=replace(base, optimizer=replace(base.optimizer, lr=1e30), ")
+    found = inline(study_file(tmp_path, body), tmp_path, synthetic_data, epochs=1)
+    assert set(found["status"]) == {"failed"}
+    clustering = found[found["evaluation"].str.startswith("clustering")]
+    assert set(clustering["evaluation"]) == {"clustering", "clustering on synthetic xsub"}
+    assert (set(clustering["metric"]), set(clustering["stream"])) == ({"nmi"}, {"joint", "bone"})
+    assert set(found[~found["evaluation"].str.startswith("clustering")]["metric"]) == {"top1"}
+    columns = [name for name in report.table(found).header if "clustering" in name]
+    assert sorted(columns) == ["xview clustering nmi", "xview clustering on synthetic xsub nmi"]

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from stored_streams import ABLATION, STREAMS, evaluate, keep, scores
+from tiny import dataset, splits
 
 import skelray
 from skelray import ledger, results
 from skelray.class_table import confusion_table, per_class_table
 from skelray.cli import main
-from skelray.evaluation import KNN, Linear, top
+from skelray.evaluation import KNN, Linear, Transfer, top
 from skelray.scored import Scores
 from skelray.store import Store
 
@@ -121,6 +122,8 @@ def test_what_there_is_not_is_one_sentence(stored, tmp_path):
     assert "has 'knn' after 4, 9 epochs: say which with epochs" in said(id, "knn")
     keep(store, trial, Linear(lr=1.0), scores(0), data)
     assert "has 'linear' in 2 settings: give the evaluation itself" in said(id, "linear")
+    for _, row in skelray.load("s").query("evaluation == 'linear' and metric == 'top1'").iterrows():
+        assert skelray.scores(row).top() == row["value"]  # a row says which
     assert skelray.scores(id, Linear(lr=1.0)).labels.tolist() == scores(0)["labels"].tolist()
     store.write_json(f"{id}/spec.json", {"trial": {"benchmark": "synthetic"}, "data": "other"})
     assert "was evaluated on another synthetic than" in said(id, Linear())
@@ -140,3 +143,41 @@ def test_the_command_lists_ids_and_shows_classes(stored, monkeypatch, capsys):
     assert "most often taken for" in shown
     assert call("scores", row["trial"], "linear", "--confusion", "1").count("\n") > 20
     assert call("scores", row["trial"], "linear", "--format", "csv").startswith("label,class,samples,top1,top5")
+
+
+# Transfers
+
+
+OTHER = replace(dataset(samples=48, classes=4), name="other", fingerprint="theirs")
+
+
+def transferred(folder, data, told):
+    """The table of three streams and their ensemble, evaluated on another benchmark, of fewer classes."""
+    test, store, transfer = splits(OTHER).test, Store("store"), Transfer("other", "xview", KNN(), data="theirs")
+    base = replace(ABLATION.base, benchmark="synthetic", evaluations=(transfer,))
+    study = replace(ABLATION, base=base, arms=[skelray.Arm("a")], seeds=(0,), across={"stream": list(STREAMS)})
+    for place, cell in enumerate(study.cells()):
+        arrays = {**scores(place, len(test), 4), "labels": test.labels.copy(), "rows": test.rows}
+        keep(store, cell.trial, transfer, arrays, data, {"benchmark": "other", "data": "theirs"} if told else None)
+    rows = [row for cell in study.cells() for row in ledger.cell_rows("t", cell, store, data)]
+    rows += [row for one in study.fused() for row in ledger.fused_rows("t", one, store, data)]
+    results.write("t", rows, [], folder / "results")
+    return test.samples["name"].tolist()
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["named", "stored before it was named"])
+def test_scores_of_a_transfer_are_of_the_other_benchmark(tmp_path, synthetic_data, monkeypatch, told):
+    monkeypatch.chdir(tmp_path)
+    there = {"synthetic": skelray.data.open_dataset(synthetic_data, "synthetic"), "other": OTHER}
+    monkeypatch.setattr("skelray.scored.open_dataset", lambda root, name: there[name])
+    names = transferred(tmp_path, there["synthetic"].fingerprint, told)
+    frame = skelray.load("t").query("metric == 'top1'")
+    assert set(frame["stream"]) == {*STREAMS, "joint+bone+motion"}
+    for _, row in frame.iterrows():
+        found = skelray.scores(row)
+        assert found.top() == row["value"]
+        assert found.samples.tolist() == names
+        assert found.confusion().shape == (4, 4)
+    there["other"] = replace(dataset(samples=48, classes=3), name="other", fingerprint="new")
+    with pytest.raises(ValueError, match="was evaluated on another other than data/other is"):
+        skelray.scores(row)

@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -130,6 +131,7 @@ def test_published_numbers_stand_beside_their_own_benchmark_and_protocol_only():
         (lambda: Ablation(TRIAL, [Arm("a")], across={"evaluations": [(KNN(),), (KNN(k=5),)]}), "the same trial twice"),
         (lambda: Scale(changes=(("seed", 5),)), "use --seeds"),
         (lambda: Scale(changes=(("protocol", "xsub"),)), "use --protocol"),
+        (lambda: Sweep(space=partial(space)), r"space functools.partial\(.*\) is no function"),
         (lambda: ASHA(grace=0), "grace=0"),
         (lambda: ASHA(reduction=1), "reduction=1"),
     ],

@@ -419,7 +419,9 @@ def test_the_published_settings():
         method = trial.method
         assert (method.tau, method.m, method.queue, method.dim) == (0.07, 0.999, 32768, 128)
         assert (trial.backbone.hidden_channels, trial.backbone.hidden_dim, trial.backbone.dropout) == (16, 256, 0.5)
-        assert trial.evaluations == (KNN(), Linear(lr=3.0, epochs=100, milestones=(80,), batch_size=128))
+        last = (KNN(), Linear(lr=3.0, epochs=100, milestones=(80,), batch_size=128))
+        best = replace(last[1], selection="released", every=5)
+        assert trial.evaluations == ((*last, best) if trial in released else last)
         assert trial.monitor is None
     assert (papers.SKELETONCLR.method.query, papers.SKELETONCLR.method.key) == (BA, BA)
     hiclr = papers.HICLR.method
@@ -454,6 +456,21 @@ def test_what_was_released_differs_in_what_is_known():
     assert not blur.normalise
     like_ours = replace(released, similarity=kl, key_init="copy", arrangement=papers.HICLR.method.arrangement)
     assert like_ours == papers.HICLR.method
+
+
+def test_what_was_released_reports_the_best_epoch_on_the_test_split():
+    """methods.md, 6.2 and 6.4: every fifth epoch, HiCo every one, HiCLR's shares of labels every third."""
+    for name, trial in papers.RELEASED.items():
+        near, last, best = trial.evaluations
+        assert (near, best) == (KNN(), replace(last, selection="released", every=1 if name == "hico" else 5))
+    assert papers.RELEASED["hico"].evaluations[1] == papers.HICO_TRANSFORMER.evaluations[1]
+    assert papers.RELEASED["hiclr_dsta"].evaluations[1].milestones == (30, 80)
+    assert {name: [e.every for e in found] for name, found in papers.RELEASED_TUNED.items()} == {
+        "aimclr": [5, 5, 5], "hiclr": [5, 3, 3], "hiclr_dsta": [5, 3, 3],
+    }  # fmt: skip
+    finetune, one, ten = papers.RELEASED_TUNED["hiclr"]
+    assert [e.name for e in (finetune, one, ten)] == [f"{e} (best on test)" for e in ("finetune", "semi 1%", "semi 10%")]
+    assert replace(finetune, selection="last") == papers.HICLR_FINETUNE
 
 
 def test_settings_of_studies_have_a_form_too():

@@ -8,8 +8,8 @@ from skelray.evaluation.knn import KNN
 from skelray.evaluation.labels import labelled
 from skelray.evaluation.linear import Linear
 from skelray.evaluation.retrieval import Retrieval
-from skelray.evaluation.scores import Diverged, Evaluation, Outcome, measure, top
-from skelray.evaluation.transfer import Transfer, shared_subjects
+from skelray.evaluation.scores import Diverged, Evaluation, Outcome, main_metric, measure, smaller, smaller_each, top
+from skelray.evaluation.transfer import Transfer, shared_subjects, target_of
 
 __all__ = [
     "KNN",
@@ -27,8 +27,12 @@ __all__ = [
     "Supervised",
     "Transfer",
     "labelled",
+    "main_metric",
     "measure",
     "parts",
     "shared_subjects",
+    "smaller",
+    "smaller_each",
+    "target_of",
     "top",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from skelray.augment import Draws
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.knn import units
-from skelray.evaluation.scores import Outcome
+from skelray.evaluation.scores import Outcome, check_whole
 
 SHOWN = 20  # as many colours as can be told apart
 
@@ -26,12 +27,15 @@ class Clustering:
     settings. Labels are read for choosing the classes, colouring and nmi alone.
     """
 
+    measures: ClassVar[str] = "nmi"
+
     classes: int = 10
     perplexity: float = 30.0
     name: str = "clustering"
 
     def __post_init__(self) -> None:
-        if not 2 <= self.classes <= SHOWN:
+        check_whole("classes", self.classes, 2)
+        if self.classes > SHOWN:
             raise ValueError(f"classes {self.classes}: between 2 and the {SHOWN} that colours tell apart")
         if not self.perplexity > 0:
             raise ValueError(f"perplexity {self.perplexity}: above 0")

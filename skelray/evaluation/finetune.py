@@ -17,7 +17,7 @@ from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.classifier import INITS, Classifier
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.labels import labelled
-from skelray.evaluation.scores import BEST, Diverged, check_selection, reported
+from skelray.evaluation.scores import BEST, Diverged, check_each, check_number, check_selection, check_whole, reported
 from skelray.methods.moco import precision
 
 MODES = ("train", "eval")
@@ -63,8 +63,10 @@ class Finetune:
         if not self.lr > 0:
             raise ValueError(f"lr {self.lr}: a learning rate is above 0")
         for name, least in (("epochs", 1), ("batch_size", 1), ("warmup", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} {getattr(self, name)}: at least {least} is needed")
+            check_whole(name, getattr(self, name), least)
+        check_number("weight_decay", self.weight_decay, 0)
+        check_each("milestones", self.milestones, int, "(30, 55)")
+        check_each("frozen", self.frozen, str, '("linear",)')
         if self.mode not in MODES:
             raise ValueError(f"mode {self.mode!r} is none of {', '.join(MODES)}")
         if self.init not in INITS:

@@ -56,8 +56,13 @@ class FrozenEncoder:
         """(N, D) float32 on the device for each stream, after the projector. Raises ValueError where there is none."""
         if self.projectors.keys() != self.encoders.keys():
             raise ValueError('this method has no projector of an encoder\'s whole feature: evaluate with layer="encoder"')
-        heads = (self.projectors[stream] for stream in self.encoders)
-        return [head(f).float() for head, f in zip(heads, self.by_stream(data), strict=True)]
+        heads = [self.projectors[stream] for stream in self.encoders]
+        features, training = self.by_stream(data), [head.training for head in heads]
+        try:
+            return [head.eval()(f).float() for head, f in zip(heads, features, strict=True)]
+        finally:
+            for head, mode in zip(heads, training, strict=True):
+                head.train(mode)
 
     def features(self, data: SkeletonDataset) -> Tensor:
         """(N, S dim): the streams side by side, divided by their number, so that what is linear in them is a mean."""

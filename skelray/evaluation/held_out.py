@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from skelray.data.dataset import SkeletonDataset, Splits
 from skelray.evaluation.frozen import FrozenEncoder
-from skelray.evaluation.scores import Evaluation, Outcome
+from skelray.evaluation.scores import Evaluation, Outcome, main_metric, smaller
 from skelray.evaluation.transfer import Transfer
 
 SUFFIX = " held-out"
@@ -24,15 +25,31 @@ class HeldOut:
 
     evaluation: Evaluation
 
+    wraps: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         if isinstance(self.evaluation, HeldOut):
             raise ValueError(f"{self.evaluation.name} is held out already")
         if isinstance(self.evaluation, Transfer):
             raise ValueError(f"{self.evaluation.name} is scored on the other benchmark's test split, which is not held out")
+        if getattr(self.evaluation, "selection", "last") != "last":
+            raise ValueError(f'{self.evaluation.name} chooses by the labels it is scored on: hold out with selection="last"')
 
     @property
     def name(self) -> str:
         return self.evaluation.name + SUFFIX
+
+    @property
+    def measures(self) -> str:
+        return main_metric(self.evaluation)
+
+    def small(self) -> HeldOut:
+        """For demonstrations."""
+        return HeldOut(smaller(self.evaluation))
+
+    def trained(self, samples: int) -> int:
+        """How many sequences the encoder is trained on, of so many in the training set; those held out are not."""
+        return self.evaluation.trained(samples) if hasattr(self.evaluation, "trained") else 0
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor | Outcome:
         return self.evaluation(encoder, train, test)

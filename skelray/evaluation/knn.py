@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.frozen import FrozenEncoder
-from skelray.evaluation.scores import LATER
+from skelray.evaluation.scores import LATER, check_whole
 
 QUERIES = 1024  # rows of the similarity matrix held at once
 METRICS = ("cosine", "euclidean")
@@ -73,8 +73,7 @@ class KNN:
     layer: str = field(default="encoder", metadata=LATER)
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise ValueError(f"k {self.k}: at least one neighbour votes")
+        check_whole("k", self.k, 1)
         if self.temperature is not None and not self.temperature > 0:
             raise ValueError(f"temperature {self.temperature}: above 0, or None to count votes")
         if self.metric not in METRICS:

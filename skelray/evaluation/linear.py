@@ -13,7 +13,7 @@ from skelray.augment import Draws
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.frozen import FrozenEncoder
-from skelray.evaluation.scores import BEST, LATER, check_selection, reported
+from skelray.evaluation.scores import BEST, LATER, check_each, check_number, check_selection, check_whole, reported
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,9 @@ class Linear:
         if not self.lr > 0:
             raise ValueError(f"lr {self.lr}: a learning rate is above 0")
         for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)}: at least 1 is needed")
+            check_whole(name, getattr(self, name), 1)
+        check_each("milestones", self.milestones, int, "(80,)")
+        check_number("std", self.std, 0)
         check_selection(self.selection, self.every)
 
     @property

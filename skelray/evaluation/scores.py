@@ -54,6 +54,29 @@ class Evaluation(Protocol):
         ...
 
 
+def wraps(evaluation: Evaluation) -> bool:
+    """Whether an evaluation is another one on other data (``Transfer``, ``HeldOut``); they do not nest."""
+    return getattr(evaluation, "wraps", False)
+
+
+def main_metric(evaluation: Evaluation) -> str:
+    """The metric that an evaluation is about: top1, unless it classifies nothing."""
+    return getattr(evaluation, "measures", "top1")
+
+
+def smaller(part: Any) -> Any:
+    """The small version of a backbone, method or evaluation that knows one."""
+    return part.small() if hasattr(part, "small") else part
+
+
+def smaller_each(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
+    """The small versions of evaluations, the first of each name: transfers to several benchmarks become one."""
+    found: dict[str, Evaluation] = {}
+    for evaluation in map(smaller, evaluations):
+        found.setdefault(evaluation.name, evaluation)
+    return tuple(found.values())
+
+
 def top(scores: Tensor, labels: Tensor, k: int = 1) -> float:
     """The share of samples whose label is among the k best scores; ties go to the lower class number."""
     best = torch.sort(scores, dim=1, descending=True, stable=True).indices[:, :k]
@@ -80,12 +103,29 @@ def measure(evaluation: Evaluation, encoder: FrozenEncoder, train: SkeletonDatas
     return replace(outcome, scores=scores, metrics=metrics, test=test)
 
 
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raises ValueError for what is no whole number of at least so much."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} {value!r}: a whole number, at least {least}, is needed")
+
+
+def check_number(name: str, value: Any, least: float) -> None:
+    """Raises ValueError for what is no finite number of at least so much."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value < math.inf:
+        raise ValueError(f"{name} {value!r}: a number, at least {least:g}, is needed")
+
+
+def check_each(name: str, values: Any, kind: type, example: str) -> None:
+    """Raises ValueError for what is no tuple of such values."""
+    if not isinstance(values, (tuple, list)) or not all(isinstance(value, kind) for value in values):
+        raise ValueError(f"{name} {values!r}: a tuple is needed, as in {name}={example}")
+
+
 def check_selection(selection: str, every: int) -> None:
     """Raises ValueError for what no training is reported by."""
     if selection not in SELECTIONS:
         raise ValueError(f"selection {selection!r} is none of {', '.join(SELECTIONS)}")
-    if every < 1:
-        raise ValueError(f"every {every}: the test split is read every so many epochs, at least 1")
+    check_whole("every", every, 1)  # so many epochs, of reading the test split
 
 
 def reported(

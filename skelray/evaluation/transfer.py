@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from skelray.data.dataset import DataError, SkeletonDataset, Splits
 from skelray.evaluation.frozen import FrozenEncoder, Load
-from skelray.evaluation.scores import Evaluation, Outcome, measure
+from skelray.evaluation.scores import Evaluation, Outcome, main_metric, measure, smaller, wraps
 from skelray.skeleton import Skeleton
 
 # Benchmarks recorded of the same people, by how their names begin.
 SHARED_SUBJECTS = ("ntu", "pku")
+TARGET = re.compile(r" on ([\w-]+) [\w-]+")  # in a transfer's name
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,12 @@ class Transfer:
     evaluation: Evaluation
     data: str | None = None
 
+    wraps: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if wraps(self.evaluation):
+            raise ValueError(f"{self.evaluation.name} cannot be transferred: give what it evaluates by, as Linear()")
+
     @property
     def name(self) -> str:
         return f"{self.evaluation.name} on {self.benchmark} {self.protocol}"
@@ -36,10 +45,13 @@ class Transfer:
         _check(self, target, skeleton)
         return replace(self, data=target.train.fingerprint)
 
+    @property
+    def measures(self) -> str:
+        return main_metric(self.evaluation)
+
     def small(self) -> Transfer:
         """A demonstration has generated data alone, so it transfers from one protocol of that to another."""
-        inner = self.evaluation.small() if hasattr(self.evaluation, "small") else self.evaluation
-        return Transfer("synthetic", "xview", inner)
+        return Transfer("synthetic", "xview", smaller(self.evaluation))
 
     def trained(self, samples: int) -> int:
         """How many sequences the encoder is trained on, were the target as large as the source."""
@@ -62,6 +74,12 @@ def _check(transfer: Transfer, target: Splits, skeleton: Skeleton) -> None:
         )
     if transfer.data not in (None, target.train.fingerprint):
         raise DataError(f"{transfer.name} was asked of the data {transfer.data}, and {target.train.fingerprint} is there")
+
+
+def target_of(name: str) -> str | None:
+    """The other benchmark in the name of a transfer; None in any other evaluation's."""
+    found = TARGET.search(name)
+    return found[1] if found else None
 
 
 def shared_subjects(source: str, target: str) -> str:
