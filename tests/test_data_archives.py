@@ -1,6 +1,7 @@
 """PKU-MMD, UTKinect, Florence 3D and Kinetics-skeleton: what their readers make of the traps that the real files hold."""
 
 import json
+import shutil
 import sys
 from collections import Counter
 from contextlib import suppress
@@ -110,6 +111,23 @@ def test_pku_actions_are_cut_where_their_labels_say(tmp_path):
     assert [recording.camera for recording in found] == [1] * 3 + [2] * 3 + [3] * 3 + [1] * 3 + [2] * 3 + [3]
     assert not found[0].bodies[:, 1].any()  # the other one has not come yet
     assert found[2].bodies[:, 1].any()
+
+
+@pytest.mark.parametrize(("skeletons", "labels"), [("Skeleton", "Label"), ("skel", "a"), ("PKUMMD/skeleton", "lab")])
+def test_pku_labels_may_lie_before_their_skeletons(tmp_path, skeletons, labels):
+    """Both files of a video have one name; which of the two folders comes first does not matter."""
+    found = list(PKU_MMD1.recordings(write_pku(tmp_path / "a", skeletons=skeletons, labels=labels)))
+    expected = list(PKU_MMD1.recordings(write_pku(tmp_path / "b")))
+    assert [recording.name for recording in found] == [recording.name for recording in expected]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.bodies, other.bodies)
+
+
+def test_a_second_copy_of_a_long_recording_costs_no_action(tmp_path):
+    one = list(UTKINECT.recordings(write_utkinect(tmp_path / "a", 1)))
+    shutil.copytree(tmp_path / "a", tmp_path / "a" / "again")
+    assert [recording.name for recording in UTKINECT.recordings(tmp_path / "a")] == [recording.name for recording in one]
+    assert all(isinstance(recording, Recording) for recording in UTKINECT.recordings(tmp_path / "a"))
 
 
 def test_pku_frames_may_count_from_0(tmp_path):

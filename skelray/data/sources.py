@@ -114,12 +114,17 @@ class Recordings(Sequence[Recording | Skipped]):
         name = member.match[1]
         if member.repeated:
             return Skipped(name, "the source holds it twice")
-        try:
-            return self.parse(member)
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError):  # RuntimeError: an encrypted zip
-            return Skipped(name, "its bytes cannot be read")
-        except (ValueError, IndexError, KeyError, TypeError, ArithmeticError):  # the last: no number fits Infinity
-            return Skipped(name, "broken or truncated file")
+        return read_or_skip(name, lambda: self.parse(member))
+
+
+def read_or_skip(name: str, read: Callable[[], Recording | Skipped]) -> Recording | Skipped:
+    """What ``read`` gives; Skipped where the bytes cannot be read or are not what they should be."""
+    try:
+        return read()
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError):  # RuntimeError: an encrypted zip
+        return Skipped(name, "its bytes cannot be read")
+    except (ValueError, IndexError, KeyError, TypeError, ArithmeticError):  # the last: no number fits Infinity
+        return Skipped(name, "broken or truncated file")
 
 
 def stamp(listing: Iterable[tuple[str | int, ...]]) -> str:
