@@ -141,7 +141,7 @@ def test_the_command_needs_no_benchmark(monkeypatch, capsys, tmp_path):
         (["absent"], "there is no absent"),
         (
             ["synthetic", "--name", "../up"],
-            "--name '../up': letters, digits, points, lines and dashes name a folder in data",
+            "a data set cannot be named '../up': letters, digits, points, lines and dashes name its folder",
         ),
         ([], "Missing argument"),
     ],

@@ -117,7 +117,7 @@ def test_a_killed_prepare_goes_on(whole, tmp_path):
         assert child.returncode == -signal.SIGKILL, child.stderr.decode()
         with pytest.raises(DataError, match="is not prepared in"):
             load(tmp_path, "drawn", "xsub")
-        journal = tmp_path / "drawn.partial" / "journal.jsonl"
+        journal = tmp_path / ".drawn.partial" / "journal.jsonl"
         finished.append(len(journal.read_text().splitlines()))
     assert finished == [0, 2 * BLOCK, 3 * BLOCK, COUNT, COUNT]
     seen = []
@@ -136,7 +136,7 @@ def test_a_torn_partial_goes_on(whole, tmp_path, stop, torn, more, header):
     shutil.rmtree(tmp_path / "drawn", ignore_errors=True)
     with pytest.raises(KeyboardInterrupt):
         prepare(BENCHMARK, None, tmp_path, progress=interrupt)
-    folder = tmp_path / "drawn.partial"
+    folder = tmp_path / ".drawn.partial"
     journal = folder / "journal.jsonl"
     os.truncate(journal, max(0, journal.stat().st_size - torn))  # the array is written first and may be ahead
     with open(folder / "sequences.npy", "ab") as file:
@@ -158,7 +158,7 @@ def test_an_unreadable_partial_starts_over(whole, tmp_path, damage):
 
     with pytest.raises(KeyboardInterrupt):
         prepare(BENCHMARK, None, tmp_path, progress=interrupt)
-    (tmp_path / "drawn.partial" / damage).write_bytes(b"?\n")
+    (tmp_path / ".drawn.partial" / damage).write_bytes(b"?\n")
     prepare(BENCHMARK, None, tmp_path)
     assert files(tmp_path) == files(whole)
 
@@ -254,6 +254,24 @@ def test_a_kill_between_the_old_and_the_new_one_goes_on(whole, tmp_path, monkeyp
     prepare(BENCHMARK, None, tmp_path, progress=lambda *_: pytest.fail("read again"))
     assert files(tmp_path) == files(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".drawn.lock", "drawn"]
+
+
+@pytest.mark.parametrize("suffix", [".old", ".partial", ".lock"])
+def test_a_data_set_of_any_name_outlives_another_one(tmp_path, suffix):
+    small = drawn_benchmark(20)
+    other = prepare(replace(small, name=f"drawn{suffix}"), None, tmp_path)
+    for _ in range(2):
+        prepare(small, None, tmp_path, force=True)
+        assert open_dataset(tmp_path, f"drawn{suffix}").fingerprint == other.fingerprint
+    visible = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
+    assert visible == {"drawn", f"drawn{suffix}"}
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "../up", "a/b", "-x"])
+def test_a_name_that_is_no_folder_is_one_sentence(tmp_path, name):
+    with pytest.raises(DataError, match="a data set cannot be named"):
+        prepare(replace(drawn_benchmark(20), name=name), None, tmp_path / "data")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_source_is_recognised_by_its_files(tmp_path):

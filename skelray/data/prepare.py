@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ from skelray.data.stored import DTYPES, FORMAT, DataError, read_about
 from skelray.data.workers import Job, in_order
 
 DEFAULT = Preprocessing()
+NAME, NAMED = r"\w[\w.-]*", "letters, digits, points, lines and dashes name its folder, and it begins with no point or dash"
 OPTIONAL = ("dtype", "lost")  # settings that are named only where they are not what they mostly are
 
 Progress = Callable[[int, int | None], None]  # recordings done, and of how many where that is known
@@ -52,6 +54,8 @@ def prepare(
     """
     if dtype not in DTYPES or workers < 1:
         raise ValueError(f"dtype {dtype!r} and workers {workers}: the first is {' or '.join(DTYPES)}, the second 1 or more")
+    if not re.fullmatch(NAME, benchmark.name):
+        raise DataError(f"a data set cannot be named {benchmark.name!r}: {NAMED}")
     preprocessing = _agreed(benchmark, preprocessing)
     started = time.monotonic()
     if benchmark.planar and preprocessing.path != "plain":
@@ -67,7 +71,7 @@ def prepare(
             if not force and (counts := _already(target, settings)) is not None:
                 return report(target, counts, benchmark, already=True)
             shape = (3, preprocessing.frames, len(benchmark.skeleton.joints), benchmark.persons)
-            partial = Partial(target.with_name(f"{benchmark.name}.partial"), settings, shape)
+            partial = Partial(target.with_name(f".{benchmark.name}.partial"), settings, shape)
             _read_all(partial, recordings, Job(benchmark, preprocessing, dtype), workers, progress)
             counts = counted(partial.entries())
             if not partial.kept:
