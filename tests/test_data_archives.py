@@ -123,6 +123,28 @@ def test_pku_labels_may_lie_before_their_skeletons(tmp_path, skeletons, labels):
         np.testing.assert_array_equal(one.bodies, other.bodies)
 
 
+def test_pku_prepared_before_its_split_file_changed_is_prepared_again(tmp_path):
+    folder = write_pku(tmp_path / "raw")
+    prepare(PKU_MMD1, folder, tmp_path)
+    assert prepare(PKU_MMD1, folder, tmp_path).already
+    before = len(load(tmp_path, "pku_mmd1", "xsub").test)
+    split = folder / "cross-subject.txt"
+    split.write_text(split.read_text().replace("0002-R", "").replace("0363-L", "0002-R, 0363-L"))
+    assert not prepare(PKU_MMD1, folder, tmp_path).already
+    assert len(load(tmp_path, "pku_mmd1", "xsub").test) == before + len(ACTIONS)
+
+
+def test_kinetics_prepared_before_its_label_file_changed_is_prepared_again(tmp_path):
+    folder = write_kinetics(tmp_path / "raw")
+    label_file = folder / "kinetics_train_label.json"
+    before = prepare(KINETICS, folder, tmp_path).sequences
+    assert prepare(KINETICS, folder, tmp_path).already
+    known = json.loads(label_file.read_text())
+    label_file.write_text(json.dumps({name: {**said, "has_skeleton": False} for name, said in known.items()}))
+    again = prepare(KINETICS, folder, tmp_path)
+    assert (again.already, again.sequences) == (False, before - 5)  # the sixth was left out before
+
+
 def test_a_second_copy_of_a_long_recording_costs_no_action(tmp_path):
     one = list(UTKINECT.recordings(write_utkinect(tmp_path / "a", 1)))
     shutil.copytree(tmp_path / "a", tmp_path / "a" / "again")

@@ -44,7 +44,8 @@ def _recordings(source: Path | None) -> Recordings:
     known: dict[str, Any] = {}
     for member in labels:
         known.update(_labels(member))
-    return Recordings(found, partial(_recording, known=known, root=source.name if source else ""))
+    parse = partial(_recording, known=known, root=source.name if source else "")
+    return Recordings(found, parse, json.dumps(known, sort_keys=True) if known else "")
 
 
 def _labels(member: Member) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def _recordings(source: Path | None, part: int, first_frame: int) -> Recordings:
         else:
             actions = list(_annotations(labels[video], first_frame)) or [Skipped(video, "its label file names no action")]
             items += [(skeletons[video], action) for action in actions]
-    return Instances(items, _bodies, partial(_recording, parts=parts), f"first frame {first_frame}")
+    return Instances(items, _bodies, partial(_recording, parts=parts), f"first frame {first_frame}, {sorted(parts.items())}")
 
 
 def _texts(source: Path | None, part: int) -> tuple[dict[str, Member], dict[str, Member]]:

@@ -93,23 +93,28 @@ class Recordings(Sequence[Recording | Skipped]):
     """The recordings of a source, each read when it is asked for.
 
     parse: raises ValueError where the text is not a recording; such a file is skipped.
+    settings: whatever else decides the result, such as what other files say; part of the stamp.
     """
 
-    def __init__(self, members: Sequence[Member], parse: Callable[[Member], Recording | Skipped]) -> None:
+    def __init__(
+        self, members: Sequence[Member], parse: Callable[[Member], Recording | Skipped], settings: str = ""
+    ) -> None:
         self.members = members
         self.parse = parse
+        self.settings = settings
 
     @property
     def stamp(self) -> str:
-        """Hash of the names and versions of the files: changes where one of them does."""
-        return stamp((member.match[0], *member.file.version) for member in self.members)
+        """Hash of the names and versions of the files and of the settings: changes where one of them does."""
+        listed = [(member.match[0], *member.file.version) for member in self.members]
+        return stamp([*listed, (self.settings,)] if self.settings else listed)
 
     def __len__(self) -> int:
         return len(self.members)
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
-            return Recordings(self.members[at], self.parse)
+            return Recordings(self.members[at], self.parse, self.settings)
         member = self.members[at]
         name = member.match[1]
         if member.repeated:
