@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from raw_archives import write_florence, write_florence_mat
 from raw_files import (
     halves,
     ntu_clips,
@@ -19,7 +20,7 @@ from raw_files import (
 )
 
 from skelray.cli import main
-from skelray.data import BENCHMARKS, NTU60, NTU120, NWUCLA, DataError, open_dataset
+from skelray.data import BENCHMARKS, NTU60, NTU120, NWUCLA, DataError, open_dataset, prepare
 from skelray.data.formats import FORMATS, detect
 
 NAMES, CLIPS = ntu_names(12), ntu_clips(12)
@@ -54,6 +55,24 @@ def test_raw_files_say_which_benchmark_they_are(tmp_path):
     with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
         archive.write(next((tmp_path / "b").iterdir()), "all_sqe/a01_s01_e00_v01.json")
     assert detect(tmp_path / "c.zip") is NWUCLA
+
+
+def test_a_single_file_is_a_source(tmp_path):
+    """Told by its name and prepared: what is detected is also read."""
+    texts = write_florence(tmp_path / "a")
+    write_florence_mat(tmp_path / "b")
+    raw(tmp_path / "c", "S001C001P001R001A060")
+    write_nwucla(tmp_path / "d", 1)
+    counts = {}
+    for file in sorted(tmp_path.rglob("*.*")):
+        benchmark = detect(file)
+        counts[file.suffix] = prepare(benchmark, file, tmp_path / file.suffix).sequences
+        assert prepare(benchmark, file, tmp_path / file.suffix).already
+    assert counts == {".txt": 20, ".mat": 20, ".skeleton": 1, ".json": 1}
+    with zipfile.ZipFile(tmp_path / "packed", "w") as archive:  # a zip by its content
+        archive.write(texts / "Florence_dataset_WorldCoordinates.txt", "a.txt")
+        archive.write(tmp_path / "d" / "a01_s01_e00_v01.json", "a01_s01_e00_v01.json")
+    assert detect(tmp_path / "packed") is NWUCLA
 
 
 def test_several_formats_are_one_sentence_and_the_user_chooses(tmp_path):

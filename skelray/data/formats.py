@@ -116,8 +116,7 @@ def _found(source: Path, candidates: Sequence[Format]) -> list[tuple[Format, lis
     """The formats that fit, with the names that match and whether the first of their files lies in a zip."""
     matches: list[list[re.Match[str]]] = [[] for _ in candidates]
     first: dict[int, File] = {}
-    loose = source.is_file() and source.suffix.lower() != ".zip"
-    for path, file in [(source.name, LooseFile(source))] if loose else listing(source):
+    for path, file in listing(source):
         for number, one in enumerate(candidates):
             if match := one.pattern.fullmatch(path.rsplit("/", 1)[-1]):
                 matches[number].append(match)

@@ -161,10 +161,13 @@ def members(source: Path | None, pattern: re.Pattern[str], what: str) -> list[Me
 def listing(source: Path) -> Iterator[tuple[str, LooseFile | PackedFile]]:
     """Every file below a source, those inside its zips too, with its path relative to the source.
 
+    A source that is a file is that one file, or what is in it if it is a zip. An .npz is one too, but a file of arrays.
     Raises DataError where a zip cannot be read.
     """
     if source.is_file():
-        yield from _archive(source, "")
+        suffix = source.suffix.lower()
+        packed = suffix == ".zip" or (suffix != ".npz" and zipfile.is_zipfile(source))
+        yield from _archive(source, "") if packed else [(source.name, LooseFile(source))]
         return
     for folder, _, names in os.walk(source):
         inside = Path(folder).relative_to(source).as_posix()
