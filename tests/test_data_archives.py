@@ -1,11 +1,15 @@
 """PKU-MMD, UTKinect, Florence 3D and Kinetics-skeleton: what their readers make of the traps that the real files hold."""
 
 import json
+import re
 import shutil
+import struct
 import sys
+import zipfile
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +43,7 @@ from skelray.data import (
     open_dataset,
     prepare,
 )
+from skelray.data.formats import detect
 from skelray.data.instances import Instances
 from skelray.data.kinetics import read_frames
 from skelray.data.pku_mmd import pku_mmd
@@ -433,6 +438,50 @@ def test_the_rigid_path_needs_joints_that_florence_lacks(tmp_path):
 fuzz = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 BYTES = [*b"0123456789,.:-+eE \n\t\x00\xff", *b'{}[]"na']
 damage = st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from(BYTES)), max_size=8)
+
+
+def packed(folder: Path, into: Path, bad: str, method: int) -> Path:
+    """A zip of a folder in which the bytes of every file whose name has ``bad`` in it are damaged."""
+    with zipfile.ZipFile(into, "w", method) as archive:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            archive.write(file, file.relative_to(folder).as_posix())
+    raw = bytearray(into.read_bytes())
+    for info in archive.infolist():
+        if bad in info.filename:
+            names = sum(struct.unpack("<HH", raw[info.header_offset + 26 : info.header_offset + 30]))
+            middle = info.header_offset + 30 + names + info.compress_size // 2
+            end = middle + min(6, info.compress_size // 2)
+            raw[middle:end] = bytes(byte ^ 0x5A for byte in raw[middle:end])
+    into.write_bytes(raw)
+    return into
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+@pytest.mark.parametrize(
+    ("name", "bad", "sentence"),
+    [
+        ("pku_mmd1", "Label", "no usable sequence of pku_mmd1 (its label file cannot be read)"),
+        ("pku_mmd1", "PKU_Skeleton", "no usable sequence of pku_mmd1 (its bytes cannot be read)"),
+        ("pku_mmd1", "cross-subject", "cross-subject.txt cannot be read"),
+        ("utkinect", "actionLabel_modified", "actionLabel_modified.txt cannot be read"),
+        ("florence3d", "Florence", "Florence_dataset_WorldCoordinates.txt cannot be read"),
+        ("kinetics", "train_label", "kinetics_train_label.json cannot be read"),
+    ],
+)
+def test_a_damaged_zip_is_one_sentence(tmp_path, name, bad, sentence, method):
+    source = packed(WRITERS[name][1](tmp_path / "raw"), tmp_path / "a.zip", bad, method)
+    with pytest.raises(DataError, match=re.escape(sentence)) as error:
+        prepare(detect(source, WRITERS[name][0]), source, tmp_path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_tells_labels_from_skeletons_may_be_damaged(tmp_path):
+    """Where no folder says which they are, a look into them does: a broken one counts as a skeleton."""
+    folder = write_pku(tmp_path / "raw", skeletons="a", labels="b")
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+        source = packed(folder, tmp_path / f"{method}.zip", "b/0002-L", method)
+        found = list(PKU_MMD1.recordings(source))
+        assert Counter(map(type, found)) == {Recording: 13, Skipped: 1}
 
 
 def damaged(text: bytes, changes, cut: int) -> bytes:

@@ -13,11 +13,10 @@ from pathlib import Path
 from skelray.data import florence3d, kinetics, msr_action3d, npy, npz, ntu, nwucla, pku_mmd, pyskl, utkinect
 from skelray.data.arrays import Arrays, benchmark
 from skelray.data.benchmark import Benchmark
-from skelray.data.sources import LooseFile, PackedFile, listing
+from skelray.data.sources import LooseFile, PackedFile, head, listing
 from skelray.data.stored import DataError
 
 File = LooseFile | PackedFile
-HEAD = 1000  # bytes of a file that are looked at
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,6 @@ class Format:
             held = " or ".join(one.name for one in self.benchmarks)
             raise DataError(f"{source} is in the format {self.name}, which holds {held} and not {wanted.name}")
         return wanted
-
-
-def head(file: File) -> bytes:
-    """The first bytes of a file; none where it cannot be read."""
-    try:
-        with open(file.path, "rb") if isinstance(file, LooseFile) else file.archive.open(file.info) as stream:
-            return stream.read(HEAD)
-    except (OSError, RuntimeError, ValueError):
-        return b""
 
 
 FLORENCE = re.compile(f"{florence3d.TEXT.pattern}|{florence3d.MAT.pattern}", re.IGNORECASE)

@@ -16,10 +16,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from skelray.data.arrays import TEST, TRAIN, UNREADABLE, Arrays, Rows, two_parts
+from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
 from skelray.data.named import stem_of
 from skelray.data.npy import integers, two_bodies
-from skelray.data.sources import LARGEST
+from skelray.data.sources import LARGEST, UNREADABLE
 from skelray.data.stored import NO_NPY, DataError
 from skelray.skeleton import KINECT_V2
 
@@ -69,7 +69,7 @@ class Member:
                 with archive.open(self.info) as file:
                     self.shape, fortran, self.dtype = _header(file)
                     self.start = file.tell()
-        except (*UNREADABLE, *NO_NPY, KeyError, RuntimeError) as error:
+        except (*UNREADABLE, *NO_NPY, KeyError) as error:
             raise DataError(f"{path} is no npz of {', '.join(KEYS)} ({' '.join(str(error).split())[:100]})") from error
         self.bytes = int(np.prod(self.shape[1:], dtype=object)) * self.dtype.itemsize  # of a row
         whole = self.start + self.bytes * self.shape[0] == self.info.file_size if self.shape else False

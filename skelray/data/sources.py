@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import re
 import zipfile
@@ -17,6 +18,9 @@ from skelray.data.benchmark import Recording, Skipped
 from skelray.data.stored import DataError
 
 LARGEST = 1 << 28  # bytes; no recording is near it, an archive made to fill the memory is
+HEAD = 1000  # bytes of a file that are looked at
+# What reading raises over a damaged file or zip; RuntimeError over an encrypted one, and over JSON that is too deep.
+UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +130,35 @@ def read_or_skip(name: str, read: Callable[[], Recording | Skipped]) -> Recordin
     """What ``read`` gives; Skipped where the bytes cannot be read or are not what they should be."""
     try:
         return read()
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError):  # RuntimeError: an encrypted zip
+    except UNREADABLE:
         return Skipped(name, "its bytes cannot be read")
     except (ValueError, IndexError, KeyError, TypeError, ArithmeticError):  # the last: no number fits Infinity
         return Skipped(name, "broken or truncated file")
+
+
+def content(member: Member) -> bytes:
+    """All of a file without which the others say nothing. Raises DataError where it cannot be read."""
+    try:
+        return member.file.read()
+    except UNREADABLE as error:
+        raise DataError(f"{member.path} cannot be read ({error})") from error
+
+
+def lines(member: Member) -> list[str]:
+    """The lines of a text file that says what the others are. Raises DataError where it cannot be read."""
+    try:
+        return content(member).decode("utf-8-sig").splitlines()
+    except UnicodeError as error:
+        raise DataError(f"{member.path} cannot be read ({error})") from error
+
+
+def head(file: LooseFile | PackedFile) -> bytes:
+    """The first bytes of a file; none where it cannot be read."""
+    try:
+        with open(file.path, "rb") if isinstance(file, LooseFile) else file.archive.open(file.info) as stream:
+            return stream.read(HEAD)
+    except UNREADABLE:
+        return b""
 
 
 def stamp(listing: Iterable[tuple[str | int, ...]]) -> str:
