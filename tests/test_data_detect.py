@@ -1,5 +1,6 @@
 """What a source holds is told from its files, or in one sentence why it is not; the user may say it."""
 
+import json
 import sys
 import zipfile
 
@@ -20,7 +21,7 @@ from raw_files import (
 )
 
 from skelray.cli import main
-from skelray.data import BENCHMARKS, NTU60, NTU120, NWUCLA, DataError, open_dataset, prepare
+from skelray.data import BENCHMARKS, NTU60, NTU120, NWUCLA, DataError, load, open_dataset, prepare
 from skelray.data.formats import FORMATS, detect
 
 NAMES, CLIPS = ntu_names(12), ntu_clips(12)
@@ -97,7 +98,7 @@ def test_several_of_a_kind_are_one_sentence(tmp_path):
     (tmp_path / "z").mkdir()
     for file in ("NTU60_CS", "NTU60_CV"):
         write_npz(tmp_path / "z" / f"{file}.npz", CLIPS, NAMES, 60)
-    with pytest.raises(DataError, match=r"several such files: give one of .*CS.npz, .*CV.npz"):
+    with pytest.raises(DataError, match=r"several such files: give one of .*CS.npz, .*CV.npz; .* take a --name"):
         detect(tmp_path / "z")
 
 
@@ -149,6 +150,47 @@ def test_the_command_needs_no_benchmark(monkeypatch, capsys, tmp_path):
     status, out, _ = command(monkeypatch, capsys, "ntu60", "NTU60_CS.npz", "--name", "mine", "--frames", 20)
     assert open_dataset(tmp_path / "data", "mine").sequences.shape == (12, 3, 20, 25, 2)
     assert len(halves(NAMES)["train"]) == (open_dataset(tmp_path / "data", "mine").samples["part"] == 0).sum()
+
+
+def test_a_second_source_does_not_replace_the_first(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name, clips in (("NTU60_CS", CLIPS), ("NTU60_CV", CLIPS[::-1])):
+        write_npz(tmp_path / f"{name}.npz", clips, NAMES, 60)
+    raw(tmp_path / "raw", *NAMES)
+    assert command(monkeypatch, capsys, "NTU60_CS.npz")[0] == 0
+    first = open_dataset(tmp_path / "data", "ntu60").fingerprint
+    for source, form, own in (("NTU60_CV.npz", "npz", "ntu60_xview"), ("raw", "raw recordings", "ANOTHER")):
+        status, _, err = command(monkeypatch, capsys, source)
+        assert status != 0
+        assert f"data/ntu60 was prepared from {tmp_path}/NTU60_CS.npz (npz) and would be replaced by" in " ".join(
+            err.split()
+        )
+        assert f"{tmp_path}/{source} ({form}): --name {own} keeps both, --force replaces it" in " ".join(err.split())
+        assert open_dataset(tmp_path / "data", "ntu60").fingerprint == first
+    assert command(monkeypatch, capsys, "NTU60_CV.npz", "--name", "ntu60_xview")[0] == 0
+    load(tmp_path / "data", "ntu60_xview", "xview")
+    load(tmp_path / "data", "ntu60", "xsub")
+    assert command(monkeypatch, capsys, "raw", "--force")[0] == 0
+    assert open_dataset(tmp_path / "data", "ntu60").fingerprint != first
+
+
+def test_another_format_of_the_same_folder_is_another_source(tmp_path):
+    write_npz(tmp_path / "NTU60_CS.npz", CLIPS, NAMES, 60)
+    write_pyskl(tmp_path / "ntu60_3danno.pkl", CLIPS, NAMES)
+    prepare(detect(tmp_path, name="npz"), tmp_path, tmp_path.parent / f"{tmp_path.name}_data")
+    with pytest.raises(DataError, match=r"\(npz\) and would be replaced by .*\(pyskl\)"):
+        prepare(detect(tmp_path, name="pyskl"), tmp_path, tmp_path.parent / f"{tmp_path.name}_data")
+
+
+def test_a_source_that_was_moved_or_prepared_before_formats_were_kept_is_the_same(tmp_path):
+    source, root = raw(tmp_path / "raw", *NAMES), tmp_path / "data"
+    prepare(NTU60, source, root)
+    about = json.loads((root / "ntu60" / "dataset.json").read_text())
+    assert about["source"].pop("format") == "raw recordings"
+    (root / "ntu60" / "dataset.json").write_text(json.dumps(about))
+    assert prepare(NTU60, source, root).already
+    source.rename(tmp_path / "moved")
+    assert not prepare(NTU60, tmp_path / "moved", root).already
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,8 @@ def test_what_may_be_left_out_or_be_of_another_type(tmp_path):
         assert [one.label for one in found] == [1] + [0] * 7
         assert not found[0].bodies[..., 2].any()
         with pytest.raises(DataError, match="lies in the plane"):
-            prepare(benchmark, source, tmp_path / "data", Preprocessing())
-        assert prepare(benchmark, source, tmp_path / "data", Preprocessing("plain", 10)).sequences == 8
+            prepare(benchmark, source, tmp_path / f"data_{kind}", Preprocessing())
+        assert prepare(benchmark, source, tmp_path / f"data_{kind}", Preprocessing("plain", 10)).sequences == 8
 
 
 def one_sequence(change):
@@ -135,7 +135,7 @@ def test_a_nan_leaves_its_sequence_out(tmp_path):
     frame.loc[5, "y"] = np.nan
     for kind in ("csv", "parquet"):
         benchmark, source = open_table(written(tmp_path / kind, frame, kind=kind))
-        report = prepare(benchmark, source, tmp_path / "data")
+        report = prepare(benchmark, source, tmp_path / f"data_{kind}")
         assert report.skipped == {"coordinates that are not finite": ("s0",)}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skelray.data import florence3d, kinetics, msr_action3d, npy, npz, ntu, nwucla, pku_mmd, pyskl, utkinect
@@ -39,7 +39,7 @@ class Format:
     def open(self, source: Path, found: Sequence[re.Match[str]], wanted: Benchmark | None) -> Benchmark:
         """The benchmark that a source in this format holds. Raises DataError where it is not what is wanted."""
         if self.opener is not None:
-            return benchmark(self.opener(source), wanted, (ntu.NTU60, ntu.NTU120))
+            return replace(benchmark(self.opener(source), wanted, (ntu.NTU60, ntu.NTU120)), arrays=self.name)
         if wanted is None:
             return self.choose(found) if self.choose is not None else self.benchmarks[0]
         if wanted not in self.benchmarks:

@@ -42,7 +42,10 @@ def open_npz(source: Path) -> Arrays:
     """The arrays of such a file. Raises DataError where they are not whole."""
     paths = [source] if source.is_file() else [path for path in sorted(source.rglob("*.npz")) if holds_them(path)]
     if len(paths) > 1:
-        raise DataError(f"{source} holds several such files: give one of {', '.join(map(str, paths))}")
+        raise DataError(
+            f"{source} holds several such files: give one of {', '.join(map(str, paths))}; each is a data set of "
+            "its own, and two of one benchmark take a --name each"
+        )
     (path,) = paths
     parts, classes = [], 0
     for part, code in (("train", TRAIN), ("test", TEST)):

@@ -26,6 +26,7 @@ from skelray.data.stored import DTYPES, FORMAT, DataError, read_about
 from skelray.data.workers import Job, in_order
 
 DEFAULT = Preprocessing()
+RAW = "raw recordings"
 NAME, NAMED = r"\w[\w.-]*", "letters, digits, points, lines and dashes name its folder, and it begins with no point or dash"
 OPTIONAL = ("dtype", "lost")  # settings that are named only where they are not what they mostly are
 
@@ -45,7 +46,8 @@ def prepare(
     """Prepares ``source`` as ``root/<name>``; a call that was killed goes on when it is made again.
 
     Does nothing where the same source was prepared in the same way before, unless ``force``. A data set of other
-    settings or of another source is replaced once the new one is whole.
+    settings, or of this source as it was before, is replaced once the new one is whole; one of another source only by
+    ``force``.
 
     preprocessing: as published with SkeletonCLR unless given; a benchmark whose source was preprocessed keeps that.
     dtype: on disk. workers: processes that read and preprocess; the result does not depend on their number.
@@ -56,35 +58,36 @@ def prepare(
         raise ValueError(f"dtype {dtype!r} and workers {workers}: the first is {' or '.join(DTYPES)}, the second 1 or more")
     if not re.fullmatch(NAME, benchmark.name):
         raise DataError(f"a data set cannot be named {benchmark.name!r}: {NAMED}")
-    preprocessing = _agreed(benchmark, preprocessing)
-    started = time.monotonic()
-    if benchmark.planar and preprocessing.path != "plain":
-        raise DataError(
-            f"{benchmark.name} lies in the plane of an image, where {preprocessing.path!r} cannot turn a body: --path plain"
-        )
+    job = Job(benchmark, _agreed(benchmark, preprocessing), dtype)
     root, source = Path(root), source and Path(source)
-    target = root / benchmark.name
     try:
         with alone(root / f".{benchmark.name}.lock"):
-            recordings = benchmark.recordings(source)
-            settings = _settings(benchmark, preprocessing, source, _stamp(benchmark, source, recordings), dtype)
-            if not force and (counts := _already(target, settings)) is not None:
-                return report(target, counts, benchmark, already=True)
-            shape = (3, preprocessing.frames, len(benchmark.skeleton.joints), benchmark.persons)
-            partial = Partial(target.with_name(f".{benchmark.name}.partial"), settings, shape)
-            _read_all(partial, recordings, Job(benchmark, preprocessing, dtype), workers, progress)
-            counts = counted(partial.entries())
-            if not partial.kept:
-                reasons = "; ".join(sorted(counts["skipped"])) or "none at all"
-                raise DataError(f"{source} holds no usable sequence of {benchmark.name} ({reasons})")
-            counts["fingerprint"] = partial.finish(target, counts)
-            return report(target, counts, benchmark, seconds=time.monotonic() - started)
+            return _prepare(job, source, root / benchmark.name, progress, force, workers)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DataError(
                 f"the disk that holds {root} is full: make room and give the same command again, it goes on from there"
             ) from error
         raise DataError(f"{benchmark.name} could not be prepared in {root}: {error}") from error
+
+
+def _prepare(job: Job, source: Path | None, target: Path, progress: Progress | None, force: bool, workers: int) -> Report:
+    started, benchmark = time.monotonic(), job.benchmark
+    recordings = benchmark.recordings(source)
+    settings = _settings(job, source, _stamp(benchmark, source, recordings))
+    if not force:
+        if (counts := _already(target, settings)) is not None:
+            return report(target, counts, benchmark, already=True)
+        _check_source(target, settings)
+    shape = (3, job.preprocessing.frames, len(benchmark.skeleton.joints), benchmark.persons)
+    partial = Partial(target.with_name(f".{target.name}.partial"), settings, shape)
+    _read_all(partial, recordings, job, workers, progress)
+    counts = counted(partial.entries())
+    if not partial.kept:
+        reasons = "; ".join(sorted(counts["skipped"])) or "none at all"
+        raise DataError(f"{source} holds no usable sequence of {benchmark.name} ({reasons})")
+    counts["fingerprint"] = partial.finish(target, counts)
+    return report(target, counts, benchmark, seconds=time.monotonic() - started)
 
 
 def _agreed(benchmark: Benchmark, wanted: Preprocessing | None) -> Preprocessing:
@@ -94,7 +97,12 @@ def _agreed(benchmark: Benchmark, wanted: Preprocessing | None) -> Preprocessing
             f"the sequences of this source are {done.path} with {done.frames} frames already, and preprocessing does not "
             f"bear repeating: leave that as it is (a trial may read them at other `frames`), or give the raw recordings"
         )
-    return done or wanted or (Preprocessing("plain") if benchmark.planar else DEFAULT)
+    agreed = done or wanted or (Preprocessing("plain") if benchmark.planar else DEFAULT)
+    if benchmark.planar and agreed.path != "plain":
+        raise DataError(
+            f"{benchmark.name} lies in the plane of an image, where {agreed.path!r} cannot turn a body: --path plain"
+        )
+    return agreed
 
 
 def _read_all(
@@ -127,13 +135,12 @@ def _check_room(partial: Partial, name: str, missing: int) -> None:
         )
 
 
-def _settings(
-    benchmark: Benchmark, preprocessing: Preprocessing, source: Path | None, version: str, dtype: str
-) -> dict[str, Any]:
+def _settings(job: Job, source: Path | None, version: str) -> dict[str, Any]:
     """All that decides the content of a prepared data set, as JSON gives it back.
 
     Data sets prepared before there were OPTIONAL ones stay what they are.
     """
+    benchmark, preprocessing, dtype = job.benchmark, job.preprocessing, job.dtype
     settings: dict[str, Any] = {
         "format": FORMAT,
         "name": benchmark.name,
@@ -143,7 +150,11 @@ def _settings(
         "persons": benchmark.persons,
         "frames": preprocessing.frames,
         "preprocessing": asdict(preprocessing),
-        "source": {"path": None if source is None else str(source.resolve()), "stamp": version},
+        "source": {
+            "path": None if source is None else str(source.resolve()),
+            "stamp": version,
+            "format": benchmark.arrays or RAW,
+        },
     }
     optional = {"dtype": dtype if dtype != DTYPES[0] else None, "lost": benchmark.lost or None}
     settings.update({key: optional[key] for key in OPTIONAL if optional[key] is not None})
@@ -173,9 +184,33 @@ def _already(target: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None
     """The counts of the target if it is whole and was made by these settings."""
     try:
         about = read_about(target)
-        if about is None or any(about.get(key) != settings.get(key) for key in {*settings, *OPTIONAL}):
+        if about is None or any(about.get(key) != settings.get(key) for key in {*settings, *OPTIONAL} - {"source"}):
+            return None
+        made_from = about["source"]
+        if any(made_from.get(key) != value for key, value in settings["source"].items() if key in made_from):
             return None
         open_dataset(target.parent, target.name)
     except DataError:  # what cannot be read is prepared anew
         return None
     return {**about["counts"], "fingerprint": about["fingerprint"]}
+
+
+def _check_source(target: Path, settings: Mapping[str, Any]) -> None:
+    """Raises DataError where the target was prepared from other files, or from these in another format.
+
+    Files that were changed where they lie are the same source, and so are those that were moved.
+    """
+    try:
+        made_from = (read_about(target) or settings)["source"]
+    except DataError:
+        return
+    here = settings["source"]
+    moved = made_from["stamp"] == here["stamp"]
+    known = made_from.get("format", here["format"])  # older data sets do not say it
+    if known == here["format"] and (moved or made_from["path"] == here["path"]):
+        return
+    own = f"{target.name}_{'_'.join(settings['protocols'])}" if here["format"] != RAW else "ANOTHER"
+    raise DataError(
+        f"{target} was prepared from {made_from['path']} ({made_from.get('format', 'format unknown')}) and would be "
+        f"replaced by {here['path']} ({here['format']}): --name {own} keeps both, --force replaces it"
+    )
