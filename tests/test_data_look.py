@@ -151,6 +151,15 @@ def test_sequences_that_are_there_many_times_are_told_once_each(tmp_path):
     assert words["xsub: test among training"] == tuple((name, "tests, and trains as r12") for name in testing)
 
 
+def test_a_sequence_that_is_listed_to_train_and_to_test_is_found(tmp_path):
+    """As a division by lists of names may have it."""
+    changed = replace(clean(), protocols={"own": Split("subject", (1, 2, 3, 4), test=(4, 5, 6))})
+    report = planted(tmp_path, lambda x: None, benchmark=changed)
+    expected = tuple((f"r{n:02}", "tests, and trains itself") for n in range(48) if n % 6 == 3)
+    assert report.findings[-1].offenders == expected
+    assert report.wrong
+
+
 def poses(count: int, spread: float, frames: int = 30) -> np.ndarray:
     """(count, 3, frames, 20, 2): people who stand before the camera, each ``spread`` of their size from the others."""
     rng = np.random.default_rng(0)

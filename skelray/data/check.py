@@ -136,5 +136,8 @@ def _twins(names: np.ndarray, twice: Twins) -> Iterator[tuple[str, str]]:
 
 
 def _overlap(protocol: str, train: np.ndarray, test: np.ndarray, names: np.ndarray, twice: Twins) -> Finding:
-    offenders = [(str(names[a]), f"tests, and trains as {names[b]}") for a, b in twice.across(train, test)]
+    offenders = [
+        (str(names[a]), "tests, and trains" + (f" as {names[b]}" if a != b else " itself"))
+        for a, b in twice.across(train.tolist(), test.tolist())
+    ]
     return Finding(f"{protocol}: test among training", "a test sequence is a training sequence too", tuple(offenders))

@@ -43,17 +43,20 @@ class Twins:
         yield from ((one, other, False) for one, other in self.near)
 
     def across(self, train: Iterable[int], test: Iterable[int]) -> Iterator[tuple[int, int]]:
-        """(test, train) of every test sequence that has a twin among the training ones."""
+        """(test, train) of every test sequence that trains too, or that has a twin among the training ones."""
         trains: dict[int, int] = {}
-        for at in train:
-            trains.setdefault(int(self.first[at]), int(at))
+        listed = {int(at) for at in train}
+        for at in sorted(listed):
+            trains.setdefault(int(self.first[at]), at)
         kin: dict[int, list[int]] = {}
         for one, other in self.near:
             kin.setdefault(one, []).append(other)
             kin.setdefault(other, []).append(one)
         for at in test:
             own = int(self.first[at])
-            twin = next((trains[group] for group in (own, *kin.get(own, ())) if group in trains), None)
+            twin = (
+                at if at in listed else next((trains[group] for group in (own, *kin.get(own, ())) if group in trains), None)
+            )
             if twin is not None:
                 yield int(at), twin
 
