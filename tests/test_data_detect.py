@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from raw_archives import write_florence, write_florence_mat
+from raw_archives import write_florence, write_florence_mat, write_kinetics
 from raw_files import (
     halves,
     ntu_clips,
@@ -21,7 +21,7 @@ from raw_files import (
 )
 
 from skelray.cli import main
-from skelray.data import BENCHMARKS, NTU60, NTU120, NWUCLA, DataError, load, open_dataset, prepare
+from skelray.data import BENCHMARKS, KINETICS, NTU60, NTU120, NWUCLA, DataError, load, open_dataset, prepare
 from skelray.data.formats import FORMATS, detect
 
 NAMES, CLIPS = ntu_names(12), ntu_clips(12)
@@ -56,6 +56,23 @@ def test_raw_files_say_which_benchmark_they_are(tmp_path):
     with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
         archive.write(next((tmp_path / "b").iterdir()), "all_sqe/a01_s01_e00_v01.json")
     assert detect(tmp_path / "c.zip") is NWUCLA
+
+
+def test_other_files_of_such_names_do_not_hide_the_right_ones(tmp_path):
+    for number in range(20):  # whatever comes first
+        np.savez(tmp_path / f"{number}.npz", mean=np.zeros(3))
+    with pytest.raises(DataError, match="no files of a known format"):
+        detect(tmp_path)
+    with pytest.raises(DataError, match="holds no npz of x_train, y_train"):
+        detect(tmp_path, name="npz")
+    write_npz(tmp_path / "NTU60_CS.npz", CLIPS, NAMES, 60)
+    assert detect(tmp_path).name == detect(tmp_path, name="npz").name == "ntu60"
+    for number in range(20):
+        (tmp_path / f"{number}.json").write_text("{}")
+    clips = write_kinetics(tmp_path / "clips")
+    assert detect(clips) is KINETICS
+    with pytest.raises(DataError, match=r"several formats, kinetics \(32 files\), npz \(21 files\)"):
+        detect(tmp_path)
 
 
 def test_a_single_file_is_a_source(tmp_path):

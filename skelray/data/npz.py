@@ -46,6 +46,8 @@ def open_npz(source: Path) -> Arrays:
             f"{source} holds several such files: give one of {', '.join(map(str, paths))}; each is a data set of "
             "its own, and two of one benchmark take a --name each"
         )
+    if not paths:
+        raise DataError(f"{source} holds no npz of {', '.join(KEYS)}")
     (path,) = paths
     parts, classes = [], 0
     for part, code in (("train", TRAIN), ("test", TEST)):
