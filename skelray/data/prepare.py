@@ -102,6 +102,10 @@ def _agreed(benchmark: Benchmark, wanted: Preprocessing | None) -> Preprocessing
         raise DataError(
             f"{benchmark.name} lies in the plane of an image, where {agreed.path!r} cannot turn a body: --path plain"
         )
+    if done is None and (missing := [joint for joint in agreed.joints if joint not in benchmark.skeleton.joints]):
+        raise DataError(
+            f"{benchmark.name} has no joint {' and no '.join(missing)}, by which {agreed.path!r} turns a body: --path plain"
+        )
     return agreed
 
 
