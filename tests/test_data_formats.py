@@ -1,6 +1,7 @@
 """The readers of each format: real and made-up files, whole and broken, in folders and zips."""
 
 import re
+import struct
 import tracemalloc
 import zipfile
 from contextlib import suppress
@@ -69,6 +70,22 @@ def test_any_text_is_read_or_refused_and_claims_are_not_believed(lines):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 << 20
+
+
+@pytest.mark.parametrize("text", ["frames of one body after a crowd", "lines", "spaces"])
+def test_a_small_text_does_not_become_a_large_array(text):
+    body = b"7 0 0 0 0 0 0 0 0 2\n25\n" + b"0.1 0.2 0.3 0 0 0 0 0 0 0 0 2\n" * 25
+    content = {
+        "frames of one body after a crowd": b"300001\n32\n" + body * 32 + b"0\n" * 300_000,
+        "lines": b"1\n" + b"\n" * (1 << 24),
+        "spaces": b"1\n" + b" " * (1 << 26),
+    }[text]
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"300001 frames with up to 32 bodies|a text of \d+ bytes"):
+        read_skeleton(content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 << 20
 
 
 def write_ntu(folder, *names):
@@ -148,6 +165,28 @@ def test_a_zip_that_unpacks_to_more_than_any_recording_is_skipped(tmp_path, monk
     (loose / "a01_s01_e00_v01.json").write_text(" " * (1 << 20))
     for source in (tmp_path / "bomb.zip", loose):
         assert NWUCLA.recordings(source)[0] == Skipped("a01_s01_e00_v01", "its bytes cannot be read")
+
+
+def test_a_zip_that_understates_its_sizes_is_unpacked_no_farther(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a01_s01_e00_v01.json", b" " * (1 << 27))
+    raw, info = path.read_bytes(), archive.infolist()[0]
+    lie = [struct.pack("<II", info.compress_size, size) for size in (info.file_size, 1000)]
+    path.write_bytes(raw.replace(*lie))
+    tracemalloc.start()
+    assert isinstance(NWUCLA.recordings(path)[0], Skipped)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+@pytest.mark.parametrize(("method", "name"), [(zipfile.ZIP_BZIP2, "bzip2"), (zipfile.ZIP_LZMA, "LZMA")])
+def test_a_zip_that_cannot_be_unpacked_in_bounds_is_one_sentence(tmp_path, method, name):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("a01_s01_e00_v01.json", b"{}")
+    with pytest.raises(DataError, match=f"a.zip is packed by {name}, which is not read: pack it by deflate"):
+        NWUCLA.recordings(tmp_path / "a.zip")
 
 
 def test_a_damaged_member_is_skipped(tmp_path):

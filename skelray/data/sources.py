@@ -18,6 +18,8 @@ from skelray.data.benchmark import Recording, Skipped
 from skelray.data.stored import DataError
 
 LARGEST = 1 << 28  # bytes; no recording is near it, an archive made to fill the memory is
+BLOCK = 1 << 20  # bytes that are unpacked at once
+BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what is unpacked as far as it is asked for, and no farther
 HEAD = 1000  # bytes of a file that are looked at
 # What reading raises over a damaged file or zip; RuntimeError over an encrypted one, and over JSON that is too deep.
 UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError)
@@ -53,8 +55,8 @@ class Archive:
     def read(self, info: zipfile.ZipInfo) -> bytes:
         if info.file_size > LARGEST:
             raise OSError(f"{info.filename} has {info.file_size} bytes")
-        with self.open(info) as file:
-            return file.read()
+        with self.open(info) as file:  # in blocks: the size that a zip states is not believed
+            return b"".join(iter(lambda: file.read(BLOCK), b""))
 
     def open(self, info: zipfile.ZipInfo) -> IO[bytes]:
         if self._opened_by != os.getpid():  # a forked process would share the place in the file with its parent
@@ -215,5 +217,9 @@ def _archive(path: Path, prefix: str) -> Iterator[tuple[str, PackedFile]]:
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:  # the last: of a later zip version
         raise DataError(f"{path} is not a readable zip ({error})") from error
     for info in archive.zip.infolist():
-        if not info.is_dir():
-            yield prefix + info.filename, PackedFile(archive, info)
+        if info.is_dir():
+            continue
+        if info.compress_type not in BOUNDED:
+            method = {9: "deflate64", 12: "bzip2", 14: "LZMA"}.get(info.compress_type, f"method {info.compress_type}")
+            raise DataError(f"{path} is packed by {method}, which is not read: pack it by deflate, as zip does by itself")
+        yield prefix + info.filename, PackedFile(archive, info)
