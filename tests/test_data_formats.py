@@ -1,5 +1,6 @@
 """The readers of each format: real and made-up files, whole and broken, in folders and zips."""
 
+import os
 import re
 import struct
 import tracemalloc
@@ -10,9 +11,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from raw_files import skeleton_text, walk, write_nwucla
+from raw_files import (
+    ntu_clips,
+    ntu_names,
+    skeleton_text,
+    stacked,
+    walk,
+    write_npy,
+    write_npz,
+    write_nwucla,
+    write_pyskl,
+)
 
-from skelray.data import BENCHMARKS, MSR_ACTION3D, NTU60, NTU120, NWUCLA, DataError, Recording, Skipped
+from skelray.data import BENCHMARKS, MSR_ACTION3D, NTU60, NTU120, NWUCLA, DataError, Recording, Skipped, prepare
+from skelray.data.formats import detect
 from skelray.data.ntu import missing_skeletons, read_skeleton
 from skelray.skeleton import KINECT_V1
 
@@ -142,6 +154,39 @@ def test_folder_zip_and_folder_of_zips_are_the_same(tmp_path):
     twice = list(NWUCLA.recordings(zips))
     assert [type(recording) for recording in twice] == [Recording, Skipped] * 8
     assert twice[1].reason == "the source holds it twice"
+
+
+def test_links_are_followed_and_a_dangling_one_is_skipped(tmp_path):
+    folder = write_nwucla(tmp_path / "files", 3)
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "data").symlink_to(folder)
+    (folder / "around").symlink_to(linked)
+    assert [recording.name for recording in NWUCLA.recordings(linked)] == [r.name for r in NWUCLA.recordings(folder)]
+    assert detect(linked) is NWUCLA
+    (folder / "a09_s01_e00_v01.json").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(folder / "a09_s01_e00_v02.json")
+    report = prepare(NWUCLA, linked, tmp_path / "out")
+    assert (report.sequences, report.skipped) == (3, {"its bytes cannot be read": ("a09_s01_e00_v01", "a09_s01_e00_v02")})
+
+
+@pytest.mark.parametrize("kind", ["npz", "pyskl", "data"])
+def test_links_to_arrays_are_followed(tmp_path, kind):
+    names, clips = ntu_names(12), ntu_clips(12)
+    folder = tmp_path / "there"
+    folder.mkdir()
+    write = {
+        "npz": lambda: write_npz(folder / "a.npz", clips, names, 60),
+        "pyskl": lambda: write_pyskl(folder / "a.pkl", clips, names),
+        "data": lambda: write_npy(folder, stacked(clips, 20), names, "data"),
+    }
+    write[kind]()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "link").symlink_to(folder)
+    benchmark = detect(tmp_path / "here")
+    assert (benchmark.name, benchmark.arrays) == ("ntu60", kind)
+    assert prepare(benchmark, tmp_path / "here", tmp_path / "out").sequences == 12
+    assert prepare(benchmark, tmp_path / "here", tmp_path / "out").already
 
 
 def test_a_zip_cannot_write_outside(tmp_path):

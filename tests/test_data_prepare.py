@@ -18,6 +18,7 @@ from raw_files import Drawn, drawn_benchmark, write_nwucla
 
 from skelray.data import NWUCLA, SYNTHETIC, DataError, Preprocessing, Recording, load, open_dataset, prepare
 from skelray.data import partial as partial_module
+from skelray.data.describe import describe
 from skelray.data.partial import BLOCK, Partial
 
 COUNT = 3 * BLOCK + 17
@@ -213,6 +214,19 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(whole, tmp_path, monkeypa
     prepare(BENCHMARK, None, tmp_path, progress=lambda done, total: seen.append(done))
     assert seen[0] == BLOCK + 1
     assert files(tmp_path) == files(whole)
+
+
+@pytest.mark.parametrize("damage", ["counts", "source", "skipped", "deep"])
+def test_a_data_set_that_does_not_say_what_it_was_made_from_is_prepared_anew(whole, tmp_path, damage):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    before, path = files(tmp_path), tmp_path / "drawn" / "dataset.json"
+    about = json.loads(path.read_text())
+    (about["counts"] if damage == "skipped" else about).pop(damage, None)
+    path.write_text("[" * 10**5 if damage == "deep" else json.dumps(about))
+    with pytest.raises(DataError, match=r"dataset\.json (cannot be read|does not say what drawn was made from)"):
+        describe(tmp_path, "drawn")
+    assert not prepare(BENCHMARK, None, tmp_path).already
+    assert files(tmp_path) == before
 
 
 def test_room_is_checked_before_anything_is_read(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ import numpy as np
 
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
 from skelray.data.named import stem_of
+from skelray.data.sources import walk
 from skelray.data.stored import NO_NPY, DataError
 from skelray.data.unpickle import unpickle
 from skelray.skeleton import KINECT_V2
@@ -54,7 +55,7 @@ def _folder(source: Path, pattern: re.Pattern[str]) -> Path:
     """The one folder below a source that holds such arrays."""
     if source.is_file():
         return source.parent
-    found = [Path(folder) for folder, _, names in os.walk(source) if any(map(pattern.fullmatch, names))]
+    found = [Path(folder) for folder, names in walk(source) if any(map(pattern.fullmatch, names))]
     if len(found) > 1:
         names = ", ".join(sorted(str(folder) for folder in found))
         raise DataError(f"{source} holds the same samples divided in several ways: give one of {names}")

@@ -20,7 +20,7 @@ import numpy as np
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
 from skelray.data.named import stem_of
 from skelray.data.npy import integers, two_bodies
-from skelray.data.sources import BLOCK, BOUNDED, LARGEST, UNREADABLE
+from skelray.data.sources import BLOCK, BOUNDED, LARGEST, UNREADABLE, below
 from skelray.data.stored import NO_NPY, DataError
 from skelray.skeleton import KINECT_V2
 
@@ -42,7 +42,7 @@ def holds_them(path: Path) -> bool:
 
 def open_npz(source: Path) -> Arrays:
     """The arrays of such a file. Raises DataError where they are not whole."""
-    paths = [source] if source.is_file() else [path for path in sorted(source.rglob("*.npz")) if holds_them(path)]
+    paths = [source] if source.is_file() else [path for path in below(source, NAME) if holds_them(path)]
     if len(paths) > 1:
         raise DataError(
             f"{source} holds several such files: give one of {', '.join(map(str, paths))}; each is a data set of "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import re
 import shutil
 import time
@@ -21,8 +20,8 @@ from skelray.data.dataset import open_dataset
 from skelray.data.partial import Partial, alone
 from skelray.data.preprocess import Preprocessing
 from skelray.data.report import Report, counted, report
-from skelray.data.sources import LooseFile, Recordings, stamp
-from skelray.data.stored import DTYPES, FORMAT, DataError, read_about
+from skelray.data.sources import LooseFile, Recordings, stamp, walk
+from skelray.data.stored import DTYPES, FORMAT, DataError, read_history
 from skelray.data.workers import Job, in_order
 
 DEFAULT = Preprocessing()
@@ -179,15 +178,15 @@ def _stamp(benchmark: Benchmark, source: Path | None, recordings: Iterable[Recor
     if source is None:
         made_by = benchmark.recordings
         return repr(made_by) if is_dataclass(made_by) else getattr(made_by, "__qualname__", type(made_by).__qualname__)
-    folders = [(str(source.parent), [], [source.name])] if source.is_file() else os.walk(source)
-    paths = sorted(Path(folder, file) for folder, _, files in folders for file in files)
+    folders = [(str(source.parent), [source.name])] if source.is_file() else walk(source)
+    paths = sorted(Path(folder, file) for folder, files in folders for file in files)
     return stamp((path.relative_to(source).as_posix(), *LooseFile(path).version) for path in paths)
 
 
 def _already(target: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     """The counts of the target if it is whole and was made by these settings."""
     try:
-        about = read_about(target)
+        about = read_history(target)
         if about is None or any(about.get(key) != settings.get(key) for key in {*settings, *OPTIONAL} - {"source"}):
             return None
         made_from = about["source"]
@@ -205,7 +204,7 @@ def _check_source(target: Path, settings: Mapping[str, Any]) -> None:
     Files that were changed where they lie are the same source, and so are those that were moved.
     """
     try:
-        made_from = (read_about(target) or settings)["source"]
+        made_from = (read_history(target) or settings)["source"]
     except DataError:
         return
     here = settings["source"]

@@ -20,6 +20,7 @@ from skelray.data.arrays import TEST, TRAIN, Arrays, Rows
 from skelray.data.benchmark import Split
 from skelray.data.named import OWN, protocol_of, stem_of
 from skelray.data.npy import integers, texts
+from skelray.data.sources import below
 from skelray.data.stored import DataError
 from skelray.data.unpickle import unpickle
 from skelray.skeleton import COCO, KINECT_V2, OPENPOSE, Skeleton
@@ -32,7 +33,7 @@ HALF = "the last digits: keypoints were kept in half precision, steps of 2 to 4 
 
 def open_pickle(source: Path) -> Arrays:
     """The annotations of one such file, or of a training and a test file. Raises DataError where they are none."""
-    paths = [source] if source.is_file() else [path for path in sorted(source.rglob("*.pkl")) if NAME.fullmatch(path.name)]
+    paths = [source] if source.is_file() else below(source, NAME)
     lists: list[tuple[Path, list[Any]]] = []
     divisions: Mapping[str, Any] | None = None
     for path in paths:

@@ -33,11 +33,16 @@ class LooseFile:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Changes where the file does."""
-        stat = os.stat(self.path)
+        """Changes where the file does; -1 of a link that leads nowhere, which is skipped when it is read."""
+        try:
+            stat = os.stat(self.path)
+        except FileNotFoundError:
+            return -1, -1
         return stat.st_size, stat.st_mtime_ns
 
     def read(self) -> bytes:
+        if not os.path.isfile(self.path):  # a pipe would be waited for
+            raise OSError(f"{self.path} is no file")
         with open(self.path, "rb") as file:
             text = file.read(LARGEST + 1)
         if len(text) > LARGEST:
@@ -200,7 +205,7 @@ def listing(source: Path) -> Iterator[tuple[str, LooseFile | PackedFile]]:
         packed = suffix == ".zip" or (suffix != ".npz" and zipfile.is_zipfile(source))
         yield from _archive(source, "") if packed else [(source.name, LooseFile(source))]
         return
-    for folder, _, names in os.walk(source):
+    for folder, names in walk(source):
         inside = Path(folder).relative_to(source).as_posix()
         prefix = "" if inside == "." else inside + "/"
         for name in names:
@@ -209,6 +214,24 @@ def listing(source: Path) -> Iterator[tuple[str, LooseFile | PackedFile]]:
                 yield from _archive(Path(path), prefix + name + "/")
             else:
                 yield prefix + name, LooseFile(path)
+
+
+def walk(source: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every folder below a source with the names of its files, in order. Links are followed, into each folder once."""
+    seen: set[tuple[int, int]] = set()
+    for folder, inside, names in os.walk(source, followlinks=True):
+        stat = os.stat(folder)
+        if (stat.st_dev, stat.st_ino) in seen:
+            inside.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        inside.sort()
+        yield folder, sorted(names)
+
+
+def below(source: Path, pattern: re.Pattern[str]) -> list[Path]:
+    """The files below a source whose names match a pattern, sorted."""
+    return sorted(Path(folder, name) for folder, names in walk(source) for name in names if pattern.fullmatch(name))
 
 
 def _archive(path: Path, prefix: str) -> Iterator[tuple[str, PackedFile]]:
