@@ -289,6 +289,9 @@ def test_damage_is_read_left_out_or_refused(tmp_path, changes, file):
 
 def test_the_page_runs_as_it_stands(tmp_path):
     text = PAGE.read_text("utf-8")
+    batch = re.search(r"`skelray run .*--set batch_size=(\d+)", text)
+    assert batch is not None
+    assert int(batch[1]) <= 36  # the sequences that train, below
     for name, content in re.findall(r"<!-- file (\S+) -->\n```\w+\n(.*?)```", text, re.DOTALL):
         (tmp_path / name).write_text(content)
     commands = "\n".join(re.findall(r"<!-- run -->\n```bash\n(.*?)```", text, re.DOTALL))
