@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.sources import Member, Recordings, members
-from skelray.data.text import listed
+from skelray.data.text import listed, single
 from skelray.skeleton import KINECT_V2
 
 NAME = re.compile(r"(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))\.skeleton")
@@ -121,7 +121,7 @@ def _leading_numbers(text: bytes, lines: np.ndarray, spaces: np.ndarray) -> np.n
     buffers = [np.full(count // 8 + 1, 0b01010101, np.uint8), np.append(offsets, ends[-1:, 2]).astype(np.int32), text]
     strings = pa.Array.from_buffers(pa.string(), count, [pa.py_buffer(buffer) for buffer in buffers])
     numbers = np.frombuffer(strings.cast(pa.float64()).buffers()[1], np.float64, count)
-    return numbers.reshape(-1, 3, 2)[..., 0].astype(np.float32)
+    return single(numbers.reshape(-1, 3, 2)[..., 0])
 
 
 CLASSES = listed("ntu_classes.txt")
