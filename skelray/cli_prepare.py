@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,8 +44,6 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     benchmark, source = _to_prepare(given, how["form"])
-    if how["name"] and not re.fullmatch(r"\w[\w.-]*", how["name"]):
-        raise click.UsageError(f"--name {how['name']!r}: letters, digits, points, lines and dashes name a folder in {data}")
     benchmark = replace(benchmark, name=how["name"] or benchmark.name)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

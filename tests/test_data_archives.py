@@ -1,10 +1,15 @@
 """PKU-MMD, UTKinect, Florence 3D and Kinetics-skeleton: what their readers make of the traps that the real files hold."""
 
 import json
+import re
+import shutil
+import struct
 import sys
+import zipfile
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,6 +43,7 @@ from skelray.data import (
     open_dataset,
     prepare,
 )
+from skelray.data.formats import detect
 from skelray.data.instances import Instances
 from skelray.data.kinetics import read_frames
 from skelray.data.pku_mmd import pku_mmd
@@ -110,6 +116,45 @@ def test_pku_actions_are_cut_where_their_labels_say(tmp_path):
     assert [recording.camera for recording in found] == [1] * 3 + [2] * 3 + [3] * 3 + [1] * 3 + [2] * 3 + [3]
     assert not found[0].bodies[:, 1].any()  # the other one has not come yet
     assert found[2].bodies[:, 1].any()
+
+
+@pytest.mark.parametrize(("skeletons", "labels"), [("Skeleton", "Label"), ("skel", "a"), ("PKUMMD/skeleton", "lab")])
+def test_pku_labels_may_lie_before_their_skeletons(tmp_path, skeletons, labels):
+    """Both files of a video have one name; which of the two folders comes first does not matter."""
+    found = list(PKU_MMD1.recordings(write_pku(tmp_path / "a", skeletons=skeletons, labels=labels)))
+    expected = list(PKU_MMD1.recordings(write_pku(tmp_path / "b")))
+    assert [recording.name for recording in found] == [recording.name for recording in expected]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.bodies, other.bodies)
+
+
+def test_pku_prepared_before_its_split_file_changed_is_prepared_again(tmp_path):
+    folder = write_pku(tmp_path / "raw")
+    prepare(PKU_MMD1, folder, tmp_path)
+    assert prepare(PKU_MMD1, folder, tmp_path).already
+    before = len(load(tmp_path, "pku_mmd1", "xsub").test)
+    split = folder / "cross-subject.txt"
+    split.write_text(split.read_text().replace("0002-R", "").replace("0363-L", "0002-R, 0363-L"))
+    assert not prepare(PKU_MMD1, folder, tmp_path).already
+    assert len(load(tmp_path, "pku_mmd1", "xsub").test) == before + len(ACTIONS)
+
+
+def test_kinetics_prepared_before_its_label_file_changed_is_prepared_again(tmp_path):
+    folder = write_kinetics(tmp_path / "raw")
+    label_file = folder / "kinetics_train_label.json"
+    before = prepare(KINETICS, folder, tmp_path).sequences
+    assert prepare(KINETICS, folder, tmp_path).already
+    known = json.loads(label_file.read_text())
+    label_file.write_text(json.dumps({name: {**said, "has_skeleton": False} for name, said in known.items()}))
+    again = prepare(KINETICS, folder, tmp_path)
+    assert (again.already, again.sequences) == (False, before - 5)  # the sixth was left out before
+
+
+def test_a_second_copy_of_a_long_recording_costs_no_action(tmp_path):
+    one = list(UTKINECT.recordings(write_utkinect(tmp_path / "a", 1)))
+    shutil.copytree(tmp_path / "a", tmp_path / "a" / "again")
+    assert [recording.name for recording in UTKINECT.recordings(tmp_path / "a")] == [recording.name for recording in one]
+    assert all(isinstance(recording, Recording) for recording in UTKINECT.recordings(tmp_path / "a"))
 
 
 def test_pku_frames_may_count_from_0(tmp_path):
@@ -393,6 +438,50 @@ def test_the_rigid_path_needs_joints_that_florence_lacks(tmp_path):
 fuzz = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 BYTES = [*b"0123456789,.:-+eE \n\t\x00\xff", *b'{}[]"na']
 damage = st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from(BYTES)), max_size=8)
+
+
+def packed(folder: Path, into: Path, bad: str, method: int) -> Path:
+    """A zip of a folder in which the bytes of every file whose name has ``bad`` in it are damaged."""
+    with zipfile.ZipFile(into, "w", method) as archive:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            archive.write(file, file.relative_to(folder).as_posix())
+    raw = bytearray(into.read_bytes())
+    for info in archive.infolist():
+        if bad in info.filename:
+            names = sum(struct.unpack("<HH", raw[info.header_offset + 26 : info.header_offset + 30]))
+            middle = info.header_offset + 30 + names + info.compress_size // 2
+            end = middle + min(6, info.compress_size // 2)
+            raw[middle:end] = bytes(byte ^ 0x5A for byte in raw[middle:end])
+    into.write_bytes(raw)
+    return into
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+@pytest.mark.parametrize(
+    ("name", "bad", "sentence"),
+    [
+        ("pku_mmd1", "Label", "no usable sequence of pku_mmd1 (its label file cannot be read)"),
+        ("pku_mmd1", "PKU_Skeleton", "no usable sequence of pku_mmd1 (its bytes cannot be read)"),
+        ("pku_mmd1", "cross-subject", "cross-subject.txt cannot be read"),
+        ("utkinect", "actionLabel_modified", "actionLabel_modified.txt cannot be read"),
+        ("florence3d", "Florence", "Florence_dataset_WorldCoordinates.txt cannot be read"),
+        ("kinetics", "train_label", "kinetics_train_label.json cannot be read"),
+    ],
+)
+def test_a_damaged_zip_is_one_sentence(tmp_path, name, bad, sentence, method):
+    source = packed(WRITERS[name][1](tmp_path / "raw"), tmp_path / "a.zip", bad, method)
+    with pytest.raises(DataError, match=re.escape(sentence)) as error:
+        prepare(detect(source, WRITERS[name][0]), source, tmp_path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_tells_labels_from_skeletons_may_be_damaged(tmp_path):
+    """Where no folder says which they are, a look into them does: a broken one counts as a skeleton."""
+    folder = write_pku(tmp_path / "raw", skeletons="a", labels="b")
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+        source = packed(folder, tmp_path / f"{method}.zip", "b/0002-L", method)
+        found = list(PKU_MMD1.recordings(source))
+        assert Counter(map(type, found)) == {Recording: 13, Skipped: 1}
 
 
 def damaged(text: bytes, changes, cut: int) -> bytes:

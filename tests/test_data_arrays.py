@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+import tracemalloc
 import zipfile
 from contextlib import suppress
 
@@ -248,6 +249,9 @@ BROKEN = {
     "labels of text": (pickled("val_label.pkl", (["a"], ["b"])), "holds labels that are no classes"),
     "negative labels": (pickled("val_label.pkl", (["a"], [-1])), "holds labels that are no classes (one is -1)"),
     "names of numbers": (pickled("val_label.pkl", ([1], [1])), "names that are no text"),
+    "one name": (pickled("val_label.pkl", (5, [1])), "names that are no text"),
+    "no names": (pickled("val_label.pkl", (None, [1])), "names that are no text"),
+    "labels in lists": (pickled("val_label.pkl", (["a"], [[1]])), "holds labels that are no classes"),
     "no pair": (pickled("val_label.pkl", {"a": 1}), "holds no pair of names and labels"),
     "a hostile pickle": (
         lambda folder: (folder / "val_label.pkl").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR."),
@@ -264,6 +268,74 @@ def test_a_broken_source_is_one_sentence(tmp_path, damage, sentence):
         detect(folder)
     assert sentence in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+LENGTHS = {
+    "two each": np.full((20, 2), 9),
+    "too few": np.full(19, 9),
+    "not numbers": np.full(20, np.nan),
+    "negative": np.full(20, -3),
+    "more than there are": np.full(20, 10**9),
+    "a half": np.full(20, 0.5),
+}
+
+
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+def test_odd_numbers_of_frames_are_one_sentence(tmp_path, lengths):
+    folder = write_npy(tmp_path / "a", stacked(CLIPS, 20), NAMES, "data_joint", [9] * len(NAMES))
+    assert len(detect(folder).recordings(folder)[0:3]) == 3
+    np.save(folder / "train_num_frame.npy", np.full((20, 1), 9.0))
+    assert detect(folder).recordings(folder)[0].frames == 9
+    np.save(folder / "train_num_frame.npy", lengths)
+    with pytest.raises(DataError, match=r"train_num_frame\.npy (holds|says that)"):
+        detect(folder)
+
+
+def nested(depth: int) -> bytes:
+    """Opcodes that push a list of ten lists of ten lists ...: 10 ** depth numbers once it is written out."""
+    ops = b"](" + b"K\x01" * 10 + b"eq\x00"
+    for level in range(depth - 1):
+        ops += b"0](" + bytes([ord("h"), level]) * 10 + b"eq" + bytes([level + 1])
+    return ops
+
+
+def deep(depth: int) -> bytes:
+    """Opcodes that push lists inside each other."""
+    return b"]" * depth + b"a" * (depth - 1)
+
+
+BOMBS = {
+    "names": b"\x80\x02" + nested(12) + b"]\x86.",
+    "labels": b"\x80\x02]U\x01aa" + nested(12) + b"\x86.",
+    "a shape": b"\x80\x02]cnumpy.core.multiarray\n_frombuffer\n(U\x01a" + nested(12) + b"tR\x86.",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_pickle_that_nests_is_not_written_out(tmp_path, name):
+    folder = write_npy(tmp_path / "a", stacked(CLIPS, 20), NAMES, "data")
+    (folder / "val_label.pkl").write_bytes(BOMBS[name])
+    with pytest.raises(DataError) as error:
+        detect(folder)
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("frame_dir", [nested(12), deep(5000)], ids=["wide", "deep"])
+def test_a_name_that_nests_is_not_written_out(tmp_path, frame_dir):
+    keypoint = pickle.dumps(np.ones((1, 20, 25, 3), np.float16), 2)[2:-1]
+    body = b"\x80\x02}(U\x0bannotations](}(U\x09frame_dir" + frame_dir
+    (tmp_path / "my.pkl").write_bytes(body + b"U\x05labelK\x00U\x08keypoint" + keypoint + b"ueu.")
+    with pytest.raises(DataError, match="holds names that are no texts"):
+        detect(tmp_path / "my.pkl")
+
+
+def test_odd_divisions_are_one_sentence(tmp_path):
+    write_pyskl(tmp_path / "a.pkl", CLIPS, NAMES)
+    stored = pickle.loads((tmp_path / "a.pkl").read_bytes())
+    for split in ({1: ["v0"], "xsub_train": ["v1"]}, {"xsub_train": 5}, {"xsub_train": [["v1"]]}, []):
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps({**stored, "split": split}))
+        with pytest.raises(DataError, match=r"a.pkl (has a `split` that is no dictionary|holds names that are no texts)"):
+            detect(tmp_path / "a.pkl")
 
 
 NPZ = {
@@ -295,6 +367,31 @@ def test_an_npz_that_claims_more_than_it_has_is_refused(tmp_path):
             archive.writestr(f"{key}.npy", head.ljust(127) + b"\n" + b"\0" * 1000)
     with pytest.raises(DataError, match="y_train is no whole array of numbers"):
         detect(path)
+
+
+def header(shape: str, version: int = 1) -> bytes:
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
+    return b"\x93NUMPY" + bytes([version, 0]) + len(text).to_bytes(2 * version, "little") + text
+
+
+HEADERS = {
+    "rows without numbers": header("(1000000000000, 0)"),
+    "a header of 256 MB": header("(1, 1)", 2)[:8] + (1 << 28).to_bytes(4, "little") + b" " * (1 << 28),
+}
+
+
+@pytest.mark.parametrize("y_train", HEADERS.values(), ids=HEADERS)
+def test_an_npz_made_to_take_time_or_memory_is_refused(tmp_path, y_train):
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for key in ("y_train", "x_train", "x_test", "y_test"):
+            archive.writestr(f"{key}.npy", y_train if key == "y_train" else b"")
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"y_train is no whole array of numbers|is no npz of"):
+        detect(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 << 20
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

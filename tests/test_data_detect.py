@@ -1,10 +1,12 @@
 """What a source holds is told from its files, or in one sentence why it is not; the user may say it."""
 
+import json
 import sys
 import zipfile
 
 import numpy as np
 import pytest
+from raw_archives import write_florence, write_florence_mat, write_kinetics
 from raw_files import (
     halves,
     ntu_clips,
@@ -19,7 +21,7 @@ from raw_files import (
 )
 
 from skelray.cli import main
-from skelray.data import BENCHMARKS, NTU60, NTU120, NWUCLA, DataError, open_dataset
+from skelray.data import BENCHMARKS, KINETICS, NTU60, NTU120, NWUCLA, DataError, load, open_dataset, prepare
 from skelray.data.formats import FORMATS, detect
 
 NAMES, CLIPS = ntu_names(12), ntu_clips(12)
@@ -56,6 +58,41 @@ def test_raw_files_say_which_benchmark_they_are(tmp_path):
     assert detect(tmp_path / "c.zip") is NWUCLA
 
 
+def test_other_files_of_such_names_do_not_hide_the_right_ones(tmp_path):
+    for number in range(20):  # whatever comes first
+        np.savez(tmp_path / f"{number}.npz", mean=np.zeros(3))
+    with pytest.raises(DataError, match="no files of a known format"):
+        detect(tmp_path)
+    with pytest.raises(DataError, match="holds no npz of x_train, y_train"):
+        detect(tmp_path, name="npz")
+    write_npz(tmp_path / "NTU60_CS.npz", CLIPS, NAMES, 60)
+    assert detect(tmp_path).name == detect(tmp_path, name="npz").name == "ntu60"
+    for number in range(20):
+        (tmp_path / f"{number}.json").write_text("{}")
+    clips = write_kinetics(tmp_path / "clips")
+    assert detect(clips) is KINETICS
+    with pytest.raises(DataError, match=r"several formats, kinetics \(32 files\), npz \(21 files\)"):
+        detect(tmp_path)
+
+
+def test_a_single_file_is_a_source(tmp_path):
+    """Told by its name and prepared: what is detected is also read."""
+    texts = write_florence(tmp_path / "a")
+    write_florence_mat(tmp_path / "b")
+    raw(tmp_path / "c", "S001C001P001R001A060")
+    write_nwucla(tmp_path / "d", 1)
+    counts = {}
+    for file in sorted(tmp_path.rglob("*.*")):
+        benchmark = detect(file)
+        counts[file.suffix] = prepare(benchmark, file, tmp_path / file.suffix).sequences
+        assert prepare(benchmark, file, tmp_path / file.suffix).already
+    assert counts == {".txt": 20, ".mat": 20, ".skeleton": 1, ".json": 1}
+    with zipfile.ZipFile(tmp_path / "packed", "w") as archive:  # a zip by its content
+        archive.write(texts / "Florence_dataset_WorldCoordinates.txt", "a.txt")
+        archive.write(tmp_path / "d" / "a01_s01_e00_v01.json", "a01_s01_e00_v01.json")
+    assert detect(tmp_path / "packed") is NWUCLA
+
+
 def test_several_formats_are_one_sentence_and_the_user_chooses(tmp_path):
     write_npz(tmp_path / "NTU60_CS.npz", CLIPS, NAMES, 60)
     write_pyskl(tmp_path / "ntu60_3danno.pkl", CLIPS, NAMES)
@@ -78,7 +115,7 @@ def test_several_of_a_kind_are_one_sentence(tmp_path):
     (tmp_path / "z").mkdir()
     for file in ("NTU60_CS", "NTU60_CV"):
         write_npz(tmp_path / "z" / f"{file}.npz", CLIPS, NAMES, 60)
-    with pytest.raises(DataError, match=r"several such files: give one of .*CS.npz, .*CV.npz"):
+    with pytest.raises(DataError, match=r"several such files: give one of .*CS.npz, .*CV.npz; .* take a --name"):
         detect(tmp_path / "z")
 
 
@@ -132,6 +169,47 @@ def test_the_command_needs_no_benchmark(monkeypatch, capsys, tmp_path):
     assert len(halves(NAMES)["train"]) == (open_dataset(tmp_path / "data", "mine").samples["part"] == 0).sum()
 
 
+def test_a_second_source_does_not_replace_the_first(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name, clips in (("NTU60_CS", CLIPS), ("NTU60_CV", CLIPS[::-1])):
+        write_npz(tmp_path / f"{name}.npz", clips, NAMES, 60)
+    raw(tmp_path / "raw", *NAMES)
+    assert command(monkeypatch, capsys, "NTU60_CS.npz")[0] == 0
+    first = open_dataset(tmp_path / "data", "ntu60").fingerprint
+    for source, form, own in (("NTU60_CV.npz", "npz", "ntu60_xview"), ("raw", "raw recordings", "ANOTHER")):
+        status, _, err = command(monkeypatch, capsys, source)
+        assert status != 0
+        assert f"data/ntu60 was prepared from {tmp_path}/NTU60_CS.npz (npz) and would be replaced by" in " ".join(
+            err.split()
+        )
+        assert f"{tmp_path}/{source} ({form}): --name {own} keeps both, --force replaces it" in " ".join(err.split())
+        assert open_dataset(tmp_path / "data", "ntu60").fingerprint == first
+    assert command(monkeypatch, capsys, "NTU60_CV.npz", "--name", "ntu60_xview")[0] == 0
+    load(tmp_path / "data", "ntu60_xview", "xview")
+    load(tmp_path / "data", "ntu60", "xsub")
+    assert command(monkeypatch, capsys, "raw", "--force")[0] == 0
+    assert open_dataset(tmp_path / "data", "ntu60").fingerprint != first
+
+
+def test_another_format_of_the_same_folder_is_another_source(tmp_path):
+    write_npz(tmp_path / "NTU60_CS.npz", CLIPS, NAMES, 60)
+    write_pyskl(tmp_path / "ntu60_3danno.pkl", CLIPS, NAMES)
+    prepare(detect(tmp_path, name="npz"), tmp_path, tmp_path.parent / f"{tmp_path.name}_data")
+    with pytest.raises(DataError, match=r"\(npz\) and would be replaced by .*\(pyskl\)"):
+        prepare(detect(tmp_path, name="pyskl"), tmp_path, tmp_path.parent / f"{tmp_path.name}_data")
+
+
+def test_a_source_that_was_moved_or_prepared_before_formats_were_kept_is_the_same(tmp_path):
+    source, root = raw(tmp_path / "raw", *NAMES), tmp_path / "data"
+    prepare(NTU60, source, root)
+    about = json.loads((root / "ntu60" / "dataset.json").read_text())
+    assert about["source"].pop("format") == "raw recordings"
+    (root / "ntu60" / "dataset.json").write_text(json.dumps(about))
+    assert prepare(NTU60, source, root).already
+    source.rename(tmp_path / "moved")
+    assert not prepare(NTU60, tmp_path / "moved", root).already
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -141,7 +219,7 @@ def test_the_command_needs_no_benchmark(monkeypatch, capsys, tmp_path):
         (["absent"], "there is no absent"),
         (
             ["synthetic", "--name", "../up"],
-            "--name '../up': letters, digits, points, lines and dashes name a folder in data",
+            "a data set cannot be named '../up': letters, digits, points, lines and dashes name its folder",
         ),
         ([], "Missing argument"),
     ],

@@ -1,6 +1,8 @@
 """The readers of each format: real and made-up files, whole and broken, in folders and zips."""
 
+import os
 import re
+import struct
 import tracemalloc
 import zipfile
 from contextlib import suppress
@@ -9,9 +11,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from raw_files import skeleton_text, walk, write_nwucla
+from raw_files import (
+    ntu_clips,
+    ntu_names,
+    skeleton_text,
+    stacked,
+    walk,
+    write_npy,
+    write_npz,
+    write_nwucla,
+    write_pyskl,
+)
 
-from skelray.data import BENCHMARKS, MSR_ACTION3D, NTU60, NTU120, NWUCLA, DataError, Recording, Skipped
+from skelray.data import BENCHMARKS, MSR_ACTION3D, NTU60, NTU120, NWUCLA, DataError, Recording, Skipped, prepare
+from skelray.data.formats import detect
 from skelray.data.ntu import missing_skeletons, read_skeleton
 from skelray.skeleton import KINECT_V1
 
@@ -71,6 +84,22 @@ def test_any_text_is_read_or_refused_and_claims_are_not_believed(lines):
     assert peak < 4 << 20
 
 
+@pytest.mark.parametrize("text", ["frames of one body after a crowd", "lines", "spaces"])
+def test_a_small_text_does_not_become_a_large_array(text):
+    body = b"7 0 0 0 0 0 0 0 0 2\n25\n" + b"0.1 0.2 0.3 0 0 0 0 0 0 0 0 2\n" * 25
+    content = {
+        "frames of one body after a crowd": b"300001\n32\n" + body * 32 + b"0\n" * 300_000,
+        "lines": b"1\n" + b"\n" * (1 << 24),
+        "spaces": b"1\n" + b" " * (1 << 26),
+    }[text]
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"300001 frames with up to 32 bodies|a text of \d+ bytes"):
+        read_skeleton(content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 << 20
+
+
 def write_ntu(folder, *names):
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
@@ -127,6 +156,39 @@ def test_folder_zip_and_folder_of_zips_are_the_same(tmp_path):
     assert twice[1].reason == "the source holds it twice"
 
 
+def test_links_are_followed_and_a_dangling_one_is_skipped(tmp_path):
+    folder = write_nwucla(tmp_path / "files", 3)
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "data").symlink_to(folder)
+    (folder / "around").symlink_to(linked)
+    assert [recording.name for recording in NWUCLA.recordings(linked)] == [r.name for r in NWUCLA.recordings(folder)]
+    assert detect(linked) is NWUCLA
+    (folder / "a09_s01_e00_v01.json").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(folder / "a09_s01_e00_v02.json")
+    report = prepare(NWUCLA, linked, tmp_path / "out")
+    assert (report.sequences, report.skipped) == (3, {"its bytes cannot be read": ("a09_s01_e00_v01", "a09_s01_e00_v02")})
+
+
+@pytest.mark.parametrize("kind", ["npz", "pyskl", "data"])
+def test_links_to_arrays_are_followed(tmp_path, kind):
+    names, clips = ntu_names(12), ntu_clips(12)
+    folder = tmp_path / "there"
+    folder.mkdir()
+    write = {
+        "npz": lambda: write_npz(folder / "a.npz", clips, names, 60),
+        "pyskl": lambda: write_pyskl(folder / "a.pkl", clips, names),
+        "data": lambda: write_npy(folder, stacked(clips, 20), names, "data"),
+    }
+    write[kind]()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "link").symlink_to(folder)
+    benchmark = detect(tmp_path / "here")
+    assert (benchmark.name, benchmark.arrays) == ("ntu60", kind)
+    assert prepare(benchmark, tmp_path / "here", tmp_path / "out").sequences == 12
+    assert prepare(benchmark, tmp_path / "here", tmp_path / "out").already
+
+
 def test_a_zip_cannot_write_outside(tmp_path):
     file = write_nwucla(tmp_path / "files", 1) / "a01_s01_e00_v01.json"
     inside = tmp_path / "deep" / "er"
@@ -148,6 +210,28 @@ def test_a_zip_that_unpacks_to_more_than_any_recording_is_skipped(tmp_path, monk
     (loose / "a01_s01_e00_v01.json").write_text(" " * (1 << 20))
     for source in (tmp_path / "bomb.zip", loose):
         assert NWUCLA.recordings(source)[0] == Skipped("a01_s01_e00_v01", "its bytes cannot be read")
+
+
+def test_a_zip_that_understates_its_sizes_is_unpacked_no_farther(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a01_s01_e00_v01.json", b" " * (1 << 27))
+    raw, info = path.read_bytes(), archive.infolist()[0]
+    lie = [struct.pack("<II", info.compress_size, size) for size in (info.file_size, 1000)]
+    path.write_bytes(raw.replace(*lie))
+    tracemalloc.start()
+    assert isinstance(NWUCLA.recordings(path)[0], Skipped)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+@pytest.mark.parametrize(("method", "name"), [(zipfile.ZIP_BZIP2, "bzip2"), (zipfile.ZIP_LZMA, "LZMA")])
+def test_a_zip_that_cannot_be_unpacked_in_bounds_is_one_sentence(tmp_path, method, name):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("a01_s01_e00_v01.json", b"{}")
+    with pytest.raises(DataError, match=f"a.zip is packed by {name}, which is not read: pack it by deflate"):
+        NWUCLA.recordings(tmp_path / "a.zip")
 
 
 def test_a_damaged_member_is_skipped(tmp_path):

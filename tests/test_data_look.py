@@ -10,8 +10,10 @@ from raw_files import drawn_benchmark
 from skelray.cli import main
 from skelray.data import Benchmark, DataError, Preprocessing, Recording, Split, open_dataset, prepare
 from skelray.data.check import check
+from skelray.data.dataset import SkeletonDataset
 from skelray.data.describe import _columns, _ranges, describe
 from skelray.data.picture import axes, chosen, draw, page, png
+from skelray.data.twins import digests, sketch, twins
 from skelray.skeleton import KINECT_V1, KINECT_V2, OPENPOSE
 
 # Kinect v1 at rest, arms out, facing the camera: (20, 3) metres, y up.
@@ -136,6 +138,70 @@ def test_duplicates_and_overlap_are_found(tmp_path):
     words = {finding.kind: dict(finding.offenders) for finding in report.findings}
     assert words["duplicate sequences"] == {"r01": "the same as r20", "r06": "nearly r27", "r18": "nearly r30"}
     assert words["xsub: test among training"]["r27"] == "tests, and trains as r06"
+
+
+def test_sequences_that_are_there_many_times_are_told_once_each(tmp_path):
+    def plant(x):
+        x[10:40] = x[10]  # subjects 5, 6, 1, ...: each beside the first of them
+
+    report = planted(tmp_path, plant)
+    words = {finding.kind: finding.offenders for finding in report.findings}
+    assert words["duplicate sequences"] == tuple(("r10", f"the same as r{n}") for n in range(11, 40))
+    testing = [f"r{n}" for n in range(10, 40) if n % 6 + 1 > 3]
+    assert words["xsub: test among training"] == tuple((name, "tests, and trains as r12") for name in testing)
+
+
+def test_a_sequence_that_is_listed_to_train_and_to_test_is_found(tmp_path):
+    """As a division by lists of names may have it."""
+    changed = replace(clean(), protocols={"own": Split("subject", (1, 2, 3, 4), test=(4, 5, 6))})
+    report = planted(tmp_path, lambda x: None, benchmark=changed)
+    expected = tuple((f"r{n:02}", "tests, and trains itself") for n in range(48) if n % 6 == 3)
+    assert report.findings[-1].offenders == expected
+    assert report.wrong
+
+
+def poses(count: int, spread: float, frames: int = 30) -> np.ndarray:
+    """(count, 3, frames, 20, 2): people who stand before the camera, each ``spread`` of their size from the others."""
+    rng = np.random.default_rng(0)
+    base, own = rng.standard_normal((1, 3, frames, 20, 2)), rng.standard_normal((count, 3, frames, 20, 2))
+    return (base + spread / np.sqrt(2) * own).astype(np.float32)
+
+
+def searched(x: np.ndarray):
+    """The twins of an array, and how many pairs of whole sequences were compared for it."""
+    looked = []
+
+    class Counted(np.ndarray):
+        def __getitem__(self, at):
+            looked.append(at)
+            return np.asarray(super().__getitem__(at))
+
+    dataset = SkeletonDataset("made", x.view(Counted), np.arange(len(x)), None, KINECT_V1, ("a",), "")
+    return twins(dataset, digests(x), sketch(x)), len(looked) // 2
+
+
+@pytest.mark.parametrize("spread", [0.03, 0.1, 1])
+def test_every_twin_is_found_and_nearly_nothing_else_is_compared(spread):
+    """However alike all sequences are: of 179,700 pairs the few near ones are read."""
+    x = poses(600, spread)
+    rng = np.random.default_rng(1)
+    for at in range(50):  # 0.5 to 0.99 % of their size apart: all in one frame, or all over it
+        change = rng.standard_normal(x[at].shape)
+        change[:, 1 if at % 2 else slice(None)] *= 100
+        x[at + 300] = x[at] + change * np.linalg.norm(x[at]) / np.linalg.norm(change) * rng.uniform(0.005, 0.0099)
+    found, looked = searched(x)
+    assert set(found.near) == {(at, at + 300) for at in range(50)}
+    assert found.whole
+    assert looked < 60
+
+
+def test_a_search_that_ends_early_says_so(tmp_path, monkeypatch):
+    def plant(x):
+        x[1:40] = x[1] * np.linspace(1, 1.008, 39).reshape(-1, 1, 1, 1, 1)
+
+    monkeypatch.setattr("skelray.data.twins.MOST_PAIRS", 20)
+    report = planted(tmp_path, plant)
+    assert len(found(report)["duplicate sequences (of many: the search ended early)"]) == 20
 
 
 def test_names_that_repeat_and_protocols_that_cannot_be_divided(tmp_path):

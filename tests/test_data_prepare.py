@@ -18,6 +18,7 @@ from raw_files import Drawn, drawn_benchmark, write_nwucla
 
 from skelray.data import NWUCLA, SYNTHETIC, DataError, Preprocessing, Recording, load, open_dataset, prepare
 from skelray.data import partial as partial_module
+from skelray.data.describe import describe
 from skelray.data.partial import BLOCK, Partial
 
 COUNT = 3 * BLOCK + 17
@@ -117,7 +118,7 @@ def test_a_killed_prepare_goes_on(whole, tmp_path):
         assert child.returncode == -signal.SIGKILL, child.stderr.decode()
         with pytest.raises(DataError, match="is not prepared in"):
             load(tmp_path, "drawn", "xsub")
-        journal = tmp_path / "drawn.partial" / "journal.jsonl"
+        journal = tmp_path / ".drawn.partial" / "journal.jsonl"
         finished.append(len(journal.read_text().splitlines()))
     assert finished == [0, 2 * BLOCK, 3 * BLOCK, COUNT, COUNT]
     seen = []
@@ -136,7 +137,7 @@ def test_a_torn_partial_goes_on(whole, tmp_path, stop, torn, more, header):
     shutil.rmtree(tmp_path / "drawn", ignore_errors=True)
     with pytest.raises(KeyboardInterrupt):
         prepare(BENCHMARK, None, tmp_path, progress=interrupt)
-    folder = tmp_path / "drawn.partial"
+    folder = tmp_path / ".drawn.partial"
     journal = folder / "journal.jsonl"
     os.truncate(journal, max(0, journal.stat().st_size - torn))  # the array is written first and may be ahead
     with open(folder / "sequences.npy", "ab") as file:
@@ -158,7 +159,7 @@ def test_an_unreadable_partial_starts_over(whole, tmp_path, damage):
 
     with pytest.raises(KeyboardInterrupt):
         prepare(BENCHMARK, None, tmp_path, progress=interrupt)
-    (tmp_path / "drawn.partial" / damage).write_bytes(b"?\n")
+    (tmp_path / ".drawn.partial" / damage).write_bytes(b"?\n")
     prepare(BENCHMARK, None, tmp_path)
     assert files(tmp_path) == files(whole)
 
@@ -215,6 +216,19 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(whole, tmp_path, monkeypa
     assert files(tmp_path) == files(whole)
 
 
+@pytest.mark.parametrize("damage", ["counts", "source", "skipped", "deep"])
+def test_a_data_set_that_does_not_say_what_it_was_made_from_is_prepared_anew(whole, tmp_path, damage):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    before, path = files(tmp_path), tmp_path / "drawn" / "dataset.json"
+    about = json.loads(path.read_text())
+    (about["counts"] if damage == "skipped" else about).pop(damage, None)
+    path.write_text("[" * 10**5 if damage == "deep" else json.dumps(about))
+    with pytest.raises(DataError, match=r"dataset\.json (cannot be read|does not say what drawn was made from)"):
+        describe(tmp_path, "drawn")
+    assert not prepare(BENCHMARK, None, tmp_path).already
+    assert files(tmp_path) == before
+
+
 def test_room_is_checked_before_anything_is_read(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
@@ -254,6 +268,24 @@ def test_a_kill_between_the_old_and_the_new_one_goes_on(whole, tmp_path, monkeyp
     prepare(BENCHMARK, None, tmp_path, progress=lambda *_: pytest.fail("read again"))
     assert files(tmp_path) == files(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".drawn.lock", "drawn"]
+
+
+@pytest.mark.parametrize("suffix", [".old", ".partial", ".lock"])
+def test_a_data_set_of_any_name_outlives_another_one(tmp_path, suffix):
+    small = drawn_benchmark(20)
+    other = prepare(replace(small, name=f"drawn{suffix}"), None, tmp_path)
+    for _ in range(2):
+        prepare(small, None, tmp_path, force=True)
+        assert open_dataset(tmp_path, f"drawn{suffix}").fingerprint == other.fingerprint
+    visible = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
+    assert visible == {"drawn", f"drawn{suffix}"}
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "../up", "a/b", "-x"])
+def test_a_name_that_is_no_folder_is_one_sentence(tmp_path, name):
+    with pytest.raises(DataError, match="a data set cannot be named"):
+        prepare(replace(drawn_benchmark(20), name=name), None, tmp_path / "data")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_source_is_recognised_by_its_files(tmp_path):

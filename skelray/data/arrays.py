@@ -7,8 +7,6 @@ are kept as they are. All others are raw, or raw but for a translation, which bo
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,12 +18,12 @@ import numpy as np
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.named import NTU_NAME, PKU_NAME, named, protocol_of
 from skelray.data.preprocess import Preprocessing
+from skelray.data.sources import UNREADABLE
 from skelray.data.stored import DataError
 from skelray.skeleton import KINECT_V2, Skeleton
 
 PEEKED = 4  # sequences looked at to see how they were preprocessed
 TRAIN, TEST = 0, 1
-UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 BROKEN = (ValueError, KeyError, TypeError, IndexError, AttributeError)
 
 NO_NAMES = (

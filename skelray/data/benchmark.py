@@ -69,6 +69,7 @@ class Benchmark:
     persons: how many bodies a prepared sequence keeps (M).
     preprocessed: what was done to the recordings already; they are then kept as they are.
     lost: what other sources of this benchmark say and this one does not, one sentence each.
+    arrays: the format of the arrays that it is read from, such as "npz"; none of raw recordings.
     planar: recorded in the plane of an image: the bodies hold (x, y, score), which no preprocessing may turn.
     """
 
@@ -81,3 +82,4 @@ class Benchmark:
     preprocessed: Preprocessing | None = None
     lost: tuple[str, ...] = ()
     planar: bool = False
+    arrays: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 from skelray.data.dataset import DataError, SkeletonDataset, divide, open_with_protocols
 from skelray.data.describe import blocks
 from skelray.data.motion import exchanged, reach, steps
-from skelray.data.twins import sketch, twins
+from skelray.data.twins import Twins, digests, sketch, twins
 
 JUMP = 2.0  # of a body's reach: what no joint does from one frame to the next
 WORST = 5  # offenders that are named
@@ -55,11 +55,14 @@ class Check:
 
 
 def check(root: Path, name: str) -> Check:
-    """Reads the array once, a block at a time; what is kept of each sequence is a few numbers. Raises DataError."""
+    """Reads the array once, a block at a time, and what may be twins again; what is kept of each sequence is a few numbers.
+
+    Raises DataError.
+    """
     dataset, protocols = open_with_protocols(Path(root), name)
     measured = _Measured.of(dataset)
     names = dataset.samples["name"].to_numpy()
-    pairs = [(int(a), int(b), same) for a, b, same in twins(dataset, measured.sketches)]
+    twice = twins(dataset, measured.digests, measured.sketches)
     frames = dataset.sequences.shape[2]
     findings = [
         _worst("NaN or infinite", "coordinates that are not finite", names, measured.broken, "{:,.0f} numbers"),
@@ -73,7 +76,11 @@ def check(root: Path, name: str) -> Check:
         ),
         _worst("exchanged sides", "left and right change place between frames", names, measured.exchanged, "{:,.0f}×"),
         Finding("duplicate names", "sequences of one name", tuple(_repeated(names))),
-        Finding("duplicate sequences", "the same, or within 1 % of their size", tuple(_twins(names, pairs))),
+        Finding(
+            "duplicate sequences" if twice.whole else "duplicate sequences (of many: the search ended early)",
+            "the same, or within 1 % of their size",
+            tuple(_twins(names, twice)),
+        ),
     ]
     for protocol, split in protocols.items():
         try:
@@ -81,19 +88,20 @@ def check(root: Path, name: str) -> Check:
         except DataError as error:
             findings.append(Finding(f"protocol {protocol}", "it cannot be divided", ((protocol, str(error)),)))
             continue
-        findings.append(_overlap(protocol, splits.train.rows, splits.test.rows, names, pairs))
+        findings.append(_overlap(protocol, splits.train.rows, splits.test.rows, names, twice))
     return Check(name, len(dataset), tuple(findings))
 
 
 @dataclass(frozen=True)
 class _Measured:
     """Of each sequence: numbers that are not finite, frames without anyone, the longest step in reaches of the body,
-    times that its sides change place; and a sketch that tells near-duplicates."""
+    times that its sides change place; and a hash and a sketch that tell duplicates."""
 
     broken: np.ndarray
     zero: np.ndarray
     jump: np.ndarray
     exchanged: np.ndarray
+    digests: np.ndarray
     sketches: np.ndarray
 
     @classmethod
@@ -106,7 +114,7 @@ class _Measured:
             zero = (~x.any(axis=(1, 3, 4))).sum(axis=1)
             size = reach(x, dataset.skeleton.centre)
             jump = steps(x, size).max(axis=(1, 2), initial=0)
-            parts.append((broken, zero, jump, exchanged(x, size, dataset.skeleton), sketch(x)))
+            parts.append((broken, zero, jump, exchanged(x, size, dataset.skeleton), digests(x), sketch(x)))
         return cls(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
@@ -122,15 +130,14 @@ def _repeated(names: np.ndarray) -> Iterator[tuple[str, str]]:
         yield str(found[at]), f"{counts[at]} times"
 
 
-def _twins(names: np.ndarray, pairs: Sequence[tuple[int, int, bool]]) -> Iterator[tuple[str, str]]:
-    for a, b, same in sorted(pairs, key=lambda pair: (not pair[2], names[pair[0]])):
+def _twins(names: np.ndarray, twice: Twins) -> Iterator[tuple[str, str]]:
+    for a, b, same in sorted(twice.pairs(), key=lambda pair: (not pair[2], names[pair[0]])):
         yield str(names[a]), f"{'the same as' if same else 'nearly'} {names[b]}"
 
 
-def _overlap(
-    protocol: str, train: np.ndarray, test: np.ndarray, names: np.ndarray, pairs: Sequence[tuple[int, int, bool]]
-) -> Finding:
-    training, testing = set(train.tolist()), set(test.tolist())
-    across = [(a, b) if a in training else (b, a) for a, b, _ in pairs if {a, b} & training and {a, b} & testing]
-    offenders = [(str(names[b]), f"tests, and trains as {names[a]}") for a, b in across]
+def _overlap(protocol: str, train: np.ndarray, test: np.ndarray, names: np.ndarray, twice: Twins) -> Finding:
+    offenders = [
+        (str(names[a]), "tests, and trains" + (f" as {names[b]}" if a != b else " itself"))
+        for a, b in twice.across(train.tolist(), test.tolist())
+    ]
     return Finding(f"{protocol}: test among training", "a test sequence is a training sequence too", tuple(offenders))

@@ -194,5 +194,5 @@ def _not_prepared(root: Path, name: str) -> str:
     sentence = f"{name} is not prepared in {root}"
     if name in BENCHMARKS:
         return f"{sentence}: `skelray prepare {name}{'' if name == 'synthetic' else ' PATH'}` prepares it"
-    there = ", ".join(sorted(path.parent.name for path in root.glob(f"*/{ABOUT}"))) or "nothing"
+    there = ", ".join(sorted(path.parent.name for path in root.glob(f"[!.]*/{ABOUT}"))) or "nothing"
     return f"{sentence}, which holds {there}; `skelray prepare` knows {', '.join(sorted(BENCHMARKS))}"

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skelray.data.benchmark import Split
-from skelray.data.dataset import DataError, SkeletonDataset, divide, open_with_protocols, read_about
+from skelray.data.dataset import DataError, SkeletonDataset, divide, open_with_protocols
+from skelray.data.stored import read_history
 
 BLOCK = 1 << 24  # bytes of sequences in memory at once
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
@@ -90,7 +91,7 @@ class Description:
 def describe(root: Path, name: str) -> Description:
     """Reads the whole array once, a block at a time. Raises DataError where there is no such data set."""
     dataset, protocols = open_with_protocols(Path(root), name)
-    samples, about = dataset.samples, read_about(Path(root) / name) or {}
+    samples, about = dataset.samples, read_history(Path(root) / name) or {}
     said = {key: _counted(samples[key]) for key in KEYS}
     empty_persons, empty_joints = _empty(dataset)
     counts = np.bincount(dataset.labels, minlength=len(dataset.classes))

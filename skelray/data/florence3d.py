@@ -19,7 +19,7 @@ import numpy as np
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
 from skelray.data.mat import structs
-from skelray.data.sources import Member, members
+from skelray.data.sources import Member, content, members
 from skelray.data.text import matrix, single
 from skelray.skeleton import FLORENCE
 
@@ -43,16 +43,10 @@ def _recordings(source: Path | None) -> list[Recording | Skipped]:
     return [*_from_text(texts[0])]
 
 
-def _content(member: Member) -> bytes:
-    try:
-        return member.file.read()
-    except (OSError, ValueError, RuntimeError, EOFError) as error:
-        raise DataError(f"{member.path} cannot be read ({error})") from error
-
-
 def _from_text(member: Member) -> Iterator[Recording | Skipped]:
+    text = content(member)
     try:
-        rows = matrix(_content(member), 3 + 3 * JOINTS)
+        rows = matrix(text, 3 + 3 * JOINTS)
     except ValueError as error:
         raise DataError(f"{member.path} does not hold lines of 3 numbers and {3 * JOINTS} coordinates ({error})") from error
     if not np.isfinite(rows[:, :3]).all():
@@ -94,8 +88,9 @@ def _from_mat(found: list[Member]) -> Iterator[Recording | Skipped]:
 
 def _clips(member: Member) -> list[dict[str, np.ndarray]]:
     """Raises DataError where it is no .mat file, or SciPy is not there to read it."""
+    packed = content(member)
     try:
-        return structs(_content(member), FIELDS)
+        return structs(packed, FIELDS)
     except ModuleNotFoundError as error:
         raise DataError(f"SciPy reads {member.path}: `pip install scipy`, or give the authors' text file") from error
     except ValueError as error:

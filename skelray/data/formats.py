@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skelray.data import florence3d, kinetics, msr_action3d, npy, npz, ntu, nwucla, pku_mmd, pyskl, utkinect
 from skelray.data.arrays import Arrays, benchmark
 from skelray.data.benchmark import Benchmark
-from skelray.data.sources import LooseFile, PackedFile, listing
+from skelray.data.sources import LooseFile, PackedFile, head, listing
 from skelray.data.stored import DataError
 
 File = LooseFile | PackedFile
-HEAD = 1000  # bytes of a file that are looked at
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Format:
 
     name: what ``--format`` calls it. example: the name of a file. pattern: of the names of its files.
     benchmarks: those it may hold. choose: one of them, from the names found.
-    opener: of arrays, which hold whatever they say. looks: whether a file that has such a name is one.
+    opener: of arrays, which hold whatever they say. looks: whether a file that has such a name is one, where it may not be.
     """
 
     name: str
@@ -35,27 +34,18 @@ class Format:
     benchmarks: tuple[Benchmark, ...] = ()
     choose: Callable[[Sequence[re.Match[str]]], Benchmark] | None = None
     opener: Callable[[Path], Arrays] | None = None
-    looks: Callable[[File], bool] = lambda file: True
+    looks: Callable[[File], bool] | None = None
 
     def open(self, source: Path, found: Sequence[re.Match[str]], wanted: Benchmark | None) -> Benchmark:
         """The benchmark that a source in this format holds. Raises DataError where it is not what is wanted."""
         if self.opener is not None:
-            return benchmark(self.opener(source), wanted, (ntu.NTU60, ntu.NTU120))
+            return replace(benchmark(self.opener(source), wanted, (ntu.NTU60, ntu.NTU120)), arrays=self.name)
         if wanted is None:
             return self.choose(found) if self.choose is not None else self.benchmarks[0]
         if wanted not in self.benchmarks:
             held = " or ".join(one.name for one in self.benchmarks)
             raise DataError(f"{source} is in the format {self.name}, which holds {held} and not {wanted.name}")
         return wanted
-
-
-def head(file: File) -> bytes:
-    """The first bytes of a file; none where it cannot be read."""
-    try:
-        with open(file.path, "rb") if isinstance(file, LooseFile) else file.archive.open(file.info) as stream:
-            return stream.read(HEAD)
-    except (OSError, RuntimeError, ValueError):
-        return b""
 
 
 FLORENCE = re.compile(f"{florence3d.TEXT.pattern}|{florence3d.MAT.pattern}", re.IGNORECASE)
@@ -93,7 +83,7 @@ def detect(source: Path, wanted: Benchmark | None = None, name: str | None = Non
     if not source.exists():
         raise DataError(f"there is no {source}: name the folder or file that holds the recordings")
     candidates = [one for one in FORMATS if name in (None, one.name) and _may_hold(one, wanted)]
-    found = _found(source, candidates)
+    found = _found(source, candidates, told=name is not None)
     if not found:
         if wanted is not None and name is None:
             wanted.recordings(source)  # says what it misses
@@ -112,18 +102,24 @@ def _may_hold(one: Format, wanted: Benchmark | None) -> bool:
     return wanted is None or one.opener is not None or wanted in one.benchmarks
 
 
-def _found(source: Path, candidates: Sequence[Format]) -> list[tuple[Format, list[re.Match[str]], bool]]:
-    """The formats that fit, with the names that match and whether the first of their files lies in a zip."""
+def _found(source: Path, candidates: Sequence[Format], told: bool) -> list[tuple[Format, list[re.Match[str]], bool]]:
+    """The formats that fit, with the names that match and whether the first of their files lies in a zip.
+
+    Where names do not decide, all files are looked into until one fits, but for those whose names say what else they are.
+    told: the user says which format it is, and nothing is looked into.
+    """
     matches: list[list[re.Match[str]]] = [[] for _ in candidates]
-    first: dict[int, File] = {}
-    loose = source.is_file() and source.suffix.lower() != ".zip"
-    for path, file in [(source.name, LooseFile(source))] if loose else listing(source):
-        for number, one in enumerate(candidates):
-            if match := one.pattern.fullmatch(path.rsplit("/", 1)[-1]):
-                matches[number].append(match)
-                first.setdefault(number, file)
-    return [
-        (one, matches[number], isinstance(first[number], PackedFile))
-        for number, one in enumerate(candidates)
-        if number in first and one.looks(first[number])
-    ]
+    files: list[list[File]] = [[] for _ in candidates]
+    for path, file in listing(source):
+        name = path.rsplit("/", 1)[-1]
+        fits = {number: match for number, one in enumerate(candidates) if (match := one.pattern.fullmatch(name))}
+        certain = {number for number in fits if candidates[number].looks is None}
+        for number in certain or fits:
+            matches[number].append(fits[number])
+            files[number].append(file)
+    found = []
+    for one, names, held in zip(candidates, matches, files, strict=True):
+        first = next((file for file in held if told or one.looks is None or one.looks(file)), None)
+        if first is not None:
+            found.append((one, names, isinstance(first, PackedFile)))
+    return found

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
 
 from skelray.data.benchmark import Recording, Skipped
-from skelray.data.sources import Member, Recordings
+from skelray.data.sources import Member, Recordings, read_or_skip
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ Item = tuple[Member, Instance | Skipped]
 class Instances(Recordings):
     """Recordings that are parts of long files. Only the file read last is kept: taken in order, each is read once.
 
-    items: the file of each action, those of one file together.
+    items: the file of each action, those of one file together. Which of several files of one name it is, is for whoever
+        chose it to say: ``repeated`` is not looked at, since skeletons and labels may share their names.
     read: all of a file; raises ValueError where it is broken. cut: one action of what ``read`` gave.
     settings: whatever else decides the result; part of the stamp.
     """
@@ -61,8 +62,7 @@ class Instances(Recordings):
         member, item = self.items[at]
         if isinstance(item, Skipped):
             return item
-        found = Recordings([member], lambda member: self._cut(member, item))[0]
-        return replace(found, name=item.name)
+        return read_or_skip(item.name, lambda: self._cut(member, item))
 
     def _cut(self, member: Member, instance: Instance) -> Recording | Skipped:
         recording = self.cut(member, instance, self._content(member))

@@ -21,7 +21,7 @@ import numpy as np
 
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
-from skelray.data.sources import Member, Recordings, members
+from skelray.data.sources import Member, Recordings, content, members
 from skelray.data.text import listed, single
 from skelray.skeleton import OPENPOSE
 
@@ -44,16 +44,18 @@ def _recordings(source: Path | None) -> Recordings:
     known: dict[str, Any] = {}
     for member in labels:
         known.update(_labels(member))
-    return Recordings(found, partial(_recording, known=known, root=source.name if source else ""))
+    parse = partial(_recording, known=known, root=source.name if source else "")
+    return Recordings(found, parse, json.dumps(known, sort_keys=True) if known else "")
 
 
 def _labels(member: Member) -> dict[str, Any]:
     """What a label file says of each clip. Raises DataError where it is none."""
+    text = content(member)
     try:
-        stored = json.loads(member.file.read())
+        stored = json.loads(text)
         if not isinstance(stored, dict) or not all(isinstance(one, dict) for one in stored.values()):
             raise ValueError("not an object of objects")
-    except (OSError, ValueError, RuntimeError, EOFError) as error:  # the third: an encrypted zip, or JSON too deep
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{member.path} is no label file of Kinetics-skeleton ({error})") from error
     return stored
 

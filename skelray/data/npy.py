@@ -16,6 +16,7 @@ import numpy as np
 
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
 from skelray.data.named import stem_of
+from skelray.data.sources import walk
 from skelray.data.stored import NO_NPY, DataError
 from skelray.data.unpickle import unpickle
 from skelray.skeleton import KINECT_V2
@@ -54,7 +55,7 @@ def _folder(source: Path, pattern: re.Pattern[str]) -> Path:
     """The one folder below a source that holds such arrays."""
     if source.is_file():
         return source.parent
-    found = [Path(folder) for folder, _, names in os.walk(source) if any(map(pattern.fullmatch, names))]
+    found = [Path(folder) for folder, names in walk(source) if any(map(pattern.fullmatch, names))]
     if len(found) > 1:
         names = ", ".join(sorted(str(folder) for folder in found))
         raise DataError(f"{source} holds the same samples divided in several ways: give one of {names}")
@@ -68,10 +69,9 @@ def _rows(folder: Path, part: str, file: str) -> Rows:
         raise DataError(f"{folder / file} holds {array.shape}, not (samples, 3, frames, {joints}, bodies)")
     names, labels = _labels(folder, part)
     lengths = folder / f"{part}_num_frame.npy"
-    frames = mapped(lengths) if lengths.exists() else None
-    for what, count in (("labels", len(labels)), ("numbers of frames", len(array) if frames is None else len(frames))):
-        if count != len(array):
-            raise DataError(f"{folder / file} holds {len(array)} samples, but there are {count} {what} beside it")
+    if len(labels) != len(array):
+        raise DataError(f"{folder / file} holds {len(array)} samples, but there are {len(labels)} labels beside it")
+    frames = _lengths(lengths, len(array), array.shape[2]) if lengths.exists() else None
     return Rows(
         read=lambda at: two_bodies(np.asarray(array[at], np.float32).transpose(1, 3, 2, 0)),  # (T, M, V, 3)
         labels=labels,
@@ -80,6 +80,18 @@ def _rows(folder: Path, part: str, file: str) -> Rows:
         source=file,
         frames=frames,
     )
+
+
+def _lengths(path: Path, count: int, most: int) -> np.ndarray:
+    """(count,) int64, how many frames were recorded. Raises DataError where they are no such numbers."""
+    stored = mapped(path)
+    if stored.size != count or len(stored) != count:
+        raise DataError(f"{path} holds {stored.shape}, not a number of frames for each of {count} samples")
+    frames = np.asarray(stored).reshape(-1)
+    wrong = frames[~((frames >= 0) & (frames <= most) & (frames == np.floor(frames)))]  # so is NaN
+    if len(wrong):
+        raise DataError(f"{path} says that {wrong[0]} frames were recorded, of an array of {most}")
+    return frames.astype(np.int64)
 
 
 def two_bodies(clip: np.ndarray) -> np.ndarray:
@@ -107,18 +119,31 @@ def _labels(folder: Path, part: str) -> tuple[list[str], np.ndarray]:
         stored = unpickle(pickled)
         if not isinstance(stored, (tuple, list)) or len(stored) < 2:
             raise DataError(f"{pickled} holds no pair of names and labels")
-        names, labels = list(stored[0]), integers(stored[1], pickled)
-        if len(names) != len(labels) or not all(isinstance(name, str) for name in names):
-            raise DataError(f"{pickled} holds {len(names)} names and {len(labels)} labels, or names that are no text")
-        return [str(name) for name in names], labels
+        names, labels = texts(stored[0], pickled), integers(stored[1], pickled)
+        if len(names) != len(labels):
+            raise DataError(f"{pickled} holds {len(names)} names and {len(labels)} labels")
+        return names, labels
     if array.exists():
         return [], integers(mapped(array), array)
     raise DataError(f"{folder} lacks {pickled.name}, which says what the samples are")
 
 
+def texts(values: object, path: Path) -> list[str]:
+    """Names. Raises DataError where they are no list of texts."""
+    listed = values.tolist() if isinstance(values, np.ndarray) else values
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(name, str) for name in listed):
+        raise DataError(f"{path} holds names that are no texts")
+    return [str(name) for name in listed]
+
+
 def integers(values: object, path: Path) -> np.ndarray:
-    """(N,) int64, none negative. Raises DataError where they are something else."""
+    """(N,) int64, none negative. Raises DataError where they are something else.
+
+    What a list nests is not looked into: a small pickle may hold the same list a billion times.
+    """
     try:
+        if not isinstance(values, np.ndarray) and not (isinstance(values, (list, tuple)) and all(map(_is_whole, values))):
+            raise ValueError("they are no list of whole numbers")
         labels = np.asarray(values).reshape(-1)
         if labels.dtype.kind not in "iu" and len(labels):
             raise ValueError(f"they are {labels.dtype}")
@@ -127,3 +152,7 @@ def integers(values: object, path: Path) -> np.ndarray:
         return labels.astype(np.int64)
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{path} holds labels that are no classes ({error})") from error
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

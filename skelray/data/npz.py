@@ -6,6 +6,7 @@ What numpy stored uncompressed is memory-mapped where it lies in the file; what 
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import struct
@@ -16,16 +17,17 @@ from typing import IO, Any
 
 import numpy as np
 
-from skelray.data.arrays import TEST, TRAIN, UNREADABLE, Arrays, Rows, two_parts
+from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
 from skelray.data.named import stem_of
 from skelray.data.npy import integers, two_bodies
-from skelray.data.sources import LARGEST
+from skelray.data.sources import BLOCK, BOUNDED, LARGEST, UNREADABLE, below
 from skelray.data.stored import NO_NPY, DataError
 from skelray.skeleton import KINECT_V2
 
 NAME = re.compile(r".+\.npz")
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 JOINTS = len(KINECT_V2.joints)
+HEADER = 1 << 14  # bytes in which the header of an array must end
 AWAY = np.array([0, 0, 3], np.float32)  # metres from the camera
 
 
@@ -40,9 +42,14 @@ def holds_them(path: Path) -> bool:
 
 def open_npz(source: Path) -> Arrays:
     """The arrays of such a file. Raises DataError where they are not whole."""
-    paths = [source] if source.is_file() else [path for path in sorted(source.rglob("*.npz")) if holds_them(path)]
+    paths = [source] if source.is_file() else [path for path in below(source, NAME) if holds_them(path)]
     if len(paths) > 1:
-        raise DataError(f"{source} holds several such files: give one of {', '.join(map(str, paths))}")
+        raise DataError(
+            f"{source} holds several such files: give one of {', '.join(map(str, paths))}; each is a data set of "
+            "its own, and two of one benchmark take a --name each"
+        )
+    if not paths:
+        raise DataError(f"{source} holds no npz of {', '.join(KEYS)}")
     (path,) = paths
     parts, classes = [], 0
     for part, code in (("train", TRAIN), ("test", TEST)):
@@ -66,14 +73,17 @@ class Member:
         try:
             with zipfile.ZipFile(path) as archive:
                 self.info = archive.getinfo(self.name)
+                if self.info.compress_type not in BOUNDED:
+                    raise ValueError(f"{self.name} is not packed by deflate")
                 with archive.open(self.info) as file:
-                    self.shape, fortran, self.dtype = _header(file)
-                    self.start = file.tell()
-        except (*UNREADABLE, *NO_NPY, KeyError, RuntimeError) as error:
+                    header = io.BytesIO(file.read(HEADER))
+                self.shape, fortran, self.dtype = _header(header)
+                self.start = header.tell()
+        except (*UNREADABLE, *NO_NPY, KeyError) as error:
             raise DataError(f"{path} is no npz of {', '.join(KEYS)} ({' '.join(str(error).split())[:100]})") from error
         self.bytes = int(np.prod(self.shape[1:], dtype=object)) * self.dtype.itemsize  # of a row
         whole = self.start + self.bytes * self.shape[0] == self.info.file_size if self.shape else False
-        if fortran or not whole or self.dtype.kind not in "fiu" or self.bytes > LARGEST:
+        if fortran or not whole or self.dtype.kind not in "fiu" or not 0 < self.bytes <= LARGEST:
             raise DataError(f"{path}: {key} is no whole array of numbers ({self.shape} of {self.dtype})")
         self._stream: tuple[int, IO[bytes]] | None = None  # of which process, and where it stands
         self._mapped = self._map() if self.info.compress_type == zipfile.ZIP_STORED else None
@@ -103,6 +113,20 @@ class Member:
             raise EOFError(f"{self.name} ends early")
         return np.frombuffer(raw, self.dtype).reshape(self.shape[1:])
 
+    def all(self) -> np.ndarray:
+        """All rows. Raises as ``row`` does; OSError where they are too many for the memory."""
+        size = self.bytes * self.shape[0]
+        if size > LARGEST:
+            raise OSError(f"{size} bytes")
+        if self._mapped is not None:
+            return np.array(self._mapped)
+        with zipfile.ZipFile(self.path) as archive, archive.open(self.info) as file:
+            file.seek(self.start)
+            raw = b"".join(iter(lambda: file.read(BLOCK), b""))
+        if len(raw) != size:
+            raise EOFError(f"{self.name} ends early")
+        return np.frombuffer(raw, self.dtype).reshape(self.shape)
+
     def bodies(self, at: int) -> np.ndarray:
         """One row as (T, 2, 25, 3) float32, moved away: a joint at zero would be taken for one that is missing."""
         row = np.asarray(self.row(at), np.float32)
@@ -122,10 +146,8 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 def _labels(path: Path, key: str) -> tuple[np.ndarray, int]:
     """The labels of a part, and how many classes they are of: (N, classes) one-hot, or (N,) numbers."""
     member = Member(path, key)
-    if member.info.file_size > LARGEST:
-        raise DataError(f"{path}: {key} is too large for labels ({member.info.file_size} bytes)")
     try:
-        values = np.array([member.row(at) for at in range(member.shape[0])]).reshape(member.shape)
+        values = member.all()
     except UNREADABLE as error:
         raise DataError(f"{path}: {key} cannot be read ({error})") from error
     if values.ndim == 1:

@@ -15,12 +15,14 @@ import pyarrow as pa
 
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.sources import Member, Recordings, members
-from skelray.data.text import listed
+from skelray.data.text import listed, single
 from skelray.skeleton import KINECT_V2
 
 NAME = re.compile(r"(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))\.skeleton")
 JOINTS, FIELDS = len(KINECT_V2.joints), 12  # lines of a body, numbers of a line
 MOST_BODIES = 32  # in one frame; the sensor tracks six
+MOST_BYTES, MOST_LINES = 1 << 25, 1 << 20  # of a text; that of a recording is far smaller
+MOST_PLACES = 1 << 18  # frames by the most bodies of one; the longest recording has 300 frames
 
 SUBJECTS_60 = (1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38)
 SUBJECTS_120 = (
@@ -57,6 +59,8 @@ def read_skeleton(text: bytes) -> np.ndarray:
 
     Raises ValueError or IndexError where the text is broken or ends early.
     """
+    if len(text) > MOST_BYTES or text.count(b"\n") + text.count(b"\r") > MOST_LINES:
+        raise ValueError(f"a text of {len(text)} bytes")
     try:
         return _read(text)
     except (ValueError, IndexError):  # perhaps only unusual white space: say it again in the usual way
@@ -76,6 +80,8 @@ def _read(text: bytes) -> np.ndarray:
         raise ValueError("the last line is not whole")
     lines = starts[(np.array(first)[:, None] + np.arange(JOINTS)).ravel()]
     coordinates = _leading_numbers(text, lines, np.flatnonzero(characters == ord(" ")))
+    if len(counts) * max(counts) > MOST_PLACES:
+        raise ValueError(f"{len(counts)} frames with up to {max(counts)} bodies")
     present = np.arange(max(counts)) < np.array(counts)[:, None]  # (T, M)
     bodies = np.zeros((*present.shape, JOINTS, 3), np.float32)
     bodies[present] = coordinates.reshape(-1, JOINTS, 3)
@@ -115,7 +121,7 @@ def _leading_numbers(text: bytes, lines: np.ndarray, spaces: np.ndarray) -> np.n
     buffers = [np.full(count // 8 + 1, 0b01010101, np.uint8), np.append(offsets, ends[-1:, 2]).astype(np.int32), text]
     strings = pa.Array.from_buffers(pa.string(), count, [pa.py_buffer(buffer) for buffer in buffers])
     numbers = np.frombuffer(strings.cast(pa.float64()).buffers()[1], np.float64, count)
-    return numbers.reshape(-1, 3, 2)[..., 0].astype(np.float32)
+    return single(numbers.reshape(-1, 3, 2)[..., 0])
 
 
 CLASSES = listed("ntu_classes.txt")

@@ -24,7 +24,9 @@ Entry = dict[str, Any]
 
 
 class Partial:
-    """The folder ``<name>.partial`` beside a target: an array, and a journal of one line for each finished recording.
+    """The folder ``.<name>.partial`` beside a target: an array, and a journal of one line for each finished recording.
+
+    Its name is no data set's, as none begins with a point: what is half done never stands where another one lies.
 
     An entry with a "reason" was skipped; every other one is a row of ``samples`` and the next sequence of the array.
     The array is always written before the journal: what the journal holds, the array holds too. Memory holds what was
@@ -83,7 +85,7 @@ class Partial:
         for file in (SEQUENCES, SAMPLES, ABOUT):
             with open(self.folder / file, "rb") as stream:
                 os.fsync(stream.fileno())
-        old = target.with_name(target.name + ".old")
+        old = target.with_name(f".{target.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
             target.rename(old)

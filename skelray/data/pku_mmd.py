@@ -25,7 +25,7 @@ import numpy as np
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
 from skelray.data.instances import Instance, Instances, Item
-from skelray.data.sources import LooseFile, Member, PackedFile, Recordings, members
+from skelray.data.sources import Member, Recordings, head, lines, members
 from skelray.data.text import listed, matrix, single
 from skelray.skeleton import KINECT_V2
 
@@ -54,7 +54,7 @@ def _recordings(source: Path | None, part: int, first_frame: int) -> Recordings:
         else:
             actions = list(_annotations(labels[video], first_frame)) or [Skipped(video, "its label file names no action")]
             items += [(skeletons[video], action) for action in actions]
-    return Instances(items, _bodies, partial(_recording, parts=parts), f"first frame {first_frame}")
+    return Instances(items, _bodies, partial(_recording, parts=parts), f"first frame {first_frame}, {sorted(parts.items())}")
 
 
 def _texts(source: Path | None, part: int) -> tuple[dict[str, Member], dict[str, Member]]:
@@ -79,25 +79,17 @@ def _is_label(member: Member) -> bool:
         return False
     if "label" in folder:
         return True
-    try:
-        return b"," in _head(member.file)
-    except (OSError, ValueError, RuntimeError):  # it will be skipped as a skeleton that cannot be read
-        return False
-
-
-def _head(file: LooseFile | PackedFile) -> bytes:
-    with open(file.path, "rb") if isinstance(file, LooseFile) else file.archive.open(file.info) as stream:
-        return stream.read(100)
+    return b"," in head(member.file)  # what cannot be read will be skipped as a skeleton
 
 
 def _annotations(member: Member, first_frame: int) -> Iterator[Instance | Skipped]:
     """The actions of a label file, one for each line of ``label, start, end, confidence``."""
     try:
-        lines = member.file.read().decode("utf-8-sig").splitlines()
-    except (OSError, ValueError, RuntimeError, EOFError):
+        written = lines(member)
+    except DataError:
         yield Skipped(member.match[1], "its label file cannot be read")
         return
-    for number, line in enumerate((line for line in lines if line.strip()), start=1):
+    for number, line in enumerate((line for line in written if line.strip()), start=1):
         name = f"{member.match[1]}_{number:03}"
         try:
             label, start, end = (int(float(field)) for field in line.split(",")[:3])
@@ -161,12 +153,8 @@ def _split_files(source: Path | None) -> list[Member]:
 
 def _listed(member: Member, name: re.Pattern[str]) -> Iterator[tuple[str, int]]:
     """(video, part) of a split file: a header, the names that train, a header, the names that test."""
-    try:
-        lines = member.file.read().decode("utf-8-sig").splitlines()
-    except (OSError, ValueError, RuntimeError, EOFError) as error:
-        raise DataError(f"{member.path} cannot be read ({error})") from error
     part = -1
-    for line in lines:
+    for line in lines(member):
         words = [word.strip() for word in line.split(",") if word.strip()]
         videos = [word for word in words if name.fullmatch(f"{word}.txt")]
         if videos:

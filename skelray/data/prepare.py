@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,11 +20,13 @@ from skelray.data.dataset import open_dataset
 from skelray.data.partial import Partial, alone
 from skelray.data.preprocess import Preprocessing
 from skelray.data.report import Report, counted, report
-from skelray.data.sources import LooseFile, Recordings, stamp
-from skelray.data.stored import DTYPES, FORMAT, DataError, read_about
+from skelray.data.sources import LooseFile, Recordings, stamp, walk
+from skelray.data.stored import DTYPES, FORMAT, DataError, read_history
 from skelray.data.workers import Job, in_order
 
 DEFAULT = Preprocessing()
+RAW = "raw recordings"
+NAME, NAMED = r"\w[\w.-]*", "letters, digits, points, lines and dashes name its folder, and it begins with no point or dash"
 OPTIONAL = ("dtype", "lost")  # settings that are named only where they are not what they mostly are
 
 Progress = Callable[[int, int | None], None]  # recordings done, and of how many where that is known
@@ -43,7 +45,8 @@ def prepare(
     """Prepares ``source`` as ``root/<name>``; a call that was killed goes on when it is made again.
 
     Does nothing where the same source was prepared in the same way before, unless ``force``. A data set of other
-    settings or of another source is replaced once the new one is whole.
+    settings, or of this source as it was before, is replaced once the new one is whole; one of another source only by
+    ``force``.
 
     preprocessing: as published with SkeletonCLR unless given; a benchmark whose source was preprocessed keeps that.
     dtype: on disk. workers: processes that read and preprocess; the result does not depend on their number.
@@ -52,35 +55,38 @@ def prepare(
     """
     if dtype not in DTYPES or workers < 1:
         raise ValueError(f"dtype {dtype!r} and workers {workers}: the first is {' or '.join(DTYPES)}, the second 1 or more")
-    preprocessing = _agreed(benchmark, preprocessing)
-    started = time.monotonic()
-    if benchmark.planar and preprocessing.path != "plain":
-        raise DataError(
-            f"{benchmark.name} lies in the plane of an image, where {preprocessing.path!r} cannot turn a body: --path plain"
-        )
+    if not re.fullmatch(NAME, benchmark.name):
+        raise DataError(f"a data set cannot be named {benchmark.name!r}: {NAMED}")
+    job = Job(benchmark, _agreed(benchmark, preprocessing), dtype)
     root, source = Path(root), source and Path(source)
-    target = root / benchmark.name
     try:
         with alone(root / f".{benchmark.name}.lock"):
-            recordings = benchmark.recordings(source)
-            settings = _settings(benchmark, preprocessing, source, _stamp(benchmark, source, recordings), dtype)
-            if not force and (counts := _already(target, settings)) is not None:
-                return report(target, counts, benchmark, already=True)
-            shape = (3, preprocessing.frames, len(benchmark.skeleton.joints), benchmark.persons)
-            partial = Partial(target.with_name(f"{benchmark.name}.partial"), settings, shape)
-            _read_all(partial, recordings, Job(benchmark, preprocessing, dtype), workers, progress)
-            counts = counted(partial.entries())
-            if not partial.kept:
-                reasons = "; ".join(sorted(counts["skipped"])) or "none at all"
-                raise DataError(f"{source} holds no usable sequence of {benchmark.name} ({reasons})")
-            counts["fingerprint"] = partial.finish(target, counts)
-            return report(target, counts, benchmark, seconds=time.monotonic() - started)
+            return _prepare(job, source, root / benchmark.name, progress, force, workers)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DataError(
                 f"the disk that holds {root} is full: make room and give the same command again, it goes on from there"
             ) from error
         raise DataError(f"{benchmark.name} could not be prepared in {root}: {error}") from error
+
+
+def _prepare(job: Job, source: Path | None, target: Path, progress: Progress | None, force: bool, workers: int) -> Report:
+    started, benchmark = time.monotonic(), job.benchmark
+    recordings = benchmark.recordings(source)
+    settings = _settings(job, source, _stamp(benchmark, source, recordings))
+    if not force:
+        if (counts := _already(target, settings)) is not None:
+            return report(target, counts, benchmark, already=True)
+        _check_source(target, settings)
+    shape = (3, job.preprocessing.frames, len(benchmark.skeleton.joints), benchmark.persons)
+    partial = Partial(target.with_name(f".{target.name}.partial"), settings, shape)
+    _read_all(partial, recordings, job, workers, progress)
+    counts = counted(partial.entries())
+    if not partial.kept:
+        reasons = "; ".join(sorted(counts["skipped"])) or "none at all"
+        raise DataError(f"{source} holds no usable sequence of {benchmark.name} ({reasons})")
+    counts["fingerprint"] = partial.finish(target, counts)
+    return report(target, counts, benchmark, seconds=time.monotonic() - started)
 
 
 def _agreed(benchmark: Benchmark, wanted: Preprocessing | None) -> Preprocessing:
@@ -90,7 +96,16 @@ def _agreed(benchmark: Benchmark, wanted: Preprocessing | None) -> Preprocessing
             f"the sequences of this source are {done.path} with {done.frames} frames already, and preprocessing does not "
             f"bear repeating: leave that as it is (a trial may read them at other `frames`), or give the raw recordings"
         )
-    return done or wanted or (Preprocessing("plain") if benchmark.planar else DEFAULT)
+    agreed = done or wanted or (Preprocessing("plain") if benchmark.planar else DEFAULT)
+    if benchmark.planar and agreed.path != "plain":
+        raise DataError(
+            f"{benchmark.name} lies in the plane of an image, where {agreed.path!r} cannot turn a body: --path plain"
+        )
+    if done is None and (missing := [joint for joint in agreed.joints if joint not in benchmark.skeleton.joints]):
+        raise DataError(
+            f"{benchmark.name} has no joint {' and no '.join(missing)}, by which {agreed.path!r} turns a body: --path plain"
+        )
+    return agreed
 
 
 def _read_all(
@@ -123,13 +138,12 @@ def _check_room(partial: Partial, name: str, missing: int) -> None:
         )
 
 
-def _settings(
-    benchmark: Benchmark, preprocessing: Preprocessing, source: Path | None, version: str, dtype: str
-) -> dict[str, Any]:
+def _settings(job: Job, source: Path | None, version: str) -> dict[str, Any]:
     """All that decides the content of a prepared data set, as JSON gives it back.
 
     Data sets prepared before there were OPTIONAL ones stay what they are.
     """
+    benchmark, preprocessing, dtype = job.benchmark, job.preprocessing, job.dtype
     settings: dict[str, Any] = {
         "format": FORMAT,
         "name": benchmark.name,
@@ -139,7 +153,11 @@ def _settings(
         "persons": benchmark.persons,
         "frames": preprocessing.frames,
         "preprocessing": asdict(preprocessing),
-        "source": {"path": None if source is None else str(source.resolve()), "stamp": version},
+        "source": {
+            "path": None if source is None else str(source.resolve()),
+            "stamp": version,
+            "format": benchmark.arrays or RAW,
+        },
     }
     optional = {"dtype": dtype if dtype != DTYPES[0] else None, "lost": benchmark.lost or None}
     settings.update({key: optional[key] for key in OPTIONAL if optional[key] is not None})
@@ -160,18 +178,42 @@ def _stamp(benchmark: Benchmark, source: Path | None, recordings: Iterable[Recor
     if source is None:
         made_by = benchmark.recordings
         return repr(made_by) if is_dataclass(made_by) else getattr(made_by, "__qualname__", type(made_by).__qualname__)
-    folders = [(str(source.parent), [], [source.name])] if source.is_file() else os.walk(source)
-    paths = sorted(Path(folder, file) for folder, _, files in folders for file in files)
+    folders = [(str(source.parent), [source.name])] if source.is_file() else walk(source)
+    paths = sorted(Path(folder, file) for folder, files in folders for file in files)
     return stamp((path.relative_to(source).as_posix(), *LooseFile(path).version) for path in paths)
 
 
 def _already(target: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     """The counts of the target if it is whole and was made by these settings."""
     try:
-        about = read_about(target)
-        if about is None or any(about.get(key) != settings.get(key) for key in {*settings, *OPTIONAL}):
+        about = read_history(target)
+        if about is None or any(about.get(key) != settings.get(key) for key in {*settings, *OPTIONAL} - {"source"}):
+            return None
+        made_from = about["source"]
+        if any(made_from.get(key) != value for key, value in settings["source"].items() if key in made_from):
             return None
         open_dataset(target.parent, target.name)
     except DataError:  # what cannot be read is prepared anew
         return None
     return {**about["counts"], "fingerprint": about["fingerprint"]}
+
+
+def _check_source(target: Path, settings: Mapping[str, Any]) -> None:
+    """Raises DataError where the target was prepared from other files, or from these in another format.
+
+    Files that were changed where they lie are the same source, and so are those that were moved.
+    """
+    try:
+        made_from = (read_history(target) or settings)["source"]
+    except DataError:
+        return
+    here = settings["source"]
+    moved = made_from["stamp"] == here["stamp"]
+    known = made_from.get("format", here["format"])  # older data sets do not say it
+    if known == here["format"] and (moved or made_from["path"] == here["path"]):
+        return
+    own = f"{target.name}_{'_'.join(settings['protocols'])}" if here["format"] != RAW else "ANOTHER"
+    raise DataError(
+        f"{target} was prepared from {made_from['path']} ({made_from.get('format', 'format unknown')}) and would be "
+        f"replaced by {here['path']} ({here['format']}): --name {own} keeps both, --force replaces it"
+    )

@@ -38,6 +38,12 @@ class Preprocessing:
         if self.frames < 1:
             raise ValueError(f"frames is {self.frames}; a clip has at least one")
 
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """The names of the joints that it needs."""
+        shoulders = ("shoulder_left", "shoulder_right")
+        return {"plain": (), "centred": shoulders, "rigid": ("spine_base", "spine_mid", *shoulders)}[self.path]
+
     def __call__(self, bodies: np.ndarray, skeleton: Skeleton, persons: int) -> np.ndarray:
         """A recording's bodies (T, M, V, 3) as (3, frames, V, persons) float32."""
         if self.path == "centred":

@@ -19,7 +19,8 @@ import numpy as np
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows
 from skelray.data.benchmark import Split
 from skelray.data.named import OWN, protocol_of, stem_of
-from skelray.data.npy import integers
+from skelray.data.npy import integers, texts
+from skelray.data.sources import below
 from skelray.data.stored import DataError
 from skelray.data.unpickle import unpickle
 from skelray.skeleton import COCO, KINECT_V2, OPENPOSE, Skeleton
@@ -32,7 +33,7 @@ HALF = "the last digits: keypoints were kept in half precision, steps of 2 to 4 
 
 def open_pickle(source: Path) -> Arrays:
     """The annotations of one such file, or of a training and a test file. Raises DataError where they are none."""
-    paths = [source] if source.is_file() else [path for path in sorted(source.rglob("*.pkl")) if NAME.fullmatch(path.name)]
+    paths = [source] if source.is_file() else below(source, NAME)
     lists: list[tuple[Path, list[Any]]] = []
     divisions: Mapping[str, Any] | None = None
     for path in paths:
@@ -46,7 +47,7 @@ def open_pickle(source: Path) -> Arrays:
         lists.append((path, stored))
     annotations = [one for _, stored in lists for one in stored]
     skeleton = _skeleton(annotations, paths[0])
-    names = [str(one.get("frame_dir", one.get("filename", ""))) for one in annotations]
+    names = _names([one.get("frame_dir", one.get("filename", "")) for one in annotations], paths[0])
     if divisions is not None:
         parts, protocols = _divided(names, divisions, paths[0])
     else:
@@ -80,19 +81,26 @@ def _part(path: Path, count: int) -> int:
     return -1 if not words else TRAIN if words[-1] == "train" else TEST
 
 
+def _names(values: Any, path: Path) -> list[str]:
+    """Texts, or numbers as texts. Raises DataError where they are something else."""
+    if isinstance(values, (list, tuple)):
+        values = [str(name) if isinstance(name, int) else name for name in values]
+    return texts(values, path)
+
+
 def _divided(names: Sequence[str], divisions: Any, path: Path) -> tuple[np.ndarray, dict[str, Split]]:
     """A code for each sample, and the protocols in these codes: one code for each set of divisions that samples are in."""
-    if not isinstance(divisions, dict) or not all(isinstance(listed, (list, tuple)) for listed in divisions.values()):
+    if not isinstance(divisions, dict) or not all(isinstance(division, str) for division in divisions):
         raise DataError(f"{path} has a `split` that is no dictionary of lists of names")
     member: dict[str, list[str]] = {}
-    for division in sorted(map(str, divisions)):
-        for name in divisions[division]:
-            member.setdefault(str(name), []).append(division)
+    for division in sorted(divisions):
+        for name in _names(divisions[division], path):
+            member.setdefault(name, []).append(division)
     kinds = sorted({tuple(member[name]) for name in names if name in member})
     codes = np.array([kinds.index(tuple(member[name])) if name in member else -1 for name in names])
     protocols = {}
     for division in divisions:
-        match = PART.fullmatch(str(division))
+        match = PART.fullmatch(division)
         if match is None or match[2] != "train":
             continue
         prefix = f"{match[1]}_" if match[1] else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,6 +26,8 @@ TYPES = {
 }
 NEEDED = ("sequence", "frame", "joint", "x", "y", "label")
 ABOUT = ("label", "subject", "camera", "setup", "replication", "part")  # one value for a whole sequence
+UNSAID = ("subject", "camera", "setup", "replication", "part")  # an empty cell does not say it: -1
+NUMBER = re.compile(r"([0-9]{1,18})(?:\.0*)?")
 BATCH = 1 << 16  # rows
 MOST_ROWS = 1 << 23  # of one sequence
 MOST_PERSONS = 32
@@ -44,11 +47,13 @@ class Columns:
 class Table:
     """Reads a table with these joints and classes; calling it gives its sequences one by one.
 
+    numbered: labels are numbers of classes even where a class is named by that number.
     Rows of a sequence stand together, in any order. Raises DataError where the table cannot be read as one.
     """
 
     joints: tuple[str, ...]
     classes: tuple[str, ...]
+    numbered: bool = False
 
     def __call__(self, source: Path | None) -> Iterator[Recording | Skipped]:
         if source is None:
@@ -112,8 +117,8 @@ class Table:
 
     def _recording(self, name: str, rows: dict[str, np.ndarray], source: Path) -> Recording | Skipped:
         about = {column: rows[column][0] for column in ABOUT if column in rows}
-        if any((rows[column] != value).any() for column, value in about.items()):
-            return Skipped(name, f"its rows differ in {' or '.join(about)}")
+        if differ := [column for column, value in about.items() if (rows[column] != value).any()]:
+            return Skipped(name, f"its rows differ in {' and '.join(differ)}")
         bodies = self._bodies(rows, f"{source}: sequence {name!r}")
         if isinstance(bodies, str):
             return Skipped(name, bodies)
@@ -121,10 +126,10 @@ class Table:
         return Recording(name, bodies, label, source=source.name, **{key: int(value) for key, value in about.items()})
 
     def _label(self, label: str, where: str) -> int:
-        if label in self.classes:
+        if label in self.classes and not self.numbered:
             return self.classes.index(label)
-        if label.isdecimal() and int(label) < len(self.classes):
-            return int(label)
+        if (number := number_of(label)) is not None and number < len(self.classes):
+            return number
         raise DataError(f"{where} has the label {label!r}, which is none of the {len(self.classes)} classes")
 
     def _bodies(self, rows: dict[str, np.ndarray], where: str) -> np.ndarray | str:
@@ -152,7 +157,13 @@ class Table:
         """A joint's number by its name, or by the number itself (from 0)."""
         if written in self.joints:
             return self.joints.index(written)
-        return int(written) if written.isdecimal() and int(written) < len(self.joints) else None
+        number = number_of(written)
+        return number if number is not None and number < len(self.joints) else None
+
+
+def number_of(written: str) -> int | None:
+    """A whole number from 0, which a column of floats writes as 3.0; None of anything else."""
+    return int(match[1]) if (match := NUMBER.fullmatch(written)) else None
 
 
 def labels_of(table: Table, source: Path) -> set[str]:
@@ -185,12 +196,16 @@ def _array(column: Any, name: str, source: Path) -> np.ndarray:
             column = column.dictionary_decode()
         if wanted == pa.string() and pa.types.is_floating(column.type):  # 3.0 is the label 3
             column = column.cast(pa.int64())
-        if wanted == pa.float64() and pa.types.is_string(column.type):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             column = pa.compute.if_else(pa.compute.equal(column, ""), None, column)
+            if wanted == pa.int64():  # a column with empty cells is often written as floats
+                column = pa.compute.replace_substring_regex(column, r"^(-?[0-9]+)\.0*$", r"\1")
         column = column.cast(wanted)
     except (pa.ArrowException, NotImplementedError) as error:
         kind = {pa.string(): "texts", pa.int64(): "whole numbers", pa.float64(): "numbers"}[wanted]
         raise DataError(f"{source}: the column {name} must hold {kind} ({' '.join(str(error).split())})") from error
+    if name in UNSAID:
+        column = column.fill_null(-1)
     if column.null_count and wanted != pa.float64():
         raise DataError(f"{source}: the column {name} has empty cells")
     return column.to_numpy(zero_copy_only=False)

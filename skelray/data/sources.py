@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import re
 import zipfile
@@ -17,6 +18,11 @@ from skelray.data.benchmark import Recording, Skipped
 from skelray.data.stored import DataError
 
 LARGEST = 1 << 28  # bytes; no recording is near it, an archive made to fill the memory is
+BLOCK = 1 << 20  # bytes that are unpacked at once
+BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what is unpacked as far as it is asked for, and no farther
+HEAD = 1000  # bytes of a file that are looked at
+# What reading raises over a damaged file or zip; RuntimeError over an encrypted one, and over JSON that is too deep.
+UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +33,16 @@ class LooseFile:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Changes where the file does."""
-        stat = os.stat(self.path)
+        """Changes where the file does; -1 of a link that leads nowhere, which is skipped when it is read."""
+        try:
+            stat = os.stat(self.path)
+        except FileNotFoundError:
+            return -1, -1
         return stat.st_size, stat.st_mtime_ns
 
     def read(self) -> bytes:
+        if not os.path.isfile(self.path):  # a pipe would be waited for
+            raise OSError(f"{self.path} is no file")
         with open(self.path, "rb") as file:
             text = file.read(LARGEST + 1)
         if len(text) > LARGEST:
@@ -49,8 +60,8 @@ class Archive:
     def read(self, info: zipfile.ZipInfo) -> bytes:
         if info.file_size > LARGEST:
             raise OSError(f"{info.filename} has {info.file_size} bytes")
-        with self.open(info) as file:
-            return file.read()
+        with self.open(info) as file:  # in blocks: the size that a zip states is not believed
+            return b"".join(iter(lambda: file.read(BLOCK), b""))
 
     def open(self, info: zipfile.ZipInfo) -> IO[bytes]:
         if self._opened_by != os.getpid():  # a forked process would share the place in the file with its parent
@@ -93,33 +104,68 @@ class Recordings(Sequence[Recording | Skipped]):
     """The recordings of a source, each read when it is asked for.
 
     parse: raises ValueError where the text is not a recording; such a file is skipped.
+    settings: whatever else decides the result, such as what other files say; part of the stamp.
     """
 
-    def __init__(self, members: Sequence[Member], parse: Callable[[Member], Recording | Skipped]) -> None:
+    def __init__(
+        self, members: Sequence[Member], parse: Callable[[Member], Recording | Skipped], settings: str = ""
+    ) -> None:
         self.members = members
         self.parse = parse
+        self.settings = settings
 
     @property
     def stamp(self) -> str:
-        """Hash of the names and versions of the files: changes where one of them does."""
-        return stamp((member.match[0], *member.file.version) for member in self.members)
+        """Hash of the names and versions of the files and of the settings: changes where one of them does."""
+        listed = [(member.match[0], *member.file.version) for member in self.members]
+        return stamp([*listed, (self.settings,)] if self.settings else listed)
 
     def __len__(self) -> int:
         return len(self.members)
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
-            return Recordings(self.members[at], self.parse)
+            return Recordings(self.members[at], self.parse, self.settings)
         member = self.members[at]
         name = member.match[1]
         if member.repeated:
             return Skipped(name, "the source holds it twice")
-        try:
-            return self.parse(member)
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError):  # RuntimeError: an encrypted zip
-            return Skipped(name, "its bytes cannot be read")
-        except (ValueError, IndexError, KeyError, TypeError, ArithmeticError):  # the last: no number fits Infinity
-            return Skipped(name, "broken or truncated file")
+        return read_or_skip(name, lambda: self.parse(member))
+
+
+def read_or_skip(name: str, read: Callable[[], Recording | Skipped]) -> Recording | Skipped:
+    """What ``read`` gives; Skipped where the bytes cannot be read or are not what they should be."""
+    try:
+        return read()
+    except UNREADABLE:
+        return Skipped(name, "its bytes cannot be read")
+    except (ValueError, IndexError, KeyError, TypeError, ArithmeticError):  # the last: no number fits Infinity
+        return Skipped(name, "broken or truncated file")
+
+
+def content(member: Member) -> bytes:
+    """All of a file without which the others say nothing. Raises DataError where it cannot be read."""
+    try:
+        return member.file.read()
+    except UNREADABLE as error:
+        raise DataError(f"{member.path} cannot be read ({error})") from error
+
+
+def lines(member: Member) -> list[str]:
+    """The lines of a text file that says what the others are. Raises DataError where it cannot be read."""
+    try:
+        return content(member).decode("utf-8-sig").splitlines()
+    except UnicodeError as error:
+        raise DataError(f"{member.path} cannot be read ({error})") from error
+
+
+def head(file: LooseFile | PackedFile) -> bytes:
+    """The first bytes of a file; none where it cannot be read."""
+    try:
+        with open(file.path, "rb") if isinstance(file, LooseFile) else file.archive.open(file.info) as stream:
+            return stream.read(HEAD)
+    except UNREADABLE:
+        return b""
 
 
 def stamp(listing: Iterable[tuple[str | int, ...]]) -> str:
@@ -151,12 +197,15 @@ def members(source: Path | None, pattern: re.Pattern[str], what: str) -> list[Me
 def listing(source: Path) -> Iterator[tuple[str, LooseFile | PackedFile]]:
     """Every file below a source, those inside its zips too, with its path relative to the source.
 
+    A source that is a file is that one file, or what is in it if it is a zip. An .npz is one too, but a file of arrays.
     Raises DataError where a zip cannot be read.
     """
     if source.is_file():
-        yield from _archive(source, "")
+        suffix = source.suffix.lower()
+        packed = suffix == ".zip" or (suffix != ".npz" and zipfile.is_zipfile(source))
+        yield from _archive(source, "") if packed else [(source.name, LooseFile(source))]
         return
-    for folder, _, names in os.walk(source):
+    for folder, names in walk(source):
         inside = Path(folder).relative_to(source).as_posix()
         prefix = "" if inside == "." else inside + "/"
         for name in names:
@@ -167,11 +216,33 @@ def listing(source: Path) -> Iterator[tuple[str, LooseFile | PackedFile]]:
                 yield prefix + name, LooseFile(path)
 
 
+def walk(source: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every folder below a source with the names of its files, in order. Links are followed, into each folder once."""
+    seen: set[tuple[int, int]] = set()
+    for folder, inside, names in os.walk(source, followlinks=True):
+        stat = os.stat(folder)
+        if (stat.st_dev, stat.st_ino) in seen:
+            inside.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        inside.sort()
+        yield folder, sorted(names)
+
+
+def below(source: Path, pattern: re.Pattern[str]) -> list[Path]:
+    """The files below a source whose names match a pattern, sorted."""
+    return sorted(Path(folder, name) for folder, names in walk(source) for name in names if pattern.fullmatch(name))
+
+
 def _archive(path: Path, prefix: str) -> Iterator[tuple[str, PackedFile]]:
     try:
         archive = Archive(path)
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:  # the last: of a later zip version
         raise DataError(f"{path} is not a readable zip ({error})") from error
     for info in archive.zip.infolist():
-        if not info.is_dir():
-            yield prefix + info.filename, PackedFile(archive, info)
+        if info.is_dir():
+            continue
+        if info.compress_type not in BOUNDED:
+            method = {9: "deflate64", 12: "bzip2", 14: "LZMA"}.get(info.compress_type, f"method {info.compress_type}")
+            raise DataError(f"{path} is packed by {method}, which is not read: pack it by deflate, as zip does by itself")
+        yield prefix + info.filename, PackedFile(archive, info)

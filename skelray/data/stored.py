@@ -17,6 +17,7 @@ from skelray.skeleton import Skeleton
 FORMAT = 1
 SEQUENCES, SAMPLES, ABOUT = "sequences.npy", "samples.parquet", "dataset.json"
 COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "part", "frames", "persons", "source")
+COUNTS = ("sequences", "frames", "bodies", "short", "skipped")
 DTYPES = ("float32", "float16")
 # What numpy raises over the header of a .npy file that is not one: it reads it as a Python expression.
 NO_NPY = (
@@ -43,10 +44,22 @@ def read_about(folder: Path) -> dict[str, Any] | None:
         about = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({error}): prepare {folder.name} again") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise DataError(f"{path} is not of format {FORMAT}, the one this version reads: prepare {folder.name} again")
+    return about
+
+
+def read_history(folder: Path) -> dict[str, Any] | None:
+    """As ``read_about``; raises DataError, too, where it does not say what the data set was made from, or what of it."""
+    about = read_about(folder)
+    if about is None:
+        return None
+    counts, source = about.get("counts"), about.get("source")
+    told = isinstance(counts, dict) and set(COUNTS) <= set(counts) and isinstance(counts["skipped"], dict)
+    if not told or not isinstance(source, dict) or not {"path", "stamp"} <= set(source):
+        raise DataError(f"{folder / ABOUT} does not say what {folder.name} was made from: prepare it again")
     return about
 
 

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from skelray.data.benchmark import Benchmark, Key, Split
 from skelray.data.dataset import DataError
-from skelray.data.rows import Table, labels_of
+from skelray.data.rows import Columns, Table, labels_of, number_of
 from skelray.skeleton import Skeleton
 
 NAME = re.compile(r"[A-Za-z][\w-]*")
@@ -63,15 +63,16 @@ def open_table(path: Path) -> tuple[Benchmark, Path]:
     if not 1 <= persons <= 16:
         raise described.error(f"persons is {persons}; it is 1 to 16")
     table = Table(skeleton.joints, ())
-    classes = _classes(described, table, source)
+    columns = table.columns(source)
+    classes, numbered = _classes(described, table, source)
     benchmark = Benchmark(
         name=name,
         skeleton=skeleton,
         classes=classes,
-        protocols=_protocols(described, classes),
+        protocols=_protocols(described, classes, columns),
         persons=persons,
-        recordings=Table(skeleton.joints, classes),
-        planar=not table.columns(source).has("z"),
+        recordings=Table(skeleton.joints, classes, numbered),
+        planar=not columns.has("z"),
     )
     return benchmark, source
 
@@ -85,19 +86,24 @@ def _check_name(described: Described, name: str) -> None:
         raise described.error(f"name is {name!r}, which is a benchmark's; choose another one")
 
 
-def _classes(described: Described, table: Table, source: Path) -> tuple[str, ...]:
-    """The classes listed or, where none are, every label of the table: texts sorted, numbers from 0."""
+def _classes(described: Described, table: Table, source: Path) -> tuple[tuple[str, ...], bool]:
+    """The classes listed or, where none are, every label of the table: texts sorted, numbers from 0.
+
+    And whether labels are numbers of classes although classes are named by numbers: where not all of them are such names.
+    """
     listed = described.of(described.fields, "classes", list, default=[])
     if not all(isinstance(name, str) for name in listed) or len(set(listed)) < len(listed):
         raise described.error("classes must be a list of different texts")
     if listed:
-        return tuple(listed)
+        named_by_numbers = any(number_of(name) is not None for name in listed)
+        return tuple(listed), named_by_numbers and not labels_of(table, source) <= set(listed)
     found = labels_of(table, source)
-    if all(label.isdecimal() for label in found):
-        if (last := max(map(int, found))) >= MOST_CLASSES:
+    numbers = [number_of(label) for label in found]
+    if None not in numbers:
+        if (last := max(number for number in numbers if number is not None)) >= MOST_CLASSES:
             raise DataError(f"{source} has the label {last}: numbers of classes count from 0; list the classes otherwise")
-        return tuple(map(str, range(last + 1)))
-    return tuple(sorted(found))
+        return tuple(map(str, range(last + 1))), True
+    return tuple(sorted(found)), False
 
 
 def _skeleton(described: Described, name: str) -> Skeleton:
@@ -134,7 +140,7 @@ def _skeleton(described: Described, name: str) -> Skeleton:
         raise described.error(f"skeleton: {error}") from error
 
 
-def _protocols(described: Described, classes: tuple[str, ...]) -> dict[str, Split]:
+def _protocols(described: Described, classes: tuple[str, ...], columns: Columns) -> dict[str, Split]:
     protocols = {}
     for name, fields in described.of(described.fields, "protocols", dict).items():
         where = f"protocols.{name}."
@@ -143,6 +149,8 @@ def _protocols(described: Described, classes: tuple[str, ...]) -> dict[str, Spli
         by, train = described.of(fields, "by", str, where), described.of(fields, "train", list, where)
         if by not in get_args(Key):
             raise described.error(f"{where}by is {by!r}; it is one of {', '.join(get_args(Key))}")
+        if not columns.has(by):
+            raise described.error(f"{where}by is {by!r}, a column that the table lacks; it has {', '.join(columns.names)}")
         if not train or not all(type(number) is int for number in train):
             raise described.error(f"{where}train must be a list of whole numbers, those of each {by} that trains")
         chosen = described.of(fields, "classes", list, where, [])

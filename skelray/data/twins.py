@@ -1,55 +1,122 @@
-"""Sequences that are in a data set twice, the same to the bit or nearly: found by sketches, confirmed on the array."""
+"""Sequences that are in a data set twice: the same to the bit, told by a hash, or nearly, told by sketches and confirmed.
+
+A sketch is the projection of a sequence on a few random directions: two sketches lie about as far apart as their
+sequences do (Johnson and Lindenstrauss, 1984), so that all pairs of a large data set can be looked at.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from skelray.data.dataset import SkeletonDataset
 
 NEAR = 0.01  # root mean square of the difference, of that of the sequence
-MOMENTS, NUMBERS = 8, 16  # of a sketch: moments that are looked at, numbers that are kept
-MOST_PAIRS = 10_000
+NUMBERS = 32  # of a sketch
+# How much farther apart than their sequences two sketches may lie: the square is chi-squared of 32 degrees over 32, which
+# is above 1.64**2 once in a million; along one direction it is 5 standard deviations.
+APART, ALONG = 1.64, 5 / np.sqrt(NUMBERS)
+ROWS, COLUMNS = 512, 4096  # of the distances in memory at once
+MOST_PAIRS, MOST_LOOKED = 10_000, 200_000  # near pairs that are told, and sequences that are compared for it
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Which sequences are in a data set twice.
+
+    first: (N,) the first sequence that is the same as each, to the bit. near: (one, another) of such first ones that are
+    within NEAR, one < another. whole: whether all were found, which they are not where there are very many.
+    """
+
+    first: np.ndarray
+    near: tuple[tuple[int, int], ...]
+    whole: bool
+
+    def pairs(self) -> Iterator[tuple[int, int, bool]]:
+        """(one, another, whether they are the same): each that is the same as others stands beside the first of them."""
+        for at in np.flatnonzero(self.first != np.arange(len(self.first))):
+            yield int(self.first[at]), int(at), True
+        yield from ((one, other, False) for one, other in self.near)
+
+    def across(self, train: Iterable[int], test: Iterable[int]) -> Iterator[tuple[int, int]]:
+        """(test, train) of every test sequence that trains too, or that has a twin among the training ones."""
+        trains: dict[int, int] = {}
+        listed = {int(at) for at in train}
+        for at in sorted(listed):
+            trains.setdefault(int(self.first[at]), at)
+        kin: dict[int, list[int]] = {}
+        for one, other in self.near:
+            kin.setdefault(one, []).append(other)
+            kin.setdefault(other, []).append(one)
+        for at in test:
+            own = int(self.first[at])
+            twin = (
+                at if at in listed else next((trains[group] for group in (own, *kin.get(own, ())) if group in trains), None)
+            )
+            if twin is not None:
+                yield int(at), twin
+
+
+def digests(x: np.ndarray) -> np.ndarray:
+    """(n,) text, a hash of each of the sequences (n, C, T, V, M) float32."""
+    x = np.ascontiguousarray(x) + 0  # -0.0 is 0.0
+    return np.array([hashlib.blake2b(sequence.data, digest_size=16).hexdigest() for sequence in x])
 
 
 def sketch(x: np.ndarray) -> np.ndarray:
-    """(n, NUMBERS) float32 projections of sequences (n, C, T, V, M), the size of the sequences last.
-
-    What differs by little has sketches that differ by little: each direction has length 1.
-    """
-    moments = np.linspace(0, x.shape[2] - 1, min(MOMENTS, x.shape[2])).round().astype(int)
-    flat = x[:, :, moments].reshape(len(x), -1)
-    directions = np.random.default_rng(0).standard_normal((flat.shape[1], NUMBERS - 1)).astype(np.float32)
-    directions /= np.linalg.norm(directions, axis=0)
-    return np.column_stack([flat @ directions, np.linalg.norm(flat, axis=1)])
+    """(n, NUMBERS + 1) float32 projections of sequences (n, C, T, V, M), the size of the sequences last."""
+    flat = x.reshape(len(x), -1)
+    return np.column_stack([flat @ _directions(flat.shape[1]), np.linalg.norm(flat, axis=1)])
 
 
-def twins(dataset: SkeletonDataset, sketches: np.ndarray) -> Iterator[tuple[int, int, bool]]:
-    """(one, another, whether they are the same to the bit) of every pair within NEAR; at most MOST_PAIRS.
-
-    Two near sequences have near first numbers, so that only neighbours in their order are compared.
-    """
-    order = np.argsort(sketches[:, 0], kind="stable")
-    ordered = sketches[order].astype(np.float64)
-    allowed = NEAR * ordered[:, -1] + 1e-6  # a projection moves no more than the sequence does
-    last = np.searchsorted(ordered[:, 0], ordered[:, 0] + 2 * allowed, side="right")
-    found = 0
-    for at, end in enumerate(last):
-        near = (np.abs(ordered[at + 1 : end] - ordered[at]) <= 2 * allowed[at]).all(axis=1)
-        for other in np.flatnonzero(near) + at + 1:
-            pair = sorted((int(order[at]), int(order[other])))
-            if (same := _alike(dataset.sequences, *pair)) is not None:
-                found += 1
-                yield pair[0], pair[1], same
-                if found == MOST_PAIRS:
-                    return
+@lru_cache(maxsize=1)
+def _directions(size: int) -> np.ndarray:
+    directions = np.random.default_rng(0).standard_normal((size, NUMBERS), np.float32)
+    return directions / np.float32(np.sqrt(NUMBERS))
 
 
-def _alike(sequences: np.ndarray, one: int, other: int) -> bool | None:
-    """True where they are the same, False where they are near, None otherwise."""
+def twins(dataset: SkeletonDataset, digests: np.ndarray, sketches: np.ndarray) -> Twins:
+    """The twins of a data set, of whose sequences these are the hashes and sketches."""
+    _, place, group = np.unique(digests, return_index=True, return_inverse=True)
+    first = place[group]
+    once = np.flatnonzero(first == np.arange(len(first)))
+    near: list[tuple[int, int]] = []
+    for looked, (a, b) in enumerate(_candidates(sketches[once].astype(np.float64))):
+        if len(near) == MOST_PAIRS or looked == MOST_LOOKED:
+            return Twins(first, tuple(near), whole=False)
+        one, other = sorted((int(once[a]), int(once[b])))
+        if _near(dataset.sequences, one, other):
+            near.append((one, other))
+    return Twins(first, tuple(near), whole=True)
+
+
+def _candidates(sketches: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Pairs whose sketches are near enough; along the direction used for it only neighbours are compared."""
+    near = NEAR * (1 + NEAR) * sketches[:, -1]  # the other of a pair may be larger by as much
+    numbers = sketches[:, :-1] - sketches[:, :-1].mean(axis=0) if len(sketches) else sketches[:, :-1]
+    order, last = min((_window(column, ALONG * near) for column in numbers.T), key=lambda window: window[1].sum())
+    numbers, limits = numbers[order], np.square(APART * near[order])
+    squares = np.square(numbers).sum(axis=1)
+    for start in range(0, len(numbers), ROWS):
+        rows = slice(start, start + ROWS)
+        end = int(last[rows].max())
+        for left in range(start, end, COLUMNS):
+            columns = slice(left, min(left + COLUMNS, end))
+            apart = squares[rows, None] + squares[columns] - 2 * numbers[rows] @ numbers[columns].T
+            found = np.triu(apart <= limits[rows, None], k=1 + start - left)  # each pair once
+            yield from ((int(order[start + a]), int(order[left + b])) for a, b in np.argwhere(found))
+
+
+def _window(column: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The order along a direction, and for each in it the end of those that are not too far behind it."""
+    order = np.argsort(column, kind="stable")
+    return order, np.searchsorted(column[order], column[order] + allowed[order], side="right")
+
+
+def _near(sequences: np.ndarray, one: int, other: int) -> bool:
     a, b = (np.nan_to_num(sequences[at].astype(np.float64), posinf=0, neginf=0) for at in (one, other))
-    size, difference = np.sqrt(np.square(a).mean()), np.sqrt(np.square(a - b).mean())
-    if difference == 0:
-        return True
-    return False if difference <= NEAR * size else None
+    return bool(np.linalg.norm(a - b) <= NEAR * np.linalg.norm(a))

@@ -28,7 +28,7 @@ class _Dtype:
 
     def __init__(self, code: str, *_: object) -> None:
         if not isinstance(code, str) or not _CODE.fullmatch(code):
-            raise pickle.UnpicklingError(f"the array type {code!r}")
+            raise pickle.UnpicklingError(f"the array type {code!r}" if isinstance(code, str) else "an array type")
         self.dtype = np.dtype(code)
 
     def build(self, state: tuple[Any, ...]) -> None:
@@ -50,14 +50,15 @@ class _Array:
 
 def _array(raw: Any, dtype: np.dtype[Any], shape: tuple[int, ...], order: Any) -> np.ndarray:
     """The array of this content, without a copy. Raises UnpicklingError where content and shape differ in size."""
-    if not all(isinstance(size, int) and size >= 0 for size in shape):
-        raise pickle.UnpicklingError(f"the shape {shape}")
+    if not isinstance(shape, tuple) or not all(isinstance(size, int) and size >= 0 for size in shape):
+        raise pickle.UnpicklingError("an array of a shape that is no sizes")  # which may be too large to be written
     count = math.prod(shape)
     if dtype.hasobject:
         if not isinstance(raw, list) or len(raw) != count:
             raise pickle.UnpicklingError(f"an array of shape {shape} without its objects")
         array = np.empty(count, object)
-        array[:] = raw
+        for at, value in enumerate(raw):  # one by one: numpy would look into nested lists
+            array[at] = value
         return array.reshape(shape, order=order)
     raw = raw.encode("latin1") if isinstance(raw, str) else raw  # of Python 2
     if len(raw) != count * dtype.itemsize:

@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
-from skelray.data.dataset import DataError
 from skelray.data.instances import Instance, Instances, Item
-from skelray.data.sources import Member, Recordings, members
+from skelray.data.sources import Member, Recordings, lines, members
 from skelray.data.text import matrix, single
 from skelray.skeleton import KINECT_V1
 
@@ -65,12 +64,8 @@ def _annotations(member: Member) -> Iterator[tuple[str, Instance | Skipped]]:
 
     Raises DataError where it cannot be read.
     """
-    try:
-        lines = member.file.read().decode("utf-8-sig").splitlines()
-    except (OSError, ValueError, RuntimeError, EOFError) as error:
-        raise DataError(f"{member.path} cannot be read ({error})") from error
     video = ""
-    for line in map(str.strip, lines):
+    for line in map(str.strip, lines(member)):
         if VIDEO.fullmatch(line):
             video = line
         elif video and line:
