@@ -2,8 +2,8 @@
 
 HiCLR is trained as in ``nwucla.py`` for a fifth of its epochs, HiCo as in ``nwucla_methods.py``. NW-UCLA has 1020 training
 sequences, a fortieth of NTU60: 1 % of the labels is one a class. The papers' schedules of finetuning are shortened to 10
-epochs, milestones with them, in batches of 32. Transfer is to MSR Action3D, which has the same skeleton. Last epoch
-throughout.
+epochs, 4 on a share of the labels (each as many steps as all labels give), milestones with them, in batches of 32.
+Transfer is to MSR Action3D, which has the same skeleton. Last epoch throughout.
 
     skelray prepare nwucla NW-UCLA.zip
     skelray prepare msr_action3d MSRAction3DSkeletonReal3D.zip
@@ -33,7 +33,7 @@ from skelray.augment import AugmentationSet, CropResize, JointCorruption, OneOf,
 
 def evaluations(linear, lr):
     """All of them; lr: of what trains the encoder."""
-    semi = [replace(e.lasting(10), lr=lr, batch_size=32) for e in papers.HICLR_SEMI]
+    semi = [replace(e.lasting(4), lr=lr, batch_size=32) for e in papers.HICLR_SEMI]
     tuned = replace(papers.HICLR_FINETUNE.lasting(10), lr=lr, batch_size=32)
     supervised = replace(papers.SUPERVISED.lasting(10), lr=lr, batch_size=32)
     near = (KNN(), replace(papers.KNN_WEIGHTED, k=20), KNN(layer="projector"))  # 20 of 1020, as 200 of 40 091 are a few
