@@ -27,7 +27,7 @@ from skelray.skeleton import OPENPOSE
 
 NAME = re.compile(r"(?!kinetics_\w+_label)([\w-]+)\.json")
 LABELS = re.compile(r"(kinetics_\w+_label)\.json")
-FOLDER = re.compile(r"(?:^|[/_-])(train|val|test)(?=[/_-])")
+FOLDER = re.compile(r"(?:^|[/_-])(train|val|test)(?=[/_.-])")
 JOINTS, PERSONS = len(OPENPOSE.joints), 2
 READ = 5  # people of a frame, in the order listed
 MOST_FRAMES = 10_000  # a clip has 300
@@ -44,7 +44,7 @@ def _recordings(source: Path | None) -> Recordings:
     known: dict[str, Any] = {}
     for member in labels:
         known.update(_labels(member))
-    parse = partial(_recording, known=known, root=source.name if source else "")
+    parse = partial(_recording, known=known, root=source.resolve().name if source else "")
     return Recordings(found, parse, json.dumps(known, sort_keys=True) if known else "")
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
-
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.sources import Member, Recordings, members
+from skelray.data.text import matrix, single
 from skelray.skeleton import KINECT_V1
 
 NAME = re.compile(r"(a(\d{2})_s(\d{2})_e(\d{2}))_skeleton3D\.txt")
@@ -41,8 +40,8 @@ def _recording(member: Member) -> Recording | Skipped:
     name = member.match[1]
     if name in LEFT_OUT:
         return Skipped(name, "not among the 557 sequences that the literature uses")
-    numbers = np.array(member.file.read().split(), dtype=np.float64)  # x, y, z and a confidence
-    joints = numbers.astype(np.float32).reshape(-1, len(ORDER), 4)[:, ORDER, :3]
+    numbers = single(matrix(member.file.read(), 4))  # x, y, z and a confidence
+    joints = numbers.reshape(-1, len(ORDER), 4)[:, ORDER, :3]
     action, subject, replication = map(int, member.match.groups()[1:])
     if not 1 <= action <= len(CLASSES):
         raise ValueError(f"action {action}")

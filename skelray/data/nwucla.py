@@ -10,6 +10,7 @@ import numpy as np
 
 from skelray.data.benchmark import Benchmark, Recording, Split
 from skelray.data.sources import Member, Recordings, members
+from skelray.data.text import single
 from skelray.skeleton import KINECT_V1
 
 NAME = re.compile(r"(a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2}))\.json")
@@ -26,7 +27,7 @@ def _recordings(source: Path | None) -> Recordings:
 
 def _recording(member: Member) -> Recording:
     stored = json.loads(member.file.read())
-    joints = np.array(stored["skeletons"], dtype=np.float32)
+    joints = single(np.array(stored["skeletons"], dtype=np.float64))
     label = int(stored["label"]) - 1
     if joints.ndim != 3 or joints.shape[1:] != (len(KINECT_V1.joints), 3) or not 0 <= label < len(CLASSES):
         raise ValueError(f"joints {joints.shape}, label {label}")

@@ -161,6 +161,8 @@ def lines(member: Member) -> list[str]:
 
 def head(file: LooseFile | PackedFile) -> bytes:
     """The first bytes of a file; none where it cannot be read."""
+    if isinstance(file, LooseFile) and not os.path.isfile(file.path):
+        return b""
     try:
         with open(file.path, "rb") if isinstance(file, LooseFile) else file.archive.open(file.info) as stream:
             return stream.read(HEAD)

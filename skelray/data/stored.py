@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pyarrow.lib import ArrowException
 
 from skelray.data.benchmark import Split
 from skelray.skeleton import Skeleton
@@ -79,7 +80,7 @@ def read_samples(path: Path) -> pd.DataFrame:
     """The table of samples, with COLUMNS. Raises DataError if it is corrupt or lacks one of them."""
     try:
         samples = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's own errors derive from these two
+    except (OSError, ValueError, ArrowException) as error:
         raise DataError(f"{path} is truncated or corrupt ({error}): prepare {path.parent.name} again") from error
     if "part" not in samples:  # prepared before there was this column
         samples = samples.assign(part=-1)
