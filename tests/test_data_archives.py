@@ -563,6 +563,13 @@ json_values = st.recursive(
 )
 
 
+def test_a_clip_of_empty_lists_is_not_unfolded(tmp_path):
+    folder = write_kinetics(tmp_path)
+    (folder / "kinetics_train" / "-train_00001.json").write_text("[" + "[]," * 2**22 + "[]]")
+    (one,) = (one for one in KINETICS.recordings(folder) if one.name == "-train_00001")
+    assert one.reason == "broken or truncated file"
+
+
 @settings(max_examples=60, deadline=None)
 @given(json_values)
 def test_any_json_is_read_or_refused(data):

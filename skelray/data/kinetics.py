@@ -22,7 +22,7 @@ import numpy as np
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
 from skelray.data.sources import Member, Recordings, content, members
-from skelray.data.text import listed, single
+from skelray.data.text import listed, parsed, single
 from skelray.skeleton import OPENPOSE
 
 NAME = re.compile(r"(?!kinetics_\w+_label)([\w-]+)\.json")
@@ -65,7 +65,7 @@ def _recording(member: Member, known: dict[str, Any], root: str) -> Recording | 
     said = known.get(name, {})
     if said.get("has_skeleton", True) is False:
         return Skipped(name, "the label file says that it has no skeleton")
-    stored = json.loads(member.file.read())
+    stored = parsed(member.file.read())
     label = said.get("label_index", stored["label_index"])
     if label != stored["label_index"]:
         return Skipped(name, "its label is another one in the label file")

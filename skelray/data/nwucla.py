@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from skelray.data.benchmark import Benchmark, Recording, Split
 from skelray.data.sources import Member, Recordings, members
-from skelray.data.text import single
+from skelray.data.text import parsed, single
 from skelray.skeleton import KINECT_V1
 
 NAME = re.compile(r"(a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2}))\.json")
@@ -26,7 +25,7 @@ def _recordings(source: Path | None) -> Recordings:
 
 
 def _recording(member: Member) -> Recording:
-    stored = json.loads(member.file.read())
+    stored = parsed(member.file.read())
     joints = single(np.array(stored["skeletons"], dtype=np.float64))
     label = int(stored["label"]) - 1
     if joints.ndim != 3 or joints.shape[1:] != (len(KINECT_V1.joints), 3) or not 0 <= label < len(CLASSES):
