@@ -1,7 +1,9 @@
-"""An LSTM that keeps for its gradient what that needs: a third of what torch's keeps on a CPU, in no more time.
+"""An LSTM that keeps for its gradient what that needs: a third of what torch's keeps on a CPU.
 
-oneDNN, which torch's LSTM is there, keeps 1392 numbers for each step, sample and direction of 256 features: half of them
-is room for the backward pass, which lies idle until then. Here they are the four gates, the cell, its tanh and the output.
+oneDNN, which torch's LSTM is there, keeps 5569 numbers for each step, sample and direction of 256 features. Over half of
+these are room that it first writes in the backward pass: a process that hands memory back never touches them in the forward
+pass, but one that keeps memory (``machine.keep_memory``) holds them all. Here they are 7 x 256: four gates, the cell, its
+tanh and the output.
 """
 
 from __future__ import annotations
