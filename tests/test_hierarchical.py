@@ -169,6 +169,22 @@ def test_attention_is_torchs():
     torch.testing.assert_close(ours.eval()(x), torchs.eval()(x))
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("steps", [1, 2, 9])
+def test_an_lstm_that_keeps_its_gradient_is_torchs(layers, steps):
+    """Values and every gradient, in double precision; without gradient it is torch's own."""
+    module = LSTM(layers).build(8).to(F64)
+    x, cotangent = torch.randn(2, 3, steps, 8, dtype=F64, generator=torch.Generator().manual_seed(0))
+    inputs = [x.requires_grad_(), *module.parameters()]
+    found, expected = module(x), module.cells(x)[0]
+    torch.testing.assert_close(found, expected)
+    with torch.no_grad():
+        torch.testing.assert_close(module(x), expected)
+    theirs = torch.autograd.grad(expected, inputs, cotangent)
+    for ours, other in zip(torch.autograd.grad(found, inputs, cotangent), theirs, strict=True):
+        torch.testing.assert_close(ours, other)
+
+
 def test_dropout_acts_in_training_alone():
     module, x = Transformer(heads=2, dropout=0.5).build(8), torch.randn(3, 5, 8)
     assert not torch.equal(module.train()(x), module(x))
