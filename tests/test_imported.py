@@ -13,7 +13,7 @@ from skelray.backbones.graph import spatial_partition
 from skelray.evaluation import KNN, top
 from skelray.execute import execute
 from skelray.imported import keep, read
-from skelray.skeleton import KINECT_V2
+from skelray.skeleton import KINECT_V1, KINECT_V2
 from skelray.store import Store
 
 FILES = [
@@ -196,3 +196,24 @@ def test_another_graph_is_refused_in_any_stream(golden, tmp_path, file):
     torch.save({**state, name: state[name].roll(1, 1)}, tmp_path / "x.pt")
     with pytest.raises(ValueError, match="its graph A is not that of 25 Kinect v2 joints, hop1 or spatial"):
         read(tmp_path / "x.pt", dict(FILES)[file])
+
+
+@pytest.mark.parametrize("file", ["hiclr_gcn_joint.pt", "hiclr_dsta_joint.pt", "hico_gru/checkpoint_0400.pth.tar"])
+def test_a_benchmark_of_another_skeleton_gets_one_sentence_and_nothing_is_stored(golden, tmp_path, file):
+    imported, store = read(golden(f"checkpoints/{file}"), dict(FILES)[file]), Store(tmp_path)
+    keep(imported, store)
+    trial = replace(imported.trial, benchmark="tiny", evaluations=(KNN(),))
+    stored = store.trial(trial.id("tiny0"))
+    with pytest.raises(ValueError, match=r"^imported weights are of 25 joints; tiny has 20$"):
+        list(execute(trial, splits(skeleton=KINECT_V1), stored, torch.device("cpu")))
+    assert not stored.has_encoder(0)
+
+
+def test_a_study_whose_backbone_is_not_that_of_the_weights_gets_one_sentence(golden, tmp_path):
+    imported, store = read(golden("checkpoints/hiclr_gcn_joint.pt"), "hiclr"), Store(tmp_path)
+    keep(imported, store)
+    wider = replace(imported.trial.backbone, hidden_channels=2 * imported.trial.backbone.hidden_channels)
+    trial = replace(imported.trial, backbone=wider, benchmark="tiny", evaluations=(KNN(),))
+    with pytest.raises(ValueError, match="the weights do not fit this backbone and method: size mismatch") as caught:
+        list(execute(trial, splits(skeleton=KINECT_V2), store.trial(trial.id("tiny0")), torch.device("cpu")))
+    assert "\n" not in str(caught.value)
