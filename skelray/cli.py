@@ -205,9 +205,9 @@ def bench_command(methods: tuple[str, ...], precisions: tuple[str, ...], results
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--method", type=click.Choice(METHODS), required=True, help="Whose released code wrote it.")
 @click.option("--backbone", type=click.Choice(BACKBONES), help="It is recognised; another one than this is refused.")
-@click.option("--stream", type=click.Choice(STREAMS), default="joint", show_default=True, help="It was trained on.")
+@click.option("--stream", type=click.Choice(STREAMS), help="It was trained on; joint by default, not for CrosSCLR.")
 @click.option("--store", default="store", show_default=True, help="A folder or URI.")
-def import_weights_command(file: Path, method: str, backbone: str | None, stream: str, store: str) -> None:
+def import_weights_command(file: Path, method: str, backbone: str | None, stream: str | None, store: str) -> None:
     """Put the encoder of a released checkpoint FILE (.pt, .pth.tar) into a store, and print the study that evaluates it.
 
     Tensors and plain containers are read and nothing else: no code in the file is run.

@@ -18,6 +18,7 @@ import torch
 from skelray import machine
 from skelray.data.dataset import Splits
 from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure, parts
+from skelray.recognised import SKELETON
 from skelray.store import StoredTrial, evaluated
 from skelray.training import HELD_OUT, Pretraining, Report
 from skelray.trial import Trial, canonical
@@ -39,10 +40,14 @@ def execute(
     """Reports of every epoch, first those read back, then those trained now; after the last, evaluations are stored.
 
     load: reads other benchmarks, for evaluations that ask for them. Close the iterator to stop early; the state at the
-    last report is kept wherever the monitor was read. Raises EvaluationsFailed once all evaluations were tried.
+    last report is kept wherever the monitor was read. Raises EvaluationsFailed once all evaluations were tried, ValueError
+    for imported weights that are not there or do not fit.
     """
     if load is not None:
         trial = bound(trial, splits, load)
+    joints = len(splits.train.skeleton.joints)
+    if trial.imported is not None and joints != len(SKELETON.joints):
+        raise ValueError(f"imported weights are of {len(SKELETON.joints)} joints; {trial.benchmark} has {joints}")
     with stored.claim():
         stored.save_spec({"trial": canonical(trial), "data": splits.train.fingerprint})
         pretraining = None
@@ -58,7 +63,7 @@ def execute(
         if missing := [e for e in trial.evaluations if stored.result(trial.epochs, canonical(e)) is None]:
             if pretraining is None:
                 pretraining = Pretraining(trial, splits, device)
-                pretraining.model.query.load_state_dict(finished["model"])  # type: ignore[index]
+                _fill(pretraining.model.query, finished["model"])  # type: ignore[index]
             _evaluate(trial, pretraining, stored, missing, load)
         stored.clear_failure(trial.epochs)
 
@@ -73,6 +78,14 @@ def bound(trial: Trial, splits: Splits, load: Load) -> Trial:
     skeleton = splits.train.skeleton
     evaluations = (e.bound(load, skeleton) if isinstance(e, Transfer) else e for e in trial.evaluations)
     return replace(trial, evaluations=tuple(evaluations))
+
+
+def _fill(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Raises ValueError, in one sentence, for weights of another model, as where a study changes what was imported."""
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"the weights do not fit this backbone and method: {str(error).splitlines()[-1].strip()}") from None
 
 
 def _replay(history: list[list[Any]]) -> Iterator[Report]:

@@ -14,8 +14,8 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 # A module may import what stands before it, and within a package what is beside it.
 ORDER = (
     *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "ensemble", "papers"),
-    *("training", "packed", "store", "imported", "execute", "published", "scale", "study", "fusion", "fused", "scored"),
-    *("results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "runner"),
+    *("training", "packed", "store", "recognised", "imported", "execute", "published", "scale", "study", "fusion", "fused"),
+    *("scored", "results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "runner"),
     *("trainables", "ray_runner", "study_file", "bench", "estimate", "plan", "progress", "options"),
     *("cli_data", "cli_prepare", "class_table", "cli_scores", "cli"),
 )

@@ -7,11 +7,13 @@ from torch import Tensor
 
 from skelray.skeleton import Skeleton
 
+PARTITIONS = ("hop1", "spatial")
+
 
 def check_partition(partition: str) -> None:
     """Raises ValueError for a partition that does not exist."""
-    if partition not in ("hop1", "spatial"):
-        raise ValueError(f"partition {partition!r} is none of hop1, spatial")
+    if partition not in PARTITIONS:
+        raise ValueError(f"partition {partition!r} is none of {', '.join(PARTITIONS)}")
 
 
 def hops(skeleton: Skeleton) -> Tensor:

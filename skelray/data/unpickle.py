@@ -31,7 +31,7 @@ class _Dtype:
             raise pickle.UnpicklingError(f"the array type {code!r}" if isinstance(code, str) else "an array type")
         self.dtype = np.dtype(code)
 
-    def build(self, state: tuple[Any, ...]) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         if any(part is not None for part in state[2:5]):
             raise pickle.UnpicklingError("an array type with fields")
         if state[1] in ("<", ">"):
@@ -98,6 +98,10 @@ _NAMES: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): lambda items=(): dict(items),
     **{(module, name): _bytes for module in ("builtins", "__builtin__") for name in ("bytes", "bytearray")},
 }
+# Stand-ins for what numpy writes of a single number, in the form of torch.serialization.safe_globals.
+NUMBERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (stand_in, ".".join(name)) for name, stand_in in _NAMES.items() if name[1] in ("scalar", "dtype")
+]
 
 # Objects other than arrays, and sets: a deep set or tuple that is hashed ends the process.
 _REFUSED = b"".join(
@@ -106,7 +110,8 @@ _REFUSED = b"".join(
         *(pickle.PERSID, pickle.BINPERSID, pickle.NEXT_BUFFER, pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET),
     )
 )
-_BROKEN = (
+# What reading a pickle raises that is damaged, or of something else.
+BROKEN = (
     *(pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
     *(struct.error, MemoryError, AssertionError),
 )
@@ -173,7 +178,7 @@ class _Unpickler(pickle._Unpickler):  # the one in Python: the other one sets me
     def load_build(self) -> None:
         state, unfinished = self.stack.pop(), self.stack[-1]
         if isinstance(unfinished, _Dtype):
-            unfinished.build(state)
+            unfinished.__setstate__(state)
         elif isinstance(unfinished, _Array):
             self.stack[-1] = unfinished.build(state)
             if unfinished.key is not None:
@@ -219,6 +224,6 @@ def unpickle(path: Path) -> Any:
         raise DataError(f"{path} cannot be read ({error})") from error
     try:
         return _Unpickler(_File(mapped)).load()
-    except _BROKEN as error:
+    except BROKEN as error:
         what = " ".join(str(error).split())[:100] or type(error).__name__
         raise DataError(f"{path} is not a pickle of arrays and plain containers ({what})") from error
