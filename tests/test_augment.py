@@ -79,7 +79,6 @@ def ids(things):
 
 
 every = pytest.mark.parametrize("augment", ALL, ids=ids(ALL))
-on_joints = pytest.mark.parametrize("augment", [*ON_JOINTS, BA, NA, BA + NA], ids=ids([*ON_JOINTS, BA, NA, BA + NA]))
 
 
 def joints(augmented, value=7.0):
@@ -154,20 +153,34 @@ def test_the_batch_behind_a_sample_does_not_matter(augment):
     assert torch.equal(joints(augment(view(x)))[0], joints(augment(view(other)))[0])
 
 
-@on_joints
-def test_absent_persons_stay_absent(augment):
+@every
+@pytest.mark.parametrize("stream", STREAMS)
+def test_absent_persons_stay_absent(augment, stream):
     before = view(samples=16)
     assert not before.present[::2, 1].any()
     for _ in range(5):
-        assert (augment(before).x[::2, ..., 1] == 0).all()
+        assert (form(augment(before), stream, torch.tensor([7.0]))[::2, ..., 1] == 0).all()
 
 
-def test_the_mask_value_is_put_on_absent_persons_too():
-    """As released: one mask for all persons. It is no ghost while the learned value is zero, where it starts."""
-    masked = RandomMask(ratio=0.5)(view())
-    assert not masked.present[0, 1]
-    assert set(joints(masked, value=7.0)[0, ..., 1].unique().tolist()) == {0.0, 7.0}
-    assert (joints(masked, value=0.0)[0, ..., 1] == 0).all()
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_released_masks_make_ghosts_and_leave_present_persons_as_ours_do(per_sample):
+    """One mask for all persons. It is no ghost while the learned value is zero, where it starts."""
+    released = RandomMask(ratio=0.5, per_sample=per_sample, ghosts=True)(view())
+    assert not released.present[0, 1]
+    assert set(joints(released, value=7.0)[0, ..., 1].unique().tolist()) == {0.0, 7.0}
+    assert (joints(released, value=0.0)[0, ..., 1] == 0).all()
+    ours, present = RandomMask(ratio=0.5, per_sample=per_sample)(view()), released.present
+    assert torch.equal(joints(ours).movedim(4, 1)[present], joints(released).movedim(4, 1)[present])
+
+
+def test_the_mask_value_learns_from_present_persons_alone():
+    def gradient(masked):
+        value = torch.zeros(1, requires_grad=True)
+        form(masked, "joint", value).sum().backward()
+        return value.grad.item()
+
+    before = view(samples=4)  # two of the eight persons are absent
+    assert gradient(RandomMask(ghosts=True)(before)) == pytest.approx(gradient(RandomMask()(before)) * 8 / 6)
 
 
 def test_released_noise_makes_ghosts():
@@ -405,7 +418,7 @@ def test_masked_joints_differ_between_frames_and_are_fair():
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_mask_acts_on_the_stream(stream):
-    masked = RandomMask(0.2)(view())
+    masked = RandomMask(0.2)(view(absent=False))
     out = form(masked, stream, torch.tensor([5.0]))
     plain = to_stream(masked.x, KINECT_V2, stream)
     assert torch.equal(out[out != 5.0], plain[out != 5.0])

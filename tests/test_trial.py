@@ -444,7 +444,7 @@ def test_the_published_augmentations():
     assert noise == Noise(std=0.01, probability=0.5, ghosts=False)
     assert blur == Blur(low=0.1, high=2.0, taps=15, probability=0.5, normalise=True)
     assert axis.probability == 0.5
-    assert Mask.augmentations == (RandomMask(ratio=0.1, per_sample=False),)
+    assert Mask.augmentations == (RandomMask(ratio=0.1, per_sample=False, ghosts=False),)
 
 
 def test_what_was_released_differs_in_what_is_known():
@@ -452,6 +452,7 @@ def test_what_was_released_differs_in_what_is_known():
     assert released.similarity is cross_entropy
     assert released.key_init == papers.RELEASED["skeletonclr"].method.key_init == "independent"
     _, _, noise, blur, _ = released.arrangement[1].augmentations
+    assert released.arrangement[2].augmentations == (RandomMask(ghosts=True),)
     assert noise.ghosts
     assert not blur.normalise
     like_ours = replace(released, similarity=kl, key_init="copy", arrangement=papers.HICLR.method.arrangement)
