@@ -92,7 +92,8 @@ def add_edges(a: Tensor, drawn: Tensor) -> Tensor:
 class DropAddEdges:
     """Edges of the graph or of the attention are dropped and added at random in every layer, for the whole batch.
 
-    drop, add: rates are drawn up to these. The released ST-GCN only drops; its DSTA-Net adds at up to 0.05.
+    drop, add: rates are drawn up to these. The released ST-GCN only drops; its DSTA-Net adds at up to 0.05. Of two in one
+    arrangement the later acts on what the earlier leaves.
     """
 
     drop: float = 0.1
@@ -104,7 +105,8 @@ class DropAddEdges:
                 raise ValueError(f"DropAddEdges {name} {getattr(self, name)}: a rate is at least 0 and below 1")
 
     def __call__(self, view: View) -> View:
-        return replace(view, rewire=RandomEdges(self.drop, self.add, view.draws[f"{view.branch}/edges"]))
+        edges, earlier = RandomEdges(self.drop, self.add, view.draws[f"{view.branch}/edges"]), view.rewire
+        return replace(view, rewire=edges if earlier is None else lambda a: edges(earlier(a)))
 
 
 @dataclass(frozen=True)
