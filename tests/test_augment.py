@@ -1,5 +1,6 @@
 """Augmentations: a contract for every augmentation and set, and the laws of each."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -537,12 +538,18 @@ def test_a_view_knows_who_is_there():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Crop(ratio=0), "Crop ratio 0"),
+        (lambda: Crop(ratio=0), "Crop ratio 0: a whole number, at least 1"),
+        (lambda: Crop(ratio=1.5), "Crop ratio 1.5"),
+        (lambda: Shear(math.nan), "Shear amplitude nan: a number, at least 0"),
+        (lambda: Rotate(main=math.inf), "Rotate main inf: a number"),
+        (lambda: Rotate(other=math.nan), "Rotate other nan: a number"),
+        (lambda: Noise(std=math.inf), "Noise std inf"),
+        (lambda: Blur(taps=1.5), "Blur taps 1.5"),
         (lambda: RandomMask(ratio=1.5), "ratio 1.5"),
         (lambda: RandomMask(ratio=-0.1), "ratio -0.1"),
         (lambda: Blur(low=0.0), "from 0.0 to 2.0"),
         (lambda: Blur(low=3.0), "from 3.0 to 2.0"),
-        (lambda: Blur(high=float("nan")), "nan"),
+        (lambda: Blur(high=math.nan), "nan"),
         (lambda: Blur(taps=4), "taps 4"),
         (lambda: Noise(std=-1), "std -1"),
         *[(partial(kind, probability=1.2), "probability 1.2") for kind in (Flip, Noise, Blur, AxisMask)],

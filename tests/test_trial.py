@@ -363,6 +363,7 @@ def test_the_original_is_left_alone():
         (lambda: replace(TRIAL, frames=0), "frames 0"),
         (lambda: SGD(lr=0), "lr 0"),
         (lambda: SGD(lr=float("nan")), "lr nan"),
+        (lambda: SGD(lr=float("inf")), "lr inf"),
         (lambda: Monitor(KNN(), every=0), "every 0"),
     ],
 )

@@ -42,8 +42,8 @@ class HiCo(MoCoSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.levels or not set(self.levels) <= set(LEVELS):
-            raise ValueError(f"levels {self.levels!r}: a tuple of some of {', '.join(LEVELS)}")
+        if not self.levels or not set(self.levels) <= set(LEVELS) or len(set(self.levels)) < len(self.levels):
+            raise ValueError(f"levels {self.levels!r}: a tuple of some of {', '.join(LEVELS)}, each once")
 
     @property
     def clip(self) -> AugmentationSet:
