@@ -14,7 +14,7 @@ import torch
 from skelray.augment import STREAMS
 from skelray.checks import check_positive, check_whole
 from skelray.evaluation import Evaluation, smaller, smaller_each
-from skelray.methods import SIMILARITIES, Backbone, Method
+from skelray.methods import SIMILARITIES, Backbone, Method, cross_entropy
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -226,9 +226,10 @@ def _names(part: Any) -> list[str]:
 def _coerced(name: str, current: Any, value: Any, optional: bool) -> Any:
     """The value as a field takes it whose value is ``current`` now; text, as a command line gives it, is read as JSON."""
     if inspect.isfunction(current) and isinstance(value, str):
-        if value not in SIMILARITIES:
-            raise ValueError(f"{name} {value!r} is none of {', '.join(SIMILARITIES)}")
-        return SIMILARITIES[value]
+        named = {**SIMILARITIES, "cross_entropy": cross_entropy}  # kl's released form; a search need not try both
+        if value not in named:
+            raise ValueError(f"{name} {value!r} is none of {', '.join(named)}")
+        return named[value]
     if isinstance(value, str) and not isinstance(current, str):
         try:
             value = json.loads(value.lower())

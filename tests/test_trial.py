@@ -298,6 +298,7 @@ def test_a_field_is_changed_wherever_it_lives(name, value, home):
         ("frames", "25", 25),
         ("stream", "bone", "bone"),
         ("similarity", "l1", SIMILARITIES["l1"]),
+        ("similarity", "cross_entropy", papers.RELEASED["hiclr"].method.similarity),
         ("precision", "bfloat16", "bfloat16"),
     ],
 )
@@ -324,7 +325,7 @@ def test_a_field_of_another_method_is_unknown():
 @pytest.mark.parametrize(
     ("trial", "changes", "said"),
     [
-        (papers.HICLR, {"similarity": "manhattan"}, "similarity 'manhattan' is none of kl, cosine, l1"),
+        (papers.HICLR, {"similarity": "manhattan"}, "similarity 'manhattan' is none of kl, cosine, l1, cross_entropy"),
         (papers.HICLR, {"tau": "warm"}, "tau 'warm': a value like 0.07"),
         (papers.HICLR, {"seed": "1.5"}, "seed 1.5: a whole number"),
         (papers.HICLR, {"epochs": 2.5}, "epochs 2.5: a whole number"),
