@@ -29,6 +29,7 @@ from skelray.augment import (
     RandomMask,
     Rotate,
     Shear,
+    SkeleAdaIN,
     TimeFlip,
     View,
     form,
@@ -530,6 +531,13 @@ def test_a_view_knows_who_is_there():
     x[2, :, :, :, 1] = 0
     x[2, 2, 13, 24, 1] = 1e-6
     assert view(x).present.tolist() == [[True, False], [False, False], [True, True]]
+
+
+@pytest.mark.parametrize("augment", [Noise(probability=1.0), Blur(probability=1.0), RandomMask(), SkeleAdaIN()], ids=str)
+def test_a_person_there_for_part_of_a_clip_is_present_in_all_of_it(augment):
+    x = sequences(absent=False)
+    x[:, :, 7:, :, 1] = 0
+    assert joints(augment(view(x)))[:, :, 7:, :, 1].any()
 
 
 # What is wrong is said where it is given
