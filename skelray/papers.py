@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from skelray.augment import BA, NA, AugmentationSet, Blur, Mask, Noise
+from skelray.augment import BA, NA, AugmentationSet, Blur, Mask, Noise, RandomMask
 from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Finetune, Linear, SemiSupervised, Supervised
@@ -116,8 +116,8 @@ HICO_LSTM = replace(HICO_TRANSFORMER, backbone=Hierarchical(s2s=LSTM()))
 
 
 def _released(augmentations: AugmentationSet) -> AugmentationSet:
-    """A blur that amplifies and noise on absent persons, as all released code has them."""
-    changes = {Blur: {"normalise": False}, Noise: {"ghosts": True}}
+    """A blur that amplifies, noise and masks on absent persons, as all released code has them."""
+    changes = {Blur: {"normalise": False}, Noise: {"ghosts": True}, RandomMask: {"ghosts": True}}
     changed = (replace(a, **changes.get(type(a), {})) for a in augmentations.augmentations)  # type: ignore[type-var]
     return AugmentationSet(augmentations.name, tuple(changed))
 
@@ -150,7 +150,7 @@ RELEASED = {
     ),
     "hiclr": replace(
         HICLR,
-        method=HiCLR(arrangement=(BA, _RELEASED_NA, Mask), similarity=cross_entropy, key_init="independent"),
+        method=HiCLR(arrangement=(BA, _RELEASED_NA, _released(Mask)), similarity=cross_entropy, key_init="independent"),
         epochs=290,  # of 300 it evaluates this one
         evaluations=_PROBED,
     ),

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from skelray.augment import STREAMS
+from skelray.checks import check_positive, check_whole
 from skelray.evaluation import Evaluation, smaller, smaller_each
-from skelray.methods import SIMILARITIES, Backbone, Method
+from skelray.methods import SIMILARITIES, Backbone, Method, cross_entropy
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -29,8 +30,7 @@ class SGD:
     milestones: tuple[int, ...] = (250,)
 
     def __post_init__(self) -> None:
-        if not self.lr > 0:
-            raise ValueError(f"lr {self.lr}: a learning rate is above 0")
+        check_positive("lr", self.lr)
 
     def build(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD(
@@ -106,9 +106,8 @@ class Trial:
         if doubled := [name for name in called if called.count(name) > 1]:
             raise ValueError(f"two evaluations are called {doubled[0]!r}: a table tells them apart by name")
         for name, least in (("epochs", 0), ("batch_size", 1), ("frames", 1)):  # no epochs: an untrained encoder
-            value = getattr(self, name)
-            if not (name == "frames" and value is None) and not (isinstance(value, int) and value >= least):
-                raise ValueError(f"{name} {value!r}: a whole number, at least {least}, is needed")
+            if name != "frames" or self.frames is not None:
+                check_whole(name, getattr(self, name), least)
 
     def id(self, data: str) -> str:
         """Sixteen hex digits for what decides the encoder at any epoch; data: the fingerprint of the data set.
@@ -227,9 +226,10 @@ def _names(part: Any) -> list[str]:
 def _coerced(name: str, current: Any, value: Any, optional: bool) -> Any:
     """The value as a field takes it whose value is ``current`` now; text, as a command line gives it, is read as JSON."""
     if inspect.isfunction(current) and isinstance(value, str):
-        if value not in SIMILARITIES:
-            raise ValueError(f"{name} {value!r} is none of {', '.join(SIMILARITIES)}")
-        return SIMILARITIES[value]
+        named = {**SIMILARITIES, "cross_entropy": cross_entropy}  # kl's released form; a search need not try both
+        if value not in named:
+            raise ValueError(f"{name} {value!r} is none of {', '.join(named)}")
+        return named[value]
     if isinstance(value, str) and not isinstance(current, str):
         try:
             value = json.loads(value.lower())

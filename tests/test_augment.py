@@ -1,5 +1,6 @@
 """Augmentations: a contract for every augmentation and set, and the laws of each."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -28,6 +29,7 @@ from skelray.augment import (
     RandomMask,
     Rotate,
     Shear,
+    SkeleAdaIN,
     TimeFlip,
     View,
     form,
@@ -79,7 +81,6 @@ def ids(things):
 
 
 every = pytest.mark.parametrize("augment", ALL, ids=ids(ALL))
-on_joints = pytest.mark.parametrize("augment", [*ON_JOINTS, BA, NA, BA + NA], ids=ids([*ON_JOINTS, BA, NA, BA + NA]))
 
 
 def joints(augmented, value=7.0):
@@ -154,20 +155,34 @@ def test_the_batch_behind_a_sample_does_not_matter(augment):
     assert torch.equal(joints(augment(view(x)))[0], joints(augment(view(other)))[0])
 
 
-@on_joints
-def test_absent_persons_stay_absent(augment):
+@every
+@pytest.mark.parametrize("stream", STREAMS)
+def test_absent_persons_stay_absent(augment, stream):
     before = view(samples=16)
     assert not before.present[::2, 1].any()
     for _ in range(5):
-        assert (augment(before).x[::2, ..., 1] == 0).all()
+        assert (form(augment(before), stream, torch.tensor([7.0]))[::2, ..., 1] == 0).all()
 
 
-def test_the_mask_value_is_put_on_absent_persons_too():
-    """As released: one mask for all persons. It is no ghost while the learned value is zero, where it starts."""
-    masked = RandomMask(ratio=0.5)(view())
-    assert not masked.present[0, 1]
-    assert set(joints(masked, value=7.0)[0, ..., 1].unique().tolist()) == {0.0, 7.0}
-    assert (joints(masked, value=0.0)[0, ..., 1] == 0).all()
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_released_masks_make_ghosts_and_leave_present_persons_as_ours_do(per_sample):
+    """One mask for all persons. It is no ghost while the learned value is zero, where it starts."""
+    released = RandomMask(ratio=0.5, per_sample=per_sample, ghosts=True)(view())
+    assert not released.present[0, 1]
+    assert set(joints(released, value=7.0)[0, ..., 1].unique().tolist()) == {0.0, 7.0}
+    assert (joints(released, value=0.0)[0, ..., 1] == 0).all()
+    ours, present = RandomMask(ratio=0.5, per_sample=per_sample)(view()), released.present
+    assert torch.equal(joints(ours).movedim(4, 1)[present], joints(released).movedim(4, 1)[present])
+
+
+def test_the_mask_value_learns_from_present_persons_alone():
+    def gradient(masked):
+        value = torch.zeros(1, requires_grad=True)
+        form(masked, "joint", value).sum().backward()
+        return value.grad.item()
+
+    before = view(samples=4)  # two of the eight persons are absent
+    assert gradient(RandomMask(ghosts=True)(before)) == pytest.approx(gradient(RandomMask()(before)) * 8 / 6)
 
 
 def test_released_noise_makes_ghosts():
@@ -405,7 +420,7 @@ def test_masked_joints_differ_between_frames_and_are_fair():
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_mask_acts_on_the_stream(stream):
-    masked = RandomMask(0.2)(view())
+    masked = RandomMask(0.2)(view(absent=False))
     out = form(masked, stream, torch.tensor([5.0]))
     plain = to_stream(masked.x, KINECT_V2, stream)
     assert torch.equal(out[out != 5.0], plain[out != 5.0])
@@ -518,18 +533,31 @@ def test_a_view_knows_who_is_there():
     assert view(x).present.tolist() == [[True, False], [False, False], [True, True]]
 
 
+@pytest.mark.parametrize("augment", [Noise(probability=1.0), Blur(probability=1.0), RandomMask(), SkeleAdaIN()], ids=str)
+def test_a_person_there_for_part_of_a_clip_is_present_in_all_of_it(augment):
+    x = sequences(absent=False)
+    x[:, :, 7:, :, 1] = 0
+    assert joints(augment(view(x)))[:, :, 7:, :, 1].any()
+
+
 # What is wrong is said where it is given
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Crop(ratio=0), "Crop ratio 0"),
+        (lambda: Crop(ratio=0), "Crop ratio 0: a whole number, at least 1"),
+        (lambda: Crop(ratio=1.5), "Crop ratio 1.5"),
+        (lambda: Shear(math.nan), "Shear amplitude nan: a number, at least 0"),
+        (lambda: Rotate(main=math.inf), "Rotate main inf: a number"),
+        (lambda: Rotate(other=math.nan), "Rotate other nan: a number"),
+        (lambda: Noise(std=math.inf), "Noise std inf"),
+        (lambda: Blur(taps=1.5), "Blur taps 1.5"),
         (lambda: RandomMask(ratio=1.5), "ratio 1.5"),
         (lambda: RandomMask(ratio=-0.1), "ratio -0.1"),
         (lambda: Blur(low=0.0), "from 0.0 to 2.0"),
         (lambda: Blur(low=3.0), "from 3.0 to 2.0"),
-        (lambda: Blur(high=float("nan")), "nan"),
+        (lambda: Blur(high=math.nan), "nan"),
         (lambda: Blur(taps=4), "taps 4"),
         (lambda: Noise(std=-1), "std -1"),
         *[(partial(kind, probability=1.2), "probability 1.2") for kind in (Flip, Noise, Blur, AxisMask)],

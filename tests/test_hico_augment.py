@@ -9,7 +9,20 @@ from hypothesis import strategies as st
 from tiny import sequences, view
 from torch.nn import functional as F
 
-from skelray.augment import HICO, CentreCrop, CropResize, Draws, JointCorruption, OneOf, RandomMask, Shear, View
+from skelray.augment import (
+    HICO,
+    AugmentationSet,
+    CentreCrop,
+    CropResize,
+    Draws,
+    JointCorruption,
+    Mask,
+    OneOf,
+    RandomMask,
+    Shear,
+    View,
+    form,
+)
 from skelray.augment.hico import corrupt, resize, window
 from skelray.data.dataset import resizing
 from skelray.skeleton import KINECT_V1, KINECT_V2
@@ -213,6 +226,14 @@ def test_the_set_crops_then_corrupts_or_shears():
     assert kept.any(dim=1).float().mean().item() == pytest.approx(0.5, abs=0.13)
 
 
+def test_a_mask_comes_after_the_frames_it_is_for():
+    fresh = view(frames=100)
+    for before in (Mask + HICO, AugmentationSet("clip", (*Mask.augmentations, CentreCrop()))):
+        with pytest.raises(ValueError, match="a mask of 100 frames does not fit 64: mask after what crops and resizes"):
+            before(fresh)
+    assert form((HICO + Mask)(fresh), "joint", torch.ones(1)).shape[2] == 64
+
+
 def test_settings_of_the_set_are_equal_and_hashable():
     assert hash(OneOf((JointCorruption(), Shear(1.0)))) == hash(HICO.augmentations[1])
     assert type(HICO)("HiCo", (CropResize(), HICO.augmentations[1])) == HICO
@@ -225,11 +246,13 @@ def test_settings_of_the_set_are_equal_and_hashable():
         (lambda: CropResize(low=0.6, high=0.5), "from 0.6 to 0.5"),
         (lambda: CropResize(high=1.5), "from 0.1 to 1.5"),
         (lambda: CropResize(minimum=0), "minimum 0"),
+        (lambda: CropResize(frames=1.5), "CropResize frames 1.5: a whole number"),
         (lambda: CentreCrop(share=0.0), "share 0.0"),
         (lambda: CentreCrop(share=1.1), "share 1.1"),
         (lambda: CentreCrop(frames=0), "CentreCrop frames 0"),
         (lambda: JointCorruption(joints=26), "joints 26"),
         (lambda: JointCorruption(joints=-1), "joints -1"),
+        (lambda: JointCorruption(joints=1.5), "joints 1.5: a whole number"),
         (lambda: JointCorruption(probability=2), "probability 2"),
         (lambda: OneOf(()), r"OneOf \(\)"),
     ],

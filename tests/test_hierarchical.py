@@ -290,8 +290,11 @@ def test_a_trial_can_name_it():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Hierarchical(hidden_dim=0), "hidden_dim 0: at least 1"),
+        (lambda: Hierarchical(hidden_dim=0), "hidden_dim 0: a whole number, at least 1"),
         (lambda: Hierarchical(granularity=0), "granularity 0"),
+        (lambda: Hierarchical(granularity=1.5), "granularity 1.5: a whole number"),
+        (lambda: Hierarchical(s2s=None), "s2s None: a sequence encoder is needed, as in s2s=GRU()"),
+        (lambda: Hierarchical(s2s=GRU), "s2s <class .*GRU'>: a sequence encoder is needed"),
         (lambda: Hierarchical(kernel=4), "kernel 4: an odd number"),
         (lambda: Hierarchical(branches=()), r"branches \(\)"),
         (lambda: Hierarchical(branches=("spatial", "temporal")), "in this order"),
@@ -301,6 +304,7 @@ def test_a_trial_can_name_it():
         (lambda: Transformer(feedforward=0), "feedforward 0"),
         (lambda: Transformer(dropout=1.0), "dropout 1.0"),
         (lambda: GRU(layers=0), "layers 0"),
+        (lambda: GRU(layers=1.5), "layers 1.5: a whole number"),
         (lambda: LSTM(layers=0), "layers 0"),
         (lambda: replace(SMALL, hidden_dim=6).build(KINECT_V2), "hidden_dim 6 does not divide into 4 heads"),
         (lambda: replace(SMALL, hidden_dim=7, s2s=LSTM()).build(KINECT_V2), "hidden_dim 7 does not divide into two"),

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -566,13 +567,30 @@ def test_mining_counts_the_branches_it_is_told(branches):
     ("make", "said"),
     [
         (lambda: SkeletonCLR(tau=0.0), "tau 0.0"),
-        (lambda: SkeletonCLR(tau=float("nan")), "tau nan"),
+        (lambda: SkeletonCLR(tau=math.nan), "tau nan"),
+        (lambda: SkeletonCLR(tau=math.inf), "tau inf: a number above 0"),
         (lambda: SkeletonCLR(m=1.5), "m 1.5"),
         (lambda: SkeletonCLR(queue=0), "queue 0"),
+        (lambda: SkeletonCLR(queue=1.5), "queue 1.5: a whole number"),
         (lambda: SkeletonCLR(dim=0), "dim 0"),
+        (lambda: SkeletonCLR(dim=1.5), "dim 1.5: a whole number"),
         (lambda: SkeletonCLR(key_init="kopy"), "'kopy' is none of copy, independent"),
         (lambda: SkeletonCLR(init="xavier"), "'xavier' is none of normal, he"),
-        (lambda: HiCLR(arrangement=()), "at least one augmentation set"),
+        (lambda: HiCLR(arrangement=()), r"arrangement \(\): a tuple of at least one augmentation set"),
+        (lambda: HiCLR(arrangement=BA), r"arrangement BA: a tuple .* as in \(BA, NA, Mask\)"),
+        (lambda: HiCLR(arrangement=("BA", "NA")), "arrangement .'BA', 'NA'.: a tuple of"),
+        (lambda: HiCLR(similarity="kl"), "similarity 'kl': a function is needed, as in similarity=kl"),
+        (lambda: HiCLR(lambda_h=math.inf), "lambda_h inf: a number"),
+        (lambda: HiCLR(weights=(1.0, math.nan)), "weights nan: a number"),
+        (lambda: HiCLR(mining_k=1.5), "mining_k 1.5: a whole number"),
+        *[
+            (partial(method, mining_from=start), f"mining_from {start}: a whole number, at least 0")
+            for method in (AimCLR, CrosSCLR, HiCLR)
+            for start in (-3, 1.5)
+        ],
+        (lambda: AimCLR(beta=math.nan), "beta nan: a number, at least 0"),
+        (lambda: HiCo(levels=("clip", "clip")), r"levels \('clip', 'clip'\): .* each once"),
+        (lambda: HiCo(levels=("year",)), "clip, part, domain, instance"),
         (lambda: HiCLR(weights=(1.0,)), "1 weights for 2 pairs"),
         (lambda: HiCLR(queue=4, mining_k=5), "mining_k 5"),
         (lambda: HiCLR(mining_branches=0), "mining_branches 0"),

@@ -120,10 +120,26 @@ def test_the_drop_removes_what_stands_out_and_scales_the_rest(form):
         torch.testing.assert_close(out[0, 0, :, [0, 1, 3, 4]], x[0, 0, :, [0, 1, 3, 4]] * 5 / 4)
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 0.6224, 1.1, math.nan])
+def test_a_threshold_that_drops_everything_or_nothing_is_refused(threshold):
+    x = torch.zeros(1, 1, 2, 2, 3, dtype=F64)  # at its mean everywhere
+    assert attention(x, 1e-4, unbiased=False).unique().item() == pytest.approx(0.6224593, abs=1e-7)
+    with pytest.raises(ValueError, match=f"threshold {threshold}: attention is never below 0.6225"):
+        EADM(threshold=threshold)
+
+
+@pytest.mark.parametrize("lambda_", [-1, 0.0, math.nan, math.inf])
+def test_a_regulariser_that_may_divide_by_nothing_is_refused(lambda_):
+    with pytest.raises(ValueError, match=f"lambda_ {lambda_}: a number above 0"):
+        EADM(lambda_=lambda_)
+
+
 def test_the_drop_is_finite_where_everything_goes_and_passes_gradient_where_kept():
     x = feature_map().requires_grad_()
     for form in ("published", "released"):
-        assert torch.isfinite(EADM(form, threshold=0.5)(x)).all()
+        all_dropped = EADM(form, threshold=0.6225)(x)
+        assert not all_dropped.any()
+        assert torch.isfinite(all_dropped).all()
     out = EADM("released")(x)
     (grad,) = torch.autograd.grad(out.sum(), x)
     torch.testing.assert_close(grad, out.detach() / x.detach())

@@ -79,6 +79,18 @@ def test_the_view_itself_is_not_touched_by_edges():
     assert fresh.rewire is None
 
 
+def test_a_second_rewiring_acts_on_what_the_first_leaves():
+    """The first drops without adding, the second adds without dropping: both are seen, drawn in turn."""
+    drop, add = DropAddEdges(0.9, 0.0), DropAddEdges(0.0, 0.9)
+    both = add(drop(view())).rewire(GRAPH)
+    assert (both[GRAPH > 0] == 0).any()
+    assert (both[GRAPH == 0] > 0).any()
+    name = f"{view().branch}/edges"
+    generator = view().draws[name]
+    expected = RandomEdges(0.0, 0.9, generator)(RandomEdges(0.9, 0.0, generator)(GRAPH))
+    assert torch.equal(both, expected)
+
+
 def test_a_style_is_the_mean_and_deviation_of_the_partner():
     fresh = view(sequences(samples=6, absent=False, dtype=F64))
     styled = form(SkeleAdaIN()(fresh), "joint", NOTHING)

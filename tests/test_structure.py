@@ -13,6 +13,7 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 # A module may import what stands before it, and within a package what is beside it.
 ORDER = (
+    "checks",
     *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "ensemble", "papers"),
     *("training", "packed", "store", "recognised", "imported", "execute", "published", "scale", "study", "fusion", "fused"),
     *("scored", "results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "runner"),

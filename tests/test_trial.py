@@ -298,6 +298,7 @@ def test_a_field_is_changed_wherever_it_lives(name, value, home):
         ("frames", "25", 25),
         ("stream", "bone", "bone"),
         ("similarity", "l1", SIMILARITIES["l1"]),
+        ("similarity", "cross_entropy", papers.RELEASED["hiclr"].method.similarity),
         ("precision", "bfloat16", "bfloat16"),
     ],
 )
@@ -324,7 +325,7 @@ def test_a_field_of_another_method_is_unknown():
 @pytest.mark.parametrize(
     ("trial", "changes", "said"),
     [
-        (papers.HICLR, {"similarity": "manhattan"}, "similarity 'manhattan' is none of kl, cosine, l1"),
+        (papers.HICLR, {"similarity": "manhattan"}, "similarity 'manhattan' is none of kl, cosine, l1, cross_entropy"),
         (papers.HICLR, {"tau": "warm"}, "tau 'warm': a value like 0.07"),
         (papers.HICLR, {"seed": "1.5"}, "seed 1.5: a whole number"),
         (papers.HICLR, {"epochs": 2.5}, "epochs 2.5: a whole number"),
@@ -363,6 +364,7 @@ def test_the_original_is_left_alone():
         (lambda: replace(TRIAL, frames=0), "frames 0"),
         (lambda: SGD(lr=0), "lr 0"),
         (lambda: SGD(lr=float("nan")), "lr nan"),
+        (lambda: SGD(lr=float("inf")), "lr inf"),
         (lambda: Monitor(KNN(), every=0), "every 0"),
     ],
 )
@@ -454,7 +456,7 @@ def test_the_published_augmentations():
     assert noise == Noise(std=0.01, probability=0.5, ghosts=False)
     assert blur == Blur(low=0.1, high=2.0, taps=15, probability=0.5, normalise=True)
     assert axis.probability == 0.5
-    assert Mask.augmentations == (RandomMask(ratio=0.1, per_sample=False),)
+    assert Mask.augmentations == (RandomMask(ratio=0.1, per_sample=False, ghosts=False),)
 
 
 def test_what_was_released_differs_in_what_is_known():
@@ -462,6 +464,7 @@ def test_what_was_released_differs_in_what_is_known():
     assert released.similarity is cross_entropy
     assert released.key_init == papers.RELEASED["skeletonclr"].method.key_init == "independent"
     _, _, noise, blur, _ = released.arrangement[1].augmentations
+    assert released.arrangement[2].augmentations == (RandomMask(ghosts=True),)
     assert noise.ghosts
     assert not blur.normalise
     like_ours = replace(released, similarity=kl, key_init="copy", arrangement=papers.HICLR.method.arrangement)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from skelray.augment.view import AugmentationSet, View
+from skelray.checks import check_number, check_whole
 
 
 def take_frames(x: Tensor, frames: Tensor) -> Tensor:
@@ -41,8 +42,7 @@ class Crop:
     ratio: int = 6
 
     def __post_init__(self) -> None:
-        if self.ratio < 1:
-            raise ValueError(f"Crop ratio {self.ratio}: the padding is T // ratio frames, so it must be at least 1")
+        check_whole("Crop ratio", self.ratio, 1)
 
     def __call__(self, view: View) -> View:
         pad = view.x.shape[2] // self.ratio
@@ -54,6 +54,9 @@ class Shear:
     """A shear with unit diagonal and six off-diagonal entries from U(-amplitude, amplitude), one a sequence."""
 
     amplitude: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_number("Shear amplitude", self.amplitude, 0)
 
     def __call__(self, view: View) -> View:
         matrix = view.uniform(len(view.x), 3, 3, low=-self.amplitude, high=self.amplitude)

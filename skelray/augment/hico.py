@@ -9,7 +9,9 @@ from torch import Tensor
 
 from skelray.augment.basic import Shear, linear, take_frames
 from skelray.augment.normal import check_probability, each
+from skelray.augment.strong import MaskJoints
 from skelray.augment.view import Augmentation, AugmentationSet, View
+from skelray.checks import check_whole
 
 JOINTS = 25  # of the skeleton whose joints HiCo counts
 SHARED = ("lengths", "stream_ops", "rewire")  # of a view, what cannot differ between its samples
@@ -46,13 +48,10 @@ def corrupt(x: Tensor, chosen: Tensor, zero: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _resized(view: View, start: Tensor, length: Tensor, frames: int) -> View:
+    if view.x.shape[2] != frames and any(isinstance(op, MaskJoints) for op in view.stream_ops):
+        raise ValueError(f"a mask of {view.x.shape[2]} frames does not fit {frames}: mask after what crops and resizes")
     x = resize(view.x, start, length, frames)
     return replace(view, x=x, lengths=torch.full_like(view.lengths, frames))
-
-
-def _check_frames(name: str, frames: int) -> None:
-    if frames < 1:
-        raise ValueError(f"{name} frames {frames}: at least 1 is needed")
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,10 @@ class CropResize:
     minimum: int = 64
 
     def __post_init__(self) -> None:
-        _check_frames("CropResize", self.frames)
+        check_whole("CropResize frames", self.frames, 1)
         if not 0 <= self.low <= self.high <= 1:
             raise ValueError(f"CropResize from {self.low} to {self.high}: shares with 0 <= low <= high <= 1 are needed")
-        if self.minimum < 1:
-            raise ValueError(f"CropResize minimum {self.minimum}: a window has at least 1 frame")
+        check_whole("CropResize minimum", self.minimum, 1)
 
     def __call__(self, view: View) -> View:
         recorded = view.lengths.clamp(min=1)
@@ -91,7 +89,7 @@ class CentreCrop:
     frames: int = 64
 
     def __post_init__(self) -> None:
-        _check_frames("CentreCrop", self.frames)
+        check_whole("CentreCrop frames", self.frames, 1)
         if not 0 < self.share <= 1:
             raise ValueError(f"CentreCrop share {self.share}: above 0 and at most 1")
 
@@ -112,7 +110,8 @@ class JointCorruption:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.joints <= JOINTS:
+        check_whole("JointCorruption joints", self.joints, 0)
+        if self.joints > JOINTS:
             raise ValueError(f"JointCorruption joints {self.joints}: how many of {JOINTS}, so between 0 and {JOINTS}")
         check_probability("JointCorruption", self.probability)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from skelray.augment.basic import linear
 from skelray.augment.view import AugmentationSet, View
+from skelray.checks import check_number, check_whole
 
 
 def each(coin: Tensor, changed: Tensor, x: Tensor) -> Tensor:
@@ -74,6 +75,10 @@ class Rotate:
     main: float = 30.0
     other: float = 1.0
 
+    def __post_init__(self) -> None:
+        check_number("Rotate main", self.main, 0)
+        check_number("Rotate other", self.other, 0)
+
     def __call__(self, view: View) -> View:
         axis = view.integers(0, 2)
         is_main = torch.arange(3, device=axis.device) == axis[:, None]  # (N, 3)
@@ -91,8 +96,7 @@ class Noise:
 
     def __post_init__(self) -> None:
         check_probability("Noise", self.probability)
-        if not self.std >= 0:
-            raise ValueError(f"Noise std {self.std}: a standard deviation is 0 or more")
+        check_number("Noise std", self.std, 0)
 
     def __call__(self, view: View) -> View:
         generator = view.draws[view.branch]
@@ -118,7 +122,8 @@ class Blur:
     def __post_init__(self) -> None:
         if not (0 < self.low <= self.high and math.isfinite(self.high)):
             raise ValueError(f"Blur sigma from {self.low} to {self.high}: need 0 < low <= high")
-        if self.taps < 1 or self.taps % 2 == 0:
+        check_whole("Blur taps", self.taps, 1)
+        if self.taps % 2 == 0:
             raise ValueError(f"Blur taps {self.taps}: an odd number, so that the middle one is the frame itself")
         check_probability("Blur", self.probability)
 

@@ -12,23 +12,32 @@ from skelray.augment.view import AugmentationSet, View
 
 @dataclass(frozen=True)
 class MaskJoints:
-    """Puts the model's mask value where ``keep`` is False. keep: (1 or N, T, V) bool; a StreamOp."""
+    """Puts the model's mask value where ``keep`` is False; a StreamOp.
+
+    keep: (1 or N, T, V) bool. present: (N, M) bool, whose joints are masked; None for everyone's.
+    """
 
     keep: Tensor
+    present: Tensor | None = None
 
     def __call__(self, x: Tensor, value: Tensor) -> Tensor:
-        return torch.where(self.keep[:, None, :, :, None], x, value.to(x.dtype))  # (N, C, T, V, M)
+        keep = self.keep[:, None, :, :, None]  # (1 or N, 1, T, V, 1)
+        if self.present is not None:
+            keep = keep | ~self.present[:, None, None, None]  # (N, 1, T, V, M)
+        return torch.where(keep, x, value.to(x.dtype))  # (N, C, T, V, M)
 
 
 @dataclass(frozen=True)
 class RandomMask:
     """In each frame int(ratio V) joints of the stream become one learnable value.
 
-    per_sample: a mask for each sample; the released code shares one mask across the batch.
+    per_sample: a mask for each sample; the released code shares one mask across the batch. ghosts: absent persons get the
+    value too, as released; once it is learned, they are no longer zeros.
     """
 
     ratio: float = 0.1
     per_sample: bool = False
+    ghosts: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio <= 1:
@@ -38,7 +47,8 @@ class RandomMask:
         samples, _, frames, joints, _ = view.x.shape
         rank = view.uniform(samples if self.per_sample else 1, frames, joints).argsort(dim=2).argsort(dim=2)
         keep = rank >= int(joints * self.ratio)  # (1 or N, T, V)
-        return replace(view, stream_ops=(*view.stream_ops, MaskJoints(keep)))
+        op = MaskJoints(keep, None if self.ghosts else view.present)
+        return replace(view, stream_ops=(*view.stream_ops, op))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +92,8 @@ def add_edges(a: Tensor, drawn: Tensor) -> Tensor:
 class DropAddEdges:
     """Edges of the graph or of the attention are dropped and added at random in every layer, for the whole batch.
 
-    drop, add: rates are drawn up to these. The released ST-GCN only drops; its DSTA-Net adds at up to 0.05.
+    drop, add: rates are drawn up to these. The released ST-GCN only drops; its DSTA-Net adds at up to 0.05. Of two in one
+    arrangement the later acts on what the earlier leaves.
     """
 
     drop: float = 0.1
@@ -94,7 +105,8 @@ class DropAddEdges:
                 raise ValueError(f"DropAddEdges {name} {getattr(self, name)}: a rate is at least 0 and below 1")
 
     def __call__(self, view: View) -> View:
-        return replace(view, rewire=RandomEdges(self.drop, self.add, view.draws[f"{view.branch}/edges"]))
+        edges, earlier = RandomEdges(self.drop, self.add, view.draws[f"{view.branch}/edges"]), view.rewire
+        return replace(view, rewire=edges if earlier is None else lambda a: edges(earlier(a)))
 
 
 @dataclass(frozen=True)

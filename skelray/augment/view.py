@@ -45,7 +45,8 @@ class Draws:
 class View:
     """A batch under augmentation.
 
-    x: (N, C, T, V, M) joint coordinates. present: (N, M) bool, which persons exist at all. branch: names the
+    x: (N, C, T, V, M) joint coordinates. present: (N, M) bool, which persons exist at all; one who is there for part of a
+    clip is present in all of it, so that noise, blur, style and mask also reach the frames without them. branch: names the
     generator that augmentations draw from. lengths: (N,) int64, how many leading frames were recorded; what follows repeats
     them. stream_ops: what augmentations defer until the stream is formed. rewire: what they do to the backbone's graph.
     """

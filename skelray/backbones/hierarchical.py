@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from skelray.augment import Rewire
 from skelray.backbones.sequence import SequenceEncoder, Transformer
+from skelray.checks import check_whole
 from skelray.skeleton import Skeleton
 
 BRANCHES = ("temporal", "spatial")
@@ -41,11 +42,12 @@ class Hierarchical:
     persons: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("hidden_dim", "granularity", "factor", "frames", "persons"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)}: at least 1 is needed")
-        if self.kernel < 1 or self.kernel % 2 == 0:
+        for name in ("hidden_dim", "granularity", "kernel", "factor", "frames", "persons"):
+            check_whole(name, getattr(self, name), 1)
+        if self.kernel % 2 == 0:
             raise ValueError(f"kernel {self.kernel}: an odd number, so that the middle tap is the step itself")
+        if isinstance(self.s2s, type) or not hasattr(self.s2s, "build"):
+            raise ValueError(f"s2s {self.s2s!r}: a sequence encoder is needed, as in s2s=GRU()")
         if self.branches not in (BRANCHES, BRANCHES[:1], BRANCHES[1:]):
             raise ValueError(f"branches {self.branches!r}: a tuple of temporal, spatial or both, in this order")
         if self.downsampling not in ("depthwise", "full"):

@@ -12,18 +12,13 @@ from torch.nn import functional as F
 
 from skelray.backbones.dropout import Dropout, check_share
 from skelray.backbones.lstm import lstm
+from skelray.checks import check_whole
 
 
 class SequenceEncoder(Protocol):
     """A frozen dataclass, so that a trial can name it; one built module serves sequences of every length L."""
 
     def build(self, hidden_dim: int) -> nn.Module: ...
-
-
-def _check_counts(**counts: int) -> None:
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name} {count}: at least 1 is needed")
 
 
 @dataclass(frozen=True)
@@ -36,9 +31,10 @@ class Transformer:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_counts(heads=self.heads, layers=self.layers)
+        check_whole("heads", self.heads, 1)
+        check_whole("layers", self.layers, 1)
         if self.feedforward is not None:
-            _check_counts(feedforward=self.feedforward)
+            check_whole("feedforward", self.feedforward, 1)
         check_share(self.dropout)
 
     def build(self, hidden_dim: int) -> nn.Module:
@@ -55,7 +51,7 @@ class GRU:
     layers: int = 1
 
     def __post_init__(self) -> None:
-        _check_counts(layers=self.layers)
+        check_whole("layers", self.layers, 1)
 
     def build(self, hidden_dim: int) -> nn.Module:
         return Recurrence(nn.GRU, hidden_dim, self.layers)
@@ -68,7 +64,7 @@ class LSTM:
     layers: int = 1
 
     def __post_init__(self) -> None:
-        _check_counts(layers=self.layers)
+        check_whole("layers", self.layers, 1)
 
     def build(self, hidden_dim: int) -> nn.Module:
         return Recurrence(nn.LSTM, hidden_dim, self.layers)

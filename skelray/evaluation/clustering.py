@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from skelray.augment import Draws
+from skelray.checks import check_whole
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.knn import units
-from skelray.evaluation.scores import Outcome, check_whole
+from skelray.evaluation.scores import Outcome
 
 SHOWN = 20  # as many colours as can be told apart
 

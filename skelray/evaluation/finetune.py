@@ -13,11 +13,12 @@ from torch.nn import functional as F
 
 from skelray import machine
 from skelray.augment import AugmentationSet, Draws, View, to_stream
+from skelray.checks import check_each, check_number, check_whole
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.classifier import INITS, Classifier
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.labels import labelled
-from skelray.evaluation.scores import BEST, Diverged, check_each, check_number, check_selection, check_whole, reported
+from skelray.evaluation.scores import BEST, Diverged, check_selection, reported
 from skelray.methods.moco import precision
 
 MODES = ("train", "eval")

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from skelray.checks import check_whole
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.frozen import FrozenEncoder
-from skelray.evaluation.scores import LATER, check_whole
+from skelray.evaluation.scores import LATER
 
 QUERIES = 1024  # rows of the similarity matrix held at once
 METRICS = ("cosine", "euclidean")

@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skelray.augment import Draws
+from skelray.checks import check_each, check_number, check_whole
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.frozen import FrozenEncoder
-from skelray.evaluation.scores import BEST, LATER, check_each, check_number, check_selection, check_whole, reported
+from skelray.evaluation.scores import BEST, LATER, check_selection, reported
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skelray.checks import check_whole
 from skelray.data.dataset import SkeletonDataset
 
 if TYPE_CHECKING:
@@ -101,24 +102,6 @@ def measure(evaluation: Evaluation, encoder: FrozenEncoder, train: SkeletonDatas
     if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
         raise Diverged(f"{evaluation.name} has a {wrong[0]} that is not a number")
     return replace(outcome, scores=scores, metrics=metrics, test=test)
-
-
-def check_whole(name: str, value: Any, least: int) -> None:
-    """Raises ValueError for what is no whole number of at least so much."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} {value!r}: a whole number, at least {least}, is needed")
-
-
-def check_number(name: str, value: Any, least: float) -> None:
-    """Raises ValueError for what is no finite number of at least so much."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value < math.inf:
-        raise ValueError(f"{name} {value!r}: a number, at least {least:g}, is needed")
-
-
-def check_each(name: str, values: Any, kind: type, example: str) -> None:
-    """Raises ValueError for what is no tuple of such values."""
-    if not isinstance(values, (tuple, list)) or not all(isinstance(value, kind) for value in values):
-        raise ValueError(f"{name} {values!r}: a tuple is needed, as in {name}={example}")
 
 
 def check_selection(selection: str, every: int) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skelray.augment import BA, EA, AugmentationSet, View
+from skelray.checks import check_number
 from skelray.methods.crossclr import MultiStream, across
 from skelray.methods.eadm import EADM
 from skelray.methods.method import Backbone, Step, Views
@@ -39,7 +40,8 @@ class AimCLR(MoCoSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_mining(self.mining_k, self.queue)
+        check_number("beta", self.beta, 0)
+        check_mining(self.mining_from, self.mining_k, self.queue)
         if self.eadm is not None and self.extreme is None:
             raise ValueError("eadm drops from the extreme query's features: without extreme, set eadm=None")
 

@@ -111,7 +111,7 @@ class CrosSCLR(MoCoSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_mining(self.mining_k, self.queue)
+        check_mining(self.mining_from, self.mining_k, self.queue)
 
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MultiStream:  # type: ignore[override]
         until = self.mining_from if self.frozen_keys else None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from skelray.checks import check_positive
+
 FORMS = ("published", "released", "inert")
+LEAST = 1 / (1 + math.exp(-0.5))  # attention of what lies at its channel's mean; no other is lower
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,12 @@ class EADM:
     def __post_init__(self) -> None:
         if self.form not in FORMS:
             raise ValueError(f"form {self.form!r} is none of {', '.join(FORMS)}")
-        if not 0 < self.threshold <= 1:
-            raise ValueError(f"threshold {self.threshold}: attention is a sigmoid, so one between 0 and 1 is needed")
+        if not LEAST < self.threshold <= 1:
+            raise ValueError(
+                f"threshold {self.threshold}: attention is never below {LEAST:.4f}, the sigmoid of 1/2, "
+                "so one above that, as all would be dropped, and at most 1 is needed"
+            )
+        check_positive("lambda_", self.lambda_)
 
     def __call__(self, features: Tensor) -> Tensor:
         """(N, M, T, V, C), a feature map, to the same shape."""

@@ -42,8 +42,8 @@ class HiCo(MoCoSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.levels or not set(self.levels) <= set(LEVELS):
-            raise ValueError(f"levels {self.levels!r}: a tuple of some of {', '.join(LEVELS)}")
+        if not self.levels or not set(self.levels) <= set(LEVELS) or len(set(self.levels)) < len(self.levels):
+            raise ValueError(f"levels {self.levels!r}: a tuple of some of {', '.join(LEVELS)}, each once")
 
     @property
     def clip(self) -> AugmentationSet:
@@ -63,8 +63,8 @@ class HiCo(MoCoSettings):
         queries = model.embed(model.query, views.queries[0])
         parts = {}
         for name in model.heads:
-            # Of a clip or part query the finest granularity is the anchor; of its keys all are positives (Eq. 8).
-            # A domain's query is held to the other domain's key and queue (Eq. 9).
+            # Of a clip or part query the finest granularity is the anchor; of its keys all are positives (Eq. 10, 11).
+            # A domain's query is held to the other domain's key and queue (Eq. 9), the instance's to its own (Eq. 8).
             other = {"temporal": "spatial", "spatial": "temporal"}.get(name, name)
             z = queries[name][:, 0]  # (N, D)
             parts[name] = info_nce(any_of(z, keys[other], model.queues[other].keys, self.tau))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skelray.augment import STREAMS, WHOLE, AugmentationSet, Rewire, View, form
+from skelray.checks import check_positive, check_whole
 from skelray.methods.method import Backbone
 from skelray.methods.queue import Queue
 from skelray.skeleton import Skeleton
@@ -40,14 +41,11 @@ class MoCoSettings:
     init: str = "normal"
 
     def __post_init__(self) -> None:
-        if not self.tau > 0:
-            raise ValueError(f"tau {self.tau}: a temperature is above 0")
+        check_positive("tau", self.tau)
         if not 0 <= self.m <= 1:
             raise ValueError(f"m {self.m}: a momentum is between 0 and 1")
-        if self.queue < 1:
-            raise ValueError(f"queue {self.queue}: it holds at least one key")
-        if self.dim < 1:
-            raise ValueError(f"dim {self.dim}: an embedding has at least one number")
+        check_whole("queue", self.queue, 1)
+        check_whole("dim", self.dim, 1)
         if self.key_init not in ("copy", "independent"):
             raise ValueError(f"key_init {self.key_init!r} is none of copy, independent")
         if self.init not in self.INITS:

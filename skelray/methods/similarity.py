@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from skelray.checks import check_whole
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -41,9 +43,12 @@ def info_nce(query: Candidates) -> Tensor:
     return (query.normaliser - query.positive).mean()
 
 
-def check_mining(k: int, queue: int) -> None:
-    """Raises ValueError where the queue has no k nearest keys."""
-    if not 1 <= k <= queue:
+def check_mining(start: int | None, k: int, queue: int) -> None:
+    """Raises ValueError for what is no epoch to start after, and where the queue has no k nearest keys."""
+    if start is not None:
+        check_whole("mining_from", start, 0)
+    check_whole("mining_k", k, 1)
+    if k > queue:
         raise ValueError(f"mining_k {k}: between 1 and the queue's {queue} keys are mined")
 
 

@@ -1,0 +1,30 @@
+"""Settings that cannot be are refused where they are given, with the value and the rule."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raises ValueError for what is no whole number of at least so much."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} {value!r}: a whole number, at least {least}, is needed")
+
+
+def check_number(name: str, value: Any, least: float) -> None:
+    """Raises ValueError for what is no finite number of at least so much."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value < math.inf:
+        raise ValueError(f"{name} {value!r}: a number, at least {least:g}, is needed")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Raises ValueError for what is no finite number above 0."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise ValueError(f"{name} {value!r}: a number above 0 is needed")
+
+
+def check_each(name: str, values: Any, kind: type, example: str) -> None:
+    """Raises ValueError for what is no tuple of such values."""
+    if not isinstance(values, (tuple, list)) or not all(isinstance(value, kind) for value in values):
+        raise ValueError(f"{name} {values!r}: a tuple is needed, as in {name}={example}")
