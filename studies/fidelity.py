@@ -3,14 +3,14 @@
 The base is the published setting. Most arms take one thing from the released code; "as in the paper" takes one from the
 paper where the published numbers rest on the code; "corrected" mends what both share. Joint stream, linear evaluation.
 
-    skelray run studies/fidelity.py                       # AimCLR's and HiCLR's, 15 arms x 3 seeds
+    skelray run studies/fidelity.py                       # AimCLR's and HiCLR's, 21 arms x 3 seeds
     skelray run studies/fidelity.py --benchmark nwucla --protocol xview --epochs 100
 """
 
 from dataclasses import replace
 
-from skelray import BA, EADM, NA, Ablation, AimCLR, Arm, AugmentationSet, HiCLR, Mask, papers
-from skelray.augment import Blur, Flip, Noise, RandomMask
+from skelray import BA, DSTA, EADM, NA, Ablation, AimCLR, Arm, AugmentationSet, HiCLR, Mask, papers
+from skelray.augment import Blur, DropAddEdges, Flip, Noise, RandomMask, SkeleAdaIN
 from skelray.methods import cross_entropy
 
 
@@ -22,6 +22,18 @@ def normal(kind, **changes):
 def hiclr(label, na=NA, mask=Mask, **changes):
     """HiCLR with one difference."""
     return Arm(f"HiCLR: {label}", {"method": HiCLR(arrangement=(BA, na, mask), **changes)})
+
+
+def strong(label, augmentation):
+    """HiCLR with another strong augmentation than Mask."""
+    last = AugmentationSet(label.split()[0], (augmentation,))
+    return Arm(f"HiCLR: {label}", {"method": HiCLR(arrangement=(BA, NA, last))})
+
+
+def on_dsta(label, **changes):
+    """HiCLR on DSTA-Net, with its own decay of weights and probe."""
+    own = {name: getattr(papers.HICLR_DSTA, name) for name in ("optimizer", "evaluations")}
+    return Arm(f"HiCLR on DSTA-Net: {label}", {"backbone": DSTA(**changes), **own})
 
 
 def aimclr(label, **changes):
@@ -43,6 +55,12 @@ study = Ablation(
         hiclr("flip mirrors (corrected)", na=normal(Flip, mirror=True)),
         Arm("HiCLR: spatial graph, as in the paper of ST-GCN", {"partition": "spatial"}),
         Arm("HiCLR: absent persons left out (corrected)", {"absent": "exclude"}),
+        strong("DAE", DropAddEdges()),
+        strong("DAE that only drops, as released", DropAddEdges(add=0.0)),
+        strong("AdaIN", SkeleAdaIN()),
+        strong("AdaIN on absent persons", SkeleAdaIN(ghosts=True)),
+        on_dsta("published"),
+        on_dsta("absent persons left out (corrected)", absent="exclude"),
         aimclr("published"),
         aimclr("EADM as released", eadm=EADM("released")),
         aimclr("EADM inert, as first released", eadm=EADM("inert")),

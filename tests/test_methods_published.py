@@ -79,6 +79,11 @@ def test_aimclr_across_streams_leaves_d3m_within_each():
     assert not torch.allclose(after.parts["joint"], before.parts["joint"])
 
 
+def test_across_streams_the_mean_over_mined_positives_is_no_choice():
+    with pytest.raises(ValueError, match="mined_mean: across streams CrosSCLR's mean"):
+        AimCLR(cross_streams=True, mined_mean=True)
+
+
 def test_an_encoder_without_feature_map_is_refused_by_the_drop():
     with pytest.raises(ValueError, match="feature map"):
         model(AimCLR(**MOCO), backbone=Small())

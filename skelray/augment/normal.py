@@ -110,7 +110,8 @@ class Noise:
 class Blur:
     """Gaussian blur over time, sigma ~ U(low, high) frames.
 
-    normalise: weights sum to one; the released code leaves them unnormalised, which scales a sequence up to fivefold.
+    normalise: the taps' weights sum to one; the released code leaves them unnormalised, which scales a sequence up to
+    fivefold. Zeros lie beyond the ends of a clip either way, so its first and last frames are drawn towards zero.
     """
 
     low: float = 0.1

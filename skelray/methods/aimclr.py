@@ -26,7 +26,8 @@ class AimCLR(MoCoSettings):
     D3M loss, 0 trains without it. mining_from: after this epoch (stage 2) the ``mining_k`` nearest keys of each query are
     positives too (NNM); None: never. mined_mean: their mean instead of the paper's sum, as released.
     cross_streams: the trial has several streams and stage 2 mines across them as CrosSCLR does, "3s-AimCLR §" in the
-    paper's tables (no code of it was released: D3M stays within each stream, InfoNCE becomes CrosSCLR's loss).
+    paper's tables (no code of it was released: D3M stays within each stream, InfoNCE becomes CrosSCLR's loss of the normal
+    queries, in place of NNM).
     """
 
     normal: AugmentationSet = BA
@@ -44,6 +45,8 @@ class AimCLR(MoCoSettings):
         check_mining(self.mining_from, self.mining_k, self.queue)
         if self.eadm is not None and self.extreme is None:
             raise ValueError("eadm drops from the extreme query's features: without extreme, set eadm=None")
+        if self.cross_streams and self.mined_mean:
+            raise ValueError("mined_mean: across streams CrosSCLR's mean over positives is taken anyway")
 
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo | MultiStream:  # type: ignore[override]
         model = self._model(backbone, skeleton, stream)
