@@ -67,5 +67,6 @@ def test_an_estimate_counts_what_a_step_takes():
 
 
 def test_the_bench_has_every_published_method():
-    published = {name.lower() for name, value in vars(papers).items() if isinstance(value, Trial)}
+    trials = {name.lower(): value for name, value in vars(papers).items() if isinstance(value, Trial)}
+    published = {name for name, trial in trials.items() if trial.benchmark == "ntu60"}  # other data, the same step
     assert set(bench.METHODS) == published
