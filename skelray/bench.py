@@ -102,7 +102,7 @@ def measure(trial: Trial, device: torch.device, steps: int, peak: float) -> Meas
         update=update,
         gflop_per_sample=flop / trial.batch_size / 1e9,
         share_of_peak=flop / seconds / peak,
-        peak_memory=_peak_memory(device),
+        peak_memory=peak_memory(device),
         threads=torch.get_num_threads(),
         **provenance(device),
     )
@@ -139,7 +139,8 @@ class _Clock:
         return elapsed
 
 
-def _peak_memory(device: torch.device) -> float:
+def peak_memory(device: torch.device) -> float:
+    """MiB that this process has held at most, on a GPU of its tensors."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -149,10 +150,11 @@ def peak(device: torch.device, precision: str) -> float:
     """FLOP/s of a 2048 x 2048 matrix product, the best of five."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     a = torch.randn(2048, 2048, device=device, dtype=dtype)
-    return 2 * 2048**3 / min(_timed(lambda: a @ a, device) for _ in range(6))
+    return 2 * 2048**3 / min(timed(lambda: a @ a, device) for _ in range(6))
 
 
-def _timed(work: Callable[[], Any], device: torch.device) -> float:
+def timed(work: Callable[[], Any], device: torch.device) -> float:
+    """Seconds of the work, with the device's part done."""
     clock = _Clock(device)
     work()
     return clock.lap()

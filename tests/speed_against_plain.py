@@ -1,18 +1,16 @@
 """Speed and memory of a training step beside the layout of the released code, on this machine, in one run.
 
-    python tests/speed_against_plain.py --method hiclr --threads 2
+    python tests/speed_against_plain.py --method hiclr --threads 2 --precision float32 bfloat16
 
 The plain side is an encoder in the released operations and memory layout (plain_stgcn.py, plain_dsta.py,
-plain_hierarchical.py) in a plain step: concatenated logits, per-parameter momentum update, torch's own allocator settings,
-dropout and batch norm; its views are ready-made, so augmentation costs it nothing. Each side runs in a process of its own,
-in turn, so that neither warms memory for the other.
+plain_hierarchical.py) in a plain step: single precision, concatenated logits, per-parameter momentum update, torch's own
+allocator settings, dropout and batch norm; its views are ready-made, so augmentation costs it nothing. Each side runs in a
+process of its own, in turn, so that neither warms memory for the other.
 """
 
 import argparse
 import multiprocessing
-import resource
 import statistics
-import time
 from concurrent.futures import ProcessPoolExecutor
 
 QUEUE, DIM = 32768, 128
@@ -23,7 +21,7 @@ HICO = {"hico_gru": "gru", "hico_lstm": "lstm", "hico_transformer": "transformer
 HICO_QUEUES = {"clip": 8192, "part": 8192, "temporal": 2048, "spatial": 2048, "instance": 2048}
 
 
-def moco(method, batch):
+def moco(method, batch, device):
     """(query and key encoders, a function to the loss) of a method on ST-GCN or DSTA-Net."""
     import torch
     from plain_dsta import PlainDSTA
@@ -47,9 +45,9 @@ def moco(method, batch):
         maps = query.maps(view)
         return [query.fc(query.pool(m, batch)) for m in (maps, eadm(maps))]
 
-    pairs = [[encoder().train() for _ in range(2)] for _ in range(STREAMS.get(method, 1))]
-    queues = [F.normalize(torch.randn(DIM, QUEUE), dim=0) for _ in pairs]
-    views = [torch.randn(batch, 3, 50, 25, 2) for _ in range(BRANCHES[method] + 1)]
+    pairs = [[encoder().to(device).train() for _ in range(2)] for _ in range(STREAMS.get(method, 1))]
+    queues = [F.normalize(torch.randn(DIM, QUEUE, device=device), dim=0) for _ in pairs]
+    views = [torch.randn(batch, 3, 50, 25, 2, device=device) for _ in range(BRANCHES[method] + 1)]
 
     def loss():
         total = 0
@@ -60,7 +58,7 @@ def moco(method, batch):
                 momentum(key, query)
                 keys = F.normalize(key(views[-1]), dim=1)
             logits = [torch.cat([(q * keys).sum(1, keepdim=True), q @ queue.clone()], dim=1) / 0.07 for q in z]
-            total = total + F.cross_entropy(logits[0], torch.zeros(batch, dtype=torch.long))
+            total = total + F.cross_entropy(logits[0], torch.zeros(batch, dtype=torch.long, device=device))
             weaker = logits[:-1] if method.startswith("hiclr") else [logits[0]] * (len(logits) - 1)
             for weak, strong in zip(weaker, logits[1:], strict=True):
                 total = total - 0.5 * (weak.softmax(1).detach() * strong.softmax(1).log()).sum(1).mean()
@@ -70,15 +68,15 @@ def moco(method, batch):
     return [query for query, _ in pairs], loss
 
 
-def hico(method, batch):
+def hico(method, batch, device):
     """(query encoder, a function to the loss) of HiCo."""
     import torch
     from plain_hierarchical import PlainHiCo
     from torch.nn import functional as F
 
-    query, key = (PlainHiCo(HICO[method]).train() for _ in range(2))
-    queues = {name: F.normalize(torch.randn(DIM, columns), dim=0) for name, columns in HICO_QUEUES.items()}
-    views = [torch.randn(batch, 3, 64, 25, 2) for _ in range(2)]
+    query, key = (PlainHiCo(HICO[method]).to(device).train() for _ in range(2))
+    queues = {name: F.normalize(torch.randn(DIM, size, device=device), dim=0) for name, size in HICO_QUEUES.items()}
+    views = [torch.randn(batch, 3, 64, 25, 2, device=device) for _ in range(2)]
 
     def loss():
         with torch.no_grad():
@@ -115,26 +113,29 @@ def eadm(maps):
     return maps * elements * (elements.numel() / elements.sum())
 
 
-def plain(method, threads, batch, steps):
+def plain(method, device, threads, batch, steps):
     """(samples per second, peak MiB) of the plain side."""
     import torch
 
+    from skelray import bench
+
     torch.set_num_threads(threads)
-    queries, loss = (hico if method in HICO else moco)(method, batch)
+    queries, loss = (hico if method in HICO else moco)(method, batch, device)
     trained = [p for query in queries for p in query.parameters()]
     optimizer = torch.optim.SGD(trained, lr=0.01, momentum=0.9, weight_decay=1e-4, foreach=False)
-    seconds = []
-    for _ in range(steps + 1):
-        started = time.perf_counter()
+
+    def step():
         value = loss()
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
-        seconds.append(time.perf_counter() - started)
-    return batch / statistics.median(seconds[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    step()
+    seconds = [bench.timed(step, torch.device(device)) for _ in range(steps)]
+    return batch / statistics.median(seconds), bench.peak_memory(torch.device(device))
 
 
-def ours(method, threads, batch, steps):
+def ours(method, device, threads, batch, steps, precision):
     """(samples per second, peak MiB) of skelray, augmentation included."""
     from dataclasses import replace
 
@@ -143,7 +144,8 @@ def ours(method, threads, batch, steps):
     from skelray import bench, machine
 
     machine.settle(threads)
-    measured = bench.measure(replace(bench.METHODS[method], batch_size=batch), torch.device("cpu"), steps, peak=1.0)
+    trial = replace(bench.METHODS[method], batch_size=batch, precision=precision)
+    measured = bench.measure(trial, torch.device(device), steps, peak=1.0)
     return measured.samples_per_second, measured.peak_memory
 
 
@@ -156,6 +158,8 @@ def apart(side, *arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", choices=[*BRANCHES, *HICO], default="hiclr")
+    parser.add_argument("--precision", nargs="+", choices=["float32", "bfloat16"], default=["float32"], help="of skelray")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
         "--batch", type=int, help="[default: 128; HiCo 64; HiCLR on DSTA-Net 32, all that its plain side holds]"
@@ -163,12 +167,14 @@ def main():
     parser.add_argument("--steps", type=int, default=3)
     options = parser.parse_args()
     batch = options.batch or (64 if options.method in HICO else 32 if options.method == "hiclr_dsta" else 128)
-    settings = (options.method, options.threads, batch, options.steps)
-    (before, before_memory), (after, after_memory) = apart(plain, *settings), apart(ours, *settings)
-    print(f"{options.method}, batch {batch}, {options.threads} threads")
-    print(f"plain layout  {before:6.1f} samples/s, peak {before_memory:6.0f} MiB")
-    print(f"skelray       {after:6.1f} samples/s, peak {after_memory:6.0f} MiB")
-    print(f"ratio         {after / before:6.2f}              {after_memory / before_memory:6.2f}")
+    settings = (options.method, options.device, options.threads, batch, options.steps)
+    print(f"{options.method}, batch {batch}, {options.device}, {options.threads} threads")
+    before, before_memory = apart(plain, *settings)
+    print(f"plain layout      {before:7.1f} samples/s, peak {before_memory:6.0f} MiB", flush=True)
+    for precision in options.precision:
+        after, memory = apart(ours, *settings, precision)
+        ratios = f"{after / before:.2f} times the rate, {memory / before_memory:.2f} of the memory"
+        print(f"skelray, {precision:8s} {after:7.1f} samples/s, peak {memory:6.0f} MiB: {ratios}", flush=True)
 
 
 if __name__ == "__main__":

@@ -199,19 +199,18 @@ def test_fourier_convolution_of_an_input_without_gradient():
 # Graph convolution
 
 
-def mixed(x, graph, weight):
-    return torch.einsum("pvrc,kvw,kco->pwro", x, graph, weight)
+def mixed(x, graph, weight, bias):
+    return torch.einsum("pvrc,kvw,kco->pwro", x, graph, weight) + bias[:, None]
 
 
 @pytest.mark.parametrize("slices", [1, 3])
 @pytest.mark.parametrize("input_gradient", [True, False])
 def test_aggregate_and_mix_is_its_formula(slices, input_gradient):
     generator = torch.Generator().manual_seed(slices)
-    x, graph, weight = (
-        torch.randn(*shape, generator=generator, dtype=F64) for shape in ((slices, 5, 4, 3), (3, 5, 5), (3, 3, 6))
-    )
-    leaves = [t.requires_grad_() for t in ((x, graph, weight) if input_gradient else (graph, weight))]
-    ours, theirs = _AggregateAndMix.apply(x, graph, weight), mixed(x, graph, weight)
+    shapes = ((slices, 5, 4, 3), (3, 5, 5), (3, 3, 6), (5, 6))
+    inputs = [torch.randn(*shape, generator=generator, dtype=F64) for shape in shapes]
+    leaves = [t.requires_grad_() for t in inputs[0 if input_gradient else 1 :]]
+    ours, theirs = _AggregateAndMix.apply(*inputs), mixed(*inputs)
     torch.testing.assert_close(ours, theirs)
     cotangent = torch.randn(theirs.shape, generator=generator, dtype=F64)
     gradients = [torch.autograd.grad((y * cotangent).sum(), leaves) for y in (ours, theirs)]
@@ -220,7 +219,7 @@ def test_aggregate_and_mix_is_its_formula(slices, input_gradient):
 
 def test_aggregate_and_mix_passes_gradcheck():
     generator = torch.Generator().manual_seed(0)
-    shapes = ((2, 3, 2, 2), (2, 3, 3), (2, 2, 3))
+    shapes = ((2, 3, 2, 2), (2, 3, 3), (2, 2, 3), (3, 3))
     leaves = tuple(torch.randn(*s, generator=generator, dtype=F64, requires_grad=True) for s in shapes)
     assert torch.autograd.gradcheck(_AggregateAndMix.apply, leaves)
 

@@ -10,9 +10,7 @@ from torch.nn import functional as F
 
 from skelray.backbones import DSTA
 from skelray.backbones import attention as attention_module
-from skelray.backbones import join as join_module
 from skelray.backbones.attention import _AttendAndMix, _Scores, positions
-from skelray.backbones.join import SLOPE, Join, Shortcut
 from skelray.backbones.released_dsta import dsta_from_released
 from skelray.methods.moco import Branch
 from skelray.skeleton import KINECT_V1, KINECT_V2
@@ -215,60 +213,6 @@ def test_positions_are_sines_and_cosines():
     torch.testing.assert_close(code[:, 0], torch.arange(5.0).sin())
     torch.testing.assert_close(code[:, 1], torch.arange(5.0).cos())
     torch.testing.assert_close(code[:, 6], (torch.arange(5.0) * 10000 ** (-6 / 7)).sin())
-
-
-# Join
-
-
-@pytest.mark.parametrize("rows", [1, 2**16], ids=["row-by-row", "all-at-once"])
-@pytest.mark.parametrize("residual", ["none", "identity", "shortcut"])
-def test_join_in_single_precision_is_its_formula(residual, rows, monkeypatch):
-    """Values, statistics and gradients of the fused step beside the operations one by one in double precision."""
-    monkeypatch.setattr(join_module, "PART", rows)
-    torch.manual_seed(0)
-    exact = torch.nn.ModuleList([Join(6), Shortcut(4, 6)]).to(F64).train()
-    with torch.no_grad():
-        for parameter in exact.parameters():
-            parameter.copy_(torch.randn_like(parameter) + (parameter.dim() == 1))
-    bias = leaf(6, seed=1)
-    y, x = leaf(3, 5, 4, 6, seed=2), leaf(3, 5, 4, 6 if residual == "identity" else 4, seed=3)
-    cotangent = leaf(3, 5, 4, 6, seed=4).detach()
-
-    def run(modules, dtype):
-        leaves = [t.detach().to(dtype).requires_grad_() for t in (y, bias, x)]
-        given = {"none": (), "identity": (leaves[2],), "shortcut": (leaves[2], modules[1])}[residual]
-        out = modules[0](*leaves[:2], *given)
-        (out * cotangent.to(dtype)).sum().backward()
-        named = {name: p.grad for name, p in modules.named_parameters() if p.grad is not None}
-        gradients = dict(zip("ybx", (t.grad for t in leaves), strict=True)) | named
-        return out, gradients, modules.state_dict()
-
-    fused = torch.nn.ModuleList([Join(6), Shortcut(4, 6)]).train()
-    fused.load_state_dict(exact.state_dict())
-    (expected, wanted, state), (found, gradients, after) = run(exact, F64), run(fused, torch.float32)
-    by_hand = F.batch_norm((y + bias).view(-1, 6), None, None, exact[0].norm.weight, exact[0].norm.bias, True)
-    if residual == "none":
-        torch.testing.assert_close(expected, F.leaky_relu(by_hand, SLOPE).view_as(expected))
-    assert found.dtype == torch.float32
-    close = {"rtol": 1e-4, "atol": 2e-5}
-    torch.testing.assert_close(found.to(F64), expected, **close)
-    assert gradients.keys() == wanted.keys()
-    for name in wanted:
-        if wanted[name] is None:
-            assert gradients[name] is None
-        else:
-            torch.testing.assert_close(gradients[name].to(F64), wanted[name], **close, msg=lambda m, n=name: f"{n}: {m}")
-    for name in state:
-        torch.testing.assert_close(after[name].to(state[name].dtype), state[name], **close)
-
-
-@pytest.mark.parametrize("mean", [0.0, 100.0])
-def test_moments_of_many_rows_are_exact(mean):
-    x = torch.randn(100, 20, 50, 3, generator=torch.Generator().manual_seed(0)) + mean
-    found, var = join_module._moments(x)
-    wide = x.to(F64).view(-1, 3)
-    assert ((found.to(F64) - wide.mean(dim=0)).abs() / max(1, mean)).max() < 5e-6
-    assert (var.to(F64) / wide.var(dim=0, correction=0) - 1).abs().max() < 5e-6
 
 
 # What is refused

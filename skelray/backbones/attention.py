@@ -27,11 +27,9 @@ def _parts(x: Tensor) -> Iterator[slice]:
 
 def _queries_and_keys(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x: (b, V, T, C), weight: (2S, C, I), bias: (2S, V, T I) -> (2, S b, V, T I)."""
-    bodies, joints, frames, channels = x.shape
-    out = x.new_empty(len(weight), bodies, joints, frames * weight.shape[2])
-    for k in range(len(weight)):
-        torch.mm(x.view(-1, channels), weight[k], out=out[k].view(-1, weight.shape[2]))
-        out[k] += bias[k]
+    bodies, joints, _, channels = x.shape
+    out = torch.matmul(x.view(-1, channels), weight).view(len(weight), bodies, joints, -1)
+    out += bias[:, None]
     return out.view(2, -1, *out.shape[2:])
 
 

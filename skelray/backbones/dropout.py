@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,22 +20,32 @@ def _random_words(bits: int) -> Tensor:
     return torch.empty(-(-bits // 64), dtype=torch.int64).random_(-(2**63), None)
 
 
-def _scales(bits: Tensor, like: Tensor) -> Tensor:
-    """0 or 2 for every element of ``like``, eight from each random byte."""
-    table = ((torch.arange(256)[:, None] >> torch.arange(8)) & 1).to(like.dtype) * 2  # (256, 8)
-    return table.index_select(0, bits.int()).flatten()[: like.numel()].view(like.shape)
+@lru_cache(maxsize=8)
+def _table(dtype: torch.dtype) -> Tensor:
+    """(256, 8): 0 or 2 for each bit of each byte."""
+    return ((torch.arange(256)[:, None] >> torch.arange(8)) & 1).to(dtype) * 2
+
+
+def half_bits(x: Tensor) -> Tensor:
+    """A random bit for every element of x, eight to a byte."""
+    return _random_words(x.numel()).view(torch.uint8)[: -(-x.numel() // 8)]
+
+
+def half_scales(bits: Tensor, like: Tensor) -> Tensor:
+    """0 or 2 for every element of ``like``, one for each bit."""
+    return _table(like.dtype).index_select(0, bits.int()).flatten()[: like.numel()].view(like.shape)
 
 
 class _HalfDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        bits = _random_words(x.numel()).view(torch.uint8)[: -(-x.numel() // 8)]
+        bits = half_bits(x)
         ctx.save_for_backward(bits)
-        return x * _scales(bits, x)
+        return x * half_scales(bits, x)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        return grad * _scales(ctx.saved_tensors[0], grad)
+        return grad * half_scales(ctx.saved_tensors[0], grad)
 
 
 class _ShareDropout(torch.autograd.Function):

@@ -10,25 +10,26 @@ from skelray.backbones.precision import autocast_dtype
 
 
 class _AggregateAndMix(torch.autograd.Function):
-    """x: (P, V, R, C), graph: (K, V, W), weight: (K, C, O) -> (P, W, R, O).
+    """x: (P, V, R, C), graph: (K, V, W), weight: (K, C, O), bias: (W, O) -> (P, W, R, O).
 
     Aggregating over joints is one product with the (K W x V) matrix for each of the P slices; the aggregate, K times
     the input, is formed again in the backward pass instead of kept.
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, graph: Tensor, weight: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx, x: Tensor, graph: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x, graph, weight)
         aggregate, slices = _aggregate(x, graph), len(x)
         out = torch.bmm(aggregate[:, 0], weight[0].expand(slices, -1, -1))  # (P, W R, O)
         for k in range(1, len(weight)):
             out.baddbmm_(aggregate[:, k], weight[k].expand(slices, -1, -1))
-        return out.view(*x.shape[:3], -1)
+        return out.view(*x.shape[:3], -1).add_(bias[:, None])
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
         x, graph, weight = ctx.saved_tensors
         slices, joints, rows, channels = x.shape
+        to_bias = grad.sum(dim=(0, 2))
         grad = grad.reshape(slices, joints * rows, -1)  # (P, W R, O)
         aggregate = _aggregate(x, graph)  # (P, K, W R, C)
         to_weight = torch.stack([torch.bmm(aggregate[:, k].transpose(1, 2), grad).sum(dim=0) for k in range(len(weight))])
@@ -40,7 +41,7 @@ class _AggregateAndMix(torch.autograd.Function):
         to_x = None
         if ctx.needs_input_grad[0]:
             to_x = _left(_stacked(graph).T, grad).view_as(x)
-        return to_x, to_graph, to_weight
+        return to_x, to_graph, to_weight, to_bias
 
 
 def _stacked(graph: Tensor) -> Tensor:
@@ -75,5 +76,4 @@ class GraphConvolution(nn.Module):
         adjacency = self.adjacency if rewire is None else rewire(self.adjacency)
         graph = adjacency * self.importance  # (K, V, W)
         bias = graph.sum(dim=1).T @ self.bias  # (W, O)
-        y = _AggregateAndMix.apply(x.to(dtype).contiguous(), graph.to(dtype), self.weight.to(dtype))
-        return y + bias.to(dtype)[:, None]
+        return _AggregateAndMix.apply(x.to(dtype).contiguous(), graph.to(dtype), self.weight.to(dtype), bias.to(dtype))

@@ -1,22 +1,38 @@
-"""Batch norm, a residual and a leaky ReLU as one step of DSTA-Net: leaky(norm(y + bias) + shortcut(x)).
+"""Batch norm, dropout, a residual and a (leaky) ReLU as one step: leaky(dropout(norm(y + bias)) + shortcut(x)).
 
 Training in single precision on a CPU, what is done to each element is done a part at a time while it is in the cache: the
-statistics read y once, the output once more, and the backward pass twice. A bias before batch norm moves nothing there
-but the running mean, and its gradient is zero.
+statistics read y once, the output once more, and the backward pass twice. A bias before batch norm moves nothing there but
+the running mean, and its gradient is zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skelray.backbones.dropout import Dropout, half_bits, half_scales
 from skelray.backbones.norm import BatchNorm
 
-SLOPE = 0.1  # of the leaky ReLU below zero
-PART = 2**17  # elements that are treated at a time
+_leaky_backward = torch.ops.aten.leaky_relu_backward
+SLOPE = 0.1  # of DSTA-Net's leaky ReLU below zero
+PART = 2**19  # elements that are treated at a time
+WIDE = 2**13  # and at most so many of them in a row
+
+
+def _repeats(x: Tensor) -> int:
+    """How many steps of x (A, B, L, C) make a row: loops over as many numbers as a step has channels would be too short."""
+    steps, channels = x.shape[2:]
+    return steps if steps * channels <= WIDE else math.gcd(steps, max(1, WIDE // channels))
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(A, B, L, C) -> (rows, K)."""
+    return x.view(-1, _repeats(x) * x.shape[3])
 
 
 def _parts(x: Tensor) -> Iterator[slice]:
@@ -25,111 +41,126 @@ def _parts(x: Tensor) -> Iterator[slice]:
     return (slice(start, start + rows) for start in range(0, len(x), rows))
 
 
-def _rows(x: Tensor) -> Tensor:
-    """(B, V, T, C) -> (B V, T C): loops over as many numbers as a frame has channels would be too short."""
-    return x.view(-1, x.shape[2] * x.shape[3])
-
-
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel of x (B, V, T, C), from sums of centred parts."""
-    flat, frames, channels = _rows(x), x.shape[2], x.shape[3]
+    """Mean and biased variance of each channel of x (A, B, L, C), from sums of centred parts."""
+    flat, repeats, channels = _rows(x), _repeats(x), x.shape[3]
     every = x.view(-1, channels)
     near = every[:: max(1, len(every) // 64)].mean(dim=0)  # close to the mean, so that squares do not cancel
-    tiled, total, squares = near.repeat(frames), x.new_zeros(flat.shape[1]), x.new_zeros(flat.shape[1])
+    tiled, (total, squares) = near.repeat(repeats), near.new_zeros(2, flat.shape[1])
     for part in _parts(flat):
         centred = flat[part] - tiled
         total += centred.sum(dim=0)
         squares += centred.square_().sum(dim=0)
-    offset = total.view(frames, channels).sum(dim=0) / len(every)
-    return near + offset, squares.view(frames, channels).sum(dim=0) / len(every) - offset**2
+    offset = total.view(repeats, channels).sum(dim=0) / len(every)
+    return near + offset, squares.view(repeats, channels).sum(dim=0) / len(every) - offset**2
 
 
-def _batch_statistics(norm: BatchNorm, x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and reciprocal deviation of x (B, V, T, C); moves the running ones to those of x + bias."""
+def _batch_statistics(norm: BatchNorm, x: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Mean and reciprocal deviation of x (A, B, L, C); moves the running ones to those of x + bias."""
     with torch.no_grad():
         mean, var = _moments(x)
         rows = x.numel() // len(mean)
         norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
-        norm.running_mean.lerp_(mean + bias, norm.momentum)  # type: ignore[union-attr,arg-type]
+        norm.running_mean.lerp_(mean if bias is None else mean + bias, norm.momentum)  # type: ignore[union-attr,arg-type]
         norm.running_var.lerp_(var * (rows / max(1, rows - 1)), norm.momentum)  # type: ignore[union-attr,arg-type]
         return mean, (var + norm.eps).rsqrt()
 
 
 class _Join(torch.autograd.Function):
-    """leaky(norm(y) + x), x absent, as it is, or under a batch norm of its own; all (B, V, T, C).
+    """leaky(scales norm(y) + x), x absent, as it is, or under a batch norm of its own; all (A, B, L, C).
 
-    terms: for y and, under a norm, x: weight, shift and bias, which learn, and mean and reciprocal deviation.
+    bits: of dropout, one for each element of y; without them no scales. terms: for y and, under a norm, x: weight, shift and
+    bias, which learn, and mean and reciprocal deviation.
     """
 
     @staticmethod
-    def forward(ctx, y: Tensor, x: Tensor | None, *terms: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        out, frames = torch.empty_like(y), y.shape[2]
-        factors = [(weight * scale).repeat(frames) for weight, _, _, _, scale in _by_term(terms)]
-        shifts = [shift - mean * weight * scale for weight, shift, _, mean, scale in _by_term(terms)]
-        shift = torch.stack(shifts).sum(dim=0).repeat(frames)
+    def forward(ctx, y: Tensor, x: Tensor | None, bits: Tensor | None, slope: float, *terms: Tensor | None) -> Tensor:  # type: ignore[no-untyped-def]
+        out, repeats = torch.empty_like(y), _repeats(y)
+        factors = [(weight * scale).repeat(repeats) for weight, _, _, _, scale in _by_term(terms)]
+        shifts = [(shift - mean * weight * scale).repeat(repeats) for weight, shift, _, mean, scale in _by_term(terms)]
+        if bits is None:
+            shifts = [torch.stack(shifts).sum(dim=0)]
         flat_y, flat_x, flat_out = _rows(y), None if x is None else _rows(x), _rows(out)
         for part in _parts(flat_y):
-            rows = torch.addcmul(shift, flat_y[part], factors[0], out=flat_out[part])
+            rows = torch.addcmul(shifts[0], flat_y[part], factors[0], out=flat_out[part])
+            if bits is not None:
+                rows *= _scales(bits, flat_y, part)
             if flat_x is not None and len(factors) == 2:
                 rows.addcmul_(flat_x[part], factors[1])
             elif flat_x is not None:
-                rows.add_(flat_x[part])
-            F.leaky_relu_(rows, SLOPE)
-        normed_x = x if len(factors) == 2 else None
-        ctx.has_x = x is not None
-        ctx.save_for_backward(out, y, normed_x, *terms)
+                rows += flat_x[part]
+            if len(shifts) == 2:
+                rows += shifts[1]
+            F.leaky_relu_(rows, slope)
+        ctx.has_x, ctx.slope = x is not None, slope
+        ctx.save_for_backward(out, y, x if len(factors) == 2 else None, bits, *terms)
         return out
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
-        out, y, x, *terms = ctx.saved_tensors
-        frames, channels = y.shape[2:]
+        out, y, x, bits, *terms = ctx.saved_tensors
+        repeats, channels = _repeats(y), y.shape[3]
         normed = [t for t in (y, x) if t is not None]
-        sums = torch.zeros(len(normed) + 1, frames * channels, dtype=y.dtype)  # of g, and of g times each centred input
-        means = [mean.repeat(frames) for _, _, _, mean, _ in _by_term(terms)]
-        before = torch.empty_like(y)  # g: gradient of the leaky ReLU's input
+        means = [mean.repeat(repeats) for _, _, _, mean, _ in _by_term(terms)]
+        sums = torch.zeros(len(normed), 2, repeats * channels)  # of g, and of g times the centred input
+        # g: gradient of the leaky ReLU's input, and that after dropout
+        before = torch.empty_like(y)
+        gradients = [before if bits is None else torch.empty_like(y), before]
         flat, flat_grad, flat_out = _rows(before), _rows(grad.contiguous()), _rows(out)
         for part in _parts(flat):
-            rows = torch.ops.aten.leaky_relu_backward(flat_grad[part], flat_out[part], SLOPE, True, grad_input=flat[part])
-            sums[0] += rows.sum(dim=0)
-            for i, (t, mean) in enumerate(zip(normed, means, strict=True), start=1):
-                sums[i] += (_rows(t)[part] - mean).mul_(rows).sum(dim=0)
-        total, *products = sums.view(-1, frames, channels).sum(dim=1)
+            rows = _leaky_backward(flat_grad[part], flat_out[part], ctx.slope, True, grad_input=flat[part])
+            for i, (t, mean) in enumerate(zip(normed, means, strict=True)):
+                g = rows
+                if bits is not None and i == 0:
+                    g = torch.mul(rows, _scales(bits, flat, part), out=_rows(gradients[0])[part])
+                sums[i, 0] += g.sum(dim=0)
+                sums[i, 1] += (_rows(t)[part] - mean).mul_(g).sum(dim=0)
+        sums = sums.view(len(normed), 2, repeats, channels).sum(dim=2)
         inputs: list[Tensor] = []
         learned: list[Tensor | None] = []
         identity = ctx.has_x and len(normed) == 1
         count = y.numel() // channels
-        for t, product, (weight, _, bias, mean, scale) in zip(normed, products, _by_term(terms), strict=True):
+        for i, (t, (total, product), (weight, _, bias, mean, scale)) in enumerate(
+            zip(normed, sums, _by_term(terms), strict=True)
+        ):
             factor = weight * scale
             slope = -factor * scale**2 * product / count
             constant = -factor * total / count - slope * mean
-            # g gives way to the last of its uses
-            into = before if len(inputs) + 1 == len(normed) and not identity else torch.empty_like(before)
-            inputs.append(_affine(before, t, factor.repeat(frames), slope.repeat(frames), constant.repeat(frames), into))
-            learned += [product * scale, total, torch.zeros_like(bias), None, None]
+            # g gives way to its input's gradient where nothing else needs it
+            g = gradients[i]
+            into = torch.empty_like(g) if g is before and (identity or i + 1 < len(normed)) else g
+            inputs.append(_affine(g, t, factor.repeat(repeats), slope.repeat(repeats), constant.repeat(repeats), into))
+            learned += [product * scale, total, None if bias is None else torch.zeros_like(bias), None, None]
         to_x = inputs[1] if len(inputs) == 2 else before if identity else None
-        return inputs[0], to_x, *learned
+        return inputs[0], to_x, None, None, *learned
 
 
-def _affine(a: Tensor, b: Tensor, factor_a: Tensor, factor_b: Tensor, constant: Tensor, out: Tensor) -> Tensor:
-    """factor_a a + factor_b b + constant; out may be a."""
+def _scales(bits: Tensor, x: Tensor, part: slice) -> Tensor:
+    """Those of dropout for a part of x (rows, K), K a multiple of 8."""
+    each = x.shape[1] // 8
+    return half_scales(bits[part.start * each : part.stop * each], x[part])
+
+
+def _affine(a: Tensor, b: Tensor, factor: Tensor, slope: Tensor, constant: Tensor, out: Tensor) -> Tensor:
+    """factor a + slope b + constant; out may be a."""
     flat_a, flat_b, flat_out = _rows(a), _rows(b), _rows(out)
     for part in _parts(flat_a):
-        scaled = torch.addcmul(constant, flat_b[part], factor_b)
-        torch.addcmul(scaled, flat_a[part], factor_a, out=flat_out[part])
+        torch.addcmul(torch.addcmul(constant, flat_b[part], slope), flat_a[part], factor, out=flat_out[part])
     return out
 
 
-def _by_term(terms: tuple[Tensor, ...] | list[Tensor]) -> list[tuple[Tensor, ...]]:
-    return [tuple(terms[i : i + 5]) for i in range(0, len(terms), 5)]
+def _by_term(terms: Sequence[Tensor | None]) -> list[Sequence[Any]]:
+    return [terms[i : i + 5] for i in range(0, len(terms), 5)]
 
 
 def _fused(norm: BatchNorm, y: Tensor) -> bool:
     return norm.training and y.device.type == "cpu" and y.dtype == torch.float32 and y.is_contiguous()
 
 
-def _normed(norm: BatchNorm, y: Tensor, bias: Tensor) -> Tensor:
+def _normed(norm: BatchNorm, y: Tensor, bias: Tensor | None) -> Tensor:
     """norm(y + bias)."""
+    if bias is None:
+        return norm(y)
     if norm.training:
         return norm(y + bias.to(y.dtype))
     mean, var = norm.running_mean, norm.running_var
@@ -137,8 +168,38 @@ def _normed(norm: BatchNorm, y: Tensor, bias: Tensor) -> Tensor:
     return F.batch_norm(y.reshape(-1, y.shape[-1]), mean, var, norm.weight, shift, eps=norm.eps).view(y.shape)
 
 
+def join(
+    norm: BatchNorm,
+    y: Tensor,
+    bias: Tensor | None = None,
+    x: Tensor | None = None,
+    shortcut: tuple[nn.Linear, BatchNorm] | None = None,
+    dropout: Dropout | None = None,
+    slope: float = 0.0,
+) -> Tensor:
+    """leaky(dropout(norm(y + bias)) + shortcut(x)) of (A, B, L, C); what is None is left out.
+
+    shortcut: a linear map and its norm, where a residual changes the shape. slope: of the leaky ReLU below zero.
+    """
+    x_norm = x_bias = None
+    if x is not None and shortcut is not None:
+        linear, x_norm = shortcut
+        x, x_bias = F.linear(x, linear.weight), linear.bias  # which, too, is left to the norm
+    share = 0.0 if dropout is None or not dropout.training else dropout.p
+    if not _fused(norm, y) or (share and (share != 0.5 or _rows(y).shape[1] % 8)):
+        y = _normed(norm, y, bias)
+        y = y if dropout is None else dropout(y)
+        if x is not None:
+            y = y + (x if x_norm is None else _normed(x_norm, x, x_bias))
+        return F.leaky_relu_(y, slope)
+    terms = [norm.weight, norm.bias, bias, *_batch_statistics(norm, y, bias)]
+    if x is not None and x_norm is not None:
+        terms += [x_norm.weight, x_norm.bias, x_bias, *_batch_statistics(x_norm, x, x_bias)]
+    return _Join.apply(y, None if x is None else x.contiguous(), half_bits(y) if share else None, slope, *terms)
+
+
 class Shortcut(nn.Module):
-    """A linear map and batch norm, where a layer changes the shape."""
+    """A linear map and batch norm, where a layer of DSTA-Net changes the shape."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -150,7 +211,7 @@ class Shortcut(nn.Module):
 
 
 class Join(nn.Module):
-    """leaky(norm(y + bias) + x): what a layer's step gives, joined with its residual."""
+    """leaky(norm(y + bias) + x): what a step of a layer of DSTA-Net gives, joined with its residual."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -158,13 +219,4 @@ class Join(nn.Module):
 
     def forward(self, y: Tensor, bias: Tensor, x: Tensor | None = None, shortcut: Shortcut | None = None) -> Tensor:
         """(B, V, T, C) each, x what the shortcut takes if there is one; ``bias`` belongs to y."""
-        if not _fused(self.norm, y):
-            x = shortcut(x) if x is not None and shortcut is not None else x
-            y = _normed(self.norm, y, bias)
-            return F.leaky_relu(y if x is None else y + x, SLOPE)
-        terms = (self.norm.weight, self.norm.bias, bias, *_batch_statistics(self.norm, y, bias))
-        if x is None or shortcut is None:
-            return _Join.apply(y, x if x is None else x.contiguous(), *terms)
-        linear, norm = shortcut.linear, shortcut.norm
-        x = F.linear(x, linear.weight)
-        return _Join.apply(y, x, *terms, norm.weight, norm.bias, linear.bias, *_batch_statistics(norm, x, linear.bias))
+        return join(self.norm, y, bias, x, None if shortcut is None else (shortcut.linear, shortcut.norm), slope=SLOPE)

@@ -17,9 +17,9 @@ from skelray.augment import Rewire
 from skelray.backbones.dropout import Dropout, check_share
 from skelray.backbones.graph import check_partition, spatial_partition
 from skelray.backbones.graph_convolution import GraphConvolution
+from skelray.backbones.join import join
 from skelray.backbones.norm import BatchNorm
-from skelray.backbones.precision import autocast_dtype
-from skelray.backbones.temporal import fourier_convolution
+from skelray.backbones.temporal import fourier_convolution, fourier_pays
 from skelray.skeleton import Skeleton
 
 TAPS = 9
@@ -61,7 +61,7 @@ class STGCN:
 
 
 class TemporalConvolution(nn.Module):
-    """Nine taps over time, zero padding; in Fourier form where x comes time-first."""
+    """Nine taps over time, zero padding; in Fourier form where x comes time-first. The bias is left to the norm after it."""
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
@@ -72,12 +72,10 @@ class TemporalConvolution(nn.Module):
     def forward(self, x: Tensor, time_first: bool) -> Tensor:
         """(V, B, T, C) -> (V, B, T', C) or (T, V, B, C) -> (T', V, B, C)."""
         if time_first:
-            dtype = autocast_dtype(x)
-            y = fourier_convolution(x.to(dtype).flatten(1, 2), self.weight.to(dtype), self.stride) + self.bias.to(dtype)
-            return y.view(-1, *x.shape[1:])
+            return fourier_convolution(x.flatten(1, 2), self.weight, self.stride).view(-1, *x.shape[1:])
         weight = self.weight.permute(2, 1, 0)[:, :, None]  # (C', C, 1, 9)
         y = F.conv2d(
-            x.flatten(0, 1)[:, None].permute(0, 3, 1, 2), weight, self.bias, (1, self.stride), (0, TAPS // 2)
+            x.flatten(0, 1)[:, None].permute(0, 3, 1, 2), weight, None, (1, self.stride), (0, TAPS // 2)
         )  # (V B, C, 1, T'), channels last in memory
         return y.permute(0, 2, 3, 1).reshape(*x.shape[:2], -1, x.shape[3])
 
@@ -97,19 +95,16 @@ class Block(nn.Module):
             self.shortcut = nn.Linear(channels, out)
             self.shortcut_norm = BatchNorm(out)
 
-    def residual(self, x: Tensor, time_first: bool) -> Tensor:
-        if not hasattr(self, "shortcut"):
-            return x
-        x = x[:: self.stride] if time_first else x[:, :, :: self.stride]
-        return self.shortcut_norm(self.shortcut(x))
-
     def forward(self, x: Tensor, time_first: bool, rewire: Rewire | None) -> Tensor:
         y = self.graph(x if time_first else x.flatten(1, 2)[None], rewire)  # joints lead within each slice
-        y = F.relu(self.norm1(y), inplace=True).view(*x.shape[:3], -1)
-        y = self.norm2(self.temporal(y, time_first))
-        if not self.first:
-            y = self.dropout(y).add_(self.residual(x, time_first))
-        return F.relu(y, inplace=True)
+        y = join(self.norm1, y.view(*x.shape[:3], -1))
+        y = self.temporal(y, time_first)
+        if self.first:
+            return join(self.norm2, y, self.temporal.bias)
+        if not hasattr(self, "shortcut"):
+            return join(self.norm2, y, self.temporal.bias, x, dropout=self.dropout)
+        x = x[:: self.stride] if time_first else x[:, :, :: self.stride]
+        return join(self.norm2, y, self.temporal.bias, x, (self.shortcut, self.shortcut_norm), self.dropout)
 
 
 class STGCNEncoder(nn.Module):
@@ -136,7 +131,7 @@ class STGCNEncoder(nn.Module):
         x = x.permute(2, 0, 1, 3).contiguous()  # (V, B, T, C)
         time_first = False
         for block in self.blocks:
-            if not time_first and x.device.type == "cpu" and x.shape[2] <= SHORT:
+            if not time_first and fourier_pays(x, x.shape[2], SHORT):
                 x, time_first = x.permute(2, 0, 1, 3).contiguous(), True  # (T, V, B, C)
             x = block(x, time_first, rewire)
         x = x.permute(2, 0, 1, 3) if time_first else x.permute(1, 2, 0, 3)  # (B, T', V, dim)

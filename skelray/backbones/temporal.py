@@ -14,6 +14,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from skelray.backbones.precision import autocast_dtype
+
 
 @lru_cache(maxsize=64)
 def transforms(frames: int, taps: int, stride: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -85,6 +87,14 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
     for r in range(len(a)):
         torch.mm(a[r], b[r], out=out[r])
     return out
+
+
+def fourier_pays(x: Tensor, frames: int, short: int) -> bool:
+    """Whether the Fourier form is the faster one: on a CPU, for at most ``short`` frames, not in bfloat16.
+
+    There products are cheap and what it moves through memory is not.
+    """
+    return x.device.type == "cpu" and frames <= short and autocast_dtype(x) != torch.bfloat16
 
 
 def fourier_convolution(x: Tensor, weight: Tensor, stride: int) -> Tensor:

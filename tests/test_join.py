@@ -1,0 +1,134 @@
+"""The fused step of both backbones, batch norm, dropout, residual and ReLU, beside its operations one by one."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from skelray.backbones import join as join_module
+from skelray.backbones.dropout import Dropout, half_bits, half_scales
+from skelray.backbones.join import join
+from skelray.backbones.norm import BatchNorm
+
+F64 = torch.float64
+CLOSE = {"rtol": 1e-4, "atol": 2e-5}
+
+
+def modules(channels, inputs):
+    """A norm, and a residual's linear map and norm, with weights that are neither ones nor zeros."""
+    made = nn.ModuleList([BatchNorm(channels), nn.Linear(inputs, channels), BatchNorm(channels)]).train()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.copy_(torch.randn_like(parameter) + (parameter.dim() == 1))
+    return made
+
+
+def run(made, leaves, residual, slope, cotangent, dropout=None):
+    """(output, gradients by name, state) of a join and the modules it uses."""
+    y, bias, x = leaves
+    norm, linear, other = made
+    given = {"none": {}, "identity": {"x": x}, "shortcut": {"x": x, "shortcut": (linear, other)}}[residual]
+    out = join(norm, y, bias, **given, dropout=dropout, slope=slope)
+    (out * cotangent.to(out.dtype)).sum().backward()
+    named = {name: p.grad for name, p in made.named_parameters() if p.grad is not None}
+    return out, dict(zip("ybx", (t.grad for t in leaves), strict=True)) | named, made.state_dict()
+
+
+def given(shape, inputs, seed=0):
+    """Leaves y, bias and x in double precision, and a cotangent."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = (shape, shape[-1:], (*shape[:3], inputs), shape)
+    return [torch.randn(*s, generator=generator, dtype=F64) for s in shapes]
+
+
+def leaves_of(tensors, dtype):
+    return [t.clone().to(dtype).requires_grad_() for t in tensors]
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("part", "wide"), [(1, 1), (64, 16), (2**16, 2**13)], ids=["row-by-row", "short-rows", "all-at-once"]
+)
+@pytest.mark.parametrize("residual", ["none", "identity", "shortcut"])
+def test_single_precision_is_the_formula(residual, part, wide, slope, monkeypatch):
+    """Values, statistics and gradients of the fused step beside the operations one by one in double precision."""
+    monkeypatch.setattr(join_module, "PART", part)
+    monkeypatch.setattr(join_module, "WIDE", wide)
+    torch.manual_seed(0)
+    exact = modules(6, 6 if residual == "identity" else 4)
+    fused = modules(6, 6 if residual == "identity" else 4)
+    fused.load_state_dict(exact.state_dict())
+    *tensors, cotangent = given((3, 5, 4, 6), 6 if residual == "identity" else 4)
+    expected, wanted, state = run(exact.to(F64), leaves_of(tensors, F64), residual, slope, cotangent)
+    found, gradients, after = run(fused, leaves_of(tensors, torch.float32), residual, slope, cotangent)
+    if residual == "none":
+        y, bias, _ = tensors
+        by_hand = F.batch_norm((y + bias).view(-1, 6), None, None, exact[0].weight, exact[0].bias, True)
+        torch.testing.assert_close(expected, F.leaky_relu(by_hand, slope).view_as(expected))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.to(F64), expected, **CLOSE)
+    assert gradients.keys() == wanted.keys()
+    for name in wanted:
+        if wanted[name] is None:
+            assert gradients[name] is None
+        else:
+            torch.testing.assert_close(gradients[name].to(F64), wanted[name], **CLOSE, msg=lambda m, n=name: f"{n}: {m}")
+    for name in state:
+        torch.testing.assert_close(after[name].to(state[name].dtype), state[name], **CLOSE)
+
+
+class Kept(nn.Module):
+    """Stands in for dropout where its bits are known."""
+
+    p = 0.5
+
+    def __init__(self, bits):
+        super().__init__()
+        self.bits = bits
+
+    def forward(self, x):
+        return x * half_scales(self.bits, x)
+
+
+@pytest.mark.parametrize("part", [1, 64, 2**16])
+@pytest.mark.parametrize("residual", ["none", "identity", "shortcut"])
+def test_dropout_is_of_what_the_norm_gives_alone(residual, part, monkeypatch):
+    monkeypatch.setattr(join_module, "PART", part)
+    torch.manual_seed(0)
+    exact = modules(6, 6 if residual == "identity" else 4)
+    fused = modules(6, 6 if residual == "identity" else 4)
+    fused.load_state_dict(exact.state_dict())
+    *tensors, cotangent = given((3, 5, 4, 6), 6 if residual == "identity" else 4)
+    bits = half_bits(tensors[0])
+    monkeypatch.setattr(join_module, "half_bits", lambda x: bits)
+    expected, wanted, _ = run(exact.to(F64), leaves_of(tensors, F64), residual, 0.0, cotangent, Kept(bits))
+    found, gradients, _ = run(fused, leaves_of(tensors, torch.float32), residual, 0.0, cotangent, Dropout(0.5))
+    torch.testing.assert_close(found.to(F64), expected, **CLOSE)
+    assert gradients.keys() == wanted.keys()
+    for name in wanted:
+        if wanted[name] is not None:
+            torch.testing.assert_close(gradients[name].to(F64), wanted[name], **CLOSE, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize(("channels", "p"), [(6, 0.5), (5, 0.5), (6, 0.25)], ids=["fused", "odd rows", "other share"])
+def test_dropout_drops_its_share_and_follows_the_seed(channels, p):
+    norm, y = BatchNorm(channels).train(), torch.randn(16, 25, 3 if channels == 5 else 4, channels)
+    norm.bias.data.fill_(100.0)  # so that what is not dropped is positive
+    outs = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        outs.append(join(norm, y, dropout=Dropout(p).train()))
+    assert torch.equal(*outs)
+    kept = outs[0] > 0
+    assert kept.float().mean().item() == pytest.approx(1 - p, abs=0.03)
+    torch.testing.assert_close(outs[0][kept].mean().item(), 100.0 / (1 - p), rtol=0.01, atol=0)
+    assert join(norm, y, dropout=Dropout(p).eval()).min() > 0
+
+
+@pytest.mark.parametrize("mean", [0.0, 100.0])
+def test_moments_of_many_rows_are_exact(mean):
+    x = torch.randn(100, 20, 50, 3, generator=torch.Generator().manual_seed(0)) + mean
+    found, var = join_module._moments(x)
+    wide = x.to(F64).view(-1, 3)
+    assert ((found.to(F64) - wide.mean(dim=0)).abs() / max(1, mean)).max() < 5e-6
+    assert (var.to(F64) / wide.var(dim=0, correction=0) - 1).abs().max() < 5e-6
