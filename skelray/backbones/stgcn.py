@@ -19,7 +19,7 @@ from skelray.backbones.graph import check_partition, spatial_partition
 from skelray.backbones.graph_convolution import GraphConvolution
 from skelray.backbones.join import join
 from skelray.backbones.norm import BatchNorm
-from skelray.backbones.temporal import fourier_convolution, fourier_pays
+from skelray.backbones.temporal import fourier_convolution
 from skelray.skeleton import Skeleton
 
 TAPS = 9
@@ -131,7 +131,7 @@ class STGCNEncoder(nn.Module):
         x = x.permute(2, 0, 1, 3).contiguous()  # (V, B, T, C)
         time_first = False
         for block in self.blocks:
-            if not time_first and fourier_pays(x, x.shape[2], SHORT):
+            if not time_first and x.device.type == "cpu" and x.shape[2] <= SHORT:
                 x, time_first = x.permute(2, 0, 1, 3).contiguous(), True  # (T, V, B, C)
             x = block(x, time_first, rewire)
         x = x.permute(2, 0, 1, 3) if time_first else x.permute(1, 2, 0, 3)  # (B, T', V, dim)

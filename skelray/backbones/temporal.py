@@ -89,17 +89,11 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
     return out
 
 
-def fourier_pays(x: Tensor, frames: int, short: int) -> bool:
-    """Whether the Fourier form is the faster one: on a CPU, for at most ``short`` frames, not in bfloat16.
-
-    There products are cheap and what it moves through memory is not.
-    """
-    return x.device.type == "cpu" and frames <= short and autocast_dtype(x) != torch.bfloat16
-
-
 def fourier_convolution(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """The (taps, 1) convolution with zero padding taps // 2. x: (T, rows, C), weight: (taps, C, O) -> (T', rows, O).
 
-    A view of (rows, T, C) is read as it lies, and so is the result.
+    A view of (rows, T, C) is read as it lies, and so is the result. Under autocast in its precision.
     """
+    dtype = autocast_dtype(x)
+    x, weight = x.to(dtype), weight.to(dtype)
     return _FourierConvolution.apply(x if _rows_first(x) else x.contiguous(), weight, stride)
