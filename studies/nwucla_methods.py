@@ -77,7 +77,7 @@ study = Ablation(
         Arm("untrained hierarchical GRU", {"epochs": 0, **hico}),
         arm("HiCo", 40, lr=0.02, **hico),
         arm("CrosSCLR", 30, lr=0.03, stream=STREAMS, method=CrosSCLR(**MOCO, mining_from=15)),
-        arm("AimCLR", 60, lr=0.03, method=AimCLR(**MOCO, mining_from=None, beta=BETA)),
+        arm("AimCLR", 100, lr=0.03, method=AimCLR(**MOCO, mining_from=None, beta=BETA)),
         arm("HiCLR on DSTA-Net", 60, lr=0.1, **dsta),
         arm("SkeletonCLR", 60, lr=0.03),
     ],

@@ -157,17 +157,6 @@ def _fused(norm: BatchNorm, y: Tensor) -> bool:
     return norm.training and y.device.type == "cpu" and y.dtype == torch.float32 and y.is_contiguous()
 
 
-def _normed(norm: BatchNorm, y: Tensor, bias: Tensor | None) -> Tensor:
-    """norm(y + bias)."""
-    if bias is None:
-        return norm(y)
-    if norm.training:
-        return norm(y + bias.to(y.dtype))
-    mean, var = norm.running_mean, norm.running_var
-    shift = norm.bias + bias * norm.weight * (var + norm.eps).rsqrt()  # type: ignore[union-attr,operator]
-    return F.batch_norm(y.reshape(-1, y.shape[-1]), mean, var, norm.weight, shift, eps=norm.eps).view(y.shape)
-
-
 def join(
     norm: BatchNorm,
     y: Tensor,
@@ -187,10 +176,9 @@ def join(
         x, x_bias = F.linear(x, linear.weight), linear.bias  # which, too, is left to the norm
     share = 0.0 if dropout is None or not dropout.training else dropout.p
     if not _fused(norm, y) or (share and (share != 0.5 or _rows(y).shape[1] % 8)):
-        y = _normed(norm, y, bias)
-        y = y if dropout is None else dropout(y)
+        y = norm(y, bias) if dropout is None else dropout(norm(y, bias))
         if x is not None:
-            y = y + (x if x_norm is None else _normed(x_norm, x, x_bias))
+            y = y + (x if x_norm is None else x_norm(x, x_bias))
         return F.leaky_relu_(y, slope)
     terms = [norm.weight, norm.bias, bias, *_batch_statistics(norm, y, bias)]
     if x is not None and x_norm is not None:
@@ -207,7 +195,7 @@ class Shortcut(nn.Module):
         self.norm = BatchNorm(out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return _normed(self.norm, F.linear(x, self.linear.weight), self.linear.bias)
+        return self.norm(F.linear(x, self.linear.weight), self.linear.bias)
 
 
 class Join(nn.Module):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class _Normalise(torch.autograd.Function):
@@ -39,14 +40,27 @@ def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 class BatchNorm(nn.BatchNorm1d):
     """nn.BatchNorm1d on (..., C)."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, offset: Tensor | None = None) -> Tensor:
+        """Of x + offset (C,), a sum that is never formed: in training the offset moves the running mean alone."""
         flat = x.reshape(-1, x.shape[-1])
-        if not self.training or x.device.type != "cpu" or x.dtype != torch.float32:
-            return super().forward(flat).view(x.shape)
-        with torch.no_grad():
-            mean, var = statistics(flat)
-            unbiased = var * (len(flat) / max(1, len(flat) - 1))
+        bias: Tensor = self.bias
+        if offset is not None and self.training:
+            bias = bias + 0 * offset  # its gradient is zero, not missing
+        elif offset is not None:
+            bias = bias + offset * self.weight * (self.running_var + self.eps).rsqrt()  # type: ignore[operator,union-attr]
+        if self.training and x.device.type == "cpu" and x.dtype == torch.float32:
+            with torch.no_grad():
+                mean, var = statistics(flat)
+                unbiased = var * (len(flat) / max(1, len(flat) - 1))
+                self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr,arg-type]
+                self.running_var.lerp_(unbiased, self.momentum)  # type: ignore[union-attr,arg-type]
+            y = _Normalise.apply(flat, self.weight, bias, mean, var, self.eps)
+        else:
+            moments = self.running_mean, self.running_var
+            y = F.batch_norm(flat, *moments, self.weight, bias, self.training, self.momentum or 0.0, self.eps)
+        if self.training:
             self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
-            self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr,arg-type]
-            self.running_var.lerp_(unbiased, self.momentum)  # type: ignore[union-attr,arg-type]
-        return _Normalise.apply(flat, self.weight, self.bias, mean, var, self.eps).view(x.shape)
+        if self.training and offset is not None:
+            # .data: torch takes it for changed since it was saved, but in training its gradient does not read it
+            self.running_mean.data.add_(offset.detach(), alpha=self.momentum)  # type: ignore[union-attr]
+        return y.view(x.shape)
