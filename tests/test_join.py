@@ -66,6 +66,7 @@ def test_single_precision_is_the_formula(residual, part, wide, slope, monkeypatc
         by_hand = F.batch_norm((y + bias).view(-1, 6), None, None, exact[0].weight, exact[0].bias, True)
         torch.testing.assert_close(expected, F.leaky_relu(by_hand, slope).view_as(expected))
     assert found.dtype == torch.float32
+    assert type(found.grad_fn).__name__ == "_JoinBackward"
     torch.testing.assert_close(found.to(F64), expected, **CLOSE)
     assert gradients.keys() == wanted.keys()
     for name in wanted:
@@ -75,6 +76,32 @@ def test_single_precision_is_the_formula(residual, part, wide, slope, monkeypatc
             torch.testing.assert_close(gradients[name].to(F64), wanted[name], **CLOSE, msg=lambda m, n=name: f"{n}: {m}")
     for name in state:
         torch.testing.assert_close(after[name].to(state[name].dtype), state[name], **CLOSE)
+
+
+@pytest.mark.parametrize("residual", ["identity", "shortcut"])
+def test_memory_may_lie_in_any_order(residual):
+    """Of the residual and of the gradient; y comes from a product and lies in order."""
+    torch.manual_seed(0)
+    made = modules(6, 6)
+    y, bias, x, cotangent = (t.float() for t in given((3, 5, 4, 6), 6))
+    turned = [t.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0) for t in (x, cotangent)]
+    (expected, wanted, _), (found, gradients, _) = (
+        run(made, leaves_of((y, bias, residue), torch.float32), residual, 0.0, weight)
+        for residue, weight in ((x, cotangent), turned)
+    )
+    torch.testing.assert_close(found, expected)
+    for name in "yx":
+        torch.testing.assert_close(gradients[name], wanted[name])
+
+
+def test_a_frozen_norm_of_the_residual_stays_as_it_is():
+    norm, linear, other = modules(6, 4)
+    other.eval()
+    before = other.running_mean.clone()
+    y, bias, x, _ = (t.float() for t in given((3, 5, 4, 6), 4))
+    found = join(norm, y, bias, x, (linear, other))
+    assert torch.equal(other.running_mean, before)
+    torch.testing.assert_close(found, F.relu(norm(y + bias) + other(linear(x))))
 
 
 class Kept(nn.Module):

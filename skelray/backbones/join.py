@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from skelray.backbones.dropout import Dropout, half_bits, half_scales
@@ -97,13 +98,14 @@ class _Join(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
         out, y, x, bits, *terms = ctx.saved_tensors
         repeats, channels = _repeats(y), y.shape[3]
         normed = [t for t in (y, x) if t is not None]
         means = [mean.repeat(repeats) for _, _, _, mean, _ in _by_term(terms)]
-        sums = torch.zeros(len(normed), 2, repeats * channels)  # of g, and of g times the centred input
-        # g: gradient of the leaky ReLU's input, and that after dropout
+        sums = y.new_zeros(len(normed), 2, repeats * channels)  # of g, and of g times the centred input
+        # g: gradient of the leaky ReLU's input, for y times its scales
         before = torch.empty_like(y)
         gradients = [before if bits is None else torch.empty_like(y), before]
         flat, flat_grad, flat_out = _rows(before), _rows(grad.contiguous()), _rows(out)
@@ -153,8 +155,9 @@ def _by_term(terms: Sequence[Tensor | None]) -> list[Sequence[Any]]:
     return [terms[i : i + 5] for i in range(0, len(terms), 5)]
 
 
-def _fused(norm: BatchNorm, y: Tensor) -> bool:
-    return norm.training and y.device.type == "cpu" and y.dtype == torch.float32 and y.is_contiguous()
+def _fused(norm: BatchNorm, x_norm: BatchNorm | None, y: Tensor) -> bool:
+    training = norm.training and (x_norm is None or x_norm.training)
+    return training and y.device.type == "cpu" and y.dtype == torch.float32 and y.is_contiguous()
 
 
 def join(
@@ -175,7 +178,7 @@ def join(
         linear, x_norm = shortcut
         x, x_bias = F.linear(x, linear.weight), linear.bias  # which, too, is left to the norm
     share = 0.0 if dropout is None or not dropout.training else dropout.p
-    if not _fused(norm, y) or (share and (share != 0.5 or _rows(y).shape[1] % 8)):
+    if not _fused(norm, x_norm, y) or (share and (share != 0.5 or _rows(y).shape[1] % 8)):
         y = norm(y, bias) if dropout is None else dropout(norm(y, bias))
         if x is not None:
             y = y + (x if x_norm is None else x_norm(x, x_bias))
