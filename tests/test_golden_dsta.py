@@ -7,7 +7,7 @@ from torch import nn
 
 from skelray.backbones import DSTA
 from skelray.backbones.attention import positions
-from skelray.backbones.join import SLOPE, Join
+from skelray.backbones.dsta import SLOPE, Join
 from skelray.backbones.released_dsta import dsta_from_released
 from skelray.skeleton import KINECT_V2
 

@@ -14,11 +14,13 @@ from torch.nn import functional as F
 from skelray.augment import Rewire
 from skelray.backbones.attention import Attention
 from skelray.backbones.dropout import Dropout, check_share
-from skelray.backbones.join import Join, Shortcut
+from skelray.backbones.join import join
+from skelray.backbones.norm import BatchNorm
 from skelray.backbones.temporal import fourier_convolution
 from skelray.skeleton import Skeleton
 
 TAPS = 7
+SLOPE = 0.1  # of the leaky ReLU below zero
 SHORT = 32  # a CPU convolves sequences of at most so many frames in Fourier form, where it is faster
 # (channels, out, channels of queries and keys, temporal stride) of each layer: half the channels of the original.
 HALF = (
@@ -86,6 +88,30 @@ class TemporalConvolution(nn.Module):
         weight = self.weight.permute(2, 1, 0)[:, :, None]  # (C', C, 1, 7)
         y = F.conv2d(rows[:, None].permute(0, 3, 1, 2), weight, None, (1, self.stride), (0, TAPS // 2))
         return y.permute(0, 2, 3, 1).reshape(*x.shape[:2], -1, x.shape[3])  # channels last in memory as it was
+
+
+class Shortcut(nn.Module):
+    """A linear map and batch norm, where a layer changes the shape."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, out)
+        self.norm = BatchNorm(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(F.linear(x, self.linear.weight), self.linear.bias)
+
+
+class Join(nn.Module):
+    """leaky(norm(y + bias) + x): what a step of a layer gives, joined with its residual."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = BatchNorm(channels)
+
+    def forward(self, y: Tensor, bias: Tensor, x: Tensor | None = None, shortcut: Shortcut | None = None) -> Tensor:
+        """(B, V, T, C) each, x what the shortcut takes if there is one; ``bias`` belongs to y."""
+        return join(self.norm, y, bias, x, None if shortcut is None else (shortcut.linear, shortcut.norm), slope=SLOPE)
 
 
 class Layer(nn.Module):

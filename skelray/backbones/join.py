@@ -20,7 +20,6 @@ from skelray.backbones.dropout import Dropout, half_bits, half_scales
 from skelray.backbones.norm import BatchNorm
 
 _leaky_backward = torch.ops.aten.leaky_relu_backward
-SLOPE = 0.1  # of DSTA-Net's leaky ReLU below zero
 PART = 2**19  # elements that are treated at a time
 WIDE = 2**13  # and at most so many of them in a row
 
@@ -187,27 +186,3 @@ def join(
     if x is not None and x_norm is not None:
         terms += [x_norm.weight, x_norm.bias, x_bias, *_batch_statistics(x_norm, x, x_bias)]
     return _Join.apply(y, None if x is None else x.contiguous(), half_bits(y) if share else None, slope, *terms)
-
-
-class Shortcut(nn.Module):
-    """A linear map and batch norm, where a layer of DSTA-Net changes the shape."""
-
-    def __init__(self, channels: int, out: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(channels, out)
-        self.norm = BatchNorm(out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(F.linear(x, self.linear.weight), self.linear.bias)
-
-
-class Join(nn.Module):
-    """leaky(norm(y + bias) + x): what a step of a layer of DSTA-Net gives, joined with its residual."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = BatchNorm(channels)
-
-    def forward(self, y: Tensor, bias: Tensor, x: Tensor | None = None, shortcut: Shortcut | None = None) -> Tensor:
-        """(B, V, T, C) each, x what the shortcut takes if there is one; ``bias`` belongs to y."""
-        return join(self.norm, y, bias, x, None if shortcut is None else (shortcut.linear, shortcut.norm), slope=SLOPE)

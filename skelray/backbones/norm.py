@@ -57,7 +57,7 @@ class BatchNorm(nn.BatchNorm1d):
             y = _Normalise.apply(flat, self.weight, bias, mean, var, self.eps)
         else:
             moments = self.running_mean, self.running_var
-            y = F.batch_norm(flat, *moments, self.weight, bias, self.training, self.momentum or 0.0, self.eps)
+            y = F.batch_norm(flat, *moments, self.weight, bias, self.training, self.momentum, self.eps)  # type: ignore[arg-type]
         if self.training:
             self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
         if self.training and offset is not None:
