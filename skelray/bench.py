@@ -82,11 +82,15 @@ def measure(trial: Trial, device: torch.device, steps: int, peak: float) -> Meas
     model = method.build(trial.backbone, KINECT_V2, trial.stream).to(device).train()
     model.autocast = torch.bfloat16 if trial.precision == "bfloat16" else None
     optimizer = trial.optimizer.build([p for p in model.parameters() if p.requires_grad])
-    x = torch.randn(trial.batch_size, 3, frames, len(KINECT_V2.joints), PERSONS, device=device)
+
+    def batch(step: int) -> View:
+        x = torch.randn(trial.batch_size, 3, frames, len(KINECT_V2.joints), PERSONS, device=device)
+        return View.of(x, KINECT_V2, Draws(0, step, device))
+
     with FlopCounterMode(display=False) as counter:
-        _step(method, model, optimizer, View.of(x, KINECT_V2, Draws(0, 0, device)))
+        _step(method, model, optimizer, batch(0))
     flop = counter.get_total_flops()
-    parts = [_step(method, model, optimizer, View.of(x, KINECT_V2, Draws(0, i, device))) for i in range(1, steps + 2)]
+    parts = [_step(method, model, optimizer, batch(i)) for i in range(1, steps + 2)]
     augment, forward, backward, update = torch.tensor(parts[1:]).median(dim=0).values.tolist()
     seconds = torch.tensor(parts[1:]).sum(dim=1).median().item()
     return Measured(
@@ -112,6 +116,7 @@ def _step(method: Method, model: Model, optimizer: torch.optim.Optimizer, view: 
     """Seconds of augmentation, forward and loss, backward, and update (momentum, optimiser, queue)."""
     clock = _Clock(view.x.device)
     views = method.views(view)
+    del view  # as in training, where no batch outlasts its views
     augment = clock.lap()
     model.update_key(1)
     momentum = clock.lap()

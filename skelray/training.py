@@ -73,7 +73,8 @@ class Pretraining:
         self.optimizer.param_groups[0]["lr"] = trial.optimizer.lr_at(epoch)
         self.model.train()
         with machine.seeded(self.device, Draws(trial.seed, epoch).number("dropout")):
-            metrics = self._mean([self._step(view, epoch) for view in self.batches(epoch)])
+            views = map(trial.method.views, self.batches(epoch))  # so that no batch outlasts its views
+            metrics = self._mean([self._step(some, epoch) for some in views])
         if not math.isfinite(metrics["loss"]):
             raise Diverged(f"the loss is {metrics['loss']} in epoch {epoch}")
         if not torch.stack([p.isfinite().all() for p in self.model.query.parameters()]).all():
@@ -92,8 +93,8 @@ class Pretraining:
             positions = order[start : start + self.trial.batch_size]
             yield view_of(self.data, positions, draws, self.trial.frames)
 
-    def _step(self, view: View, epoch: int) -> dict[str, torch.Tensor]:
-        step = optimisation_step(self.trial.method, self.model, self.optimizer, self.trial.method.views(view), epoch)
+    def _step(self, views: Views, epoch: int) -> dict[str, torch.Tensor]:
+        step = optimisation_step(self.trial.method, self.model, self.optimizer, views, epoch)
         return {"loss": step.loss.detach(), **step.parts}
 
     @staticmethod

@@ -11,7 +11,7 @@ from tiny import BACKBONE, DSTA_BACKBONE, sequences
 from torch import nn
 from torch.nn import functional as F
 
-from skelray.backbones import STGCN
+from skelray.backbones import STGCN, graph_convolution, temporal
 from skelray.backbones.dropout import Dropout
 from skelray.backbones.graph import hops, spatial_partition
 from skelray.backbones.graph_convolution import GraphConvolution, _AggregateAndMix
@@ -174,6 +174,28 @@ def test_fourier_convolution_is_a_convolution(frames, taps, stride, sizes, seed)
     torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.parametrize("rows_first", [False, True])
+@pytest.mark.parametrize("rows", [8, 9])
+def test_fourier_convolution_is_the_same_in_parts(monkeypatch, rows, rows_first):
+    """Three rows at a time, as many as channels; in either layout, whatever that of the gradient."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(5, rows, 3, generator=generator, dtype=F64)
+    x = x.transpose(0, 1).contiguous().transpose(0, 1) if rows_first else x
+    leaves = x.requires_grad_(), torch.randn(3, 3, 2, generator=generator, dtype=F64, requires_grad=True)
+    cotangent = torch.randn(5, rows, 2, generator=generator, dtype=F64)
+    expected = direct(*leaves, 1)
+    monkeypatch.setattr(temporal, "PART", 1)
+    found = fourier_convolution(*leaves, 1)
+    torch.testing.assert_close(found, expected)
+    for grad in (
+        cotangent,
+        cotangent.transpose(0, 1).contiguous().transpose(0, 1),
+        torch.ones(()).to(F64).expand(5, rows, 2),
+    ):
+        of = [torch.autograd.grad(y, leaves, grad, retain_graph=True) for y in (found, expected)]
+        torch.testing.assert_close(*of)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_fourier_convolution_passes_gradcheck(stride):
     generator = torch.Generator().manual_seed(0)
@@ -205,7 +227,10 @@ def mixed(x, graph, weight, bias):
 
 @pytest.mark.parametrize("slices", [1, 3])
 @pytest.mark.parametrize("input_gradient", [True, False])
-def test_aggregate_and_mix_is_its_formula(slices, input_gradient):
+@pytest.mark.parametrize("rows", [1, 3, 4])
+def test_aggregate_and_mix_is_its_formula(monkeypatch, slices, input_gradient, rows):
+    """Of so many rows at a time, of the four."""
+    monkeypatch.setattr(graph_convolution, "PART", rows * 3 * 5 * 3)
     generator = torch.Generator().manual_seed(slices)
     shapes = ((slices, 5, 4, 3), (3, 5, 5), (3, 3, 6), (5, 6))
     inputs = [torch.randn(*shape, generator=generator, dtype=F64) for shape in shapes]

@@ -169,11 +169,12 @@ def test_attention_is_torchs():
     torch.testing.assert_close(ours.eval()(x), torchs.eval()(x))
 
 
+@pytest.mark.parametrize("kind", [LSTM, GRU])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("steps", [1, 2, 9])
-def test_an_lstm_that_keeps_its_gradient_is_torchs(layers, steps):
-    """Values and every gradient, in double precision; without gradient it is torch's own."""
-    module = LSTM(layers).build(8).to(F64)
+def test_a_recurrence_of_ours_is_torchs(kind, layers, steps):
+    """Values and every gradient, in double precision; without gradient too."""
+    module = kind(layers).build(8).to(F64)
     x, cotangent = torch.randn(2, 3, steps, 8, dtype=F64, generator=torch.Generator().manual_seed(0))
     inputs = [x.requires_grad_(), *module.parameters()]
     found, expected = module(x), module.cells(x)[0]

@@ -2,61 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+
 import torch
 from torch import Tensor, nn
 
 from skelray.augment import Rewire
 from skelray.backbones.precision import autocast_dtype
 
+PART = 2**19  # numbers of the aggregate that are formed at a time, so that they stay in a CPU's cache
+
 
 class _AggregateAndMix(torch.autograd.Function):
     """x: (P, V, R, C), graph: (K, V, W), weight: (K, C, O), bias: (W, O) -> (P, W, R, O).
 
-    Aggregating over joints is one product with the (K W x V) matrix for each of the P slices; the aggregate, K times
-    the input, is formed again in the backward pass instead of kept.
+    Aggregating over joints is one product with the (K W x V) matrix. The aggregate, K times the input, never exists as a
+    whole: a part of it is mixed as soon as it is formed, and formed again in the backward pass.
     """
 
     @staticmethod
     def forward(ctx, x: Tensor, graph: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x, graph, weight)
-        aggregate, slices = _aggregate(x, graph), len(x)
-        out = torch.bmm(aggregate[:, 0], weight[0].expand(slices, -1, -1))  # (P, W R, O)
-        for k in range(1, len(weight)):
-            out.baddbmm_(aggregate[:, k], weight[k].expand(slices, -1, -1))
-        return out.view(*x.shape[:3], -1).add_(bias[:, None])
+        stacked, out = _stacked(graph), x.new_empty(*x.shape[:3], weight.shape[2])
+        for part in _parts(x, len(graph)):
+            aggregate = _aggregate(stacked, x[part], len(graph))
+            mixed = aggregate[0] @ weight[0]
+            for k in range(1, len(weight)):
+                mixed.addmm_(aggregate[k], weight[k])
+            torch.add(mixed.view(out[part].shape), bias[:, None], out=out[part])
+        return out
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
         x, graph, weight = ctx.saved_tensors
-        slices, joints, rows, channels = x.shape
-        to_bias = grad.sum(dim=(0, 2))
-        grad = grad.reshape(slices, joints * rows, -1)  # (P, W R, O)
-        aggregate = _aggregate(x, graph)  # (P, K, W R, C)
-        to_weight = torch.stack([torch.bmm(aggregate[:, k].transpose(1, 2), grad).sum(dim=0) for k in range(len(weight))])
-        for k in range(len(weight)):  # in place: the aggregate has served
-            torch.bmm(grad, weight[k].T.expand(slices, -1, -1), out=aggregate[:, k])
-        grad = aggregate.view(slices, -1, rows * channels)  # (P, K W, R C)
-        flat = x.view(slices, joints, rows * channels)
-        to_graph = torch.bmm(grad, flat.transpose(1, 2)).sum(dim=0).view(len(graph), joints, joints).transpose(1, 2)
-        to_x = None
-        if ctx.needs_input_grad[0]:
-            to_x = _left(_stacked(graph).T, grad).view_as(x)
-        return to_x, to_graph, to_weight, to_bias
+        stacked, to_x = _stacked(graph), torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        exact = torch.promote_types(x.dtype, torch.float32)  # of sums over parts
+        to_weight, to_stacked = torch.zeros_like(weight, dtype=exact), torch.zeros_like(stacked, dtype=exact)
+        to_bias = x.new_zeros(x.shape[1], weight.shape[2], dtype=exact)
+        for part in _parts(x, len(graph)):
+            aggregate = _aggregate(stacked, x[part], len(graph))
+            some = grad[part].reshape(-1, weight.shape[2])  # (W r, O)
+            to_bias += some.view(len(to_bias), -1, weight.shape[2]).sum(dim=1)
+            each = some.expand(len(weight), -1, -1)
+            to_weight += torch.bmm(aggregate.transpose(1, 2), each)
+            torch.bmm(each, weight.transpose(1, 2), out=aggregate)  # in place: it has served
+            to_aggregate = aggregate.view(len(stacked), -1)  # (K W, r C)
+            to_stacked += to_aggregate @ x[part].flatten(1).T  # (K W, V)
+            if to_x is not None:
+                torch.mm(stacked.T, to_aggregate, out=to_x[part].view(len(x[part]), -1))
+        to_graph = to_stacked.view(*graph.transpose(1, 2).shape).transpose(1, 2)
+        return to_x, to_graph.to(graph.dtype), to_weight.to(weight.dtype), to_bias.to(x.dtype)
 
 
 def _stacked(graph: Tensor) -> Tensor:
     return graph.transpose(1, 2).reshape(-1, graph.shape[1])  # (K W, V)
 
 
-def _aggregate(x: Tensor, graph: Tensor) -> Tensor:
-    slices, joints, rows, channels = x.shape
-    flat = x.view(slices, joints, -1)
-    return _left(_stacked(graph), flat).view(slices, len(graph), joints * rows, channels)
+def _parts(x: Tensor, subsets: int) -> Iterator[tuple[int, slice, slice]]:
+    """Where x (P, V, R, C) has all joints of some rows; off the CPU of all rows, for fewer launches."""
+    _, joints, rows, channels = x.shape
+    some = max(1, PART // (subsets * joints * channels)) if x.device.type == "cpu" else rows
+    for p, start in product(range(len(x)), range(0, rows, some)):
+        yield p, slice(None), slice(start, start + some)
 
 
-def _left(matrix: Tensor, x: Tensor) -> Tensor:
-    """The matrix (A, B) times each slice of x (P, B, C); a batch of one is slow in the CPU's batched product."""
-    return (matrix @ x[0])[None] if len(x) == 1 else torch.bmm(matrix.expand(len(x), -1, -1), x)
+def _aggregate(stacked: Tensor, x: Tensor, subsets: int) -> Tensor:
+    """x: (V, r, C) -> (K, W r, C)."""
+    return (stacked @ x.flatten(1)).view(subsets, -1, x.shape[2])
 
 
 class GraphConvolution(nn.Module):

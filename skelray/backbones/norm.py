@@ -63,4 +63,5 @@ class BatchNorm(nn.BatchNorm1d):
         if self.training and offset is not None:
             # .data: torch takes it for changed since it was saved, but in training its gradient does not read it
             self.running_mean.data.add_(offset.detach(), alpha=self.momentum)  # type: ignore[union-attr]
-        return y.view(x.shape)
+        # y is nobody else's, and a view of it could not be worked on in place without copying its gradient thrice
+        return torch.ops.aten._unsafe_view(y, x.shape)

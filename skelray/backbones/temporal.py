@@ -9,6 +9,7 @@ plain matrix products too. Exact up to rounding (measured below the rounding err
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 
 import torch
@@ -35,28 +36,35 @@ def transforms(frames: int, taps: int, stride: int) -> tuple[Tensor, Tensor, Ten
     return analyse, kernel, torch.cat((constant, cos - sin, -sin, -cos), dim=1)
 
 
-COLUMNS = 16384  # a product of a small matrix with this many columns stays in the cache
+PART = 2**19  # numbers of the factors that are formed at a time, so that they stay in a CPU's cache
 
 
 class _FourierConvolution(torch.autograd.Function):
-    """Keeps the input alone for the backward pass; its R factors take twice the room and little time to form again."""
+    """Keeps the input alone for the backward pass. Its R factors, twice the room, are formed a part at a time, and again."""
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, stride: int) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x, weight)
         ctx.stride = stride
         analyse, kernel, synthesise = _like(x, weight, stride)
-        return _apply(synthesise, _products(_apply(analyse, x), _apply(kernel, weight)))  # (T', rows, O)
+        factors, out = _apply(kernel, weight), _lying_like(x, len(synthesise), weight.shape[2])
+        for part in _parts(x, len(analyse)):
+            _apply(synthesise, _products(_apply(analyse, x[:, part]), factors), out[:, part])
+        return out  # (T', rows, O)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
         x, weight = ctx.saved_tensors
         analyse, kernel, synthesise = _like(x, weight, ctx.stride)
-        grad = _apply(synthesise.T, grad)  # (R, rows, O)
-        to_weight = _apply(kernel.T, _products(_apply(analyse, x).transpose(1, 2), grad))
-        if not ctx.needs_input_grad[0]:
-            return None, to_weight, None
-        return _apply(analyse.T, _products(grad, _apply(kernel, weight).transpose(1, 2))), to_weight, None
+        factors = _apply(kernel, weight).transpose(1, 2)
+        to_x = _lying_like(grad, *x.shape[::2]) if ctx.needs_input_grad[0] else None
+        to_factors = weight.new_zeros(len(kernel), *weight.shape[1:], dtype=torch.promote_types(x.dtype, torch.float32))
+        for part in _parts(x, len(analyse)):
+            some = _apply(synthesise.T, grad[:, part])  # (R, some rows, O)
+            to_factors += _products(_apply(analyse, x[:, part]).transpose(1, 2), some)
+            if to_x is not None:
+                _apply(analyse.T, _products(some, factors), to_x[:, part])
+        return to_x, _apply(kernel.T.to(to_factors.dtype), to_factors).to(weight.dtype), None
 
 
 def _like(x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, ...]:
@@ -64,26 +72,37 @@ def _like(x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, ...]:
 
 
 def _rows_first(x: Tensor) -> bool:
-    """Whether the steps of each row of (T, rows, C) lie side by side in memory."""
-    return x.transpose(0, 1).is_contiguous()
+    """Whether the steps of each row of (T, rows, C), of all rows or some, lie side by side in memory."""
+    return x.stride(0) < x.stride(1)
 
 
-def _apply(matrix: Tensor, x: Tensor) -> Tensor:
+def _lying_like(x: Tensor, steps: int, channels: int) -> Tensor:
+    """Room for (steps, rows, channels) that lies in memory as x does."""
+    rows = x.shape[1]
+    return x.new_empty(rows, steps, channels).transpose(0, 1) if _rows_first(x) else x.new_empty(steps, rows, channels)
+
+
+def _parts(x: Tensor, factors: int) -> Iterator[slice]:
+    """Of the rows of x (T, rows, C), so many at a time that the kernel's factors are worth reading."""
+    _, rows, channels = x.shape
+    some = max(channels, PART // (factors * channels))
+    return (slice(start, start + some) for start in range(0, rows, some))
+
+
+def _apply(matrix: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
     """A matrix (R, T) on the first axis of (T, rows, C); the result lies in memory as x does."""
+    if out is None:
+        out = _lying_like(x, len(matrix), x.shape[2])
     if _rows_first(x):
-        return torch.bmm(matrix.expand(x.shape[1], -1, -1), x.transpose(0, 1)).transpose(0, 1)
-    flat = x.reshape(len(x), -1)
-    out = x.new_empty(len(matrix), flat.shape[1])
-    for start in range(0, flat.shape[1], COLUMNS):
-        columns = slice(start, start + COLUMNS)
-        torch.mm(matrix, flat[:, columns], out=out[:, columns])
-    return out.view(-1, *x.shape[1:])
+        torch.bmm(matrix.expand(x.shape[1], -1, -1), x.transpose(0, 1), out=out.transpose(0, 1))
+    else:
+        torch.mm(matrix, x.flatten(1), out=out.view(len(matrix), -1))
+    return out
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:
     """(R, rows, C) and (R, C, O) -> (R, rows, O), in memory as ``a`` is."""
-    size = (a.shape[1], len(a), b.shape[2])
-    out = a.new_empty(size).transpose(0, 1) if _rows_first(a) else a.new_empty(size[1], size[0], size[2])
+    out = _lying_like(a, len(a), b.shape[2])
     for r in range(len(a)):
         torch.mm(a[r], b[r], out=out[r])
     return out
@@ -96,4 +115,4 @@ def fourier_convolution(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """
     dtype = autocast_dtype(x)
     x, weight = x.to(dtype), weight.to(dtype)
-    return _FourierConvolution.apply(x if _rows_first(x) else x.contiguous(), weight, stride)
+    return _FourierConvolution.apply(x if x.transpose(0, 1).is_contiguous() else x.contiguous(), weight, stride)
