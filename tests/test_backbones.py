@@ -11,7 +11,8 @@ from tiny import BACKBONE, DSTA_BACKBONE, sequences
 from torch import nn
 from torch.nn import functional as F
 
-from skelray.backbones import STGCN, graph_convolution, temporal
+from skelray.backbones import STGCN, attention, graph_convolution, temporal
+from skelray.backbones.attention import _AttendAndMix, _Scores
 from skelray.backbones.dropout import Dropout
 from skelray.backbones.graph import hops, spatial_partition
 from skelray.backbones.graph_convolution import GraphConvolution, _AggregateAndMix
@@ -259,6 +260,36 @@ def test_graph_convolution_adds_each_subsets_bias_where_its_edges_end():
     edges = graph * layer.importance
     each = torch.einsum("pvrc,kco->kpvro", x, layer.weight) + layer.bias[:, None, None, None]
     torch.testing.assert_close(layer(x), torch.einsum("kpvro,kvw->pwro", each, edges))
+
+
+SUMMED = {
+    "fourier convolution": (temporal, 9, lambda x, w: fourier_convolution(x.view(13, 512, 1), w.view(9, 1, 1), 1)),
+    "graph convolution": (
+        graph_convolution,
+        1,
+        lambda x, w: _AggregateAndMix.apply(x.view(1, 1, -1, 1), x.new_ones(1, 1, 1), w.view(1, 1, 1), x.new_ones(1, 1)),
+    ),
+    "mixture": (
+        attention,
+        1,
+        lambda x, w: _AttendAndMix.apply(x.view(512, 1, 13, 1), x.new_ones(512, 1, 1, 1), w.view(1, 1, 1)),
+    ),
+    "scores": (attention, 2, lambda x, w: _Scores.apply(x.view(512, 1, 13, 1), w.view(2, 1, 1), x.new_ones(2, 1, 1))),
+}
+
+
+@pytest.mark.parametrize("name", SUMMED)
+def test_a_gradient_in_bfloat16_is_summed_over_parts_in_float32(monkeypatch, name):
+    """A weight's, of 512 parts or more that are all alike: eight bits would stop before half of them."""
+    module, size, operation = SUMMED[name]
+    monkeypatch.setattr(module, "PART", 1)
+
+    def gradient(dtype):
+        weight = torch.ones(size, dtype=dtype, requires_grad=True)
+        operation(torch.ones(512 * 13, dtype=dtype), weight).sum().backward()
+        return weight.grad.double()
+
+    torch.testing.assert_close(gradient(torch.bfloat16), gradient(F64), rtol=0.02, atol=0)
 
 
 # Batch norm

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from skelray.augment import Rewire
-from skelray.backbones.precision import autocast_dtype
+from skelray.backbones.precision import autocast_dtype, sum_dtype
 
 PART = 2**18  # input elements of the bodies that a CPU treats at a time
 
@@ -53,7 +53,9 @@ class _Scores(torch.autograd.Function):
         count, channels, inter = weight.shape
         matrix = weight.transpose(0, 1).reshape(channels, -1)  # (C, 2S I)
         turned = matrix.T.contiguous()
-        to_x, to_matrix, to_bias = torch.empty_like(x), torch.zeros_like(matrix), torch.zeros_like(bias)
+        exact = sum_dtype(x)
+        to_x, to_matrix = torch.empty_like(x), torch.zeros_like(matrix, dtype=exact)
+        to_bias = torch.zeros_like(bias, dtype=exact)
         for part in _parts(x):
             both = _queries_and_keys(x[part], weight, bias)
             to_scores = grad[part].transpose(0, 1).flatten(0, 1)  # (S b, V, V)
@@ -62,10 +64,11 @@ class _Scores(torch.autograd.Function):
             torch.bmm(to_scores.transpose(1, 2), both[0], out=to_both[1])
             to_bias += to_both.view(count, -1, *bias.shape[1:]).sum(dim=1)
             columns = torch.cat(tuple(to_both.view(count, -1, inter)), dim=1)  # (b V T, 2S I)
-            to_matrix.addmm_(x[part].view(-1, channels).T, columns)
+            to_matrix += x[part].view(-1, channels).T @ columns
             torch.mm(columns, turned, out=to_x[part].view(-1, channels))
         to_weight = to_matrix.unflatten(1, (count, inter)).transpose(0, 1)
-        return to_x, to_weight, to_bias.unflatten(2, (-1, inter)).sum(dim=2)
+        to_bias = to_bias.unflatten(2, (-1, inter)).sum(dim=2)
+        return to_x, to_weight.to(x.dtype), to_bias.to(x.dtype)
 
 
 class _AttendAndMix(torch.autograd.Function):
@@ -88,7 +91,8 @@ class _AttendAndMix(torch.autograd.Function):
         x, attention, weight = ctx.saved_tensors
         subsets, channels, outs = weight.shape
         grad = grad.contiguous()
-        to_x, to_attention, to_weight = torch.empty_like(x), torch.empty_like(attention), torch.zeros_like(weight)
+        to_x, to_attention = torch.empty_like(x), torch.empty_like(attention)
+        to_weight = torch.zeros_like(weight, dtype=sum_dtype(x))
         for part in _parts(x):
             bodies, rows, to_bodies = x[part].flatten(2), grad[part].view(-1, outs), to_x[part].flatten(2)
             turned = bodies.transpose(1, 2).contiguous()  # (b, T C, V): a product of two long rows is slow in MKL
@@ -96,11 +100,11 @@ class _AttendAndMix(torch.autograd.Function):
                 edges = attention[part, s]  # (b, V, W)
                 aggregate = torch.bmm(edges.transpose(1, 2), bodies)  # (b, W, T C)
                 flat = aggregate.view(-1, channels)
-                to_weight[s].addmm_(flat.T, rows)
+                to_weight[s].add_(flat.T @ rows)
                 torch.mm(rows, weight[s].T, out=flat)  # the aggregate has served: its gradient takes its place
                 to_attention[part, s] = torch.bmm(aggregate, turned).transpose(1, 2)
                 torch.baddbmm(to_bodies, edges, aggregate, beta=1 if s else 0, out=to_bodies)
-        return to_x, to_attention, to_weight
+        return to_x, to_attention, to_weight.to(x.dtype)
 
 
 def positions(joints: int, channels: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skelray.augment import Rewire
-from skelray.backbones.precision import autocast_dtype
+from skelray.backbones.precision import autocast_dtype, sum_dtype
 
 PART = 2**19  # numbers of the aggregate that are formed at a time, so that they stay in a CPU's cache
 
@@ -37,7 +37,7 @@ class _AggregateAndMix(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
         x, graph, weight = ctx.saved_tensors
         stacked, to_x = _stacked(graph), torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        exact = torch.promote_types(x.dtype, torch.float32)  # of sums over parts
+        exact = sum_dtype(x)
         to_weight, to_stacked = torch.zeros_like(weight, dtype=exact), torch.zeros_like(stacked, dtype=exact)
         to_bias = x.new_zeros(x.shape[1], weight.shape[2], dtype=exact)
         for part in _parts(x, len(graph)):

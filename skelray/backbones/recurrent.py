@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from skelray.backbones.precision import autocast_dtype
+from skelray.backbones.precision import autocast_dtype, sum_dtype
 
 _aten = torch.ops.aten
 STEPS = 8  # whose gradients are formed at a time, so that they need little room beside what is kept
@@ -38,7 +38,7 @@ class _Gradients:
     def __init__(self, x: Tensor, outs: Tensor, w_ih: Tensor, w_hh: Tensor, inputs: slice, states: slice) -> None:
         self.steps, self.outs, self.w_ih, self.inputs, self.states = _both_ways(x), outs, w_ih, inputs, states
         self.to_steps = [torch.empty_like(x) for _ in range(2)]
-        exact = torch.promote_types(x.dtype, torch.float32)  # of sums over steps
+        exact = sum_dtype(x)
         self.to_ih, self.to_hh = torch.zeros_like(w_ih, dtype=exact), torch.zeros_like(w_hh, dtype=exact)
         self.to_bias = torch.zeros(2, max(inputs.stop, states.stop), dtype=exact)
 

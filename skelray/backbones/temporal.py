@@ -15,7 +15,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from skelray.backbones.precision import autocast_dtype
+from skelray.backbones.precision import autocast_dtype, sum_dtype
 
 
 @lru_cache(maxsize=64)
@@ -58,7 +58,7 @@ class _FourierConvolution(torch.autograd.Function):
         analyse, kernel, synthesise = _like(x, weight, ctx.stride)
         factors = _apply(kernel, weight).transpose(1, 2)
         to_x = _lying_like(grad, *x.shape[::2]) if ctx.needs_input_grad[0] else None
-        to_factors = weight.new_zeros(len(kernel), *weight.shape[1:], dtype=torch.promote_types(x.dtype, torch.float32))
+        to_factors = weight.new_zeros(len(kernel), *weight.shape[1:], dtype=sum_dtype(x))
         for part in _parts(x, len(analyse)):
             some = _apply(synthesise.T, grad[:, part])  # (R, some rows, O)
             to_factors += _products(_apply(analyse, x[:, part]).transpose(1, 2), some)
