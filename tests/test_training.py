@@ -2,6 +2,7 @@
 
 import copy
 import math
+import weakref
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -175,6 +176,26 @@ def test_the_global_generator_is_left_as_it_was(trial):
     before = torch.random.get_rng_state()
     trained(trial, epochs=2)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_no_batch_outlasts_its_views(monkeypatch):
+    """A step has the views in memory and not what they were made of, which HiCo's are a fifth of."""
+    pretraining, seen, alive = Pretraining(TRIAL, splits(), CPU), [], []
+    batches = pretraining.batches
+
+    def remembered(view):
+        seen.append(weakref.ref(view))
+        return view
+
+    def step(*arguments):
+        alive.append(seen[-1]() is not None)
+        return optimisation_step(*arguments)
+
+    monkeypatch.setattr(pretraining, "batches", lambda epoch: map(remembered, batches(epoch)))
+    monkeypatch.setattr("skelray.training.optimisation_step", step)
+    pretraining.train_epoch()
+    assert alive
+    assert not any(alive)
 
 
 # What training must not see

@@ -17,8 +17,8 @@ PART = 2**19  # numbers of the aggregate that are formed at a time, so that they
 class _AggregateAndMix(torch.autograd.Function):
     """x: (P, V, R, C), graph: (K, V, W), weight: (K, C, O), bias: (W, O) -> (P, W, R, O).
 
-    Aggregating over joints is one product with the (K W x V) matrix. The aggregate, K times the input, never exists as a
-    whole: a part of it is mixed as soon as it is formed, and formed again in the backward pass.
+    Aggregating over joints is one product with the (K W x V) matrix. The aggregate, K times the input, is not kept: on a CPU
+    a part of it is mixed as soon as it is formed, and it is formed again in the backward pass.
     """
 
     @staticmethod
@@ -30,7 +30,8 @@ class _AggregateAndMix(torch.autograd.Function):
             mixed = aggregate[0] @ weight[0]
             for k in range(1, len(weight)):
                 mixed.addmm_(aggregate[k], weight[k])
-            torch.add(mixed.view(out[part].shape), bias[:, None], out=out[part])
+            into = out[part]
+            torch.add(mixed.view(into.shape), bias[:, None], out=into)
         return out
 
     @staticmethod
@@ -60,9 +61,9 @@ def _stacked(graph: Tensor) -> Tensor:
 
 
 def _parts(x: Tensor, subsets: int) -> Iterator[tuple[int, slice, slice]]:
-    """Where x (P, V, R, C) has all joints of some rows; off the CPU of all rows, for fewer launches."""
+    """Where x (P, V, R, C) has all joints of few rows on a CPU, of all rows elsewhere."""
     _, joints, rows, channels = x.shape
-    some = max(1, PART // (subsets * joints * channels)) if x.device.type == "cpu" else rows
+    some = max(1, PART // (subsets * joints * channels) if x.device.type == "cpu" else rows)
     for p, start in product(range(len(x)), range(0, rows, some)):
         yield p, slice(None), slice(start, start + some)
 

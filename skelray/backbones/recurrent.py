@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from skelray.backbones.precision import autocast_dtype, sum_dtype
 
@@ -40,7 +41,7 @@ class _Gradients:
         self.to_steps = [torch.empty_like(x) for _ in range(2)]
         exact = sum_dtype(x)
         self.to_ih, self.to_hh = torch.zeros_like(w_ih, dtype=exact), torch.zeros_like(w_hh, dtype=exact)
-        self.to_bias = torch.zeros(2, max(inputs.stop, states.stop), dtype=exact)
+        self.to_bias = x.new_zeros(2, max(inputs.stop, states.stop), dtype=exact)
 
     def add(self, start: int, to_gates: Tensor) -> None:
         """Those of the steps from ``start`` on."""
@@ -54,9 +55,11 @@ class _Gradients:
             self.to_ih[i].add_(to_inputs.T @ self.steps[i][some].flatten(0, 1))
             self.to_hh[i].add_(to_states.T @ self.outs[i, some.start + first - 1 : some.stop - 1].flatten(0, 1))
 
-    @property
-    def to_x(self) -> Tensor:
-        return self.to_steps[0] + self.to_steps[1].flip(0)
+    def all(self) -> tuple[Tensor, ...]:
+        """Of x, the input's weights and the state's, and either's biases: tensors of their own, in the precision of x."""
+        to_x = self.to_steps[0] + self.to_steps[1].flip(0)
+        learned = self.to_ih, self.to_hh, self.to_bias[:, self.inputs], self.to_bias[:, self.states].clone()
+        return to_x, *(t.to(to_x.dtype) for t in learned)
 
 
 def _backwards(steps: int) -> list[range]:
@@ -95,6 +98,7 @@ class _LSTMLayer(torch.autograd.Function):
         return outs
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, ...]:  # type: ignore[no-untyped-def]
         x, w_ih, w_hh, gates, cells, tanhs, outs = ctx.saved_tensors
         now, cell, tanh, to_outs = (t.unbind(1) for t in (gates, cells, tanhs, grad))
@@ -117,7 +121,7 @@ class _LSTMLayer(torch.autograd.Function):
                 _aten.tanh_backward(to_cell * enter[t], new[t], grad_input=to_new)
                 to_next = to_now
             gradients.add(some.start, to_gates)
-        return gradients.to_x, gradients.to_ih, gradients.to_hh, gradients.to_bias, gradients.to_bias
+        return gradients.all()
 
 
 class _GRULayer(torch.autograd.Function):
@@ -152,6 +156,7 @@ class _GRULayer(torch.autograd.Function):
         return outs
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, ...]:  # type: ignore[no-untyped-def]
         x, w_ih, w_hh, gates, outs = ctx.saved_tensors
         width = w_hh.shape[2]
@@ -177,12 +182,15 @@ class _GRULayer(torch.autograd.Function):
                 _aten.sigmoid_backward(to_both[i], both[t], grad_input=to_both[i])
                 to_next = to_moved[i]
             gradients.add(some.start, to_gates)
-        to_ih, to_input = (t.roll(-width, dims=1) for t in (gradients.to_ih, gradients.to_bias[:, inputs]))
-        return gradients.to_x, to_ih, gradients.to_hh, to_input, gradients.to_bias[:, states]
+        to_x, to_ih, to_hh, to_input, to_state = gradients.all()
+        return to_x, to_ih.roll(-width, dims=1), to_hh, to_input.roll(-width, dims=1), to_state
 
 
 def recurrent(cells: nn.LSTM | nn.GRU, x: Tensor) -> Tensor:
-    """What a bidirectional nn.LSTM or nn.GRU makes of (N, L, C), with its weights; under autocast in its precision."""
+    """What a bidirectional nn.LSTM or nn.GRU makes of (N, L, C), with its weights.
+
+    Under autocast in its precision, the state too, which torch's GRU keeps in float32 there.
+    """
     dtype, layer = autocast_dtype(x), _LSTMLayer if isinstance(cells, nn.LSTM) else _GRULayer
     x = x.transpose(0, 1)
     for i in range(cells.num_layers):

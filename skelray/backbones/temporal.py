@@ -72,7 +72,7 @@ def _like(x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, ...]:
 
 
 def _rows_first(x: Tensor) -> bool:
-    """Whether the steps of each row of (T, rows, C), of all rows or some, lie side by side in memory."""
+    """Whether (T, rows, C) is laid out, and its products are to be, with the steps of each row side by side in memory."""
     return x.stride(0) < x.stride(1)
 
 
