@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from skelray.augment import Rewire
 from skelray.backbones.precision import autocast_dtype, sum_dtype
@@ -37,7 +39,7 @@ class _Scores(torch.autograd.Function):
     """x: (B, V, T, C), weight: (2S, C, I), bias: (2S, V, I) -> (B, S, V, V): query of v times key of w over all frames."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         bias = bias.repeat(1, 1, x.shape[2])  # (2S, V, T I)
         ctx.save_for_backward(x, weight, bias)
         subsets, joints = len(weight) // 2, x.shape[1]
@@ -48,7 +50,8 @@ class _Scores(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias = ctx.saved_tensors
         count, channels, inter = weight.shape
         matrix = weight.transpose(0, 1).reshape(channels, -1)  # (C, 2S I)
@@ -75,7 +78,7 @@ class _AttendAndMix(torch.autograd.Function):
     """x: (B, V, T, C), attention: (B, S, V, W), weight: (S, C, O) -> (B, W, T, O), sum_s a_s^T x W_s."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, attention: Tensor, weight: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x: Tensor, attention: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, attention, weight)
         subsets, channels, outs = weight.shape
         out = x.new_empty(*x.shape[:3], outs)
@@ -87,7 +90,8 @@ class _AttendAndMix(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, attention, weight = ctx.saved_tensors
         subsets, channels, outs = weight.shape
         grad = grad.contiguous()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,13 +39,13 @@ def half_scales(bits: Tensor, like: Tensor) -> Tensor:
 
 class _HalfDropout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         bits = half_bits(x)
         ctx.save_for_backward(bits)
         return x * half_scales(bits, x)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad * half_scales(ctx.saved_tensors[0], grad)
 
 
@@ -52,7 +53,7 @@ class _ShareDropout(torch.autograd.Function):
     """16 random bits an element, so that p is a multiple of 2 ** -16."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, p: float) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
         dropped = round(p * 2**16)
         numbers = _random_words(16 * x.numel()).view(torch.int16)[: x.numel()].view(x.shape)
         kept = numbers >= dropped - 2**15
@@ -61,7 +62,7 @@ class _ShareDropout(torch.autograd.Function):
         return torch.ops.aten.native_dropout_backward(x, kept, ctx.scale)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return torch.ops.aten.native_dropout_backward(grad, ctx.saved_tensors[0], ctx.scale), None
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from skelray.augment import Rewire
 from skelray.backbones.precision import autocast_dtype, sum_dtype
@@ -22,7 +24,7 @@ class _AggregateAndMix(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, graph: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x: Tensor, graph: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, graph, weight)
         stacked, out = _stacked(graph), x.new_empty(*x.shape[:3], weight.shape[2])
         for part in _parts(x, len(graph)):
@@ -35,7 +37,8 @@ class _AggregateAndMix(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, graph, weight = ctx.saved_tensors
         stacked, to_x = _stacked(graph), torch.empty_like(x) if ctx.needs_input_grad[0] else None
         exact = sum_dtype(x)

@@ -74,7 +74,7 @@ class _Join(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, y: Tensor, x: Tensor | None, bits: Tensor | None, slope: float, *terms: Tensor | None) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, y: Tensor, x: Tensor | None, bits: Tensor | None, slope: float, *terms: Tensor | None) -> Tensor:
         out, repeats = torch.empty_like(y), _repeats(y)
         factors = [(weight * scale).repeat(repeats) for weight, _, _, _, scale in _by_term(terms)]
         shifts = [(shift - mean * weight * scale).repeat(repeats) for weight, shift, _, mean, scale in _by_term(terms)]
@@ -98,7 +98,7 @@ class _Join(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         out, y, x, bits, *terms = ctx.saved_tensors
         repeats, channels = _repeats(y), y.shape[3]
         normed = [t for t in (y, x) if t is not None]

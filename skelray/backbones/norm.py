@@ -7,6 +7,8 @@ sums of the centred values (6e-7 in the same setting); the normalising and its g
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,13 +16,13 @@ from torch.nn import functional as F
 
 class _Normalise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, eps: float) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, eps: float) -> Tensor:
         ctx.save_for_backward(x, weight, mean, (var + eps).rsqrt())
         ctx.eps = eps
         return torch.batch_norm(x, weight, bias, mean, var, False, 0.0, eps, False)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, scale = ctx.saved_tensors
         grads = torch.ops.aten.native_batch_norm_backward(
             grad.contiguous(), x, weight, None, None, mean, scale, True, ctx.eps, [True, True, True]

@@ -10,6 +10,8 @@ Both directions go through each operation together, which saves half of the call
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -74,7 +76,7 @@ class _LSTMLayer(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
         width = w_hh.shape[2]
         gates = x.new_empty(2, *x.shape[:2], 4 * width)
         _read(x, w_ih, b_ih + b_hh, gates)
@@ -99,7 +101,7 @@ class _LSTMLayer(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, ...]:  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         x, w_ih, w_hh, gates, cells, tanhs, outs = ctx.saved_tensors
         now, cell, tanh, to_outs = (t.unbind(1) for t in (gates, cells, tanhs, grad))
         enter, forget, new, leave = (gate.unbind(1) for gate in gates.chunk(4, dim=3))
@@ -132,7 +134,7 @@ class _GRULayer(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
         width = w_hh.shape[2]
         gates = x.new_empty(2, *x.shape[:2], 4 * width)
         outs = x.new_empty(*gates.shape[:3], width)
@@ -157,7 +159,7 @@ class _GRULayer(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, ...]:  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         x, w_ih, w_hh, gates, outs = ctx.saved_tensors
         width = w_hh.shape[2]
         new, reset, update, hidden = (gate.unbind(1) for gate in gates.chunk(4, dim=3))

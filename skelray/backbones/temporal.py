@@ -11,9 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from skelray.backbones.precision import autocast_dtype, sum_dtype
 
@@ -43,7 +45,7 @@ class _FourierConvolution(torch.autograd.Function):
     """Keeps the input alone for the backward pass. Its R factors, twice the room, are formed a part at a time, and again."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, stride: int) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.stride = stride
         analyse, kernel, synthesise = _like(x, weight, stride)
@@ -53,7 +55,8 @@ class _FourierConvolution(torch.autograd.Function):
         return out  # (T', rows, O)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         analyse, kernel, synthesise = _like(x, weight, ctx.stride)
         factors = _apply(kernel, weight).transpose(1, 2)
