@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skelray.backbones import join as join_module
+from skelray.backbones import parts
 from skelray.backbones.dropout import Dropout, half_bits, half_scales
 from skelray.backbones.join import join
 from skelray.backbones.norm import BatchNorm
@@ -52,8 +53,8 @@ def leaves_of(tensors, dtype):
 @pytest.mark.parametrize("residual", ["none", "identity", "shortcut"])
 def test_single_precision_is_the_formula(residual, part, wide, slope, monkeypatch):
     """Values, statistics and gradients of the fused step beside the operations one by one in double precision."""
-    monkeypatch.setattr(join_module, "PART", part)
-    monkeypatch.setattr(join_module, "WIDE", wide)
+    monkeypatch.setattr(parts, "PART", part)
+    monkeypatch.setattr(parts, "WIDE", wide)
     torch.manual_seed(0)
     exact = modules(6, 6 if residual == "identity" else 4)
     fused = modules(6, 6 if residual == "identity" else 4)
@@ -120,7 +121,7 @@ class Kept(nn.Module):
 @pytest.mark.parametrize("part", [1, 64, 2**16])
 @pytest.mark.parametrize("residual", ["none", "identity", "shortcut"])
 def test_dropout_is_of_what_the_norm_gives_alone(residual, part, monkeypatch):
-    monkeypatch.setattr(join_module, "PART", part)
+    monkeypatch.setattr(parts, "PART", part)
     torch.manual_seed(0)
     exact = modules(6, 6 if residual == "identity" else 4)
     fused = modules(6, 6 if residual == "identity" else 4)
@@ -150,12 +151,3 @@ def test_dropout_drops_its_share_and_follows_the_seed(channels, p):
     assert kept.float().mean().item() == pytest.approx(1 - p, abs=0.03)
     torch.testing.assert_close(outs[0][kept].mean().item(), 100.0 / (1 - p), rtol=0.01, atol=0)
     assert join(norm, y, dropout=Dropout(p).eval()).min() > 0
-
-
-@pytest.mark.parametrize("mean", [0.0, 100.0])
-def test_moments_of_many_rows_are_exact(mean):
-    x = torch.randn(100, 20, 50, 3, generator=torch.Generator().manual_seed(0)) + mean
-    found, var = join_module._moments(x)
-    wide = x.to(F64).view(-1, 3)
-    assert ((found.to(F64) - wide.mean(dim=0)).abs() / max(1, mean)).max() < 5e-6
-    assert (var.to(F64) / wide.var(dim=0, correction=0) - 1).abs().max() < 5e-6

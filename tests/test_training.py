@@ -179,7 +179,7 @@ def test_the_global_generator_is_left_as_it_was(trial):
 
 
 def test_no_batch_outlasts_its_views(monkeypatch):
-    """A step has the views in memory and not what they were made of, which HiCo's are a fifth of."""
+    """A step has the views in memory and not what they were made of."""
     pretraining, seen, alive = Pretraining(TRIAL, splits(), CPU), [], []
     batches = pretraining.batches
 

@@ -7,8 +7,7 @@ the running mean, and its gradient is zero.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,52 +17,9 @@ from torch.nn import functional as F
 
 from skelray.backbones.dropout import Dropout, half_bits, half_scales
 from skelray.backbones.norm import BatchNorm
+from skelray.backbones.parts import long_rows, parts, steps_a_row
 
 _leaky_backward = torch.ops.aten.leaky_relu_backward
-PART = 2**19  # elements that are treated at a time
-WIDE = 2**13  # and at most so many of them in a row
-
-
-def _repeats(x: Tensor) -> int:
-    """How many steps of x (A, B, L, C) make a row: loops over as many numbers as a step has channels would be too short."""
-    steps, channels = x.shape[2:]
-    return steps if steps * channels <= WIDE else math.gcd(steps, max(1, WIDE // channels))
-
-
-def _rows(x: Tensor) -> Tensor:
-    """(A, B, L, C) -> (rows, K)."""
-    return x.view(-1, _repeats(x) * x.shape[3])
-
-
-def _parts(x: Tensor) -> Iterator[slice]:
-    """x: (rows, K)."""
-    rows = max(1, PART // x.shape[1])
-    return (slice(start, start + rows) for start in range(0, len(x), rows))
-
-
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel of x (A, B, L, C), from sums of centred parts."""
-    flat, repeats, channels = _rows(x), _repeats(x), x.shape[3]
-    every = x.view(-1, channels)
-    near = every[:: max(1, len(every) // 64)].mean(dim=0)  # close to the mean, so that squares do not cancel
-    tiled, (total, squares) = near.repeat(repeats), near.new_zeros(2, flat.shape[1])
-    for part in _parts(flat):
-        centred = flat[part] - tiled
-        total += centred.sum(dim=0)
-        squares += centred.square_().sum(dim=0)
-    offset = total.view(repeats, channels).sum(dim=0) / len(every)
-    return near + offset, squares.view(repeats, channels).sum(dim=0) / len(every) - offset**2
-
-
-def _batch_statistics(norm: BatchNorm, x: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean and reciprocal deviation of x (A, B, L, C); moves the running ones to those of x + bias."""
-    with torch.no_grad():
-        mean, var = _moments(x)
-        rows = x.numel() // len(mean)
-        norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
-        norm.running_mean.lerp_(mean if bias is None else mean + bias, norm.momentum)  # type: ignore[union-attr,arg-type]
-        norm.running_var.lerp_(var * (rows / max(1, rows - 1)), norm.momentum)  # type: ignore[union-attr,arg-type]
-        return mean, (var + norm.eps).rsqrt()
 
 
 class _Join(torch.autograd.Function):
@@ -75,13 +31,13 @@ class _Join(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, x: Tensor | None, bits: Tensor | None, slope: float, *terms: Tensor | None) -> Tensor:
-        out, repeats = torch.empty_like(y), _repeats(y)
+        out, repeats = torch.empty_like(y), steps_a_row(y)
         factors = [(weight * scale).repeat(repeats) for weight, _, _, _, scale in _by_term(terms)]
         shifts = [(shift - mean * weight * scale).repeat(repeats) for weight, shift, _, mean, scale in _by_term(terms)]
         if bits is None:
             shifts = [torch.stack(shifts).sum(dim=0)]
-        flat_y, flat_x, flat_out = _rows(y), None if x is None else _rows(x), _rows(out)
-        for part in _parts(flat_y):
+        flat_y, flat_x, flat_out = long_rows(y), None if x is None else long_rows(x), long_rows(out)
+        for part in parts(flat_y):
             rows = torch.addcmul(shifts[0], flat_y[part], factors[0], out=flat_out[part])
             if bits is not None:
                 rows *= _scales(bits, flat_y, part)
@@ -100,22 +56,22 @@ class _Join(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         out, y, x, bits, *terms = ctx.saved_tensors
-        repeats, channels = _repeats(y), y.shape[3]
+        repeats, channels = steps_a_row(y), y.shape[3]
         normed = [t for t in (y, x) if t is not None]
         means = [mean.repeat(repeats) for _, _, _, mean, _ in _by_term(terms)]
         sums = y.new_zeros(len(normed), 2, repeats * channels)  # of g, and of g times the centred input
         # g: gradient of the leaky ReLU's input, for y times its scales
         before = torch.empty_like(y)
         gradients = [before if bits is None else torch.empty_like(y), before]
-        flat, flat_grad, flat_out = _rows(before), _rows(grad.contiguous()), _rows(out)
-        for part in _parts(flat):
+        flat, flat_grad, flat_out = long_rows(before), long_rows(grad.contiguous()), long_rows(out)
+        for part in parts(flat):
             rows = _leaky_backward(flat_grad[part], flat_out[part], ctx.slope, True, grad_input=flat[part])
             for i, (t, mean) in enumerate(zip(normed, means, strict=True)):
                 g = rows
                 if bits is not None and i == 0:
-                    g = torch.mul(rows, _scales(bits, flat, part), out=_rows(gradients[0])[part])
+                    g = torch.mul(rows, _scales(bits, flat, part), out=long_rows(gradients[0])[part])
                 sums[i, 0] += g.sum(dim=0)
-                sums[i, 1] += (_rows(t)[part] - mean).mul_(g).sum(dim=0)
+                sums[i, 1] += (long_rows(t)[part] - mean).mul_(g).sum(dim=0)
         sums = sums.view(len(normed), 2, repeats, channels).sum(dim=2)
         inputs: list[Tensor] = []
         learned: list[Tensor | None] = []
@@ -144,14 +100,20 @@ def _scales(bits: Tensor, x: Tensor, part: slice) -> Tensor:
 
 def _affine(a: Tensor, b: Tensor, factor: Tensor, slope: Tensor, constant: Tensor, out: Tensor) -> Tensor:
     """factor a + slope b + constant; out may be a."""
-    flat_a, flat_b, flat_out = _rows(a), _rows(b), _rows(out)
-    for part in _parts(flat_a):
+    flat_a, flat_b, flat_out = long_rows(a), long_rows(b), long_rows(out)
+    for part in parts(flat_a):
         torch.addcmul(torch.addcmul(constant, flat_b[part], slope), flat_a[part], factor, out=flat_out[part])
     return out
 
 
 def _by_term(terms: Sequence[Tensor | None]) -> list[Sequence[Any]]:
     return [terms[i : i + 5] for i in range(0, len(terms), 5)]
+
+
+def _observed(norm: BatchNorm, x: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Mean and reciprocal deviation of x (A, B, L, C), which the norm has seen."""
+    mean, var = norm.observe(x, bias)
+    return mean, (var + norm.eps).rsqrt()
 
 
 def _fused(norm: BatchNorm, x_norm: BatchNorm | None, y: Tensor) -> bool:
@@ -177,12 +139,12 @@ def join(
         linear, x_norm = shortcut
         x, x_bias = F.linear(x, linear.weight), linear.bias  # which, too, is left to the norm
     share = 0.0 if dropout is None or not dropout.training else dropout.p
-    if not _fused(norm, x_norm, y) or (share and (share != 0.5 or _rows(y).shape[1] % 8)):
+    if not _fused(norm, x_norm, y) or (share and (share != 0.5 or long_rows(y).shape[1] % 8)):
         y = norm(y, bias) if dropout is None else dropout(norm(y, bias))
         if x is not None:
             y = y + (x if x_norm is None else x_norm(x, x_bias))
         return F.leaky_relu_(y, slope)
-    terms = [norm.weight, norm.bias, bias, *_batch_statistics(norm, y, bias)]
+    terms = [norm.weight, norm.bias, bias, *_observed(norm, y, bias)]
     if x is not None and x_norm is not None:
-        terms += [x_norm.weight, x_norm.bias, x_bias, *_batch_statistics(x_norm, x, x_bias)]
+        terms += [x_norm.weight, x_norm.bias, x_bias, *_observed(x_norm, x, x_bias)]
     return _Join.apply(y, None if x is None else x.contiguous(), half_bits(y) if share else None, slope, *terms)
