@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from skelray import machine, papers
+from skelray import flop, machine, papers
 from skelray.augment import Draws, View
 from skelray.execute import provenance
 from skelray.methods import Method, Model
@@ -37,6 +37,7 @@ PUBLISHED = {
 # On what the papers prepare of NTU: 50 frames, HiCo 300, and two persons.
 METHODS = {name: replace(trial, frames=300 if name.startswith("hico") else 50) for name, trial in PUBLISHED.items()}
 PERSONS = 2
+WARM_UP = 3  # steps until most memory that a step asks for is there: later ones rarely fault a page in
 KEY = ("method", "backbone", "precision", "threads", "device")  # of a measurement
 FIGURES = "bench/bench.parquet"  # within the folder of results, apart from the tables of studies
 
@@ -76,8 +77,8 @@ def kind(trial: Trial) -> tuple[str, str]:
     return type(trial.method).__name__.lower(), " ".join(names)
 
 
-def measure(trial: Trial, device: torch.device, steps: int, peak: float) -> Measured:
-    """Full steps on random sequences of the NTU shape, after one warm-up; memory is the process's own peak."""
+def steps_of(trial: Trial, device: torch.device) -> Iterator[list[float]]:
+    """Full training steps on random sequences of the NTU shape, without end: the seconds of each part of a step (_step)."""
     method, frames = trial.method, trial.frames or 50
     model = method.build(trial.backbone, KINECT_V2, trial.stream).to(device).train()
     model.autocast = torch.bfloat16 if trial.precision == "bfloat16" else None
@@ -87,25 +88,33 @@ def measure(trial: Trial, device: torch.device, steps: int, peak: float) -> Meas
         x = torch.randn(trial.batch_size, 3, frames, len(KINECT_V2.joints), PERSONS, device=device)
         return View.of(x, KINECT_V2, Draws(0, step, device))
 
-    with FlopCounterMode(display=False) as counter:
-        _step(method, model, optimizer, batch(0))
-    flop = counter.get_total_flops()
-    parts = [_step(method, model, optimizer, batch(i)) for i in range(1, steps + 2)]
-    augment, forward, backward, update = torch.tensor(parts[1:]).median(dim=0).values.tolist()
-    seconds = torch.tensor(parts[1:]).sum(dim=1).median().item()
+    yield from (_step(method, model, optimizer, batch(step)) for step in count())
+
+
+def measure(trial: Trial, device: torch.device, steps: int, peak: float) -> Measured:
+    """Steps after a warm-up; memory is the process's own peak."""
+    taken = steps_of(trial, device)
+    with flop.counter() as counter:
+        next(taken)
+    work = counter.get_total_flops()
+    for _ in range(WARM_UP - 1):
+        next(taken)
+    parts = torch.tensor(list(islice(taken, steps)))
+    augment, forward, backward, update = parts.median(dim=0).values.tolist()
+    seconds = parts.sum(dim=1).median().item()
     return Measured(
         method=kind(trial)[0],
         backbone=kind(trial)[1],
         precision=trial.precision,
-        frames=frames,
+        frames=trial.frames or 50,
         batch_size=trial.batch_size,
         samples_per_second=trial.batch_size / seconds,
         augment=augment,
         forward=forward,
         backward=backward,
         update=update,
-        gflop_per_sample=flop / trial.batch_size / 1e9,
-        share_of_peak=flop / seconds / peak,
+        gflop_per_sample=work / trial.batch_size / 1e9,
+        share_of_peak=work / seconds / peak,
         peak_memory=peak_memory(device),
         threads=torch.get_num_threads(),
         **provenance(device),

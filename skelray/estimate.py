@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
+from skelray import flop
 from skelray.augment import Draws, View
 from skelray.skeleton import Skeleton
 from skelray.trial import Trial
@@ -40,7 +40,7 @@ def needs(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> Needs:
             kept[storage.data_ptr()] = storage.nbytes()
             return saved
 
-        with FlopCounterMode(display=False) as counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
+        with flop.counter() as counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
             step = method.loss(model, method.views(View.of(x, skeleton, Draws(0, 0))), epoch=1)
             step.loss.backward()
     activations = sum(size for pointer, size in kept.items() if pointer not in state)
@@ -55,7 +55,7 @@ def reading(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> floa
         encoders = trial.method.build(trial.backbone, skeleton, trial.stream).encoders()
         view = View.of(torch.randn(SAMPLES, 3, frames, len(skeleton.joints), persons), skeleton, Draws(0, 0))
         view = trial.method.clip(view)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with torch.no_grad(), flop.counter() as counter:
             for encoder in encoders.values():
                 encoder.eval()(view.x, view.present)
     return counter.get_total_flops() / SAMPLES / 1e9

@@ -4,8 +4,9 @@
 
 The plain side is an encoder in the released operations and memory layout (plain_stgcn.py, plain_dsta.py,
 plain_hierarchical.py) in a plain step: single precision, concatenated logits, per-parameter momentum update, torch's own
-allocator settings, dropout and batch norm; its views are ready-made, so augmentation costs it nothing. Each side runs in a
-process of its own, in turn, so that neither warms memory for the other.
+allocator settings, dropout and batch norm; its views are ready-made, so augmentation costs it nothing. Each side has a
+process of its own, so that neither warms memory for the other, and they take a step each in turn, so that a machine whose
+speed swings slows both. The ratio is the median over the rounds, beside the lowest and the highest.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import statistics
 from concurrent.futures import ProcessPoolExecutor
 
 QUEUE, DIM = 32768, 128
+WARM_UP = 3  # steps of each side
 # Forward passes of the query encoder, where a method is a MoCo on ST-GCN or DSTA-Net.
 BRANCHES = {"skeletonclr": 1, "crossclr": 1, "aimclr": 2, "hiclr": 3, "hiclr_dsta": 3}
 STREAMS = {"crossclr": 3}
@@ -113,13 +115,10 @@ def eadm(maps):
     return maps * elements * (elements.numel() / elements.sum())
 
 
-def plain(method, device, threads, batch, steps):
-    """(samples per second, peak MiB) of the plain side."""
+def plain(method, device, batch):
+    """A plain step, to be called again and again."""
     import torch
 
-    from skelray import bench
-
-    torch.set_num_threads(threads)
     queries, loss = (hico if method in HICO else moco)(method, batch, device)
     trained = [p for query in queries for p in query.parameters()]
     optimizer = torch.optim.SGD(trained, lr=0.01, momentum=0.9, weight_decay=1e-4, foreach=False)
@@ -130,29 +129,65 @@ def plain(method, device, threads, batch, steps):
         value.backward()
         optimizer.step()
 
-    step()
-    seconds = [bench.timed(step, torch.device(device)) for _ in range(steps)]
-    return batch / statistics.median(seconds), bench.peak_memory(torch.device(device))
+    return step
 
 
-def ours(method, device, threads, batch, steps, precision):
-    """(samples per second, peak MiB) of skelray, augmentation included."""
+def ours(method, device, batch, precision):
+    """A step of skelray, augmentation included, to be called again and again."""
     from dataclasses import replace
+    from functools import partial
 
     import torch
 
-    from skelray import bench, machine
+    from skelray import bench
 
-    machine.settle(threads)
     trial = replace(bench.METHODS[method], batch_size=batch, precision=precision)
-    measured = bench.measure(trial, torch.device(device), steps, peak=1.0)
-    return measured.samples_per_second, measured.peak_memory
+    return partial(next, bench.steps_of(trial, torch.device(device)))
 
 
-def apart(side, *arguments):
-    """A side in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(side, *arguments).result()
+class Side:
+    """What makes a step, in a process of its own that waits while another side takes its turn."""
+
+    def __init__(self, make, threads, device, *arguments):
+        self.pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        self.device = device
+        self.pool.submit(_prepare, make, threads, arguments).result()
+
+    def step(self):
+        """Seconds it took."""
+        return self.pool.submit(_timed_step, self.device).result()
+
+    def memory(self):
+        """Peak MiB."""
+        return self.pool.submit(_memory, self.device).result()
+
+
+def _prepare(make, threads, arguments):
+    import torch
+
+    from skelray import machine
+
+    if make is plain:
+        torch.set_num_threads(threads)
+    else:
+        machine.settle(threads)
+    _prepare.step = make(*arguments)
+
+
+def _timed_step(device):
+    import torch
+
+    from skelray import bench
+
+    return bench.timed(_prepare.step, torch.device(device))
+
+
+def _memory(device):
+    import torch
+
+    from skelray import bench
+
+    return bench.peak_memory(torch.device(device))
 
 
 def main():
@@ -164,17 +199,24 @@ def main():
     parser.add_argument(
         "--batch", type=int, help="[default: 128; HiCo 64; HiCLR on DSTA-Net 32, all that its plain side holds]"
     )
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=5, help="of each side that are timed, in turn")
     options = parser.parse_args()
-    batch = options.batch or (64 if options.method in HICO else 32 if options.method == "hiclr_dsta" else 128)
-    settings = (options.method, options.device, options.threads, batch, options.steps)
-    print(f"{options.method}, batch {batch}, {options.device}, {options.threads} threads")
-    before, before_memory = apart(plain, *settings)
-    print(f"plain layout      {before:7.1f} samples/s, peak {before_memory:6.0f} MiB", flush=True)
+    method, device, threads = options.method, options.device, options.threads
+    batch = options.batch or (64 if method in HICO else 32 if method == "hiclr_dsta" else 128)
+    print(f"{method}, batch {batch}, {device}, {threads} threads", flush=True)
+    sides = {"plain layout": Side(plain, threads, device, method, device, batch)}
     for precision in options.precision:
-        after, memory = apart(ours, *settings, precision)
-        ratios = f"{after / before:.2f} times the rate, {memory / before_memory:.2f} of the memory"
-        print(f"skelray, {precision:8s} {after:7.1f} samples/s, peak {memory:6.0f} MiB: {ratios}", flush=True)
+        sides[f"skelray, {precision}"] = Side(ours, threads, device, method, device, batch, precision)
+    rounds = [[side.step() for side in sides.values()] for _ in range(WARM_UP + options.steps)][WARM_UP:]
+    before = next(iter(sides.values())).memory()
+    for at, (name, side) in enumerate(sides.items()):
+        rate = batch / statistics.median(seconds[at] for seconds in rounds)
+        line = f"{name:17s} {rate:7.1f} samples/s, peak {side.memory():6.0f} MiB"
+        if at:
+            times = [seconds[0] / seconds[at] for seconds in rounds]
+            line += f": {statistics.median(times):.2f} times the rate ({min(times):.2f} to {max(times):.2f})"
+            line += f", {side.memory() / before:.2f} of the memory"
+        print(line)
 
 
 if __name__ == "__main__":
