@@ -15,8 +15,10 @@ from skelray.backbones import STGCN, attention, graph_convolution, temporal
 from skelray.backbones.attention import _AttendAndMix, _Scores
 from skelray.backbones.dropout import Dropout
 from skelray.backbones.graph import hops, spatial_partition
-from skelray.backbones.graph_convolution import GraphConvolution, _AggregateAndMix
+from skelray.backbones.graph_convolution import GraphConvolution, _AggregateAndMix, _Dense, _Sparse
+from skelray.backbones.linear import linear
 from skelray.backbones.norm import BatchNorm, statistics
+from skelray.backbones.pool import pool
 from skelray.backbones.released import stgcn_from_released
 from skelray.backbones.temporal import fourier_convolution
 from skelray.methods.moco import Branch
@@ -223,17 +225,32 @@ def mixed(x, graph, weight, bias):
     return torch.einsum("pvrc,kvw,kco->pwro", x, graph, weight) + bias[:, None]
 
 
+def edges_of(shape):
+    """About a third, and in the last subset none."""
+    edges = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 1 / 3
+    edges[-1] = False
+    return edges
+
+
+def aggregate_and_mix(x, graph, weight, bias):
+    return _AggregateAndMix.apply(x, graph, weight, bias, torch.ones_like(graph))
+
+
+@pytest.mark.parametrize("share", [0, 1], ids=["dense", "sparse"])
 @pytest.mark.parametrize("slices", [1, 3])
 @pytest.mark.parametrize("input_gradient", [True, False])
 @pytest.mark.parametrize("rows", [1, 3, 4])
-def test_aggregate_and_mix_is_its_formula(monkeypatch, slices, input_gradient, rows):
-    """Of so many rows at a time, of the four."""
+def test_aggregate_and_mix_is_its_formula(monkeypatch, slices, input_gradient, rows, share):
+    """Of so many rows at a time, of the four, with all products and with those of the edges alone."""
     monkeypatch.setattr(graph_convolution, "PART", rows * 3 * 5 * 3)
+    monkeypatch.setattr(graph_convolution, "SPARSE", share)
     generator = torch.Generator().manual_seed(slices)
     shapes = ((slices, 5, 4, 3), (3, 5, 5), (3, 3, 6), (5, 6))
     inputs = [torch.randn(*shape, generator=generator, dtype=F64) for shape in shapes]
     leaves = [t.requires_grad_() for t in inputs[0 if input_gradient else 1 :]]
-    ours, theirs = _AggregateAndMix.apply(*inputs), mixed(*inputs)
+    edges = edges_of(shapes[1])
+    inputs[1] = inputs[1] * edges
+    ours, theirs = _AggregateAndMix.apply(*inputs, edges), mixed(*inputs)
     torch.testing.assert_close(ours, theirs)
     cotangent = torch.randn(theirs.shape, generator=generator, dtype=F64)
     for grad in (cotangent, cotangent.transpose(1, 2).contiguous().transpose(1, 2), cotangent[:1, :1].expand(theirs.shape)):
@@ -241,11 +258,36 @@ def test_aggregate_and_mix_is_its_formula(monkeypatch, slices, input_gradient, r
         torch.testing.assert_close(*of)
 
 
-def test_aggregate_and_mix_passes_gradcheck():
+@pytest.mark.parametrize("share", [0, 1], ids=["dense", "sparse"])
+def test_aggregate_and_mix_passes_gradcheck(monkeypatch, share):
+    monkeypatch.setattr(graph_convolution, "SPARSE", share)
     generator = torch.Generator().manual_seed(0)
     shapes = ((2, 3, 2, 2), (2, 3, 3), (2, 2, 3), (3, 3))
     leaves = tuple(torch.randn(*s, generator=generator, dtype=F64, requires_grad=True) for s in shapes)
-    assert torch.autograd.gradcheck(_AggregateAndMix.apply, leaves)
+    assert torch.autograd.gradcheck(aggregate_and_mix, leaves)
+
+
+@SKELETONS
+def test_graph_convolution_multiplies_by_a_skeletons_edges_alone(monkeypatch, skeleton):
+    """Which gives the same as with all its entries, whatever lay in the memory of a result before."""
+    adjacency = spatial_partition(skeleton).to(F64)
+    layer = GraphConvolution(4, 6, adjacency).to(F64)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.normal_()
+    x = torch.randn(2, len(adjacency[0]), 30, 4, dtype=F64, requires_grad=True)
+    found = []
+    for share in (graph_convolution.SPARSE, 0):
+        monkeypatch.setattr(graph_convolution, "SPARSE", share)
+        kind = _Sparse if share else _Dense
+        assert type(graph_convolution._products(adjacency, adjacency)) is kind
+        torch.use_deterministic_algorithms(True)  # fills new memory with NaN
+        try:
+            y = layer(x)
+            found.append([y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
+        finally:
+            torch.use_deterministic_algorithms(False)
+    torch.testing.assert_close(*found)
 
 
 def test_graph_convolution_adds_each_subsets_bias_where_its_edges_end():
@@ -262,7 +304,7 @@ def test_graph_convolution_adds_each_subsets_bias_where_its_edges_end():
 
 SUMMED = {
     "fourier convolution": (temporal, ((13, 512, 1), (9, 1, 1)), lambda x, w: fourier_convolution(x, w, 1)),
-    "graph convolution": (graph_convolution, ((1, 1, 6656, 1), (1, 1, 1), (1, 1, 1), (1, 1)), _AggregateAndMix.apply),
+    "graph convolution": (graph_convolution, ((1, 1, 6656, 1), (1, 1, 1), (1, 1, 1), (1, 1)), aggregate_and_mix),
     "mixture": (attention, ((512, 1, 13, 1), (512, 1, 1, 1), (1, 1, 1)), _AttendAndMix.apply),
     "scores": (attention, ((512, 1, 13, 1), (2, 1, 1), (2, 1, 1)), _Scores.apply),
 }
@@ -280,6 +322,43 @@ def test_gradients_in_bfloat16_are_summed_over_parts_in_float32(monkeypatch, nam
         return [leaf.grad.double() for leaf in leaves]
 
     torch.testing.assert_close(gradients(torch.bfloat16), gradients(F64), rtol=0.02, atol=0.02)
+
+
+# Linear maps of many rows, and the mean at the end
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 12), (40, 25, 13, 12)], ids=["few", "many"])
+def test_linear_is_torchs(shape):
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(s, generator=generator, requires_grad=True) for s in (shape, (20, 12)))
+    cotangent = torch.randn(*shape[:-1], 20, generator=generator)
+    ours, theirs = (
+        [y, *torch.autograd.grad(F.leaky_relu_(y * 1, 0.1), [x, weight], cotangent)]
+        for y in (linear(x, weight), F.linear(x, weight))
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)  # sums of up to 13 000 products
+    assert torch.autograd.grad(linear(x.detach(), weight).sum(), weight)[0].shape == weight.shape
+    with torch.autocast("cpu", torch.bfloat16):
+        assert linear(x, weight).dtype == torch.bfloat16
+    torch.testing.assert_close(linear(x.double(), weight.double()), F.linear(x.double(), weight.double()))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (0, 1, 3, 2, 4), (2, 3, 0, 1, 4), (3, 0, 1, 2, 4)])
+@pytest.mark.parametrize("persons", [1, 2])
+def test_the_mean_is_one_wherever_features_lie_in_memory(order, persons):
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(3, persons, 4, 5, 6, generator=generator, dtype=F64)
+    present = torch.tensor([[True, False], [True, True], [False, False]])[:, :persons]
+    back = [order.index(d) for d in range(5)]
+    lying = features.permute(order).contiguous().requires_grad_()
+    for absent, weight in (("average", torch.ones_like(present)), ("exclude", present)):
+        weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1)
+        found = pool(lying.permute(back), present, absent)
+        torch.testing.assert_close(found, torch.einsum("nmtvc,nm->nc", features, weight.double()) / 20)
+        (gradient,) = torch.autograd.grad(found.sum(), lying)
+        torch.testing.assert_close(
+            gradient.permute(back), (weight.double() / 20)[:, :, None, None, None].expand_as(features)
+        )
 
 
 # Batch norm

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from skelray import bench, papers
+from skelray import bench, flop, papers
+from skelray.backbones.linear import linear
 from skelray.estimate import needs
 from skelray.skeleton import KINECT_V2
 from skelray.trial import Trial
@@ -70,3 +71,18 @@ def test_the_bench_has_every_published_method():
     trials = {name.lower(): value for name, value in vars(papers).items() if isinstance(value, Trial)}
     published = {name for name, trial in trials.items() if trial.benchmark == "ntu60"}  # other data, the same step
     assert set(bench.METHODS) == published
+
+
+def counted(work):
+    with flop.counter() as counter:
+        work()
+    return counter.get_total_flops()
+
+
+def test_products_count_by_the_entries_that_take_part():
+    x, weight, edges = torch.randn(400, 12), torch.randn(20, 12), torch.eye(30).to_sparse_csr()
+    assert counted(lambda: linear(x, weight)) == counted(lambda: linear(x[:7], weight)) / 7 * 400 == 2 * 400 * 12 * 20
+    y = torch.randn(30, 9)
+    assert counted(lambda: torch.addmm(y, edges, y, beta=0, out=y)) == 2 * 30 * 9
+    assert counted(lambda: torch.sparse.sampled_addmm(edges, y, y.T)) == 2 * 30 * 9
+    assert counted(lambda: torch.addmm(y, torch.randn(30, 30), y)) == 2 * 30 * 30 * 9

@@ -27,12 +27,17 @@ def _parts(x: Tensor) -> Iterator[slice]:
     return (slice(start, start + bodies) for start in range(0, len(x), bodies))
 
 
-def _queries_and_keys(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x: (b, V, T, C), weight: (2S, C, I), bias: (2S, V, T I) -> (2, S b, V, T I)."""
-    bodies, joints, _, channels = x.shape
-    out = torch.matmul(x.view(-1, channels), weight).view(len(weight), bodies, joints, -1)
-    out += bias[:, None]
-    return out.view(2, -1, *out.shape[2:])
+def _queries_and_keys(x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
+    """x: (b, V, T, C), matrix: (C, 2S I), bias: (2S, V, T, I) -> (2, S b, V, T I)."""
+    rows = x.view(-1, len(matrix)) @ matrix  # (b V T, 2S I)
+    out = x.new_empty(len(bias), len(x), *bias.shape[1:])
+    torch.add(rows.view(*x.shape[:3], len(bias), -1).permute(3, 0, 1, 2, 4), bias[:, None], out=out)
+    return out.view(2, -1, x.shape[1], out.shape[3] * out.shape[4])
+
+
+def _columns(weight: Tensor) -> Tensor:
+    """(2S, C, I) -> (C, 2S I)."""
+    return weight.transpose(0, 1).flatten(1)
 
 
 class _Scores(torch.autograd.Function):
@@ -40,12 +45,12 @@ class _Scores(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        bias = bias.repeat(1, 1, x.shape[2])  # (2S, V, T I)
+        bias = bias[:, :, None].repeat(1, 1, x.shape[2], 1)  # (2S, V, T, I)
         ctx.save_for_backward(x, weight, bias)
-        subsets, joints = len(weight) // 2, x.shape[1]
+        matrix, subsets, joints = _columns(weight), len(weight) // 2, x.shape[1]
         out = x.new_empty(len(x), subsets, joints, joints)
         for part in _parts(x):
-            query, key = _queries_and_keys(x[part], weight, bias)
+            query, key = _queries_and_keys(x[part], matrix, bias)
             out[part] = torch.bmm(query, key.transpose(1, 2)).unflatten(0, (subsets, -1)).transpose(0, 1)
         return out
 
@@ -54,13 +59,13 @@ class _Scores(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias = ctx.saved_tensors
         count, channels, inter = weight.shape
-        matrix = weight.transpose(0, 1).reshape(channels, -1)  # (C, 2S I)
+        matrix = _columns(weight)
         turned = matrix.T.contiguous()
         exact = sum_dtype(x)
         to_x, to_matrix = torch.empty_like(x), torch.zeros_like(matrix, dtype=exact)
         to_bias = torch.zeros_like(bias, dtype=exact)
         for part in _parts(x):
-            both = _queries_and_keys(x[part], weight, bias)
+            both = _queries_and_keys(x[part], matrix, bias)
             to_scores = grad[part].transpose(0, 1).flatten(0, 1)  # (S b, V, V)
             to_both = torch.empty_like(both)
             torch.bmm(to_scores, both[1], out=to_both[0])
@@ -70,7 +75,7 @@ class _Scores(torch.autograd.Function):
             to_matrix += x[part].view(-1, channels).T @ columns
             torch.mm(columns, turned, out=to_x[part].view(-1, channels))
         to_weight = to_matrix.unflatten(1, (count, inter)).transpose(0, 1)
-        to_bias = to_bias.unflatten(2, (-1, inter)).sum(dim=2)
+        to_bias = to_bias.sum(dim=2)
         return to_x, to_weight.to(x.dtype), to_bias.to(x.dtype)
 
 

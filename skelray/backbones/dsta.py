@@ -15,7 +15,9 @@ from skelray.augment import Rewire
 from skelray.backbones.attention import Attention
 from skelray.backbones.dropout import Dropout, check_share
 from skelray.backbones.join import join
+from skelray.backbones.linear import linear
 from skelray.backbones.norm import BatchNorm
+from skelray.backbones.pool import pool
 from skelray.backbones.temporal import fourier_convolution
 from skelray.skeleton import Skeleton
 
@@ -99,7 +101,7 @@ class Shortcut(nn.Module):
         self.norm = BatchNorm(out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(F.linear(x, self.linear.weight), self.linear.bias)
+        return self.norm(linear(x, self.linear.weight), self.linear.bias)
 
 
 class Join(nn.Module):
@@ -132,7 +134,7 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, rewire: Rewire | None) -> Tensor:
         """(B, V, T, C) -> (B, V, T', O)."""
         y = self.join1(self.attention(x, rewire), self.attention.bias, x, self.shortcut1)
-        y = self.join2(F.linear(y, self.linear.weight), self.linear.bias, x, self.shortcut2)
+        y = self.join2(linear(y, self.linear.weight), self.linear.bias, x, self.shortcut2)
         residual = y if self.shortcut3 is None else self.shortcut3(y[:, :, :: self.stride])
         return self.join3(self.temporal(y), self.temporal.bias, self.dropout(residual))
 
@@ -152,18 +154,14 @@ class DSTAEncoder(nn.Module):
         """(N, C, T, V, M) -> (N, M, T', V, dim); rewire: acts on each layer's attention, its learned map included."""
         samples, persons = len(x), x.shape[4]
         x = x.permute(0, 4, 3, 2, 1).flatten(0, 1).contiguous()  # (B, V, T, C)
-        x = self.join(F.linear(x, self.linear.weight), self.linear.bias)
+        x = self.join(linear(x, self.linear.weight), self.linear.bias)
         for layer in self.layers:
             x = layer(x, rewire)
         return x.transpose(1, 2).unflatten(0, (samples, persons))
 
     def pool(self, features: Tensor, present: Tensor) -> Tensor:
         """(N, M, T', V, dim) -> (N, dim); present: (N, M) bool."""
-        x = features.mean(dim=(2, 3))  # (N, M, dim)
-        if self.config.absent == "average":
-            return x.mean(dim=1)
-        weight = present.to(x.dtype)[..., None]
-        return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+        return pool(features, present, self.config.absent)
 
     def forward(self, x: Tensor, present: Tensor, rewire: Rewire | None = None) -> Tensor:
         return self.pool(self.feature_map(x, rewire), present)

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from skelray.backbones.dropout import Dropout, half_bits, half_scales
+from skelray.backbones.linear import linear
 from skelray.backbones.norm import BatchNorm
 from skelray.backbones.parts import long_rows, parts, steps_a_row
 
@@ -136,8 +137,8 @@ def join(
     """
     x_norm = x_bias = None
     if x is not None and shortcut is not None:
-        linear, x_norm = shortcut
-        x, x_bias = F.linear(x, linear.weight), linear.bias  # which, too, is left to the norm
+        mapped, x_norm = shortcut
+        x, x_bias = linear(x, mapped.weight), mapped.bias  # which, too, is left to the norm
     share = 0.0 if dropout is None or not dropout.training else dropout.p
     if not _fused(norm, x_norm, y) or (share and (share != 0.5 or long_rows(y).shape[1] % 8)):
         y = norm(y, bias) if dropout is None else dropout(norm(y, bias))

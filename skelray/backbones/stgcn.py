@@ -19,6 +19,7 @@ from skelray.backbones.graph import check_partition, spatial_partition
 from skelray.backbones.graph_convolution import GraphConvolution
 from skelray.backbones.join import join
 from skelray.backbones.norm import BatchNorm
+from skelray.backbones.pool import pool
 from skelray.backbones.temporal import fourier_convolution
 from skelray.skeleton import Skeleton
 
@@ -139,11 +140,7 @@ class STGCNEncoder(nn.Module):
 
     def pool(self, features: Tensor, present: Tensor) -> Tensor:
         """(N, M, T', V, dim) -> (N, dim); present: (N, M) bool."""
-        x = features.mean(dim=(2, 3))  # (N, M, dim)
-        if self.config.absent == "average":
-            return x.mean(dim=1)
-        weight = present.to(x.dtype)[..., None]
-        return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+        return pool(features, present, self.config.absent)
 
     def forward(self, x: Tensor, present: Tensor, rewire: Rewire | None = None) -> Tensor:
         return self.pool(self.feature_map(x, rewire), present)
