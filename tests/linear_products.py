@@ -2,7 +2,7 @@
 
     python tests/linear_products.py --threads 2
 
-Rows, channels and outputs are those of the maps in DSTA-Net and ST-GCN, and of one in HiCo, which is left to torch.
+Rows, channels and outputs are those of maps in DSTA-Net and ST-GCN, and of one in HiCo, which is left to torch.
 """
 
 import argparse
@@ -18,7 +18,7 @@ SHAPES = ((80_000, 32, 32), (40_000, 64, 128), (20_800, 128, 128), (20_800, 256,
 
 
 def once(kind, x, weight, cotangent):
-    return bench.timed(lambda: kind(x, weight).backward(cotangent), x.device)
+    return bench.timed(lambda: torch.autograd.grad(kind(x, weight), (x, weight), cotangent), x.device)
 
 
 def main():
@@ -31,10 +31,10 @@ def main():
         x, weight = torch.randn(rows, channels, requires_grad=True), torch.randn(outs, channels, requires_grad=True)
         seconds = {linear: [], F.linear: []}
         cotangent = torch.randn(rows, outs)
-        for _ in range(options.rounds):
+        for _ in range(bench.WARM_UP + options.rounds):
             for one, found in seconds.items():
                 found.append(once(one, x, weight, cotangent))
-        rates = [6 * rows * channels * outs / statistics.median(found) / 1e9 for found in seconds.values()]
+        rates = [6 * rows * channels * outs / statistics.median(found[bench.WARM_UP :]) / 1e9 for found in seconds.values()]
         print(f"({rows} x {channels}) by ({channels} x {outs}): {rates[0]:5.1f} GFLOP/s, torch {rates[1]:5.1f}", flush=True)
 
 

@@ -6,16 +6,28 @@ The plain side is an encoder in the released operations and memory layout (plain
 plain_hierarchical.py) in a plain step: single precision, concatenated logits, per-parameter momentum update, torch's own
 allocator settings, dropout and batch norm; its views are ready-made, so augmentation costs it nothing. Each side has a
 process of its own, so that neither warms memory for the other, and they take a step each in turn, so that a machine whose
-speed swings slows both. The ratio is the median over the rounds, beside the lowest and the highest.
+speed swings slows both. The ratio is the median over the rounds, beside the lowest and the highest. The machine has to hold
+all sides at once.
 """
 
 import argparse
 import multiprocessing
 import statistics
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+
+import torch
+from plain_dsta import PlainDSTA
+from plain_hierarchical import PlainHiCo
+from plain_stgcn import PlainSTGCN
+from torch import nn
+from torch.nn import functional as F
+
+from skelray import bench, machine
+from skelray.backbones.graph import spatial_partition
+from skelray.skeleton import KINECT_V2
 
 QUEUE, DIM = 32768, 128
-WARM_UP = 3  # steps of each side
 # Forward passes of the query encoder, where a method is a MoCo on ST-GCN or DSTA-Net.
 BRANCHES = {"skeletonclr": 1, "crossclr": 1, "aimclr": 2, "hiclr": 3, "hiclr_dsta": 3}
 STREAMS = {"crossclr": 3}
@@ -25,14 +37,6 @@ HICO_QUEUES = {"clip": 8192, "part": 8192, "temporal": 2048, "spatial": 2048, "i
 
 def moco(method, batch, device):
     """(query and key encoders, a function to the loss) of a method on ST-GCN or DSTA-Net."""
-    import torch
-    from plain_dsta import PlainDSTA
-    from plain_stgcn import PlainSTGCN
-    from torch import nn
-    from torch.nn import functional as F
-
-    from skelray.backbones.graph import spatial_partition
-    from skelray.skeleton import KINECT_V2
 
     def encoder():
         if method != "hiclr_dsta":
@@ -72,10 +76,6 @@ def moco(method, batch, device):
 
 def hico(method, batch, device):
     """(query encoder, a function to the loss) of HiCo."""
-    import torch
-    from plain_hierarchical import PlainHiCo
-    from torch.nn import functional as F
-
     query, key = (PlainHiCo(HICO[method]).to(device).train() for _ in range(2))
     queues = {name: F.normalize(torch.randn(DIM, size, device=device), dim=0) for name, size in HICO_QUEUES.items()}
     views = [torch.randn(batch, 3, 64, 25, 2, device=device) for _ in range(2)]
@@ -116,9 +116,7 @@ def eadm(maps):
 
 
 def plain(method, device, batch):
-    """A plain step, to be called again and again."""
-    import torch
-
+    """A function that makes a plain step and gives its seconds."""
     queries, loss = (hico if method in HICO else moco)(method, batch, device)
     trained = [p for query in queries for p in query.parameters()]
     optimizer = torch.optim.SGD(trained, lr=0.01, momentum=0.9, weight_decay=1e-4, foreach=False)
@@ -129,20 +127,14 @@ def plain(method, device, batch):
         value.backward()
         optimizer.step()
 
-    return step
+    return lambda: bench.timed(step, torch.device(device))
 
 
 def ours(method, device, batch, precision):
-    """A step of skelray, augmentation included, to be called again and again."""
-    from dataclasses import replace
-    from functools import partial
-
-    import torch
-
-    from skelray import bench
-
+    """A function that makes a step of skelray and gives its seconds, augmentation included."""
     trial = replace(bench.METHODS[method], batch_size=batch, precision=precision)
-    return partial(next, bench.steps_of(trial, torch.device(device)))
+    steps = bench.steps_of(trial, torch.device(device))
+    return lambda: sum(next(steps))
 
 
 class Side:
@@ -155,7 +147,7 @@ class Side:
 
     def step(self):
         """Seconds it took."""
-        return self.pool.submit(_timed_step, self.device).result()
+        return self.pool.submit(_step).result()
 
     def memory(self):
         """Peak MiB."""
@@ -163,10 +155,6 @@ class Side:
 
 
 def _prepare(make, threads, arguments):
-    import torch
-
-    from skelray import machine
-
     if make is plain:
         torch.set_num_threads(threads)
     else:
@@ -174,19 +162,11 @@ def _prepare(make, threads, arguments):
     _prepare.step = make(*arguments)
 
 
-def _timed_step(device):
-    import torch
-
-    from skelray import bench
-
-    return bench.timed(_prepare.step, torch.device(device))
+def _step():
+    return _prepare.step()
 
 
 def _memory(device):
-    import torch
-
-    from skelray import bench
-
     return bench.peak_memory(torch.device(device))
 
 
@@ -207,7 +187,8 @@ def main():
     sides = {"plain layout": Side(plain, threads, device, method, device, batch)}
     for precision in options.precision:
         sides[f"skelray, {precision}"] = Side(ours, threads, device, method, device, batch, precision)
-    rounds = [[side.step() for side in sides.values()] for _ in range(WARM_UP + options.steps)][WARM_UP:]
+    rounds = [[side.step() for side in sides.values()] for _ in range(bench.WARM_UP + options.steps)]
+    rounds = rounds[bench.WARM_UP :]
     before = next(iter(sides.values())).memory()
     for at, (name, side) in enumerate(sides.items()):
         rate = batch / statistics.median(seconds[at] for seconds in rounds)

@@ -11,12 +11,11 @@ from tiny import BACKBONE, DSTA_BACKBONE, sequences
 from torch import nn
 from torch.nn import functional as F
 
-from skelray.backbones import STGCN, attention, graph_convolution, temporal
+from skelray.backbones import STGCN, attention, graph_convolution, linear, temporal
 from skelray.backbones.attention import _AttendAndMix, _Scores
 from skelray.backbones.dropout import Dropout
 from skelray.backbones.graph import hops, spatial_partition
 from skelray.backbones.graph_convolution import GraphConvolution, _AggregateAndMix, _Dense, _Sparse
-from skelray.backbones.linear import linear
 from skelray.backbones.norm import BatchNorm, statistics
 from skelray.backbones.pool import pool
 from skelray.backbones.released import stgcn_from_released
@@ -236,11 +235,15 @@ def aggregate_and_mix(x, graph, weight, bias):
     return _AggregateAndMix.apply(x, graph, weight, bias, torch.ones_like(graph))
 
 
-@pytest.mark.parametrize("share", [0, 1], ids=["dense", "sparse"])
+needs_mkl = pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="torch multiplies sparse matrices by MKL")
+KINDS = pytest.mark.parametrize(("share", "kind"), [(0, _Dense), pytest.param(1, _Sparse, marks=needs_mkl)])
+
+
+@KINDS
 @pytest.mark.parametrize("slices", [1, 3])
 @pytest.mark.parametrize("input_gradient", [True, False])
 @pytest.mark.parametrize("rows", [1, 3, 4])
-def test_aggregate_and_mix_is_its_formula(monkeypatch, slices, input_gradient, rows, share):
+def test_aggregate_and_mix_is_its_formula(monkeypatch, slices, input_gradient, rows, share, kind):
     """Of so many rows at a time, of the four, with all products and with those of the edges alone."""
     monkeypatch.setattr(graph_convolution, "PART", rows * 3 * 5 * 3)
     monkeypatch.setattr(graph_convolution, "SPARSE", share)
@@ -250,6 +253,7 @@ def test_aggregate_and_mix_is_its_formula(monkeypatch, slices, input_gradient, r
     leaves = [t.requires_grad_() for t in inputs[0 if input_gradient else 1 :]]
     edges = edges_of(shapes[1])
     inputs[1] = inputs[1] * edges
+    assert type(graph_convolution._aggregation(inputs[1], edges)) is kind
     ours, theirs = _AggregateAndMix.apply(*inputs, edges), mixed(*inputs)
     torch.testing.assert_close(ours, theirs)
     cotangent = torch.randn(theirs.shape, generator=generator, dtype=F64)
@@ -258,8 +262,8 @@ def test_aggregate_and_mix_is_its_formula(monkeypatch, slices, input_gradient, r
         torch.testing.assert_close(*of)
 
 
-@pytest.mark.parametrize("share", [0, 1], ids=["dense", "sparse"])
-def test_aggregate_and_mix_passes_gradcheck(monkeypatch, share):
+@KINDS
+def test_aggregate_and_mix_passes_gradcheck(monkeypatch, share, kind):
     monkeypatch.setattr(graph_convolution, "SPARSE", share)
     generator = torch.Generator().manual_seed(0)
     shapes = ((2, 3, 2, 2), (2, 3, 3), (2, 2, 3), (3, 3))
@@ -267,27 +271,42 @@ def test_aggregate_and_mix_passes_gradcheck(monkeypatch, share):
     assert torch.autograd.gradcheck(aggregate_and_mix, leaves)
 
 
+def dropped(adjacency):
+    return torch.zeros_like(adjacency)
+
+
+def added(adjacency):
+    """Ten times the edges, too many for a product by edges."""
+    return adjacency + (torch.rand(adjacency.shape, generator=torch.Generator().manual_seed(1)) < 1 / 4)
+
+
+@needs_mkl
 @SKELETONS
-def test_graph_convolution_multiplies_by_a_skeletons_edges_alone(monkeypatch, skeleton):
-    """Which gives the same as with all its entries, whatever lay in the memory of a result before."""
-    adjacency = spatial_partition(skeleton).to(F64)
-    layer = GraphConvolution(4, 6, adjacency).to(F64)
+@pytest.mark.parametrize(("rewire", "kind"), [(None, _Sparse), (dropped, _Sparse), (added, _Dense)])
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_graph_convolution_by_edges_is_that_by_all_entries(monkeypatch, skeleton, rewire, kind, dtype):
+    """A part at a time, whatever lay in the memory of a result before; an importance of zero still learns."""
+    monkeypatch.setattr(graph_convolution, "PART", 2**12)
+    adjacency = spatial_partition(skeleton).to(dtype)
+    layer = GraphConvolution(4, 6, adjacency).to(dtype)
+    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in layer.parameters():
-            parameter.normal_()
-    x = torch.randn(2, len(adjacency[0]), 30, 4, dtype=F64, requires_grad=True)
+            parameter.normal_(generator=generator)
+        layer.importance[0] = 0
+    x = torch.randn(2, len(adjacency[0]), 30, 4, dtype=dtype, generator=generator, requires_grad=True)
     found = []
-    for share in (graph_convolution.SPARSE, 0):
+    for share, expected in ((graph_convolution.SPARSE, kind), (0, _Dense)):
         monkeypatch.setattr(graph_convolution, "SPARSE", share)
-        kind = _Sparse if share else _Dense
-        assert type(graph_convolution._products(adjacency, adjacency)) is kind
+        graph = adjacency if rewire is None else rewire(adjacency)
+        assert type(graph_convolution._aggregation(graph, graph)) is expected or rewire is dropped
         torch.use_deterministic_algorithms(True)  # fills new memory with NaN
         try:
-            y = layer(x)
+            y = layer(x, rewire)
             found.append([y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
         finally:
             torch.use_deterministic_algorithms(False)
-    torch.testing.assert_close(*found)
+    torch.testing.assert_close(*found, **({} if dtype is F64 else {"rtol": 1e-4, "atol": 1e-3}))
 
 
 def test_graph_convolution_adds_each_subsets_bias_where_its_edges_end():
@@ -327,38 +346,50 @@ def test_gradients_in_bfloat16_are_summed_over_parts_in_float32(monkeypatch, nam
 # Linear maps of many rows, and the mean at the end
 
 
-@pytest.mark.parametrize("shape", [(3, 7, 12), (40, 25, 13, 12)], ids=["few", "many"])
-def test_linear_is_torchs(shape):
-    generator = torch.Generator().manual_seed(0)
-    x, weight = (torch.randn(s, generator=generator, requires_grad=True) for s in (shape, (20, 12)))
-    cotangent = torch.randn(*shape[:-1], 20, generator=generator)
+def layouts(rows):
+    """Rows as they lie and as a layer's stride takes them; a gradient in order, and one row's for all."""
+    x, cotangent = torch.randn(2 * rows, 25, 12), torch.randn(rows, 25, 20)
+    return [(x[:rows], cotangent), (x[::2], cotangent[:1, :1].expand(rows, 25, 20)), (x.transpose(0, 1)[:, ::2], None)]
+
+
+@pytest.mark.parametrize(("rows", "there"), [(3, True), (40, True), (40, False)])
+@pytest.mark.parametrize("layout", range(3))
+def test_linear_is_torchs(monkeypatch, rows, there, layout):
+    if not there:
+        monkeypatch.setattr(linear, "_pointwise", None)
+    x, cotangent = layouts(rows)[layout]
+    x, weight = x.requires_grad_(), torch.randn(20, 12, requires_grad=True)
+    y = linear.linear(x, weight)
+    tall = "Tall" in str(torch.autograd.graph.get_gradient_edge(y).node.next_functions)
+    assert tall == (there and rows == 40 and torch.backends.mkl.is_available())
+    cotangent = torch.randn_like(y) if cotangent is None else cotangent
     ours, theirs = (
-        [y, *torch.autograd.grad(F.leaky_relu_(y * 1, 0.1), [x, weight], cotangent)]
-        for y in (linear(x, weight), F.linear(x, weight))
+        [z, *torch.autograd.grad(F.leaky_relu_(z * 1, 0.1), [x, weight], cotangent)] for z in (y, F.linear(x, weight))
     )
-    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)  # sums of up to 13 000 products
-    assert torch.autograd.grad(linear(x.detach(), weight).sum(), weight)[0].shape == weight.shape
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)  # sums of 1000 products
+    (alone,) = torch.autograd.grad(linear.linear(x.detach(), weight), weight, torch.ones_like(y))
+    torch.testing.assert_close(alone, x.flatten(0, -2).sum(dim=0).expand(20, 12), rtol=1e-5, atol=1e-4)
     with torch.autocast("cpu", torch.bfloat16):
-        assert linear(x, weight).dtype == torch.bfloat16
-    torch.testing.assert_close(linear(x.double(), weight.double()), F.linear(x.double(), weight.double()))
+        assert linear.linear(x, weight).dtype == torch.bfloat16
+    torch.testing.assert_close(linear.linear(x.double(), weight.double()), F.linear(x.double(), weight.double()))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (0, 1, 3, 2, 4), (2, 3, 0, 1, 4), (3, 0, 1, 2, 4)])
 @pytest.mark.parametrize("persons", [1, 2])
-def test_the_mean_is_one_wherever_features_lie_in_memory(order, persons):
+def test_the_mean_and_its_gradient_do_not_depend_on_how_features_lie(order, persons):
+    """And the gradient comes to lie as they do."""
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(3, persons, 4, 5, 6, generator=generator, dtype=F64)
     present = torch.tensor([[True, False], [True, True], [False, False]])[:, :persons]
     back = [order.index(d) for d in range(5)]
-    lying = features.permute(order).contiguous().requires_grad_()
+    lying = features.permute(order).contiguous().permute(back).requires_grad_()
     for absent, weight in (("average", torch.ones_like(present)), ("exclude", present)):
         weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1)
-        found = pool(lying.permute(back), present, absent)
+        found = pool(lying * 1, present, absent)
         torch.testing.assert_close(found, torch.einsum("nmtvc,nm->nc", features, weight.double()) / 20)
-        (gradient,) = torch.autograd.grad(found.sum(), lying)
-        torch.testing.assert_close(
-            gradient.permute(back), (weight.double() / 20)[:, :, None, None, None].expand_as(features)
-        )
+        (gradient,) = torch.autograd.grad(pool(lying, present, absent).sum(), lying)
+        torch.testing.assert_close(gradient, (weight.double() / 20)[:, :, None, None, None].expand_as(features))
+        assert gradient.permute(order).is_contiguous()
 
 
 # Batch norm

@@ -80,9 +80,15 @@ def counted(work):
 
 
 def test_products_count_by_the_entries_that_take_part():
-    x, weight, edges = torch.randn(400, 12), torch.randn(20, 12), torch.eye(30).to_sparse_csr()
+    x, weight = torch.randn(400, 12), torch.randn(20, 12)
     assert counted(lambda: linear(x, weight)) == counted(lambda: linear(x[:7], weight)) / 7 * 400 == 2 * 400 * 12 * 20
-    y = torch.randn(30, 9)
-    assert counted(lambda: torch.addmm(y, edges, y, beta=0, out=y)) == 2 * 30 * 9
+    matrix, y, into = torch.randn(30, 30), torch.randn(30, 9), torch.zeros(30, 9)
+    assert counted(lambda: torch.addmm(into, matrix, y)) == counted(lambda: into.addmm_(matrix, y)) == 2 * 30 * 30 * 9
+    assert counted(lambda: into[None].baddbmm_(matrix[None], y[None])) == 2 * 30 * 30 * 9
+
+
+@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="torch multiplies sparse matrices by MKL")
+def test_sparse_products_count_by_their_entries():
+    edges, y, into = torch.eye(30).to_sparse_csr(), torch.randn(30, 9), torch.zeros(30, 9)
+    assert counted(lambda: torch.addmm(into, edges, y, beta=0, out=into)) == 2 * 30 * 9
     assert counted(lambda: torch.sparse.sampled_addmm(edges, y, y.T)) == 2 * 30 * 9
-    assert counted(lambda: torch.addmm(y, torch.randn(30, 30), y)) == 2 * 30 * 30 * 9

@@ -137,8 +137,8 @@ def join(
     """
     x_norm = x_bias = None
     if x is not None and shortcut is not None:
-        mapped, x_norm = shortcut
-        x, x_bias = linear(x, mapped.weight), mapped.bias  # which, too, is left to the norm
+        layer, x_norm = shortcut
+        x, x_bias = linear(x, layer.weight), layer.bias  # which, too, is left to the norm
     share = 0.0 if dropout is None or not dropout.training else dropout.p
     if not _fused(norm, x_norm, y) or (share and (share != 0.5 or long_rows(y).shape[1] % 8)):
         y = norm(y, bias) if dropout is None else dropout(norm(y, bias))
