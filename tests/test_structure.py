@@ -17,7 +17,7 @@ ORDER = (
     *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "ensemble", "papers"),
     *("training", "packed", "store", "recognised", "imported", "execute", "published", "scale", "study", "fusion", "fused"),
     *("scored", "results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "runner"),
-    *("trainables", "ray_runner", "study_file", "bench", "estimate", "plan", "progress", "options"),
+    *("trainables", "ray_runner", "study_file", "flop", "bench", "estimate", "plan", "progress", "options"),
     *("cli_data", "cli_prepare", "class_table", "cli_scores", "cli"),
 )
 
