@@ -18,6 +18,7 @@ import torch
 
 from skelray import flop, machine, papers
 from skelray.augment import Draws, View
+from skelray.checks import UserError
 from skelray.execute import provenance
 from skelray.methods import Method, Model
 from skelray.skeleton import KINECT_V2
@@ -185,7 +186,7 @@ def bench(
 ) -> Iterator[Measured]:
     """Each method at its published setting in each precision, each in a process of its own, so that peaks are its own."""
     if unknown := [name for name in methods if name not in METHODS]:
-        raise ValueError(f"method {unknown[0]!r} is none of {', '.join(METHODS)}")
+        raise UserError(f"method {unknown[0]!r} is none of {', '.join(METHODS)}")
     for name in methods:
         for precision in precisions:
             trial = replace(METHODS[name], precision=precision)

@@ -11,6 +11,7 @@ from functools import reduce
 import numpy as np
 
 from skelray.augment import STREAMS
+from skelray.checks import UserError
 
 Arrays = dict[str, np.ndarray]
 EXACT = 2**53  # float64 holds every whole number up to this one
@@ -40,12 +41,12 @@ class Ensemble:
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", dict(self.weights))
         if unknown := [stream for stream in self.weights if stream not in STREAMS]:
-            raise ValueError(f"stream {unknown[0]!r} of an ensemble is none of {', '.join(STREAMS)}")
+            raise UserError(f"stream {unknown[0]!r} of an ensemble is none of {', '.join(STREAMS)}")
         for stream, weight in self.weights.items():
             if not (math.isfinite(weight) and weight >= 0):
-                raise ValueError(f"weight {weight} of stream {stream!r}: a number of at least 0 is needed")
+                raise UserError(f"weight {weight} of stream {stream!r}: a number of at least 0 is needed")
         if not any(self.weights.values()):
-            raise ValueError(f"weights {self.weights}: an ensemble needs a stream whose weight is above 0")
+            raise UserError(f"weights {self.weights}: an ensemble needs a stream whose weight is above 0")
 
     @property
     def stream(self) -> str:
@@ -67,16 +68,16 @@ class Ensemble:
     def fuse(self, streams: Mapping[str, Arrays]) -> Arrays:
         """The same of the ensemble: scores (N, classes), labels (N,), rows (N,).
 
-        Raises ValueError where the streams' scores are not of the same samples in the same order.
+        Raises UserError where the streams' scores are not of the same samples in the same order.
         """
         first, *others = self.weights
         shared = streams[first]
         for stream in others:
             for name, what in (("rows", "other samples"), ("labels", "other labels")):
                 if not np.array_equal(shared[name], streams[stream][name]):
-                    raise ValueError(f"{stream}'s scores are of {what} than {first}'s: they cannot be fused")
+                    raise UserError(f"{stream}'s scores are of {what} than {first}'s: they cannot be fused")
             if shared["scores"].shape != streams[stream]["scores"].shape:
                 shapes = f"{streams[stream]['scores'].shape} and {shared['scores'].shape}"
-                raise ValueError(f"{stream}'s scores and {first}'s have the shapes {shapes}: they cannot be fused")
+                raise UserError(f"{stream}'s scores and {first}'s have the shapes {shapes}: they cannot be fused")
         scores = self({stream: arrays["scores"] for stream, arrays in streams.items()})
         return {"scores": scores, "labels": shared["labels"], "rows": shared["rows"]}

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from skelray import machine
+from skelray.checks import UserError
 from skelray.data.dataset import Splits
 from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure, parts
 from skelray.recognised import SKELETON
@@ -47,7 +48,7 @@ def execute(
         trial = bound(trial, splits, load)
     joints = len(splits.train.skeleton.joints)
     if trial.imported is not None and joints != len(SKELETON.joints):
-        raise ValueError(f"imported weights are of {len(SKELETON.joints)} joints; {trial.benchmark} has {joints}")
+        raise UserError(f"imported weights are of {len(SKELETON.joints)} joints; {trial.benchmark} has {joints}")
     with stored.claim():
         stored.save_spec({"trial": canonical(trial), "data": splits.train.fingerprint})
         pretraining = None
@@ -81,11 +82,11 @@ def bound(trial: Trial, splits: Splits, load: Load) -> Trial:
 
 
 def _fill(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    """Raises ValueError, in one sentence, for weights of another model, as where a study changes what was imported."""
+    """Raises UserError, in one sentence, for weights of another model, as where a study changes what was imported."""
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"the weights do not fit this backbone and method: {str(error).splitlines()[-1].strip()}") from None
+        raise UserError(f"the weights do not fit this backbone and method: {str(error).splitlines()[-1].strip()}") from None
 
 
 def _replay(history: list[list[Any]]) -> Iterator[Report]:

@@ -31,7 +31,7 @@ class StoredEnsemble:
     def arrays(self, name: str) -> Arrays | None:
         """The fused scores, labels and rows of an evaluation (``Store``'s name of it); None where a stream has none.
 
-        Raises ValueError where the streams' scores are of different samples.
+        Raises UserError where the streams' scores are of different samples.
         """
         streams = {}
         for stream, id in self.members.items():

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from skelray.checks import UserError
 from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HeldOut, Linear
 from skelray.scale import Scale
@@ -48,11 +49,11 @@ class Fusion:
         object.__setattr__(self, "seeds", tuple(self.seeds))
         check_space(self.space)
         if self.samples < 1:
-            raise ValueError(f"samples {self.samples}: a search needs at least one point")
+            raise UserError(f"samples {self.samples}: a search needs at least one point")
         if "stream" in self.across:
-            raise ValueError("a fusion goes across the streams that published names: leave stream out of across")
+            raise UserError("a fusion goes across the streams that published names: leave stream out of across")
         if isinstance(self.evaluation, HeldOut):
-            raise ValueError(f"evaluation {self.evaluation.name!r}: give it without HeldOut; the search adds that itself")
+            raise UserError(f"evaluation {self.evaluation.name!r}: give it without HeldOut; the search adds that itself")
         self.table()
 
     def table(self) -> Ablation:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from skelray import papers
 from skelray.backbones import DSTA, Hierarchical
+from skelray.checks import UserError
 from skelray.data.sources import UNREADABLE
 from skelray.data.unpickle import BROKEN, NUMBERS
 from skelray.methods.released import from_released
@@ -77,15 +78,15 @@ def read(path: Path, method: str, backbone: str | None = None, stream: str | Non
     """The encoder in a released .pt or .pth.tar file, whatever its widths.
 
     method: one of papers.METHODS; backbone: another one than this is refused; stream: what it was trained on, joint unless
-    given. Nothing but tensors, numbers and plain containers is read. Raises ValueError, in one sentence, for a file that is
+    given. Nothing but tensors, numbers and plain containers is read. Raises UserError, in one sentence, for a file that is
     something else or damaged, and for a stream beside CrosSCLR, whose files say theirs.
     """
     if method == "crossclr" and stream is not None:
-        raise ValueError(f"stream {stream!r}: a checkpoint of crossclr tells its streams itself, leave it out")
+        raise UserError(f"stream {stream!r}: a checkpoint of crossclr tells its streams itself, leave it out")
     content = _load(path)
     state: Any = next((content[name] for name in _WRAPPERS if name in content), content)
     if not isinstance(state, dict) or not state or not all(_named_tensor(*item) for item in state.items()):
-        raise ValueError(f"{path} holds no state of a model (names and tensors)")
+        raise UserError(f"{path} holds no state of a model (names and tensors)")
     try:
         state = {
             name.removeprefix("module."): tensor.float() if tensor.is_floating_point() else tensor
@@ -95,10 +96,10 @@ def read(path: Path, method: str, backbone: str | None = None, stream: str | Non
         query, parameters = _query(trial, state)
     except (*BROKEN, RuntimeError) as error:  # what foreign shapes raise on their way under our names
         why = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
-        raise ValueError(f"{path} is no pre-training checkpoint of {method}: {why}") from None
+        raise UserError(f"{path} is no pre-training checkpoint of {method}: {why}") from None
     found = type(trial.backbone).__name__.lower()
     if backbone is not None and backbone != found:
-        raise ValueError(f"{path} holds a {found}, not a {backbone}")
+        raise UserError(f"{path} holds a {found}, not a {backbone}")
     digest = hashlib.sha256()
     for name, tensor in sorted(query.items()):
         digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
@@ -117,19 +118,19 @@ def _load(path: Path) -> dict[Any, Any]:
     try:
         with open(path, "rb") as file:  # torch does not check the sums within an archive
             if file.read(4) == b"PK\x03\x04" and (damaged := zipfile.ZipFile(file).testzip()) is not None:
-                raise ValueError(f"it is damaged, {damaged} in it does not have the sum that it was written with")
+                raise UserError(f"it is damaged, {damaged} in it does not have the sum that it was written with")
         with warnings.catch_warnings(), torch.serialization.safe_globals(NUMBERS):
             warnings.simplefilter("ignore")  # of pickle protocols that torch does not write
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise ValueError(f"{path} does not exist") from None
+        raise UserError(f"{path} does not exist") from None
     except pickle.UnpicklingError:
-        raise ValueError(f"{path} holds more than tensors and plain containers, or is damaged: it is not opened") from None
+        raise UserError(f"{path} holds more than tensors and plain containers, or is damaged: it is not opened") from None
     except (*BROKEN, *UNREADABLE) as error:
         why = (str(error).strip() or "it ends too early").splitlines()[0]
-        raise ValueError(f"{path} is no checkpoint that torch can read: {why}") from None
+        raise UserError(f"{path} is no checkpoint that torch can read: {why}") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, not the state of a model")
+        raise UserError(f"{path} holds a {type(content).__name__}, not the state of a model")
     return dict(content)
 
 
@@ -140,7 +141,7 @@ def _named_tensor(name: Any, tensor: Any) -> bool:
 def _query(trial: Trial, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
     """The state of the query side of the trial's model and its parameters' count.
 
-    Raises ValueError where the file does not fill it or fills it with what is not finite, RuntimeError for other shapes.
+    Raises UserError where the file does not fill it or fills it with what is not finite, RuntimeError for other shapes.
     """
     ours = from_released({name: tensor for name, tensor in state.items() if name.startswith("encoder_q")})
     if isinstance(trial.backbone, Hierarchical) and trial.backbone.granularity == 1:  # released code builds it all the same
@@ -148,10 +149,10 @@ def _query(trial: Trial, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor]
     model = replace(trial.method, queue=1).build(trial.backbone, SKELETON, trial.stream)  # type: ignore[type-var]
     missing, unexpected = model.load_state_dict(ours, strict=False)
     if lost := [name for name in (*missing, *unexpected) if "query" in name.split(".")]:
-        raise ValueError(f"{lost[0]} is missing or unknown")
+        raise UserError(f"{lost[0]} is missing or unknown")
     query = {name: tensor.clone() for name, tensor in model.query.state_dict().items()}
     if wrong := [name for name, tensor in query.items() if not tensor.isfinite().all()]:
-        raise ValueError(f"{wrong[0]} holds values that are not finite")
+        raise UserError(f"{wrong[0]} holds values that are not finite")
     return query, sum(parameter.numel() for parameter in model.query.parameters())
 
 

@@ -10,6 +10,8 @@ from functools import cache
 
 import torch
 
+from skelray.checks import UserError
+
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
 
 
@@ -27,15 +29,15 @@ def keep_memory() -> bool:
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """The device of that name; by default CUDA where there is one. Raises ValueError for what this machine lacks."""
+    """The device of that name; by default CUDA where there is one. Raises UserError for what this machine lacks."""
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"device {name!r} is none of cpu, cuda, cuda:0, ...") from None
+        raise UserError(f"device {name!r} is none of cpu, cuda, cuda:0, ...") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {name!r}: this machine has no CUDA device; leave --device out or give cpu")
+        raise UserError(f"device {name!r}: this machine has no CUDA device; leave --device out or give cpu")
     return device
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from skelray.checks import UserError
 from skelray.data.dataset import NotPrepared
 from skelray.fusion import Fusion, Study
 from skelray.runner import Run, Settings
@@ -21,7 +22,7 @@ Options = Mapping[str, Any]
 
 
 def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, ModuleType]:
-    """The study of a command as a run, and its module. Raises ValueError with a sentence for all that is wrong.
+    """The study of a command as a run, and its module. Raises UserError with a sentence for all that is wrong.
 
     make_data: sees to the generated data in a folder, for a demonstration.
     """
@@ -32,7 +33,7 @@ def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, 
     with pointing_at(path):
         name = options["name"] or table_name(name, study, scale, options["demo"])
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-            raise ValueError(f"a table is named by letters, digits, '_' and '-', not {name!r}: give it another --name")
+            raise UserError(f"a table is named by letters, digits, '_' and '-', not {name!r}: give it another --name")
         if options["demo"] and scale.benchmark == DEMO.benchmark:
             make_data(options["data"])
         settings = Settings(options["data"], options["store"], options["results"], options["device"], options["threads"])
@@ -65,22 +66,22 @@ def scale_from(options: Options) -> Scale:
 def _change(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"--set {text!r}: it reads FIELD=VALUE, as in --set queue=512")
+        raise UserError(f"--set {text!r}: it reads FIELD=VALUE, as in --set queue=512")
     return name.strip(), value.strip()
 
 
 def _refuse_ignored(study: Study, options: Options, scale: Scale) -> None:
-    """Raises ValueError for what this kind of study would not listen to."""
+    """Raises UserError for what this kind of study would not listen to."""
     if not isinstance(study, Sweep):
         if options["samples"] and not isinstance(study, Fusion):
-            raise ValueError(
+            raise UserError(
                 f"--samples {options['samples']}: {options['study']} is an ablation, and only a search has samples"
             )
     elif (options["seeds"] or 1) > 1:
-        raise ValueError(f"--seeds {options['seeds']}: {options['study']} is a sweep, which is searched under one seed")
+        raise UserError(f"--seeds {options['seeds']}: {options['study']} is a sweep, which is searched under one seed")
     elif len(scale.protocols or ()) > 1:
         names = " and ".join(scale.protocols or ())
-        raise ValueError(f"--protocol {names}: {options['study']} is a sweep, which is searched under one protocol")
+        raise UserError(f"--protocol {names}: {options['study']} is a sweep, which is searched under one protocol")
 
 
 def table_name(name: str, study: Study, scale: Scale, demo: bool) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skelray.augment import STREAMS
+from skelray.checks import UserError
 from skelray.data import BENCHMARKS
 
 # {"xsub": 77.6} is of the study's ``published_by``; {"semi 1%": {"xsub": 58.5}} of an evaluation by its name, and
@@ -29,22 +30,22 @@ def figures(published: Published, published_by: str, stream: str = "") -> dict[t
 def check(
     published: Published, by: str, evaluations: Sequence[str], streams: Sequence[str], benchmark: str, arm: str
 ) -> None:
-    """Raises ValueError for figures of an evaluation, a stream or a protocol that the arm does not have.
+    """Raises UserError for figures of an evaluation, a stream or a protocol that the arm does not have.
 
     by: the evaluation of what names none; evaluations: the arm's by name, and where it has none they are not looked at.
     """
     found = figures(published, by)
     if unknown := sorted({stream for _, stream, _ in found} - {"", *streams}):
-        raise ValueError(f"published names stream {unknown[0]!r}; arm {arm!r} has {', '.join(streams)}")
+        raise UserError(f"published names stream {unknown[0]!r}; arm {arm!r} has {', '.join(streams)}")
     if evaluations and (strange := sorted({evaluation for evaluation, *_ in found} - set(evaluations))):
         field = "published_by" if strange[0] == by else "published"
         also = f" or streams {', '.join(streams)}" if field == "published" else ""
         told = f"the evaluations {', '.join(evaluations)}{also} of arm {arm!r}"
-        raise ValueError(f"{field} {strange[0]!r} is none of {told}")
+        raise UserError(f"{field} {strange[0]!r} is none of {told}")
     official = BENCHMARKS.get(benchmark)
     if official is not None and (unknown := sorted({protocol for *_, protocol in found} - set(official.protocols))):
         known = ", ".join(official.protocols)
-        raise ValueError(f"published {unknown[0]!r} is no protocol of {official.name}; it has {known}")
+        raise UserError(f"published {unknown[0]!r} is no protocol of {official.name}; it has {known}")
 
 
 def of_trial(published: Published, published_by: str, stream: str, protocol: str) -> dict[str, float]:

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from skelray import machine
+from skelray.checks import UserError
 from skelray.runner import RETRIES, Job, Listener, Run
 from skelray.training import Report
 
@@ -153,7 +154,7 @@ def _under(name: str, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_on_ray(run: Run, module: ModuleType | None, listener: Listener, cluster: Cluster) -> None:
-    """module: the study's; its classes travel to the workers by value. Raises ValueError where no node can hold a trial."""
+    """module: the study's; its classes travel to the workers by value. Raises UserError where no node can hold a trial."""
     with run.begun():
         device = _on_cluster(run, module, listener, cluster)
         machine.settle(run.settings.threads)
@@ -183,16 +184,16 @@ def _on_cluster(run: Run, module: ModuleType | None, listener: Listener, cluster
 def device_of_trials(name: str | None, joined: bool) -> str:
     """The device of that name, by default CUDA where there is one. joined: the cluster is not this machine alone.
 
-    Of such a cluster its nodes decide, whatever the driver has. Raises ValueError for what is not there.
+    Of such a cluster its nodes decide, whatever the driver has. Raises UserError for what is not there.
     """
     if name is not None and name.startswith("cuda:") and name != "cuda:0":
-        raise ValueError(f"device {name!r}: Ray gives each trial a GPU of its own; give cuda, or run with --inline")
+        raise UserError(f"device {name!r}: Ray gives each trial a GPU of its own; give cuda, or run with --inline")
     if not joined or name not in (None, "cuda", "cuda:0"):
         return machine.choose_device(name).type
     if ray.cluster_resources().get("GPU", 0) > 0:
         return "cuda"
     if name is not None:
-        raise ValueError(f"device {name!r}: no node of the cluster has a GPU; leave --device out or give cpu")
+        raise UserError(f"device {name!r}: no node of the cluster has a GPU; leave --device out or give cpu")
     return "cpu"
 
 
@@ -204,7 +205,7 @@ def connect(cluster: Cluster) -> None:
 
 
 def slots(resources: dict[str, float]) -> int:
-    """How many trials of these needs the cluster holds at once. Raises ValueError where it is none."""
+    """How many trials of these needs the cluster holds at once. Raises UserError where it is none."""
     fits = 0
     for node in ray.nodes():
         has = node["Resources"] if node["Alive"] else {}
@@ -212,7 +213,7 @@ def slots(resources: dict[str, float]) -> int:
         by_gpu = math.floor(gpu / resources["gpu"] + 1e-9) if resources.get("gpu") else math.inf
         fits += int(min(cpu // resources["cpu"], by_gpu))
     if not fits:
-        raise ValueError(f"no node of the cluster can hold a trial that needs {resources}: ask for fewer --threads")
+        raise UserError(f"no node of the cluster can hold a trial that needs {resources}: ask for fewer --threads")
     return fits
 
 

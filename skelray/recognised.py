@@ -14,6 +14,7 @@ from torch import Tensor
 from skelray import papers
 from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical, Transformer
 from skelray.backbones.graph import PARTITIONS, spatial_partition
+from skelray.checks import UserError
 from skelray.skeleton import KINECT_V2
 from skelray.trial import Trial
 
@@ -25,7 +26,7 @@ def recognise(state: State, method: str, stream: str | None = None) -> tuple[Tri
     """The trial that evaluates a state, and what of its backbone is assumed because weights do not tell it.
 
     state: as released, names without "module."; method: one of papers.METHODS; stream: joint unless given, but those of
-    the state with CrosSCLR. Raises ValueError for a state that is not of this method or of a foreign shape.
+    the state with CrosSCLR. Raises UserError for a state that is not of this method or of a foreign shape.
     """
     backbone: STGCN | DSTA | Hierarchical
     assumed: tuple[str, ...] = ()
@@ -36,7 +37,7 @@ def recognise(state: State, method: str, stream: str | None = None) -> tuple[Tri
     elif "encoder_q.proj.weight" in state:
         name = f"{method}_dsta"
         if name not in papers.RELEASED:
-            raise ValueError("it holds a DSTA-Net, which only HiCLR's released code trains")
+            raise UserError("it holds a DSTA-Net, which only HiCLR's released code trains")
         backbone, assumed = _dsta(state)
     else:
         backbone = _stgcn(state)
@@ -44,19 +45,19 @@ def recognise(state: State, method: str, stream: str | None = None) -> tuple[Tri
     if method == "crossclr":
         stream = "+".join(["joint", *others])
     elif others:
-        raise ValueError("it holds several streams, as CrosSCLR trains them")
+        raise UserError("it holds several streams, as CrosSCLR trains them")
     base = papers.RELEASED[name]
     trained = replace(base.method, dim=_sizes(state, head, 2)[0])  # type: ignore[type-var]
     return replace(base, backbone=backbone, method=trained, stream=stream or "joint", epochs=0), assumed
 
 
 def _sizes(state: State, name: str, dims: int) -> tuple[int, ...]:
-    """A tensor's shape. Raises ValueError where the state has none of this name and so many sizes."""
+    """A tensor's shape. Raises UserError where the state has none of this name and so many sizes."""
     if name not in state:
-        raise ValueError(f"{name} is not in it")
+        raise UserError(f"{name} is not in it")
     sizes = tuple(state[name].shape)
     if len(sizes) != dims or 0 in sizes:
-        raise ValueError(f"{name} has the shape {sizes}, not {dims} sizes of at least 1")
+        raise UserError(f"{name} has the shape {sizes}, not {dims} sizes of at least 1")
     return sizes
 
 
@@ -76,7 +77,7 @@ def _partition(state: State) -> str:
         ours = spatial_partition(SKELETON, partition)
         if all(graph.shape == ours.shape and torch.allclose(graph, ours, atol=1e-3) for graph in graphs):  # or halves
             return partition
-    raise ValueError(f"its graph A is not that of {len(SKELETON.joints)} Kinect v2 joints, {' or '.join(PARTITIONS)}")
+    raise UserError(f"its graph A is not that of {len(SKELETON.joints)} Kinect v2 joints, {' or '.join(PARTITIONS)}")
 
 
 def _dsta(state: State) -> tuple[DSTA, tuple[str, ...]]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from skelray import fusion_table, statistics
 from skelray.augment import STREAMS
+from skelray.checks import UserError
 from skelray.evaluation import shared_subjects, target_of
 from skelray.evaluation.held_out import SUFFIX
 from skelray.tables import NOTHING, Table, percent, shown, shown_apart
@@ -159,10 +160,10 @@ def _shown(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The rows of one metric, or the ValueError that says which metrics there are."""
+    """The rows of one metric, or the UserError that says which metrics there are."""
     if (chosen := frame[frame["metric"] == metric]).empty:
         there = ", ".join(sorted(set(frame["metric"]))) or "none: the frame is empty"
-        raise ValueError(f"no row has the metric {metric!r}; the metrics are {there}")
+        raise UserError(f"no row has the metric {metric!r}; the metrics are {there}")
     return chosen
 
 

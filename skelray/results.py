@@ -22,6 +22,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from skelray.checks import UserError
+
 TEXT, WHOLE, NUMBER, TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
 FIELDS = {
     **dict.fromkeys(("study", "trial", "arm"), TEXT),  # trial: the content id
@@ -55,9 +57,9 @@ Row = Mapping[str, object]
 
 
 def check_name(study: str) -> None:
-    """Raises ValueError where a study cannot be called so: its name is a file's."""
+    """Raises UserError where a study cannot be called so: its name is a file's."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", study):
-        raise ValueError(f"a study is named by letters, digits, '_' and '-', not {study!r}")
+        raise UserError(f"a study is named by letters, digits, '_' and '-', not {study!r}")
 
 
 def check_writable(folder: Path) -> None:
@@ -123,20 +125,20 @@ def write_pictures(study: str, pictures: Mapping[str, bytes], folder: Path) -> N
 
 
 def _result(row: Row, study: str) -> dict:
-    """The row as it is stored, or the ValueError that says what is wrong with it."""
+    """The row as it is stored, or the UserError that says what is wrong with it."""
     checked = _checked(row, SCHEMA, "results")
     for name in ("value", "published"):
         if checked[name] is not None and (checked[name] < 0 or checked[name] > 1):
-            raise ValueError(f"column {name!r} holds fractions 0..1, got {checked[name]!r}")
+            raise UserError(f"column {name!r} holds fractions 0..1, got {checked[name]!r}")
     for name in ("cell", "spec"):
         if not _is_object(checked[name]):
-            raise ValueError(f"column {name!r} holds a JSON object, got {checked[name]!r}")
+            raise UserError(f"column {name!r} holds a JSON object, got {checked[name]!r}")
     if checked["status"] not in STATUSES:
-        raise ValueError(f"column 'status' is one of {', '.join(STATUSES)}, got {checked['status']!r}")
+        raise UserError(f"column 'status' is one of {', '.join(STATUSES)}, got {checked['status']!r}")
     if checked["study"] != study:
-        raise ValueError(f"column 'study' is {checked['study']!r} in a row of study {study!r}")
+        raise UserError(f"column 'study' is {checked['study']!r} in a row of study {study!r}")
     if checked["status"] == "failed" and checked["value"] == checked["value"]:
-        raise ValueError(f"trial {checked['trial']!r} failed, so its value is NaN, not {checked['value']!r}")
+        raise UserError(f"trial {checked['trial']!r} failed, so its value is NaN, not {checked['value']!r}")
     return checked
 
 
@@ -148,11 +150,11 @@ def _is_object(text: str) -> bool:
 
 
 def _checked(row: Row, schema: pa.Schema, what: str) -> dict:
-    """The row in the schema's order and types; ValueError names a column unknown, missing or of another type."""
+    """The row in the schema's order and types; UserError names a column unknown, missing or of another type."""
     if unknown := sorted(set(row) - set(schema.names)):
-        raise ValueError(f"{what} have no column {unknown[0]!r}; the columns are {', '.join(schema.names)}")
+        raise UserError(f"{what} have no column {unknown[0]!r}; the columns are {', '.join(schema.names)}")
     if missing := [name for name in schema.names if name not in row]:
-        raise ValueError(f"a row of {what} misses the column {missing[0]!r}")
+        raise UserError(f"a row of {what} misses the column {missing[0]!r}")
     return {field.name: _stored(field, row[field.name]) for field in schema}
 
 
@@ -168,14 +170,14 @@ def _stored(field: pa.Field, value: object) -> object:
         return float(value)
     if pa.types.is_timestamp(field.type) and isinstance(value, datetime) and value.utcoffset() is not None:
         return value.astimezone(UTC)
-    raise ValueError(f"column {field.name!r} wants {field.type}, got {value!r}")
+    raise UserError(f"column {field.name!r} wants {field.type}, got {value!r}")
 
 
 def _unique(rows: Iterable[dict], key: tuple[str, ...]) -> None:
     """Refuse two rows of one key: a mean would count the number twice."""
     counts = Counter(tuple(row[name] for name in key) for row in rows)
     if twice := [values for values, count in counts.items() if count > 1]:
-        raise ValueError(f"two rows for {', '.join(f'{n} {v!r}' for n, v in zip(key, twice[0], strict=True))}")
+        raise UserError(f"two rows for {', '.join(f'{n} {v!r}' for n, v in zip(key, twice[0], strict=True))}")
 
 
 def _replace(tables: Mapping[Path, pa.Table]) -> None:
@@ -203,14 +205,14 @@ def _read(study: str | None, folder: Path, suffix: str, schema: pa.Schema) -> pa
     known = studies(folder)
     if study is not None and study not in known:
         there = f"there are {', '.join(known)}" if known else "there are none"
-        raise ValueError(f"no results of a study {study!r} in {folder}; {there}")
+        raise UserError(f"no results of a study {study!r} in {folder}; {there}")
     tables = [schema.empty_table()]
     for path in (folder / f"{name}{suffix}" for name in (known if study is None else [study])):
         try:
             table = pq.read_table(pa.BufferReader(path.read_bytes()))  # one open: a path would be opened twice
         except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"{path} cannot be read: {error}") from error
+            raise UserError(f"{path} cannot be read: {error}") from error
         if not table.schema.equals(schema):
-            raise ValueError(f"{path} is no table of this version: its columns are {', '.join(table.schema.names)}")
+            raise UserError(f"{path} is no table of this version: its columns are {', '.join(table.schema.names)}")
         tables.append(table)
     return pa.concat_tables(tables)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
+from skelray.checks import UserError
 from skelray.evaluation import smaller, smaller_each
 from skelray.trial import Trial, changed, changed_part
 
@@ -29,7 +30,7 @@ class Scale:
     def __post_init__(self) -> None:
         for name in ("benchmark", "protocol", "seed", "epochs"):
             if name in dict(self.changes):
-                raise ValueError(f"{name} is not set as a field: use --{name}{'s' if name == 'seed' else ''}")
+                raise UserError(f"{name} is not set as a field: use --{name}{'s' if name == 'seed' else ''}")
 
     @property
     def as_published(self) -> bool:

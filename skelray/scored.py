@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, open_dataset
 from skelray.ensemble import Arrays
 from skelray.evaluation import Evaluation, target_of
@@ -34,7 +35,7 @@ class Scores:
     def best(self, k: int = 1) -> np.ndarray:
         """(N, k) the classes of the k best scores, best first; ties go to the lower class number."""
         if k < 1:
-            raise ValueError(f"k {k}: at least the best class is needed")
+            raise UserError(f"k {k}: at least the best class is needed")
         return np.argsort(-self.scores, axis=1, kind="stable")[:, :k]
 
     def right(self, k: int = 1) -> np.ndarray:
@@ -82,7 +83,7 @@ def scores(
     """The stored scores of a trial or an ensemble under an evaluation.
 
     trial: its id, the beginning of it, or a row of a table, which brings evaluation and epochs along. evaluation: its name
-    in tables, or the evaluation itself. Raises ValueError, in one sentence, for what there is not or is there twice.
+    in tables, or the evaluation itself. Raises UserError, in one sentence, for what there is not or is there twice.
     """
     own: str | None = None  # the row's whole trial, which tells settings of one name apart
     if not isinstance(trial, str):
@@ -91,14 +92,14 @@ def scores(
         own = row.get("spec") if evaluation is None else None
         evaluation = str(row["evaluation"]) if evaluation is None else evaluation
     if evaluation is None:
-        raise ValueError(f"of trial {trial!r} scores of an evaluation are wanted: name one, as 'linear'")
+        raise UserError(f"of trial {trial!r} scores of an evaluation are wanted: name one, as 'linear'")
     where = Store(store)
     id = _id(where, trial)
     name = _name(where, id, evaluation, epochs, own)
     ensemble = opened(where, id)
     arrays = where.trial(id).arrays(name) if ensemble is None else ensemble.arrays(name)
     if arrays is None:
-        raise ValueError(f"trial {id} has figures of {evaluation!r} in {where.root}, but no scores of samples")
+        raise UserError(f"trial {id} has figures of {evaluation!r} in {where.root}, but no scores of samples")
     of = id if ensemble is None else next(iter(ensemble.members.values()))
     return _named(arrays, _dataset(where, of, name, Path(data), arrays))
 
@@ -111,7 +112,7 @@ def _id(store: Store, trial: str) -> str:
     if len(found) != 1:
         what = f"{len(found)} trials whose ids begin with" if found else "no trial"
         hint = "give more digits" if found else "`skelray scores STUDY` lists those of a study"
-        raise ValueError(f"{store.root} has {what} {trial!r}: {hint}")
+        raise UserError(f"{store.root} has {what} {trial!r}: {hint}")
     return found[0]
 
 
@@ -132,11 +133,11 @@ def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | Non
     after = "" if epochs is None else f" after {epochs} epochs"
     if not same:
         there = ", ".join(sorted({f"{called} after {at} epochs" for called, at in found.values()})) or "none"
-        raise ValueError(f"trial {id} has no evaluation {wanted!r}{after} in {store.root}; it has {there}")
+        raise UserError(f"trial {id} has no evaluation {wanted!r}{after} in {store.root}; it has {there}")
     lengths = sorted(set(same.values()))
     if len(lengths) > 1:
-        raise ValueError(f"trial {id} has {wanted!r} after {', '.join(map(str, lengths))} epochs: say which with epochs")
-    raise ValueError(f"trial {id} has {wanted!r} in {len(same)} settings: give the evaluation itself, as Linear(lr=3.0)")
+        raise UserError(f"trial {id} has {wanted!r} after {', '.join(map(str, lengths))} epochs: say which with epochs")
+    raise UserError(f"trial {id} has {wanted!r} in {len(same)} settings: give the evaluation itself, as Linear(lr=3.0)")
 
 
 def _dataset(store: Store, id: str, name: str, data: Path, arrays: Arrays) -> SkeletonDataset:
@@ -145,12 +146,10 @@ def _dataset(store: Store, id: str, name: str, data: Path, arrays: Arrays) -> Sk
     dataset = open_dataset(data, benchmark)
     if fingerprint is None:
         if not _fits(arrays, dataset):
-            raise ValueError(
-                f"trial {id} was evaluated on another {benchmark} than {data / benchmark} is: its labels differ"
-            )
+            raise UserError(f"trial {id} was evaluated on another {benchmark} than {data / benchmark} is: its labels differ")
     elif fingerprint != dataset.fingerprint:
         was = f"{fingerprint[:12]} and not {dataset.fingerprint[:12]}"
-        raise ValueError(
+        raise UserError(
             f"trial {id} was evaluated on another {benchmark} than {data / benchmark} is: its fingerprint is {was}"
         )
     return dataset

@@ -18,6 +18,7 @@ import optuna
 from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.trial import TrialState, create_trial
 
+from skelray.checks import UserError
 from skelray.scale import Scale
 from skelray.store import Store
 from skelray.study import Sweep
@@ -119,9 +120,9 @@ class Search:
         for name, value in self.published.items():
             if name not in suggestion.distributions:
                 known = ", ".join(suggestion.distributions)
-                raise ValueError(f"published names {name!r}, which the space does not suggest; it has {known}")
+                raise UserError(f"published names {name!r}, which the space does not suggest; it has {known}")
             if suggestion.params[name] != value or not _within(suggestion.distributions[name], value):
-                raise ValueError(f"published {name} {value!r} is outside the space: {suggestion.distributions[name]}")
+                raise UserError(f"published {name} {value!r} is outside the space: {suggestion.distributions[name]}")
 
     @contextlib.contextmanager
     def claim(self) -> Iterator[None]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from skelray.checks import UserError
+
 Pair = tuple[int, int]
 
 
@@ -21,7 +23,7 @@ class Skeleton:
     centre: the root of the tree; its bone vector is zero.
     parts: (name, joints) pairs that partition the joints.
 
-    Raises ValueError where the bones are not a tree over all joints or a number is out of range.
+    Raises UserError where the bones are not a tree over all joints or a number is out of range.
     """
 
     name: str
@@ -35,18 +37,18 @@ class Skeleton:
         count = len(self.joints)
         numbers = {self.centre, *(j for pair in self.bones + self.mirror for j in pair)}
         if out := sorted(j for j in numbers if not 0 <= j < count):
-            raise ValueError(f"{self.name}: joint numbers {out} are outside 0..{count - 1}")
+            raise UserError(f"{self.name}: joint numbers {out} are outside 0..{count - 1}")
         if sorted(child for child, _ in self.bones) != sorted(set(range(count)) - {self.centre}):
-            raise ValueError(f"{self.name}: every joint but the centre needs exactly one parent")
+            raise UserError(f"{self.name}: every joint but the centre needs exactly one parent")
         for joint in range(count):
             seen = {joint}
             while joint != self.centre:
                 joint = self.parents[joint]
                 if joint in seen:
-                    raise ValueError(f"{self.name}: the bones form a cycle through {self.joints[joint]}")
+                    raise UserError(f"{self.name}: the bones form a cycle through {self.joints[joint]}")
                 seen.add(joint)
         if sorted(j for _, part in self.parts for j in part) != list(range(count)):
-            raise ValueError(f"{self.name}: the parts must hold every joint exactly once")
+            raise UserError(f"{self.name}: the parts must hold every joint exactly once")
 
     @property
     def parents(self) -> tuple[int, ...]:
@@ -61,9 +63,9 @@ class Skeleton:
         return tuple(swap.get(joint, joint) for joint in range(len(self.joints)))
 
     def index(self, joint: str) -> int:
-        """The number of a joint by name. Raises ValueError naming the joints there are."""
+        """The number of a joint by name. Raises UserError naming the joints there are."""
         if joint not in self.joints:
-            raise ValueError(f"{self.name} has no joint {joint!r}; it has {', '.join(self.joints)}")
+            raise UserError(f"{self.name} has no joint {joint!r}; it has {', '.join(self.joints)}")
         return self.joints.index(joint)
 
 

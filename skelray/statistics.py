@@ -7,6 +7,8 @@ import math
 
 import pandas as pd
 
+from skelray.checks import UserError
+
 SETTINGS = ("study", "arm", "benchmark", "protocol", "stream", "backbone", "evaluation", "metric", "epochs")
 OWN = ("stream", "backbone", "epochs")  # settings that an arm may be about
 WEIGHTS = "weights"  # scalar of an ensemble's cell, no setting: a search finds others under each seed
@@ -42,7 +44,7 @@ def paired(frame: pd.DataFrame, arm: str, baseline: str) -> pd.DataFrame:
     rows = rows[rows["status"] == "done"]
     arms = list(dict.fromkeys(frame["arm"]))
     if unknown := [name for name in (arm, baseline) if name not in arms]:
-        raise ValueError(f"no arm {unknown[0]!r}; the arms are {', '.join(arms)}")
+        raise UserError(f"no arm {unknown[0]!r}; the arms are {', '.join(arms)}")
     by = [name for name in by if name != "arm"]
     left, right = (rows.loc[rows["arm"] == name, [*by, "seed", "value"]] for name in (arm, baseline))
     shared = [name for name in by if name not in OWN or max(left[name].nunique(), right[name].nunique()) > 1]
@@ -102,7 +104,7 @@ def _last(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     rows = rows.sort_values("epoch", kind="stable").drop_duplicates([*by, "trial"], keep="last").sort_index()
     if (twice := rows.duplicated([*by, "seed"])).any():
         row = rows[twice].iloc[0]
-        raise ValueError(
+        raise UserError(
             f"arm {row['arm']!r} has two trials for seed {row['seed']}, {row['protocol']}, {row['evaluation']}"
             f" (one is {row['trial']!r}): a mean would count the seed twice"
         )

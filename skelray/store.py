@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from pyarrow import fs
 
+from skelray.checks import UserError
 from skelray.packed import packed, unpacked
 from skelray.trial import digest
 
@@ -133,10 +134,10 @@ class Store:
         self.write(f"weights/{digest}.pt", packed(content))
 
     def weights(self, digest: str) -> dict[str, Any]:
-        """Raises ValueError where there are none of this digest."""
+        """Raises UserError where there are none of this digest."""
         content = unpacked(self.read(f"weights/{digest}.pt"))
         if content is None:
-            raise ValueError(f"{self.root} has no weights {digest}: `skelray import-weights` puts them there")
+            raise UserError(f"{self.root} has no weights {digest}: `skelray import-weights` puts them there")
         return content
 
     def trial(self, id: str) -> StoredTrial:

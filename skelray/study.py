@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from skelray.checks import UserError
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Evaluation, HeldOut
 from skelray.published import Published, check, figures, of_ensemble, of_trial
@@ -31,7 +32,7 @@ class Arm:
     def __post_init__(self) -> None:
         for (*_, protocol), percent in figures(self.published, "").items():
             if not 0 <= percent <= 100:
-                raise ValueError(f"arm {self.label!r} has published {protocol} {percent}: a percentage is needed")
+                raise UserError(f"arm {self.label!r} has published {protocol} {percent}: a percentage is needed")
 
 
 @dataclass(frozen=True)
@@ -87,28 +88,28 @@ class Ablation:
         object.__setattr__(self, "seeds", tuple(self.seeds))  # a generator gives them once only
         labels = [arm.label for arm in self.arms]
         if doubled := sorted({label for label in labels if labels.count(label) > 1}):
-            raise ValueError(f"two arms are called {doubled[0]!r}: a label names one row of the table")
+            raise UserError(f"two arms are called {doubled[0]!r}: a label names one row of the table")
         if not labels:
-            raise ValueError("a study needs at least one arm")
+            raise UserError("a study needs at least one arm")
         if not self.seeds or not all(self.across.values()):
-            raise ValueError("a study needs at least one seed, and a value of every field it goes across")
+            raise UserError("a study needs at least one seed, and a value of every field it goes across")
         for arm in self.arms:
             if both := sorted(set(arm.changes) & {*self.across, "seed"}):
-                raise ValueError(f"arm {arm.label!r} sets {both[0]}, which the study goes across itself")
+                raise UserError(f"arm {arm.label!r} sets {both[0]}, which the study goes across itself")
         self._check_ensemble()
         self._check_published()
         seen = set()
         for cell in self.cells():
             key = (cell.arm, cell.trial.epochs, cell.trial.id(""))
             if key in seen:
-                raise ValueError(f"arm {cell.arm!r} is the same trial twice: seeds and values of across have to differ")
+                raise UserError(f"arm {cell.arm!r} is the same trial twice: seeds and values of across have to differ")
             seen.add(key)
 
     def _check_ensemble(self) -> None:
         across = self.across.get("stream", ())
         if self.ensemble is not None and (missing := [s for s in self.ensemble.weights if s not in across]):
             known = f"goes across {', '.join(across)}" if across else "does not go across streams"
-            raise ValueError(f"the ensemble fuses stream {missing[0]!r}, and the study {known}: add it to across")
+            raise UserError(f"the ensemble fuses stream {missing[0]!r}, and the study {known}: add it to across")
 
     def _check_published(self) -> None:
         for arm in self.arms:
@@ -171,7 +172,7 @@ class ASHA:
 
     def __post_init__(self) -> None:
         if self.grace < 1 or self.reduction < 2:
-            raise ValueError(f"ASHA(grace={self.grace}, reduction={self.reduction}): at least 1 and 2")
+            raise UserError(f"ASHA(grace={self.grace}, reduction={self.reduction}): at least 1 and 2")
 
     def rungs(self, epochs: int) -> list[int]:
         """The epochs at which samples are compared, before the last."""
@@ -238,9 +239,9 @@ class Sweep:
 
 
 def check_space(space: Any) -> None:
-    """Raises ValueError for a search space that is no plain function: a search is named by its source."""
+    """Raises UserError for a search space that is no plain function: a search is named by its source."""
     if not inspect.isfunction(space):
-        raise ValueError(f"space {space!r} is no function: write it with def, as a search is known by its source")
+        raise UserError(f"space {space!r} is no function: write it with def, as a search is known by its source")
 
 
 def scalars(coordinates: Mapping[str, Any], **more: Mapping[str, float]) -> str:

@@ -13,13 +13,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from skelray.checks import UserError
 from skelray.fusion import Fusion, Study
 from skelray.scale import Scale
 from skelray.study import Ablation, Sweep
 from skelray.trial import Trial, canonical, source_digest
 
 
-class StudyError(ValueError):
+class StudyError(UserError):
     """A study file cannot be used; one sentence with the line."""
 
 

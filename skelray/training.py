@@ -12,6 +12,7 @@ import torch
 
 from skelray import machine
 from skelray.augment import Draws, View, view_of
+from skelray.checks import UserError
 from skelray.data.dataset import Splits
 from skelray.evaluation import Diverged, FrozenEncoder, Load, measure
 from skelray.methods import Method, Model, Step, Views
@@ -53,7 +54,7 @@ class Pretraining:
         self.trial, self.device = trial, device
         self.data = splits.train if trial.monitor is None else splits.reduced
         if trial.epochs and len(self.data) < trial.batch_size:
-            raise ValueError(
+            raise UserError(
                 f"batch_size {trial.batch_size}: {trial.benchmark} {trial.protocol} has only {len(self.data)} "
                 "sequences to train on"
             )
@@ -127,11 +128,11 @@ class Pretraining:
     def held_out(self) -> float:
         """The monitor's top-1 on the held-out training subjects."""
         if self.trial.monitor is None:
-            raise ValueError("a trial without a monitor holds nothing out")
+            raise UserError("a trial without a monitor holds nothing out")
         evaluation = self.trial.monitor.evaluation
         metrics = measure(evaluation, self.frozen(), self.data, self.splits.held_out).metrics
         if "top1" not in metrics:
-            raise ValueError(f"a monitor reads top-1, and {evaluation.name} classifies nothing")
+            raise UserError(f"a monitor reads top-1, and {evaluation.name} classifies nothing")
         return metrics["top1"]
 
     def state(self) -> State:

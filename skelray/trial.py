@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from skelray.augment import STREAMS
-from skelray.checks import check_positive, check_whole
+from skelray.checks import UserError, check_positive, check_whole
 from skelray.evaluation import Evaluation, smaller, smaller_each
 from skelray.methods import SIMILARITIES, Backbone, Method, cross_entropy
 
@@ -62,7 +62,7 @@ class Monitor:
 
     def __post_init__(self) -> None:
         if self.every < 1:
-            raise ValueError(f"every {self.every}: a monitor reads every so many epochs, at least 1")
+            raise UserError(f"every {self.every}: a monitor reads every so many epochs, at least 1")
 
     def due(self, epoch: int, last: int) -> bool:
         return epoch % self.every == 0 or epoch == last
@@ -95,16 +95,16 @@ class Trial:
     def __post_init__(self) -> None:
         named = self.stream.split("+")
         if unknown := [name for name in named if name not in STREAMS]:
-            raise ValueError(f"stream {unknown[0]!r} is none of {', '.join(STREAMS)}")
+            raise UserError(f"stream {unknown[0]!r} is none of {', '.join(STREAMS)}")
         if len(set(named)) < len(named):
-            raise ValueError(f"stream {self.stream!r} names one of them twice")
+            raise UserError(f"stream {self.stream!r} names one of them twice")
         if self.precision not in PRECISIONS:
-            raise ValueError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
+            raise UserError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
         if self.imported is not None and self.epochs:
-            raise ValueError(f"epochs {self.epochs}: imported weights are evaluated as they are, with epochs=0")
+            raise UserError(f"epochs {self.epochs}: imported weights are evaluated as they are, with epochs=0")
         called = [evaluation.name for evaluation in self.evaluations]
         if doubled := [name for name in called if called.count(name) > 1]:
-            raise ValueError(f"two evaluations are called {doubled[0]!r}: a table tells them apart by name")
+            raise UserError(f"two evaluations are called {doubled[0]!r}: a table tells them apart by name")
         for name, least in (("epochs", 0), ("batch_size", 1), ("frames", 1)):  # no epochs: an untrained encoder
             if name != "frames" or self.frames is not None:
                 check_whole(name, getattr(self, name), least)
@@ -144,7 +144,7 @@ def canonical(value: Any) -> Any:
 
     Classes and functions from outside skelray, as a study file may define, bring a digest of their source along. A field
     that came later than what is already stored (metadata "later") is left out at its default, so that this keeps its name.
-    Raises ValueError for what has no such form.
+    Raises UserError for what has no such form.
     """
     if value is None or isinstance(value, (bool, str, int)):
         return value
@@ -157,7 +157,7 @@ def canonical(value: Any) -> Any:
         return {"type": type(value).__qualname__, **_foreign(type(value)), **content}
     if inspect.isfunction(value):
         return _function(value)
-    raise ValueError(f"{value!r} cannot be part of a trial: use numbers, strings, tuples, dataclasses and functions")
+    raise UserError(f"{value!r} cannot be part of a trial: use numbers, strings, tuples, dataclasses and functions")
 
 
 def _silent(value: Any, field: Field[Any]) -> bool:
@@ -167,7 +167,7 @@ def _silent(value: Any, field: Field[Any]) -> bool:
 def _function(function: Any) -> dict[str, Any]:
     """Its name, its source if it is not ours, and the values that make it differ from another of the same source."""
     if function.__name__ == "<lambda>":
-        raise ValueError("a lambda has no name to tell it by: write it as a function with def")
+        raise UserError("a lambda has no name to tell it by: write it as a function with def")
     closure = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     bound = {name: canonical(cell.cell_contents) for name, cell in closure}
     defaults = [canonical(value) for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())]
@@ -194,7 +194,7 @@ def digest(content: Any) -> str:
 def changed(trial: Trial, changes: Mapping[str, Any]) -> Trial:
     """The trial with fields changed by name, wherever they live: trial, method, optimizer or backbone.
 
-    Numbers may come as text; a similarity may come by name. Raises ValueError for an unknown field, naming those there are.
+    Numbers may come as text; a similarity may come by name. Raises UserError for an unknown field, naming those there are.
     """
     for name, value in changes.items():
         if name in _names(trial):
@@ -207,7 +207,7 @@ def changed(trial: Trial, changes: Mapping[str, Any]) -> Trial:
                 break
         else:
             known = sorted({n for p in (trial, trial.method, trial.optimizer, trial.backbone) for n in _names(p)})
-            raise ValueError(f"no field {name!r} in this trial; it has {', '.join(known)}")
+            raise UserError(f"no field {name!r} in this trial; it has {', '.join(known)}")
     return trial
 
 
@@ -228,7 +228,7 @@ def _coerced(name: str, current: Any, value: Any, optional: bool) -> Any:
     if inspect.isfunction(current) and isinstance(value, str):
         named = {**SIMILARITIES, "cross_entropy": cross_entropy}  # kl's released form; a search need not try both
         if value not in named:
-            raise ValueError(f"{name} {value!r} is none of {', '.join(named)}")
+            raise UserError(f"{name} {value!r} is none of {', '.join(named)}")
         return named[value]
     if isinstance(value, str) and not isinstance(current, str):
         try:
@@ -238,7 +238,7 @@ def _coerced(name: str, current: Any, value: Any, optional: bool) -> Any:
         if is_dataclass(current) and value is None and optional:
             return None
         if is_dataclass(current) or isinstance(value, dict):
-            raise ValueError(f"{name} cannot be given as text: set its fields, or change it in the study file")
+            raise UserError(f"{name} cannot be given as text: set its fields, or change it in the study file")
     if isinstance(value, list):
         value = tuple(value)
     if value is None:
@@ -246,7 +246,7 @@ def _coerced(name: str, current: Any, value: Any, optional: bool) -> Any:
             raise _unlike(name, current, value)
         return None
     if isinstance(current, int) and not isinstance(current, bool) and isinstance(value, float):
-        raise ValueError(f"{name} {value!r}: a whole number is needed")
+        raise UserError(f"{name} {value!r}: a whole number is needed")
     if current is not None and (
         not isinstance(value, _alike(current)) or isinstance(value, bool) != isinstance(current, bool)
     ):
@@ -254,8 +254,8 @@ def _coerced(name: str, current: Any, value: Any, optional: bool) -> Any:
     return value
 
 
-def _unlike(name: str, current: Any, value: Any) -> ValueError:
-    return ValueError(f"{name} {value!r}: a value like {current!r} is needed")
+def _unlike(name: str, current: Any, value: Any) -> UserError:
+    return UserError(f"{name} {value!r}: a value like {current!r} is needed")
 
 
 def _alike(current: Any) -> type | tuple[type, ...]:

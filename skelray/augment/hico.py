@@ -11,7 +11,7 @@ from skelray.augment.basic import Shear, linear, take_frames
 from skelray.augment.normal import check_probability, each
 from skelray.augment.strong import MaskJoints
 from skelray.augment.view import Augmentation, AugmentationSet, View
-from skelray.checks import check_whole
+from skelray.checks import UserError, check_whole
 
 JOINTS = 25  # of the skeleton whose joints HiCo counts
 SHARED = ("lengths", "stream_ops", "rewire")  # of a view, what cannot differ between its samples
@@ -49,7 +49,7 @@ def corrupt(x: Tensor, chosen: Tensor, zero: Tensor, matrix: Tensor) -> Tensor:
 
 def _resized(view: View, start: Tensor, length: Tensor, frames: int) -> View:
     if view.x.shape[2] != frames and any(isinstance(op, MaskJoints) for op in view.stream_ops):
-        raise ValueError(f"a mask of {view.x.shape[2]} frames does not fit {frames}: mask after what crops and resizes")
+        raise UserError(f"a mask of {view.x.shape[2]} frames does not fit {frames}: mask after what crops and resizes")
     x = resize(view.x, start, length, frames)
     return replace(view, x=x, lengths=torch.full_like(view.lengths, frames))
 
@@ -69,7 +69,7 @@ class CropResize:
     def __post_init__(self) -> None:
         check_whole("CropResize frames", self.frames, 1)
         if not 0 <= self.low <= self.high <= 1:
-            raise ValueError(f"CropResize from {self.low} to {self.high}: shares with 0 <= low <= high <= 1 are needed")
+            raise UserError(f"CropResize from {self.low} to {self.high}: shares with 0 <= low <= high <= 1 are needed")
         check_whole("CropResize minimum", self.minimum, 1)
 
     def __call__(self, view: View) -> View:
@@ -91,7 +91,7 @@ class CentreCrop:
     def __post_init__(self) -> None:
         check_whole("CentreCrop frames", self.frames, 1)
         if not 0 < self.share <= 1:
-            raise ValueError(f"CentreCrop share {self.share}: above 0 and at most 1")
+            raise UserError(f"CentreCrop share {self.share}: above 0 and at most 1")
 
     def __call__(self, view: View) -> View:
         recorded = view.lengths.clamp(min=1)
@@ -112,7 +112,7 @@ class JointCorruption:
     def __post_init__(self) -> None:
         check_whole("JointCorruption joints", self.joints, 0)
         if self.joints > JOINTS:
-            raise ValueError(f"JointCorruption joints {self.joints}: how many of {JOINTS}, so between 0 and {JOINTS}")
+            raise UserError(f"JointCorruption joints {self.joints}: how many of {JOINTS}, so between 0 and {JOINTS}")
         check_probability("JointCorruption", self.probability)
 
     def __call__(self, view: View) -> View:
@@ -131,14 +131,14 @@ class OneOf:
 
     def __post_init__(self) -> None:
         if not self.augmentations:
-            raise ValueError("OneOf (): at least one augmentation to choose from is needed")
+            raise UserError("OneOf (): at least one augmentation to choose from is needed")
 
     def __call__(self, view: View) -> View:
         choice, x = view.integers(0, len(self.augmentations) - 1), view.x
         for i, augmentation in enumerate(self.augmentations):
             after = augmentation(view)
             if after.x.shape != x.shape or any(getattr(after, f) is not getattr(view, f) for f in SHARED):
-                raise ValueError(f"{augmentation} does more than move joints, so OneOf cannot choose it for single samples")
+                raise UserError(f"{augmentation} does more than move joints, so OneOf cannot choose it for single samples")
             x = each(choice == i, after.x, x)
         return view.with_x(x)
 

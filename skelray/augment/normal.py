@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skelray.augment.basic import linear
 from skelray.augment.view import AugmentationSet, View
-from skelray.checks import check_number, check_whole
+from skelray.checks import UserError, check_number, check_whole
 
 
 def each(coin: Tensor, changed: Tensor, x: Tensor) -> Tensor:
@@ -46,9 +46,9 @@ def rotation(degrees: Tensor) -> Tensor:
 
 
 def check_probability(name: str, probability: float) -> None:
-    """Raises ValueError where it is none."""
+    """Raises UserError where it is none."""
     if not 0 <= probability <= 1:
-        raise ValueError(f"{name} probability {probability}: between 0 and 1")
+        raise UserError(f"{name} probability {probability}: between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,10 @@ class Blur:
 
     def __post_init__(self) -> None:
         if not (0 < self.low <= self.high and math.isfinite(self.high)):
-            raise ValueError(f"Blur sigma from {self.low} to {self.high}: need 0 < low <= high")
+            raise UserError(f"Blur sigma from {self.low} to {self.high}: need 0 < low <= high")
         check_whole("Blur taps", self.taps, 1)
         if self.taps % 2 == 0:
-            raise ValueError(f"Blur taps {self.taps}: an odd number, so that the middle one is the frame itself")
+            raise UserError(f"Blur taps {self.taps}: an odd number, so that the middle one is the frame itself")
         check_probability("Blur", self.probability)
 
     def __call__(self, view: View) -> View:

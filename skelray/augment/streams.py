@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from skelray.augment.view import View
+from skelray.checks import UserError
 from skelray.skeleton import Skeleton
 
 STREAMS = ("joint", "bone", "motion")
@@ -15,7 +16,7 @@ def to_stream(x: Tensor, skeleton: Skeleton, stream: str) -> Tensor:
     """Joint coordinates (N, C, T, V, M) as a stream of the same shape.
 
     bone: joint minus parent, zero at the centre. motion: next frame minus this one, zero in the last.
-    Raises ValueError for a stream that does not exist.
+    Raises UserError for a stream that does not exist.
     """
     if stream == "joint":
         return x
@@ -23,7 +24,7 @@ def to_stream(x: Tensor, skeleton: Skeleton, stream: str) -> Tensor:
         return x - x[:, :, :, list(skeleton.parents)]
     if stream == "motion":
         return torch.cat((x[:, :, 1:] - x[:, :, :-1], torch.zeros_like(x[:, :, :1])), dim=2)
-    raise ValueError(f"stream {stream!r} is none of {', '.join(STREAMS)}")
+    raise UserError(f"stream {stream!r} is none of {', '.join(STREAMS)}")
 
 
 def form(view: View, stream: str, mask_value: Tensor) -> Tensor:

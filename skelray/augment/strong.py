@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from skelray.augment.view import AugmentationSet, View
+from skelray.checks import UserError
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class RandomMask:
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio <= 1:
-            raise ValueError(f"RandomMask ratio {self.ratio}: a share of joints is between 0 and 1")
+            raise UserError(f"RandomMask ratio {self.ratio}: a share of joints is between 0 and 1")
 
     def __call__(self, view: View) -> View:
         samples, _, frames, joints, _ = view.x.shape
@@ -102,7 +103,7 @@ class DropAddEdges:
     def __post_init__(self) -> None:
         for name in ("drop", "add"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"DropAddEdges {name} {getattr(self, name)}: a rate is at least 0 and below 1")
+                raise UserError(f"DropAddEdges {name} {getattr(self, name)}: a rate is at least 0 and below 1")
 
     def __call__(self, view: View) -> View:
         edges, earlier = RandomEdges(self.drop, self.add, view.draws[f"{view.branch}/edges"]), view.rewire
@@ -145,7 +146,7 @@ class SkeleAdaIN:
 
     def __post_init__(self) -> None:
         if self.over not in ("sequence", "frame"):
-            raise ValueError(f"SkeleAdaIN over {self.over!r} is none of sequence, frame")
+            raise UserError(f"SkeleAdaIN over {self.over!r} is none of sequence, frame")
 
     def __call__(self, view: View) -> View:
         samples, generator = len(view.x), view.draws[view.branch]

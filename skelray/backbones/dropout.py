@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skelray.checks import UserError
+
 
 def check_share(p: float) -> None:
-    """Raises ValueError where a share of the elements cannot be dropped."""
+    """Raises UserError where a share of the elements cannot be dropped."""
     if not 0 <= p < 1:
-        raise ValueError(f"dropout {p}: a probability below 1 is needed")
+        raise UserError(f"dropout {p}: a probability below 1 is needed")
 
 
 def _random_words(bits: int) -> Tensor:

@@ -19,6 +19,7 @@ from skelray.backbones.linear import linear
 from skelray.backbones.norm import BatchNorm
 from skelray.backbones.pool import pool
 from skelray.backbones.temporal import fourier_convolution
+from skelray.checks import UserError
 from skelray.skeleton import Skeleton
 
 TAPS = 7
@@ -46,18 +47,18 @@ class DSTA:
 
     def __post_init__(self) -> None:
         if not self.layers:
-            raise ValueError("layers (): at least 1 is needed")
+            raise UserError("layers (): at least 1 is needed")
         for layer in self.layers:
             if len(layer) != 4 or min(layer) < 1:
-                raise ValueError(f"layer {layer}: (channels, out, inter, stride) are four numbers of at least 1")
+                raise UserError(f"layer {layer}: (channels, out, inter, stride) are four numbers of at least 1")
         for (_, out, *_), (channels, *_) in zip(self.layers, self.layers[1:], strict=False):
             if out != channels:
-                raise ValueError(f"layers {self.layers}: one gives {out} channels, the next takes {channels}")
+                raise UserError(f"layers {self.layers}: one gives {out} channels, the next takes {channels}")
         if self.subsets < 1:
-            raise ValueError(f"subsets {self.subsets}: at least 1 is needed")
+            raise UserError(f"subsets {self.subsets}: at least 1 is needed")
         check_share(self.dropout)
         if self.absent not in ("average", "exclude"):
-            raise ValueError(f"absent {self.absent!r} is none of average, exclude")
+            raise UserError(f"absent {self.absent!r} is none of average, exclude")
 
     def small(self) -> DSTA:
         """Half the layers and an eighth of the channels, for demonstrations."""

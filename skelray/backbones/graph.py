@@ -5,15 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from skelray.checks import UserError
 from skelray.skeleton import Skeleton
 
 PARTITIONS = ("hop1", "spatial")
 
 
 def check_partition(partition: str) -> None:
-    """Raises ValueError for a partition that does not exist."""
+    """Raises UserError for a partition that does not exist."""
     if partition not in PARTITIONS:
-        raise ValueError(f"partition {partition!r} is none of {', '.join(PARTITIONS)}")
+        raise UserError(f"partition {partition!r} is none of {', '.join(PARTITIONS)}")
 
 
 def hops(skeleton: Skeleton) -> Tensor:
@@ -34,7 +35,7 @@ def spatial_partition(skeleton: Skeleton, partition: str = "hop1") -> Tensor:
     The spatial strategy of ST-GCN (Yan et al., AAAI 2018, section 3.3).
 
     Entries are A D^-1, columns over all subsets sum to one. "hop1": distances beyond one hop count as equal, as in the
-    released graphs, which moves most bones to the second subset. Raises ValueError for another partition.
+    released graphs, which moves most bones to the second subset. Raises UserError for another partition.
     """
     check_partition(partition)
     distance = hops(skeleton)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from skelray.augment import Rewire
 from skelray.backbones.sequence import SequenceEncoder, Transformer
-from skelray.checks import check_whole
+from skelray.checks import UserError, check_whole
 from skelray.skeleton import Skeleton
 
 BRANCHES = ("temporal", "spatial")
@@ -45,13 +45,13 @@ class Hierarchical:
         for name in ("hidden_dim", "granularity", "kernel", "factor", "frames", "persons"):
             check_whole(name, getattr(self, name), 1)
         if self.kernel % 2 == 0:
-            raise ValueError(f"kernel {self.kernel}: an odd number, so that the middle tap is the step itself")
+            raise UserError(f"kernel {self.kernel}: an odd number, so that the middle tap is the step itself")
         if isinstance(self.s2s, type) or not hasattr(self.s2s, "build"):
-            raise ValueError(f"s2s {self.s2s!r}: a sequence encoder is needed, as in s2s=GRU()")
+            raise UserError(f"s2s {self.s2s!r}: a sequence encoder is needed, as in s2s=GRU()")
         if self.branches not in (BRANCHES, BRANCHES[:1], BRANCHES[1:]):
-            raise ValueError(f"branches {self.branches!r}: a tuple of temporal, spatial or both, in this order")
+            raise UserError(f"branches {self.branches!r}: a tuple of temporal, spatial or both, in this order")
         if self.downsampling not in ("depthwise", "full"):
-            raise ValueError(f"downsampling {self.downsampling!r} is none of depthwise, full")
+            raise UserError(f"downsampling {self.downsampling!r} is none of depthwise, full")
 
     def small(self) -> Hierarchical:
         """An eighth of the features, for demonstrations."""
@@ -153,16 +153,16 @@ class HierarchicalEncoder(nn.Module):
         tokens = config.persons * len(skeleton.joints)
         for branch, steps in (("temporal", config.frames), ("spatial", tokens)):
             if branch in config.branches and steps < config.factor ** (config.granularity - 1):
-                raise ValueError(f"granularity {config.granularity}: nothing is left of {steps} steps at the last level")
+                raise UserError(f"granularity {config.granularity}: nothing is left of {steps} steps at the last level")
         self.temporal = Domain(config, 3 * tokens) if "temporal" in config.branches else None
         self.spatial = Domain(config, 3 * config.frames) if "spatial" in config.branches else None
 
     def levels(self, x: Tensor) -> Levels:
-        """The clip and part features of (N, C, T, V, M). Raises ValueError for other frames or persons than configured."""
+        """The clip and part features of (N, C, T, V, M). Raises UserError for other frames or persons than configured."""
         for name, found in (("frames", x.shape[2]), ("persons", x.shape[4])):
             if found != getattr(self.config, name):
                 built = getattr(self.config, name)
-                raise ValueError(f"{found} {name}: this encoder was built for {built}; set the backbone's {name} to {found}")
+                raise UserError(f"{found} {name}: this encoder was built for {built}; set the backbone's {name} to {found}")
         clip = part = None
         if self.temporal is not None:
             clip = self.temporal(time_major(x))
@@ -173,5 +173,5 @@ class HierarchicalEncoder(nn.Module):
     def forward(self, x: Tensor, present: Tensor, rewire: Rewire | None = None) -> Tensor:
         """Absent persons are zeros in the input; the released code knows no more of them, and nor does this."""
         if rewire is not None:
-            raise ValueError("a view rewires the graph, and the hierarchical encoder has none: leave that augmentation out")
+            raise UserError("a view rewires the graph, and the hierarchical encoder has none: leave that augmentation out")
         return self.levels(x).instance

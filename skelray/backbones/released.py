@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from skelray.checks import UserError
+
 State = dict[str, Tensor]
 
 # Released ST-GCN name -> (our name, what to do to the tensor). ``i`` is the block number; HiCLR numbers edge importances
@@ -29,7 +31,7 @@ _STGCN: tuple[tuple[str, str, Callable[[Tensor], Tensor]], ...] = (
 def stgcn_from_released(state: Mapping[str, Tensor]) -> State:
     """A released ST-GCN state without its graph and head (``A``, ``fc.*``), under our names.
 
-    Raises ValueError naming the first parameter that no released ST-GCN has.
+    Raises UserError naming the first parameter that no released ST-GCN has.
     """
     ours: State = {}
     for name, tensor in state.items():
@@ -42,7 +44,7 @@ def stgcn_from_released(state: Mapping[str, Tensor]) -> State:
                 ours[key] = _graph_weight(tensor) if key.endswith("graph.weight") else convert(tensor)
                 break
         else:
-            raise ValueError(f"{name!r} is no parameter of a released ST-GCN")
+            raise UserError(f"{name!r} is no parameter of a released ST-GCN")
     return ours
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from skelray.checks import UserError
+
 State = dict[str, Tensor]
 
 
@@ -59,7 +61,7 @@ _UNUSED = r"fc\..+|graph_layers\.\d+\.atts"
 def dsta_from_released(state: Mapping[str, Tensor]) -> State:
     """A released DSTA-Net state without its head (``fc.*``) and the unused ``atts``, under our names.
 
-    The number of subsets is that of the state's ``alphas``, three if it holds none. Raises ValueError naming the first
+    The number of subsets is that of the state's ``alphas``, three if it holds none. Raises UserError naming the first
     parameter that no released DSTA-Net has.
     """
     subsets = next((tensor.numel() for name, tensor in state.items() if name.endswith(".alphas")), 3)
@@ -72,5 +74,5 @@ def dsta_from_released(state: Mapping[str, Tensor]) -> State:
                 ours[re.sub(pattern, target, name)] = convert(tensor, subsets)
                 break
         else:
-            raise ValueError(f"{name!r} is no parameter of a released DSTA-Net")
+            raise UserError(f"{name!r} is no parameter of a released DSTA-Net")
     return ours

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from skelray.backbones.released import State
+from skelray.checks import UserError
 
 _BRANCHES = {"t": "temporal", "s": "spatial"}
 _HEADS = {"clip": "clip", "part": "part", "td": "temporal", "sd": "spatial", "instance": "instance"}
@@ -31,7 +32,7 @@ _PARAMETERS: tuple[tuple[str, str], ...] = (
 def hierarchical_from_released(state: Mapping[str, Tensor]) -> State:
     """A released HiCo encoder (``hi_encoder.*``) without its heads (``*_proj.*``, ``fc.*``), under our names.
 
-    Raises ValueError naming the first parameter that no released HiCo has.
+    Raises UserError naming the first parameter that no released HiCo has.
     """
     ours: State = {}
     for name, tensor in state.items():
@@ -43,7 +44,7 @@ def hierarchical_from_released(state: Mapping[str, Tensor]) -> State:
                 ours[f"{_BRANCHES[branch]}.{re.sub(pattern, target, rest)}"] = tensor
                 break
         else:
-            raise ValueError(f"{name!r} is no parameter of a released HiCo encoder")
+            raise UserError(f"{name!r} is no parameter of a released HiCo encoder")
     return ours
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from skelray.backbones.dropout import Dropout, check_share
 from skelray.backbones.recurrent import recurrent
-from skelray.checks import check_whole
+from skelray.checks import UserError, check_whole
 
 
 class SequenceEncoder(Protocol):
@@ -39,7 +39,7 @@ class Transformer:
 
     def build(self, hidden_dim: int) -> nn.Module:
         if hidden_dim % self.heads:
-            raise ValueError(f"hidden_dim {hidden_dim} does not divide into {self.heads} heads")
+            raise UserError(f"hidden_dim {hidden_dim} does not divide into {self.heads} heads")
         width = hidden_dim if self.feedforward is None else self.feedforward
         return nn.Sequential(*(TransformerLayer(hidden_dim, self.heads, width, self.dropout) for _ in range(self.layers)))
 
@@ -79,7 +79,7 @@ class Recurrence(nn.Module):
     def __init__(self, kind: type[nn.GRU] | type[nn.LSTM], hidden_dim: int, layers: int) -> None:
         super().__init__()
         if hidden_dim % 2:
-            raise ValueError(f"hidden_dim {hidden_dim} does not divide into two directions")
+            raise UserError(f"hidden_dim {hidden_dim} does not divide into two directions")
         self.cells = kind(hidden_dim, hidden_dim // 2, layers, batch_first=True, bidirectional=True)
 
     def forward(self, x: Tensor) -> Tensor:

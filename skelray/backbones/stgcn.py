@@ -21,6 +21,7 @@ from skelray.backbones.join import join
 from skelray.backbones.norm import BatchNorm
 from skelray.backbones.pool import pool
 from skelray.backbones.temporal import fourier_convolution
+from skelray.checks import UserError
 from skelray.skeleton import Skeleton
 
 TAPS = 9
@@ -47,11 +48,11 @@ class STGCN:
     def __post_init__(self) -> None:
         for name in ("hidden_channels", "hidden_dim"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)}: at least 1 is needed")
+                raise UserError(f"{name} {getattr(self, name)}: at least 1 is needed")
         check_share(self.dropout)
         check_partition(self.partition)
         if self.absent not in ("average", "exclude"):
-            raise ValueError(f"absent {self.absent!r} is none of average, exclude")
+            raise UserError(f"absent {self.absent!r} is none of average, exclude")
 
     def small(self) -> STGCN:
         """A quarter of the channels, for demonstrations."""

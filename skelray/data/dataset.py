@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from skelray.checks import UserError
 from skelray.data.benchmark import Key, Split
 from skelray.data.stored import (
     ABOUT,
@@ -84,7 +85,7 @@ class SkeletonDataset:
         positions = np.asarray(which)
         if positions.dtype == bool:
             if positions.shape != (len(self),):
-                raise ValueError(f"a mask over {len(self)} samples has the shape ({len(self)},), not {positions.shape}")
+                raise UserError(f"a mask over {len(self)} samples has the shape ({len(self)},), not {positions.shape}")
             positions = np.flatnonzero(positions)
         positions = positions.astype(np.int64)
         samples = self.samples.iloc[positions].reset_index(drop=True)

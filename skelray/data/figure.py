@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from skelray.checks import UserError
 from skelray.skeleton import KINECT_V2
 
 JOINTS = len(KINECT_V2.joints)
@@ -91,7 +92,7 @@ def pose(**angles: float | tuple[float, float, float]) -> np.ndarray:
     for name, value in angles.items():
         chosen = [j for j, joint in enumerate(KINECT_V2.joints) if name in (joint, _kind(joint))]
         if not chosen:
-            raise ValueError(f"no joint is called {name!r}; joints are {', '.join(KINECT_V2.joints)}")
+            raise UserError(f"no joint is called {name!r}; joints are {', '.join(KINECT_V2.joints)}")
         out[chosen] = value if isinstance(value, tuple) else (value, 0, 0)
     return out
 

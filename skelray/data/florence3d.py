@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
 from skelray.data.mat import structs
@@ -79,7 +80,7 @@ def _from_mat(found: list[Member]) -> Iterator[Recording | Skipped]:
             bodies = joints[[0, 2, 1]].transpose(2, 1, 0)[:, None]
             actor, category = (clip[key].item() for key in ("subject", "action"))
             if bodies.shape[1:] != (1, JOINTS, 3):
-                raise ValueError(f"joints {joints.shape}")
+                raise UserError(f"joints {joints.shape}")
         except (ValueError, TypeError, IndexError):
             yield Skipped(f"video{number:03}", "broken or truncated clip")
             continue

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
 from skelray.data.sources import Member, Recordings, content, members
@@ -54,7 +55,7 @@ def _labels(member: Member) -> dict[str, Any]:
     try:
         stored = json.loads(text)
         if not isinstance(stored, dict) or not all(isinstance(one, dict) for one in stored.values()):
-            raise ValueError("not an object of objects")
+            raise UserError("not an object of objects")
     except (ValueError, RecursionError) as error:
         raise DataError(f"{member.path} is no label file of Kinetics-skeleton ({error})") from error
     return stored
@@ -70,7 +71,7 @@ def _recording(member: Member, known: dict[str, Any], root: str) -> Recording | 
     if label != stored["label_index"]:
         return Skipped(name, "its label is another one in the label file")
     if not isinstance(label, int) or not 0 <= label < len(CLASSES):
-        raise ValueError(f"label {label}")
+        raise UserError(f"label {label}")
     if not stored["data"]:
         return Skipped(name, "no skeleton in it")
     return Recording(name, read_frames(stored["data"]), label, part=_part(f"{root}/{member.path}"), source=member.path)
@@ -85,11 +86,11 @@ def _part(path: str) -> int:
 def read_frames(data: Any) -> np.ndarray:
     """The two people of highest score in each frame, (T, 2, 18, 3) float32 of x, y and score.
 
-    Raises ValueError, TypeError or KeyError where the frames are not as they should be.
+    Raises UserError, TypeError or KeyError where the frames are not as they should be.
     """
     numbers = [frame["frame_index"] for frame in data]
     if not all(isinstance(number, int) and 0 <= number <= MOST_FRAMES for number in numbers):
-        raise ValueError(f"frame numbers {min(numbers)} to {max(numbers)}")
+        raise UserError(f"frame numbers {min(numbers)} to {max(numbers)}")
     first = min(1, *numbers)  # some exports count from 0
     bodies = np.zeros((max(numbers) - first + 1, PERSONS, JOINTS, 3), np.float32)
     for number, frame in zip(numbers, data, strict=True):
@@ -104,7 +105,7 @@ def _person(person: Any) -> np.ndarray:
     """(18, 3) float64."""
     pose, score = np.array(person["pose"], dtype=np.float64), np.array(person["score"], dtype=np.float64)
     if pose.shape != (2 * JOINTS,) or score.shape != (JOINTS,):
-        raise ValueError(f"pose {pose.shape}, score {score.shape}")
+        raise UserError(f"pose {pose.shape}, score {score.shape}")
     points = np.column_stack([pose.reshape(JOINTS, 2) - 0.5, score])
     points[score == 0] = 0
     return points

@@ -9,13 +9,15 @@ import sys
 
 import numpy as np
 
+from skelray.checks import UserError
+
 SECONDS, BYTES = 60, 1 << 32  # what the other process may take
 
 
 def structs(content: bytes, fields: tuple[str, ...]) -> list[dict[str, np.ndarray]]:
     """The fields of every struct that has them all, in every cell of a .mat file (version 7.2 or before).
 
-    Raises ValueError where it is no such file, ModuleNotFoundError without SciPy.
+    Raises UserError where it is no such file, ModuleNotFoundError without SciPy.
     """
     if importlib.util.find_spec("scipy") is None:
         raise ModuleNotFoundError("scipy is not installed", name="scipy")
@@ -23,9 +25,9 @@ def structs(content: bytes, fields: tuple[str, ...]) -> list[dict[str, np.ndarra
         command = [sys.executable, "-P", "-W", "ignore", __file__, *fields]
         done = subprocess.run(command, input=content, capture_output=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
-        raise ValueError(f"reading it takes more than {SECONDS} s") from error
+        raise UserError(f"reading it takes more than {SECONDS} s") from error
     if done.returncode:
-        raise ValueError((done.stderr.decode(errors="replace").strip().splitlines() or ["its reader crashed"])[-1])
+        raise UserError((done.stderr.decode(errors="replace").strip().splitlines() or ["its reader crashed"])[-1])
     with np.load(io.BytesIO(done.stdout), allow_pickle=False) as stored:
         count = len(stored.files) // len(fields)
         return [{field: stored[f"{field}{number}"] for field in fields} for number in range(count)]

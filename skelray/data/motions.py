@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from skelray.checks import UserError
 from skelray.data.figure import mirror, pose
 
 
@@ -38,7 +39,7 @@ class Action:
 
     def __post_init__(self) -> None:
         if len(self.seconds) != len(self.keys) - 1:
-            raise ValueError(f"{self.name}: {len(self.keys)} keys need {len(self.keys) - 1} times between them")
+            raise UserError(f"{self.name}: {len(self.keys)} keys need {len(self.keys) - 1} times between them")
 
     @property
     def cyclic(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.sources import Member, Recordings, members
 from skelray.data.text import matrix, single
@@ -44,7 +45,7 @@ def _recording(member: Member) -> Recording | Skipped:
     joints = numbers.reshape(-1, len(ORDER), 4)[:, ORDER, :3]
     action, subject, replication = map(int, member.match.groups()[1:])
     if not 1 <= action <= len(CLASSES):
-        raise ValueError(f"action {action}")
+        raise UserError(f"action {action}")
     return Recording(name, joints[:, None], action - 1, subject, replication=replication, source=member.path)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skelray.checks import UserError
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
 from skelray.data.named import stem_of
 from skelray.data.sources import walk
@@ -143,12 +144,12 @@ def integers(values: object, path: Path) -> np.ndarray:
     """
     try:
         if not isinstance(values, np.ndarray) and not (isinstance(values, (list, tuple)) and all(map(_is_whole, values))):
-            raise ValueError("they are no list of whole numbers")
+            raise UserError("they are no list of whole numbers")
         labels = np.asarray(values).reshape(-1)
         if labels.dtype.kind not in "iu" and len(labels):
-            raise ValueError(f"they are {labels.dtype}")
+            raise UserError(f"they are {labels.dtype}")
         if len(labels) and int(labels.min()) < 0:
-            raise ValueError(f"one is {labels.min()}")
+            raise UserError(f"one is {labels.min()}")
         return labels.astype(np.int64)
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{path} holds labels that are no classes ({error})") from error

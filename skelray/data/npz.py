@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from skelray.checks import UserError
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
 from skelray.data.named import stem_of
 from skelray.data.npy import integers, two_bodies
@@ -74,7 +75,7 @@ class Member:
             with zipfile.ZipFile(path) as archive:
                 self.info = archive.getinfo(self.name)
                 if self.info.compress_type not in BOUNDED:
-                    raise ValueError(f"{self.name} is not packed by deflate")
+                    raise UserError(f"{self.name} is not packed by deflate")
                 with archive.open(self.info) as file:
                     header = io.BytesIO(file.read(HEADER))
                 self.shape, fortran, self.dtype = _header(header)
@@ -140,7 +141,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         return np.lib.format.read_array_header_1_0(file)
     if version == (2, 0):
         return np.lib.format.read_array_header_2_0(file)
-    raise ValueError(f"npy version {version}")
+    raise UserError(f"npy version {version}")
 
 
 def _labels(path: Path, key: str) -> tuple[np.ndarray, int]:

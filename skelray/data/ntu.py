@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.sources import Member, Recordings, members
 from skelray.data.text import listed, single
@@ -57,10 +58,10 @@ def _recording(member: Member) -> Recording | Skipped:
 def read_skeleton(text: bytes) -> np.ndarray:
     """The bodies (T, M, 25, 3) of a ``.skeleton`` file, in the order listed; M is the most bodies of any frame.
 
-    Raises ValueError or IndexError where the text is broken or ends early.
+    Raises UserError or IndexError where the text is broken or ends early.
     """
     if len(text) > MOST_BYTES or text.count(b"\n") + text.count(b"\r") > MOST_LINES:
-        raise ValueError(f"a text of {len(text)} bytes")
+        raise UserError(f"a text of {len(text)} bytes")
     try:
         return _read(text)
     except (ValueError, IndexError):  # perhaps only unusual white space: say it again in the usual way
@@ -77,11 +78,11 @@ def _read(text: bytes) -> np.ndarray:
         return np.zeros((len(counts), 0, JOINTS, 3), np.float32)
     last = first[-1] + JOINTS - 1
     if len(text[starts[last] : starts[last + 1]].split()) != FIELDS:
-        raise ValueError("the last line is not whole")
+        raise UserError("the last line is not whole")
     lines = starts[(np.array(first)[:, None] + np.arange(JOINTS)).ravel()]
     coordinates = _leading_numbers(text, lines, np.flatnonzero(characters == ord(" ")))
     if len(counts) * max(counts) > MOST_PLACES:
-        raise ValueError(f"{len(counts)} frames with up to {max(counts)} bodies")
+        raise UserError(f"{len(counts)} frames with up to {max(counts)} bodies")
     present = np.arange(max(counts)) < np.array(counts)[:, None]  # (T, M)
     bodies = np.zeros((*present.shape, JOINTS, 3), np.float32)
     bodies[present] = coordinates.reshape(-1, JOINTS, 3)
@@ -95,16 +96,16 @@ def _layout(text: bytes, starts: list[int]) -> tuple[list[int], list[int]]:
     for _ in range(int(text[: starts[1]])):
         bodies = int(text[starts[line] : starts[line + 1]])
         if not 0 <= bodies <= MOST_BODIES:
-            raise ValueError(f"a frame of {bodies} bodies")
+            raise UserError(f"a frame of {bodies} bodies")
         counts.append(bodies)
         line += 1
         for _ in range(bodies):
             if int(text[starts[line + 1] : starts[line + 2]]) != JOINTS:
-                raise ValueError("a body has another number of joints")
+                raise UserError("a body has another number of joints")
             first.append(line + 2)
             line += 2 + JOINTS
     if line >= len(starts):
-        raise ValueError("the text ends early")
+        raise UserError("the text ends early")
     return counts, first
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Split
 from skelray.data.sources import Member, Recordings, members
 from skelray.data.text import parsed, single
@@ -29,7 +30,7 @@ def _recording(member: Member) -> Recording:
     joints = single(np.array(stored["skeletons"], dtype=np.float64))
     label = int(stored["label"]) - 1
     if joints.ndim != 3 or joints.shape[1:] != (len(KINECT_V1.joints), 3) or not 0 <= label < len(CLASSES):
-        raise ValueError(f"joints {joints.shape}, label {label}")
+        raise UserError(f"joints {joints.shape}, label {label}")
     _, subject, replication, camera = map(int, member.match.groups()[1:])
     return Recording(member.match[1], joints[:, None], label, subject, camera, replication=replication, source=member.path)
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+from skelray.checks import UserError
 from skelray.data.stored import ABOUT, COLUMNS, DTYPES, SAMPLES, SEQUENCES
 
 SETTINGS, JOURNAL = "settings.json", "journal.jsonl"
@@ -112,7 +113,7 @@ class Partial:
             with open(self.folder / SEQUENCES, "r+b") as file:
                 size = _skip_header(file) + kept * int(np.prod(self.shape)) * self.dtype.itemsize
                 if file.seek(0, os.SEEK_END) < size:
-                    raise ValueError("the array is behind its journal")
+                    raise UserError("the array is behind its journal")
                 file.truncate(size)
         except (OSError, ValueError, TypeError):
             return False

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
 from skelray.data.instances import Instance, Instances, Item
@@ -166,9 +167,9 @@ def _listed(member: Member, name: re.Pattern[str]) -> Iterator[tuple[str, int]]:
 
 
 def pku_mmd(part: int, first_frame: int = 1) -> Benchmark:
-    """Part 1 or 2; ``first_frame``: the number of the first frame in its label files. Raises ValueError."""
+    """Part 1 or 2; ``first_frame``: the number of the first frame in its label files. Raises UserError."""
     if part not in NAMES or first_frame not in (0, 1):
-        raise ValueError(f"part {part}, first frame {first_frame}: the part is 1 or 2, frames count from 0 or 1")
+        raise UserError(f"part {part}, first frame {first_frame}: the part is 1 or 2, frames count from 0 or 1")
     recordings: Callable[[Path | None], Recordings] = partial(_recordings, part=part, first_frame=first_frame)
     return Benchmark(
         name=f"pku_mmd{part}",

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import open_dataset
 from skelray.data.partial import Partial, alone
@@ -54,7 +55,7 @@ def prepare(
     Raises DataError.
     """
     if dtype not in DTYPES or workers < 1:
-        raise ValueError(f"dtype {dtype!r} and workers {workers}: the first is {' or '.join(DTYPES)}, the second 1 or more")
+        raise UserError(f"dtype {dtype!r} and workers {workers}: the first is {' or '.join(DTYPES)}, the second 1 or more")
     if not re.fullmatch(NAME, benchmark.name):
         raise DataError(f"a data set cannot be named {benchmark.name!r}: {NAMED}")
     job = Job(benchmark, _agreed(benchmark, preprocessing), dtype)

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from skelray.checks import UserError
 from skelray.skeleton import Skeleton
 
 LISTED = 4  # bodies that are candidates for the most active ones
@@ -34,9 +35,9 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if self.path not in ("centred", "rigid", "plain"):
-            raise ValueError(f"path is {self.path!r}; it is 'centred', 'rigid' or 'plain'")
+            raise UserError(f"path is {self.path!r}; it is 'centred', 'rigid' or 'plain'")
         if self.frames < 1:
-            raise ValueError(f"frames is {self.frames}; a clip has at least one")
+            raise UserError(f"frames is {self.frames}; a clip has at least one")
 
     @property
     def joints(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from skelray.checks import UserError
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows
 from skelray.data.benchmark import Split
 from skelray.data.named import OWN, protocol_of, stem_of
@@ -112,7 +113,7 @@ def _divided(names: Sequence[str], divisions: Any, path: Path) -> tuple[np.ndarr
 
 
 def _bodies(annotations: Sequence[Mapping[str, Any]], at: int) -> np.ndarray:
-    """One annotation as (T, M, V, 3) float32. Raises ValueError, KeyError or TypeError where it is broken."""
+    """One annotation as (T, M, V, 3) float32. Raises UserError, KeyError or TypeError where it is broken."""
     one = annotations[at]
     points = np.asarray(one["keypoint"], np.float32).swapaxes(0, 1)  # (T, M, V, C)
     if points.shape[2:] == (25, 3):
@@ -120,6 +121,6 @@ def _bodies(annotations: Sequence[Mapping[str, Any]], at: int) -> np.ndarray:
     height, width = one["img_shape"]
     scores = np.asarray(one["keypoint_score"], np.float32).swapaxes(0, 1)[..., None]
     if not height > 0 or not width > 0 or scores.shape[:3] != points.shape[:3]:
-        raise ValueError(f"an image of {height} x {width}, scores {scores.shape} of points {points.shape}")
+        raise UserError(f"an image of {height} x {width}, scores {scores.shape} of points {points.shape}")
     placed = np.concatenate([points / np.array([width, height], np.float32) - 0.5, scores], axis=-1)
     return np.where(scores > 0, placed, 0)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from pyarrow.lib import ArrowException
 
+from skelray.checks import UserError
 from skelray.data.benchmark import Split
 from skelray.skeleton import Skeleton
 
@@ -34,7 +35,7 @@ NO_NPY = (
 )
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """What is wrong with data, in one sentence for the user."""
 
 

@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Split
 from skelray.data.figure import JOINTS, pose, positions, proportions, rotation
 from skelray.data.kinect import SETUPS, YAW, see, sense
@@ -105,9 +106,9 @@ class World:
 
     def __post_init__(self) -> None:
         if self.subjects < 2 or self.replications < 1 or self.seed < 0:
-            raise ValueError(f"{self}: subjects must be 2 or more, replications 1 or more, the seed 0 or more")
+            raise UserError(f"{self}: subjects must be 2 or more, replications 1 or more, the seed 0 or more")
         if not 2 <= self.frames[0] <= self.frames[1]:
-            raise ValueError(f"frames {self.frames} must be (fewest, most), 2 or more")
+            raise UserError(f"frames {self.frames} must be (fewest, most), 2 or more")
 
     def __call__(self, source: Path | None = None) -> Iterator[Recording]:
         for label in range(len(ACTIONS)):

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from skelray.checks import UserError
+
 # Bytes of a recording: 300 frames of five people are half a million. Empty lists make forty times as many in memory.
 MOST_JSON = 2**23
 
 
 def parsed(text: bytes) -> Any:
-    """The JSON of a recording. Raises ValueError where it is none, or too long to be one."""
+    """The JSON of a recording. Raises UserError where it is none, or too long to be one."""
     if len(text) > MOST_JSON:
-        raise ValueError(f"more than {MOST_JSON} bytes")
+        raise UserError(f"more than {MOST_JSON} bytes")
     return json.loads(text)
 
 
@@ -28,16 +30,16 @@ def listed(file: str) -> tuple[str, ...]:
 def matrix(text: bytes, columns: int) -> np.ndarray:
     """Numbers with white space between them, (rows, columns) float64, however the lines are broken.
 
-    Raises ValueError where anything else stands in the text, and where the last row is not whole.
+    Raises UserError where anything else stands in the text, and where the last row is not whole.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # numpy's word for text that is no number
         try:
             numbers = np.fromstring(text.decode("ascii"), dtype=np.float64, sep=" ") if text.strip() else np.empty(0)
         except DeprecationWarning as error:
-            raise ValueError("something else than numbers") from error
+            raise UserError("something else than numbers") from error
     if not len(numbers) or len(numbers) % columns:
-        raise ValueError(f"{len(numbers)} numbers are not whole rows of {columns}")
+        raise UserError(f"{len(numbers)} numbers are not whole rows of {columns}")
     return numbers.reshape(-1, columns)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from skelray.augment import Draws
-from skelray.checks import check_whole
+from skelray.checks import UserError, check_whole
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.knn import units
@@ -37,9 +37,9 @@ class Clustering:
     def __post_init__(self) -> None:
         check_whole("classes", self.classes, 2)
         if self.classes > SHOWN:
-            raise ValueError(f"classes {self.classes}: between 2 and the {SHOWN} that colours tell apart")
+            raise UserError(f"classes {self.classes}: between 2 and the {SHOWN} that colours tell apart")
         if not self.perplexity > 0:
-            raise ValueError(f"perplexity {self.perplexity}: above 0")
+            raise UserError(f"perplexity {self.perplexity}: above 0")
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Outcome:
         from sklearn.metrics import normalized_mutual_info_score
@@ -49,7 +49,7 @@ class Clustering:
         chosen = torch.randperm(len(there), generator=Draws(0, 0)["clustering"]).numpy()[: self.classes]
         rows = np.flatnonzero(np.isin(test.labels, there[chosen]))
         if len(rows) < 3 or len(chosen) < 2:
-            raise ValueError(f"clustering takes two classes and three samples, not {len(chosen)} and {len(rows)}")
+            raise UserError(f"clustering takes two classes and three samples, not {len(chosen)} and {len(rows)}")
         features, labels = units(encoder.by_stream(test))[rows].cpu().numpy(), test.labels[rows]
         with threadpool_limits(torch.get_num_threads()):
             clusters = _clusters(features, len(chosen), encoder.seed)

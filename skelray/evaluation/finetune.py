@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from skelray import machine
 from skelray.augment import AugmentationSet, Draws, View, to_stream
-from skelray.checks import check_each, check_number, check_whole
+from skelray.checks import UserError, check_each, check_number, check_whole
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.classifier import INITS, Classifier
 from skelray.evaluation.frozen import FrozenEncoder
@@ -60,22 +60,22 @@ class Finetune:
 
     def __post_init__(self) -> None:
         if not 0 < self.labels <= 1:
-            raise ValueError(f"labels {self.labels}: the share of the labels, above 0 and at most 1")
+            raise UserError(f"labels {self.labels}: the share of the labels, above 0 and at most 1")
         if not self.lr > 0:
-            raise ValueError(f"lr {self.lr}: a learning rate is above 0")
+            raise UserError(f"lr {self.lr}: a learning rate is above 0")
         for name, least in (("epochs", 1), ("batch_size", 1), ("warmup", 0)):
             check_whole(name, getattr(self, name), least)
         check_number("weight_decay", self.weight_decay, 0)
         check_each("milestones", self.milestones, int, "(30, 55)")
         check_each("frozen", self.frozen, str, '("linear",)')
         if self.mode not in MODES:
-            raise ValueError(f"mode {self.mode!r} is none of {', '.join(MODES)}")
+            raise UserError(f"mode {self.mode!r} is none of {', '.join(MODES)}")
         if self.init not in INITS:
-            raise ValueError(f"init {self.init!r} is none of {', '.join(INITS)}")
+            raise UserError(f"init {self.init!r} is none of {', '.join(INITS)}")
         if self.dropout is not None and not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout {self.dropout}: a probability below 1, or None for the encoder's own")
+            raise UserError(f"dropout {self.dropout}: a probability below 1, or None for the encoder's own")
         if self.clip_norm is not None and not self.clip_norm > 0:
-            raise ValueError(f"clip_norm {self.clip_norm}: a length above 0, or None")
+            raise UserError(f"clip_norm {self.clip_norm}: a length above 0, or None")
         check_selection(self.selection, self.every)
 
     @property
@@ -117,13 +117,13 @@ class Finetune:
         return reported(training, scores, lambda: encoder.labels(test), self.selection, self.every, self.epochs)
 
     def _settle(self, network: Network) -> None:
-        """What stays as it is, and the dropout. Raises ValueError where there is no part of a name."""
+        """What stays as it is, and the dropout. Raises UserError where there is no part of a name."""
         for part in self.frozen:
             for encoder in network.encoders.values():
                 named = [p for name, p in encoder.named_parameters() if name == part or name.startswith(f"{part}.")]
                 if not named:
                     parts = ", ".join(name for name, _ in encoder.named_children())
-                    raise ValueError(f"frozen {part!r} is no part of the encoder; it has {parts}")
+                    raise UserError(f"frozen {part!r} is no part of the encoder; it has {parts}")
                 for parameter in named:
                     parameter.requires_grad_(False)
         for module in network.encoders.modules() if self.dropout is not None else ():

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from skelray.augment import WHOLE, Augmentation, Draws, View, to_stream, view_of
+from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, Splits
 from skelray.evaluation.scores import Diverged
 
@@ -53,9 +54,9 @@ class FrozenEncoder:
 
     @torch.no_grad()
     def projected(self, data: SkeletonDataset) -> list[Tensor]:
-        """(N, D) float32 on the device for each stream, after the projector. Raises ValueError where there is none."""
+        """(N, D) float32 on the device for each stream, after the projector. Raises UserError where there is none."""
         if self.projectors.keys() != self.encoders.keys():
-            raise ValueError('this method has no projector of an encoder\'s whole feature: evaluate with layer="encoder"')
+            raise UserError('this method has no projector of an encoder\'s whole feature: evaluate with layer="encoder"')
         heads = [self.projectors[stream] for stream in self.encoders]
         features, training = self.by_stream(data), [head.training for head in heads]
         try:
@@ -76,7 +77,7 @@ class FrozenEncoder:
     def trainable(self, fresh: bool = False) -> dict[str, nn.Module]:
         """Copies of the encoders, to be trained; fresh: with the weights they had before any training."""
         if fresh and self._fresh is None:
-            raise ValueError("these encoders came without their backbone, so none can be made with fresh weights")
+            raise UserError("these encoders came without their backbone, so none can be made with fresh weights")
         encoders = self._fresh() if fresh and self._fresh else copy.deepcopy(dict(self.encoders))
         return {stream: encoder.to(self.device) for stream, encoder in encoders.items()}
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, Splits
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.scores import Evaluation, Outcome, main_metric, smaller
@@ -29,11 +30,11 @@ class HeldOut:
 
     def __post_init__(self) -> None:
         if isinstance(self.evaluation, HeldOut):
-            raise ValueError(f"{self.evaluation.name} is held out already")
+            raise UserError(f"{self.evaluation.name} is held out already")
         if isinstance(self.evaluation, Transfer):
-            raise ValueError(f"{self.evaluation.name} is scored on the other benchmark's test split, which is not held out")
+            raise UserError(f"{self.evaluation.name} is scored on the other benchmark's test split, which is not held out")
         if getattr(self.evaluation, "selection", "last") != "last":
-            raise ValueError(f'{self.evaluation.name} chooses by the labels it is scored on: hold out with selection="last"')
+            raise UserError(f'{self.evaluation.name} chooses by the labels it is scored on: hold out with selection="last"')
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skelray.checks import check_whole
+from skelray.checks import UserError, check_whole
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.scores import LATER
@@ -76,11 +76,11 @@ class KNN:
     def __post_init__(self) -> None:
         check_whole("k", self.k, 1)
         if self.temperature is not None and not self.temperature > 0:
-            raise ValueError(f"temperature {self.temperature}: above 0, or None to count votes")
+            raise UserError(f"temperature {self.temperature}: above 0, or None to count votes")
         if self.metric not in METRICS:
-            raise ValueError(f"metric {self.metric!r} is none of {', '.join(METRICS)}")
+            raise UserError(f"metric {self.metric!r} is none of {', '.join(METRICS)}")
         if self.layer not in LAYERS:
-            raise ValueError(f"layer {self.layer!r} is none of {', '.join(LAYERS)}")
+            raise UserError(f"layer {self.layer!r} is none of {', '.join(LAYERS)}")
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skelray.augment import Draws
-from skelray.checks import check_each, check_number, check_whole
+from skelray.checks import UserError, check_each, check_number, check_whole
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.frozen import FrozenEncoder
@@ -37,7 +37,7 @@ class Linear:
 
     def __post_init__(self) -> None:
         if not self.lr > 0:
-            raise ValueError(f"lr {self.lr}: a learning rate is above 0")
+            raise UserError(f"lr {self.lr}: a learning rate is above 0")
         for name in ("epochs", "batch_size"):
             check_whole(name, getattr(self, name), 1)
         check_each("milestones", self.milestones, int, "(80,)")

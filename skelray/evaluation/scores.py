@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skelray.checks import check_whole
+from skelray.checks import UserError, check_whole
 from skelray.data.dataset import SkeletonDataset
 
 if TYPE_CHECKING:
@@ -105,9 +105,9 @@ def measure(evaluation: Evaluation, encoder: FrozenEncoder, train: SkeletonDatas
 
 
 def check_selection(selection: str, every: int) -> None:
-    """Raises ValueError for what no training is reported by."""
+    """Raises UserError for what no training is reported by."""
     if selection not in SELECTIONS:
-        raise ValueError(f"selection {selection!r} is none of {', '.join(SELECTIONS)}")
+        raise UserError(f"selection {selection!r} is none of {', '.join(SELECTIONS)}")
     check_whole("every", every, 1)  # so many epochs, of reading the test split
 
 

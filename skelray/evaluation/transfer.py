@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from skelray.checks import UserError
 from skelray.data.dataset import DataError, SkeletonDataset, Splits
 from skelray.evaluation.frozen import FrozenEncoder, Load
 from skelray.evaluation.scores import Evaluation, Outcome, main_metric, measure, smaller, wraps
@@ -33,7 +34,7 @@ class Transfer:
 
     def __post_init__(self) -> None:
         if wraps(self.evaluation):
-            raise ValueError(f"{self.evaluation.name} cannot be transferred: give what it evaluates by, as Linear()")
+            raise UserError(f"{self.evaluation.name} cannot be transferred: give what it evaluates by, as Linear()")
 
     @property
     def name(self) -> str:
@@ -59,7 +60,7 @@ class Transfer:
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Outcome:
         if encoder.load is None:
-            raise ValueError(f"{self.name} reads another benchmark, and was given no way to: pass load to frozen()")
+            raise UserError(f"{self.name} reads another benchmark, and was given no way to: pass load to frozen()")
         target = encoder.load(self.benchmark, self.protocol)
         _check(self, target, train.skeleton)
         return measure(self.evaluation, encoder, target.train, target.test)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from skelray.augment import BA, EA, AugmentationSet, View
-from skelray.checks import check_number
+from skelray.checks import UserError, check_number
 from skelray.methods.crossclr import MultiStream, across
 from skelray.methods.eadm import EADM
 from skelray.methods.method import Backbone, Step, Views
@@ -44,15 +44,15 @@ class AimCLR(MoCoSettings):
         check_number("beta", self.beta, 0)
         check_mining(self.mining_from, self.mining_k, self.queue)
         if self.eadm is not None and self.extreme is None:
-            raise ValueError("eadm drops from the extreme query's features: without extreme, set eadm=None")
+            raise UserError("eadm drops from the extreme query's features: without extreme, set eadm=None")
         if self.cross_streams and self.mined_mean:
-            raise ValueError("mined_mean: across streams CrosSCLR's mean over positives is taken anyway")
+            raise UserError("mined_mean: across streams CrosSCLR's mean over positives is taken anyway")
 
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo | MultiStream:  # type: ignore[override]
         model = self._model(backbone, skeleton, stream)
         for encoder in model.encoders().values() if self.eadm else ():
             if not hasattr(encoder, "feature_map"):
-                raise ValueError("eadm drops from a feature map, which this backbone does not have: set eadm=None")
+                raise UserError("eadm drops from a feature map, which this backbone does not have: set eadm=None")
         return model
 
     def _model(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo | MultiStream:

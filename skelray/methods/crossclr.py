@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skelray.augment import BA, AugmentationSet, View
+from skelray.checks import UserError
 from skelray.methods.method import Backbone, Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
 from skelray.methods.similarity import Candidates, check_mining, cross_info_nce, info_nce
@@ -35,9 +36,9 @@ class MultiStream(nn.Module):
         super().__init__()
         streams = stream.split("+")
         if len(streams) < 2:
-            raise ValueError(f"{stream}: mining across streams takes at least two, as in joint+motion")
+            raise UserError(f"{stream}: mining across streams takes at least two, as in joint+motion")
         if keys_until is not None and keys_of not in streams:
-            raise ValueError(f"{stream}: frozen keys leave those of {keys_of} moving, which is not among the streams")
+            raise UserError(f"{stream}: frozen keys leave those of {keys_of} moving, which is not among the streams")
         self.streams = nn.ModuleDict({name: MoCo(settings, backbone, skeleton, name) for name in streams})
         self.keys_until, self.keys_of = keys_until, keys_of
         first, *others = self.mocos().values()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from skelray.checks import check_positive
+from skelray.checks import UserError, check_positive
 
 FORMS = ("published", "released", "inert")
 LEAST = 1 / (1 + math.exp(-0.5))  # attention of what lies at its channel's mean; no other is lower
@@ -31,9 +31,9 @@ class EADM:
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
-            raise ValueError(f"form {self.form!r} is none of {', '.join(FORMS)}")
+            raise UserError(f"form {self.form!r} is none of {', '.join(FORMS)}")
         if not LEAST < self.threshold <= 1:
-            raise ValueError(
+            raise UserError(
                 f"threshold {self.threshold}: attention is never below {LEAST:.4f}, the sigmoid of 1/2, "
                 "so one above that, as all would be dropped, and at most 1 is needed"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skelray.augment import BA, NA, Arrangement, Mask, View, grow
-from skelray.checks import check_number, check_whole
+from skelray.checks import UserError, check_number, check_whole
 from skelray.methods.method import Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
 from skelray.methods.similarity import Candidates, Similarity, check_mining, info_nce, kl, mined_info_nce, nearest
@@ -32,16 +32,16 @@ class HiCLR(MoCoSettings):
         super().__post_init__()
         sets = self.arrangement
         if not isinstance(sets, (tuple, list)) or not sets or not all(callable(augment) for augment in sets):
-            raise ValueError(f"arrangement {sets}: a tuple of at least one augmentation set is needed, as in (BA, NA, Mask)")
+            raise UserError(f"arrangement {sets}: a tuple of at least one augmentation set is needed, as in (BA, NA, Mask)")
         if self.weights is not None and len(self.weights) != len(self.arrangement) - 1:
-            raise ValueError(f"{len(self.weights)} weights for {len(self.arrangement) - 1} pairs of branches")
+            raise UserError(f"{len(self.weights)} weights for {len(self.arrangement) - 1} pairs of branches")
         check_mining(self.mining_from, self.mining_k, self.queue)
         check_whole("mining_branches", self.mining_branches, 1)
         check_number("lambda_h", self.lambda_h, 0)
         for weight in self.weights or ():
             check_number("weights", weight, 0)
         if not callable(self.similarity):
-            raise ValueError(f"similarity {self.similarity!r}: a function is needed, as in similarity=kl")
+            raise UserError(f"similarity {self.similarity!r}: a function is needed, as in similarity=kl")
 
     def views(self, view: View) -> Views:
         return Views(key=self.arrangement[0](view.on("key")), queries=grow(self.arrangement, view))  # Eq. 2

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from skelray.augment import HICO, STREAMS, AugmentationSet, CentreCrop, View, form
+from skelray.checks import UserError
 from skelray.methods.method import Backbone, Step, Views
 from skelray.methods.moco import MoCoSettings, average, initialise, precision, unit
 from skelray.methods.queue import Queue
@@ -43,7 +44,7 @@ class HiCo(MoCoSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.levels or not set(self.levels) <= set(LEVELS) or len(set(self.levels)) < len(self.levels):
-            raise ValueError(f"levels {self.levels!r}: a tuple of some of {', '.join(LEVELS)}, each once")
+            raise UserError(f"levels {self.levels!r}: a tuple of some of {', '.join(LEVELS)}, each once")
 
     @property
     def clip(self) -> AugmentationSet:
@@ -51,7 +52,7 @@ class HiCo(MoCoSettings):
 
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> HiCoModel:  # type: ignore[override]
         if stream not in STREAMS:
-            raise ValueError(f"HiCo trains one stream, not {stream}")
+            raise UserError(f"HiCo trains one stream, not {stream}")
         return HiCoModel(self, backbone, skeleton, stream)
 
     def views(self, view: View) -> Views:
@@ -132,7 +133,7 @@ class HiCoModel(nn.Module):
     def embed(self, branch: nn.Module, view: View) -> dict[str, Tensor]:
         """Unit embeddings of each feature, (N, G or 1, D)."""
         if view.rewire is not None:
-            raise ValueError("a view rewires the graph, and HiCo's encoder has none: leave that augmentation out")
+            raise UserError("a view rewires the graph, and HiCo's encoder has none: leave that augmentation out")
         x = form(view, self.stream, self.mask_value)
         with precision(x, self.autocast):
             features = branch(x)
@@ -147,15 +148,15 @@ class HiCoModel(nn.Module):
 
 
 def _inputs(levels: tuple[str, ...], encoder: nn.Module) -> dict[str, int]:
-    """The features that these losses read and their widths. Raises ValueError where the backbone does not have them."""
+    """The features that these losses read and their widths. Raises UserError where the backbone does not have them."""
     if not hasattr(encoder, "levels"):
-        raise ValueError("HiCo contrasts the levels of a hierarchical encoder: use backbone=Hierarchical()")
+        raise UserError("HiCo contrasts the levels of a hierarchical encoder: use backbone=Hierarchical()")
     config: Any = encoder.config
     width, domain = config.hidden_dim, config.hidden_dim * config.granularity
     lacking = {"clip": "temporal", "part": "spatial"}
     for level, branch in lacking.items():
         if {level, "domain"} & set(levels) and branch not in config.branches:
-            raise ValueError(f"levels {levels!r} read the {branch} branch, which the backbone leaves out")
+            raise UserError(f"levels {levels!r} read the {branch} branch, which the backbone leaves out")
     widths = {"clip": width, "part": width, "temporal": domain, "spatial": domain, "instance": domain * len(config.branches)}
     wanted = {*levels, *(("temporal", "spatial") if "domain" in levels else ())}
     return {name: widths[name] for name in widths if name in wanted}

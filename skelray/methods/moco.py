@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skelray.augment import STREAMS, WHOLE, AugmentationSet, Rewire, View, form
-from skelray.checks import check_positive, check_whole
+from skelray.checks import UserError, check_positive, check_whole
 from skelray.methods.method import Backbone
 from skelray.methods.queue import Queue
 from skelray.skeleton import Skeleton
@@ -43,13 +43,13 @@ class MoCoSettings:
     def __post_init__(self) -> None:
         check_positive("tau", self.tau)
         if not 0 <= self.m <= 1:
-            raise ValueError(f"m {self.m}: a momentum is between 0 and 1")
+            raise UserError(f"m {self.m}: a momentum is between 0 and 1")
         check_whole("queue", self.queue, 1)
         check_whole("dim", self.dim, 1)
         if self.key_init not in ("copy", "independent"):
-            raise ValueError(f"key_init {self.key_init!r} is none of copy, independent")
+            raise UserError(f"key_init {self.key_init!r} is none of copy, independent")
         if self.init not in self.INITS:
-            raise ValueError(f"init {self.init!r} is none of {', '.join(self.INITS)}")
+            raise UserError(f"init {self.init!r} is none of {', '.join(self.INITS)}")
 
     def small(self) -> Self:
         """What some hundred sequences and steps ask for: a short queue, a quick key, weights that need no warming up."""
@@ -60,9 +60,9 @@ class MoCoSettings:
         return WHOLE
 
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo:
-        """The model with fresh weights, drawn from torch's global generator. Raises ValueError for several streams."""
+        """The model with fresh weights, drawn from torch's global generator. Raises UserError for several streams."""
         if stream not in STREAMS:
-            raise ValueError(f"{type(self).__name__} trains one stream, not {stream}")
+            raise UserError(f"{type(self).__name__} trains one stream, not {stream}")
         return MoCo(self, backbone, skeleton, stream)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from skelray.checks import check_whole
+from skelray.checks import UserError, check_whole
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ def info_nce(query: Candidates) -> Tensor:
 
 
 def check_mining(start: int | None, k: int, queue: int) -> None:
-    """Raises ValueError for what is no epoch to start after, and where the queue has no k nearest keys."""
+    """Raises UserError for what is no epoch to start after, and where the queue has no k nearest keys."""
     if start is not None:
         check_whole("mining_from", start, 0)
     check_whole("mining_k", k, 1)
     if k > queue:
-        raise ValueError(f"mining_k {k}: between 1 and the queue's {queue} keys are mined")
+        raise UserError(f"mining_k {k}: between 1 and the queue's {queue} keys are mined")
 
 
 def nearest(queries: Sequence[Candidates], k: int) -> Tensor:
