@@ -27,13 +27,13 @@ from skelray.evaluation import (
     Retrieval,
     Transfer,
     measure,
-    shared_subjects,
     top,
 )
 from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.knn import knn_scores
 from skelray.evaluation.retrieval import average_precision
 from skelray.methods import CrosSCLR, HiCo, SkeletonCLR
+from skelray.names import shared_subjects
 from skelray.skeleton import KINECT_V2
 from skelray.training import Pretraining
 from skelray.trial import canonical
