@@ -30,7 +30,7 @@ _CLASSES = {name: type(papers.RELEASED[name].method) for name in METHODS}
 _WRAPPERS = ("state_dict", "model_state_dict", "model")  # where a training loop puts the state beside its own
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Imported:
     """What a file holds. trial: evaluates it; digest: of its query side, by which a trial names it.
 

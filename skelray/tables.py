@@ -22,7 +22,7 @@ LATEX = {sign: f"\\{sign}" for sign in "&%$#_{}"} | {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """A caption, the cells as shown, and the unrounded numbers behind them.
 

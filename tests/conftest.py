@@ -8,8 +8,16 @@ import pytest
 
 # Ray's token would be written to the home folder of whoever runs the tests; its workers need what the parent has.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tensors here are small, and tests may run side by side
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under ``-n 2 --dist loadgroup`` what uses Ray stays in one process, so that there is one cluster."""
+    for item in items if config.pluginmanager.hasplugin("xdist") else ():
+        if item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 def _finder(variable: str, default: str) -> Callable[[str], Path]:

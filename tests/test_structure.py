@@ -1,6 +1,7 @@
 """The shape of the package: imports point one way, dependencies have homes, the core needs neither Ray nor Optuna."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,23 @@ def test_public_names_exist_and_are_sorted_out():
 
     assert all(hasattr(skelray, name) for name in skelray.__all__)
     assert sorted(skelray.__all__) == sorted({"papers", *skelray._HOMES})
+
+
+ARRAYS = re.compile(r"\b(ndarray|memmap|Tensor|DataFrame|Series)\b")
+
+
+def test_no_dataclass_compares_arrays_as_if_they_were_numbers():
+    """Since Python 3.13 fields are compared by ``==`` one by one, and an array that is equal here and there has no truth."""
+    wrong = []
+    for path, tree in TREES.items():
+        for made in (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)):
+            decorators = [ast.unparse(decorator) for decorator in made.decorator_list]
+            compares = any(d.startswith("dataclass") and "eq=False" not in d for d in decorators)
+            own = any(isinstance(n, ast.FunctionDef) and n.name == "__eq__" for n in made.body)
+            held = [ast.unparse(n.annotation) for n in made.body if isinstance(n, ast.AnnAssign)]
+            if compares and not own and any(ARRAYS.search(a) and not a.startswith("Callable") for a in held):
+                wrong.append(f"{where(path, made.lineno)} {made.name}")
+    assert wrong == []
 
 
 WITHOUT = """

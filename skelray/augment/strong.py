@@ -11,7 +11,7 @@ from skelray.augment.view import AugmentationSet, View
 from skelray.checks import UserError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MaskJoints:
     """Puts the model's mask value where ``keep`` is False; a StreamOp.
 
@@ -110,7 +110,7 @@ class DropAddEdges:
         return replace(view, rewire=edges if earlier is None else lambda a: edges(earlier(a)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExchangeStyle:
     """Gives each sample the mean and deviation of a partner; a StreamOp.
 

@@ -41,7 +41,7 @@ class Draws:
         return self._generators[name]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """A batch under augmentation.
 

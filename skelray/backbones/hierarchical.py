@@ -61,7 +61,7 @@ class Hierarchical:
         return HierarchicalEncoder(self, skeleton)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Levels:
     """What HiCo contrasts. clip, part: (N, G, H), finest granularity first; None where the branch is left out."""
 

@@ -34,7 +34,7 @@ NO_LENGTHS = "how many frames were recorded: every sequence counts as long as it
 NO_SUBJECT = "subjects: what is held out are set-ups, or every fifth training sample where those are unknown too"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
     """Samples of one part of a source.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,7 @@ from skelray.skeleton import Skeleton
 Key = Literal["subject", "camera", "setup", "part"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recording:
     """One recorded action as its source holds it, before any preprocessing.
 
@@ -35,6 +35,11 @@ class Recording:
     source: str = ""
     part: int = -1
     frames: int | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Recording):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
 
 
 @dataclass(frozen=True)

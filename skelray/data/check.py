@@ -92,7 +92,7 @@ def check(root: Path, name: str) -> Check:
     return Check(name, len(dataset), tuple(findings))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Measured:
     """Of each sequence: numbers that are not finite, frames without anyone, the longest step in reaches of the body,
     times that its sides change place; and a hash and a sketch that tell duplicates."""

@@ -24,7 +24,7 @@ ROWS, COLUMNS = 512, 4096  # of the distances in memory at once
 MOST_PAIRS, MOST_LOOKED = 10_000, 200_000  # near pairs that are told, and sequences that are compared for it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Twins:
     """Which sequences are in a data set twice.
 

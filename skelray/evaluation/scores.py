@@ -28,7 +28,7 @@ class Diverged(ArithmeticError):
     """What is trained or measured is no longer a number."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """What an evaluation found.
 

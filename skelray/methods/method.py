@@ -27,7 +27,7 @@ class Backbone(Protocol):
     def build(self, skeleton: Skeleton) -> nn.Module: ...
 
 
-@dataclass
+@dataclass(eq=False)
 class Step:
     """What a method makes of a batch. loss: scalar; keys: what its model's queues take; parts: named terms of the loss."""
 
@@ -36,7 +36,7 @@ class Step:
     parts: dict[str, Tensor]
 
 
-@dataclass
+@dataclass(eq=False)
 class Views:
     """The augmented versions of one batch: the key's and one for each query branch."""
 

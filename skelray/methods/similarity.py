@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from skelray.checks import UserError, check_whole
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidates:
     """A branch's unit embeddings z (N, D) and its logits over the candidates: its key (N,) and the queue (N, K)."""
 
