@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from skelray.data import Benchmark, Preprocessing
 
 FRAMES = {"centred": 50, "rigid": 300, "plain": 50}  # of a sequence, by the path of its preprocessing
+
+REFRESH = 0.1  # seconds between two states of the progress bar
 
 
 class _Formats(click.Choice[str]):
@@ -65,14 +68,23 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
     benchmark = replace(benchmark, name=how["name"] or benchmark.name)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"preparing {benchmark.name}", total=None)
+    # no thread of its own that refreshes the bar: processes are forked meanwhile
+    with Progress(*columns, console=console, disable=not console.is_terminal, auto_refresh=False) as bar:
+        task, shown = bar.add_task(f"preparing {benchmark.name}", total=None), 0.0
+
+        def progress(done: int, total: int | None) -> None:
+            nonlocal shown
+            bar.update(task, completed=done, total=total)
+            if time.monotonic() - shown > REFRESH:
+                bar.refresh()
+                shown = time.monotonic()
+
         report = prepare(
             benchmark,
             source,
             data,
             _preprocessing(benchmark, how["path"], how["frames"]),
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
             force=force,
             dtype="float16" if half else "float32",
             workers=workers or len(os.sched_getaffinity(0)),

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from dataclasses import replace
@@ -79,6 +80,47 @@ def test_no_more_waits_than_two_chunks_a_process(tmp_path):
     asked = len(path.read_text().splitlines())
     assert CHUNK <= asked <= 4 * CHUNK
     prepared.close()
+
+
+class Noted(Job):
+    """Tells in which process a recording was prepared."""
+
+    def __call__(self, recording):
+        return {"process": os.getpid()}, None
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_nothing_is_forked_beside_a_running_thread(threaded):
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    if threaded:
+        other.start()
+    try:
+        prepared = list(in_order(Drawn(3 * CHUNK), Noted(BENCHMARK, Preprocessing(), "float32"), 2))
+    finally:
+        over.set()
+    assert len(prepared) == 3 * CHUNK
+    assert {entry["process"] == os.getpid() for entry, _ in prepared} == {threaded}
+
+
+def test_the_progress_bar_has_no_thread(tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from skelray import cli_prepare, data
+
+    threads = []
+
+    def prepare(*given, progress, **how):
+        progress(1, 2)
+        threads.extend(threading.enumerate())
+        return "prepared"
+
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")  # as on a terminal
+    monkeypatch.setattr(data, "prepare", prepare)
+    told = CliRunner().invoke(cli_prepare.prepare_command, ["synthetic", "--data", str(tmp_path)])
+    assert "prepared" in told.output
+    assert "1/2" in told.output
+    assert threads == [threading.current_thread()]
 
 
 def test_an_error_in_a_process_is_told_as_it_is(tmp_path):

@@ -74,11 +74,13 @@ class Job:
 
 
 def in_order(recordings: Iterable[Recording | Skipped], job: Job, workers: int) -> Iterator[Prepared]:
-    """The recordings, prepared, in their order. Only a Sequence of them is shared out to processes.
+    """The recordings, prepared, in their order. Only a Sequence of them is shared out to processes, and only by a process
+    in which no other thread runs: what is forked beside one may wait for ever for a lock that it held.
 
     No more than two chunks a process wait at any time. Raises DataError where a process was killed.
     """
-    if workers < 2 or not isinstance(recordings, Sequence) or len(recordings) <= CHUNK:
+    threaded = threading.active_count() > 1
+    if workers < 2 or threaded or not isinstance(recordings, Sequence) or len(recordings) <= CHUNK:
         yield from map(job, recordings)
         return
     chunks = iter(range(0, len(recordings), CHUNK))
