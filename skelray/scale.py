@@ -73,5 +73,5 @@ def _said(part: Any, name: str) -> bool:
     return name in known and getattr(part, name) != known[name]
 
 
-# What --demo runs: generated data, and what some hundred sequences and steps ask for.
-DEMO = Scale(benchmark="synthetic", epochs=4, seeds=(0,), samples=8, small=True)
+# What --demo runs: generated data, and what some hundred sequences and some ten steps ask for.
+DEMO = Scale(benchmark="synthetic", epochs=2, seeds=(0,), samples=8, small=True)

@@ -135,7 +135,7 @@ class Trial:
         """A version for demonstrations and tests: short clips and batches, and parts in their own small versions."""
         method, backbone = (smaller(part) for part in (self.method, self.backbone))
         parts = {"method": method, "backbone": backbone, "evaluations": smaller_each(self.evaluations)}
-        return replace(self, frames=16, batch_size=32, **parts)
+        return replace(self, frames=8, batch_size=64, **parts)
 
 
 def canonical(value: Any) -> Any:

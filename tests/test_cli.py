@@ -95,7 +95,7 @@ def test_a_protocol_given_twice_is_one(monkeypatch, capsys, words):
 
 def test_the_notice_of_generated_data_says_what_was_changed():
     assert notice(Scale()).startswith("generated data: the numbers")
-    assert notice(DEMO).startswith("generated data, 4 epochs, small models: the numbers")
+    assert notice(DEMO).startswith("generated data, 2 epochs, small models: the numbers")
     assert notice(Scale(changes=(("queue", 8),))).startswith("generated data, queue 8: the numbers")
 
 
