@@ -71,8 +71,9 @@ def differences(frame: pd.DataFrame) -> Table | None:
     """Each arm minus the first arm within seeds, in percentage points; None where no two seeds pair."""
     chosen = _of_metric(frame, "top1")
     first, *others = dict.fromkeys(chosen["arm"])
-    found = [statistics.paired(chosen, arm, first).assign(arm=arm) for arm in others]
-    cells = pd.concat([one for one in found if len(one)] or [pd.DataFrame({"n": [0]})], ignore_index=True)
+    if not others or not (chosen.groupby("arm", sort=False)["seed"].nunique() > 1).any():
+        return None  # where no arm has two seeds nothing pairs
+    cells = statistics.against(chosen, first, others)
     if not (cells["n"] > 1).any():
         return None
     cells, groups = _grouped(cells)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from skelray.checks import UserError
@@ -40,19 +42,32 @@ def paired(frame: pd.DataFrame, arm: str, baseline: str) -> pd.DataFrame:
     of what seeds do. With one pair sd, low and high are NaN. Where the arms differ in stream, backbone or epochs, that is
     part of the difference, and the columns are the arm's.
     """
+    return against(frame, baseline, [arm]).drop(columns="arm")
+
+
+def against(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> pd.DataFrame:
+    """Each of the arms minus the baseline, as ``paired`` has it of one, with a column for the arm."""
     rows, by = _last(frame)
     rows = rows[rows["status"] == "done"]
-    arms = list(dict.fromkeys(frame["arm"]))
-    if unknown := [name for name in (arm, baseline) if name not in arms]:
-        raise UserError(f"no arm {unknown[0]!r}; the arms are {', '.join(arms)}")
-    by = [name for name in by if name != "arm"]
-    left, right = (rows.loc[rows["arm"] == name, [*by, "seed", "value"]] for name in (arm, baseline))
-    shared = [name for name in by if name not in OWN or max(left[name].nunique(), right[name].nunique()) > 1]
-    pairs = left.merge(right[[*shared, "seed", "value"]], on=[*shared, "seed"], suffixes=("", "_baseline"))
+    known = list(dict.fromkeys(frame["arm"]))
+    if unknown := [name for name in (*arms, baseline) if name not in known]:
+        raise UserError(f"no arm {unknown[0]!r}; the arms are {', '.join(known)}")
+    left, right = rows[rows["arm"].isin(arms)], rows[rows["arm"] == baseline]
+    own = list(OWN)
+    several = left.groupby("arm", sort=False)[own].nunique().gt(1) | right[own].nunique().gt(1)
+    parts = []
+    for pattern, names in several.groupby(own, sort=False).groups.items():  # arms that pair by the same settings
+        open_ = {name for name, shared in zip(own, pattern, strict=True) if not shared}
+        shared = [name for name in by if name not in {"arm", *open_}]
+        some = left.loc[left["arm"].isin(names), [*by, "seed", "value"]]
+        parts.append(some.merge(right[[*shared, "seed", "value"]], on=[*shared, "seed"], suffixes=("", "_baseline")))
+    pairs = pd.concat(parts, ignore_index=True) if parts else left.assign(value_baseline=left["value"])
     pairs["value"] -= pairs["value_baseline"]
+    order = pd.Categorical(pairs["arm"], list(dict.fromkeys(arms)))  # the arms as they were asked for
+    pairs = pairs.iloc[np.argsort(order.codes, kind="stable")]
     groups = pairs.groupby(by, sort=False, dropna=False)
     table = groups.agg(mean=("value", "mean"), sd=("value", "std"), n=("value", "count")).reset_index()
-    half = table["sd"] / table["n"] ** 0.5 * table["n"].map(lambda n: t_quantile(n - 1) if n > 1 else math.nan)
+    half = table["sd"] / table["n"] ** 0.5 * t_quantile(table["n"] - 1)
     return table.assign(low=table["mean"] - half, high=table["mean"] + half)
 
 
@@ -66,27 +81,11 @@ def spread(cells: pd.Series) -> pd.DataFrame:
     return pd.DataFrame([plain[text] for text in cells], index=cells.index, dtype=object)  # object: k stays 3, not 3.0
 
 
-def t_quantile(freedom: int, confidence: float = 0.95) -> float:
-    """The t for which a Student t variable of integer freedom lies in -t..t with this confidence."""
-    low, high = 0.0, 1.0
-    while _within(high, freedom) < confidence:
-        low, high = high, 2 * high
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, freedom) < confidence else (low, middle)
-    return high
+def t_quantile(freedom: Any, confidence: float = 0.95) -> Any:
+    """The t for which a Student t variable of so many degrees of freedom lies in -t..t with this confidence; NaN for 0."""
+    from scipy.special import stdtrit
 
-
-def _within(t: float, freedom: int) -> float:
-    """P(-t < T < t): the finite sum for integer freedom (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4)."""
-    angle = math.atan(t / math.sqrt(freedom))
-    odd = freedom % 2
-    term = math.sin(angle) * (math.cos(angle) if odd else 1.0)
-    total = 0.0
-    for power in range(odd, freedom - 1, 2):
-        total += term
-        term *= math.cos(angle) ** 2 * (power + 1) / (power + 2)
-    return 2 / math.pi * (angle + total) if odd else total
+    return stdtrit(freedom, (1 + confidence) / 2)
 
 
 def _last(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -13,7 +13,7 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 # A module may import what stands before it, and within a package what is beside it.
 ORDER = (
-    "checks",
+    *("checks", "printable"),
     *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "ensemble", "papers"),
     *("training", "packed", "store", "recognised", "imported", "execute", "published", "scale", "study", "fusion", "fused"),
     *("scored", "results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "runner"),
@@ -26,7 +26,7 @@ HOMES = {
     "optuna": {"search", "weights", "trainables"},
     "click": {"cli", "cli_data", "cli_prepare", "cli_scores"},
     "matplotlib": {"data", "evaluation"},
-    "scipy": {"data"},
+    "scipy": {"data", "statistics"},
     "rich": {"progress", "cli", "cli_prepare"},
     "pyarrow": {"results", "store", "data"},
     "sklearn": {"evaluation"},
@@ -36,7 +36,7 @@ HOMES = {
 }
 LAZY = {  # only inside functions, so that the command answers at once
     *(("rich", "cli"), ("rich", "cli_prepare"), ("matplotlib", "data"), ("matplotlib", "evaluation")),
-    *(("scipy", "data"), ("sklearn", "evaluation")),
+    *(("scipy", "data"), ("scipy", "statistics"), ("sklearn", "evaluation")),
 }
 
 
