@@ -19,9 +19,10 @@ from skelray import machine
 from skelray.checks import UserError
 from skelray.data.dataset import Splits
 from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure, parts
+from skelray.names import HELD_OUT
 from skelray.recognised import SKELETON
 from skelray.store import StoredTrial, evaluated
-from skelray.training import HELD_OUT, Pretraining, Report
+from skelray.training import Pretraining, Report
 from skelray.trial import Trial, canonical
 
 CHECKPOINT_SHARE = 0.05  # saving the state takes at most about so much of the time, and one epoch is saved at least

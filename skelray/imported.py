@@ -21,11 +21,12 @@ from skelray.checks import UserError
 from skelray.data.sources import UNREADABLE
 from skelray.data.unpickle import BROKEN, NUMBERS
 from skelray.methods.released import from_released
+from skelray.names import METHODS
 from skelray.recognised import SKELETON, recognise
 from skelray.store import Store
 from skelray.trial import Trial
 
-_CLASSES = {name: type(papers.RELEASED[name].method) for name in papers.METHODS}
+_CLASSES = {name: type(papers.RELEASED[name].method) for name in METHODS}
 _WRAPPERS = ("state_dict", "model_state_dict", "model")  # where a training loop puts the state beside its own
 
 
@@ -78,7 +79,7 @@ class Imported:
 def read(path: Path, method: str, backbone: str | None = None, stream: str | None = None) -> Imported:
     """The encoder in a released .pt or .pth.tar file, whatever its widths.
 
-    method: one of papers.METHODS; backbone: another one than this is refused; stream: what it was trained on, joint unless
+    method: one of names.METHODS; backbone: another one than this is refused; stream: what it was trained on, joint unless
     given. Nothing but tensors, numbers and plain containers is read. Raises UserError, in one sentence, for a file that is
     something else or damaged, and for a stream beside CrosSCLR, whose files say theirs.
     """

@@ -16,10 +16,10 @@ from skelray.checks import UserError
 from skelray.data.dataset import Splits
 from skelray.evaluation import Diverged, FrozenEncoder, Load, measure
 from skelray.methods import Method, Model, Step, Views
+from skelray.names import HELD_OUT
 from skelray.trial import Trial
 
 State = dict[str, Any]
-HELD_OUT = "held_out_top1"
 
 
 @dataclass
