@@ -1,32 +1,38 @@
 """skelray: which part of a self-supervised skeleton method earns its accuracy, and at what setting?"""
 
-from skelray import papers
-from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View
-from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical, Transformer
-from skelray.data import DataError, Preprocessing, SkeletonDataset, Splits
-from skelray.ensemble import Ensemble
-from skelray.evaluation import (
-    KNN,
-    Clustering,
-    Finetune,
-    FrozenEncoder,
-    HeldOut,
-    Linear,
-    Outcome,
-    Retrieval,
-    SemiSupervised,
-    Supervised,
-    Transfer,
-)
-from skelray.fusion import Fusion, Random
-from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
-from skelray.results import curves, load
-from skelray.scale import DEMO, Scale
-from skelray.scored import Scores, scores
-from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
-from skelray.study import ASHA, TPE, Ablation, Arm, Sweep
-from skelray.training import Diverged, Pretraining, Report, run
-from skelray.trial import SGD, Monitor, Trial
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skelray import papers
+    from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View
+    from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical, Transformer
+    from skelray.data import DataError, Preprocessing, SkeletonDataset, Splits
+    from skelray.ensemble import Ensemble
+    from skelray.evaluation import (
+        KNN,
+        Clustering,
+        Finetune,
+        FrozenEncoder,
+        HeldOut,
+        Linear,
+        Outcome,
+        Retrieval,
+        SemiSupervised,
+        Supervised,
+        Transfer,
+    )
+    from skelray.fusion import Fusion, Random
+    from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
+    from skelray.results import curves, load
+    from skelray.scale import DEMO, Scale
+    from skelray.scored import Scores, scores
+    from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
+    from skelray.study import ASHA, TPE, Ablation, Arm, Sweep
+    from skelray.training import Diverged, Pretraining, Report, run
+    from skelray.trial import SGD, Monitor, Trial
 
 __all__ = [
     "ASHA",
@@ -93,3 +99,39 @@ __all__ = [
     "run",
     "scores",
 ]
+
+# Where each name is at home. It is imported when it is asked for, so that `skelray.load` and the command answer at once.
+_HOMES = {
+    name: f"skelray.{home}"
+    for home, names in {
+        "augment": "BA DAE EA HICO NA AdaIN AugmentationSet Draws Mask View",
+        "backbones": "DSTA GRU LSTM STGCN Hierarchical Transformer",
+        "data": "DataError Preprocessing SkeletonDataset Splits",
+        "ensemble": "Ensemble",
+        "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear Outcome Retrieval"
+        " SemiSupervised Supervised Transfer",
+        "fusion": "Fusion Random",
+        "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
+        "results": "curves load",
+        "scale": "DEMO Scale",
+        "scored": "Scores scores",
+        "skeleton": "KINECT_V1 KINECT_V2 Skeleton",
+        "study": "ASHA TPE Ablation Arm Sweep",
+        "training": "Diverged Pretraining Report run",
+        "trial": "SGD Monitor Trial",
+    }.items()
+    for name in names.split()
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "papers":
+        return import_module("skelray.papers")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'skelray' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

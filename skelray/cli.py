@@ -9,15 +9,12 @@ from typing import Any
 
 import click
 
-from skelray.augment import STREAMS
+from skelray.checks import UserError
 from skelray.cli_data import FOLDER, data_option
 from skelray.cli_data import data as data_group
 from skelray.cli_prepare import prepare_command
 from skelray.cli_scores import scores_command
-from skelray.data import BENCHMARKS, DataError, open_dataset, prepare
-from skelray.papers import BACKBONES, METHODS
-from skelray.results import load
-from skelray.trial import PRECISIONS
+from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
 
 Command = Callable[..., Any]
 MISSING = {
@@ -64,10 +61,17 @@ def cli() -> None:
     """Which part of a self-supervised skeleton method earns its accuracy, and at what setting?"""
 
 
+def _there(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """The study's path; a mistyped one is said before anything heavy is imported."""
+    if not path.is_file():
+        raise UserError(f"there is no study file {path}")
+    return path
+
+
 def study_options(command: Command) -> Command:
     """How a study runs away from its published setting, and where."""
     options: list[Command] = [
-        click.argument("study", type=click.Path(path_type=Path)),
+        click.argument("study", type=click.Path(path_type=Path), callback=_there),
         click.option("--demo", is_flag=True, help="At a small scale on generated data, which is made if it is missing."),
         click.option(
             "--benchmark", help="Prepared data to run on instead of the study's own; the table is STUDY_BENCHMARK."
@@ -91,6 +95,8 @@ def study_options(command: Command) -> Command:
 
 
 def _make_synthetic(root: Path) -> None:
+    from skelray.data import BENCHMARKS, DataError, open_dataset, prepare
+
     try:
         open_dataset(root, "synthetic")
     except DataError:
@@ -163,6 +169,7 @@ def report_command(study: str, results: Path, form: str) -> None:
 def _print_report(study: str, results: Path, form: str) -> bool:
     """Whether anything failed."""
     from skelray.report import failures, text
+    from skelray.results import load
 
     frame = load(study, results)
     if frame.empty:

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from skelray.cli_data import data_option
-from skelray.data import BENCHMARKS, Benchmark, Preprocessing, open_table, prepare
-from skelray.data.formats import FORMATS, detect
+
+if TYPE_CHECKING:
+    from skelray.data import Benchmark, Preprocessing
 
 FRAMES = {"centred": 50, "rigid": 300, "plain": 50}  # of a sequence, by the path of its preprocessing
+
+
+class _Formats(click.Choice[str]):
+    """The formats that are known, looked up when they are shown or chosen from: their modules are heavy to import."""
+
+    def __init__(self) -> None:
+        self.case_sensitive = True
+
+    @cached_property
+    def choices(self) -> Sequence[str]:  # type: ignore[override]
+        from skelray.data.formats import FORMATS
+
+        return [one.name for one in FORMATS]
 
 
 @click.command("prepare")
 @click.argument("given", nargs=-1, required=True, metavar="[BENCHMARK] [SOURCE]")
 @data_option
-@click.option("--format", "form", type=click.Choice([one.name for one in FORMATS]), help="Of SOURCE.  [default: detected]")
+@click.option("--format", "form", type=_Formats(), help="Of SOURCE.  [default: detected]")
 @click.option("--path", type=click.Choice(list(FRAMES)),
               help="centred: SkeletonCLR to HiCLR; rigid: HiCo; plain: only resized.  [default: centred]")  # fmt: skip
 @click.option("--frames", type=click.IntRange(1), help="Frames of a sequence.  [default: 50, rigid 300]")
@@ -43,6 +59,8 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from skelray.data import prepare
+
     benchmark, source = _to_prepare(given, how["form"])
     benchmark = replace(benchmark, name=how["name"] or benchmark.name)
     console = Console(stderr=True)
@@ -64,6 +82,9 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
 
 def _to_prepare(given: tuple[str, ...], form: str | None) -> tuple[Benchmark, Path | None]:
     """The benchmark and its source, either of which may be left out."""
+    from skelray.data import BENCHMARKS, open_table
+    from skelray.data.formats import detect
+
     wanted = BENCHMARKS.get(given[0])
     if wanted is not None and wanted.name == "synthetic" and len(given) == 1:
         return wanted, None
@@ -82,6 +103,8 @@ def _preprocessing(benchmark: Benchmark, path: Any, frames: int | None) -> Prepr
     """What the user wants; None where nothing was said, or nothing but what was done already."""
     if path is None and frames is None:
         return None
+    from skelray.data import Preprocessing
+
     done = benchmark.preprocessed
     path = path or (done.path if done else "plain" if benchmark.planar else "centred")
     return Preprocessing(path, frames or (done.frames if done else FRAMES[path]))

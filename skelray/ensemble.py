@@ -10,8 +10,8 @@ from functools import reduce
 
 import numpy as np
 
-from skelray.augment import STREAMS
 from skelray.checks import UserError
+from skelray.names import STREAMS
 
 Arrays = dict[str, np.ndarray]
 EXACT = 2**53  # float64 holds every whole number up to this one

@@ -19,9 +19,10 @@ from skelray import machine
 from skelray.checks import UserError
 from skelray.data.dataset import Splits
 from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure, parts
+from skelray.names import HELD_OUT
 from skelray.recognised import SKELETON
 from skelray.store import StoredTrial, evaluated
-from skelray.training import HELD_OUT, Pretraining, Report
+from skelray.training import Pretraining, Report
 from skelray.trial import Trial, canonical
 
 CHECKPOINT_SHARE = 0.05  # saving the state takes at most about so much of the time, and one epoch is saved at least
@@ -64,7 +65,7 @@ def execute(
         if missing := [e for e in trial.evaluations if stored.result(trial.epochs, canonical(e)) is None]:
             if pretraining is None:
                 pretraining = Pretraining(trial, splits, device)
-                _fill(pretraining.model.query, finished["model"])  # type: ignore[index]
+                _fill(pretraining, finished, stored.state())  # type: ignore[arg-type]
             _evaluate(trial, pretraining, stored, missing, load)
         stored.clear_failure(trial.epochs)
 
@@ -81,10 +82,15 @@ def bound(trial: Trial, splits: Splits, load: Load) -> Trial:
     return replace(trial, evaluations=tuple(evaluations))
 
 
-def _fill(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    """Raises UserError, in one sentence, for weights of another model, as where a study changes what was imported."""
+def _fill(pretraining: Pretraining, encoder: dict[str, Any], state: dict[str, Any] | None) -> None:
+    """Raises UserError, in one sentence, for weights of another model, as where a study changes what was imported.
+
+    state: the training state, which has the mask values of an encoder from before these were kept with it.
+    """
     try:
-        model.load_state_dict(weights)
+        if "masks" not in encoder and state is not None and state["history"] == encoder["history"]:
+            pretraining.load_state(state)
+        pretraining.load_encoder(encoder)
     except RuntimeError as error:
         raise UserError(f"the weights do not fit this backbone and method: {str(error).splitlines()[-1].strip()}") from None
 
@@ -121,7 +127,7 @@ def _keep(pretraining: Pretraining, stored: StoredTrial, found: dict[str, Any] |
     state = pretraining.state()
     if found is None or found["epoch"] <= state["epoch"]:
         stored.save_state(state)
-    stored.save_encoder(state["epoch"], {"model": pretraining.model.query.state_dict(), "history": state["history"]})
+    stored.save_encoder(state["epoch"], {**pretraining.encoder_state(), "history": state["history"]})
 
 
 def _evaluate(

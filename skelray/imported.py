@@ -21,11 +21,12 @@ from skelray.checks import UserError
 from skelray.data.sources import UNREADABLE
 from skelray.data.unpickle import BROKEN, NUMBERS
 from skelray.methods.released import from_released
+from skelray.names import METHODS
 from skelray.recognised import SKELETON, recognise
 from skelray.store import Store
 from skelray.trial import Trial
 
-_CLASSES = {name: type(papers.RELEASED[name].method) for name in papers.METHODS}
+_CLASSES = {name: type(papers.RELEASED[name].method) for name in METHODS}
 _WRAPPERS = ("state_dict", "model_state_dict", "model")  # where a training loop puts the state beside its own
 
 
@@ -33,12 +34,13 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")  # where a training loop
 class Imported:
     """What a file holds. trial: evaluates it; digest: of its query side, by which a trial names it.
 
-    assumed: settings of the backbone that weights do not tell.
+    masks: what masked joints become, by stream. assumed: settings of the backbone that weights do not tell.
     """
 
     digest: str
     trial: Trial
     query: dict[str, Tensor]
+    masks: dict[str, Tensor]
     parameters: int
     epochs: int | None
     assumed: tuple[str, ...] = ()
@@ -77,7 +79,7 @@ class Imported:
 def read(path: Path, method: str, backbone: str | None = None, stream: str | None = None) -> Imported:
     """The encoder in a released .pt or .pth.tar file, whatever its widths.
 
-    method: one of papers.METHODS; backbone: another one than this is refused; stream: what it was trained on, joint unless
+    method: one of names.METHODS; backbone: another one than this is refused; stream: what it was trained on, joint unless
     given. Nothing but tensors, numbers and plain containers is read. Raises UserError, in one sentence, for a file that is
     something else or damaged, and for a stream beside CrosSCLR, whose files say theirs.
     """
@@ -93,7 +95,7 @@ def read(path: Path, method: str, backbone: str | None = None, stream: str | Non
             for name, tensor in state.items()
         }
         trial, assumed = recognise(state, method, stream)
-        query, parameters = _query(trial, state)
+        query, masks, parameters = _query(trial, state)
     except (*BROKEN, RuntimeError) as error:  # what foreign shapes raise on their way under our names
         why = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
         raise UserError(f"{path} is no pre-training checkpoint of {method}: {why}") from None
@@ -106,12 +108,12 @@ def read(path: Path, method: str, backbone: str | None = None, stream: str | Non
     named = digest.hexdigest()[:16]
     epochs = content.get("epoch")
     told = int(epochs) if isinstance(epochs, (int, np.integer)) else None
-    return Imported(named, replace(trial, imported=named), query, parameters, told, assumed)
+    return Imported(named, replace(trial, imported=named), query, masks, parameters, told, assumed)
 
 
 def keep(imported: Imported, store: Store) -> None:
     """Puts the encoder where trials find it by its digest."""
-    store.save_weights(imported.digest, {"model": imported.query, "history": []})
+    store.save_weights(imported.digest, {"model": imported.query, "masks": imported.masks, "history": []})
 
 
 def _load(path: Path) -> dict[Any, Any]:
@@ -138,12 +140,12 @@ def _named_tensor(name: Any, tensor: Any) -> bool:
     return isinstance(name, str) and isinstance(tensor, Tensor)
 
 
-def _query(trial: Trial, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
-    """The state of the query side of the trial's model and its parameters' count.
+def _query(trial: Trial, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
+    """The state of the query side of the trial's model, its streams' mask values, and the query side's parameters' count.
 
     Raises UserError where the file does not fill it or fills it with what is not finite, RuntimeError for other shapes.
     """
-    ours = from_released({name: tensor for name, tensor in state.items() if name.startswith("encoder_q")})
+    ours = from_released({name: tensor for name, tensor in state.items() if name.startswith(("encoder_q", "mask_param"))})
     if isinstance(trial.backbone, Hierarchical) and trial.backbone.granularity == 1:  # released code builds it all the same
         ours = {name: tensor for name, tensor in ours.items() if ".downsampling." not in name}
     model = replace(trial.method, queue=1).build(trial.backbone, SKELETON, trial.stream)  # type: ignore[type-var]
@@ -151,9 +153,11 @@ def _query(trial: Trial, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor]
     if lost := [name for name in (*missing, *unexpected) if "query" in name.split(".")]:
         raise UserError(f"{lost[0]} is missing or unknown")
     query = {name: tensor.clone() for name, tensor in model.query.state_dict().items()}
-    if wrong := [name for name, tensor in query.items() if not tensor.isfinite().all()]:
+    masks = {stream: value.detach().clone() for stream, value in model.mask_values().items()}
+    checked = query | {f"the mask value of {stream}": value for stream, value in masks.items()}
+    if wrong := [name for name, tensor in checked.items() if not tensor.isfinite().all()]:
         raise UserError(f"{wrong[0]} holds values that are not finite")
-    return query, sum(parameter.numel() for parameter in model.query.parameters())
+    return query, masks, sum(parameter.numel() for parameter in model.query.parameters())
 
 
 def _changes(base: Any, other: Any) -> str:

@@ -15,10 +15,10 @@ from skelray.evaluation import Evaluation, main_metric
 from skelray.execute import provenance
 from skelray.fused import StoredEnsemble
 from skelray.machine import choose_device
+from skelray.names import HELD_OUT
 from skelray.search import Sample, Search
 from skelray.store import Store, StoredTrial, evaluated
 from skelray.study import Cell, Fused, scalars
-from skelray.training import HELD_OUT
 from skelray.trial import Trial, canonical
 
 Row = dict[str, Any]

@@ -172,7 +172,3 @@ RELEASED_TUNED = {
     "hiclr": (*_best(5, HICLR_FINETUNE), *_best(3, *HICLR_SEMI)),
     "hiclr_dsta": (*_best(5, HICLR_DSTA_FINETUNE), *_best(3, *HICLR_DSTA_SEMI)),
 }
-
-# By what code a released checkpoint may have been written, and on what.
-METHODS = ("skeletonclr", "crossclr", "aimclr", "hiclr", "hico")
-BACKBONES = ("stgcn", "dsta", "hierarchical")

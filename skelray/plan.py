@@ -11,8 +11,9 @@ import torch
 
 from skelray import bench, ledger, machine
 from skelray.estimate import Needs, needs, reading, room
-from skelray.evaluation import Transfer, shared_subjects
+from skelray.evaluation import Transfer
 from skelray.fusion import CHOSEN, Fusion
+from skelray.names import shared_subjects
 from skelray.runner import Run, Settings
 from skelray.search import example
 from skelray.store import StoredTrial

@@ -5,8 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from skelray.names import HELD_OUT
 from skelray.runner import Job, Listener
-from skelray.training import HELD_OUT, Report
+from skelray.training import Report
 
 
 class Display(Listener):

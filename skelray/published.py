@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from skelray.augment import STREAMS
 from skelray.checks import UserError
 from skelray.data import BENCHMARKS
+from skelray.names import STREAMS
 
 # {"xsub": 77.6} is of the study's ``published_by``; {"semi 1%": {"xsub": 58.5}} of an evaluation by its name, and
 # {"bone": {"xsub": 73.9}} of a stream (of an ensemble: joint+bone+motion). The two nest, either way round.

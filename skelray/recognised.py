@@ -25,7 +25,7 @@ State = Mapping[str, Tensor]
 def recognise(state: State, method: str, stream: str | None = None) -> tuple[Trial, tuple[str, ...]]:
     """The trial that evaluates a state, and what of its backbone is assumed because weights do not tell it.
 
-    state: as released, names without "module."; method: one of papers.METHODS; stream: joint unless given, but those of
+    state: as released, names without "module."; method: one of names.METHODS; stream: joint unless given, but those of
     the state with CrosSCLR. Raises UserError for a state that is not of this method or of a foreign shape.
     """
     backbone: STGCN | DSTA | Hierarchical

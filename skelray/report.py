@@ -10,12 +10,9 @@ from typing import Any
 import pandas as pd
 
 from skelray import fusion_table, statistics
-from skelray.augment import STREAMS
 from skelray.checks import UserError
-from skelray.evaluation import shared_subjects, target_of
-from skelray.evaluation.held_out import SUFFIX
+from skelray.names import HELD_OUT, STREAMS, SUFFIX, shared_subjects, target_of
 from skelray.tables import NOTHING, Table, percent, shown, shown_apart
-from skelray.training import HELD_OUT
 
 GENERATED = "these are numbers of generated data, not of a published benchmark."
 GROUPS = ("study", "benchmark", "stream", "backbone", "epochs")

@@ -16,12 +16,13 @@ from skelray import ledger, machine
 from skelray.data.dataset import Splits, load
 from skelray.execute import bound, execute, failure, provenance
 from skelray.fusion import CHOSEN, Fusion, Study, closed
+from skelray.names import HELD_OUT
 from skelray.results import check_name, check_writable, write_pictures
 from skelray.scale import Scale
 from skelray.search import Sample, Search, example
 from skelray.store import Store, StoredTrial
 from skelray.study import Cell, Fused, Sweep
-from skelray.training import HELD_OUT, Report
+from skelray.training import Report
 from skelray.trial import Trial, canonical
 from skelray.weights import chosen
 

@@ -15,8 +15,9 @@ import pandas as pd
 from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, open_dataset
 from skelray.ensemble import Arrays
-from skelray.evaluation import Evaluation, target_of
+from skelray.evaluation import Evaluation
 from skelray.fused import opened
+from skelray.names import target_of
 from skelray.store import Store, evaluated
 from skelray.trial import canonical
 

@@ -162,7 +162,7 @@ class StoredTrial:
         return unpacked(self.store.read(f"{self.id}/checkpoint.pt"))
 
     def save_encoder(self, epoch: int, content: dict[str, Any]) -> None:
-        """content: the query branch's ``model`` state and the ``history`` up to this epoch."""
+        """content: the ``model`` state of the query branch, the ``masks`` of its streams, and the ``history`` up to now."""
         self.store.write_json(f"{self.id}/encoder-{epoch}.json", content.get("history", []))
         self.store.write(f"{self.id}/encoder-{epoch}.pt", packed(content))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +16,10 @@ from skelray.checks import UserError
 from skelray.data.dataset import Splits
 from skelray.evaluation import Diverged, FrozenEncoder, Load, measure
 from skelray.methods import Method, Model, Step, Views
+from skelray.names import HELD_OUT
 from skelray.trial import Trial
 
 State = dict[str, Any]
-HELD_OUT = "held_out_top1"
 
 
 @dataclass
@@ -113,6 +113,11 @@ class Pretraining:
     def frozen(self, load: Load | None = None) -> FrozenEncoder:
         """What evaluations get; load: reads other benchmarks for those that ask for them."""
         trial, model = self.trial, self.model
+
+        def fresh() -> tuple[Mapping[str, torch.nn.Module], Mapping[str, torch.Tensor]]:
+            untrained = self._untrained()
+            return untrained.encoders(), mask_values(untrained)
+
         return FrozenEncoder(
             model.encoders(),
             self.device,
@@ -121,7 +126,8 @@ class Pretraining:
             trial.seed,
             projectors=model.projectors() if hasattr(model, "projectors") else None,
             autocast=model.autocast,
-            fresh=lambda: self._untrained().encoders(),
+            mask_values=mask_values(model),
+            fresh=fresh,
             load=load,
         )
 
@@ -134,6 +140,18 @@ class Pretraining:
         if "top1" not in metrics:
             raise UserError(f"a monitor reads top-1, and {evaluation.name} classifies nothing")
         return metrics["top1"]
+
+    def encoder_state(self) -> State:
+        """What evaluations read of the model: the query branch, and what masked joints become in each stream."""
+        masks = {stream: value.detach().clone() for stream, value in mask_values(self.model).items()}
+        return {"model": self.model.query.state_dict(), "masks": masks}
+
+    def load_encoder(self, state: State) -> None:
+        """Raises RuntimeError for weights of another model. Files from before masks were kept leave these as they start."""
+        self.model.query.load_state_dict(state["model"])
+        with torch.no_grad():
+            for stream, value in mask_values(self.model).items():
+                value.copy_(state.get("masks", {}).get(stream, value))
 
     def state(self) -> State:
         """Everything a later process needs to go on: weights, queue, optimiser, epoch and history."""
@@ -149,6 +167,11 @@ class Pretraining:
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]
         self.history = [Report(*entry) for entry in state["history"]]
+
+
+def mask_values(model: Any) -> Mapping[str, torch.Tensor]:
+    """(1,) of each stream, what its masked joints become; empty of a model that has none."""
+    return model.mask_values() if hasattr(model, "mask_values") else {}
 
 
 def run(trial: Trial, splits: Splits, device: torch.device | str = "cpu") -> Iterator[Report]:

@@ -15,8 +15,7 @@ from skelray.augment import STREAMS
 from skelray.checks import UserError, check_positive, check_whole
 from skelray.evaluation import Evaluation, smaller, smaller_each
 from skelray.methods import SIMILARITIES, Backbone, Method, cross_entropy
-
-PRECISIONS = ("float32", "bfloat16")
+from skelray.names import PRECISIONS
 
 
 @dataclass(frozen=True)

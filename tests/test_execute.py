@@ -2,11 +2,13 @@
 
 import pickle
 from dataclasses import dataclass, replace
+from unittest.mock import ANY
 
 import pytest
 import torch
 from tiny import MOCO, TRIAL, dataset, same_state, splits
 
+from skelray.augment import Mask
 from skelray.evaluation import KNN, Clustering, Finetune, Linear, Retrieval, SemiSupervised, Supervised, Transfer, top
 from skelray.execute import EvaluationsFailed, bound, execute, failure
 from skelray.methods import HiCLR, SkeletonCLR
@@ -169,6 +171,22 @@ def test_evaluations_of_a_finished_study_train_no_encoder_again(store, monkeypat
         assert trained(run(more, store)) == []
         assert stored(store, more).result(4, canonical(ALL[count - 1]))["evaluation"] == ALL[count - 1].name
     assert store.read(f"{stored(store, HICLR).id}/encoder-4.pt") == before
+
+
+@pytest.mark.parametrize("kept_with", ["encoder", "state"])
+def test_a_learned_mask_is_stored_for_evaluations_that_are_added(store, tmp_path, kept_with):
+    """kept_with: encoders from before have none of their own, and the training state beside them has."""
+    tuned = replace(HICLR, evaluations=(replace(TUNED, augmentation=Mask),))
+    run(replace(tuned, evaluations=()), store)
+    kept = stored(store, tuned)
+    if kept_with == "state":
+        encoder = kept.encoder(4)
+        assert encoder.pop("masks")["joint"] != 0
+        kept.save_encoder(4, encoder)
+    assert trained(run(tuned, store)) == []
+    at_once = Store(tmp_path / "at once")
+    run(tuned, at_once)
+    assert outcome(tuned, store) == {**outcome(tuned, at_once), "model": ANY}
 
 
 def test_evaluations_do_not_depend_on_one_another_or_their_order(store, tmp_path):

@@ -1,6 +1,6 @@
 """Finetuning, on all labels, on a share of them and from nothing: the schedule, the gradients, and what must not leak."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,11 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from skelray import papers
-from skelray.augment import BA, to_stream
+from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View, to_stream
 from skelray.evaluation import Diverged, Finetune, FrozenEncoder, Linear, SemiSupervised, Supervised, labelled, top
 from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.finetune import Network
-from skelray.methods import CrosSCLR, HiCo
+from skelray.methods import CrosSCLR, HiCLR, HiCo
 from skelray.training import Pretraining
 
 CPU = torch.device("cpu")
@@ -119,7 +119,7 @@ def test_by_hand():
     torch.manual_seed(0)
     ours = Probe()
     ours.dropout.p = 0.0
-    network = Network({"joint": ours}, 3, "default", frozen)
+    network = Network({"joint": ours}, {"joint": torch.zeros(1)}, 3, "default", frozen)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True)
     x, labels = torch.from_numpy(data.train.batch(np.arange(len(data.train)))), torch.from_numpy(data.train.labels.copy())
     for rate in (0.1, 0.01):
@@ -173,6 +173,103 @@ def test_training_sequences_are_augmented_and_test_sequences_are_not(monkeypatch
     assert training.shape == plain.shape
     assert not any(torch.equal(one, other) for one in training for other in plain)
     assert torch.equal(test, torch.from_numpy(data.test.batch(np.arange(len(data.test)))))
+
+
+@dataclass(frozen=True)
+class Severed:
+    """An augmentation as a study file may define it: the second person goes, and no joint hears of another."""
+
+    def __call__(self, view: View) -> View:
+        alone = view.present & torch.tensor([True, False])
+        return replace(view, present=alone, rewire=lambda a: a * torch.eye(a.shape[-1], dtype=a.dtype))
+
+
+AUGMENTATIONS = [BA, NA, EA, Mask, DAE, AdaIN, NA + Mask, DAE + AdaIN, AugmentationSet("own", (Severed(),))]
+MODELS = {
+    "stgcn": {"backbone": BACKBONE},
+    "dsta": {"backbone": DSTA_BACKBONE, "stream": "bone"},
+    "streams": {"backbone": BACKBONE, "method": CrosSCLR(**MOCO), "stream": "joint+motion"},
+}
+augmented = pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=str)
+
+
+@pytest.fixture(scope="module")
+def plain_scores():
+    """What finetuning without augmentation ends in, for each kind."""
+    return {e.name: e(pretraining(backbone=BACKBONE).frozen(), splits().train, splits().test) for e in WHOLE}
+
+
+@augmented
+@every
+def test_every_augmentation_changes_what_is_trained(plain_scores, evaluation, augmentation):
+    data = splits()
+    changed = replace(evaluation, augmentation=augmentation)(pretraining(backbone=BACKBONE).frozen(), data.train, data.test)
+    assert not torch.equal(changed, plain_scores[evaluation.name])
+
+
+def given_to(encoder, monkeypatch):
+    """What an encoder is given from now on; of what rewires, what it makes of a graph."""
+    seen, forward = [], type(encoder).forward
+
+    def note(self, x, present, rewire=None):
+        rewired = None if rewire is None else rewire(torch.eye(25))
+        seen.append((x.detach().clone(), present.clone(), rewired))
+        return forward(self, x, present, rewire)
+
+    monkeypatch.setattr(type(encoder), "forward", note)
+    return seen
+
+
+@augmented
+@pytest.mark.parametrize("name", MODELS)
+def test_an_encoder_gets_in_finetuning_what_it_gets_in_pretraining(monkeypatch, name, augmentation):
+    """Streams, masks, persons and rewired graphs, after a step that gave masked joints a value of their own."""
+    data, trained = splits(), pretraining(**MODELS[name])
+    mocos = trained.model.mocos().values() if name == "streams" else [trained.model]
+    for value, moco in enumerate(mocos, start=3):
+        torch.nn.init.constant_(moco.mask_value, value)
+    encoder = next(iter(trained.model.encoders().values()))
+    seen = given_to(encoder, monkeypatch)
+    replace(SHORT, epochs=1, batch_size=100, augmentation=augmentation)(trained.frozen(), data.train, data.test)
+    tuned = seen[: len(trained.model.encoders())]
+    seen.clear()
+    encoder.train()
+    order = torch.randperm(len(data.train), generator=Draws(0, 1)["tuning"]).numpy()
+    view = augmentation(trained.frozen().view(data.train, order, Draws(0, 1)).on("tuned"))
+    for moco in mocos:
+        moco.embed(view)
+    assert len(seen) == len(tuned)
+    for expected, found in zip(seen, tuned, strict=True):
+        assert all(same_state(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_a_mask_is_learned_in_finetuning_and_starts_from_what_pretraining_learned(monkeypatch):
+    made, data = watched(monkeypatch), splits()
+    trained = pretraining(method=HiCLR(arrangement=(BA, Mask), **MOCO))
+    trained.train_epoch()
+    learned = trained.model.mask_value.item()
+    assert learned != 0
+    tiny = replace(SHORT, epochs=1, lr=1e-12, weight_decay=0.0, augmentation=Mask)
+    tiny(trained.frozen(), data.train, data.test)
+    replace(tiny, lr=0.1)(trained.frozen(), data.train, data.test)
+    Supervised(epochs=1)(trained.frozen(), data.train, data.test)
+    started, moved, fresh = (network.masks["joint"].item() for network in made)
+    assert started == pytest.approx(learned)
+    assert moved != pytest.approx(learned)
+    assert fresh == 0
+    assert trained.model.mask_value.item() == learned
+
+
+@pytest.mark.parametrize("augmentation", [Mask, AdaIN, BA + Mask, HICO, HICO + Mask], ids=str)
+def test_what_acts_on_the_stream_fits_the_clip_of_the_encoder(monkeypatch, augmentation):
+    """HiCo reads clips of 64 frames, whatever the length of the sequences."""
+    data = splits()
+    trained = pretraining(method=HiCo(queue=32, dim=8, m=0.9), backbone=replace(LEVELLED, frames=64))
+    torch.nn.init.constant_(trained.model.mask_value, 77.0)
+    seen = given_to(trained.model.query.encoder, monkeypatch)
+    replace(SHORT, epochs=1, batch_size=100, augmentation=augmentation)(trained.frozen(), data.train, data.test)
+    masked = (seen[0][0] == 77.0).all(dim=1)[..., 0].sum(dim=2)  # (N, 64)
+    assert (masked == (2 if "Mask" in augmentation.name else 0)).all()
 
 
 def test_the_gradient_is_clipped(monkeypatch):

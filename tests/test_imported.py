@@ -78,6 +78,15 @@ def test_a_store_keeps_it_and_a_trial_evaluates_it_like_any_encoder(golden, tmp_
     )
 
 
+def test_what_masked_joints_become_is_kept_and_names_nothing(golden, tmp_path):
+    state = torch.load(golden("checkpoints/hiclr_gcn_joint.pt"), weights_only=True)
+    torch.save({**state, "mask_param": torch.tensor([0.25])}, tmp_path / "x.pt")
+    imported, store = read(tmp_path / "x.pt", "hiclr"), Store(tmp_path)
+    assert imported.digest == read(golden("checkpoints/hiclr_gcn_joint.pt"), "hiclr").digest
+    keep(imported, store)
+    assert store.weights(imported.digest)["masks"] == {"joint": 0.25}
+
+
 def test_the_study_it_prints_runs_as_it_stands(golden):
     for file, method in FILES:
         imported = read(golden(f"checkpoints/{file}"), method)

@@ -7,9 +7,8 @@ from torch import Tensor
 
 from skelray.augment.view import View
 from skelray.checks import UserError
+from skelray.names import STREAMS
 from skelray.skeleton import Skeleton
-
-STREAMS = ("joint", "bone", "motion")
 
 
 def to_stream(x: Tensor, skeleton: Skeleton, stream: str) -> Tensor:

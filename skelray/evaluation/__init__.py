@@ -9,7 +9,7 @@ from skelray.evaluation.labels import labelled
 from skelray.evaluation.linear import Linear
 from skelray.evaluation.retrieval import Retrieval
 from skelray.evaluation.scores import Diverged, Evaluation, Outcome, main_metric, measure, smaller, smaller_each, top
-from skelray.evaluation.transfer import Transfer, shared_subjects, target_of
+from skelray.evaluation.transfer import Transfer
 
 __all__ = [
     "KNN",
@@ -30,9 +30,7 @@ __all__ = [
     "main_metric",
     "measure",
     "parts",
-    "shared_subjects",
     "smaller",
     "smaller_each",
-    "target_of",
     "top",
 ]

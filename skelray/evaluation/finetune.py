@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skelray import machine
-from skelray.augment import AugmentationSet, Draws, View, to_stream
+from skelray.augment import Augmentation, AugmentationSet, Draws, View
+from skelray.backbones.encode import encode, precision
 from skelray.checks import UserError, check_each, check_number, check_whole
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.classifier import INITS, Classifier
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.labels import labelled
 from skelray.evaluation.scores import BEST, Diverged, check_selection, reported
-from skelray.methods.moco import precision
 
 MODES = ("train", "eval")
 
@@ -31,7 +31,7 @@ class Finetune:
     labels: the share of each class that is labelled; see ``labelled``. warmup: in epoch e before it the rate is lr e /
     warmup. milestones: the rate falls tenfold with each of these epochs, itself included (released code: epoch >= step,
     where the pretext's falls after it). mode: "eval" trains with batch-norm statistics as they are and without dropout,
-    as AimCLR's code. augmentation: of training sequences, before the clip; None: as they are. init: of the classifier.
+    as AimCLR's code. augmentation: of training sequences, see ``augmented``; None: as they are. init: of the classifier.
     frozen: parts of the encoder that stay as they are, by name. dropout: of the encoder in training, None for its own.
     clip_norm: the gradient is scaled to this length at most. whole_epochs: an epoch takes as many steps as all labels
     would, going round those there are, as HiCLR's semi-supervised code. selection, every: as in Linear.
@@ -105,7 +105,7 @@ class Finetune:
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
         subset = labelled(train, self.labels, encoder.seed)
-        network = Network(encoder.trainable(self.fresh), len(train.classes), self.init, encoder)
+        network = Network(*encoder.trainable(self.fresh), len(train.classes), self.init, encoder)
         self._settle(network)
 
         @torch.no_grad()
@@ -145,10 +145,8 @@ class Finetune:
             losses = []
             with machine.seeded(encoder.device, draws.number("tuning dropout")):
                 for batch in (order % len(data)).split(self.batch_size):
-                    view = encoder.view(data, batch.numpy(), draws).on("tuned")
-                    view = encoder.clip(view if self.augmentation is None else self.augmentation(view))
-                    with precision(view.x, encoder.autocast):
-                        logits = network(view)
+                    view = augmented(encoder.view(data, batch.numpy(), draws).on("tuned"), self.augmentation, encoder.clip)
+                    logits = network(view, encoder.autocast)
                     loss = F.cross_entropy(logits.float(), labels[batch.to(labels.device)])
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()
@@ -189,17 +187,32 @@ class Supervised(Finetune):
 
 
 class Network(nn.Module):
-    """An encoder for each stream and the mean of their classifiers' logits."""
+    """An encoder and a mask value for each stream, and the mean of their classifiers' logits."""
 
-    def __init__(self, encoders: dict[str, nn.Module], classes: int, init: str, frozen: FrozenEncoder) -> None:
+    def __init__(
+        self, encoders: dict[str, nn.Module], masks: dict[str, Tensor], classes: int, init: str, frozen: FrozenEncoder
+    ) -> None:
         super().__init__()
         dims: list[int] = [encoder.dim for encoder in encoders.values()]  # type: ignore[misc]
         self.encoders = nn.ModuleDict(encoders)
+        self.masks = nn.ParameterDict(masks)
         self.classifier = Classifier(dims, classes, Draws(frozen.seed, 0)["classifier"], init).to(frozen.device)
 
-    def forward(self, view: View) -> Tensor:
+    def forward(self, view: View, autocast: torch.dtype | None = None) -> Tensor:
         """(N, classes)."""
-        features = [
-            encoder(to_stream(view.x, view.skeleton, stream), view.present) for stream, encoder in self.encoders.items()
-        ]
-        return self.classifier(features)
+        features = [encode(encoder, view, stream, self.masks[stream], autocast) for stream, encoder in self.encoders.items()]
+        with precision(view.x, autocast):
+            return self.classifier(features)
+
+
+def augmented(view: View, augmentation: Augmentation | None, clip: Augmentation) -> View:
+    """What a training step reads: the augmentation of the whole sequence, then the clip that the encoder is evaluated on.
+
+    What acts on the stream is drawn for the frames that the encoder reads: where the clip has others, it comes first.
+    """
+    if augmentation is None:
+        return clip(view)
+    after = augmentation(view)
+    if after.stream_ops and (clipped := clip(view)).x.shape[2] != after.x.shape[2]:
+        return augmentation(clipped)
+    return clip(after)

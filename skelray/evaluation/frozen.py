@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skelray.augment import WHOLE, Augmentation, Draws, View, to_stream, view_of
+from skelray.augment import WHOLE, Augmentation, Draws, View, view_of
+from skelray.backbones.encode import encode
 from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, Splits
 from skelray.evaluation.scores import Diverged
@@ -24,7 +25,8 @@ class FrozenEncoder:
     encoders: one for each stream. clip: what of a sequence they read. frames: sequences are resized to, None for as they
     are prepared. seed: of the trial; what an evaluation draws (the order of a probe's batches) is decided by it.
     projectors: from an encoder's feature to its embedding, where the method has one for each stream. autocast: precision
-    of what an evaluation trains. fresh: makes the encoders as they were before training. load: reads other benchmarks.
+    of what an evaluation trains. mask_values: (1,) of each stream, what masked joints become, 0 where none is given. fresh:
+    makes encoders and mask values as they were before training. load: reads other benchmarks.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class FrozenEncoder:
         *,
         projectors: Mapping[str, nn.Module] | None = None,
         autocast: torch.dtype | None = None,
-        fresh: Callable[[], Mapping[str, nn.Module]] | None = None,
+        mask_values: Mapping[str, Tensor] | None = None,
+        fresh: Callable[[], tuple[Mapping[str, nn.Module], Mapping[str, Tensor]]] | None = None,
         load: Load | None = None,
     ) -> None:
         self.encoders, self.device = encoders, device
         self.clip, self.frames, self.seed = clip, frames, seed
         self.projectors, self.autocast, self.load = projectors or {}, autocast, load
+        self.mask_values = self._masks(mask_values or {})
         self._fresh = fresh
         self._features: dict[int, tuple[SkeletonDataset, list[Tensor]]] = {}
 
@@ -74,12 +78,17 @@ class FrozenEncoder:
         """(N,) int64 on the device."""
         return torch.from_numpy(data.labels.copy()).to(self.device)
 
-    def trainable(self, fresh: bool = False) -> dict[str, nn.Module]:
-        """Copies of the encoders, to be trained; fresh: with the weights they had before any training."""
+    def trainable(self, fresh: bool = False) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
+        """Copies of encoders and mask values, to be trained; fresh: with what they were before any training."""
         if fresh and self._fresh is None:
             raise UserError("these encoders came without their backbone, so none can be made with fresh weights")
-        encoders = self._fresh() if fresh and self._fresh else copy.deepcopy(dict(self.encoders))
-        return {stream: encoder.to(self.device) for stream, encoder in encoders.items()}
+        encoders, masks = self._fresh() if fresh and self._fresh else (copy.deepcopy(dict(self.encoders)), self.mask_values)
+        return {stream: encoder.to(self.device) for stream, encoder in encoders.items()}, self._masks(masks)
+
+    def _masks(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Copies of the mask values on the device; 0 for a stream that has none."""
+        zero = torch.zeros(1)
+        return {stream: values.get(stream, zero).detach().clone().to(self.device) for stream in self.encoders}
 
     def view(self, data: SkeletonDataset, positions: np.ndarray, draws: Draws) -> View:
         """The sequences at these positions, whole; ``clip`` gives what an encoder reads of them."""
@@ -92,8 +101,7 @@ class FrozenEncoder:
         try:
             for view in self.batches(data):
                 for stream, encoder in self.encoders.items():
-                    x = to_stream(view.x, view.skeleton, stream)
-                    features[stream].append(encoder.eval()(x, view.present).float())
+                    features[stream].append(encode(encoder.eval(), view, stream, self.mask_values[stream]).float())
         finally:
             for stream, encoder in self.encoders.items():
                 encoder.train(training[stream])

@@ -12,8 +12,7 @@ from skelray.data.dataset import SkeletonDataset, Splits
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.scores import Evaluation, Outcome, main_metric, smaller
 from skelray.evaluation.transfer import Transfer
-
-SUFFIX = " held-out"
+from skelray.names import SUFFIX
 
 
 @dataclass(frozen=True)

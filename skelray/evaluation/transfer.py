@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -11,10 +10,6 @@ from skelray.data.dataset import DataError, SkeletonDataset, Splits
 from skelray.evaluation.frozen import FrozenEncoder, Load
 from skelray.evaluation.scores import Evaluation, Outcome, main_metric, measure, smaller, wraps
 from skelray.skeleton import Skeleton
-
-# Benchmarks recorded of the same people, by how their names begin.
-SHARED_SUBJECTS = ("ntu", "pku")
-TARGET = re.compile(r" on ([\w-]+) [\w-]+")  # in a transfer's name
 
 
 @dataclass(frozen=True)
@@ -75,20 +70,3 @@ def _check(transfer: Transfer, target: Splits, skeleton: Skeleton) -> None:
         )
     if transfer.data not in (None, target.train.fingerprint):
         raise DataError(f"{transfer.name} was asked of the data {transfer.data}, and {target.train.fingerprint} is there")
-
-
-def target_of(name: str) -> str | None:
-    """The other benchmark in the name of a transfer; None in any other evaluation's."""
-    found = TARGET.search(name)
-    return found[1] if found else None
-
-
-def shared_subjects(source: str, target: str) -> str:
-    """What a reader of a transfer between these benchmarks has to know of their people; empty where nothing."""
-    families = {family for family in SHARED_SUBJECTS for name in (source, target) if name.startswith(family)}
-    if len(families) < 2:
-        return ""
-    return (
-        f"{source} and {target} share subjects: people of {target}'s test split may have been seen in pretraining on "
-        f"{source}, unlabelled."
-    )

@@ -68,6 +68,9 @@ class MultiStream(nn.Module):
     def projectors(self) -> dict[str, nn.Module]:
         return {name: moco.query.head for name, moco in self.mocos().items()}
 
+    def mask_values(self) -> dict[str, Tensor]:
+        return {name: moco.mask_value for name, moco in self.mocos().items()}
+
     def update_key(self, epoch: int) -> None:
         for name, moco in self.mocos().items():
             if self.keys_until is None or epoch <= self.keys_until or name == self.keys_of:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from skelray.augment import HICO, STREAMS, AugmentationSet, CentreCrop, View, form
+from skelray.backbones.encode import precision
 from skelray.checks import UserError
 from skelray.methods.method import Backbone, Step, Views
-from skelray.methods.moco import MoCoSettings, average, initialise, precision, unit
+from skelray.methods.moco import MoCoSettings, average, initialise, unit
 from skelray.methods.queue import Queue
 from skelray.methods.similarity import Candidates, info_nce
 from skelray.skeleton import Skeleton
@@ -129,6 +130,9 @@ class HiCoModel(nn.Module):
     def projectors(self) -> dict[str, nn.Module]:
         """Of the instance feature, which is the encoder's whole; none where the instance level is left out."""
         return {self.stream: self.query.heads["instance"]} if "instance" in self.heads else {}
+
+    def mask_values(self) -> dict[str, Tensor]:
+        return {self.stream: self.mask_value}
 
     def embed(self, branch: nn.Module, view: View) -> dict[str, Tensor]:
         """Unit embeddings of each feature, (N, G or 1, D)."""

@@ -60,8 +60,9 @@ class Model(Protocol):
         """The query encoder of each stream, without projector."""
         ...
 
-    # Optional, for evaluations after the projector:
+    # Optional, for evaluations after the projector and for those that train with masks:
     # def projectors(self) -> Mapping[str, nn.Module], from each stream's encoder output to its embedding.
+    # def mask_values(self) -> Mapping[str, Tensor], (1,) what each stream's masked joints become.
 
     def update_key(self, epoch: int) -> None: ...
 

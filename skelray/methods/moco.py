@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skelray.augment import STREAMS, WHOLE, AugmentationSet, Rewire, View, form
+from skelray.backbones.encode import encode, precision
 from skelray.checks import UserError, check_positive, check_whole
 from skelray.methods.method import Backbone
 from skelray.methods.queue import Queue
@@ -103,6 +104,9 @@ class MoCo(nn.Module):
     def projectors(self) -> dict[str, nn.Module]:
         return {self.stream: self.query.head}
 
+    def mask_values(self) -> dict[str, Tensor]:
+        return {self.stream: self.mask_value}
+
     def embed(self, view: View) -> Tensor:
         """(N, D) unit embeddings of the query branch."""
         return self._embed(self.query, view)
@@ -113,10 +117,7 @@ class MoCo(nn.Module):
         return self._embed(self.key, view)
 
     def _embed(self, branch: nn.Module, view: View) -> Tensor:
-        x = form(view, self.stream, self.mask_value)
-        with precision(x, self.autocast):
-            z = branch(x, view.present, view.rewire)
-        return unit(z)
+        return unit(encode(branch, view, self.stream, self.mask_value, self.autocast))
 
     def embed_dropped(self, view: View, drop: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """(N, D) unit embeddings of the query branch, plain and with ``drop`` on the last feature map (N, M, T', V, dim)."""
@@ -131,11 +132,6 @@ class MoCo(nn.Module):
 
     def enqueue(self, keys: Tensor) -> None:
         self.queue.push(keys)
-
-
-def precision(x: Tensor, dtype: torch.dtype | None) -> torch.autocast:
-    """Matrix products on x's device in this precision, None for x's own."""
-    return torch.autocast(x.device.type, dtype, enabled=dtype is not None)
 
 
 def unit(z: Tensor) -> Tensor:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from skelray.augment import STREAMS
 from skelray.backbones.released import State, stgcn_from_released
 from skelray.backbones.released_dsta import dsta_from_released
 from skelray.backbones.released_hierarchical import heads_from_released, hierarchical_from_released
+from skelray.names import STREAMS
 
 _SIDES = (("encoder_q.", "query"), ("encoder_k.", "key"))
 _QUEUES = {"c": "clip", "p": "part", "t": "temporal", "s": "spatial", "i": "instance"}

@@ -1,0 +1,27 @@
+"""The one way from a view to an encoder's output: everything that a view carries reaches the encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from skelray.augment import View, form
+
+
+def encode(
+    encoder: Callable[..., Tensor], view: View, stream: str, mask_value: Tensor, autocast: torch.dtype | None = None
+) -> Tensor:
+    """(N, dim): the stream with the operations deferred to it, the persons there are, and what rewires the graph.
+
+    mask_value: (1,), what masked joints become. autocast: precision of matrix products, None for the view's own.
+    """
+    x = form(view, stream, mask_value)
+    with precision(x, autocast):
+        return encoder(x, view.present, view.rewire)
+
+
+def precision(x: Tensor, dtype: torch.dtype | None) -> torch.autocast:
+    """Matrix products on x's device in this precision, None for x's own."""
+    return torch.autocast(x.device.type, dtype, enabled=dtype is not None)
