@@ -30,6 +30,7 @@ SMALL = synthetic(subjects=2, replications=1)
 
 
 def main() -> None:
+    """A line for each study."""
     with tempfile.TemporaryDirectory() as folder:
         for path in map(Path, sys.argv[1:]):
             name, study, _ = load_study(path)

@@ -36,6 +36,7 @@ FACTS = {
     "data": "d",
     "spec": "{}",
     "target": None,
+    "target_protocol": None,
 }
 
 
@@ -54,6 +55,7 @@ def frame(cells: int, seeds: int, each: bool) -> pd.DataFrame:
 
 
 def main() -> None:
+    """A line for each number of cells, seeds and shape."""
     text(frame(24, 1, False))  # what pandas imports late is not the report's
     for cells in map(int, sys.argv[1:] or ("100", "300", "1000")):
         for seeds, each in itertools.product((1, 3), (False, True)):

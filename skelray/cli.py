@@ -15,6 +15,7 @@ from skelray.cli_data import data as data_group
 from skelray.cli_prepare import prepare_command
 from skelray.cli_scores import scores_command
 from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
+from skelray.printable import printable
 
 Command = Callable[..., Any]
 MISSING = {
@@ -31,7 +32,7 @@ class Sentence(click.ClickException):
     exit_code = 2
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"skelray: {self.format_message()}", err=True)
+        click.echo(f"skelray: {printable(self.format_message())}", err=True)
 
 
 def main() -> None:

@@ -12,8 +12,10 @@ import pandas as pd
 from skelray.checks import UserError
 
 SETTINGS = ("study", "arm", "benchmark", "protocol", "stream", "backbone", "evaluation", "metric", "epochs")
+SHOWN = ("benchmark", "protocol", "stream", "epochs")  # settings that say all that a scalar of that name does
 OWN = ("stream", "backbone", "epochs")  # settings that an arm may be about
-WEIGHTS = "weights"  # scalar of an ensemble's cell, no setting: a search finds others under each seed
+FACTS = ("mean", "sd", "n", "failed", "published", "low", "high")  # what the tables here add to settings
+WEIGHTS = "weights"  # an ensemble's, in its cell: no setting, as a search finds others under each seed
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -92,14 +94,16 @@ def _last(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The last row of each trial and setting, arm after arm, and the columns that make a setting."""
     frame = frame.reset_index(drop=True)
     cells = spread(frame["cell"])
+    if WEIGHTS in cells:  # an ensemble's are an object by stream; a method's of that name are a setting
+        cells[WEIGHTS] = cells[WEIGHTS].mask(cells[WEIGHTS].astype(str).str.startswith("{"))
     arms = [frame["study"], frame["arm"]]
-    extra = [
-        name
-        for name in cells.columns.difference([*frame.columns, WEIGHTS], sort=False)
-        if cells[name].groupby(arms).nunique(dropna=False).gt(1).any()
-    ]
-    by = [*SETTINGS, *extra]
-    rows = pd.concat([frame, cells[extra]], axis=1)
+    extra = {}
+    for name in cells.columns.difference(SHOWN, sort=False):
+        within = [*arms, frame["backbone"]] if name == "backbone" else arms  # whose kind a column of the table has
+        if cells[name].groupby(within).nunique(dropna=False).gt(1).any():
+            extra[name] = f"{name} of the cell" if name in {*frame.columns, *FACTS} else name
+    by = [*SETTINGS, *extra.values()]
+    rows = pd.concat([frame, cells[[*extra]].rename(columns=extra)], axis=1)
     rows = rows.sort_values("epoch", kind="stable").drop_duplicates([*by, "trial"], keep="last").sort_index()
     if (twice := rows.duplicated([*by, "seed"])).any():
         row = rows[twice].iloc[0]
