@@ -58,10 +58,10 @@ def against(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> pd.DataF
     own = list(OWN)
     several = left.groupby("arm", sort=False)[own].nunique().gt(1) | right[own].nunique().gt(1)
     parts = []
-    for pattern, names in several.groupby(own, sort=False).groups.items():  # arms that pair by the same settings
-        open_ = {name for name, shared in zip(own, pattern, strict=True) if not shared}
+    for pattern, alike in several.groupby(own, sort=False):  # arms that pair by the same settings
+        open_ = {name for name, settles in zip(own, pattern, strict=True) if not settles}
         shared = [name for name in by if name not in {"arm", *open_}]
-        some = left.loc[left["arm"].isin(names), [*by, "seed", "value"]]
+        some = left.loc[left["arm"].isin(alike.index), [*by, "seed", "value"]]
         parts.append(some.merge(right[[*shared, "seed", "value"]], on=[*shared, "seed"], suffixes=("", "_baseline")))
     pairs = pd.concat(parts, ignore_index=True) if parts else left.assign(value_baseline=left["value"])
     pairs["value"] -= pairs["value_baseline"]
@@ -98,7 +98,7 @@ def _last(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         cells[WEIGHTS] = cells[WEIGHTS].mask(cells[WEIGHTS].astype(str).str.startswith("{"))
     arms = [frame["study"], frame["arm"]]
     extra = {}
-    for name in cells.columns.difference(SHOWN, sort=False):
+    for name in cells.columns.difference(list(SHOWN), sort=False):
         within = [*arms, frame["backbone"]] if name == "backbone" else arms  # whose kind a column of the table has
         if cells[name].groupby(within).nunique(dropna=False).gt(1).any():
             extra[name] = f"{name} of the cell" if name in {*frame.columns, *FACTS} else name

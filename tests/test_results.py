@@ -303,7 +303,7 @@ def test_a_foreign_file_does_not_keep_the_others_from_being_loaded(tmp_path):
     results.write("arrangement", [row()], [POINT], tmp_path)
     (tmp_path / "notes.parquet").write_bytes(b"no parquet at all")
     results.pq.write_table(results.pa.table({"price": [1, 2]}), tmp_path / "prices.parquet")
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="it is left out") as told:
         frame = results.load(folder=tmp_path)
     assert list(frame["study"]) == ["arrangement"]
     said = sorted(str(one.message) for one in told)
