@@ -59,7 +59,7 @@ def against(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> pd.DataF
     several = left.groupby("arm", sort=False)[own].nunique().gt(1) | right[own].nunique().gt(1)
     parts = []
     for pattern, alike in several.groupby(own, sort=False):  # arms that pair by the same settings
-        open_ = {name for name, settles in zip(own, pattern, strict=True) if not settles}
+        open_ = {name for name, settles in zip(own, tuple(pattern), strict=True) if not settles}
         shared = [name for name in by if name not in {"arm", *open_}]
         some = left.loc[left["arm"].isin(alike.index), [*by, "seed", "value"]]
         parts.append(some.merge(right[[*shared, "seed", "value"]], on=[*shared, "seed"], suffixes=("", "_baseline")))

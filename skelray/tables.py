@@ -51,7 +51,8 @@ class Table:
         for place, kind in enumerate(numbers.dtypes):
             if not pd.api.types.is_numeric_dtype(kind):
                 column = numbers.iloc[:, place].astype(object)
-                numbers.isetitem(place, column.map(lambda cell: printable(cell) if isinstance(cell, str) else cell))
+                told = [printable(cell) if isinstance(cell, str) else cell for cell in column]
+                numbers.isetitem(place, told)
         return numbers.to_csv(index=False, lineterminator="\n")
 
     def latex(self) -> str:
