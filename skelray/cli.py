@@ -145,6 +145,8 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
     run, module = open_run(options, _make_synthetic)
     if run.scale.benchmark == "synthetic":
         click.echo(notice(run.scale), err=True)
+    for line in run.apart():
+        click.echo(printable(line), err=True)
     trials, epochs, done = run.size()
     with Display(Console(stderr=True), run.name, trials, epochs, done) as display:
         if inline:

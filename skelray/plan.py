@@ -105,6 +105,7 @@ def plan(run: Run) -> Plan:
         made.rows.append(row | {"evaluations": _add_evaluations(run, made, trial, stored, speeds, known)})
         made.notes += notes_on_subjects(trial)
     _add_searches(run, made)
+    made.notes += run.apart()
     return made
 
 

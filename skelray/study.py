@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from skelray.checks import UserError
+from skelray.data import Preprocessing
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Evaluation, HeldOut, main_metric
 from skelray.names import column
@@ -80,7 +81,8 @@ class Ablation:
     """A table: arms (rows) across fields of the trial (columns), each under every seed.
 
     published_by: the evaluation that the published numbers are from. ensemble: of streams that the study goes across; its
-    rows come from the stored scores and cost no training.
+    rows come from the stored scores and cost no training. prepared: how the data of the published numbers was, where that is
+    not what the method's paper has; beside other data they do not stand.
     """
 
     base: Trial
@@ -89,6 +91,7 @@ class Ablation:
     seeds: Iterable[int] = (0,)
     published_by: str = "linear"
     ensemble: Ensemble | None = None
+    prepared: Preprocessing | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(self.seeds))  # a generator gives them once only
