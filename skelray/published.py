@@ -98,7 +98,7 @@ def _narrowed(within: Figure, key: Any, benchmarks: frozenset[str]) -> Figure:
 
 def columns_of(evaluations: Iterable[tuple[str, Evaluation]]) -> dict[str, str]:
     """How a table calls what evaluations measure, by that name and, for what each is about, by the evaluation's own."""
-    found = {}
+    found: dict[str, str] = {}
     for name, evaluation in evaluations:
         main = main_metric(evaluation)
         found |= {column(name, metric): column(name, metric) for metric in measured_by(evaluation)}

@@ -112,7 +112,7 @@ class Run:
         """Why published numbers of the study do not stand beside its own here, a sentence for each reason."""
         if isinstance(self.study, Sweep):
             return []
-        ones = [*self.study.cells(self.scale), *self.study.fused(self.scale)]
+        ones: list[Cell | Fused] = [*self.study.cells(self.scale), *self.study.fused(self.scale)]
         prepared = getattr(self.study, "prepared", None)
         told = (why for one in ones if one.published for why in reasons(one, self.load, prepared).values())
         return list(dict.fromkeys(filter(None, told)))

@@ -155,7 +155,7 @@ class Ablation:
         """Fractions by column of the table, by arm and place. Raises UserError for a number without a cell of its own."""
         found: dict[tuple[str, ...], dict[str, float]] = {}
         cells: dict[str, list[Cell]] = {}
-        for cell in self._expanded(Scale(seeds=self.seeds[:1])):
+        for cell in self._expanded(Scale(seeds=tuple(self.seeds)[:1])):
             cells.setdefault(cell.arm, []).append(cell)
         known = {cell.trial.benchmark for own in cells.values() for cell in own}
         for arm in self.arms:
