@@ -22,7 +22,8 @@ SAMPLES = 2
 
 # Bytes in a file of the store beside the numbers themselves: of an archive and of each tensor in it (torch's zip, aligned
 # to 64), of an epoch's history, which four files keep, of an evaluation's arrays, figures and picture.
-ARCHIVE, ENTRY, EPOCH, ARRAYS, RESULT, PICTURE = 1_500, 330, 4 * 110, 800, 500, 90_000
+ARCHIVE, ENTRY, EPOCH, ARRAYS, RESULT, SPEC = 1_500, 305, 4 * 110, 800, 420, 2_000
+PICTURE, DOT, LARGEST = 18_500, 40, 120_000  # of t-SNE: bytes alone, for each of its dots, and where these cover one another
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Needs:
 
     def disk(self, epochs: int) -> int:
         """Bytes that the training of so many epochs leaves in a store, which is no state of an optimiser where none ran."""
-        return self.checkpoint + self.encoder + (self.momentum if epochs else 0) + EPOCH * epochs
+        return self.checkpoint + self.encoder + (self.momentum if epochs else 0) + EPOCH * epochs + SPEC
 
 
 def needs(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> Needs:
@@ -134,7 +135,7 @@ def evaluated_bytes(evaluation: Evaluation, splits: Splits, load: Load) -> int:
         return len(test) * (4 * len(test.classes) + 8 + 8) + ARRAYS + RESULT
     if isinstance(inner, Clustering):  # places, cluster, label and row of each sample of some classes
         shown = len(test) * min(1.0, inner.classes / len(test.classes))
-        return int(shown * (8 + 4 + 8 + 8)) + ARRAYS + RESULT + PICTURE
+        return int(shown * (8 + 4 + 8 + 8) + min(PICTURE + DOT * shown, LARGEST)) + ARRAYS + RESULT
     return RESULT
 
 
