@@ -15,6 +15,7 @@ from skelray.cli_data import data as data_group
 from skelray.cli_prepare import prepare_command
 from skelray.cli_scores import scores_command
 from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
+from skelray.printable import printable
 
 Command = Callable[..., Any]
 MISSING = {
@@ -31,7 +32,7 @@ class Sentence(click.ClickException):
     exit_code = 2
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"skelray: {self.format_message()}", err=True)
+        click.echo(f"skelray: {printable(self.format_message())}", err=True)
 
 
 def main() -> None:
@@ -144,6 +145,8 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
     run, module = open_run(options, _make_synthetic)
     if run.scale.benchmark == "synthetic":
         click.echo(notice(run.scale), err=True)
+    for line in run.apart():
+        click.echo(printable(line), err=True)
     trials, epochs, done = run.size()
     with Display(Console(stderr=True), run.name, trials, epochs, done) as display:
         if inline:

@@ -1,28 +1,55 @@
-"""What training a trial takes of a machine, known from one step on two random samples, and what this machine has."""
+"""What a trial takes of a machine and of a disk, known from one step on two random samples, and what this machine has."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from skelray import flop
-from skelray.augment import Draws, View
+from skelray.augment import AugmentationSet, Draws, View
+from skelray.data.dataset import Splits
+from skelray.evaluation import Clustering, Evaluation, Load, Transfer, main_metric, parts
 from skelray.skeleton import Skeleton
-from skelray.trial import Trial
+from skelray.trial import Trial, canonical
 
 SAMPLES = 2
+
+# Bytes in a file of the store beside the numbers themselves: of an archive and of each tensor in it (torch's zip, aligned
+# to 64), of an epoch's history, which four files keep, of an evaluation's arrays, figures and picture.
+ARCHIVE, ENTRY, EPOCH, ARRAYS, RESULT, SPEC = 1_500, 305, 4 * 110, 800, 420, 2_000
+PICTURE, DOT, LARGEST = 18_500, 40, 120_000  # of t-SNE: bytes alone, for each of its dots, and where these cover one another
 
 
 @dataclass(frozen=True)
 class Needs:
-    """gflop: of the step of one sample. memory: bytes that a whole batch keeps for its gradient, the least it takes."""
+    """What trials of one structure take.
+
+    gflop: of the step of one sample. state: bytes of the model; kept: bytes that a sample keeps for its gradient; memory is
+    the least that a batch takes. checkpoint: bytes of the whole training state as stored, momentum those of the optimiser
+    in it, encoder those of the query branch.
+    """
 
     gflop: float
-    memory: int
+    state: int
+    kept: int
+    checkpoint: int
+    momentum: int
+    encoder: int
+    batch_size: int = SAMPLES
+
+    @property
+    def memory(self) -> int:
+        return self.state + self.kept * self.batch_size // SAMPLES
+
+    def disk(self, epochs: int) -> int:
+        """Bytes that the training of so many epochs leaves in a store, which is no state of an optimiser where none ran."""
+        return self.checkpoint + self.encoder + (self.momentum if epochs else 0) + EPOCH * epochs + SPEC
 
 
 def needs(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> Needs:
@@ -32,7 +59,8 @@ def needs(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> Needs:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         model = method.build(trial.backbone, skeleton, trial.stream).train()
-        state = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in model.state_dict().values()}
+        content = model.state_dict()
+        state = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in content.values()}
         x = torch.randn(SAMPLES, 3, frames, len(skeleton.joints), persons)
 
         def keep(saved: Tensor) -> Tensor:
@@ -43,9 +71,45 @@ def needs(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> Needs:
         with flop.counter() as counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
             step = method.loss(model, method.views(View.of(x, skeleton, Draws(0, 0))), epoch=1)
             step.loss.backward()
-    activations = sum(size for pointer, size in kept.items() if pointer not in state)
-    memory = sum(state.values()) + activations * trial.batch_size // SAMPLES
-    return Needs(counter.get_total_flops() / SAMPLES / 1e9, memory)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return Needs(
+        gflop=counter.get_total_flops() / SAMPLES / 1e9,
+        state=sum(state.values()),
+        kept=sum(size for pointer, size in kept.items() if pointer not in state),
+        checkpoint=_stored(content.values()) + ARCHIVE,
+        momentum=_stored(trained),
+        encoder=_stored(model.query.state_dict().values()) + ARCHIVE,
+        batch_size=trial.batch_size,
+    )
+
+
+def _stored(tensors: Iterable[Tensor]) -> int:
+    """Bytes of tensors in an archive; a storage that several share is kept once."""
+    sizes = {t.untyped_storage().data_ptr() or id(t): t.untyped_storage().nbytes() for t in tensors}
+    return sum(sizes.values()) + ENTRY * len(sizes)
+
+
+def structure(part: Any) -> Any:
+    """What of a method or a backbone decides how much it computes: settings like tau or lambda_h do not.
+
+    Two parts of one structure take the same arithmetic. Of a number that is no count, it matters whether it is 0 (a dropout
+    that is off); of augmentations, which transform coordinates, their kinds.
+    """
+    if isinstance(part, AugmentationSet):
+        return [(type(a).__qualname__, *_switches(a)) for a in part.augmentations]
+    if isinstance(part, float):
+        return part != 0
+    if isinstance(part, (tuple, list)):
+        return [structure(item) for item in part]
+    if is_dataclass(part) and not isinstance(part, type):
+        return [type(part).__qualname__, *((f.name, structure(getattr(part, f.name))) for f in fields(part))]
+    return canonical(part)
+
+
+def _switches(augmentation: Any) -> list[bool]:
+    """Which of an augmentation's numbers are 0, and so switch a part of it off."""
+    values = (getattr(augmentation, f.name) for f in fields(augmentation)) if is_dataclass(augmentation) else ()
+    return [value != 0 for value in values if isinstance(value, float)]
 
 
 def reading(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> float:
@@ -59,6 +123,20 @@ def reading(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> floa
             for encoder in encoders.values():
                 encoder.eval()(view.x, view.present)
     return counter.get_total_flops() / SAMPLES / 1e9
+
+
+def evaluated_bytes(evaluation: Evaluation, splits: Splits, load: Load) -> int:
+    """Bytes that the result of an evaluation leaves in a store: scores with labels and rows, figures and a picture."""
+    _, test = parts(evaluation, splits)
+    inner: Any = evaluation
+    if isinstance(evaluation, Transfer):
+        test, inner = load(evaluation.benchmark, evaluation.protocol).test, evaluation.evaluation
+    if main_metric(evaluation) == "top1":
+        return len(test) * (4 * len(test.classes) + 8 + 8) + ARRAYS + RESULT
+    if isinstance(inner, Clustering):  # places, cluster, label and row of each sample of some classes
+        shown = len(test) * min(1.0, inner.classes / len(test.classes))
+        return int(shown * (8 + 4 + 8 + 8) + min(PICTURE + DOT * shown, LARGEST)) + ARRAYS + RESULT
+    return RESULT
 
 
 def room(device: torch.device) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 
 def _entries(a: Tensor) -> int:
@@ -33,14 +35,47 @@ def _formulas() -> dict[Any, Any]:
     formulas[aten.sparse_sampled_addmm] = _entries_of_product
     if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         formulas[torch.ops.mkldnn._linear_pointwise] = _linear
-    for formula in formulas.values():
-        formula._get_raw = True  # torch gives it the tensors themselves, not their shapes
     return formulas
 
 
-FORMULAS = _formulas()
+FORMULAS = {**flop_registry, **_formulas()}  # by packet of operators; ours are given the tensors themselves, as torch's are
 
 
-def counter() -> FlopCounterMode:
-    """A context whose ``get_total_flops()`` counts the matrix products and convolutions within, sparse ones by entries."""
-    return FlopCounterMode(display=False, custom_mapping=FORMULAS)
+class Counter(TorchDispatchMode):
+    """Counts the matrix products and convolutions within, sparse ones by entries, from where they are dispatched.
+
+    torch's FlopCounterMode finds the same and takes three times as long as the step that it counts.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._flops = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and to guard against it costs as much as to count
+
+    def get_total_flops(self) -> int:
+        return self._flops
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        formula = FORMULAS.get(func._overloadpacket)
+        if formula is None and _is_composed(func):
+            with self:
+                return func.decompose(*args, **kwargs)
+        out = func(*args, **kwargs)
+        if formula is not None:
+            self._flops += formula(*args, **kwargs, out_val=out)
+        return out
+
+
+@cache
+def _is_composed(func: Any) -> bool:
+    """Whether an operator is made of others; elsewhere than in inference mode torch takes it apart itself."""
+    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+
+
+def counter() -> Counter:
+    """A context whose ``get_total_flops()`` counts what is computed within."""
+    return Counter()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from skelray.checks import UserError
 from skelray.ensemble import Ensemble
 from skelray.statistics import WEIGHTS
 from skelray.tables import Table, percent, shown
@@ -46,13 +47,15 @@ def table(frame: pd.DataFrame) -> Table | None:
 
 
 def _weights(frame: pd.DataFrame) -> pd.Series:
-    """The weights in the cell of each row as JSON; None where it is no ensemble."""
+    """The weights in the cell of each row as JSON; None where it is no ensemble: a method may have weights, too."""
     cells = {text: json.loads(text).get(WEIGHTS) for text in frame["cell"].unique()}
-    texts = {text: None if weights is None else json.dumps(weights) for text, weights in cells.items()}
+    texts = {text: json.dumps(weights) if isinstance(weights, dict) else None for text, weights in cells.items()}
     return pd.Series([texts[text] for text in frame["cell"]], index=frame.index, dtype=object)
 
 
 def _ensemble(weights: str, stream: str) -> Ensemble:
-    """In the order in which the stream's name has them."""
-    found = json.loads(weights)
-    return Ensemble({name: found[name] for name in stream.split("+")})
+    """In the order in which the stream's name has them. Raises UserError where they are not of these streams."""
+    found, names = json.loads(weights), stream.split("+")
+    if set(found) != set(names) or not all(isinstance(weight, (int, float)) for weight in found.values()):
+        raise UserError(f"the weights {weights} in a cell of this table are not those of {stream}: it is damaged")
+    return Ensemble({name: found[name] for name in names})

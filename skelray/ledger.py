@@ -5,23 +5,24 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from skelray import results
-from skelray.evaluation import Evaluation, main_metric
+from skelray.evaluation import Evaluation, Transfer, main_metric
 from skelray.execute import provenance
 from skelray.fused import StoredEnsemble
 from skelray.machine import choose_device
-from skelray.names import HELD_OUT
+from skelray.names import HELD_OUT, column
 from skelray.search import Sample, Search
 from skelray.store import Store, StoredTrial, evaluated
 from skelray.study import Cell, Fused, scalars
 from skelray.trial import Trial, canonical
 
 Row = dict[str, Any]
+NOWHERE = {"target": None, "target_protocol": None}
 
 
 def complete(trial: Trial, stored: StoredTrial) -> bool:
@@ -58,7 +59,7 @@ def cell_rows(study: str, cell: Cell, store: Store, data: str) -> list[Row]:
     for evaluation in trial.evaluations:
         result = stored.result(trial.epochs, canonical(evaluation))
         if result is not None:
-            rows += _measured(facts, trial, result, cell.published.get(result["evaluation"]))
+            rows += _measured({**facts, **_target(evaluation)}, trial, result, cell.published)
         elif (failure := stored.failure_of(trial.epochs, canonical(evaluation))) is not None:
             rows.append(_failed(facts, trial, evaluation, failure))
     return rows
@@ -97,7 +98,7 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str) -> list[Row]:
             rows.append(_failed(facts, trial, evaluation, _failure("streams differ", str(error))))
             continue
         if result is not None:
-            rows += _measured(facts, trial, result, fused.published.get(evaluation.name))
+            rows += _measured({**facts, **_target(evaluation)}, trial, result, fused.published)
         elif (failure := _failure_of(fused, store, data, evaluation)) is not None:
             rows.append(_failed(facts, trial, evaluation, failure))
     return rows
@@ -117,7 +118,14 @@ def _failure(cause: str, line: str, at: float = 0.0) -> dict[str, Any]:
     return {"cause": cause, "line": line, "traceback": "", "time": at}
 
 
-def _measured(facts: Row, trial: Trial, result: dict[str, Any], published: float | None) -> list[Row]:
+def _target(evaluation: Evaluation) -> Row:
+    """What a transfer evaluates on."""
+    if not isinstance(evaluation, Transfer):
+        return dict(NOWHERE)
+    return {"target": evaluation.benchmark, "target_protocol": evaluation.protocol}
+
+
+def _measured(facts: Row, trial: Trial, result: dict[str, Any], published: Mapping[str, float]) -> list[Row]:
     name = result["evaluation"]
     return [
         {
@@ -126,7 +134,7 @@ def _measured(facts: Row, trial: Trial, result: dict[str, Any], published: float
             "metric": metric,
             "value": value,
             "epoch": trial.epochs,
-            "published": published if metric == "top1" else None,
+            "published": published.get(column(name, metric)),
             "status": "done",
             "seconds": result["seconds"],
             "started": datetime.datetime.fromisoformat(result["started"]),
@@ -139,6 +147,7 @@ def _measured(facts: Row, trial: Trial, result: dict[str, Any], published: float
 def _failed(facts: Row, trial: Trial, evaluation: Evaluation, failure: dict[str, Any]) -> Row:
     return {
         **facts,
+        **_target(evaluation),
         "evaluation": evaluation.name,
         "metric": main_metric(evaluation),
         "value": float("nan"),
@@ -167,6 +176,7 @@ def sample_row(study: str, search: Search, sample: Sample, store: Store, data: s
     return {
         **facts,
         "evaluation": search.sweep.monitor.name,
+        **NOWHERE,
         "metric": HELD_OUT,
         "value": sample.value,
         "epoch": max(sample.rungs),

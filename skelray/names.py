@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 STREAMS = ("joint", "bone", "motion")
 PRECISIONS = ("float32", "bfloat16")  # of the encoders' matrix products
 
@@ -16,13 +14,6 @@ SUFFIX = " held-out"  # of an evaluation on held-out training subjects
 
 # Benchmarks recorded of the same people, by how their names begin.
 SHARED_SUBJECTS = ("ntu", "pku")
-TARGET = re.compile(r" on ([\w-]+) [\w-]+")  # in a transfer's name
-
-
-def target_of(name: str) -> str | None:
-    """The other benchmark in the name of a transfer; None in any other evaluation's."""
-    found = TARGET.search(name)
-    return found[1] if found else None
 
 
 def shared_subjects(source: str, target: str) -> str:
@@ -34,3 +25,18 @@ def shared_subjects(source: str, target: str) -> str:
         f"{source} and {target} share subjects: people of {target}'s test split may have been seen in pretraining on "
         f"{source}, unlabelled."
     )
+
+
+def transfer_in(evaluations: object, name: object) -> tuple[str, str] | tuple[None, None]:
+    """Benchmark and protocol of the transfer of this name among evaluations in canonical form; else nothing."""
+    for one in evaluations if isinstance(evaluations, list) else ():
+        if isinstance(one, dict) and one.get("type") == "Transfer":
+            benchmark, protocol = str(one.get("benchmark")), str(one.get("protocol"))
+            if str(name).endswith(f" on {benchmark} {protocol}"):
+                return benchmark, protocol
+    return None, None
+
+
+def column(evaluation: str, metric: str) -> str:
+    """How a table calls a metric of an evaluation: top-1 goes without saying."""
+    return evaluation if metric == "top1" else f"{evaluation} {metric}"

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from skelray.augment import BA, NA, AugmentationSet, Blur, Mask, Noise, RandomMask
 from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical
+from skelray.data import Preprocessing
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Finetune, Linear, SemiSupervised, Supervised
 from skelray.methods import EADM, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR, cross_entropy
@@ -113,6 +114,17 @@ HICO_TRANSFORMER = Trial(
 )
 HICO_GRU = replace(HICO_TRANSFORMER, backbone=Hierarchical(s2s=GRU()))
 HICO_LSTM = replace(HICO_TRANSFORMER, backbone=Hierarchical(s2s=LSTM()))
+
+
+# What sequences the papers' numbers are of (methods.md, 1.2 and 1.3). On PKU-MMD HiCo read the others' arrays.
+CENTRED, RIGID = Preprocessing("centred", 50), Preprocessing("rigid", 300)
+
+
+def preprocessing_of(trial: Trial) -> Preprocessing | None:
+    """How the data of a paper's method was prepared; None for a method of one's own."""
+    if isinstance(trial.method, HiCo):
+        return CENTRED if trial.benchmark.startswith("pku") else RIGID
+    return CENTRED if isinstance(trial.method, (SkeletonCLR, CrosSCLR, AimCLR, HiCLR)) else None
 
 
 def _released(augmentations: AugmentationSet) -> AugmentationSet:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 import torch
 
 from skelray import bench, ledger, machine
-from skelray.estimate import Needs, needs, reading, room
+from skelray.data.dataset import SkeletonDataset
+from skelray.estimate import Needs, evaluated_bytes, needs, reading, room, structure
 from skelray.evaluation import Transfer
 from skelray.fusion import CHOSEN, Fusion
 from skelray.names import shared_subjects
+from skelray.printable import printable
 from skelray.runner import Run, Settings
 from skelray.search import example
+from skelray.skeleton import Skeleton
 from skelray.store import StoredTrial
 from skelray.study import Sweep
 from skelray.tables import Table
@@ -26,7 +29,8 @@ SMALLER = 0.5  # of the measured trial's arithmetic: below this a machine no lon
 
 @dataclass
 class Plan:
-    """rows: one a trial. seconds: of the missing training on one device, None if unknown. bytes: of the missing trials.
+    """rows: one a trial, and one for each that a search evaluates in the end. seconds: of the missing training on one
+    device, None if unknown. bytes: that the missing trials and evaluations leave in the store.
 
     evaluations: how many are missing; evaluating: their seconds, roughly, from the arithmetic of the encoders they run.
     untrained: the trials whose encoder is not there. searches: of fusion weights, how many are missing; points: of each.
@@ -35,6 +39,7 @@ class Plan:
     """
 
     rows: list[dict[str, str]] = field(default_factory=list)
+    trials: int = 0
     missing: int = 0
     epochs: int = 0
     evaluations: int = 0
@@ -51,14 +56,14 @@ class Plan:
     def text(self) -> str:
         header = list(self.rows[0])
         table = Table("", header, [list(row.values()) for row in self.rows], len(header), pd.DataFrame(self.rows))
-        trials = len(self.rows)
         line = (
-            f"{trials} trials, {trials - self.missing} done, {self.missing} to run, {self.epochs} epochs; training on one "
-            f"device takes {self._cost()}; disk up to {self.bytes / 2**20:.0f} MiB"
+            f"{self.trials} trials, {self.trials - self.missing} done, {self.missing} to run, {self.epochs} epochs; "
+            f"training on one device takes {self._cost()}; disk up to {self.bytes / 2**20:.0f} MiB"
         )
         told = [self._searching()] if self.searches else []
         told += [self._evaluating()] if self.evaluations else []
-        return "\n".join([table.markdown().strip(), "", line, *told, *dict.fromkeys(self.notes)])
+        notes = (printable(" ".join(note.split())) for note in dict.fromkeys(self.notes))
+        return "\n".join([table.markdown().strip(), "", line, *told, *notes])
 
     def _evaluating(self) -> str:
         """What is to be evaluated and, where no encoder is trained for it, that none is."""
@@ -83,28 +88,32 @@ def plan(run: Run) -> Plan:
     """Of the study at the run's scale. Raises DataError where its data is not prepared."""
     made = Plan()
     device = _device(run.settings, made)
-    speeds = _Speeds(run.settings, device)
-    known: dict[Any, Any] = {}
-    for name, trial in _trials(run):
-        stored = run.stored(trial)
-        done = ledger.complete(trial, stored)
-        trained = done or stored.has_encoder(trial.epochs)
+    counts, seen = _Counts(run, _Speeds(run.settings, device)), set()
+    items = _items(run)
+    made.trials = sum(not item.final for item in items)
+    for item in items:
+        trial, stored = item.trial, run.stored(item.trial)
+        known = not (item.final and item.open)  # which sample is evaluated in the end is not known before
+        done = known and ledger.complete(trial, stored)
+        trained = done or item.stopped or item.final or stored.has_encoder(trial.epochs)
         left, made.untrained = 0 if trained else trial.epochs, made.untrained + (not trained)
-        state = "done" if done else "run" if left else "evaluate"
+        state = "stopped" if item.stopped else "done" if done else "run" if left else "evaluate"
         try:
-            large = left > 0 and _add_cost(run, made, trial, left, speeds, known) > room(device)
+            large = not trained and _add_cost(made, trial, left, counts, stored.id not in seen) > room(device) and left > 0
         except Exception as error:  # in a part of the study's own: it costs this trial alone
             made.seconds, large, state = None, False, "fails"
-            made.notes.append(f"{name} fails at a step of two samples: {type(error).__name__}: {error}")
+            made.notes.append(f"{item.name} fails at a step of two samples: {type(error).__name__}: {error}")
         if large:
             state = "too large"
-            made.notes.append(f"{name} keeps more than the {room(device) / 2**30:.1f} GiB of memory there are here")
-        made.epochs, made.missing = made.epochs + left, made.missing + (not done)
-        made.bytes += 0 if done else _size(trial)
-        row = {"trial": stored.id, "what": name, "epochs": str(trial.epochs), "state": state}
-        made.rows.append(row | {"evaluations": _add_evaluations(run, made, trial, stored, speeds, known)})
+            made.notes.append(f"{item.name} keeps more than the {room(device) / 2**30:.1f} GiB of memory there are here")
+        seen.add(stored.id)
+        made.epochs += left
+        made.missing += not (done or item.stopped or item.final)
+        row = {"trial": stored.id if known else "", "what": item.name, "epochs": str(trial.epochs), "state": state}
+        made.rows.append(row | {"evaluations": _add_evaluations(made, trial, stored if known else None, counts)})
         made.notes += notes_on_subjects(trial)
     _add_searches(run, made)
+    made.notes += run.apart()
     return made
 
 
@@ -115,28 +124,26 @@ def _add_searches(run: Run, made: Plan) -> None:
         made.searches = len(run.study.fused(run.scale)) - sum(one.arm == CHOSEN for one in run.fused())
 
 
-def _add_evaluations(run: Run, made: Plan, trial: Trial, stored: StoredTrial, speeds: _Speeds, known: dict[Any, Any]) -> str:
-    """Adds the missing evaluations and their time; returns their names."""
-    missing = [e for e in trial.evaluations if stored.result(trial.epochs, canonical(e)) is None]
+def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, counts: _Counts) -> str:
+    """Adds the missing evaluations, their time and what they leave on the disk; returns their names."""
+    missing = [e for e in trial.evaluations if stored is None or stored.result(trial.epochs, canonical(e)) is None]
     made.evaluations += len(missing)
     if not missing:
         return ""
-    found = speeds.of(trial)
+    splits = counts.run.splits(trial)
+    made.bytes += sum(evaluated_bytes(evaluation, splits, counts.run.load) for evaluation in missing)
+    found = counts.speeds.of(trial)
     if found is None:
         made.evaluating = None
     elif made.evaluating is not None:
-        splits = run.splits(trial)
-        frames, persons = trial.frames or splits.train.sequences.shape[2], splits.train.sequences.shape[4]
-        key = repr(("reading", trial.method, trial.backbone, trial.stream, splits.train.skeleton.name, frames, persons))
         try:
-            if key not in known:
-                known[key] = reading(trial, splits.train.skeleton, frames, persons)
+            each = counts.reading(trial)
         except Exception:  # in a part of the study's own, which the step of two samples has told of
             made.evaluating = None
         else:
             trained = sum(e.trained(len(splits.train)) for e in missing if hasattr(e, "trained"))
             read = len(splits.train) + len(splits.test) * (1 + len(missing))
-            gflop = (3 * trained + read) * known[key]  # backward is twice forward
+            gflop = (3 * trained + read) * each  # backward is twice forward
             made.evaluating += gflop / (found["gflop_per_sample"] * found["samples_per_second"])
     return ", ".join(evaluation.name for evaluation in missing)
 
@@ -147,15 +154,32 @@ def notes_on_subjects(trial: Trial) -> list[str]:
     return [told for target in targets if (told := shared_subjects(trial.benchmark, target))]
 
 
-def _trials(run: Run) -> list[tuple[str, Trial]]:
+@dataclass(frozen=True)
+class _Item:
+    """A row of a plan. stopped: it ended before its last epoch. final: what a search evaluates; open: of which sample?"""
+
+    name: str
+    trial: Trial
+    stopped: bool = False
+    final: bool = False
+    open: bool = False
+
+
+def _items(run: Run) -> list[_Item]:
     search = run.search
     if isinstance(run.study, Fusion):  # with what is read on the test split once the weights are chosen
-        return [(cell.name, run.bound(cell.trial)) for cell in run.study.table().cells(run.scale)]
+        return [_Item(cell.name, run.bound(cell.trial)) for cell in run.study.table().cells(run.scale)]
     if search is None or not isinstance(run.study, Sweep):
-        return [(cell.name, cell.trial) for cell in run.cells()]
-    known = [(search.arm(s), search.trial(s)) for _, s in sorted(search.samples.items())]
+        return [_Item(cell.name, cell.trial) for cell in run.cells()]
+    samples = [s for _, s in sorted(search.samples.items())]
+    items = [_Item(search.arm(s), search.trial(s), stopped=s.status == "stopped") for s in samples]
     like = example(run.study, run.scale)
-    return known + [(f"sample {n}, if it runs to its end", like) for n in range(len(known), search.sweep.samples)]
+    searched = replace(like, evaluations=())
+    items += [_Item(f"sample {n}, if it runs to its end", searched) for n in range(len(samples), search.sweep.samples)]
+    if search.over():
+        return items + [_Item(arm, trial, final=True) for arm, trial in run.finals().items()]
+    finals = [*(["published (test)"] if search.published else []), "best sample (test)"]
+    return items + [_Item(name, run.bound(like), final=True, open=True) for name in finals]
 
 
 def _device(settings: Settings, made: Plan) -> torch.device:
@@ -170,23 +194,53 @@ def _device(settings: Settings, made: Plan) -> torch.device:
         return torch.device("cpu")
 
 
-def _add_cost(run: Run, made: Plan, trial: Trial, left: int, speeds: _Speeds, known: dict[Any, Needs]) -> int:
-    """Adds the time of these epochs; returns the bytes of memory that a step keeps."""
-    splits = run.splits(trial)
-    data = splits.train if trial.monitor is None else splits.reduced
-    frames, persons = trial.frames or data.sequences.shape[2], data.sequences.shape[4]
-    key = repr((trial.method, trial.backbone, trial.stream, trial.batch_size, data.skeleton.name, frames, persons))
-    if key not in known:
-        known[key] = needs(trial, data.skeleton, frames, persons)
-    found = speeds.of(trial)
-    if found is None:
+def _add_cost(made: Plan, trial: Trial, left: int, counts: _Counts, new: bool) -> int:
+    """Adds the time and the disk of these epochs; returns the bytes of memory that a step keeps. new: no row has its id."""
+    found, speed = counts.needs(trial), counts.speeds.of(trial)
+    made.bytes += found.disk(trial.epochs) if new else found.encoder  # trials of several lengths share a checkpoint
+    if not left:
+        return found.memory
+    if speed is None:
         made.seconds = None
     elif made.seconds is not None:
-        share = known[key].gflop / found["gflop_per_sample"]
-        made.seconds += left * len(data) * share / found["samples_per_second"]
+        share = found.gflop / speed["gflop_per_sample"]
+        made.seconds += left * len(counts.data(trial)) * share / speed["samples_per_second"]
         made.at_least |= share < SMALLER
-        made.threads = None if found["threads"] == run.settings.threads else found["threads"]
-    return known[key].memory
+        made.threads = None if speed["threads"] == counts.run.settings.threads else speed["threads"]
+    return found.memory
+
+
+class _Counts:
+    """What steps of two samples count, each structure once."""
+
+    def __init__(self, run: Run, speeds: _Speeds) -> None:
+        self.run, self.speeds = run, speeds
+        self._needs: dict[str, Needs] = {}
+        self._reading: dict[str, float] = {}
+
+    def data(self, trial: Trial) -> SkeletonDataset:
+        """What a trial is trained on."""
+        splits = self.run.splits(trial)
+        return splits.train if trial.monitor is None else splits.reduced
+
+    def needs(self, trial: Trial) -> Needs:
+        key, shape = self._of(trial, trial.method, self.data(trial))
+        if key not in self._needs:
+            self._needs[key] = needs(trial, *shape)
+        return replace(self._needs[key], batch_size=trial.batch_size)
+
+    def reading(self, trial: Trial) -> float:
+        key, shape = self._of(trial, type(trial.method).__qualname__, self.run.splits(trial).train)
+        if key not in self._reading:
+            self._reading[key] = reading(trial, *shape)
+        return self._reading[key]
+
+    @staticmethod
+    def _of(trial: Trial, method: Any, data: SkeletonDataset) -> tuple[str, tuple[Skeleton, int, int]]:
+        """What decides a count, and the shape of a sequence; any single stream is like any other."""
+        shape = (data.skeleton, trial.frames or data.sequences.shape[2], data.sequences.shape[4])
+        streams = trial.stream.count("+")
+        return repr((structure(method), structure(trial.backbone), streams, data.skeleton.name, *shape[1:])), shape
 
 
 class _Speeds:
@@ -203,13 +257,6 @@ class _Speeds:
         of_kind = (figures["method"] == method) & (figures["backbone"] == backbone)
         rows: list[Any] = figures[of_kind & (figures["precision"] == trial.precision)].to_dict("records")
         return min(rows, key=lambda row: abs(row["threads"] - self.threads), default=None)
-
-
-def _size(trial: Trial) -> int:
-    """Checkpoint with queue and momentum, and the encoder: four bytes a number."""
-    weights = 1_000_000 * (getattr(trial.backbone, "hidden_dim", 256) / 256) ** 2
-    queue = getattr(trial.method, "queue", 0) * getattr(trial.method, "dim", 0)
-    return int(4 * (4 * weights + queue))
 
 
 def _counted(count: int, noun: str, plural: str = "s") -> str:

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from skelray.names import HELD_OUT
+from skelray.printable import printable
 from skelray.runner import Job, Listener
 from skelray.training import Report
 
@@ -70,8 +71,9 @@ class Display(Listener):
             failure = job.stored.failure(job.trial.epochs) if status == "failed" else None
             why = f": {failure['cause']}: {failure['line']}" if failure else ""
             total = sum(self.finished.values())
-            self.console.print(f"{total}/{self.trials} {job.name} {status}{why}", markup=False, highlight=False)
+            line = printable(f"{total}/{self.trials} {job.name} {status}{why}")
+            self.console.print(line, markup=False, highlight=False)
 
 
 def _escaped(text: str) -> str:
-    return text.replace("[", "\\[")
+    return printable(text).replace("[", "\\[")

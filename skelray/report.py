@@ -11,12 +11,12 @@ import pandas as pd
 
 from skelray import fusion_table, statistics
 from skelray.checks import UserError
-from skelray.names import HELD_OUT, STREAMS, SUFFIX, shared_subjects, target_of
+from skelray.names import HELD_OUT, STREAMS, SUFFIX, column, shared_subjects
+from skelray.printable import printable
 from skelray.tables import NOTHING, Table, percent, shown, shown_apart
 
 GENERATED = "these are numbers of generated data, not of a published benchmark."
 GROUPS = ("study", "benchmark", "stream", "backbone", "epochs")
-FACTS = ("mean", "sd", "n", "failed", "published", "low", "high")
 PACKAGE = Path(__file__).parent
 FRAME = re.compile(r'^\s+File "(.+)", line (\d+)')
 FOREIGN = re.compile(r"/(site|dist)-packages/|/lib/python3[.\d]*/|^<")  # files of libraries and of Python itself
@@ -36,7 +36,7 @@ def text(frame: pd.DataFrame, form: str = "markdown") -> str:
 def table(frame: pd.DataFrame) -> Table:
     """Top-1 of each arm (rows, in the study's order) under each protocol and evaluation (columns), in percent.
 
-    What an evaluation measures beside top-1 and top-5, as retrieval's mean average precision, is a column of its name.
+    What an evaluation measures beside or instead of top-1 and top-5, as clustering's NMI, is a column of its name.
 
     A cell is mean ± sd over seeds, with n where n is not the same everywhere. The published figure has a column of its
     own beside the measured one, where there is one. What varies beyond protocol and evaluation (GROUPS, or a scalar of
@@ -58,18 +58,20 @@ def table(frame: pd.DataFrame) -> Table:
             added.append([percent(cell["published"]) if cell else NOTHING for cell in line])
         columns = [row + list(new) for row, new in zip(columns, zip(*added, strict=True), strict=True)]
     numbers = cells if cells["published"].notna().any() else cells.drop(columns="published")
-    what = ", ".join(["Top-1", *sorted(set(chosen["metric"]) - {"top1"})])
+    measured_by = set(chosen["metric"])
+    what = ", ".join([*(["Top-1"] if "top1" in measured_by else []), *sorted(measured_by - {"top1"})])
     caption = f"{_setting(cells)} {_meaning(cells, sorted(set(chosen['seed'])), what)}"
-    caption += f"{fusion_table.sentence(chosen)}{_held_out(cells)}{_warning(cells)}"
+    caption += f"{fusion_table.sentence(chosen)}{_held_out(cells)}{_warning(chosen)}"
     return Table(caption, header, columns, len(groups) + 1, numbers)
 
 
 def differences(frame: pd.DataFrame) -> Table | None:
     """Each arm minus the first arm within seeds, in percentage points; None where no two seeds pair."""
-    chosen = _of_metric(frame, "top1")
+    chosen = _shown(frame)
     first, *others = dict.fromkeys(chosen["arm"])
-    found = [statistics.paired(chosen, arm, first).assign(arm=arm) for arm in others]
-    cells = pd.concat([one for one in found if len(one)] or [pd.DataFrame({"n": [0]})], ignore_index=True)
+    if not others or chosen.groupby("arm", sort=False)["seed"].nunique().max() < 2:
+        return None  # where no arm has two seeds nothing pairs
+    cells = statistics.against(chosen, first, others)
     if not (cells["n"] > 1).any():
         return None
     cells, groups = _grouped(cells)
@@ -121,7 +123,8 @@ def failures(frame: pd.DataFrame) -> list[str]:
         line = f"  {row['trial']}  {row['arm']}  {row['protocol']}  seed {row['seed']}  {detail}"
         causes.setdefault(cause, []).append(line.rstrip())
     ranked = sorted(causes.items(), key=lambda item: -len(item[1]))
-    return [line for cause, trials in ranked for line in (f"{cause} ({_counted(len(trials), 'trial')})", *trials)]
+    lines = (line for cause, trials in ranked for line in (f"{cause} ({_counted(len(trials), 'trial')})", *trials))
+    return [printable(line) for line in lines]
 
 
 def told(error: str) -> tuple[str, str]:
@@ -151,7 +154,8 @@ def _shown(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of a table; a metric other than top-1 stands in the evaluation's name. Top-5 is not shown."""
     metrics = frame["metric"].astype(str)
     other = ~metrics.isin(["top1", "top5"])
-    named = frame["evaluation"].where(~other, frame["evaluation"].astype(str) + " " + metrics)
+    pairs = zip(frame["evaluation"].astype(str), metrics.where(other, "top1"), strict=True)
+    named = [column(*pair) for pair in pairs]
     shown = frame.assign(evaluation=named)[~metrics.isin(["top5", HELD_OUT])]
     return _of_metric(frame, "top1") if shown.empty else shown
 
@@ -166,7 +170,7 @@ def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def _grouped(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The cells one block after another, each with the arms in the study's order, and what makes the blocks."""
-    extra = [name for name in cells.columns if name not in (*statistics.SETTINGS, *FACTS)]
+    extra = [name for name in cells.columns if name not in (*statistics.SETTINGS, *statistics.FACTS)]
     groups = _varying(cells, [*GROUPS, *extra])
     for name in reversed(groups):
         cells = cells.sort_values(name, kind="stable", key=_streams if name == "stream" else lambda c: pd.factorize(c)[0])
@@ -229,8 +233,8 @@ def _held_out(frame: pd.DataFrame) -> str:
 
 
 def _warning(frame: pd.DataFrame) -> str:
-    targets = {target for name in frame["evaluation"].astype(str) if (target := target_of(name))}
-    pairs = sorted({(source, target) for source in set(frame["benchmark"]) for target in targets})
+    there = frame[frame["target"].notna()]
+    pairs = sorted(set(zip(there["benchmark"].astype(str), there["target"].astype(str), strict=True)))
     shared = "".join(f" {told}" for source, target in pairs if (told := shared_subjects(source, target)))
     if "synthetic" not in set(frame["benchmark"]):
         return shared

@@ -11,6 +11,7 @@ import os
 import re
 import time
 import uuid
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -23,12 +24,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skelray.checks import UserError
+from skelray.names import transfer_in
 
 TEXT, WHOLE, NUMBER, TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
 FIELDS = {
     **dict.fromkeys(("study", "trial", "arm"), TEXT),  # trial: the content id
     "cell": TEXT,  # JSON object of the scalars that place the trial in its study
-    **dict.fromkeys(("benchmark", "protocol", "stream", "backbone", "method", "evaluation", "metric"), TEXT),
+    **dict.fromkeys(("benchmark", "protocol", "stream", "backbone", "method", "evaluation"), TEXT),
+    **dict.fromkeys(("target", "target_protocol"), TEXT),  # of a transfer: what it evaluates on; else null
+    "metric": TEXT,
     "value": NUMBER,  # 0..1; NaN where the trial failed
     "published": NUMBER,  # 0..1; null where there is none for this benchmark
     "seed": WHOLE,
@@ -44,7 +48,10 @@ FIELDS = {
 }
 CURVES_FIELDS = {"trial": TEXT, "epoch": WHOLE, "metric": TEXT, "value": NUMBER, "seconds": NUMBER}
 
-SCHEMA = pa.schema([pa.field(name, kind, nullable=name == "published") for name, kind in FIELDS.items()])
+ABSENT = ("published", "target", "target_protocol")  # what a row may be without
+LATER = ("target", "target_protocol")  # columns that older tables lack
+
+SCHEMA = pa.schema([pa.field(name, kind, nullable=name in ABSENT) for name, kind in FIELDS.items()])
 CURVES = pa.schema([pa.field(name, kind, nullable=False) for name, kind in CURVES_FIELDS.items()])
 COLUMNS = tuple(SCHEMA.names)
 STATUSES = ("done", "stopped", "failed")  # stopped: by ASHA
@@ -97,7 +104,10 @@ def write(study: str, rows: Sequence[Row], curves: Sequence[Row], folder: Path =
 
 
 def load(study: str | None = None, folder: Path | str = Path("results")) -> pd.DataFrame:
-    """The table of one study, or of all studies in the folder."""
+    """The table of one study, or of all studies in the folder.
+
+    Raises UserError for a file that is no such table; of all, it is left out with a warning that says so.
+    """
     return _read(study, Path(folder), ".parquet", SCHEMA).to_pandas()
 
 
@@ -145,7 +155,7 @@ def _result(row: Row, study: str) -> dict:
 def _is_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -208,11 +218,69 @@ def _read(study: str | None, folder: Path, suffix: str, schema: pa.Schema) -> pa
         raise UserError(f"no results of a study {study!r} in {folder}; {there}")
     tables = [schema.empty_table()]
     for path in (folder / f"{name}{suffix}" for name in (known if study is None else [study])):
+        if study is None and not path.exists():
+            continue  # a foreign table has no curves
         try:
-            table = pq.read_table(pa.BufferReader(path.read_bytes()))  # one open: a path would be opened twice
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{path} cannot be read: {error}") from error
-        if not table.schema.equals(schema):
-            raise UserError(f"{path} is no table of this version: its columns are {', '.join(table.schema.names)}")
-        tables.append(table)
+            tables.append(_table(path, schema))
+        except UserError as error:
+            if study is not None:
+                raise
+            warnings.warn(f"{error}; it is left out", stacklevel=3)
     return pa.concat_tables(tables)
+
+
+def _table(path: Path, schema: pa.Schema) -> pa.Table:
+    """A file's table, with what older ones lack. Raises UserError, in one sentence, for what is no table of ours."""
+    try:
+        table = pq.read_table(pa.BufferReader(path.read_bytes()))  # one open: a path would be opened twice
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    if schema is SCHEMA and not set(LATER) & set(table.schema.names):
+        table = _with_targets(table)
+    if not table.schema.equals(schema):
+        raise UserError(f"{path} is no table of this version: {_unlike(table.schema, schema)}")
+    if schema is SCHEMA and (wrong := _wrong(table)):
+        raise UserError(f"{path} is damaged: {wrong}")
+    return table
+
+
+def _unlike(found: pa.Schema, wanted: pa.Schema) -> str:
+    """How a schema differs from the one that is read."""
+    if found.names != wanted.names:
+        return f"its columns are {', '.join(found.names)}"
+    name = next(field.name for field in wanted if not found.field(field.name).equals(field))
+    return f"its column {name} is of {found.field(name).type}, and {wanted.field(name).type} is needed"
+
+
+def _with_targets(table: pa.Table) -> pa.Table:
+    """An older table with the targets of its transfers, which its specs tell."""
+    if not {"spec", "evaluation"} <= set(table.schema.names):
+        return table
+    specs, names = (table.column(name).to_pylist() for name in ("spec", "evaluation"))
+    found = {pair: _target(*pair) for pair in set(zip(specs, names, strict=True))}
+    pairs = [found[pair] for pair in zip(specs, names, strict=True)]
+    at = table.schema.names.index("evaluation") + 1
+    for place, name in enumerate(LATER):
+        table = table.add_column(at + place, SCHEMA.field(name), pa.array([pair[place] for pair in pairs], TEXT))
+    return table
+
+
+def _target(spec: str, evaluation: str) -> tuple[str, str] | tuple[None, None]:
+    try:
+        return transfer_in(json.loads(spec).get("evaluations"), evaluation)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None, None
+
+
+def _wrong(table: pa.Table) -> str:
+    """What no row that was written here has; empty where there is nothing."""
+    for name in ("cell", "spec"):
+        if bad := [text for text in table.column(name).unique().to_pylist() if not _is_object(text)]:
+            return f"column {name!r} holds a JSON object, not {bad[0][:60]!r}"
+    for name in ("value", "published"):
+        numbers = [number for number in table.column(name).to_pylist() if number is not None and not 0 <= number <= 1]
+        if bad := [number for number in numbers if number == number]:
+            return f"column {name!r} holds fractions 0..1, not {bad[0]!r}"
+    if bad := [status for status in table.column("status").unique().to_pylist() if status not in STATUSES]:
+        return f"column 'status' is one of {', '.join(STATUSES)}, not {bad[0]!r}"
+    return ""

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from skelray import ledger, machine
+from skelray.comparable import T, compared, reasons
 from skelray.data.dataset import Splits, load
 from skelray.execute import bound, execute, failure, provenance
 from skelray.fusion import CHOSEN, Fusion, Study, closed
@@ -101,12 +102,25 @@ class Run:
 
     def cells(self) -> list[Cell]:
         cells = [] if isinstance(self.study, Sweep) else self.study.cells(self.scale)
-        return [replace(cell, trial=self.bound(cell.trial)) for cell in cells]
+        return [self._compared(replace(cell, trial=self.bound(cell.trial))) for cell in cells]
+
+    def _compared(self, one: T) -> T:
+        """With the published numbers of data like this run's."""
+        return compared(one, self.load, getattr(self.study, "prepared", None))
+
+    def apart(self) -> list[str]:
+        """Why published numbers of the study do not stand beside its own here, a sentence for each reason."""
+        if isinstance(self.study, Sweep):
+            return []
+        ones: list[Cell | Fused] = [*self.study.cells(self.scale), *self.study.fused(self.scale)]
+        prepared = getattr(self.study, "prepared", None)
+        told = (why for one in ones if one.published for why in reasons(one, self.load, prepared).values())
+        return list(dict.fromkeys(filter(None, told)))
 
     def fused(self, look: bool = False) -> list[Fused]:
         """The ensembles of the study, in a fusion under published and chosen weights. look: weights not chosen are now."""
         found = [] if isinstance(self.study, Sweep) else self.study.fused(self.scale)
-        found = [one.with_trials(self.bound) for one in found]
+        found = [self._compared(one.with_trials(self.bound)) for one in found]
         if not isinstance(self.study, Fusion):
             return found
         fusion, both = self.study.at(self.scale), []

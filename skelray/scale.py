@@ -32,6 +32,12 @@ class Scale:
             if name in dict(self.changes):
                 raise UserError(f"{name} is not set as a field: use --{name}{'s' if name == 'seed' else ''}")
 
+    def __str__(self) -> str:
+        """What differs from the published setting."""
+        told = [f"{self.epochs} epochs"] if self.epochs is not None else []
+        told += ["small models"] if self.small else []
+        return ", ".join([*told, *(f"{name}={value}" for name, value in self.changes)])
+
     @property
     def as_published(self) -> bool:
         """Whether trials keep their published settings, so that published numbers may stand beside what is measured."""

@@ -17,7 +17,7 @@ from skelray.data.dataset import SkeletonDataset, open_dataset
 from skelray.ensemble import Arrays
 from skelray.evaluation import Evaluation
 from skelray.fused import opened
-from skelray.names import target_of
+from skelray.names import transfer_in
 from skelray.store import Store, evaluated
 from skelray.trial import canonical
 
@@ -163,11 +163,11 @@ def _fits(arrays: Arrays, dataset: SkeletonDataset) -> bool:
 
 
 def _scored_on(store: Store, id: str, name: str) -> tuple[str, str | None]:
-    """Benchmark and fingerprint. Results that were stored before they named them tell a transfer by its name alone."""
+    """Benchmark and fingerprint. Of results that were stored before they named them, a transfer's by the trial's spec."""
     spec, result = (store.read_json(f"{id}/{file}.json") for file in ("spec", name))
     if found := result.get("test"):
         return found["benchmark"], found["data"]
-    target = target_of(result["evaluation"])
+    target, _ = transfer_in(spec["trial"].get("evaluations"), result["evaluation"])
     return (spec["trial"]["benchmark"], spec["data"]) if target is None else (target, None)
 
 

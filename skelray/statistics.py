@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from skelray.checks import UserError
 
 SETTINGS = ("study", "arm", "benchmark", "protocol", "stream", "backbone", "evaluation", "metric", "epochs")
+SHOWN = ("benchmark", "protocol", "stream", "epochs")  # settings that say all that a scalar of that name does
 OWN = ("stream", "backbone", "epochs")  # settings that an arm may be about
-WEIGHTS = "weights"  # scalar of an ensemble's cell, no setting: a search finds others under each seed
+FACTS = ("mean", "sd", "n", "failed", "published", "low", "high")  # what the tables here add to settings
+WEIGHTS = "weights"  # an ensemble's, in its cell: no setting, as a search finds others under each seed
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -40,19 +44,32 @@ def paired(frame: pd.DataFrame, arm: str, baseline: str) -> pd.DataFrame:
     of what seeds do. With one pair sd, low and high are NaN. Where the arms differ in stream, backbone or epochs, that is
     part of the difference, and the columns are the arm's.
     """
+    return against(frame, baseline, [arm]).drop(columns="arm")
+
+
+def against(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> pd.DataFrame:
+    """Each of the arms minus the baseline, as ``paired`` has it of one, with a column for the arm."""
     rows, by = _last(frame)
     rows = rows[rows["status"] == "done"]
-    arms = list(dict.fromkeys(frame["arm"]))
-    if unknown := [name for name in (arm, baseline) if name not in arms]:
-        raise UserError(f"no arm {unknown[0]!r}; the arms are {', '.join(arms)}")
-    by = [name for name in by if name != "arm"]
-    left, right = (rows.loc[rows["arm"] == name, [*by, "seed", "value"]] for name in (arm, baseline))
-    shared = [name for name in by if name not in OWN or max(left[name].nunique(), right[name].nunique()) > 1]
-    pairs = left.merge(right[[*shared, "seed", "value"]], on=[*shared, "seed"], suffixes=("", "_baseline"))
+    known = list(dict.fromkeys(frame["arm"]))
+    if unknown := [name for name in (*arms, baseline) if name not in known]:
+        raise UserError(f"no arm {unknown[0]!r}; the arms are {', '.join(known)}")
+    left, right = rows[rows["arm"].isin(arms)], rows[rows["arm"] == baseline]
+    own = list(OWN)
+    several = left.groupby("arm", sort=False)[own].nunique().gt(1) | right[own].nunique().gt(1)
+    parts = []
+    for pattern, alike in several.groupby(own, sort=False):  # arms that pair by the same settings
+        open_ = {name for name, settles in zip(own, tuple(pattern), strict=True) if not settles}
+        shared = [name for name in by if name not in {"arm", *open_}]
+        some = left.loc[left["arm"].isin(alike.index), [*by, "seed", "value"]]
+        parts.append(some.merge(right[[*shared, "seed", "value"]], on=[*shared, "seed"], suffixes=("", "_baseline")))
+    pairs = pd.concat(parts, ignore_index=True) if parts else left.assign(value_baseline=left["value"])
     pairs["value"] -= pairs["value_baseline"]
+    order = pd.Categorical(pairs["arm"], list(dict.fromkeys(arms)))  # the arms as they were asked for
+    pairs = pairs.iloc[np.argsort(order.codes, kind="stable")]
     groups = pairs.groupby(by, sort=False, dropna=False)
     table = groups.agg(mean=("value", "mean"), sd=("value", "std"), n=("value", "count")).reset_index()
-    half = table["sd"] / table["n"] ** 0.5 * table["n"].map(lambda n: t_quantile(n - 1) if n > 1 else math.nan)
+    half = table["sd"] / table["n"] ** 0.5 * t_quantile(table["n"] - 1)
     return table.assign(low=table["mean"] - half, high=table["mean"] + half)
 
 
@@ -66,41 +83,27 @@ def spread(cells: pd.Series) -> pd.DataFrame:
     return pd.DataFrame([plain[text] for text in cells], index=cells.index, dtype=object)  # object: k stays 3, not 3.0
 
 
-def t_quantile(freedom: int, confidence: float = 0.95) -> float:
-    """The t for which a Student t variable of integer freedom lies in -t..t with this confidence."""
-    low, high = 0.0, 1.0
-    while _within(high, freedom) < confidence:
-        low, high = high, 2 * high
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, freedom) < confidence else (low, middle)
-    return high
+def t_quantile(freedom: Any, confidence: float = 0.95) -> Any:
+    """The t for which a Student t variable of so many degrees of freedom lies in -t..t with this confidence; NaN for 0."""
+    from scipy.special import stdtrit
 
-
-def _within(t: float, freedom: int) -> float:
-    """P(-t < T < t): the finite sum for integer freedom (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4)."""
-    angle = math.atan(t / math.sqrt(freedom))
-    odd = freedom % 2
-    term = math.sin(angle) * (math.cos(angle) if odd else 1.0)
-    total = 0.0
-    for power in range(odd, freedom - 1, 2):
-        total += term
-        term *= math.cos(angle) ** 2 * (power + 1) / (power + 2)
-    return 2 / math.pi * (angle + total) if odd else total
+    return stdtrit(freedom, (1 + confidence) / 2)
 
 
 def _last(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The last row of each trial and setting, arm after arm, and the columns that make a setting."""
     frame = frame.reset_index(drop=True)
     cells = spread(frame["cell"])
+    if WEIGHTS in cells:  # an ensemble's are an object by stream; a method's of that name are a setting
+        cells[WEIGHTS] = cells[WEIGHTS].mask(cells[WEIGHTS].astype(str).str.startswith("{"))
     arms = [frame["study"], frame["arm"]]
-    extra = [
-        name
-        for name in cells.columns.difference([*frame.columns, WEIGHTS], sort=False)
-        if cells[name].groupby(arms).nunique(dropna=False).gt(1).any()
-    ]
-    by = [*SETTINGS, *extra]
-    rows = pd.concat([frame, cells[extra]], axis=1)
+    extra = {}
+    for name in cells.columns.difference(list(SHOWN), sort=False):
+        within = [*arms, frame["backbone"]] if name == "backbone" else arms  # whose kind a column of the table has
+        if cells[name].groupby(within).nunique(dropna=False).gt(1).any():
+            extra[name] = f"{name} of the cell" if name in {*frame.columns, *FACTS} else name
+    by = [*SETTINGS, *extra.values()]
+    rows = pd.concat([frame, cells[[*extra]].rename(columns=extra)], axis=1)
     rows = rows.sort_values("epoch", kind="stable").drop_duplicates([*by, "trial"], keep="last").sort_index()
     if (twice := rows.duplicated([*by, "seed"])).any():
         row = rows[twice].iloc[0]

@@ -7,12 +7,15 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from skelray.checks import UserError
+from skelray.data import Preprocessing
 from skelray.ensemble import Ensemble
-from skelray.evaluation import KNN, Evaluation, HeldOut
-from skelray.published import Published, check, figures, of_ensemble, of_trial
+from skelray.evaluation import KNN, Evaluation, HeldOut, main_metric
+from skelray.names import column
+from skelray.published import Owner, Place, Published, columns_of, figures, homes, place_key
 from skelray.scale import Scale
 from skelray.trial import Monitor, Trial, canonical
 
@@ -21,8 +24,9 @@ from skelray.trial import Monitor, Trial, canonical
 class Arm:
     """One row of a table. changes: fields by name. published: top-1 in percent for each protocol of the paper.
 
-    Where the paper's row has several evaluations or streams (an ensemble's: joint+bone+motion), published maps each one's
-    name to its numbers by protocol.
+    Where the paper has more, published maps to its numbers by protocol the name of an evaluation ("semi 1%", "clustering
+    nmi"), a stream (an ensemble's: joint+bone+motion), a benchmark, or one value of what the study goes across: ("epochs",
+    300). Each number belongs to one cell; what is no accuracy, as NMI, is a fraction as papers print it.
     """
 
     label: str
@@ -30,14 +34,17 @@ class Arm:
     published: Published = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for (*_, protocol), percent in figures(self.published, "").items():
-            if not 0 <= percent <= 100:
-                raise UserError(f"arm {self.label!r} has published {protocol} {percent}: a percentage is needed")
+        if not isinstance(self.label, str) or not self.label.strip():
+            raise UserError(f"arm {self.label!r}: a label is text, and not blank")
+        try:
+            figures(self.published)
+        except UserError as error:
+            raise UserError(f"arm {self.label!r} has {error}") from None
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm at one point of ``across`` under one seed. published: the paper's top-1 of 0..1, by evaluation."""
+    """One arm at one point of ``across`` under one seed. published: the paper's 0..1, by column of the table."""
 
     arm: str
     trial: Trial
@@ -74,7 +81,8 @@ class Ablation:
     """A table: arms (rows) across fields of the trial (columns), each under every seed.
 
     published_by: the evaluation that the published numbers are from. ensemble: of streams that the study goes across; its
-    rows come from the stored scores and cost no training.
+    rows come from the stored scores and cost no training. prepared: how the data of the published numbers was, where that is
+    not what the method's paper has; beside other data they do not stand.
     """
 
     base: Trial
@@ -83,27 +91,26 @@ class Ablation:
     seeds: Iterable[int] = (0,)
     published_by: str = "linear"
     ensemble: Ensemble | None = None
+    prepared: Preprocessing | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(self.seeds))  # a generator gives them once only
-        labels = [arm.label for arm in self.arms]
+        object.__setattr__(self, "across", {name: _values(name, values) for name, values in self.across.items()})
+        labels = [" ".join(arm.label.split()) for arm in self.arms]
         if doubled := sorted({label for label in labels if labels.count(label) > 1}):
             raise UserError(f"two arms are called {doubled[0]!r}: a label names one row of the table")
         if not labels:
             raise UserError("a study needs at least one arm")
         if not self.seeds or not all(self.across.values()):
             raise UserError("a study needs at least one seed, and a value of every field it goes across")
+        if "seed" in self.across:
+            raise UserError("a study goes across seeds by itself: give them as seeds")
         for arm in self.arms:
             if both := sorted(set(arm.changes) & {*self.across, "seed"}):
                 raise UserError(f"arm {arm.label!r} sets {both[0]}, which the study goes across itself")
         self._check_ensemble()
-        self._check_published()
-        seen = set()
-        for cell in self.cells():
-            key = (cell.arm, cell.trial.epochs, cell.trial.id(""))
-            if key in seen:
-                raise UserError(f"arm {cell.arm!r} is the same trial twice: seeds and values of across have to differ")
-            seen.add(key)
+        self.cells()
+        self._published  # noqa: B018 - every number has its cell
 
     def _check_ensemble(self) -> None:
         across = self.across.get("stream", ())
@@ -111,17 +118,20 @@ class Ablation:
             known = f"goes across {', '.join(across)}" if across else "does not go across streams"
             raise UserError(f"the ensemble fuses stream {missing[0]!r}, and the study {known}: add it to across")
 
-    def _check_published(self) -> None:
-        for arm in self.arms:
-            evaluations = arm.changes.get("evaluations", self.base.evaluations)
-            names = [e.name for e in evaluations if not isinstance(e, HeldOut)]  # no paper's figure is held out
-            streams = [*self.across.get("stream", (arm.changes.get("stream", self.base.stream),))]
-            streams += [self.ensemble.stream] if self.ensemble else []
-            check(arm.published, self.published_by, names, streams, self.base.benchmark, arm.label)
-
     def cells(self, scale: Scale | None = None) -> list[Cell]:
-        """Every trial of the table, seeds outermost, so that a whole table is there after the first seed."""
+        """Every trial of the table, seeds outermost, so that a whole table is there after the first seed.
+
+        Raises UserError for two cells of one arm that are one trial, and for two of several arms that a scale makes one.
+        """
         scale = scale or Scale()
+        cells = self._expanded(scale)
+        written = self._expanded(Scale(protocols=scale.protocols, seeds=scale.seeds))
+        _check_apart(cells, written, scale)
+        if not scale.as_published:
+            return cells
+        return [replace(cell, published=self._figures(cell.arm, cell.trial, cell.coordinates)) for cell in cells]
+
+    def _expanded(self, scale: Scale) -> list[Cell]:
         across = dict(self.across)
         if scale.protocols is not None:
             across["protocol"] = scale.protocols
@@ -130,20 +140,49 @@ class Ablation:
         for seed, values, arm in itertools.product(seeds, itertools.product(*across.values()), self.arms):
             coordinates = dict(zip(across, values, strict=True))
             trial = scale(self.base, {**coordinates, **arm.changes, "seed": seed})
-            published = {}
-            if self._comparable(trial, scale):
-                published = of_trial(arm.published, self.published_by, trial.stream, trial.protocol)
-            cells.append(Cell(arm.label, trial, coordinates, published))
+            cells.append(Cell(arm.label, trial, coordinates))
         return cells
 
-    def _comparable(self, trial: Trial, scale: Scale) -> bool:
-        return scale.as_published and trial.benchmark == self.base.benchmark
+    def _figures(
+        self, arm: str, trial: Trial, coordinates: Mapping[str, Any], stream: str | None = None
+    ) -> dict[str, float]:
+        """The published fractions of a cell or, with its stream, of an ensemble."""
+        key = place_key(trial.benchmark, trial.protocol, stream or trial.stream, coordinates)
+        return dict(self._published.get((arm, *key), {}))
+
+    @cached_property
+    def _published(self) -> dict[tuple[str, ...], dict[str, float]]:
+        """Fractions by column of the table, by arm and place. Raises UserError for a number without a cell of its own."""
+        found: dict[tuple[str, ...], dict[str, float]] = {}
+        cells: dict[str, list[Cell]] = {}
+        for cell in self._expanded(Scale(seeds=tuple(self.seeds)[:1])):
+            cells.setdefault(cell.arm, []).append(cell)
+        known = {cell.trial.benchmark for own in cells.values() for cell in own}
+        for arm in self.arms:
+            own = cells[arm.label]
+            places = sorted((place for cell in own for place in self._places(cell)), key=lambda place: place.fused)
+            evaluations = dict(pair for cell in own for pair in _named(cell.trial))
+            benchmark = arm.changes.get("benchmark", self.base.benchmark)
+            owner = Owner(arm.label, benchmark, self.published_by, list(evaluations.items()), places)
+            found |= {(arm.label, *key): value for key, value in homes(owner, arm.published, known).items()}
+        return found
+
+    def _places(self, cell: Cell) -> list[Place]:
+        """Where numbers of a cell stand: beside it, and beside the ensemble that it is a stream of."""
+        trial, evaluations = cell.trial, _named(cell.trial)
+        columns = set(columns_of(evaluations).values())
+        places = [Place(trial.benchmark, trial.protocol, trial.stream, cell.coordinates, columns)]
+        if self.ensemble is not None and trial.stream == next(iter(self.ensemble.weights)):
+            scored = [name for name, evaluation in evaluations if main_metric(evaluation) == "top1"]
+            fused = {column(name, metric) for name in scored for metric in ("top1", "top5")}
+            at = {**cell.coordinates, "stream": self.ensemble.stream}
+            places.append(Place(trial.benchmark, trial.protocol, self.ensemble.stream, at, fused, fused=True))
+        return places
 
     def fused(self, scale: Scale | None = None) -> list[Fused]:
         """The ensembles of the table, one for all cells that differ in stream only; none where the study fuses none."""
         if self.ensemble is None:
             return []
-        arms = {arm.label: arm for arm in self.arms}
         alike: dict[tuple[Any, ...], dict[str, Cell]] = {}
         for cell in self.cells(scale):
             where = scalars({**cell.coordinates, "stream": self.ensemble.stream})
@@ -154,10 +193,44 @@ class Ablation:
             one = next(iter(members.values()))
             coordinates = {**one.coordinates, "stream": self.ensemble.stream}
             published = {}
-            if self._comparable(one.trial, scale or Scale()):
-                published = of_ensemble(arms[label].published, self.published_by, self.ensemble.stream, one.trial.protocol)
+            if (scale or Scale()).as_published:
+                published = self._figures(label, one.trial, coordinates, self.ensemble.stream)
             found.append(Fused(label, members, self.ensemble, coordinates, published))
         return found
+
+
+def _values(name: str, values: Any) -> tuple[Any, ...]:
+    """What a study goes across, which may be a series of any kind."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise UserError(f"across {name} {values!r}: a list of values is needed")
+    return tuple(values)
+
+
+def _named(trial: Trial) -> list[tuple[str, Evaluation]]:
+    """The evaluations of a trial by their names in tables, but those of held-out subjects: no paper has such."""
+    return [(evaluation.name, evaluation) for evaluation in trial.evaluations if not isinstance(evaluation, HeldOut)]
+
+
+def _check_apart(cells: Sequence[Cell], written: Sequence[Cell], scale: Scale) -> None:
+    """Raises UserError for two cells of one arm that are one trial, and for two arms' that only the scale makes one.
+
+    written: the same cells as the study says them. What it says twice itself, under two labels, is trained once.
+    """
+    seen: dict[tuple[int, str], list[int]] = {}
+    for place, cell in enumerate(cells):
+        for other in seen.setdefault(_identity(cell), []):
+            first = cells[other]
+            both = f"cells {first.name!r} and {cell.name!r} are the same trial twice"
+            differ = _identity(written[other]) != _identity(written[place])
+            if differ:
+                raise UserError(f"{both} at this scale ({scale}): run them at another one, or leave one of them out")
+            if first.arm == cell.arm:
+                raise UserError(f"{both}: seeds and values of across have to differ")
+        seen[_identity(cell)].append(place)
+
+
+def _identity(cell: Cell) -> tuple[int, str]:
+    return cell.trial.epochs, cell.trial.id("")
 
 
 @dataclass(frozen=True)

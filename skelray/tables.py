@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from skelray.printable import printable
+
 NOTHING = "–"
 LATEX = {sign: f"\\{sign}" for sign in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -37,15 +39,21 @@ class Table:
 
     def markdown(self) -> str:
         """The caption and a pipe table whose columns line up in a terminal."""
-        lines = [[" ".join(cell.split()).replace("|", r"\|") for cell in line] for line in (self.header, *self.rows)]
+        lines = [[_line(cell).replace("|", r"\|") for cell in line] for line in (self.header, *self.rows)]
         widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
         rule = ["-" * (width - 1) + ("-" if place < self.words else ":") for place, width in enumerate(widths)]
         header, *rows = (self._aligned(line, widths) for line in lines)
-        return "\n".join([self.caption, "", *(f"| {' | '.join(line)} |" for line in (header, rule, *rows))])
+        return "\n".join([_line(self.caption), "", *(f"| {' | '.join(line)} |" for line in (header, rule, *rows))])
 
     def csv(self) -> str:
         """The unrounded numbers, accuracies as fractions 0..1."""
-        return self.numbers.to_csv(index=False, lineterminator="\n")
+        numbers = self.numbers.rename(columns=printable)
+        for place, kind in enumerate(numbers.dtypes):
+            if not pd.api.types.is_numeric_dtype(kind):
+                column = numbers.iloc[:, place].astype(object)
+                told = [printable(cell) if isinstance(cell, str) else cell for cell in column]
+                numbers.isetitem(place, told)
+        return numbers.to_csv(index=False, lineterminator="\n")
 
     def latex(self) -> str:
         """A floating table for the booktabs package."""
@@ -72,7 +80,12 @@ class Table:
 
 def escaped(text: str) -> str:
     """The text with what is special in LaTeX made plain."""
-    return "".join(LATEX.get(sign, sign) for sign in " ".join(text.split()))
+    return "".join(LATEX.get(sign, sign) for sign in _line(text))
+
+
+def _line(text: str) -> str:
+    """The text in one line that prints, blanks for its line ends."""
+    return printable(" ".join(text.split()))
 
 
 def percent(fraction: float) -> str:

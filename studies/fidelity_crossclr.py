@@ -1,6 +1,6 @@
 """CrosSCLR: what each difference between paper and released code is worth; three streams fused, linear evaluation.
 
-skelray run studies/fidelity_crossclr.py     # 6 arms x 3 seeds = 18 trials
+skelray run studies/fidelity_crossclr.py     # 6 arms x 2 protocols x 3 seeds = 36 trials
 """
 
 from skelray import Ablation, Arm, CrosSCLR, papers
@@ -13,6 +13,7 @@ def arm(label, **changes):
 
 study = Ablation(
     base=papers.CROSSCLR,
+    across={"protocol": ["xsub", "xview"]},
     seeds=range(3),
     arms=[
         Arm("published", published={"xsub": 77.8, "xview": 83.4}),

@@ -17,6 +17,8 @@ PLAIN = {
     "backbone": "stgcn",
     "method": "hiclr",
     "evaluation": "linear",
+    "target": None,
+    "target_protocol": None,
     "metric": "top1",
     "value": 0.75,
     "published": None,

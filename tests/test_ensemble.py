@@ -15,6 +15,7 @@ from stored_streams import ABLATION, FACTS, STREAMS, WEIGHTS, evaluate, keep, sc
 from tiny import TRIAL
 
 from skelray import ledger, papers, report, results
+from skelray.checks import UserError
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Transfer, top
 from skelray.fused import StoredEnsemble, opened
@@ -140,8 +141,11 @@ def test_cells_that_differ_in_stream_only_are_one_ensemble():
 
 
 def test_a_figure_without_its_stream_is_not_an_ensembles():
-    study = replace(ABLATION, arms=[Arm("a", published={"xsub": 70.0})])
-    assert [cell.published for cell in study.cells() if cell.trial.protocol == "xsub"] == [{"linear": 0.7}] * 6
+    with pytest.raises(UserError, match=r"would stand at stream joint, bone, motion: say at which, as published=\{'motion'"):
+        replace(ABLATION, arms=[Arm("a", published={"xsub": 70.0})])
+    study = replace(ABLATION, arms=[Arm("a", published={"bone": {"xsub": 70.0}})])
+    found = {cell.trial.stream: cell.published for cell in study.cells() if cell.trial.protocol == "xsub"}
+    assert found == {"joint": {}, "bone": {"linear": 0.7}, "motion": {}}
     assert not any(one.published for one in study.fused())
 
 

@@ -17,7 +17,7 @@ from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Retrieval, SemiSu
 from skelray.ledger import cell_rows
 from skelray.methods import AimCLR, HiCLR, SkeletonCLR
 from skelray.plan import notes_on_subjects, plan
-from skelray.published import figures, of_trial
+from skelray.published import Figure, figures
 from skelray.runner import run_inline
 from skelray.scale import DEMO, Scale
 from skelray.study import Ablation, Arm
@@ -122,7 +122,7 @@ def test_the_plan_of_untrained_encoders_does_not_say_that_they_are_there(tmp_pat
 
 def published(arm, base=None, scale=None):
     base = replace(papers.HICLR, evaluations=(KNN(), *papers.HICLR_SEMI)) if base is None else base
-    (cell,) = Ablation(base, [arm], published_by="knn").cells(scale)
+    cell, _ = Ablation(base, [arm], {"protocol": ["xsub", "xview"]}, published_by="knn").cells(scale)
     return [cell.published.get(name) for name in ("knn", "semi 1%", "semi 10%", "linear")]
 
 
@@ -133,14 +133,16 @@ def test_an_arm_has_published_numbers_of_several_evaluations():
 
 
 def test_published_numbers_are_of_streams_and_evaluations_nested_either_way():
-    flat = {("knn", "joint", "xsub"): 67.3, ("linear", "joint", "xsub"): 77.6, ("linear", "", "xview"): 82.0}
-    one = {"knn": {"joint": {"xsub": 67.3}}, "joint": {"xsub": 77.6}, "xview": 82.0}
-    other = {"joint": {"knn": {"xsub": 67.3}, "xsub": 77.6}, "xview": 82.0}
-    assert figures(one, "linear") == figures(other, "linear") == flat
-    assert of_trial(one, "linear", "joint", "xsub") == pytest.approx({"knn": 0.673, "linear": 0.776})
-    assert of_trial(one, "linear", "bone", "xsub") == {}
-    assert of_trial(one, "linear", "bone", "xview") == {"linear": 0.82}
-    assert figures({"joint+bone+motion": {"xsub": 80.4}}, "linear") == {("linear", "joint+bone+motion", "xsub"): 80.4}
+    flat = [Figure(67.3, "xsub", "knn", "joint"), Figure(77.6, "xsub", "", "joint"), Figure(82.0, "xview", "", "bone")]
+    one = {"knn": {"joint": {"xsub": 67.3}}, "joint": {"xsub": 77.6}, "bone": {"xview": 82.0}}
+    other = {"joint": {"knn": {"xsub": 67.3}, "xsub": 77.6}, "bone": {"xview": 82.0}}
+    assert figures(one) == figures(other) == flat
+    study = Ablation(papers.HICLR, [Arm("a", {}, one)], {"protocol": ["xsub", "xview"], "stream": ["joint", "bone"]})
+    found = {(cell.trial.stream, cell.trial.protocol): cell.published for cell in study.cells()}
+    assert found["joint", "xsub"] == pytest.approx({"knn": 0.673, "linear": 0.776})
+    assert found["bone", "xview"] == {"linear": 0.82}
+    assert found["bone", "xsub"] == found["joint", "xview"] == {}
+    assert figures({"joint+bone+motion": {"xsub": 80.4}}) == [Figure(80.4, "xsub", "", "joint+bone+motion")]
 
 
 def test_published_numbers_are_of_evaluations_and_protocols_that_there_are():
@@ -159,7 +161,7 @@ def test_published_numbers_are_of_the_arms_own_evaluations():
         Arm("a", published={"xsub": 70.0}),
         Arm("b", own, {"bone": {"retrieval": {"xsub": 60.0}}, "knn": {"xview": 50.0}}),
     ]
-    cells = Ablation(base, arms, published_by="linear").cells()
+    cells = Ablation(base, arms, {"protocol": ["xsub", "xview"]}, published_by="linear").cells()[:2]
     assert [cell.published for cell in cells] == [pytest.approx({"linear": 0.7}), pytest.approx({"retrieval": 0.6})]
     with pytest.raises(ValueError, match="'linear' is none of the evaluations knn, retrieval of arm 'b'"):
         Ablation(base, [Arm("b", own, {"xsub": 70.0})])
@@ -170,18 +172,18 @@ def test_published_numbers_are_of_the_arms_own_evaluations():
 def test_published_numbers_reach_their_rows(finished):
     """Those of the table as well as those of its cells."""
     _, run, _ = finished
-    figures = {"finetune": {"xview": 50.0}, "retrieval": {"xsub": 10.0}, "xview": 40.0}
+    figures = {"finetune": {"xsub": 50.0}, "retrieval": {"xsub": 10.0}, "xsub": 40.0}
     (cell, *_) = replace(run.study, arms=[replace(run.study.arms[0], published=figures)]).cells(run.scale)
     assert cell.published == {}  # at a scale that is not the published one
     rows = cell_rows(
         "s",
-        replace(cell, trial=run.bound(cell.trial), published={"finetune": 0.5, "linear": 0.4}),
+        replace(cell, trial=run.bound(cell.trial), published={"finetune": 0.5, "linear": 0.4, "clustering nmi": 0.6668}),
         run.store,
         run.data(cell.trial),
     )
     found = {(row["evaluation"], row["metric"]): row["published"] for row in rows if row["published"] is not None}
-    assert found == {("finetune", "top1"): 0.5, ("linear", "top1"): 0.4}
-    assert report.table(pd.DataFrame(rows)).header.count("published") == 2
+    assert found == {("finetune", "top1"): 0.5, ("linear", "top1"): 0.4, ("clustering", "nmi"): 0.6668}
+    assert report.table(pd.DataFrame(rows)).header.count("published") == 3
 
 
 # Demonstrations
@@ -223,11 +225,13 @@ def test_a_demonstration_holds_out_what_it_evaluates():
 def test_shared_subjects_are_told_in_plan_and_table(finished):
     folder, _, _ = finished
     frame = table(folder)
-    target = frame["evaluation"].replace("knn on synthetic xsub", "finetune on pku2 xsub")
+    assert set(frame.loc[frame["target"].notna(), "evaluation"]) == {"knn on synthetic xsub"}
+    assert set(frame["target_protocol"].dropna()) == {"xsub"}
+    target = frame["target"].replace("synthetic", "pku2")
     told = "ntu60 and pku2 share subjects"
-    assert told in report.table(frame.assign(evaluation=target, benchmark="ntu60")).caption
+    assert told in report.table(frame.assign(target=target, benchmark="ntu60")).caption
     assert told not in report.table(frame).caption
-    both = pd.concat([frame.assign(evaluation=target, benchmark="ntu60"), frame])
+    both = pd.concat([frame.assign(target=target, benchmark="ntu60"), frame])
     assert told in report.table(both).caption
     assert "On synthetic, these are numbers of generated data" in report.table(both).caption
     trial = replace(papers.HICLR, evaluations=(Transfer("pku2", "xsub", SemiSupervised()),))
@@ -252,9 +256,9 @@ def test_the_figures_of_the_evaluations_study_are_the_papers(shared):
             known.setdefault((arm, stream, name or row["evaluation"], row["protocol"]), set()).add(float(row["value"]))
     _, study, _ = load_study(STUDIES / "evaluations.py")
     found = {
-        (arm.label, stream, name, protocol): value
+        (arm.label, figure.stream, figure.evaluation, figure.protocol): figure.value
         for arm in study.arms
-        for (name, stream, protocol), value in figures(arm.published, "").items()
+        for figure in figures(arm.published)
     }
     assert len(found) == 2 * (7 + 10 + 9 + 3 + 1)
     assert {key: value for key, value in found.items() if value not in known.get(key, ())} == {}

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from result_rows import frame, row, seeds
 
+from skelray import statistics
 from skelray.report import differences, failures, sweep_table, table, text, told
 from skelray.tables import escaped, shown_apart
 
@@ -247,3 +248,50 @@ def test_a_sweep_names_the_settings_that_vary():
     assert sweep_table(frame(sweep() + rows)).header[:2] == ["protocol", "sample"]
     with pytest.raises(ValueError, match="no row has the metric 'held_out_top1'"):
         sweep_table(frame(ablation()))
+
+
+def test_a_study_without_top1_has_a_table():
+    """Clustering alone; what a study shows is the main metric of each evaluation."""
+    shared = {"evaluation": "clustering", "metric": "nmi"}
+    rows = [*seeds(0.66, 0.68, arm="a", published=0.6668, **shared), *seeds(0.5, 0.6, arm="b", **shared)]
+    made = table(frame(rows))
+    assert made.header == ["arm", "xsub clustering nmi", "published"]
+    assert made.rows == [["a", "67.0 ± 1.4", "66.7"], ["b", "55.0 ± 7.1", "–"]]
+    assert "nmi in percent, mean ± sd, n = 2" in made.caption
+    assert "Top-1" not in made.caption
+    assert "| b   |" in differences(frame(rows)).markdown()
+    for form in ("markdown", "csv", "latex"):
+        assert "clustering nmi" in text(frame(rows), form)
+
+
+def test_a_scalar_named_like_a_column_is_a_setting():
+    """across={"method": [...]} differs in what the table's own column does not say, and HiCLR has weights of its own."""
+    for name, values in (("method", [{"k": 1}, {"k": 2}]), ("weights", [[1.0, 0.5], [1.0, 1.0]]), ("mean", [1, 2])):
+        rows = [row(trial=str(n), cell=json.dumps({name: value}), value=n / 4) for n, value in enumerate(values)]
+        made = table(frame(rows))
+        assert [line[-1] for line in made.rows] == ["0.0", "25.0"]
+        assert made.header[0] in (name, f"{name} of the cell")
+        assert text(frame(rows))
+
+
+def test_an_ensembles_weights_that_are_not_of_its_streams_are_one_sentence():
+    cell = json.dumps({"weights": {"joint": 0.5, "bone": "x"}})
+    with pytest.raises(ValueError, match=r"the weights .* are not those of joint\+bone: it is damaged"):
+        text(frame([row(stream="joint+bone", cell=cell)]))
+
+
+def test_a_transfer_is_told_by_its_columns_and_not_by_a_name():
+    rows = ablation(benchmark="ntu60", evaluation="knn on pku2 clips")
+    assert "share subjects" not in table(frame(rows)).caption
+    rows = [r | {"target": "pku2", "target_protocol": "xsub"} for r in rows]
+    assert "ntu60 and pku2 share subjects" in table(frame(rows)).caption
+
+
+def test_a_report_pairs_all_arms_at_once(monkeypatch):
+    """Its cost does not grow with the arms: the rows are gone through once, and with one seed not at all."""
+    calls, last = [], statistics._last
+    monkeypatch.setattr(statistics, "_last", lambda frame: calls.append(1) or last(frame))
+    differences(frame([r for n in range(30) for r in seeds(0.5, 0.6, arm=f"arm {n}")]))
+    assert len(calls) == 1
+    assert differences(frame([r for n in range(30) for r in seeds(0.5, arm=f"arm {n}")])) is None
+    assert len(calls) == 1

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from result_rows import row
 
 from skelray import results
+from skelray.checks import UserError
 
 POINT = {"trial": "t0", "epoch": 3, "metric": "loss", "value": 8.25, "seconds": 1.5}
 
@@ -22,6 +23,7 @@ made = {
     **dict.fromkeys(("metric", "error", "device", "version", "commit", "data"), words),
     **dict.fromkeys(("seed", "epochs", "epoch"), whole),
     **dict.fromkeys(("cell", "spec"), json_object),
+    **dict.fromkeys(("target", "target_protocol"), st.one_of(st.none(), words)),
     "study": st.just("made"),
     "value": st.one_of(fraction, st.just(float("nan"))),
     "published": st.one_of(st.none(), fraction),
@@ -239,3 +241,89 @@ def test_a_reader_sees_the_old_or_the_new_table(tmp_path):
         values = results.load("arrangement", tmp_path)["value"]
         assert list(values) in ([0.0] * 40, [0.5] * 41)
     writer.join()
+
+
+# Tables that are not ours, damaged, or older
+
+
+def crafted(folder, name="arrangement", **columns):
+    """A table with some columns replaced, in the right types."""
+    table = results.pa.Table.from_pylist([row()], schema=results.SCHEMA)
+    for column, value in columns.items():
+        at = table.schema.names.index(column)
+        table = table.set_column(
+            at, results.SCHEMA.field(column), results.pa.array([value], results.SCHEMA.field(column).type)
+        )
+    results.pq.write_table(table, folder / f"{name}.parquet")
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"cell": "no JSON"}, "'cell' holds a JSON object, not 'no JSON'"),
+        ({"cell": "[1]"}, "'cell' holds a JSON object"),
+        ({"cell": "[" * 100_000}, "'cell' holds a JSON object"),
+        ({"spec": '{"a":'}, "'spec' holds a JSON object"),
+        ({"value": 1e300}, r"'value' holds fractions 0\.\.1, not 1e\+300"),
+        ({"value": float("inf")}, "'value' holds fractions"),
+        ({"published": -0.5}, "'published' holds fractions"),
+        ({"status": "well"}, "'status' is one of done, stopped, failed, not 'well'"),
+    ],
+)
+def test_a_crafted_table_is_one_sentence(tmp_path, columns, said):
+    crafted(tmp_path, **columns)
+    with pytest.raises(UserError, match=said) as caught:
+        results.load("arrangement", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda table: table.drop_columns("seed"), "its columns are study, trial"),
+        (lambda table: table.append_column("more", table.column("arm")), "its columns are study, trial"),
+        (lambda table: table.drop_columns("spec"), "its columns are study, trial"),
+        (lambda table: table.cast(other_type("seed", results.TEXT)), "its column seed is of string, and int64 is needed"),
+        (lambda table: results.pa.table({"a": [1]}), "its columns are a"),
+    ],
+)
+def test_a_table_of_other_columns_is_one_sentence(tmp_path, change, said):
+    table = results.pa.Table.from_pylist([row()], schema=results.SCHEMA)
+    results.pq.write_table(change(table), tmp_path / "arrangement.parquet")
+    with pytest.raises(UserError, match=said):
+        results.load("arrangement", tmp_path)
+
+
+def other_type(name, kind):
+    fields = [f.with_type(kind) if f.name == name else f for f in results.SCHEMA]
+    return results.pa.schema(fields)
+
+
+def test_a_foreign_file_does_not_keep_the_others_from_being_loaded(tmp_path):
+    results.write("arrangement", [row()], [POINT], tmp_path)
+    (tmp_path / "notes.parquet").write_bytes(b"no parquet at all")
+    results.pq.write_table(results.pa.table({"price": [1, 2]}), tmp_path / "prices.parquet")
+    with pytest.warns(UserWarning, match="it is left out") as told:
+        frame = results.load(folder=tmp_path)
+    assert list(frame["study"]) == ["arrangement"]
+    said = sorted(str(one.message) for one in told)
+    assert len(said) == 2
+    assert "notes.parquet cannot be read" in said[0]
+    assert "prices.parquet is no table of this version: its columns are price; it is left out" in said[1]
+    with pytest.raises(UserError, match=r"prices\.parquet is no table of this version"):
+        results.load("prices", tmp_path)
+    assert len(results.curves(folder=tmp_path)) == 1  # they have no curves, which is no fault of theirs
+
+
+def test_an_older_table_gets_the_targets_of_its_transfers(tmp_path):
+    """It has no such columns; the specs tell, and a name that only sounds like it does not."""
+    transfer = {"type": "Transfer", "benchmark": "pku_mmd2", "protocol": "xsub", "evaluation": {"type": "KNN"}}
+    spec = json.dumps({"evaluations": [transfer]})
+    names = ["knn on pku_mmd2 xsub", "knn on mirrored clips", "linear"]
+    rows = [row(evaluation=name, spec=spec) for name in names]
+    table = results.pa.Table.from_pylist(rows, schema=results.SCHEMA).drop_columns(["target", "target_protocol"])
+    results.pq.write_table(table, tmp_path / "arrangement.parquet")
+    frame = results.load("arrangement", tmp_path).set_index("evaluation")
+    assert tuple(results.load("arrangement", tmp_path).columns) == results.COLUMNS
+    assert (frame["target"][names[0]], frame["target_protocol"][names[0]]) == ("pku_mmd2", "xsub")
+    assert frame["target"][names[1:]].isna().all()

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from result_rows import frame, row, seeds
 
-from skelray.statistics import paired, spread, summary, t_quantile
+from skelray.statistics import against, paired, spread, summary, t_quantile
 
 
 def test_mean_sd_and_n_of_each_arm():
@@ -109,3 +109,24 @@ def test_cells_spread_into_columns_of_their_own_type():
     assert list(table.index) == [4, 7]
     assert table["names"][7] == '["a"]'
     assert math.isnan(table["tau"][7])
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=30)
+def test_differences_of_all_arms_are_those_of_each(data):
+    """Whatever varies within an arm: an arm may be about its stream, its backbone or its length."""
+    rows = []
+    for arm in data.draw(st.lists(st.sampled_from("abcd"), min_size=2, max_size=4, unique=True)):
+        for stream in data.draw(st.lists(st.sampled_from(["joint", "bone"]), min_size=1, unique=True)):
+            for epochs in data.draw(st.lists(st.sampled_from([10, 20]), min_size=1, unique=True)):
+                for seed in data.draw(st.lists(st.integers(0, 3), min_size=1, unique=True)):
+                    place = {"arm": arm, "stream": stream, "epochs": epochs, "epoch": epochs, "seed": seed}
+                    rows.append(row(trial="".join(map(str, place.values())), value=data.draw(st.floats(0, 1)), **place))
+    baseline, *arms = dict.fromkeys(one["arm"] for one in rows)
+    together = against(frame(rows), baseline, arms)
+    apart = [paired(frame(rows), arm, baseline).assign(arm=arm) for arm in arms]
+    apart = [one for one in apart if len(one)]
+    if not apart:
+        assert together.empty
+        return
+    pd.testing.assert_frame_equal(together, pd.concat(apart, ignore_index=True)[list(together)])

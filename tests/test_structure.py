@@ -14,9 +14,22 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 # A module may import what stands before it, and within a package what is beside it.
 ORDER = (
-    *("names", "checks"),
+    *("names", "checks", "printable"),
     *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "ensemble", "papers"),
-    *("training", "packed", "store", "recognised", "imported", "execute", "published", "scale", "study", "fusion", "fused"),
+    *(
+        "training",
+        "packed",
+        "store",
+        "recognised",
+        "imported",
+        "execute",
+        "published",
+        "scale",
+        "study",
+        "comparable",
+        "fusion",
+        "fused",
+    ),
     *("scored", "results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "runner"),
     *("trainables", "ray_runner", "study_file", "flop", "bench", "estimate", "plan", "progress", "options"),
     *("cli_data", "cli_prepare", "class_table", "cli_scores", "cli"),
@@ -27,7 +40,7 @@ HOMES = {
     "optuna": {"search", "weights", "trainables"},
     "click": {"cli", "cli_data", "cli_prepare", "cli_scores"},
     "matplotlib": {"data", "evaluation"},
-    "scipy": {"data"},
+    "scipy": {"data", "statistics"},
     "rich": {"progress", "cli", "cli_prepare"},
     "pyarrow": {"results", "store", "data"},
     "sklearn": {"evaluation"},
@@ -37,7 +50,7 @@ HOMES = {
 }
 LAZY = {  # only inside functions, so that the command answers at once
     *(("rich", "cli"), ("rich", "cli_prepare"), ("matplotlib", "data"), ("matplotlib", "evaluation")),
-    *(("scipy", "data"), ("sklearn", "evaluation")),
+    *(("scipy", "data"), ("scipy", "statistics"), ("sklearn", "evaluation")),
 }
 
 

@@ -23,12 +23,12 @@ from skelray.trial import Monitor, canonical
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.py"))
 TABLE = Ablation(
-    base=replace(TRIAL, method=HiCLR(queue=32)),
+    base=replace(TRIAL, method=HiCLR(queue=32), evaluations=(Linear(),)),
     across={"protocol": ["xsub", "xview"], "stream": ("joint", "bone")},
     seeds=range(3),
     arms=[
-        Arm("plain", published={"xsub": 70.0}),
-        Arm("strong", {"lambda_h": 2.0, "lr": 0.3}, published={"xsub": 71.5, "xview": 80.1}),
+        Arm("plain", published={"joint": {"xsub": 70.0}}),
+        Arm("strong", {"lambda_h": 2.0, "lr": 0.3}, published={"joint": {"xsub": 71.5, "xview": 80.1}}),
     ],
 )
 
@@ -94,7 +94,8 @@ def test_seeds_may_be_any_series(seeds):
 
 def test_published_numbers_stand_beside_their_own_benchmark_and_protocol_only():
     def published(scale=None, study=TABLE):
-        return {(c.arm, c.trial.benchmark, c.trial.protocol): c.published.get("linear") for c in study.cells(scale)}
+        cells = [cell for cell in study.cells(scale) if cell.trial.stream == "joint"]
+        return {(c.arm, c.trial.benchmark, c.trial.protocol): c.published.get("linear") for c in cells}
 
     assert published() == {
         ("plain", "tiny", "xsub"): pytest.approx(0.7),
@@ -103,9 +104,9 @@ def test_published_numbers_stand_beside_their_own_benchmark_and_protocol_only():
         ("strong", "tiny", "xview"): pytest.approx(0.801),
     }
     assert published(Scale(benchmark="tiny")) == published()
-    for elsewhere in (Scale(benchmark="other"), Scale(epochs=3), Scale(changes=(("stream", "bone"),)), Scale(small=True)):
+    for elsewhere in (Scale(benchmark="other"), Scale(epochs=3), Scale(changes=(("queue", 64),)), Scale(small=True)):
         assert set(published(elsewhere).values()) == {None}
-    both = replace(TABLE, across={"benchmark": ["tiny", "other"]})
+    both = replace(TABLE, across={**TABLE.across, "benchmark": ["tiny", "other"]})
     assert published(study=both)[("strong", "tiny", "xsub")] == pytest.approx(0.715)
     assert published(study=both)[("strong", "other", "xsub")] is None
 
@@ -126,6 +127,13 @@ def test_published_numbers_stand_beside_their_own_benchmark_and_protocol_only():
             "published_by 'linera' is none of",
         ),
         (lambda: Ablation(papers.HICLR, [Arm("a", published={"xveiw": 80.0})]), "'xveiw' is no protocol of ntu60"),
+        (lambda: Arm(5), "arm 5: a label is text"),
+        (lambda: Arm(" "), "arm ' ': a label is text, and not blank"),
+        (lambda: replace(TABLE, arms=[Arm("a"), Arm("a ")]), "two arms are called 'a'"),
+        (lambda: replace(TABLE, across={"seed": [0, 1]}), "give them as seeds"),
+        (lambda: replace(TABLE, across={"protocol": "xsub"}), "across protocol 'xsub': a list of values is needed"),
+        (lambda: replace(TABLE, across={"stream": ["joint", "joint"]}, arms=[Arm("a")]), "the same trial twice"),
+        (lambda: Ablation(TRIAL, [Arm("a")], across={"lr": [1, 1.0]}), "cells 'a 1 seed 0' and 'a 1.0 seed 0' are the same"),
         (lambda: replace(TABLE, seeds=()), "at least one seed"),
         (lambda: replace(TABLE, seeds=(0, 0)), "the same trial twice"),
         (lambda: Ablation(TRIAL, [Arm("a")], across={"evaluations": [(KNN(),), (KNN(k=5),)]}), "the same trial twice"),
@@ -193,8 +201,8 @@ def test_what_is_set_of_the_schedule_is_meant_as_it_stands():
 
 def test_what_trains_still_trains_where_it_is_short():
     arms = [Arm("none", {"epochs": 0}), Arm("third", {"epochs": 100}), Arm("whole")]
-    cells = Ablation(papers.HICLR, arms).cells(Scale(epochs=1))
-    assert [cell.trial.epochs for cell in cells] == [0, 1, 1]
+    cells = Ablation(papers.HICLR, arms).cells(Scale(epochs=2))
+    assert [cell.trial.epochs for cell in cells] == [0, 1, 2]
 
 
 def test_the_demonstration_is_small():

@@ -41,7 +41,8 @@ class SkeletonDataset:
     sequences: (N, C=3, T, V, M) float32 or float16 of the whole prepared set, shared by every subset and never copied.
     rows: which of them belong to this data set. samples: their description, one line each.
     fingerprint: hash of the whole prepared set (arrays, labels and preprocessing). repeated: shorter recordings fill
-    their array by starting again, as HiCo's preprocessing has it, instead of being resized to it.
+    their array by starting again, as HiCo's preprocessing has it, instead of being resized to it. path: of preprocessing,
+    where it is known.
     """
 
     name: str
@@ -52,6 +53,7 @@ class SkeletonDataset:
     classes: tuple[str, ...]
     fingerprint: str
     repeated: bool = False
+    path: str | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -169,7 +171,7 @@ def open_with_protocols(root: Path, name: str) -> tuple[SkeletonDataset, dict[st
         skeleton, protocols, classes = skeleton_from(about), protocols_from(about), tuple(about["classes"])
         shape = (len(samples), 3, about["frames"], len(skeleton.joints), about["persons"])
         fingerprint = str(about["fingerprint"])
-        repeated = about["preprocessing"]["path"] == "rigid"
+        path = str(about["preprocessing"]["path"])
         dtype = np.dtype(about.get("dtype", DTYPES[0]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{folder / ABOUT} does not describe a data set ({error!r}): prepare {name} again") from error
@@ -186,7 +188,7 @@ def open_with_protocols(root: Path, name: str) -> tuple[SkeletonDataset, dict[st
             f"{len(classes) - 1}"
         )
     rows = np.arange(len(samples))
-    return SkeletonDataset(name, sequences, rows, samples, skeleton, classes, fingerprint, repeated), protocols
+    return SkeletonDataset(name, sequences, rows, samples, skeleton, classes, fingerprint, path == "rigid", path), protocols
 
 
 def _not_prepared(root: Path, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -51,6 +52,8 @@ class Retrieval:
 
     top1 is the share of queries whose nearest is of their class, as published; "map" is the mean average precision.
     """
+
+    metrics: ClassVar[tuple[str, ...]] = ("top1", "top5", "map")
 
     name: str = "retrieval"
 
