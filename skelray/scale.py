@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
+from skelray.changes import changed, changed_part
 from skelray.checks import UserError
 from skelray.evaluation import smaller, smaller_each
-from skelray.trial import Trial, changed, changed_part
+from skelray.trial import Trial
 
 
 @dataclass(frozen=True)

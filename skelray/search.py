@@ -8,7 +8,6 @@ proposes and stops exactly as one that ran through.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -72,7 +71,7 @@ class Search:
         self.published = dict(sweep.published)
         content = {
             "study": name,
-            "space": inspect.getsource(sweep.space),
+            "space": canonical(sweep.space),
             "example": canonical(replace(example(sweep, scale), evaluations=())),  # what the source takes from elsewhere
             "published": sorted((name, canonical(value)) for name, value in sweep.published.items()),
             "sweep": canonical([sweep.sampler, sweep.asha, sweep.monitor]),

@@ -184,7 +184,7 @@ BROKEN = {
     "the end": ("import sys\nsys.exit(3)", r"broken.py, line 9: a study file does not end the program.*\(status 3\)"),
     "no source": (
         "exec('def f(a, b): return a.z.mean()')\nstudy = Ablation(base, [Arm('a', {'similarity': f})])",
-        "broken.py, line 9: OSError: could not get source code",
+        "broken.py, line 9: f cannot be part of a trial: it is a function whose source",
     ),
     "space": (
         "def space(trial):\n    return replace(base, metod=1)\nstudy = Sweep(space=space, samples=2)",
@@ -201,7 +201,7 @@ BROKEN = {
     "a part without source in space": (
         "exec('def f(a, b): return a.z.mean()')\ndef space(trial):\n"
         "    return replace(base, method=replace(base.method, similarity=f))\nstudy = Sweep(space=space, samples=2)",
-        r"broken.py: a trial of space\(\) has no id: could not get source code",
+        r"broken.py: a trial of space\(\) has no id: f cannot be part of a trial: it is a function whose source",
     ),
     "no samples": (
         "def space(trial):\n    return base\nstudy = Sweep(space=space, samples=0)",

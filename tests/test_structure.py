@@ -14,10 +14,25 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 # A module may import what stands before it, and within a package what is beside it.
 ORDER = (
     "checks",
-    *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "ensemble", "papers"),
+    *(
+        "skeleton",
+        "data",
+        "augment",
+        "backbones",
+        "methods",
+        "machine",
+        "evaluation",
+        "reads",
+        "content",
+        "identity",
+        "trial",
+        "changes",
+        "ensemble",
+        "papers",
+    ),
     *("training", "packed", "store", "recognised", "imported", "execute", "published", "scale", "study", "fusion", "fused"),
     *("scored", "results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "runner"),
-    *("trainables", "ray_runner", "study_file", "flop", "bench", "estimate", "plan", "progress", "options"),
+    *("study_file", "trainables", "ray_runner", "flop", "bench", "estimate", "plan", "progress", "options"),
     *("cli_data", "cli_prepare", "class_table", "cli_scores", "cli"),
 )
 
