@@ -83,6 +83,7 @@ class Ablation:
     seeds: Iterable[int] = (0,)
     published_by: str = "linear"
     ensemble: Ensemble | None = None
+    _checked: list[Scale] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(self.seeds))  # a generator gives them once only
@@ -126,6 +127,7 @@ class Ablation:
         if scale.protocols is not None:
             across["protocol"] = scale.protocols
         seeds = scale.seeds if scale.seeds is not None else self.seeds
+        self._check_scale(scale, across)
         cells = []
         for seed, values, arm in itertools.product(seeds, itertools.product(*across.values()), self.arms):
             coordinates = dict(zip(across, values, strict=True))
@@ -135,6 +137,21 @@ class Ablation:
                 published = of_trial(arm.published, self.published_by, trial.stream, trial.protocol)
             cells.append(Cell(arm.label, trial, coordinates, published))
         return cells
+
+    def _check_scale(self, scale: Scale, across: Mapping[str, Sequence[Any]]) -> None:
+        """Raises UserError where a scale changes what the study compares; once a scale, as a study never changes."""
+        if scale in self._checked:
+            return
+        for arm in self.arms if scale.protocols is not None else ():
+            if "protocol" in arm.changes:
+                raise UserError(f"--protocol {' '.join(scale.protocols or ())}: arm {arm.label!r} names its protocol itself")
+        variants = []
+        named = [[(_called(name, number, v), v) for number, v in enumerate(values, 1)] for name, values in across.items()]
+        for point, arm in itertools.product(itertools.product(*named), self.arms):
+            coordinates = {name: value for name, (_, value) in zip(across, point, strict=True)}
+            variants.append((" ".join([arm.label, *(called for called, _ in point)]), {**coordinates, **arm.changes}))
+        scale.check(self.base, variants)
+        self._checked.append(scale)
 
     def _comparable(self, trial: Trial, scale: Scale) -> bool:
         return scale.as_published and trial.benchmark == self.base.benchmark
@@ -236,6 +253,11 @@ class Sweep:
     def at(self, scale: Scale | None) -> Sweep:
         """The sweep with the number of samples of a scale."""
         return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
+
+
+def _called(name: str, number: int, value: Any) -> str:
+    """A point of ``across`` in a sentence."""
+    return str(value) if isinstance(value, (bool, int, float, str)) or value is None else f"{name} {number}"
 
 
 def check_space(space: Any) -> None:
