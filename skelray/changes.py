@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import inspect
 import json
 import sys
 import types
@@ -95,7 +96,7 @@ def _replaced(part: Any, path: Path, value: Any) -> Any:
 
 def changed_part(part: Any, changes: Mapping[str, Any]) -> Any:
     """A dataclass with fields of its own changed; see ``changed``."""
-    return replace(part, **{n: _coerced(n, getattr(part, n), v, _hint(type(part), n)) for n, v in changes.items()})
+    return replace(part, **{n: _coerced(n, getattr(part, n), v, _hint(part.__class__, n)) for n, v in changes.items()})
 
 
 def _names(part: Any) -> list[str]:
@@ -103,10 +104,10 @@ def _names(part: Any) -> list[str]:
 
 
 @cache
-def _hint(cls: type, name: str) -> Any:
+def _hint(cls: Any, name: str) -> Any:
     """The type of a field; Any where it cannot be found out, as of a name that is imported for type checks alone."""
-    home = next(one for one in cls.__mro__ if name in one.__dict__.get("__annotations__", {}))
-    alone = types.SimpleNamespace(__annotations__={name: home.__annotations__[name]})
+    home = next(one for one in cls.__mro__ if name in inspect.get_annotations(one))
+    alone = types.SimpleNamespace(__annotations__={name: inspect.get_annotations(home)[name]})
     try:
         return get_type_hints(alone, vars(sys.modules[home.__module__]))[name]
     except (NameError, TypeError, AttributeError, SyntaxError, KeyError):

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from skelray import bench, ledger, machine
+from skelray.checks import UserError
 from skelray.estimate import Needs, needs, reading, room
 from skelray.evaluation import Transfer, shared_subjects
 from skelray.fusion import CHOSEN, Fusion
@@ -164,7 +165,7 @@ def _device(settings: Settings, made: Plan) -> torch.device:
         made.notes.append(f"a trial of {settings.threads} threads finds no node here: this machine has {cpus} CPUs")
     try:
         return machine.choose_device(settings.device)
-    except ValueError as error:
+    except UserError as error:
         made.notes.append(f"no trial can run here: {error}")
         return torch.device("cpu")
 

@@ -202,7 +202,10 @@ def device_of_trials(name: str | None, joined: bool) -> str:
 def connect(cluster: Cluster) -> None:
     """Joins the cluster, or starts a local one."""
     local: dict[str, Any] = {} if cluster.address else {"num_cpus": cluster.cpus, "include_dashboard": False}
-    ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **local)
+    try:
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **local)
+    except ValueError as error:  # an address that none can be
+        raise UserError(f"address {cluster.address!r}: {error}") from error
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
 
 

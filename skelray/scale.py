@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from skelray.changes import Path, Unknown, changed, place, value_at
-from skelray.checks import UserError
+from skelray.checks import MOST_SEED, UserError, check_whole, shown
 from skelray.evaluation import smaller, smaller_each
 from skelray.identity import canonical, digest
 from skelray.trial import Trial
@@ -33,6 +33,11 @@ class Scale:
     small: bool = False
 
     def __post_init__(self) -> None:
+        for name, number in (("epochs", self.epochs), ("samples", self.samples)):
+            if number is not None:
+                check_whole(name, number, 1)
+        for seed in self.seeds or ():
+            check_whole("seed", seed, 0, MOST_SEED)
         for name, _ in self.changes:
             field = name.removeprefix("trial.")
             if field in ("benchmark", "protocol", "seed", "epochs"):
@@ -99,7 +104,7 @@ class Scale:
         if len(found) > 1:
             (one, first), (other, second), *_ = found.values()
             raise UserError(
-                f"--set {name}={value}: {one!r} has {_short(first)} and {other!r} has {_short(second)}, and what a study "
+                f"--set {name}={value}: {one!r} has {shown(first)} and {other!r} has {shown(second)}, and what a study "
                 f"compares is not set for all; change {name} in its file"
             )
 
@@ -140,11 +145,6 @@ def at_default(part: Any, name: str) -> bool:
     (field,) = (field for field in fields(part) if field.name == name)
     default = field.default if field.default_factory is MISSING else field.default_factory()
     return default is not MISSING and canonical(getattr(part, name)) == canonical(default)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 # What --demo runs: generated data, and what some hundred sequences and steps ask for.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
+import math
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from skelray.checks import UserError
+from skelray.checks import MOST_SEED, MOST_SEEDS, MOST_TRIALS, UserError, check_label, check_whole, shown
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Evaluation, HeldOut
 from skelray.published import Published, check, figures, of_ensemble, of_trial
@@ -30,6 +32,7 @@ class Arm:
     published: Published = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_label("arm", self.label)
         for (*_, protocol), percent in figures(self.published, "").items():
             if not 0 <= percent <= 100:
                 raise UserError(f"arm {self.label!r} has published {protocol} {percent}: a percentage is needed")
@@ -86,14 +89,17 @@ class Ablation:
     _checked: list[Scale] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seeds", tuple(self.seeds))  # a generator gives them once only
-        labels = [arm.label for arm in self.arms]
+        object.__setattr__(self, "seeds", whole_seeds(self.seeds))
+        labels = [unicodedata.normalize("NFKC", " ".join(arm.label.split())) for arm in self.arms]
         if doubled := sorted({label for label in labels if labels.count(label) > 1}):
             raise UserError(f"two arms are called {doubled[0]!r}: a label names one row of the table")
         if not labels:
             raise UserError("a study needs at least one arm")
         if not self.seeds or not all(self.across.values()):
             raise UserError("a study needs at least one seed, and a value of every field it goes across")
+        count = len(labels) * len(tuple(self.seeds)) * math.prod(len(values) for values in self.across.values())
+        if count > MOST_TRIALS:
+            raise UserError(f"a study of {count} trials: at most {MOST_TRIALS} can be told apart in a table")
         for arm in self.arms:
             if both := sorted(set(arm.changes) & {*self.across, "seed"}):
                 raise UserError(f"arm {arm.label!r} sets {both[0]}, which the study goes across itself")
@@ -190,6 +196,8 @@ class ASHA:
     def __post_init__(self) -> None:
         if self.grace < 1 or self.reduction < 2:
             raise UserError(f"ASHA(grace={self.grace}, reduction={self.reduction}): at least 1 and 2")
+        check_whole("grace", self.grace, 1)
+        check_whole("reduction", self.reduction, 2)
 
     def rungs(self, epochs: int) -> list[int]:
         """The epochs at which samples are compared, before the last."""
@@ -212,6 +220,10 @@ class TPE:
     seed: int = 0
     startup: int = 10
 
+    def __post_init__(self) -> None:
+        check_whole("seed", self.seed, 0, 4000)  # times a million: what numpy's generators take
+        check_whole("startup", self.startup, 0)
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -229,6 +241,7 @@ class Sweep:
 
     def __post_init__(self) -> None:
         check_space(self.space)
+        check_whole("samples", self.samples, 0)
 
     def trial(self, suggest: Any, scale: Scale | None = None) -> Trial:
         """The trial that a suggestion stands for; its monitor reads at every multiple of ASHA's grace."""
@@ -258,6 +271,16 @@ class Sweep:
 def _called(name: str, number: int, value: Any) -> str:
     """A point of ``across`` in a sentence."""
     return str(value) if isinstance(value, (bool, int, float, str)) or value is None else f"{name} {number}"
+
+
+def whole_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
+    """Seeds, of a generator too, which gives them once only. Raises UserError for too many and for what is none."""
+    found = tuple(itertools.islice(seeds, MOST_SEEDS + 1))
+    if len(found) > MOST_SEEDS:
+        raise UserError(f"seeds {shown(seeds)}: at most {MOST_SEEDS} of them")
+    for seed in found:
+        check_whole("seed", seed, 0, MOST_SEED)
+    return found
 
 
 def check_space(space: Any) -> None:

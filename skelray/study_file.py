@@ -123,7 +123,7 @@ def _sentence(path: Path, error: BaseException, lines: list[int | None]) -> str:
         return f"{path}, line {error.lineno}: {error.msg}"
     if isinstance(error, SystemExit):
         return f"{path}, line {lines[-1]}: a study file does not end the program, as this one does (status {error.code})"
-    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
     return f"{path}, line {lines[-1]}: {kind}{error}"
 
 

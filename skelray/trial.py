@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from skelray.augment import STREAMS
-from skelray.checks import UserError, check_positive, check_whole
+from skelray.checks import MOST_SEED, UserError, check_each, check_number, check_positive, check_whole
 from skelray.evaluation import Evaluation, smaller, smaller_each
 from skelray.identity import canonical, digest
 from skelray.methods import Backbone, Method
@@ -27,6 +27,13 @@ class SGD:
 
     def __post_init__(self) -> None:
         check_positive("lr", self.lr)
+        check_number("momentum", self.momentum, 0)
+        check_number("weight_decay", self.weight_decay, 0)
+        if self.nesterov and not self.momentum:
+            raise UserError(f"nesterov {self.nesterov}: it needs a momentum above 0")
+        check_each("milestones", self.milestones, int, "(250,)")
+        for milestone in self.milestones:
+            check_whole("milestones", milestone, 0)
 
     def build(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD(
@@ -57,8 +64,7 @@ class Monitor:
     every: int = 25
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise UserError(f"every {self.every}: a monitor reads every so many epochs, at least 1")
+        check_whole("every", self.every, 1)
 
     def due(self, epoch: int, last: int) -> bool:
         return epoch % self.every == 0 or epoch == last
@@ -104,6 +110,7 @@ class Trial:
         for name, least in (("epochs", 0), ("batch_size", 1), ("frames", 1)):  # no epochs: an untrained encoder
             if name != "frames" or self.frames is not None:
                 check_whole(name, getattr(self, name), least)
+        check_whole("seed", self.seed, 0, MOST_SEED)
 
     def id(self, data: str) -> str:
         """Sixteen hex digits for what decides the encoder at any epoch; data: the fingerprint of the data set.

@@ -121,7 +121,7 @@ def chosen(fusion: Fusion, one: Fused, store: Store, data: str, look: bool = Tru
             return None
         try:
             one.ensemble.fuse(streams)
-        except ValueError:  # they are of different samples, as its row says
+        except UserError:  # they are of different samples, as its row says
             return None
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
         weights, value = search(fusion, streams)

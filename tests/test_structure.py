@@ -14,25 +14,11 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 # A module may import what stands before it, and within a package what is beside it.
 ORDER = (
     "checks",
-    *(
-        "skeleton",
-        "data",
-        "augment",
-        "backbones",
-        "methods",
-        "machine",
-        "evaluation",
-        "reads",
-        "content",
-        "identity",
-        "trial",
-        "changes",
-        "ensemble",
-        "papers",
-    ),
+    *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "reads", "content", "identity"),
+    *("trial", "changes", "ensemble", "papers"),
     *("training", "packed", "store", "recognised", "imported", "execute", "published", "scale", "study", "fusion", "fused"),
     *("scored", "results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "runner"),
-    *("study_file", "trainables", "ray_runner", "flop", "bench", "estimate", "plan", "progress", "options"),
+    *("study_file", "trainables", "ray_runner", "flop", "bench", "estimate", "plan", "progress", "options", "faults"),
     *("cli_data", "cli_prepare", "class_table", "cli_scores", "cli"),
 )
 

@@ -1,6 +1,7 @@
 """Studies: what they expand to, what is found wrong in them at once, and every study file of the project."""
 
 import csv
+import itertools
 import json
 from dataclasses import replace
 from functools import partial
@@ -20,7 +21,7 @@ from skelray.evaluation import KNN, Linear, Transfer
 from skelray.identity import canonical
 from skelray.methods import HiCLR, SkeletonCLR, kl, l1
 from skelray.scale import DEMO, Scale
-from skelray.study import ASHA, Ablation, Arm, Sweep, scalars
+from skelray.study import ASHA, TPE, Ablation, Arm, Sweep, scalars
 from skelray.study_file import StudyError, load_study
 from skelray.trial import SGD, Monitor
 
@@ -130,6 +131,44 @@ def test_published_numbers_stand_beside_their_own_benchmark_and_protocol_only():
         ),
         (lambda: Ablation(papers.HICLR, [Arm("a", published={"xveiw": 80.0})]), "'xveiw' is no protocol of ntu60"),
         (lambda: replace(TABLE, seeds=()), "at least one seed"),
+        (lambda: replace(TABLE, seeds=(2**70,)), "seed 1180591620717411303424: a whole number, at most 9223372036854775807"),
+        (lambda: replace(TABLE, seeds=(-1,)), "seed -1: a whole number, at least 0"),
+        (lambda: replace(TABLE, seeds=(True,)), "seed True: a whole number"),
+        (lambda: replace(TABLE, seeds=(1.0,)), "seed 1.0: a whole number"),
+        (lambda: replace(TABLE, seeds=(float("nan"),)), "seed nan: a whole number"),
+        (lambda: replace(TABLE, seeds=range(10**8)), "at most 1000 of them"),
+        (lambda: replace(TABLE, seeds=itertools.count()), "at most 1000 of them"),
+        (lambda: replace(TABLE, across={"tau": [0.1] * 1000, "lr": [0.1] * 1000}), "a study of 6000000 trials: at most"),
+        (lambda: Arm(5), "arm 5: text is needed, as in '5'"),
+        (lambda: Arm(None), "arm None: text is needed"),
+        (lambda: Arm(""), "arm '': text is needed"),
+        (lambda: Arm(" a"), "arm ' a': text is needed, without blanks at its ends"),
+        (lambda: Arm("a\x1b[31m"), r"arm 'a.x1b\[31m': '.x1b' cannot be seen"),
+        (lambda: Arm("a\nb"), "cannot be seen in a table"),
+        (lambda: Arm("a\u202eb"), "cannot be seen in a table"),
+        (lambda: replace(TABLE, arms=[Arm("a b"), Arm("a  b")]), "two arms are called 'a b'"),
+        (lambda: replace(TABLE, arms=[Arm("a"), Arm("ａ")]), "two arms are called 'a'"),
+        (lambda: replace(TABLE, across={"epochs": [10**30]}), "epochs 1000000000000000000000000000000: .* at most 10000000"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"queue": 10**12})]), "queue 1000000000000: a whole number, at most"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"dim": 10**12})]), "dim 1000000000000: a whole number, at most"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"frames": 10**12})]), "frames 1000000000000: a whole number, at most"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"batch_size": 10**12})]), "batch_size 1000000000000: .* at most"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"milestones": (10**30,)})]), "milestones 1.* at most"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"milestones": (1.5,)})]), "milestones .1.5,.: a tuple"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"momentum": float("nan")})]), "momentum nan: a number"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"weight_decay": -1.0})]), "weight_decay -1.0: a number, at least 0"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"nesterov": True, "momentum": 0})]), "nesterov True: it needs a momentum"),
+        (lambda: STGCN(hidden_channels=10**12), "hidden_channels 1000000000000: .* at most"),
+        (lambda: STGCN(hidden_dim=2.5), "hidden_dim 2.5: a whole number"),
+        (lambda: Sweep(space=space, samples=10**12), "samples 1000000000000: .* at most"),
+        (lambda: Sweep(space=space, samples=2.5), "samples 2.5: a whole number"),
+        (lambda: ASHA(grace=10**30), "grace 1.* at most"),
+        (lambda: TPE(seed=2**40), "seed 1099511627776: .* at most 4000"),
+        (lambda: TPE(startup=-1), "startup -1: a whole number, at least 0"),
+        (lambda: Monitor(KNN(), every=10**30), "every 1.* at most"),
+        (lambda: Scale(epochs=10**30), "epochs 1.* at most"),
+        (lambda: Scale(seeds=(2**70,)), "seed 1.* at most"),
+        (lambda: replace(TRIAL, seed=10**5000), "seed of 16610 bits: a whole number, at most"),
         (lambda: replace(TABLE, seeds=(0, 0)), "the same trial twice"),
         (lambda: Ablation(TRIAL, [Arm("a")], across={"evaluations": [(KNN(),), (KNN(k=5),)]}), "the same trial twice"),
         (lambda: Scale(changes=(("seed", 5),)), "use --seeds"),
