@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from typing import Any
 
 
@@ -10,10 +11,37 @@ class UserError(ValueError):
     """What a user gave cannot be: one sentence with the value and the rule, which the command line prints as it is."""
 
 
-def check_whole(name: str, value: Any, least: int) -> None:
-    """Raises UserError for what is no whole number of at least so much."""
+MOST = 10**7  # of epochs, samples, frames, features, ...: beyond it time and memory end, and then 64 bits
+MOST_SEEDS, MOST_TRIALS = 1000, 100_000  # of a study
+MOST_THREADS = 1024  # of a process; torch crashes where it cannot start them
+MOST_SEED = 2**63 - 1  # what a table's column holds
+
+
+def check_whole(name: str, value: Any, least: int, most: int = MOST) -> None:
+    """Raises UserError for what is no whole number of at least so much, and where it is too large to mean anything."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UserError(f"{name} {value!r}: a whole number, at least {least}, is needed")
+        raise UserError(f"{name} {shown(value)}: a whole number, at least {least}, is needed")
+    if value > most:
+        raise UserError(f"{name} {shown(value)}: a whole number, at most {most}, is needed")
+
+
+def check_label(name: str, value: Any) -> None:
+    """Raises UserError for what is no text of one line that can be seen."""
+    if not isinstance(value, str):
+        raise UserError(f"{name} {shown(value)}: text is needed, as in {str(value)[:60]!r}")
+    if not value.strip() or value != value.strip():
+        raise UserError(f"{name} {value!r}: text is needed, without blanks at its ends")
+    if wrong := next((sign for sign in value if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")), None):
+        raise UserError(f"{name} {value!r}: {wrong!r} cannot be seen in a table; leave it out")
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number with thousands of digits
+        return f"of {value.bit_length()} bits"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def check_number(name: str, value: Any, least: float) -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from skelray.checks import UserError
+from skelray.checks import MOST, MOST_SEEDS, MOST_THREADS, UserError
 from skelray.cli_data import FOLDER, data_option
 from skelray.cli_data import data as data_group
 from skelray.cli_prepare import prepare_command
 from skelray.cli_scores import scores_command
+from skelray.faults import CAUSED, sentence
 from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
 from skelray.printable import printable
 
 Command = Callable[..., Any]
+TRACEBACK = "--traceback"
 MISSING = {
     "ray": "`pip install 'ray[tune]'`, or --inline to run in this process without it",
     "optuna": "`pip install optuna`",
@@ -36,28 +39,32 @@ class Sentence(click.ClickException):
 
 
 def main() -> None:
-    """Errors that a user can cause end in one sentence, never in a traceback."""
+    """Errors end in one sentence; a traceback is shown where it is asked for, and else kept where it is of use."""
+    words = [word for word in sys.argv[1:] if word != TRACEBACK]
+    shown = len(words) < len(sys.argv) - 1  # before the verb or after it
     try:
-        cli(prog_name="skelray", standalone_mode=False)
-    except (ValueError, OSError) as error:
-        Sentence(" ".join(str(error).split())).show()
-        sys.exit(2)
-    except ModuleNotFoundError as error:
-        name = str(error.name).partition(".")[0]
-        if name not in MISSING:
-            raise
-        Sentence(f"{name} is not installed: {MISSING[name]}").show()
-        sys.exit(2)
+        cli(words, prog_name="skelray", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("skelray: interrupted; the same command goes on from here", err=True)
         sys.exit(130)
+    except Exception as error:
+        if shown:
+            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        name = str(getattr(error, "name", "")).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if name in MISSING:
+            said, status = f"{name} is not installed: {MISSING[name]}", CAUSED
+        else:
+            said, status = sentence(error, keep=not shown)
+        Sentence(said).show()
+        sys.exit(status)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="skelray")
+@click.option(TRACEBACK, is_flag=True, expose_value=False, help="Show the whole traceback of an error.")
 def cli() -> None:
     """Which part of a self-supervised skeleton method earns its accuracy, and at what setting?"""
 
@@ -78,9 +85,9 @@ def study_options(command: Command) -> Command:
             "--benchmark", help="Prepared data to run on instead of the study's own; the table is STUDY_BENCHMARK."
         ),
         click.option("--protocol", "protocols", multiple=True, help="Only this protocol; may be given several times."),
-        click.option("--epochs", type=click.IntRange(1), help="Stretch the schedule to so many epochs."),
-        click.option("--seeds", type=click.IntRange(1), help="Seeds 0, 1, ... of an ablation."),
-        click.option("--samples", type=click.IntRange(1), help="Samples of a sweep."),
+        click.option("--epochs", type=click.IntRange(1, MOST), help="Stretch the schedule to so many epochs."),
+        click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), help="Seeds 0, 1, ... of an ablation."),
+        click.option("--samples", type=click.IntRange(1, MOST), help="Samples of a sweep."),
         click.option("--precision", type=click.Choice(PRECISIONS), help="Of the encoders' matrix products."),
         click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Any other field of the trials."),
         click.option("--name", help="Of the table.  [default: STUDY, STUDY_demo or STUDY_BENCHMARK]"),
@@ -88,7 +95,7 @@ def study_options(command: Command) -> Command:
         click.option("--store", default="store", show_default=True, help="Encoders and checkpoints; a folder or URI."),
         results_option,
         click.option("--device", help="cpu, cuda, cuda:1, ...  [default: cuda where there is one]"),
-        click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of each trial."),
+        click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=1, show_default=True, help="Of each trial."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -127,7 +134,7 @@ def plan_command(**options: Any) -> None:
 @study_options
 @click.option("--inline", is_flag=True, help="In this process, without Ray; the same rows.")
 @click.option("--address", help="Join this Ray cluster ('auto': the one that runs here).")
-@click.option("--per-gpu", type=click.IntRange(1), default=1, show_default=True, help="Trials that share a GPU.")
+@click.option("--per-gpu", type=click.IntRange(1, 1000), default=1, show_default=True, help="Trials that share a GPU.")
 def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any) -> None:
     """Run what is missing of STUDY and print its table.
 
@@ -136,12 +143,15 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
     """
     from rich.console import Console
 
+    from skelray import machine
     from skelray.options import notice, open_run
     from skelray.progress import Display
     from skelray.runner import run_inline
 
     if inline and address:
         raise click.UsageError(f"--address {address}: --inline uses no cluster; leave one of them out")
+    if not address:
+        machine.check_threads(options["threads"])
     run, module = open_run(options, _make_synthetic)
     if run.scale.benchmark == "synthetic":
         click.echo(notice(run.scale), err=True)
@@ -191,9 +201,9 @@ cli.add_command(scores_command)
 @cli.command("bench")
 @click.option("--method", "methods", multiple=True, help="Only this one; may be given several times.")
 @click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="[default: both]")
-@click.option("--batch-size", type=click.IntRange(1), help="[default: the published one]")
-@click.option("--steps", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1, MOST), help="[default: the published one]")
+@click.option("--steps", type=click.IntRange(1, MOST), default=3, show_default=True)
+@click.option("--threads", type=click.IntRange(1, MOST_THREADS), help="[default: 2, where there are two]")
 @click.option("--device", help="cpu, cuda, ...  [default: cuda where there is one]")
 @results_option
 def bench_command(methods: tuple[str, ...], precisions: tuple[str, ...], results: Path, **settings: Any) -> None:
@@ -201,8 +211,10 @@ def bench_command(methods: tuple[str, ...], precisions: tuple[str, ...], results
 
     They are kept beside those of other methods, devices and threads, in RESULTS/bench.
     """
-    from skelray import bench
+    from skelray import bench, machine
 
+    settings["threads"] = settings["threads"] or min(2, machine.cpus())
+    machine.check_threads(settings["threads"])
     measured = []
     for one in bench.bench(methods or tuple(bench.METHODS), precisions or PRECISIONS, **settings):
         measured.append(one)

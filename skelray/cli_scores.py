@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
+from skelray.checks import MOST
+
 FOLDER = click.Path(path_type=Path)
 
 
 @click.command("scores")
 @click.argument("trial")
 @click.argument("evaluation", required=False)
-@click.option("--epochs", type=int, help="Of the trial, where it was evaluated after several lengths.")
-@click.option("--confusion", type=click.IntRange(1), metavar="K", help="The confusion matrix instead; right is top-K.")
+@click.option("--epochs", type=click.IntRange(0, MOST), help="Of the trial, where it was evaluated after several lengths.")
+@click.option("--confusion", type=click.IntRange(1, MOST), metavar="K", help="The confusion matrix instead; right is top-K.")
 @click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
 @click.option("--store", default="store", show_default=True, help="A folder or URI.")
 @click.option("--data", type=FOLDER, default=Path("data"), show_default=True, help="Prepared data.")

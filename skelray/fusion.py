@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from skelray.checks import UserError
+from skelray.checks import UserError, check_whole
 from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HeldOut, Linear
 from skelray.scale import Scale
-from skelray.study import Ablation, Arm, Cell, Fused, Sweep, check_space
+from skelray.study import Ablation, Arm, Cell, Fused, Sweep, check_space, whole_seeds
 from skelray.trial import Trial
 
 PUBLISHED, CHOSEN = "published weights", "chosen weights"  # the arms of its table
@@ -21,6 +21,9 @@ class Random:
     """Optuna's random sampler; point n is decided by (seed, n). Points are cheap, so that nothing cleverer pays."""
 
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("seed", self.seed, 0, 2**32 - 1)  # what numpy's generators take
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,9 @@ class Fusion:
     figures: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seeds", tuple(self.seeds))
+        object.__setattr__(self, "seeds", whole_seeds(self.seeds))
         check_space(self.space)
-        if self.samples < 1:
-            raise UserError(f"samples {self.samples}: a search needs at least one point")
+        check_whole("samples", self.samples, 1)
         if "stream" in self.across:
             raise UserError("a fusion goes across the streams that published names: leave stream out of across")
         if isinstance(self.evaluation, HeldOut):

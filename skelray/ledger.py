@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from skelray import results
+from skelray.checks import UserError
 from skelray.evaluation import Evaluation, Transfer, main_metric
 from skelray.execute import provenance
 from skelray.fused import StoredEnsemble
@@ -94,7 +95,7 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str) -> list[Row]:
     for evaluation in (e for e in trial.evaluations if main_metric(e) == "top1"):  # others have no scores to fuse
         try:
             result = found.result(evaluated(trial.epochs, canonical(evaluation)))
-        except ValueError as error:
+        except UserError as error:
             rows.append(_failed(facts, trial, evaluation, _failure("streams differ", str(error))))
             continue
         if result is not None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import math
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import torch
 
-from skelray.checks import UserError
+from skelray.checks import MOST_THREADS, UserError, check_whole
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
 
@@ -41,8 +44,25 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
+def cpus() -> int:
+    """How many CPUs this process may use: those it is bound to, and its control group's share of them."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(bound, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no control group, or one without a limit
+        return bound
+
+
+def check_threads(threads: int) -> None:
+    """Raises UserError for more threads than this process may use CPUs."""
+    if threads > cpus():
+        raise UserError(f"--threads {threads}: this process may use {cpus()} CPUs; give at most so many")
+
+
 def settle(threads: int) -> None:
     """Before training in this process: memory is kept, and torch takes that many threads."""
+    check_whole("threads", threads, 1, MOST_THREADS)
     keep_memory()
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)

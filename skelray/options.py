@@ -15,7 +15,7 @@ from skelray.fusion import Fusion, Study
 from skelray.runner import Run, Settings
 from skelray.scale import DEMO, Scale
 from skelray.search import example
-from skelray.study import Sweep
+from skelray.study import Ablation, Sweep
 from skelray.study_file import load_study, pointing_at
 
 Options = Mapping[str, Any]
@@ -72,6 +72,11 @@ def _change(text: str) -> tuple[str, str]:
 
 def _refuse_ignored(study: Study, options: Options, scale: Scale) -> None:
     """Raises UserError for what this kind of study would not listen to."""
+    across = () if isinstance(study, Sweep) else study.across
+    arms = study.arms if isinstance(study, Ablation) else ()
+    for name, value in scale.changes:
+        if name in across or (arms and all(name in arm.changes for arm in arms)):
+            raise UserError(f"--set {name}={value}: the study says the {name} of each of its cells; change it in its file")
     if not isinstance(study, Sweep):
         if options["samples"] and not isinstance(study, Fusion):
             raise UserError(

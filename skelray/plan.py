@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from skelray import bench, ledger, machine
+from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset
 from skelray.estimate import Needs, evaluated_bytes, needs, reading, room, structure
 from skelray.evaluation import Transfer
@@ -189,7 +190,7 @@ def _device(settings: Settings, made: Plan) -> torch.device:
         made.notes.append(f"a trial of {settings.threads} threads finds no node here: this machine has {cpus} CPUs")
     try:
         return machine.choose_device(settings.device)
-    except ValueError as error:
+    except UserError as error:
         made.notes.append(f"no trial can run here: {error}")
         return torch.device("cpu")
 

@@ -22,6 +22,7 @@ from typing import Any
 from skelray import machine
 from skelray.checks import UserError
 from skelray.runner import RETRIES, Job, Listener, Run
+from skelray.study_file import modules_beside
 from skelray.training import Report
 
 # Before ray is imported: no banner, no usage report, no copies of worker output; Ctrl-C stops us, not Tune alone.
@@ -168,8 +169,9 @@ def _on_cluster(run: Run, module: ModuleType | None, listener: Listener, cluster
     if own:
         connect(cluster)
     try:
-        if module is not None and module.__name__ in sys.modules:
-            ray.cloudpickle.register_pickle_by_value(module)
+        for mine in () if module is None else (module, *modules_beside()):
+            if mine.__name__ in sys.modules:
+                ray.cloudpickle.register_pickle_by_value(mine)
         device = device_of_trials(run.settings.device, joined=not own or cluster.address is not None)
         resources = {"cpu": float(run.settings.threads)}
         if device == "cuda":
@@ -200,7 +202,10 @@ def device_of_trials(name: str | None, joined: bool) -> str:
 def connect(cluster: Cluster) -> None:
     """Joins the cluster, or starts a local one."""
     local: dict[str, Any] = {} if cluster.address else {"num_cpus": cluster.cpus, "include_dashboard": False}
-    ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **local)
+    try:
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **local)
+    except ValueError as error:  # an address that none can be
+        raise UserError(f"address {cluster.address!r}: {error}") from error
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
 
 

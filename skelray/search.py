@@ -8,7 +8,6 @@ proposes and stops exactly as one that ran through.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -18,8 +17,9 @@ import optuna
 from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.trial import TrialState, create_trial
 
+from skelray.changes import Path, leaves
 from skelray.checks import UserError
-from skelray.scale import Scale
+from skelray.scale import SCHEDULE, Scale
 from skelray.store import Store
 from skelray.study import Sweep
 from skelray.trial import Trial, canonical, digest
@@ -59,6 +59,26 @@ def example(sweep: Sweep, scale: Scale) -> Trial:
     return sweep.trial(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask(), scale)
 
 
+def check_scale(sweep: Sweep, scale: Scale, draws: int = 12) -> None:
+    """Raises UserError where a scale would overwrite what the space suggests, or make one trial of two; asks for some."""
+    if scale.as_published:
+        return
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    points = [study.ask() for _ in range(draws)]
+    found = [(leaves(sweep.space(point)), leaves(sweep.trial(point, scale))) for point in points]
+    for path in sorted({path for own, _ in found for path in own if path[-1] not in (*SCHEDULE, "epochs")}):
+        values = [(own[path], scaled.get(path)) for own, scaled in found if path in own]
+        if len({before for before, _ in values}) > 1 and any(before != after for before, after in values):
+            raise UserError(f"the space suggests {'.'.join(path)}, which would be the same in all samples {scale.said}")
+    seen: dict[str, dict[Path, str]] = {}
+    for own, scaled in found:
+        other = seen.setdefault(digest(sorted(scaled.items())), own)
+        if own != other:
+            name = next(".".join(path) for path in own if own[path] != other.get(path))
+            raise UserError(f"the space suggests {name}, in which samples would no longer differ {scale.said}")
+
+
 def _within(distribution: optuna.distributions.BaseDistribution, value: Any) -> bool:
     low, high = (getattr(distribution, name, None) for name in ("low", "high"))
     return low is None or low <= value <= high
@@ -70,9 +90,10 @@ class Search:
     def __init__(self, name: str, sweep: Sweep, scale: Scale, store: Store, data: str) -> None:
         self.sweep, self.scale, self.store = sweep.at(scale), scale, store
         self.published = dict(sweep.published)
+        check_scale(sweep, scale)
         content = {
             "study": name,
-            "space": inspect.getsource(sweep.space),
+            "space": canonical(sweep.space),
             "example": canonical(replace(example(sweep, scale), evaluations=())),  # what the source takes from elsewhere
             "published": sorted((name, canonical(value)) for name, value in sweep.published.items()),
             "sweep": canonical([sweep.sampler, sweep.asha, sweep.monitor]),

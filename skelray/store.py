@@ -47,7 +47,12 @@ class Store:
     def __init__(self, root: str | Path) -> None:
         self.root = str(root)
         if "://" in self.root:
-            self.files, self.path = fs.FileSystem.from_uri(self.root)
+            try:
+                self.files, self.path = fs.FileSystem.from_uri(self.root)
+            except ValueError as error:  # ArrowInvalid
+                raise UserError(f"store {self.root!r}: {error}") from error
+            if not self.path.strip("/"):
+                raise UserError(f"store {self.root!r}: a URI names a folder, too, as in s3://bucket/prefix")
         else:
             self.root = self.path = str(Path(root).absolute())
             self.files = fs.LocalFileSystem()

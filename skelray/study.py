@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import itertools
 import json
+import math
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from skelray.checks import UserError
+from skelray.checks import MOST_SEED, MOST_SEEDS, MOST_TRIALS, UserError, check_label, check_whole, shown
 from skelray.data import Preprocessing
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Evaluation, HeldOut, main_metric
@@ -34,8 +36,7 @@ class Arm:
     published: Published = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.label, str) or not self.label.strip():
-            raise UserError(f"arm {self.label!r}: a label is text, and not blank")
+        check_label("arm", self.label)
         try:
             figures(self.published)
         except UserError as error:
@@ -92,11 +93,12 @@ class Ablation:
     published_by: str = "linear"
     ensemble: Ensemble | None = None
     prepared: Preprocessing | None = None
+    _checked: list[Scale] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seeds", tuple(self.seeds))  # a generator gives them once only
+        object.__setattr__(self, "seeds", whole_seeds(self.seeds))
         object.__setattr__(self, "across", {name: _values(name, values) for name, values in self.across.items()})
-        labels = [" ".join(arm.label.split()) for arm in self.arms]
+        labels = [unicodedata.normalize("NFKC", " ".join(arm.label.split())) for arm in self.arms]
         if doubled := sorted({label for label in labels if labels.count(label) > 1}):
             raise UserError(f"two arms are called {doubled[0]!r}: a label names one row of the table")
         if not labels:
@@ -105,6 +107,9 @@ class Ablation:
             raise UserError("a study needs at least one seed, and a value of every field it goes across")
         if "seed" in self.across:
             raise UserError("a study goes across seeds by itself: give them as seeds")
+        count = len(labels) * len(tuple(self.seeds)) * math.prod(len(values) for values in self.across.values())
+        if count > MOST_TRIALS:
+            raise UserError(f"a study of {count} trials: at most {MOST_TRIALS} can be told apart in a table")
         for arm in self.arms:
             if both := sorted(set(arm.changes) & {*self.across, "seed"}):
                 raise UserError(f"arm {arm.label!r} sets {both[0]}, which the study goes across itself")
@@ -136,6 +141,7 @@ class Ablation:
         if scale.protocols is not None:
             across["protocol"] = scale.protocols
         seeds = scale.seeds if scale.seeds is not None else self.seeds
+        self._check_scale(scale, across)
         cells = []
         for seed, values, arm in itertools.product(seeds, itertools.product(*across.values()), self.arms):
             coordinates = dict(zip(across, values, strict=True))
@@ -178,6 +184,21 @@ class Ablation:
             at = {**cell.coordinates, "stream": self.ensemble.stream}
             places.append(Place(trial.benchmark, trial.protocol, self.ensemble.stream, at, fused, fused=True))
         return places
+
+    def _check_scale(self, scale: Scale, across: Mapping[str, Sequence[Any]]) -> None:
+        """Raises UserError where a scale changes what the study compares; once a scale, as a study never changes."""
+        if scale in self._checked:
+            return
+        for arm in self.arms if scale.protocols is not None else ():
+            if "protocol" in arm.changes:
+                raise UserError(f"--protocol {' '.join(scale.protocols or ())}: arm {arm.label!r} names its protocol itself")
+        variants = []
+        named = [[(_called(name, number, v), v) for number, v in enumerate(values, 1)] for name, values in across.items()]
+        for point, arm in itertools.product(itertools.product(*named), self.arms):
+            coordinates = {name: value for name, (_, value) in zip(across, point, strict=True)}
+            variants.append((" ".join([arm.label, *(called for called, _ in point)]), {**coordinates, **arm.changes}))
+        scale.check(self.base, variants)
+        self._checked.append(scale)
 
     def fused(self, scale: Scale | None = None) -> list[Fused]:
         """The ensembles of the table, one for all cells that differ in stream only; none where the study fuses none."""
@@ -246,6 +267,8 @@ class ASHA:
     def __post_init__(self) -> None:
         if self.grace < 1 or self.reduction < 2:
             raise UserError(f"ASHA(grace={self.grace}, reduction={self.reduction}): at least 1 and 2")
+        check_whole("grace", self.grace, 1)
+        check_whole("reduction", self.reduction, 2)
 
     def rungs(self, epochs: int) -> list[int]:
         """The epochs at which samples are compared, before the last."""
@@ -268,6 +291,10 @@ class TPE:
     seed: int = 0
     startup: int = 10
 
+    def __post_init__(self) -> None:
+        check_whole("seed", self.seed, 0, 4000)  # times a million: what numpy's generators take
+        check_whole("startup", self.startup, 0)
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -285,6 +312,7 @@ class Sweep:
 
     def __post_init__(self) -> None:
         check_space(self.space)
+        check_whole("samples", self.samples, 0)
 
     def trial(self, suggest: Any, scale: Scale | None = None) -> Trial:
         """The trial that a suggestion stands for; its monitor reads at every multiple of ASHA's grace."""
@@ -309,6 +337,21 @@ class Sweep:
     def at(self, scale: Scale | None) -> Sweep:
         """The sweep with the number of samples of a scale."""
         return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
+
+
+def _called(name: str, number: int, value: Any) -> str:
+    """A point of ``across`` in a sentence."""
+    return str(value) if isinstance(value, (bool, int, float, str)) or value is None else f"{name} {number}"
+
+
+def whole_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
+    """Seeds, of a generator too, which gives them once only. Raises UserError for too many and for what is none."""
+    found = tuple(itertools.islice(seeds, MOST_SEEDS + 1))
+    if len(found) > MOST_SEEDS:
+        raise UserError(f"seeds {shown(seeds)}: at most {MOST_SEEDS} of them")
+    for seed in found:
+        check_whole("seed", seed, 0, MOST_SEED)
+    return found
 
 
 def check_space(space: Any) -> None:

@@ -4,39 +4,52 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import linecache
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from skelray.checks import UserError
 from skelray.fusion import Fusion, Study
+from skelray.identity import canonical, forget_sources, keep_sources
+from skelray.reads import owner
 from skelray.scale import Scale
 from skelray.study import Ablation, Sweep
-from skelray.trial import Trial, canonical, source_digest
+from skelray.trial import Trial
 
 
 class StudyError(UserError):
     """A study file cannot be used; one sentence with the line."""
 
 
+_beside: list[str] = []  # modules that the last study file imported from its folder
+_searched: list[str] = []  # that folder, where this put it among the places where imports are looked for
+
+
+class _Fresh(SourceFileLoader):
+    """Compiles a study file as it is now: a compiled copy is told apart by whole seconds."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        content = self.get_data(self.path)
+        lines = importlib.util.decode_source(content).splitlines(keepends=True)
+        linecache.cache[self.path] = (len(content), None, lines, self.path)  # what runs, even if the file is edited
+        return self.source_to_code(content, self.path)
+
+
 def load_study(path: Path) -> tuple[str, Study, ModuleType]:
-    """The study's name (of the file), the study, and its module. Raises StudyError."""
+    """The study's name (of the file), the study, and its module. Raises StudyError.
+
+    The file may import modules that lie beside it.
+    """
     if not path.is_file():
         raise StudyError(f"there is no study file {path}")
-    name = path.stem
-    spec = importlib.util.spec_from_file_location(f"skelray_study_{name}", path.absolute())
-    if spec is None or spec.loader is None:
-        raise StudyError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # so that its classes and functions find their source
-    with pointing_at(path):
-        spec.loader.exec_module(module)
-    _keep_sources(module)
+    module = _load(path)
     study = getattr(module, "study", None)
     if not isinstance(study, (Ablation, Sweep, Fusion)):
         raise StudyError(f"{path} names no study: it needs a line `study = Ablation(...)`, `Sweep(...)` or `Fusion(...)`")
@@ -47,7 +60,50 @@ def load_study(path: Path) -> tuple[str, Study, ModuleType]:
 
         with pointing_at(path):
             weights.example(study)
-    return name, study, module
+    return path.stem, study, module
+
+
+def _load(path: Path) -> ModuleType:
+    """The study's module, and anew what it imports from beside it; with what their definitions read, digested."""
+    name, file, folder = f"skelray_study_{path.stem}", str(path.absolute()), str(path.absolute().parent)
+    for earlier in [name, *_beside]:
+        linecache.cache.pop(str(getattr(sys.modules.pop(earlier, None), "__file__", "")), None)
+        forget_sources(earlier)
+    _search_last(folder)
+    loader = _Fresh(name, file)
+    module = importlib.util.module_from_spec(ModuleSpec(name, loader, origin=file))
+    module.__file__ = file
+    sys.modules[name] = module  # so that its classes and functions find their source
+    known, writes = set(sys.modules), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        with pointing_at(path):
+            loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = writes
+        _beside[:] = [n for n, m in list(sys.modules.items()) if n not in known and _lies_in(m, Path(folder))]
+    keep_sources([module, *modules_beside()])
+    return module
+
+
+def modules_beside() -> list[ModuleType]:
+    """What the last study file imported from its own folder, which no other machine has."""
+    return [sys.modules[name] for name in _beside if name in sys.modules]
+
+
+def _search_last(folder: str) -> None:
+    """Imports are looked for in this folder too, last, so that a file there hides nothing that is installed."""
+    for earlier in _searched:
+        if earlier in sys.path:
+            sys.path.remove(earlier)
+    _searched[:] = [] if folder in sys.path else [folder]
+    sys.path += _searched
+    importlib.invalidate_caches()
+
+
+def _lies_in(module: ModuleType, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and owner(file) == "own" and Path(file).absolute().is_relative_to(folder)
 
 
 @contextmanager
@@ -67,16 +123,8 @@ def _sentence(path: Path, error: BaseException, lines: list[int | None]) -> str:
         return f"{path}, line {error.lineno}: {error.msg}"
     if isinstance(error, SystemExit):
         return f"{path}, line {lines[-1]}: a study file does not end the program, as this one does (status {error.code})"
-    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
     return f"{path}, line {lines[-1]}: {kind}{error}"
-
-
-def _keep_sources(module: ModuleType) -> None:
-    """Digests of all that the file defines, taken here: a worker has no source file."""
-    for thing in vars(module).values():
-        if (inspect.isclass(thing) or inspect.isfunction(thing)) and thing.__module__ == module.__name__:
-            with suppress(OSError, TypeError):  # made by a call, as namedtuple makes a class; no trial is named by it
-                source_digest(thing)
 
 
 def _check_sweep(path: Path, sweep: Sweep) -> None:
@@ -97,5 +145,5 @@ def _check_sweep(path: Path, sweep: Sweep) -> None:
         trial = example(replace(sweep, space=space), Scale())
     try:
         canonical(trial)
-    except (ValueError, OSError, TypeError) as error:
+    except UserError as error:
         raise StudyError(f"{path}: a trial of space() has no id: {error}") from error

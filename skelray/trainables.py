@@ -12,6 +12,7 @@ from optuna.trial import FixedTrial
 from ray import tune
 
 from skelray import machine, papers
+from skelray.changes import changed
 from skelray.data.dataset import load
 from skelray.evaluation import measure, parts
 from skelray.execute import execute, failure, provenance
@@ -21,7 +22,7 @@ from skelray.scale import Scale
 from skelray.store import Store, StoredTrial
 from skelray.study import Sweep
 from skelray.training import Pretraining, Report
-from skelray.trial import Trial, changed
+from skelray.trial import Trial
 
 
 class StudyTrainable(tune.Trainable):

@@ -7,7 +7,6 @@ search that was killed starts again and ends the same.
 from __future__ import annotations
 
 import datetime
-import inspect
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -110,7 +109,7 @@ def chosen(fusion: Fusion, one: Fused, store: Store, data: str, look: bool = Tru
     content = {
         "streams": StoredEnsemble(store, members, one.ensemble).parts(),  # with the published weights
         "scores": name,
-        "space": inspect.getsource(fusion.space),
+        "space": canonical(fusion.space),
         "search": [fusion.samples, canonical(fusion.sampler)],
         "example": list(example(fusion).values()),  # what the source takes from elsewhere
     }
@@ -122,7 +121,7 @@ def chosen(fusion: Fusion, one: Fused, store: Store, data: str, look: bool = Tru
             return None
         try:
             one.ensemble.fuse(streams)
-        except ValueError:  # they are of different samples, as its row says
+        except UserError:  # they are of different samples, as its row says
             return None
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
         weights, value = search(fusion, streams)

@@ -3,6 +3,7 @@
 import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -137,6 +138,14 @@ MISTAKES = {
     "no result": (["report", "nothing"], "no results of a study 'nothing'"),
     "source": (["prepare", "nwucla"], "skelray prepare nwucla PATH"),
     "device": (["run", "--inline", "WORDS", "--device", "abacus"], "device 'abacus'"),
+    "too many seeds": (["plan", "WORDS", "--seeds", "100000000"], "100000000 is not in the range 1<=x<=1000"),
+    "too many epochs": (["plan", "WORDS", "--epochs", str(10**30)], "is not in the range 1<=x<=10000000"),
+    "too many samples": (["plan", "WORDS", "--samples", str(10**30)], "is not in the range 1<=x<=10000000"),
+    "more threads than there are": (["run", "--inline", "WORDS", "--threads", "1000"], "--threads 1000: this process may"),
+    "threads that crash": (["run", "WORDS", "--threads", "100000"], "100000 is not in the range 1<=x<=1024"),
+    "threads that crash a plan": (["plan", "WORDS", "--threads", "100000"], "100000 is not in the range 1<=x<=1024"),
+    "threads of a bench": (["bench", "--threads", "1000"], "--threads 1000: this process may use"),
+    "no trial's number": (["plan", "WORDS", "--set", f"queue={10**30}"], "a whole number, at most 10000000, is needed"),
     "method": (["bench", "--method", "supervised"], "is none of skeletonclr, crossclr, aimclr, hiclr, hiclr_dsta, hico_gru"),
 }
 
@@ -184,7 +193,7 @@ BROKEN = {
     "the end": ("import sys\nsys.exit(3)", r"broken.py, line 9: a study file does not end the program.*\(status 3\)"),
     "no source": (
         "exec('def f(a, b): return a.z.mean()')\nstudy = Ablation(base, [Arm('a', {'similarity': f})])",
-        "broken.py, line 9: OSError: could not get source code",
+        "broken.py, line 9: f cannot be part of a trial: it is a function whose source",
     ),
     "space": (
         "def space(trial):\n    return replace(base, metod=1)\nstudy = Sweep(space=space, samples=2)",
@@ -201,7 +210,7 @@ BROKEN = {
     "a part without source in space": (
         "exec('def f(a, b): return a.z.mean()')\ndef space(trial):\n"
         "    return replace(base, method=replace(base.method, similarity=f))\nstudy = Sweep(space=space, samples=2)",
-        r"broken.py: a trial of space\(\) has no id: could not get source code",
+        r"broken.py: a trial of space\(\) has no id: f cannot be part of a trial: it is a function whose source",
     ),
     "no samples": (
         "def space(trial):\n    return base\nstudy = Sweep(space=space, samples=0)",
@@ -269,3 +278,88 @@ def test_a_part_that_fails_does_not_stop_the_plan(tmp_path, synthetic_data):
     made = plan(run)
     assert [row["state"] for row in made.rows] == ["run", "fails"]
     assert "broken xview seed 0 fails at a step of two samples: AttributeError" in made.text()
+
+
+# Errors that nobody expected
+
+
+def kept(err):
+    """The file that an error names, read and removed."""
+    path = Path(re.search(r"[^ ]*skelray-[^ ]*\.traceback", err).group())
+    text = path.read_text()
+    path.unlink()
+    return text
+
+
+@pytest.mark.parametrize("shown", [False, True])
+@pytest.mark.parametrize("error", [ValueError, KeyError, RuntimeError, RecursionError])
+def test_a_bug_is_said_to_be_one_and_its_traceback_is_kept_or_shown(monkeypatch, capsys, words, error, shown):
+    def broken(run):
+        raise error("not for users\nat all")
+
+    monkeypatch.setattr(Run, "size", broken)
+    status, out, err = call(monkeypatch, capsys, *(["--traceback"] if shown else []), "plan", *words)
+    assert (status, out) == (70, "")
+    assert "not for users" in err
+    assert "Traceback" in (err if shown else kept(err))
+    assert ("Traceback" in err) is shown
+    if not shown:
+        assert re.search(rf"skelray: .*{error.__name__}: .*not for users at all", err.replace("\\n", " "))
+        assert err.count("\n") == 1
+
+
+def test_a_bug_of_our_own_names_our_line(monkeypatch, capsys, words):
+    monkeypatch.setattr(Run, "cells", lambda run: 1 + None)
+    monkeypatch.setattr("skelray.faults.owner", lambda file: "skelray" if "skelray" in file else "library")
+    status, _, err = call(monkeypatch, capsys, "plan", *words)
+    assert status == 70
+    assert re.search(r"TypeError: .*runner\.py, line \d+\): a bug of skelray, not of what you gave it; please report", err)
+    assert "in size" in kept(err)
+
+
+def test_an_error_in_a_studys_own_code_names_its_line_and_keeps_the_traceback(monkeypatch, capsys, words):
+    """Not one of its definition, which is a sentence alone."""
+    text = words[0].read_text()
+    words[0].write_text(text + "\nraise ValueError('of my own')\n")
+    line = len(text.splitlines()) + 2
+    status, _, err = call(monkeypatch, capsys, "plan", *words)
+    assert status == 2
+    assert f"small.py, line {line}: ValueError: of my own (the traceback is in " in err
+    assert err.count("\n") == 1
+    assert "raise ValueError('of my own')" in kept(err)
+    status, _, err = call(monkeypatch, capsys, "plan", *words, "--traceback")
+    assert (status, "raise ValueError('of my own')" in err) == (2, True)
+    assert "small.py, line" in err.splitlines()[-1]
+
+
+def test_what_a_user_causes_keeps_no_traceback_and_shows_it_where_it_is_asked_for(monkeypatch, capsys, words):
+    _, _, err = call(monkeypatch, capsys, "plan", *words, "--set", "lamda=1")
+    assert "traceback" not in err
+    status, _, err = call(monkeypatch, capsys, "plan", "--traceback", *words, "--set", "lamda=1")
+    assert (status, "Traceback" in err) == (2, True)
+    assert "no field 'lamda'" in err.splitlines()[-1]
+
+
+def test_an_option_of_the_whole_command_is_told_of(monkeypatch, capsys):
+    assert "--traceback" in call(monkeypatch, capsys, "--help")[1]
+
+
+@pytest.mark.parametrize("given", [["--store", "nonsense://x"], ["--store", "s3://"]])
+def test_a_place_that_cannot_be_is_no_bug(monkeypatch, capsys, words, given):
+    status, _, err = call(monkeypatch, capsys, "plan", *words, *given)
+    assert status == 2
+    assert given[1] in err
+
+
+def test_set_reaches_the_frames_of_a_hierarchical_encoder(monkeypatch, capsys, words):
+    """Which the error tells to set."""
+    text = words[0].read_text().replace("papers.HICLR,", "papers.HICO_TRANSFORMER,")
+    words[0].write_text(text[: text.index("study =")] + "study = Ablation(base=base, arms=[Arm('a')])\n")
+    words = [w for i, w in enumerate(words) if not {"hidden_channels=2"} & set(map(str, words[i : i + 2]))]
+    words += ["--set", "hidden_dim=32", "--set", "precision=float32"]
+    for field, value in (("backbone.frames", 50), ("persons", 1)):
+        _, out, _ = call(monkeypatch, capsys, "plan", *words, "--set", f"{field}={value}")
+        told = re.search(r"--set (backbone\.\w+=\d+), or Hierarchical", out)
+        assert "fails at a step" in out
+        status, out, _ = call(monkeypatch, capsys, "plan", *words, "--set", f"{field}={value}", "--set", told.group(1))
+        assert (status, "fails" in out) == (0, False)

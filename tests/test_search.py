@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import TRIAL
 
+from skelray.checks import UserError
 from skelray.evaluation import KNN
-from skelray.methods import SIMILARITIES, HiCLR
+from skelray.methods import SIMILARITIES, HiCLR, SkeletonCLR
 from skelray.scale import Scale
 from skelray.search import Search, example
 from skelray.store import Store, StoreError
@@ -414,3 +415,58 @@ def test_a_published_point_that_the_space_does_not_hold_is_refused(store, publis
         warnings.simplefilter("ignore")  # Optuna's own, of a value outside
         with pytest.raises(ValueError, match=said):
             searching.propose()
+
+
+# Scales
+
+
+def wide_space(trial):
+    method = HiCLR(
+        queue=trial.suggest_categorical("queue", [64, 128]),
+        tau=trial.suggest_float("tau", 0.05, 0.3),
+        mining_from=trial.suggest_int("mining_from", 140, 160),
+    )
+    return replace(TRIAL, method=method, epochs=300, batch_size=trial.suggest_categorical("batch_size", [16, 64]))
+
+
+def two_methods(trial):
+    own = {"lambda_h": trial.suggest_float("lambda_h", 0.1, 1.0)} if trial.suggest_categorical("h", [True, False]) else {}
+    return replace(TRIAL, method=HiCLR(queue=32, **own) if own else SkeletonCLR(queue=32), epochs=9)
+
+
+def mined_space(trial):
+    return replace(TRIAL, method=HiCLR(queue=32, mining_from=trial.suggest_int("mining_from", 140, 160)), epochs=300)
+
+
+@pytest.mark.parametrize(
+    ("space", "scale", "said"),
+    [
+        (wide_space, {"changes": (("tau", "0.1"),)}, "suggests method.tau, which would be the same in all .* --set tau=0.1"),
+        (wide_space, {"changes": (("method.tau", 0.1),)}, "suggests method.tau"),
+        (wide_space, {"changes": (("queue", 64),)}, "suggests method.queue"),
+        (wide_space, {"changes": (("batch_size", 64),)}, "suggests batch_size"),
+        (
+            wide_space,
+            {"small": True},
+            "suggests batch_size, which would be the same in all samples with --demo",
+        ),
+        (mined_space, {"epochs": 4}, "suggests method.mining_from, in which samples would no longer differ with --epochs 4"),
+        (two_methods, {"changes": (("lambda_h", 1.0),)}, "no field 'lambda_h'"),
+    ],
+)
+def test_no_scale_makes_the_samples_of_a_search_alike(store, space, scale, said):
+    with pytest.raises(UserError, match=said):
+        search(store, Sweep(space=space, samples=3), scale=Scale(**scale))
+
+
+def test_a_scale_may_set_what_the_space_leaves_alone(store):
+    made = search(store, Sweep(space=wide_space, samples=3), scale=Scale(changes=(("dim", 8), ("m", 0.9))))
+    assert made.trial(made.propose()).method.dim == 8
+
+
+def test_a_ledger_is_of_the_space_with_all_that_it_reads(store, monkeypatch):
+    """Another constant is another search: its samples are others, whatever their parameters."""
+    before = search(store).folder
+    assert search(store).folder == before
+    monkeypatch.setitem(SIMILARITIES, "another", SIMILARITIES["kl"])
+    assert search(store).folder != before

@@ -15,23 +15,12 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 # A module may import what stands before it, and within a package what is beside it.
 ORDER = (
     *("names", "checks", "printable"),
-    *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "trial", "ensemble", "papers"),
-    *(
-        "training",
-        "packed",
-        "store",
-        "recognised",
-        "imported",
-        "execute",
-        "published",
-        "scale",
-        "study",
-        "comparable",
-        "fusion",
-        "fused",
-    ),
+    *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "reads", "content", "identity"),
+    *("trial", "changes", "ensemble", "papers"),
+    *("training", "packed", "store", "recognised", "imported", "execute", "published", "scale", "study", "comparable"),
+    *("fusion", "fused"),
     *("scored", "results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "runner"),
-    *("trainables", "ray_runner", "study_file", "flop", "bench", "estimate", "plan", "progress", "options"),
+    *("study_file", "trainables", "ray_runner", "flop", "bench", "estimate", "plan", "progress", "options", "faults"),
     *("cli_data", "cli_prepare", "class_table", "cli_scores", "cli"),
 )
 

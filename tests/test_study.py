@@ -1,6 +1,7 @@
 """Studies: what they expand to, what is found wrong in them at once, and every study file of the project."""
 
 import csv
+import itertools
 import json
 from dataclasses import replace
 from functools import partial
@@ -14,12 +15,15 @@ from tiny import TRIAL
 
 from skelray import papers
 from skelray.augment import BA, NA, Mask
-from skelray.evaluation import KNN, Linear
-from skelray.methods import HiCLR, kl, l1
+from skelray.backbones import GRU, STGCN, Hierarchical
+from skelray.checks import UserError
+from skelray.evaluation import KNN, Linear, Transfer
+from skelray.identity import canonical
+from skelray.methods import HiCLR, SkeletonCLR, kl, l1
 from skelray.scale import DEMO, Scale
-from skelray.study import ASHA, Ablation, Arm, Sweep, scalars
+from skelray.study import ASHA, TPE, Ablation, Arm, Sweep, scalars
 from skelray.study_file import StudyError, load_study
-from skelray.trial import Monitor, canonical
+from skelray.trial import SGD, Monitor
 
 STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.py"))
 TABLE = Ablation(
@@ -135,6 +139,44 @@ def test_published_numbers_stand_beside_their_own_benchmark_and_protocol_only():
         (lambda: replace(TABLE, across={"stream": ["joint", "joint"]}, arms=[Arm("a")]), "the same trial twice"),
         (lambda: Ablation(TRIAL, [Arm("a")], across={"lr": [1, 1.0]}), "cells 'a 1 seed 0' and 'a 1.0 seed 0' are the same"),
         (lambda: replace(TABLE, seeds=()), "at least one seed"),
+        (lambda: replace(TABLE, seeds=(2**70,)), "seed 1180591620717411303424: a whole number, at most 9223372036854775807"),
+        (lambda: replace(TABLE, seeds=(-1,)), "seed -1: a whole number, at least 0"),
+        (lambda: replace(TABLE, seeds=(True,)), "seed True: a whole number"),
+        (lambda: replace(TABLE, seeds=(1.0,)), "seed 1.0: a whole number"),
+        (lambda: replace(TABLE, seeds=(float("nan"),)), "seed nan: a whole number"),
+        (lambda: replace(TABLE, seeds=range(10**8)), "at most 1000 of them"),
+        (lambda: replace(TABLE, seeds=itertools.count()), "at most 1000 of them"),
+        (lambda: replace(TABLE, across={"tau": [0.1] * 1000, "lr": [0.1] * 1000}), "a study of 6000000 trials: at most"),
+        (lambda: Arm(5), "arm 5: text is needed, as in '5'"),
+        (lambda: Arm(None), "arm None: text is needed"),
+        (lambda: Arm(""), "arm '': text is needed"),
+        (lambda: Arm(" a"), "arm ' a': text is needed, without blanks at its ends"),
+        (lambda: Arm("a\x1b[31m"), r"arm 'a.x1b\[31m': '.x1b' cannot be seen"),
+        (lambda: Arm("a\nb"), "cannot be seen in a table"),
+        (lambda: Arm("a\u202eb"), "cannot be seen in a table"),
+        (lambda: replace(TABLE, arms=[Arm("a b"), Arm("a  b")]), "two arms are called 'a b'"),
+        (lambda: replace(TABLE, arms=[Arm("a"), Arm("ａ")]), "two arms are called 'a'"),
+        (lambda: replace(TABLE, across={"epochs": [10**30]}), "epochs 1000000000000000000000000000000: .* at most 10000000"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"queue": 10**12})]), "queue 1000000000000: a whole number, at most"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"dim": 10**12})]), "dim 1000000000000: a whole number, at most"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"frames": 10**12})]), "frames 1000000000000: a whole number, at most"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"batch_size": 10**12})]), "batch_size 1000000000000: .* at most"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"milestones": (10**30,)})]), "milestones 1.* at most"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"milestones": (1.5,)})]), "milestones .1.5,.: a tuple"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"momentum": float("nan")})]), "momentum nan: a number"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"weight_decay": -1.0})]), "weight_decay -1.0: a number, at least 0"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"nesterov": True, "momentum": 0})]), "nesterov True: it needs a momentum"),
+        (lambda: STGCN(hidden_channels=10**12), "hidden_channels 1000000000000: .* at most"),
+        (lambda: STGCN(hidden_dim=2.5), "hidden_dim 2.5: a whole number"),
+        (lambda: Sweep(space=space, samples=10**12), "samples 1000000000000: .* at most"),
+        (lambda: Sweep(space=space, samples=2.5), "samples 2.5: a whole number"),
+        (lambda: ASHA(grace=10**30), "grace 1.* at most"),
+        (lambda: TPE(seed=2**40), "seed 1099511627776: .* at most 4000"),
+        (lambda: TPE(startup=-1), "startup -1: a whole number, at least 0"),
+        (lambda: Monitor(KNN(), every=10**30), "every 1.* at most"),
+        (lambda: Scale(epochs=10**30), "epochs 1.* at most"),
+        (lambda: Scale(seeds=(2**70,)), "seed 1.* at most"),
+        (lambda: replace(TRIAL, seed=10**5000), "seed of 16610 bits: a whole number, at most"),
         (lambda: replace(TABLE, seeds=(0, 0)), "the same trial twice"),
         (lambda: Ablation(TRIAL, [Arm("a")], across={"evaluations": [(KNN(),), (KNN(k=5),)]}), "the same trial twice"),
         (lambda: Scale(changes=(("seed", 5),)), "use --seeds"),
@@ -186,11 +228,103 @@ def test_an_unknown_field_of_a_scale_is_named():
 
 def test_a_scale_fills_in_a_whole_method_but_never_what_an_arm_is_about():
     whole = Ablation(papers.HICLR, [Arm("a", {"method": HiCLR(mining_from=None)}), Arm("b", {"method": HiCLR(tau=0.2)})])
-    a, b = (c.trial.method for c in whole.cells(Scale(changes=(("queue", 64), ("tau", 0.5), ("mining_from", 9)))))
-    assert (a.queue, a.tau, a.mining_from) == (64, 0.5, None)
-    assert (b.queue, b.tau, b.mining_from) == (64, 0.2, 9)
+    a, b = (c.trial.method for c in whole.cells(Scale(changes=(("queue", 64), ("m", 0.5)))))
+    assert (a.queue, a.m, a.tau, a.mining_from) == (64, 0.5, 0.07, None)
+    assert (b.queue, b.m, b.tau, b.mining_from) == (64, 0.5, 0.2, 150)
+    for name, value, said in (
+        ("tau", 0.5, "'a' has 0.07 and 'b' has 0.2"),
+        ("mining_from", 9, "'a' has None and 'b' has 150"),
+    ):
+        with pytest.raises(UserError, match=f"--set {name}={value}: {said}"):
+            whole.cells(Scale(changes=((name, value),)))
     small = [cell.trial.method for cell in whole.cells(Scale(small=True))]
     assert [method.queue for method in small] == [256, 256]
+
+
+def methods(*methods):
+    return [Arm(name, {"method": method}) for name, method in zip("abcdef", methods, strict=False)]
+
+
+def field_arms(**values):
+    (name,) = values
+    return [Arm(f"{name} {value}", {name: value}) for value in values[name]]
+
+
+MERGED = {  # arms or across that differ, and a scale under which two of them would be one trial
+    "the default of a whole method": (methods(HiCLR(), HiCLR(lambda_h=1.0)), {}, {"changes": (("lambda_h", "1"),)}),
+    "another value than either": (methods(HiCLR(lambda_h=0.5), HiCLR(lambda_h=1.0)), {}, {"changes": (("lambda_h", "2"),)}),
+    "the default as a whole number": (methods(HiCLR(lambda_h=1), HiCLR()), {}, {"changes": (("lambda_h", "1"),)}),
+    "with its part": (methods(HiCLR(tau=0.1), HiCLR()), {}, {"changes": (("method.tau", "0.1"),)}),
+    "methods of two kinds": (methods(HiCLR(queue=512), SkeletonCLR()), {}, {"changes": (("queue", "512"),)}),
+    "the base beside a whole method": ([Arm("base"), *methods(HiCLR(tau=0.2))], {}, {"changes": (("tau", 0.1),)}),
+    "whole methods across": ([Arm("a")], {"method": [HiCLR(), HiCLR(tau=0.2)]}, {"changes": (("tau", 0.2),)}),
+    "backbones": (
+        [Arm("a"), Arm("b", {"backbone": STGCN(dropout=0.0)})], {}, {"changes": (("dropout", "0"),)},
+    ),
+    "optimizers": ([Arm("a"), Arm("b", {"optimizer": SGD(lr=1.0)})], {}, {"changes": (("lr", "1"),)}),
+    "the base beside a field": ([Arm("base"), *field_arms(tau=[0.2])], {}, {"changes": (("tau", "0.2"),)}),
+    "epochs": (field_arms(epochs=[300, 301]), {}, {"epochs": 3}),
+    "epochs across": ([Arm("a")], {"epochs": [300, 301]}, {"epochs": 3}),
+    "milestones": (field_arms(milestones=[(250,), (251,)]), {}, {"epochs": 4}),
+    "milestones of whole optimizers": (
+        [Arm("a"), Arm("b", {"optimizer": SGD(milestones=(251,))})], {}, {"epochs": 4},
+    ),
+    "when mining starts": (field_arms(mining_from=[150, 151]), {}, {"epochs": 4}),
+    "the small version": (methods(HiCLR(), HiCLR(queue=256)), {}, {"small": True}),
+    "the small version beside a field": ([Arm("base"), *field_arms(queue=[256])], {}, {"small": True}),
+    "small evaluations": (
+        field_arms(evaluations=[(Transfer("nwucla", "xview", Linear()),), (Transfer("pku_mmd1", "xview", Linear()),)]),
+        {}, {"small": True},
+    ),
+    "the benchmark": ([Arm("a"), Arm("b", {"benchmark": "nwucla"})], {}, {"benchmark": "nwucla"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arms", "across", "scale"), MERGED.values(), ids=MERGED)
+def test_no_scale_makes_one_trial_of_two(arms, across, scale):
+    study = Ablation(papers.HICLR, arms, across=across)
+    assert len({json.dumps(canonical(cell.trial)) for cell in study.cells()}) == len(study.cells()) == 2
+    for _ in range(2):  # and not only when it is asked first
+        with pytest.raises(UserError, match=r"has .* and .* has|and .* differ in the study and would be the same"):
+            study.cells(Scale(**scale))
+
+
+def test_arms_that_are_one_trial_in_the_study_may_stay_one():
+    study = Ablation(papers.HICLR, [Arm("a"), Arm("published", {"tau": 0.07})])
+    first, second = study.cells(Scale(epochs=3, changes=(("queue", 512),)))
+    assert first.trial == second.trial
+
+
+def test_an_arm_that_names_its_protocol_is_not_run_on_another():
+    study = Ablation(papers.HICLR, [Arm("a"), Arm("b", {"protocol": "xview"})])
+    with pytest.raises(UserError, match="--protocol xsub: arm 'b' names its protocol itself"):
+        study.cells(Scale(protocols=("xsub",)))
+
+
+def test_a_part_is_named_where_two_have_a_field():
+    study = Ablation(papers.HICO_TRANSFORMER, [Arm("a"), Arm("b", {"backbone": Hierarchical(s2s=GRU())})])
+    trials = [c.trial for c in study.cells(Scale(changes=(("backbone.frames", "150"), ("frames", "75"))))]
+    assert [(t.frames, t.backbone.frames, type(t.backbone.s2s).__name__) for t in trials] == [
+        (75, 150, "Transformer"), (75, 150, "GRU"),
+    ]  # fmt: skip
+
+
+SMALL_SET = Scale(benchmark="other", changes=(("batch_size", "32"), ("queue", "512")))
+
+
+def test_every_study_of_the_project_takes_the_readmes_settings_or_says_who_differs(loaded):
+    name, study, _ = loaded
+    if isinstance(study, Sweep):
+        assert {t.method.queue for t in expanded(study, SMALL_SET)} == {512}
+    elif name in ("nwucla_methods", "nwucla_evaluations"):
+        with pytest.raises(UserError, match=r"--set queue=512: '.*' has 512 and '.*' has 256"):
+            study.cells(SMALL_SET)
+    else:
+        trials = [cell.trial for cell in study.cells(SMALL_SET)]
+        assert {(t.batch_size, t.method.queue) for t in trials} == {(32, 512)}
+        assert len({(t.id("d"), t.epochs) for t in trials}) == len(
+            {(c.trial.id("d"), c.trial.epochs) for c in study.cells()}
+        )
 
 
 def test_what_is_set_of_the_schedule_is_meant_as_it_stands():

@@ -18,11 +18,13 @@ from tiny import TRIAL
 from skelray import papers
 from skelray.augment import BA, NA, AugmentationSet, Blur, Crop, Flip, Mask, Noise, RandomMask, Rotate, Shear
 from skelray.backbones import STGCN
+from skelray.changes import changed
 from skelray.evaluation import KNN, Linear
+from skelray.identity import canonical, digest
 from skelray.methods import EADM, SIMILARITIES, CrosSCLR, HiCLR, SkeletonCLR, cosine, cross_entropy, kl
 from skelray.scale import Scale
 from skelray.study import ASHA, TPE
-from skelray.trial import SGD, Monitor, Trial, canonical, changed, digest
+from skelray.trial import SGD, Monitor, Trial
 
 MONITORED = replace(papers.HICLR, monitor=Monitor(KNN()), frames=30)
 NOT_IN_THE_ID = {"epochs", "evaluations"}

@@ -19,7 +19,7 @@ from skelray.backbones.linear import linear
 from skelray.backbones.norm import BatchNorm
 from skelray.backbones.pool import pool
 from skelray.backbones.temporal import fourier_convolution
-from skelray.checks import UserError
+from skelray.checks import UserError, check_whole
 from skelray.skeleton import Skeleton
 
 TAPS = 7
@@ -49,8 +49,10 @@ class DSTA:
         if not self.layers:
             raise UserError("layers (): at least 1 is needed")
         for layer in self.layers:
-            if len(layer) != 4 or min(layer) < 1:
+            if not isinstance(layer, (tuple, list)) or len(layer) != 4 or min(layer) < 1:
                 raise UserError(f"layer {layer}: (channels, out, inter, stride) are four numbers of at least 1")
+            for number in layer:
+                check_whole("layers", number, 1)
         for (_, out, *_), (channels, *_) in zip(self.layers, self.layers[1:], strict=False):
             if out != channels:
                 raise UserError(f"layers {self.layers}: one gives {out} channels, the next takes {channels}")

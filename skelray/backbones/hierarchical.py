@@ -162,7 +162,8 @@ class HierarchicalEncoder(nn.Module):
         for name, found in (("frames", x.shape[2]), ("persons", x.shape[4])):
             if found != getattr(self.config, name):
                 built = getattr(self.config, name)
-                raise UserError(f"{found} {name}: this encoder was built for {built}; set the backbone's {name} to {found}")
+                way = f"--set backbone.{name}={found}, or Hierarchical({name}={found}) in the study file"
+                raise UserError(f"{found} {name}: this encoder was built for {built}; {way}")
         clip = part = None
         if self.temporal is not None:
             clip = self.temporal(time_major(x))

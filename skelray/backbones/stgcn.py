@@ -21,7 +21,7 @@ from skelray.backbones.join import join
 from skelray.backbones.norm import BatchNorm
 from skelray.backbones.pool import pool
 from skelray.backbones.temporal import fourier_convolution
-from skelray.checks import UserError
+from skelray.checks import UserError, check_whole
 from skelray.skeleton import Skeleton
 
 TAPS = 9
@@ -47,8 +47,7 @@ class STGCN:
 
     def __post_init__(self) -> None:
         for name in ("hidden_channels", "hidden_dim"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} {getattr(self, name)}: at least 1 is needed")
+            check_whole(name, getattr(self, name), 1)
         check_share(self.dropout)
         check_partition(self.partition)
         if self.absent not in ("average", "exclude"):
