@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,41 @@ class Needs:
         return self.checkpoint + self.encoder + (self.momentum if epochs else 0) + EPOCH * epochs + SPEC
 
 
-def needs(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> Needs:
-    """Of a trial on sequences (3, frames, joints, persons)."""
+def needs(trial: Trial, skeleton: Skeleton, frames: int, persons: int, known: dict[str, Needs] | None = None) -> Needs:
+    """Of a trial on sequences (3, frames, joints, persons).
+
+    known: of steps counted before, to which the trial's is added; what its views take is counted anew, which costs little.
+    """
+    method = trial.method
+    with torch.random.fork_rng([]), flop.counter() as counter:
+        torch.manual_seed(0)
+        views = method.views(View.of(torch.randn(SAMPLES, 3, frames, len(skeleton.joints), persons), skeleton, Draws(0, 0)))
+    key = repr((structure(method, augmented=False), structure(trial.backbone), trial.stream.count("+"), _shapes(views)))
+    known = {} if known is None else known
+    if key not in known:
+        known[key] = _step(trial, skeleton, views)
+    of_views = counter.get_total_flops() / SAMPLES / 1e9
+    return replace(known[key], gflop=known[key].gflop + of_views, batch_size=trial.batch_size)
+
+
+def _shapes(value: Any) -> Any:
+    """What of views decides how much a step on them computes: their shapes, and what rewires the graph."""
+    if isinstance(value, Tensor):
+        return tuple(value.shape)
+    if isinstance(value, View):
+        rewire = value.rewire
+        return [tuple(value.x.shape), rewire if rewire is None else type(rewire).__qualname__, value.skeleton.name]
+    if isinstance(value, dict):
+        return [(name, _shapes(one)) for name, one in value.items()]
+    if isinstance(value, (tuple, list)):
+        return [_shapes(one) for one in value]
+    if is_dataclass(value):
+        return [type(value).__qualname__, *(_shapes(getattr(value, f.name)) for f in fields(value))]
+    return repr(value)
+
+
+def _step(trial: Trial, skeleton: Skeleton, views: Any) -> Needs:
+    """Of a step on views of SAMPLES samples."""
     method = trial.method
     kept: dict[int, int] = {}
     with torch.random.fork_rng([]):
@@ -61,7 +94,6 @@ def needs(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> Needs:
         model = method.build(trial.backbone, skeleton, trial.stream).train()
         content = model.state_dict()
         state = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in content.values()}
-        x = torch.randn(SAMPLES, 3, frames, len(skeleton.joints), persons)
 
         def keep(saved: Tensor) -> Tensor:
             storage = saved.untyped_storage()
@@ -69,7 +101,7 @@ def needs(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> Needs:
             return saved
 
         with flop.counter() as counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
-            step = method.loss(model, method.views(View.of(x, skeleton, Draws(0, 0))), epoch=1)
+            step = method.loss(model, views, epoch=1)
             step.loss.backward()
     trained = [p for p in model.parameters() if p.requires_grad]
     return Needs(
@@ -79,7 +111,6 @@ def needs(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> Needs:
         checkpoint=_stored(content.values()) + ARCHIVE,
         momentum=_stored(trained),
         encoder=_stored(model.query.state_dict().values()) + ARCHIVE,
-        batch_size=trial.batch_size,
     )
 
 
@@ -89,21 +120,29 @@ def _stored(tensors: Iterable[Tensor]) -> int:
     return sum(sizes.values()) + ENTRY * len(sizes)
 
 
-def structure(part: Any) -> Any:
+def structure(part: Any, augmented: bool = True) -> Any:
     """What of a method or a backbone decides how much it computes: settings like tau or lambda_h do not.
 
     Two parts of one structure take the same arithmetic. Of a number that is no count, it matters whether it is 0 (a dropout
-    that is off); of augmentations, which transform coordinates, their kinds.
+    that is off); of augmentations, which transform coordinates, their kinds, or where not ``augmented`` nothing.
     """
     if isinstance(part, AugmentationSet):
-        return [(type(a).__qualname__, *_switches(a)) for a in part.augmentations]
+        return augmented and [(type(a).__qualname__, *_switches(a)) for a in part.augmentations]
     if isinstance(part, float):
         return part != 0
     if isinstance(part, (tuple, list)):
-        return [structure(item) for item in part]
+        return [structure(item, augmented) for item in part]
     if is_dataclass(part) and not isinstance(part, type):
-        return [type(part).__qualname__, *((f.name, structure(getattr(part, f.name))) for f in fields(part))]
+        return [
+            type(part).__qualname__,
+            *((f.name, _setting(f.name, getattr(part, f.name), augmented)) for f in fields(part)),
+        ]
     return canonical(part)
+
+
+def _setting(name: str, value: Any, augmented: bool) -> Any:
+    """A step of the first epoch is counted, which mines for neighbours only where that begins at once."""
+    return value is not None and value < 1 if name == "mining_from" else structure(value, augmented)
 
 
 def _switches(augmentation: Any) -> list[bool]:

@@ -217,6 +217,7 @@ class _Counts:
     def __init__(self, run: Run, speeds: _Speeds) -> None:
         self.run, self.speeds = run, speeds
         self._needs: dict[str, Needs] = {}
+        self._steps: dict[str, Needs] = {}
         self._reading: dict[str, float] = {}
 
     def data(self, trial: Trial) -> SkeletonDataset:
@@ -227,7 +228,7 @@ class _Counts:
     def needs(self, trial: Trial) -> Needs:
         key, shape = self._of(trial, trial.method, self.data(trial))
         if key not in self._needs:
-            self._needs[key] = needs(trial, *shape)
+            self._needs[key] = needs(trial, *shape, self._steps)
         return replace(self._needs[key], batch_size=trial.batch_size)
 
     def reading(self, trial: Trial) -> float:
