@@ -12,6 +12,7 @@ import click
 from skelray.cli_data import data_option
 from skelray.data import BENCHMARKS, Benchmark, Preprocessing, open_table, prepare
 from skelray.data.formats import FORMATS, detect
+from skelray.data.starter import Undescribed
 
 FRAMES = {"centred": 50, "rigid": 300, "plain": 50}  # of a sequence, by the path of its preprocessing
 
@@ -43,7 +44,11 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    benchmark, source = _to_prepare(given, how["form"])
+    try:
+        benchmark, source = _to_prepare(given, how["form"])
+    except Undescribed as error:
+        click.echo(f"# A beginning of the TOML file, to be completed:\n\n{error.starter}", err=True)
+        raise
     benchmark = replace(benchmark, name=how["name"] or benchmark.name)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -60,6 +65,9 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
             workers=workers or len(os.sched_getaffinity(0)),
         )
     click.echo(str(report))
+    if report.unread:  # what lies on the disk and is not in the data set
+        click.echo(f"skelray: {len(report.unread):,} files of {source} could not be read and are left out", err=True)
+        raise SystemExit(1)
 
 
 def _to_prepare(given: tuple[str, ...], form: str | None) -> tuple[Benchmark, Path | None]:

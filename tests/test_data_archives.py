@@ -408,7 +408,7 @@ def test_kinetics_knows_its_parts_by_flat_zips_and_from_inside_a_folder(tmp_path
 def test_kinetics_says_what_is_wrong_with_a_clip(tmp_path):
     folder = write_kinetics(tmp_path, 5)
     inside = folder / "kinetics_train"
-    (inside / "-train_00000.json").write_text(json.dumps({"data": [], "label": "a name", "label_index": 0}))
+    (inside / "-train_00000.json").write_text(json.dumps({"data": [], "label": "abseiling", "label_index": 0}))
     (inside / "-train_00001.json").write_text(json.dumps(kinetics_clip(2)))
     (inside / "-train_00002.json").write_text(json.dumps({**kinetics_clip(2), "data": [{"frame_index": 1}]}))
     reasons = [getattr(one, "reason", "kept") for one in KINETICS.recordings(folder)][:5]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
-from skelray.data.sources import Member, Recordings, members
+from skelray.data.listing import coded, members
+from skelray.data.sources import Member, Recordings
 from skelray.data.text import matrix, single
 from skelray.skeleton import KINECT_V1
 
-NAME = re.compile(r"(a(\d{2})_s(\d{2})_e(\d{2}))_skeleton3D\.txt")
+NAME = coded(r"(a(\d{2})_s(\d{2})_e(\d{2}))_skeleton3D", r"\.txt")
 
 # For each joint of KINECT_V1, its place in the files.
 ORDER = (6, 3, 2, 19, 0, 7, 9, 11, 1, 8, 10, 12, 4, 13, 15, 17, 5, 14, 16, 18)
@@ -34,11 +34,11 @@ ODD = (1, 3, 5, 7, 9)
 
 def _recordings(source: Path | None) -> Recordings:
     what = "MSR Action3D skeletons in metres (such as a01_s01_e01_skeleton3D.txt)"
-    return Recordings(members(source, NAME, what), _recording)
+    return Recordings(members(source, NAME, what, str.lower), _recording)
 
 
 def _recording(member: Member) -> Recording | Skipped:
-    name = member.match[1]
+    name = member.name
     if name in LEFT_OUT:
         return Skipped(name, "not among the 557 sequences that the literature uses")
     numbers = single(matrix(member.file.read(), 4))  # x, y, z and a confidence

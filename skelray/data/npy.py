@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from skelray.checks import UserError
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
+from skelray.data.listing import walk
 from skelray.data.named import stem_of
-from skelray.data.sources import walk
+from skelray.data.sources import File, PackedFile
 from skelray.data.stored import NO_NPY, DataError
 from skelray.data.unpickle import unpickle
 from skelray.skeleton import KINECT_V2
@@ -44,6 +46,22 @@ def open_data_joint(source: Path) -> Arrays:
     return _opened(source, DATA_JOINT)
 
 
+def holds_sequences(name: str, file: File) -> bool:
+    """Whether an array is one of sequences, by its shape; in a zip, by its name."""
+    if isinstance(file, PackedFile):
+        return True
+    if not os.path.isfile(file.path):
+        raise OSError("no file")
+    with suppress(DataError):
+        return _are_sequences(mapped(Path(file.path)))
+    return False
+
+
+def _are_sequences(array: np.ndarray) -> bool:
+    """(samples, 3, frames, 25, bodies)."""
+    return array.ndim == 5 and array.shape[1] == 3 and array.shape[3] == len(KINECT_V2.joints) and 1 <= array.shape[4] <= 2
+
+
 def _opened(source: Path, pattern: re.Pattern[str], *lost: str) -> Arrays:
     folder = _folder(source, pattern)
     found = {match[1]: match[0] for name in sorted(os.listdir(folder)) if (match := pattern.fullmatch(name))}
@@ -65,9 +83,8 @@ def _folder(source: Path, pattern: re.Pattern[str]) -> Path:
 
 def _rows(folder: Path, part: str, file: str) -> Rows:
     array = mapped(folder / file)
-    joints = len(KINECT_V2.joints)
-    if array.ndim != 5 or array.shape[1] != 3 or array.shape[3] != joints or not 1 <= array.shape[4] <= 2:
-        raise DataError(f"{folder / file} holds {array.shape}, not (samples, 3, frames, {joints}, bodies)")
+    if not _are_sequences(array):
+        raise DataError(f"{folder / file} holds {array.shape}, not (samples, 3, frames, {len(KINECT_V2.joints)}, bodies)")
     names, labels = _labels(folder, part)
     lengths = folder / f"{part}_num_frame.npy"
     if len(labels) != len(array):

@@ -12,6 +12,7 @@ import re
 import struct
 import weakref
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,31 +20,40 @@ import numpy as np
 
 from skelray.checks import UserError
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
+from skelray.data.listing import below
 from skelray.data.named import stem_of
 from skelray.data.npy import integers, two_bodies
-from skelray.data.sources import BLOCK, BOUNDED, LARGEST, UNREADABLE, below
+from skelray.data.sources import BLOCK, BOUNDED, LARGEST, UNREADABLE, File, LooseFile, PackedFile
 from skelray.data.stored import NO_NPY, DataError
 from skelray.skeleton import KINECT_V2
 
-NAME = re.compile(r".+\.npz")
+NAME = re.compile(r".+\.npz", re.IGNORECASE)
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 JOINTS = len(KINECT_V2.joints)
 HEADER = 1 << 14  # bytes in which the header of an array must end
 AWAY = np.array([0, 0, 3], np.float32)  # metres from the camera
 
 
-def holds_them(path: Path) -> bool:
-    """Whether a file has the four arrays."""
+def holds_them(name: str, file: File) -> bool:
+    """Whether a file has the four arrays; one that is large in a zip, by its name. Raises OSError."""
+    if isinstance(file, PackedFile) and file.info.file_size > LARGEST:
+        return True
     try:
-        with zipfile.ZipFile(path) as archive:
+        with file.open() as stream, zipfile.ZipFile(stream) as archive:
             return {f"{key}.npy" for key in KEYS} <= set(archive.namelist())
-    except (OSError, zipfile.BadZipFile, NotImplementedError):
+    except (zipfile.BadZipFile, NotImplementedError):
         return False
+
+
+def _is_one(path: Path) -> bool:
+    with suppress(OSError):
+        return holds_them(path.name, LooseFile(path))
+    return False
 
 
 def open_npz(source: Path) -> Arrays:
     """The arrays of such a file. Raises DataError where they are not whole."""
-    paths = [source] if source.is_file() else [path for path in below(source, NAME) if holds_them(path)]
+    paths = [source] if source.is_file() else [path for path in below(source, NAME) if _is_one(path)]
     if len(paths) > 1:
         raise DataError(
             f"{source} holds several such files: give one of {', '.join(map(str, paths))}; each is a data set of "

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,22 +20,39 @@ import numpy as np
 from skelray.checks import UserError
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows
 from skelray.data.benchmark import Split
+from skelray.data.listing import below
 from skelray.data.named import OWN, protocol_of, stem_of
 from skelray.data.npy import integers, texts
-from skelray.data.sources import below
+from skelray.data.sources import File, LooseFile, head
 from skelray.data.stored import DataError
 from skelray.data.unpickle import unpickle
 from skelray.skeleton import COCO, KINECT_V2, OPENPOSE, Skeleton
 
-NAME = re.compile(r"(?!.*_label\.pkl)(.+)\.pkl")
+NAME = re.compile(r"(?!.*_label\.pkl)(.+)\.(?:pkl|pickle)", re.IGNORECASE)
 PART = re.compile(r"(?:(.+)_)?(train|val|test)")  # of a division's name
 SKELETONS: Mapping[tuple[int, ...], Skeleton] = {(25, 3): KINECT_V2, (17, 2): COCO, (18, 2): OPENPOSE}
+LOOKED = 1 << 20  # bytes
 HALF = "the last digits: keypoints were kept in half precision, steps of 2 to 4 mm at 3 to 4 m"
+
+
+def holds_annotations(name: str, file: File) -> bool:
+    """Whether a pickle looks like annotations: its first bytes name what they have. Raises one of UNREADABLE."""
+    start = head(file, LOOKED)
+    begins = start[:200]
+    return b"keypoint" in start or b"frame_dir" in start or b"split" in begins or b"annotations" in begins
+
+
+def _is_one(path: Path) -> bool:
+    with suppress(OSError):
+        return holds_annotations(path.name, LooseFile(path))
+    return False
 
 
 def open_pickle(source: Path) -> Arrays:
     """The annotations of one such file, or of a training and a test file. Raises DataError where they are none."""
     paths = [source] if source.is_file() else below(source, NAME)
+    if len(paths) > 1:  # others may lie beside them
+        paths = [path for path in paths if _is_one(path)] or paths
     lists: list[tuple[Path, list[Any]]] = []
     divisions: Mapping[str, Any] | None = None
     for path in paths:
