@@ -217,11 +217,11 @@ def _nothing(source: Path, candidates: Sequence[Format], held: Sequence[Held], r
     """Why nothing fits: each file that could have been one, and what is expected."""
     if source.is_file() and TABLE.fullmatch(source.name) and not rest.unread:
         return undescribed(source)
-    if source.is_file() and not held and _is_packed(source):
+    if source.is_file() and not held and not rest.packed and _is_packed(source):
         rest.packed.append(source.name)
     why = [f"{shortened(rest.unreadable())} cannot be read"] if rest.unread else []
     if rest.packed:
-        why.append(f"{shortened(rest.packed)} is an archive: unpack it first, and give the folder")
+        why.append(f"packed in a way that is not read, {shortened(rest.packed)}: unpack it first, and give the folder")
     if rest.near:
         why.append(f"not read for their names: {shortened(rest.nearly())}")
     for one in held:

@@ -30,7 +30,7 @@ from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
 from skelray.data.listing import matching, members, shortened
 from skelray.data.named import stem_of
-from skelray.data.report import EMPTY
+from skelray.data.report import EMPTY, UNSCORED
 from skelray.data.said import Said, class_names, said_of, same
 from skelray.data.sources import UNREADABLE, File, Member, Recordings, content, head
 from skelray.data.text import decoded, listed, parsed, single
@@ -44,7 +44,7 @@ READ = 5  # people of a frame, in the order listed
 MOST_FRAMES = 10_000  # a clip has 300
 FEW, ENDS = 64, 2000  # clips whose labels are looked at first, and the bytes at both ends of a clip that are
 LABEL = re.compile(r'"(label|label_index)"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)')
-UNSCORED = "the scores of all its points are 0"
+UNNAMED = "the clips do not name their classes: by their numbers, they are called as those of Kinetics"
 
 CLASSES = listed("kinetics_classes.txt")
 
@@ -57,9 +57,11 @@ def holds_clip(name: str, file: File) -> bool:
 
 def benchmark_of(source: Path) -> Benchmark:
     """Kinetics, or a benchmark of its own where the clips of a source name other classes. Raises DataError."""
-    own = _own(matching(source, NAME), _known(source))
+    found, known = matching(source, NAME), _known(source)
+    own = _own(found, known)
     if own is None:
-        return KINETICS
+        named = any(one.text for one, _ in _heard(found, known)[0])
+        return KINETICS if named else replace(KINETICS, notes=(UNNAMED,))
     kept = sum(same(name, kept) for name, kept in zip(own, CLASSES, strict=False))
     but = f", but for {kept} of {len(own)}" if kept else ""
     stem = stem_of(source)
@@ -110,11 +112,17 @@ def _own(found: Sequence[Member], known: dict[str, Any]) -> tuple[str, ...] | No
     Clips that no label file names are looked into: some of them, and all where these do not speak of Kinetics. Whether
     the others do is seen when they are read.
     """
-    said = [(one, name) for name, entry in known.items() if (one := said_of(entry))]
+    said, silent = _heard(found, known)
+    own = class_names(said, CLASSES)
+    return own if own is None or len(silent) <= FEW else class_names([*said, *_spoken(silent)], CLASSES)
+
+
+def _heard(found: Sequence[Member], known: dict[str, Any]) -> tuple[list[tuple[Said, str]], list[Member]]:
+    """What label files say, and a few of the clips that they do not name; and all these clips."""
     silent = [member for member in found if said_of(known.get(member.name, {})) is None]
     few = [silent[at] for at in sorted({len(silent) * part // FEW for part in range(FEW)})] if silent else []
-    own = class_names([*said, *_spoken(few)], CLASSES)
-    return own if own is None or len(silent) <= FEW else class_names([*said, *_spoken(silent)], CLASSES)
+    said = [(one, name) for name, entry in known.items() if (one := said_of(entry))]
+    return [*said, *_spoken(few)], silent
 
 
 def _spoken(found: Sequence[Member]) -> Iterator[tuple[Said, str]]:

@@ -100,7 +100,7 @@ def walk(source: Path) -> Iterator[tuple[str, list[str]]]:
         waiting += [os.path.join(folder, name) for name in sorted(inside, reverse=True)]
     if unread:
         raise DataError(
-            f"{len(unread)} below {source} cannot be read, and what they hold would be left out: "
+            f"{source} holds {len(unread)} folders or links that cannot be read, whose recordings would be left out: "
             f"{shortened(unread)}. Make them readable, or take them away"
         )
 

@@ -19,10 +19,12 @@ import numpy as np
 
 from skelray.checks import UserError
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows
-from skelray.data.benchmark import Split
+from skelray.data.benchmark import LeftOut, Split
 from skelray.data.listing import below
 from skelray.data.named import OWN, protocol_of, stem_of
 from skelray.data.npy import integers, texts
+from skelray.data.report import UNSCORED
+from skelray.data.said import LISTS, Said, said_in
 from skelray.data.sources import File, LooseFile, head
 from skelray.data.stored import DataError
 from skelray.data.unpickle import unpickle
@@ -55,11 +57,13 @@ def open_pickle(source: Path) -> Arrays:
         paths = [path for path in paths if _is_one(path)] or paths
     lists: list[tuple[Path, list[Any]]] = []
     divisions: Mapping[str, Any] | None = None
+    said: tuple[Said, ...] = ()
     for path in paths:
         stored = unpickle(path)
         if isinstance(stored, dict):
             if len(paths) > 1:
                 raise DataError(f"{source} holds several such files: give one of {', '.join(map(str, paths))}")
+            said = next((found for key in LISTS if (found := said_in(stored.get(key)))), ())
             divisions, stored = stored.get("split"), stored.get("annotations")
         if not isinstance(stored, list) or not stored or not all(isinstance(one, dict) for one in stored):
             raise DataError(f"{path} holds no annotations: neither a list of them nor a dictionary with such a list")
@@ -81,7 +85,7 @@ def open_pickle(source: Path) -> Arrays:
     )
     half = annotations[0]["keypoint"].dtype == np.float16 and skeleton is KINECT_V2
     stem = re.sub(r"_(train|val|test)$", "", stem_of(paths[0]))
-    return Arrays((rows,), protocols, stem, 0, (HALF,) * half, skeleton, planar=skeleton is not KINECT_V2)
+    return Arrays((rows,), protocols, stem, 0, (HALF,) * half, skeleton, planar=skeleton is not KINECT_V2, said=said)
 
 
 def _skeleton(annotations: Sequence[Mapping[str, Any]], path: Path) -> Skeleton:
@@ -140,5 +144,7 @@ def _bodies(annotations: Sequence[Mapping[str, Any]], at: int) -> np.ndarray:
     scores = np.asarray(one["keypoint_score"], np.float32).swapaxes(0, 1)[..., None]
     if not height > 0 or not width > 0 or scores.shape[:3] != points.shape[:3]:
         raise UserError(f"an image of {height} x {width}, scores {scores.shape} of points {points.shape}")
+    if points.any() and not scores.any():
+        raise LeftOut(UNSCORED)
     placed = np.concatenate([points / np.array([width, height], np.float32) - 0.5, scores], axis=-1)
     return np.where(scores > 0, placed, 0)

@@ -10,6 +10,7 @@ from typing import Any
 from skelray.data.benchmark import Benchmark
 
 EMPTY = "no skeleton in it"
+UNSCORED = "the scores of all its points are 0"
 UNREAD, UNLABELLED = "its bytes cannot be read", "its label file cannot be read"
 SHORT = 10  # frames; a clip with fewer is reported
 

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from skelray.data.benchmark import LeftOut
 from skelray.data.stored import DataError
 
 AGREE = 0.9  # of the labels: with so many that are called as in a list, the list holds, and the others are errors
 MOST_CLASSES = 100_000
+LISTS = ("classes", "class_names", "label_names", "categories")  # what files of arrays call a list of their classes
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,14 @@ def said_of(entry: Mapping[str, Any]) -> Said | None:
     index = index if isinstance(index, int) and not isinstance(index, bool) else None
     text = text.strip() if isinstance(text, str) else ""
     return Said(index, text) if text or index is not None else None
+
+
+def said_in(values: object) -> tuple[Said, ...]:
+    """The labels that a list of names tells, by their places; none where it is no such list."""
+    listed = values.tolist() if isinstance(values, np.ndarray) else values
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(name, str) for name in listed):
+        return ()
+    return tuple(Said(number, name) for number, name in enumerate(listed))
 
 
 def same(one: str, other: str) -> bool:

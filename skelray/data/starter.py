@@ -20,6 +20,7 @@ from skelray.data.text import decoded
 TABLE = re.compile(r".*\.(csv|tsv|tab|parquet|pq|feather|arrow|xlsx?|ods|json|jsonl|ndjson)", re.IGNORECASE)
 PARQUET = (".parquet", ".pq")
 TEXT = (".csv", ".tsv", ".tab")
+MOST_JOINTS = 200
 LOOKED, ROWS = 1 << 18, 2000  # bytes and rows of a table from which the TOML file begins
 JOINTS = ("pelvis", "chest", "head")  # where the table does not name them
 
@@ -48,7 +49,7 @@ def undescribed(path: Path) -> Undescribed:
 
 def _beginning(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
     """The columns of a table and its first rows, as far as they can be read."""
-    with suppress(OSError, ValueError, csv.Error, pa.ArrowException):
+    with suppress(OSError, ValueError, IndexError, csv.Error, pa.ArrowException):
         if path.suffix.lower() in PARQUET:
             with pa.parquet.ParquetFile(path) as file:
                 names = [name for name in file.schema_arrow.names if name not in "xyz"]
@@ -64,15 +65,16 @@ def _beginning(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
 
 
 def _starter(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
-    joints = _values(rows, "joint") or list(JOINTS)
-    numbered = all(str(joint).isdigit() for joint in joints)
-    names = [f"joint_{joint}" for joint in joints] if numbered else [str(joint) for joint in joints]
+    joints = list(map(str, _values(rows, "joint"))) or list(JOINTS)
+    numbered = all(map(str.isdigit, joints))
+    names = [f"joint_{number}" for number in range(min(int(joints[-1]), MOST_JOINTS) + 1)] if numbered else joints
+    read = path if path.suffix.lower() in (*PARQUET, *TEXT) else path.with_suffix(".csv")
     by = next((name for name in ("subject", "camera", "setup", "part") if name in columns), "subject")
     train = [0] if by == "part" else _whole(_values(rows, by)) or [1]
     bones = ",\n".join(f'  ["{name}", "{names[0]}"]' for name in names[1:])
     quoted = ", ".join(f'"{name}"' for name in names)
     return f"""name = "{stem_of(path)}"
-table = "{path.name}"
+table = "{read.name}"
 persons = 1
 
 [skeleton]
