@@ -66,7 +66,7 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
         )
     click.echo(str(report))
     if report.unread:  # what lies on the disk and is not in the data set
-        click.echo(f"skelray: {len(report.unread):,} files of {source} could not be read and are left out", err=True)
+        click.echo(f"skelray: {len(report.unread):,} recordings of {source} could not be read and are left out", err=True)
         raise SystemExit(1)
 
 

@@ -141,7 +141,7 @@ def test_a_file_that_cannot_be_opened_is_named_counted_and_told_by_the_exit_stat
         assert status == 1
         assert ("already" in out) == already
         assert "1 skipped, its bytes cannot be read: S001C001P002R001A001" in out
-        assert "skelray: 1 files of" in err
+        assert "skelray: 1 recordings of" in err
         assert "could not be read and are left out" in err
 
 
@@ -301,6 +301,24 @@ def test_the_many_win_and_what_is_beside_them_is_named(tmp_path):
     ntu(folder, f"{FIRST}.skeleton", f"{SECOND}.skeleton", "S001C001P002R001A001.skeleton")
     with pytest.raises(DataError, match=r"several formats, ntu \(3 files\), nwucla \(20 files\)"):
         detect(folder)
+
+
+def test_a_benchmark_that_is_named_and_not_there_tells_what_is(tmp_path):
+    (tmp_path / "S001C001P001R001A001.skeleton.bak").write_bytes(TEXT)
+    (tmp_path / "a.tar").write_bytes(b"")
+    with pytest.raises(DataError, match=r"holds no NTU RGB\+D .*a\.tar: unpack it first.*\.bak \(expected"):
+        detect(tmp_path, NTU60)
+    with pytest.raises(Undescribed):
+        detect(table(tmp_path / "a.csv"), NTU60)
+
+
+def test_labels_beyond_the_classes_are_said_to_be(tmp_path):
+    folder = write_nwucla(tmp_path / "a", 1)
+    path = folder / "a01_s01_e00_v01.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "label": 12}))
+    assert NWUCLA.recordings(folder)[0].reason == "its label is none of 1 to 10"
+    (msr(tmp_path / "b") / "a01_s01_e01_skeleton3D.txt").rename(tmp_path / "b" / "a21_s01_e01_skeleton3D.txt")
+    assert MSR_ACTION3D.recordings(tmp_path / "b")[0].reason == "its action is none of 1 to 20"
 
 
 def test_a_real_array_beside_raw_files_is_for_the_user_to_choose(tmp_path):
@@ -583,6 +601,13 @@ def test_a_few_labels_that_contradict_are_left_out_and_counted(tmp_path):
 def test_names_that_are_no_classes_are_one_sentence(tmp_path, labels, sentence):
     with pytest.raises(DataError, match=sentence):
         detect(own_clips(tmp_path, *labels))
+
+
+def test_names_count_where_the_label_file_has_numbers_alone(tmp_path):
+    folder = own_clips(tmp_path / "a", (0, "wave"), (1, "bow"))
+    known = {f"clip{number}": {"has_skeleton": True, "label_index": number} for number in (0, 1)}
+    (folder / "kinetics_train_label.json").write_text(json.dumps(known))
+    assert detect(folder).classes == ("wave", "bow")
 
 
 def test_all_clips_of_ones_own_are_looked_into_where_no_label_file_names_them(tmp_path):

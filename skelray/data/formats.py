@@ -164,9 +164,7 @@ def detect(source: Path, wanted: Benchmark | None = None, name: str | None = Non
         if not fits or not one.form.counts:
             rest.unlike += [path for path, _ in one.files if path not in fits and path not in rest.unread]
     if not fitting:
-        if wanted is not None and name is None:
-            wanted.recordings(source)  # says what it misses
-        raise _nothing(source, candidates, held, rest)
+        raise _nothing(source, wanted if name is None else None, candidates, held, rest)
     one, first = fitting[0] if len(fitting) == 1 else _most(source, fitting, rest)
     if isinstance(first, PackedFile) and one.form.opener is not None:
         raise DataError(
@@ -213,10 +211,29 @@ def _most(source: Path, fitting: Sequence[tuple[Held, File]], rest: Rest) -> tup
     return fitting[at]
 
 
-def _nothing(source: Path, candidates: Sequence[Format], held: Sequence[Held], rest: Rest) -> DataError:
-    """Why nothing fits: each file that could have been one, and what is expected."""
+def _nothing(
+    source: Path, wanted: Benchmark | None, candidates: Sequence[Format], held: Sequence[Held], rest: Rest
+) -> DataError:
+    """That nothing fits, why, and what to do about it."""
     if source.is_file() and TABLE.fullmatch(source.name) and not rest.unread:
         return undescribed(source)
+    what = f"{source} holds no files of a known format"
+    try:
+        if wanted is not None:
+            wanted.recordings(source)
+    except DataError as error:
+        what = str(error)  # which says what is missed
+    why = _reasons(source, held, rest)
+    reason = f" ({'; '.join(why)})" if why else ""
+    known = ", ".join(f"{one.name} ({one.example})" for one in candidates)
+    return DataError(
+        f"{what}{reason}: known are {known}. Data of your own go by a table and a TOML file that describes it, "
+        "`skelray prepare table FILE.toml`: docs/your_data.md says how they are written"
+    )
+
+
+def _reasons(source: Path, held: Sequence[Held], rest: Rest) -> list[str]:
+    """Of each file that could have been one, why it is none."""
     if source.is_file() and not held and not rest.packed and _is_packed(source):
         rest.packed.append(source.name)
     why = [f"{shortened(rest.unreadable())} cannot be read"] if rest.unread else []
@@ -228,20 +245,14 @@ def _nothing(source: Path, candidates: Sequence[Format], held: Sequence[Held], r
         if one.form.opener is not None and len(one.files) <= 2 and not isinstance(one.files[0][1], PackedFile):
             try:
                 one.form.opener(source)
-            except DataError as error:
+            except (DataError, OSError) as error:
                 why.append(str(error))
     if not why and rest.unlike:
         why.append(f"not of the form that their names are for: {shortened(rest.unlike)}")
     tables = [] if source.is_file() else [path for path, _ in listing(source) if TABLE.fullmatch(path)]
-    tables = [path for path in tables if not path.lower().endswith("json")]
-    if tables:
+    if tables := [path for path in tables if not path.lower().endswith("json")]:
         why.append(f"{shortened(tables)}: a table of your own is described by a TOML file")
-    known = ", ".join(f"{one.name} ({one.example})" for one in candidates)
-    reason = f" ({'; '.join(why)})" if why else ""
-    return DataError(
-        f"{source} holds no files of a known format{reason}: known are {known}. Data of your own go by a table and a TOML "
-        "file that describes it, `skelray prepare table FILE.toml`: docs/your_data.md says how they are written"
-    )
+    return why
 
 
 def _is_packed(path: Path) -> bool:

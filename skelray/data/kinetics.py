@@ -119,7 +119,9 @@ def _own(found: Sequence[Member], known: dict[str, Any]) -> tuple[str, ...] | No
 
 def _heard(found: Sequence[Member], known: dict[str, Any]) -> tuple[list[tuple[Said, str]], list[Member]]:
     """What label files say, and a few of the clips that they do not name; and all these clips."""
-    silent = [member for member in found if said_of(known.get(member.name, {})) is None]
+    silent = [
+        member for member in found if (said_there := said_of(known.get(member.name, {}))) is None or not said_there.text
+    ]
     few = [silent[at] for at in sorted({len(silent) * part // FEW for part in range(FEW)})] if silent else []
     said = [(one, name) for name, entry in known.items() if (one := said_of(entry))]
     return [*said, *_spoken(few)], silent

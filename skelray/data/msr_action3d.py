@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.listing import coded, members
 from skelray.data.sources import Member, Recordings
@@ -45,7 +44,7 @@ def _recording(member: Member) -> Recording | Skipped:
     joints = numbers.reshape(-1, len(ORDER), 4)[:, ORDER, :3]
     action, subject, replication = map(int, member.match.groups()[1:])
     if not 1 <= action <= len(CLASSES):
-        raise UserError(f"action {action}")
+        return Skipped(name, f"its action is none of 1 to {len(CLASSES)}")
     return Recording(name, joints[:, None], action - 1, subject, replication=replication, source=member.path)
 
 

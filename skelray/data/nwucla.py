@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from skelray.checks import UserError
-from skelray.data.benchmark import Benchmark, Recording, Split
+from skelray.data.benchmark import Benchmark, LeftOut, Recording, Split
 from skelray.data.listing import coded, members
 from skelray.data.sources import Member, Recordings
 from skelray.data.text import parsed, single
@@ -30,8 +30,10 @@ def _recording(member: Member) -> Recording:
     stored = parsed(member.file.read())
     joints = single(np.array(stored["skeletons"], dtype=np.float64))
     label = int(stored["label"]) - 1
-    if joints.ndim != 3 or joints.shape[1:] != (len(KINECT_V1.joints), 3) or not 0 <= label < len(CLASSES):
-        raise UserError(f"joints {joints.shape}, label {label}")
+    if joints.ndim != 3 or joints.shape[1:] != (len(KINECT_V1.joints), 3):
+        raise UserError(f"joints {joints.shape}")
+    if not 0 <= label < len(CLASSES):
+        raise LeftOut(f"its label is none of 1 to {len(CLASSES)}")
     _, subject, replication, camera = map(int, member.match.groups()[1:])
     return Recording(member.name, joints[:, None], label, subject, camera, replication=replication, source=member.path)
 
