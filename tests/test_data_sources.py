@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import pickle
 import shutil
 import struct
 import subprocess
@@ -191,14 +192,19 @@ def side_files(folder: Path) -> list[str]:
     """Files whose endings are those of formats, and that are of none."""
     from scipy.io import savemat
 
+    before = set(folder.iterdir())
     (folder / "cache.pkl").write_bytes(b"\x80\x02}q\x00X\x05\x00\x00\x00stampq\x01K\x03s.")
+    (folder / "splits.pkl").write_bytes(pickle.dumps({"split": {"train": ["a"]}, "annotations": [1, 2]}))
+    (folder / "keypoints.pkl").write_bytes(pickle.dumps({"keypoint": np.zeros((2, 3))}))
     (folder / "info.json").write_text('{"data": [1, 2, 3]}')
+    (folder / "map.json").write_text('{"label_index": {"wave": 0}, "data": "raw", "frame_index": "from 0"}')
+    (folder / "._hidden.json").write_bytes(b"\x00\x05\x16\x07")
     savemat(folder / "calib.mat", {"K": np.eye(3)})
     savemat(folder / "packed.mat", {"K": np.eye(3)}, do_compression=True)
     (folder / "old.mat").write_bytes(b"\0" * 200)
     np.savez(folder / "mean.npz", mean=np.zeros(3))
     np.save(folder / "train_data.npy", np.zeros((3, 3)))
-    return ["cache.pkl", "info.json", "calib.mat", "packed.mat", "old.mat", "mean.npz", "train_data.npy"]
+    return sorted(path.name for path in set(folder.iterdir()) - before if not path.name.startswith("."))
 
 
 def msr(folder: Path) -> Path:
@@ -234,14 +240,11 @@ def test_side_files_are_named_and_do_not_make_several_formats(monkeypatch, capsy
 
 
 def test_each_side_file_is_named(tmp_path):
-    folder = ntu(tmp_path)
-    for file in side_files(folder):
-        others = [path for path in folder.iterdir() if path.suffix != ".skeleton" and path.name != file]
-        for path in others:
-            path.rename(tmp_path.parent / f"{tmp_path.name}_{path.name}")
-        assert file in detect(folder).notes[0]
-        for path in others:
-            (tmp_path.parent / f"{tmp_path.name}_{path.name}").rename(path)
+    (tmp_path / "side").mkdir()
+    for file in side_files(tmp_path / "side"):
+        folder = ntu(tmp_path / f"{file}_in")
+        shutil.copy(tmp_path / "side" / file, folder)
+        assert detect(folder).notes == (f"1 beside the recordings not read, of another kind: {file}",)
 
 
 def test_many_mat_files_of_another_kind_start_no_process(monkeypatch, tmp_path):
@@ -335,7 +338,7 @@ def test_a_refused_source_tells_of_tables(tmp_path):
     (tmp_path / "notes.md").write_text("nothing")
     with pytest.raises(DataError, match=r"known are ntu .*skelray prepare table FILE\.toml`: docs/your_data\.md"):
         detect(tmp_path)
-    assert (Path(skelray.__file__).parent.parent / "docs" / "your_data.md").exists()
+    assert (Path(__file__).parent.parent / "docs" / "your_data.md").exists()
 
 
 COLUMNS = "sequence,frame,joint,x,y,z,label,subject"
@@ -630,8 +633,6 @@ def test_clips_whose_scores_are_all_0_are_said_to_be(tmp_path):
 
 
 def test_points_of_an_image_whose_scores_are_all_0_are_said_to_be(tmp_path):
-    import pickle
-
     path = write_pyskl_2d(tmp_path / "a.pkl")
     stored = pickle.loads(path.read_bytes())
     stored["annotations"][2]["keypoint_score"][:] = 0
@@ -641,8 +642,6 @@ def test_points_of_an_image_whose_scores_are_all_0_are_said_to_be(tmp_path):
 
 
 def test_a_pickle_that_lists_its_classes_has_them(tmp_path):
-    import pickle
-
     path = write_pyskl_2d(tmp_path / "a.pkl")
     stored = {**pickle.loads(path.read_bytes()), "classes": ["run", "jump", "sit", "stand"]}
     path.write_bytes(pickle.dumps(stored))
@@ -661,6 +660,8 @@ def test_arrays_of_sixty_classes_of_their_own_are_not_ntu(tmp_path):
     assert (detect(path).name, detect(path).classes) == ("mine", tuple(names))
     with pytest.raises(DataError, match=r"name classes of their own \(gesture 0, .*\), not those of ntu60"):
         detect(path, NTU60)
+    path.rename(tmp_path / "NTU60.npz")
+    assert detect(tmp_path / "NTU60.npz").name == "ntu60_own"
 
 
 # UTKinect's label file ----------------------------------------------------------------------------------------------

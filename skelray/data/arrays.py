@@ -145,7 +145,7 @@ def benchmark(arrays: Arrays, wanted: Benchmark | None, known: Sequence[Benchmar
     if preprocessed is not None and any(rows.frames is None for rows in arrays.rows):
         lost.append(NO_LENGTHS)
     return Benchmark(
-        name=base.name if base is not None else arrays.stem,
+        name=base.name if base is not None else _free(arrays.stem, known) if own else arrays.stem,
         skeleton=arrays.skeleton,
         classes=classes,
         protocols=like.protocols if by_name and like is not None else arrays.protocols,
@@ -166,6 +166,11 @@ def _own_classes(arrays: Arrays, like: Benchmark | None, wanted: Benchmark | Non
     if own and wanted is not None:
         raise DataError(f"these arrays name classes of their own ({', '.join(own[:3])}), not those of {wanted.name}")
     return own
+
+
+def _free(stem: str, known: Sequence[Benchmark]) -> str:
+    """A name that is none of the benchmarks'."""
+    return f"{stem}_own" if stem in {one.name for one in known} else stem
 
 
 def _likely(arrays: Arrays, actions: Sequence[int], known: Sequence[Benchmark]) -> Benchmark | None:

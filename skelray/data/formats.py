@@ -165,7 +165,10 @@ def detect(source: Path, wanted: Benchmark | None = None, name: str | None = Non
             rest.unlike += [path for path, _ in one.files if path not in fits and path not in rest.unread]
     if not fitting:
         raise _nothing(source, wanted if name is None else None, candidates, held, rest)
-    one, first = fitting[0] if len(fitting) == 1 else _most(source, fitting, rest)
+    raw = [(one, first) for one, first in fitting if one.form.opener is None or not isinstance(first, PackedFile)]
+    if raw:  # arrays in a zip are none that could be read
+        rest.packed += [path for one, first in fitting if (one, first) not in raw for path, _ in one.files]
+    one, first = _most(source, raw or fitting, rest)
     if isinstance(first, PackedFile) and one.form.opener is not None:
         raise DataError(
             f"{source} holds {one.form.example} or the like in a zip; arrays are mapped from disk: unpack it first"
@@ -183,12 +186,14 @@ def _sorted_out(source: Path, candidates: Sequence[Format]) -> tuple[list[Held],
     held, rest = [Held(one) for one in candidates], Rest()
     for path, file in listing(source):
         name = path.rsplit("/", 1)[-1]
+        if name.startswith("."):
+            continue
         fits = {number: match for number, one in enumerate(candidates) if (match := one.pattern.fullmatch(name))}
         certain = {number for number in fits if candidates[number].looks is None}
         for number in certain or fits:
             held[number].matches.append(fits[number])
             held[number].files.append((path, file))
-        if fits or name.startswith("."):
+        if fits:
             continue
         if ARCHIVE.fullmatch(name):
             rest.packed.append(path)
@@ -202,6 +207,8 @@ def _most(source: Path, fitting: Sequence[tuple[Held, File]], rest: Rest) -> tup
 
     Arrays hold many samples in one file: beside them, numbers of files say nothing.
     """
+    if len(fitting) == 1:
+        return fitting[0]
     counts = [sum(1 for _ in one.fitting({})) for one, _ in fitting]
     at = max(range(len(counts)), key=counts.__getitem__)
     if counts[at] < MANY * (sum(counts) - counts[at]) or any(one.form.opener for one, _ in fitting):

@@ -36,13 +36,22 @@ from skelray.data.sources import UNREADABLE, File, Member, Recordings, content, 
 from skelray.data.text import decoded, listed, parsed, single
 from skelray.skeleton import OPENPOSE
 
-NAME = re.compile(r"(?!kinetics_\w+_label)(.+)\.json(?:\.txt)?", re.IGNORECASE)
+NAME = re.compile(r"(?!\.|kinetics_\w+_label)(.+)\.json(?:\.txt)?", re.IGNORECASE)
 LABELS = re.compile(r"(kinetics_\w+_label)\.json", re.IGNORECASE)
 FOLDER = re.compile(r"(?:^|[/_-])(train|val|test)(?=[/_.-])")
 JOINTS, PERSONS = len(OPENPOSE.joints), 2
 READ = 5  # people of a frame, in the order listed
 MOST_FRAMES = 10_000  # a clip has 300
 FEW, ENDS = 64, 2000  # clips whose labels are looked at first, and the bytes at both ends of a clip that are
+HEAD = 4000  # bytes of a file that tell whether it is a clip, by all parts of any of these
+CLIP = tuple(
+    tuple(map(re.compile, parts))
+    for parts in (
+        (r'"frame_index"\s*:\s*\d', r'"skeleton"\s*:\s*\['),
+        (r'"skeleton"\s*:\s*\[', r'"pose"\s*:\s*\['),
+        (r'"data"\s*:\s*\[', r'"label_index"\s*:\s*\d'),
+    )
+)
 LABEL = re.compile(r'"(label|label_index)"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)')
 UNNAMED = "the clips do not name their classes: by their numbers, they are called as those of Kinetics"
 
@@ -51,8 +60,8 @@ CLASSES = listed("kinetics_classes.txt")
 
 def holds_clip(name: str, file: File) -> bool:
     """Whether a JSON file is a clip, as its first bytes tell. Raises one of UNREADABLE."""
-    start = decoded(head(file), "ignore")
-    return '"frame_index"' in start or ('"label_index"' in start and '"data"' in start)
+    start = decoded(head(file, HEAD), "ignore")
+    return any(all(part.search(start) for part in parts) for parts in CLIP)
 
 
 def benchmark_of(source: Path) -> Benchmark:

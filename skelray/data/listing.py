@@ -69,7 +69,7 @@ def listing(source: Path) -> Iterator[tuple[str, LooseFile | PackedFile]]:
         prefix = "" if inside == "." else inside + "/"
         for name in names:
             path = os.path.join(folder, name)
-            if name.lower().endswith(".zip"):
+            if name.lower().endswith(".zip") and not name.startswith("."):
                 yield from _archive(Path(path), prefix + name + "/")
             else:
                 yield prefix + name, LooseFile(path)

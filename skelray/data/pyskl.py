@@ -8,6 +8,7 @@ Keypoints of NTU are kept there in half precision: steps of 2 to 4 mm at the dis
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -25,7 +26,7 @@ from skelray.data.named import OWN, protocol_of, stem_of
 from skelray.data.npy import integers, texts
 from skelray.data.report import UNSCORED
 from skelray.data.said import LISTS, Said, said_in
-from skelray.data.sources import File, LooseFile, head
+from skelray.data.sources import BLOCK, File, LooseFile
 from skelray.data.stored import DataError
 from skelray.data.unpickle import unpickle
 from skelray.skeleton import COCO, KINECT_V2, OPENPOSE, Skeleton
@@ -33,15 +34,35 @@ from skelray.skeleton import COCO, KINECT_V2, OPENPOSE, Skeleton
 NAME = re.compile(r"(?!.*_label\.pkl)(.+)\.(?:pkl|pickle)", re.IGNORECASE)
 PART = re.compile(r"(?:(.+)_)?(train|val|test)")  # of a division's name
 SKELETONS: Mapping[tuple[int, ...], Skeleton] = {(25, 3): KINECT_V2, (17, 2): COCO, (18, 2): OPENPOSE}
-LOOKED = 1 << 20  # bytes
+SMALL, LOOKED = 1 << 24, 1 << 26  # bytes: of a pickle that is looked into as a whole, and of the part of another that is
 HALF = "the last digits: keypoints were kept in half precision, steps of 2 to 4 mm at 3 to 4 m"
 
 
 def holds_annotations(name: str, file: File) -> bool:
-    """Whether a pickle looks like annotations: its first bytes name what they have. Raises one of UNREADABLE."""
-    start = head(file, LOOKED)
-    begins = start[:200]
-    return b"keypoint" in start or b"frame_dir" in start or b"split" in begins or b"annotations" in begins
+    """Whether a pickle holds annotations; of a large one, whether it names their keypoints. Raises one of UNREADABLE."""
+    with file.open() as stream:
+        if isinstance(file, LooseFile) and stream.seek(0, os.SEEK_END) < SMALL:
+            with suppress(DataError):
+                return _listed(unpickle(Path(file.path)))[0] is not None
+            return False
+        stream.seek(0)
+        before = b""
+        for block in iter(lambda: stream.read(BLOCK), b""):
+            if b"keypoint" in before + block:
+                return True
+            if stream.tell() > LOOKED:
+                break
+            before = block[-10:]
+    return False
+
+
+def _listed(stored: object) -> tuple[list[dict[str, Any]] | None, dict[str, Any]]:
+    """The annotations of what a pickle holds, if it holds any, and the dictionary around them."""
+    around = stored if isinstance(stored, dict) else {}
+    found = around.get("annotations") if around else stored
+    if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
+        return found, around
+    return None, around
 
 
 def _is_one(path: Path) -> bool:
@@ -59,13 +80,13 @@ def open_pickle(source: Path) -> Arrays:
     divisions: Mapping[str, Any] | None = None
     said: tuple[Said, ...] = ()
     for path in paths:
-        stored = unpickle(path)
-        if isinstance(stored, dict):
+        stored, around = _listed(unpickle(path))
+        if around:
             if len(paths) > 1:
                 raise DataError(f"{source} holds several such files: give one of {', '.join(map(str, paths))}")
-            said = next((found for key in LISTS if (found := said_in(stored.get(key)))), ())
-            divisions, stored = stored.get("split"), stored.get("annotations")
-        if not isinstance(stored, list) or not stored or not all(isinstance(one, dict) for one in stored):
+            said = next((found for key in LISTS if (found := said_in(around.get(key)))), ())
+            divisions = around.get("split")
+        if stored is None:
             raise DataError(f"{path} holds no annotations: neither a list of them nor a dictionary with such a list")
         lists.append((path, stored))
     annotations = [one for _, stored in lists for one in stored]
