@@ -47,7 +47,7 @@ from skelray.data.formats import detect
 from skelray.data.instances import Instances
 from skelray.data.kinetics import read_frames
 from skelray.data.pku_mmd import pku_mmd
-from skelray.data.text import matrix
+from skelray.data.text import matrix, usual
 from skelray.skeleton import COCO, FLORENCE, OPENPOSE
 
 WRITERS = {
@@ -583,7 +583,7 @@ def test_any_bytes_are_numbers_or_a_value_error(text, columns):
     with suppress(ValueError):
         table = matrix(text, columns)
         assert table.shape[1] == columns
-        assert table.size == len(text.split())
+        assert table.size == len(usual(text).split())
 
 
 def test_a_recording_that_is_not_finite_is_left_out(tmp_path):
