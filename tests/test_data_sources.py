@@ -179,6 +179,19 @@ def test_an_array_that_cannot_be_opened_is_named(tmp_path):
         detect(tmp_path)
 
 
+def test_a_file_of_any_kind_that_cannot_be_opened_refuses_the_source(tmp_path):
+    """It may hold recordings; clips of Kinetics, which are counted when they are read, do not."""
+    folder = ntu(tmp_path / "raw")
+    (folder / "clips.json").symlink_to("/nowhere")
+    with pytest.raises(DataError, match=r"holds 1 files beside the recordings that cannot .*clips\.json .* --format ntu"):
+        detect(folder)
+    assert detect(folder, name="ntu") is NTU60
+    clips = write_kinetics(tmp_path / "clips", 2)
+    (clips / "kinetics_train" / "-a.json").symlink_to("/nowhere")
+    assert detect(clips) is KINETICS
+    assert prepare(KINETICS, clips, tmp_path).unread == ("-a",)
+
+
 def test_a_pipe_named_as_a_zip_is_not_waited_for(tmp_path):
     os.mkfifo(ntu(tmp_path / "raw") / "more.zip")
     with pytest.raises(DataError, match=r"more\.zip is not a readable zip"):

@@ -134,7 +134,6 @@ class Rest:
         kinds = {
             f"{len(self.unlike)} beside the recordings not read, of another kind": self.unlike,
             f"{len(self.packed)} not looked into, packed (unpack what holds recordings)": self.packed,
-            f"{len(self.unread)} that could not be read": self.unreadable(),
             f"{len(self.near)} not read for their names": self.nearly(),
         }
         return tuple(f"{kind}: {shortened(names)}" for kind, names in kinds.items() if names)
@@ -169,6 +168,7 @@ def detect(source: Path, wanted: Benchmark | None = None, name: str | None = Non
     if raw:  # arrays in a zip are none that could be read
         rest.packed += [path for one, first in fitting if (one, first) not in raw for path, _ in one.files]
     one, first = _most(source, raw or fitting, rest)
+    _check_unread(source, one, rest)
     if isinstance(first, PackedFile) and one.form.opener is not None:
         raise DataError(
             f"{source} holds {one.form.example} or the like in a zip; arrays are mapped from disk: unpack it first"
@@ -216,6 +216,17 @@ def _most(source: Path, fitting: Sequence[tuple[Held, File]], rest: Rest) -> tup
         raise DataError(f"{source} holds files of several formats, {fits}: choose one by --format, or give a narrower path")
     rest.unlike += [path for one, _ in fitting if one is not fitting[at][0] for path, _ in one.files]
     return fitting[at]
+
+
+def _check_unread(source: Path, one: Held, rest: Rest) -> None:
+    """Raises DataError where files could not be looked into and reading the format's own does not count them."""
+    for path in (path for path, _ in one.files if one.form.counts):
+        rest.unread.pop(path, None)
+    if rest.unread:
+        raise DataError(
+            f"{source} holds {len(rest.unread)} files beside the recordings that cannot be read and may be some: "
+            f"{shortened(rest.unreadable())}. Make them readable, take them away, or say --format {one.form.name}"
+        )
 
 
 def _nothing(
