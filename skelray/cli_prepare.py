@@ -63,8 +63,13 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from skelray.data import prepare
+    from skelray.data.starter import Undescribed
 
-    benchmark, source = _to_prepare(given, how["form"])
+    try:
+        benchmark, source = _to_prepare(given, how["form"])
+    except Undescribed as error:
+        click.echo(f"# A beginning of the TOML file, to be completed:\n\n{error.starter}", err=True)
+        raise
     benchmark = replace(benchmark, name=how["name"] or benchmark.name)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -90,6 +95,9 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
             workers=workers or len(os.sched_getaffinity(0)),
         )
     click.echo(str(report))
+    if report.unread:  # what lies on the disk and is not in the data set
+        click.echo(f"skelray: {len(report.unread):,} recordings of {source} could not be read and are left out", err=True)
+        raise SystemExit(1)
 
 
 def _to_prepare(given: tuple[str, ...], form: str | None) -> tuple[Benchmark, Path | None]:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from raw_files import walk
 
+from skelray.data.kinetics import CLASSES
+
 
 def rows(numbers: np.ndarray) -> str:
     return "\n".join(" ".join(f"{number:.6f}" for number in row) for row in numbers) + "\n"
@@ -125,7 +127,7 @@ def kinetics_clip(label: int, frames: int = 8, seed: int = 0) -> dict:
     for frame in range(1, frames + 1):
         people = [kinetics_person(seed + 10 * frame + at, score) for at, score in enumerate((0.4, 0.2, 0.6))]
         data.append({"frame_index": frame, "skeleton": [] if frame == 3 else people})
-    return {"data": data, "label": "a name", "label_index": label}
+    return {"data": data, "label": CLASSES[label], "label_index": label}
 
 
 def write_kinetics(folder: Path, count: int = 6) -> Path:
@@ -136,7 +138,7 @@ def write_kinetics(folder: Path, count: int = 6) -> Path:
         for number in range(count):
             name = f"-{part}_{number:05}"
             clip = kinetics_clip(number % 3, 6 + number, seed=1000 * number + len(part))
-            labels[name] = {"has_skeleton": number != 4, "label": "a name", "label_index": number % 3}
+            labels[name] = {"has_skeleton": number != 4, "label": CLASSES[number % 3], "label_index": number % 3}
             (inside / f"{name}.json").write_text(json.dumps(clip))
         (folder / f"kinetics_{part}_label.json").write_text(json.dumps(labels))
     return folder

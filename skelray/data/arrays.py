@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
+from skelray.data.benchmark import Benchmark, LeftOut, Recording, Skipped, Split
 from skelray.data.named import NTU_NAME, PKU_NAME, named, protocol_of
 from skelray.data.preprocess import Preprocessing
+from skelray.data.report import UNREAD
+from skelray.data.said import Said, class_names
 from skelray.data.sources import UNREADABLE
 from skelray.data.stored import DataError
 from skelray.skeleton import KINECT_V2, Skeleton
@@ -58,6 +60,7 @@ class Arrays:
     """A whole source: its rows and how they are divided where names do not say it.
 
     protocols: in codes of ``Rows.parts``. stem: names a data set that is none of those known. lost: as in Benchmark.
+    said: the labels that are named in the source.
     """
 
     rows: tuple[Rows, ...]
@@ -67,6 +70,7 @@ class Arrays:
     lost: tuple[str, ...] = ()
     skeleton: Skeleton = KINECT_V2
     planar: bool = False
+    said: tuple[Said, ...] = ()
 
 
 class ArrayRecordings(Sequence[Recording | Skipped]):
@@ -95,8 +99,10 @@ class ArrayRecordings(Sequence[Recording | Skipped]):
             with np.errstate(all="ignore"):  # what is no number is left out when it is prepared
                 bodies = rows.read(at)
                 seen = bodies.reshape(len(bodies), -1).any(axis=1)
+        except LeftOut as reason:
+            return Skipped(name, str(reason))
         except UNREADABLE:
-            return Skipped(name, "its bytes cannot be read")
+            return Skipped(name, UNREAD)
         except BROKEN:
             return Skipped(name, "broken sample")
         found = named(name, bodies, int(rows.labels[at]))
@@ -118,6 +124,8 @@ def benchmark(arrays: Arrays, wanted: Benchmark | None, known: Sequence[Benchmar
     matches = [NTU_NAME.fullmatch(name) for name in names]
     official = bool(names) and all(matches)
     like = wanted or _likely(arrays, [int(match[6]) for match in matches if match] if official else [], known)
+    own = () if official else _own_classes(arrays, like, wanted)
+    like = None if own else like
     base = wanted or (like if like is not None and like.skeleton == arrays.skeleton else None)
     top = max((int(rows.labels.max(initial=0)) for rows in arrays.rows), default=0)
     if like is not None and ((wanted and wanted.skeleton != arrays.skeleton) or top >= len(like.classes)):
@@ -126,7 +134,8 @@ def benchmark(arrays: Arrays, wanted: Benchmark | None, known: Sequence[Benchmar
             f"it has {len(like.skeleton.joints)} joints and {len(like.classes)} classes"
         )
     by_name = official and like is not None and like.name in ("ntu60", "ntu120")
-    classes = like.classes if like is not None else tuple(f"class {label}" for label in range(max(arrays.classes, top + 1)))
+    unnamed = tuple(f"class {label}" for label in range(max(arrays.classes, top + 1)))
+    classes = like.classes if like is not None else own + unnamed[len(own) :]
     preprocessed = None if arrays.planar else _preprocessed(arrays)
     lost = [*arrays.lost]
     if not names:
@@ -136,7 +145,7 @@ def benchmark(arrays: Arrays, wanted: Benchmark | None, known: Sequence[Benchmar
     if preprocessed is not None and any(rows.frames is None for rows in arrays.rows):
         lost.append(NO_LENGTHS)
     return Benchmark(
-        name=base.name if base is not None else arrays.stem,
+        name=base.name if base is not None else _free(arrays.stem, known) if own else arrays.stem,
         skeleton=arrays.skeleton,
         classes=classes,
         protocols=like.protocols if by_name and like is not None else arrays.protocols,
@@ -146,6 +155,22 @@ def benchmark(arrays: Arrays, wanted: Benchmark | None, known: Sequence[Benchmar
         lost=tuple(lost),
         planar=arrays.planar,
     )
+
+
+def _own_classes(arrays: Arrays, like: Benchmark | None, wanted: Benchmark | None) -> tuple[str, ...]:
+    """The classes that a source names itself, where they are not those of what it is like; else none.
+
+    Raises DataError where they are not those of what is wanted.
+    """
+    own = class_names([(one, arrays.stem) for one in arrays.said], like.classes if like is not None else ()) or ()
+    if own and wanted is not None:
+        raise DataError(f"these arrays name classes of their own ({', '.join(own[:3])}), not those of {wanted.name}")
+    return own
+
+
+def _free(stem: str, known: Sequence[Benchmark]) -> str:
+    """A name that is none of the benchmarks'."""
+    return f"{stem}_own" if stem in {one.name for one in known} else stem
 
 
 def _likely(arrays: Arrays, actions: Sequence[int], known: Sequence[Benchmark]) -> Benchmark | None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from skelray.checks import UserError
 from skelray.data.preprocess import Preprocessing
 from skelray.skeleton import Skeleton
 
@@ -50,6 +51,10 @@ class Skipped:
     reason: str
 
 
+class LeftOut(UserError):
+    """What reading a recording raises to have it left out; the reason is one short phrase, as that of Skipped."""
+
+
 @dataclass(frozen=True)
 class Split:
     """A protocol: samples whose ``by`` is in ``train`` train, all others test.
@@ -76,6 +81,7 @@ class Benchmark:
     lost: what other sources of this benchmark say and this one does not, one sentence each.
     arrays: the format of the arrays that it is read from, such as "npz"; none of raw recordings.
     planar: recorded in the plane of an image: the bodies hold (x, y, score), which no preprocessing may turn.
+    notes: what was made of this source that its user should know, one sentence each; the report says it.
     """
 
     name: str
@@ -88,3 +94,4 @@ class Benchmark:
     lost: tuple[str, ...] = ()
     planar: bool = False
     arrays: str = ""
+    notes: tuple[str, ...] = ()

@@ -19,13 +19,14 @@ import numpy as np
 from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
-from skelray.data.mat import structs
-from skelray.data.sources import Member, content, members
+from skelray.data.listing import members
+from skelray.data.mat import names_fields, structs
+from skelray.data.sources import UNREADABLE, File, Member, content
 from skelray.data.text import matrix, single
 from skelray.skeleton import FLORENCE
 
 TEXT = re.compile(r"(Florence.*World_?Coordinates)\.txt", re.IGNORECASE)
-MAT = re.compile(r"(.+)\.mat", re.IGNORECASE)
+NAME = re.compile(r"(Florence.*World_?Coordinates(?=\.txt)|.+(?=\.mat))\.(?:txt|mat)", re.IGNORECASE)
 WHAT = "Florence 3D clips (Florence_dataset_WorldCoordinates.txt, or a .mat of them)"
 JOINTS, ACTORS = len(FLORENCE.joints), tuple(range(1, 11))
 FIELDS = ("original_skeletal_data", "subject", "action")
@@ -37,11 +38,25 @@ CLASSES = (
 
 def _recordings(source: Path | None) -> list[Recording | Skipped]:
     """All clips; together they are smaller than one file of NTU RGB+D."""
+    found = members(source, NAME, WHAT)
+    if texts := [member for member in found if TEXT.fullmatch(member.match[0])]:
+        return [*_from_text(texts[0])]
+    return [*_from_mat([member for member in found if _may_hold_clips(member)] or found[:1])]
+
+
+def holds_clips(name: str, file: File) -> bool:
+    """Whether a file is the text, by its name, or a .mat with such clips, by its head. Raises one of UNREADABLE."""
+    if TEXT.fullmatch(name):
+        return True
+    with file.open() as stream:
+        return names_fields(stream, FIELDS)
+
+
+def _may_hold_clips(member: Member) -> bool:
     try:
-        texts = members(source, TEXT, WHAT)
-    except DataError:
-        return [*_from_mat(members(source, MAT, WHAT))]
-    return [*_from_text(texts[0])]
+        return holds_clips(member.match[0], member.file)
+    except UNREADABLE:
+        return True  # reading it says why not
 
 
 def _from_text(member: Member) -> Iterator[Recording | Skipped]:

@@ -1,23 +1,56 @@
-"""Structs out of a .mat file, read by SciPy in a process of its own: bytes that are no .mat file can crash its reader."""
+"""Structs out of a .mat file, read by SciPy in a process of its own: bytes that are no .mat file can crash its reader.
+
+That process runs this file alone, which therefore imports nothing of skelray: it may not be installed.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import io
+import struct
 import subprocess
 import sys
+import zlib
+from typing import IO
 
 import numpy as np
 
-from skelray.checks import UserError
-
 SECONDS, BYTES = 60, 1 << 32  # what the other process may take
+VARIABLE, PACKED = 14, 15  # types of the elements of a .mat file
+HEAD, MOST_VARIABLES = 1 << 14, 1000  # bytes of a variable in which the names of its fields stand; variables looked at
+
+
+def names_fields(stream: IO[bytes], fields: tuple[str, ...]) -> bool:
+    """Whether a .mat file (version 5 to 7.2) has a variable with all these fields, as the heads of its variables tell.
+
+    Nothing else of it is read. Raises what the stream raises.
+    """
+    header = stream.read(128)
+    order = {b"IM": "<", b"MI": ">"}.get(header[126:])
+    for _ in range(MOST_VARIABLES if order else 0):
+        tag = stream.read(8)
+        if len(tag) < 8:
+            break
+        kind, size = struct.unpack(f"{order}II", tag)
+        if kind not in (VARIABLE, PACKED):
+            break
+        start = stream.tell()
+        head = stream.read(min(size, HEAD))
+        if kind == PACKED:
+            try:
+                head = zlib.decompressobj().decompress(head, HEAD)
+            except zlib.error:
+                break
+        if all(field.encode() in head for field in fields):
+            return True
+        stream.seek(start + size)
+    return False
 
 
 def structs(content: bytes, fields: tuple[str, ...]) -> list[dict[str, np.ndarray]]:
     """The fields of every struct that has them all, in every cell of a .mat file (version 7.2 or before).
 
-    Raises UserError where it is no such file, ModuleNotFoundError without SciPy.
+    Raises ValueError where it is no such file, ModuleNotFoundError without SciPy.
     """
     if importlib.util.find_spec("scipy") is None:
         raise ModuleNotFoundError("scipy is not installed", name="scipy")
@@ -25,9 +58,9 @@ def structs(content: bytes, fields: tuple[str, ...]) -> list[dict[str, np.ndarra
         command = [sys.executable, "-P", "-W", "ignore", __file__, *fields]
         done = subprocess.run(command, input=content, capture_output=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
-        raise UserError(f"reading it takes more than {SECONDS} s") from error
+        raise ValueError(f"reading it takes more than {SECONDS} s") from error
     if done.returncode:
-        raise UserError((done.stderr.decode(errors="replace").strip().splitlines() or ["its reader crashed"])[-1])
+        raise ValueError((done.stderr.decode(errors="replace").strip().splitlines() or ["its reader crashed"])[-1])
     with np.load(io.BytesIO(done.stdout), allow_pickle=False) as stored:
         count = len(stored.files) // len(fields)
         return [{field: stored[f"{field}{number}"] for field in fields} for number in range(count)]

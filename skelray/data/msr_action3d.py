@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
-from skelray.data.sources import Member, Recordings, members
+from skelray.data.listing import coded, members
+from skelray.data.sources import Member, Recordings
 from skelray.data.text import matrix, single
 from skelray.skeleton import KINECT_V1
 
-NAME = re.compile(r"(a(\d{2})_s(\d{2})_e(\d{2}))_skeleton3D\.txt")
+NAME = coded(r"(a(\d{2})_s(\d{2})_e(\d{2}))_skeleton3D", r"\.txt")
 
 # For each joint of KINECT_V1, its place in the files.
 ORDER = (6, 3, 2, 19, 0, 7, 9, 11, 1, 8, 10, 12, 4, 13, 15, 17, 5, 14, 16, 18)
@@ -34,18 +33,18 @@ ODD = (1, 3, 5, 7, 9)
 
 def _recordings(source: Path | None) -> Recordings:
     what = "MSR Action3D skeletons in metres (such as a01_s01_e01_skeleton3D.txt)"
-    return Recordings(members(source, NAME, what), _recording)
+    return Recordings(members(source, NAME, what, str.lower), _recording)
 
 
 def _recording(member: Member) -> Recording | Skipped:
-    name = member.match[1]
+    name = member.name
     if name in LEFT_OUT:
         return Skipped(name, "not among the 557 sequences that the literature uses")
     numbers = single(matrix(member.file.read(), 4))  # x, y, z and a confidence
     joints = numbers.reshape(-1, len(ORDER), 4)[:, ORDER, :3]
     action, subject, replication = map(int, member.match.groups()[1:])
     if not 1 <= action <= len(CLASSES):
-        raise UserError(f"action {action}")
+        return Skipped(name, f"its action is none of 1 to {len(CLASSES)}")
     return Recording(name, joints[:, None], action - 1, subject, replication=replication, source=member.path)
 
 

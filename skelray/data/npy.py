@@ -8,16 +8,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
 from skelray.checks import UserError
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
+from skelray.data.listing import walk
 from skelray.data.named import stem_of
-from skelray.data.sources import walk
+from skelray.data.sources import File, head
 from skelray.data.stored import NO_NPY, DataError
 from skelray.data.unpickle import unpickle
 from skelray.skeleton import KINECT_V2
@@ -26,6 +30,7 @@ PARTS = {"train": TRAIN, "val": TEST}
 POSITION = re.compile(r"(train|val)_position\.npy")
 DATA = re.compile(r"(train|val)_data\.npy")
 DATA_JOINT = re.compile(r"(train|val)_data_joint\.npy")
+HEADER = 1 << 14  # bytes in which the header of an array must end
 FIRST_TWO = "bodies beyond the first two of a frame, and frames after the last of the array"
 
 
@@ -42,6 +47,30 @@ def open_data(source: Path) -> Arrays:
 def open_data_joint(source: Path) -> Arrays:
     """skeleton-contrast's and HiCo's arrays. Raises DataError where they are not whole."""
     return _opened(source, DATA_JOINT)
+
+
+def holds_sequences(name: str, file: File) -> bool:
+    """Whether an array is one of sequences, by its shape. Raises one of UNREADABLE."""
+    text = io.BytesIO(head(file, HEADER))
+    with suppress(*NO_NPY):
+        shape, _, _ = array_header(text)
+        return _are_sequences(shape)
+    return False
+
+
+def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """The shape, the order and the type of an array in a .npy file. Raises one of NO_NPY."""
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(file)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(file)
+    raise UserError(f"npy version {version}")
+
+
+def _are_sequences(shape: tuple[int, ...]) -> bool:
+    """(samples, 3, frames, 25, bodies)."""
+    return len(shape) == 5 and shape[1] == 3 and shape[3] == len(KINECT_V2.joints) and 1 <= shape[4] <= 2
 
 
 def _opened(source: Path, pattern: re.Pattern[str], *lost: str) -> Arrays:
@@ -65,9 +94,8 @@ def _folder(source: Path, pattern: re.Pattern[str]) -> Path:
 
 def _rows(folder: Path, part: str, file: str) -> Rows:
     array = mapped(folder / file)
-    joints = len(KINECT_V2.joints)
-    if array.ndim != 5 or array.shape[1] != 3 or array.shape[3] != joints or not 1 <= array.shape[4] <= 2:
-        raise DataError(f"{folder / file} holds {array.shape}, not (samples, 3, frames, {joints}, bodies)")
+    if not _are_sequences(array.shape):
+        raise DataError(f"{folder / file} holds {array.shape}, not (samples, 3, frames, {len(KINECT_V2.joints)}, bodies)")
     names, labels = _labels(folder, part)
     lengths = folder / f"{part}_num_frame.npy"
     if len(labels) != len(array):

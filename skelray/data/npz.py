@@ -12,38 +12,48 @@ import re
 import struct
 import weakref
 import zipfile
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from skelray.checks import UserError
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows, two_parts
+from skelray.data.listing import below
 from skelray.data.named import stem_of
-from skelray.data.npy import integers, two_bodies
-from skelray.data.sources import BLOCK, BOUNDED, LARGEST, UNREADABLE, below
+from skelray.data.npy import HEADER, array_header, integers, two_bodies
+from skelray.data.said import LISTS, Said, said_in
+from skelray.data.sources import BLOCK, BOUNDED, LARGEST, UNREADABLE, File, LooseFile, PackedFile
 from skelray.data.stored import NO_NPY, DataError
 from skelray.skeleton import KINECT_V2
 
-NAME = re.compile(r".+\.npz")
+NAME = re.compile(r".+\.npz", re.IGNORECASE)
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 JOINTS = len(KINECT_V2.joints)
-HEADER = 1 << 14  # bytes in which the header of an array must end
 AWAY = np.array([0, 0, 3], np.float32)  # metres from the camera
 
 
-def holds_them(path: Path) -> bool:
-    """Whether a file has the four arrays."""
+def holds_them(name: str, file: File) -> bool:
+    """Whether a file has the four arrays; one that is large in a zip, by its name. Raises OSError."""
+    if isinstance(file, PackedFile) and file.info.file_size > LARGEST:
+        return True
     try:
-        with zipfile.ZipFile(path) as archive:
+        with file.open() as stream, zipfile.ZipFile(stream) as archive:
             return {f"{key}.npy" for key in KEYS} <= set(archive.namelist())
-    except (OSError, zipfile.BadZipFile, NotImplementedError):
+    except (zipfile.BadZipFile, NotImplementedError):
         return False
+
+
+def _is_one(path: Path) -> bool:
+    with suppress(OSError):
+        return holds_them(path.name, LooseFile(path))
+    return False
 
 
 def open_npz(source: Path) -> Arrays:
     """The arrays of such a file. Raises DataError where they are not whole."""
-    paths = [source] if source.is_file() else [path for path in below(source, NAME) if holds_them(path)]
+    paths = [source] if source.is_file() else [path for path in below(source, NAME) if _is_one(path)]
     if len(paths) > 1:
         raise DataError(
             f"{source} holds several such files: give one of {', '.join(map(str, paths))}; each is a data set of "
@@ -63,7 +73,7 @@ def open_npz(source: Path) -> Arrays:
         parts.append(Rows(rows.bodies, labels, (), np.full(len(labels), code), f"x_{part}"))
         classes = max(classes, count)
     lost = ("where the people stood: joint 2 of the first frame is at zero",)
-    return Arrays(tuple(parts), two_parts(path), stem_of(path), classes, lost)
+    return Arrays(tuple(parts), two_parts(path), stem_of(path), classes, lost, said=_said(path))
 
 
 class Member:
@@ -78,7 +88,7 @@ class Member:
                     raise UserError(f"{self.name} is not packed by deflate")
                 with archive.open(self.info) as file:
                     header = io.BytesIO(file.read(HEADER))
-                self.shape, fortran, self.dtype = _header(header)
+                self.shape, fortran, self.dtype = array_header(header)
                 self.start = header.tell()
         except (*UNREADABLE, *NO_NPY, KeyError) as error:
             raise DataError(f"{path} is no npz of {', '.join(KEYS)} ({' '.join(str(error).split())[:100]})") from error
@@ -135,13 +145,13 @@ class Member:
         return np.where(bodies.any(axis=(2, 3), keepdims=True), bodies + AWAY, 0)
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(file)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(file)
-    raise UserError(f"npy version {version}")
+def _said(path: Path) -> tuple[Said, ...]:
+    """The names of the classes, where the file has a list of them."""
+    with zipfile.ZipFile(path) as archive, suppress(*UNREADABLE, *NO_NPY):
+        for key in LISTS:
+            if f"{key}.npy" in archive.namelist() and archive.getinfo(f"{key}.npy").file_size < BLOCK:
+                return said_in(np.load(io.BytesIO(archive.read(f"{key}.npy")), allow_pickle=False))
+    return ()
 
 
 def _labels(path: Path, key: str) -> tuple[np.ndarray, int]:

@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
-from skelray.data.sources import Member, Recordings, members
-from skelray.data.text import listed, single
+from skelray.data.listing import coded, members
+from skelray.data.sources import Member, Recordings
+from skelray.data.text import listed, single, usual
 from skelray.skeleton import KINECT_V2
 
-NAME = re.compile(r"(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))\.skeleton")
+NAME = coded(r"(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))", r"\.skeleton")
 JOINTS, FIELDS = len(KINECT_V2.joints), 12  # lines of a body, numbers of a line
 MOST_BODIES = 32  # in one frame; the sensor tracks six
 MOST_BYTES, MOST_LINES = 1 << 25, 1 << 20  # of a text; that of a recording is far smaller
@@ -40,12 +41,13 @@ def missing_skeletons() -> frozenset[str]:
 
 
 def _recordings(source: Path | None, actions: int) -> Recordings:
-    found = members(source, NAME, f"NTU RGB+D skeletons of actions 1 to {actions} (such as S001C001P001R001A001.skeleton)")
+    what = f"NTU RGB+D skeletons of actions 1 to {actions} (such as S001C001P001R001A001.skeleton)"
+    found = members(source, NAME, what, str.upper)
     return Recordings([member for member in found if int(member.match[6]) <= actions], _recording)
 
 
 def _recording(member: Member) -> Recording | Skipped:
-    name = member.match[1]
+    name = member.name
     if name in missing_skeletons():
         return Skipped(name, "in the list of missing skeletons")
     setup, camera, subject, replication, action = map(int, member.match.groups()[1:])
@@ -58,14 +60,14 @@ def _recording(member: Member) -> Recording | Skipped:
 def read_skeleton(text: bytes) -> np.ndarray:
     """The bodies (T, M, 25, 3) of a ``.skeleton`` file, in the order listed; M is the most bodies of any frame.
 
-    Raises UserError or IndexError where the text is broken or ends early.
+    Raises ValueError or IndexError where the text is broken or ends early.
     """
     if len(text) > MOST_BYTES or text.count(b"\n") + text.count(b"\r") > MOST_LINES:
         raise UserError(f"a text of {len(text)} bytes")
     try:
         return _read(text)
-    except (ValueError, IndexError):  # perhaps only unusual white space: say it again in the usual way
-        lines = [b" ".join(line.split()) for line in text.splitlines()]
+    except (ValueError, IndexError):  # perhaps only an unusual way of writing it: say it again in the usual one
+        lines = [b" ".join(line.split()) for line in usual(text).splitlines()]
         return _read(b"\n".join(line for line in lines if line))
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 
 from skelray.checks import UserError
-from skelray.data.benchmark import Benchmark, Recording, Split
-from skelray.data.sources import Member, Recordings, members
+from skelray.data.benchmark import Benchmark, LeftOut, Recording, Split
+from skelray.data.listing import coded, members
+from skelray.data.sources import Member, Recordings
 from skelray.data.text import parsed, single
 from skelray.skeleton import KINECT_V1
 
-NAME = re.compile(r"(a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2}))\.json")
+NAME = coded(r"(a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2}))", r"\.json")
 
 CLASSES = (
     *("pick up with one hand", "pick up with two hands", "drop trash", "walk around", "sit down", "stand up"),
@@ -22,17 +22,20 @@ CLASSES = (
 
 
 def _recordings(source: Path | None) -> Recordings:
-    return Recordings(members(source, NAME, "NW-UCLA skeletons (such as a01_s01_e00_v01.json)"), _recording)
+    what = "NW-UCLA skeletons (such as a01_s01_e00_v01.json)"
+    return Recordings(members(source, NAME, what, str.lower), _recording)
 
 
 def _recording(member: Member) -> Recording:
     stored = parsed(member.file.read())
     joints = single(np.array(stored["skeletons"], dtype=np.float64))
     label = int(stored["label"]) - 1
-    if joints.ndim != 3 or joints.shape[1:] != (len(KINECT_V1.joints), 3) or not 0 <= label < len(CLASSES):
-        raise UserError(f"joints {joints.shape}, label {label}")
+    if joints.ndim != 3 or joints.shape[1:] != (len(KINECT_V1.joints), 3):
+        raise UserError(f"joints {joints.shape}")
+    if not 0 <= label < len(CLASSES):
+        raise LeftOut(f"its label is none of 1 to {len(CLASSES)}")
     _, subject, replication, camera = map(int, member.match.groups()[1:])
-    return Recording(member.match[1], joints[:, None], label, subject, camera, replication=replication, source=member.path)
+    return Recording(member.name, joints[:, None], label, subject, camera, replication=replication, source=member.path)
 
 
 NWUCLA = Benchmark(

@@ -26,18 +26,21 @@ from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
 from skelray.data.instances import Instance, Instances, Item
-from skelray.data.sources import Member, Recordings, head, lines, members
-from skelray.data.text import listed, matrix, single
+from skelray.data.listing import coded, matching, members
+from skelray.data.report import UNLABELLED
+from skelray.data.sources import UNREADABLE, Member, Recordings, head, lines
+from skelray.data.text import decoded, listed, matrix, single
 from skelray.skeleton import KINECT_V2
 
 # The first group names a video; then the number of the recording, the subject where it is known, and the camera.
 NAMES = {
-    1: re.compile(r"((\d{4})()-([LMR]))\.(?:txt|skeleton)"),
-    2: re.compile(r"(A(\d{2})N(\d{2})-([LMR]))\.(?:txt|skeleton)"),
+    1: coded(r"((\d{4})()-([LMR]))", r"\.(?:txt|skeleton)"),
+    2: coded(r"(A(\d{2})N(\d{2})-([LMR]))", r"\.(?:txt|skeleton)"),
 }
 SPLIT = re.compile(r"(cross[-_](subject|view)(?:[-_]?v[12])?)\.txt", re.IGNORECASE)
 CAMERAS = {"L": 1, "M": 2, "R": 3}
 TRAIN_CAMERAS = (2, 3)
+LABEL_FIELDS = 10  # more than a line of labels has, and fewer than one of coordinates
 BODIES, JOINTS = 2, len(KINECT_V2.joints)
 
 CLASSES = listed("pku_mmd_classes.txt")
@@ -63,9 +66,9 @@ def _texts(source: Path | None, part: int) -> tuple[dict[str, Member], dict[str,
     what = f"PKU-MMD part {part} skeletons and labels (such as {'0002-L.txt' if part == 1 else 'A01N01-L.txt'})"
     skeletons: dict[str, Member] = {}
     labels: dict[str, Member] = {}
-    for member in members(source, NAMES[part], what):
+    for member in members(source, NAMES[part], what, str.upper):
         kind = labels if _is_label(member) else skeletons
-        kind.setdefault(member.match[1], member)  # a second copy says nothing new
+        kind.setdefault(member.name, member)  # a second copy says nothing new
     for found, missing in ((skeletons, "skeletons"), (labels, "labels")):
         if not found:
             raise DataError(
@@ -76,11 +79,15 @@ def _texts(source: Path | None, part: int) -> tuple[dict[str, Member], dict[str,
 
 def _is_label(member: Member) -> bool:
     folder = member.path.rpartition("/")[0].rpartition("/")[2].lower()
-    if member.match[0].endswith(".skeleton") or "skelet" in folder:
+    if ".skeleton" in member.match[0].lower() or "skelet" in folder:
         return False
     if "label" in folder:
         return True
-    return b"," in head(member.file)  # what cannot be read will be skipped as a skeleton
+    try:
+        first = decoded(head(member.file)).strip().partition("\n")[0]
+    except (*UNREADABLE, UnicodeError):
+        return False  # what cannot be read will be skipped as a skeleton
+    return 0 < first.count(",") < LABEL_FIELDS
 
 
 def _annotations(member: Member, first_frame: int) -> Iterator[Instance | Skipped]:
@@ -88,10 +95,10 @@ def _annotations(member: Member, first_frame: int) -> Iterator[Instance | Skippe
     try:
         written = lines(member)
     except DataError:
-        yield Skipped(member.match[1], "its label file cannot be read")
+        yield Skipped(member.name, UNLABELLED)
         return
     for number, line in enumerate((line for line in written if line.strip()), start=1):
-        name = f"{member.match[1]}_{number:03}"
+        name = f"{member.name}_{number:03}"
         try:
             label, start, end = (int(float(field)) for field in line.split(",")[:3])
         except (ValueError, OverflowError):
@@ -111,15 +118,15 @@ def _bodies(member: Member) -> np.ndarray:
 
 
 def _recording(member: Member, instance: Instance, bodies: np.ndarray, parts: dict[str, int]) -> Recording:
-    video, setup, subject, view = member.match.groups()
+    _, setup, subject, view = member.match.groups()
     return Recording(
         name=instance.name,
         bodies=bodies[instance.start : instance.end],
         label=instance.label,
         subject=int(subject or -1),
-        camera=CAMERAS[view],
+        camera=CAMERAS[view.upper()],
         setup=int(setup),
-        part=parts.get(video, -1),
+        part=parts.get(member.name, -1),
         source=member.path,
     )
 
@@ -130,7 +137,7 @@ def _parts(source: Path | None, part: int) -> dict[str, int]:
     Raises DataError where there is none, and where the cross-view list divides the cameras in another way than ``xview``.
     """
     lists: dict[str, dict[str, int]] = {"subject": {}, "view": {}}
-    for member in _split_files(source):
+    for member in matching(source, SPLIT) if source else ():
         lists[member.match[2].lower()].update(_listed(member, NAMES[part]))
     if not lists["subject"]:
         file = "cross-subject.txt" if part == 1 else "cross_subject_v2.txt"
@@ -145,13 +152,6 @@ def _parts(source: Path | None, part: int) -> dict[str, int]:
     return lists["subject"]
 
 
-def _split_files(source: Path | None) -> list[Member]:
-    try:
-        return members(source, SPLIT, "split files")
-    except DataError:
-        return []
-
-
 def _listed(member: Member, name: re.Pattern[str]) -> Iterator[tuple[str, int]]:
     """(video, part) of a split file: a header, the names that train, a header, the names that test."""
     part = -1
@@ -159,7 +159,7 @@ def _listed(member: Member, name: re.Pattern[str]) -> Iterator[tuple[str, int]]:
         words = [word.strip() for word in line.split(",") if word.strip()]
         videos = [word for word in words if name.fullmatch(f"{word}.txt")]
         if videos:
-            yield from ((video, part) for video in videos)
+            yield from ((video.upper(), part) for video in videos)
         elif words and re.search("[a-z]", line):
             part += 1
         if part > 1:

@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -18,10 +18,11 @@ import numpy as np
 from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import open_dataset
+from skelray.data.listing import walk
 from skelray.data.partial import Partial, alone
 from skelray.data.preprocess import Preprocessing
 from skelray.data.report import Report, counted, report
-from skelray.data.sources import LooseFile, Recordings, stamp, walk
+from skelray.data.sources import LooseFile, Recordings, stamp
 from skelray.data.stored import DTYPES, FORMAT, DataError, read_history
 from skelray.data.workers import Job, in_order
 
@@ -74,6 +75,7 @@ def prepare(
 def _prepare(job: Job, source: Path | None, target: Path, progress: Progress | None, force: bool, workers: int) -> Report:
     started, benchmark = time.monotonic(), job.benchmark
     recordings = benchmark.recordings(source)
+    benchmark = replace(benchmark, notes=(*benchmark.notes, *getattr(recordings, "notes", ())))
     settings = _settings(job, source, _stamp(benchmark, source, recordings))
     if not force:
         if (counts := _already(target, settings)) is not None:

@@ -8,8 +8,10 @@ Keypoints of NTU are kept there in half precision: steps of 2 to 4 mm at the dis
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,32 +20,73 @@ import numpy as np
 
 from skelray.checks import UserError
 from skelray.data.arrays import TEST, TRAIN, Arrays, Rows
-from skelray.data.benchmark import Split
+from skelray.data.benchmark import LeftOut, Split
+from skelray.data.listing import below
 from skelray.data.named import OWN, protocol_of, stem_of
 from skelray.data.npy import integers, texts
-from skelray.data.sources import below
+from skelray.data.report import UNSCORED
+from skelray.data.said import LISTS, Said, said_in
+from skelray.data.sources import BLOCK, File, LooseFile
 from skelray.data.stored import DataError
 from skelray.data.unpickle import unpickle
 from skelray.skeleton import COCO, KINECT_V2, OPENPOSE, Skeleton
 
-NAME = re.compile(r"(?!.*_label\.pkl)(.+)\.pkl")
+NAME = re.compile(r"(?!.*_label\.pkl)(.+)\.(?:pkl|pickle)", re.IGNORECASE)
 PART = re.compile(r"(?:(.+)_)?(train|val|test)")  # of a division's name
 SKELETONS: Mapping[tuple[int, ...], Skeleton] = {(25, 3): KINECT_V2, (17, 2): COCO, (18, 2): OPENPOSE}
+SMALL, LOOKED = 1 << 24, 1 << 26  # bytes: of a pickle that is looked into as a whole, and of the part of another that is
 HALF = "the last digits: keypoints were kept in half precision, steps of 2 to 4 mm at 3 to 4 m"
+
+
+def holds_annotations(name: str, file: File) -> bool:
+    """Whether a pickle holds annotations; of a large one, whether it names their keypoints. Raises one of UNREADABLE."""
+    with file.open() as stream:
+        if isinstance(file, LooseFile) and stream.seek(0, os.SEEK_END) < SMALL:
+            with suppress(DataError):
+                return _listed(unpickle(Path(file.path)))[0] is not None
+            return False
+        stream.seek(0)
+        before = b""
+        for block in iter(lambda: stream.read(BLOCK), b""):
+            if b"keypoint" in before + block:
+                return True
+            if stream.tell() > LOOKED:
+                break
+            before = block[-10:]
+    return False
+
+
+def _listed(stored: object) -> tuple[list[dict[str, Any]] | None, dict[str, Any]]:
+    """The annotations of what a pickle holds, if it holds any, and the dictionary around them."""
+    around = stored if isinstance(stored, dict) else {}
+    found = around.get("annotations") if around else stored
+    if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
+        return found, around
+    return None, around
+
+
+def _is_one(path: Path) -> bool:
+    with suppress(OSError):
+        return holds_annotations(path.name, LooseFile(path))
+    return False
 
 
 def open_pickle(source: Path) -> Arrays:
     """The annotations of one such file, or of a training and a test file. Raises DataError where they are none."""
     paths = [source] if source.is_file() else below(source, NAME)
+    if len(paths) > 1:  # others may lie beside them
+        paths = [path for path in paths if _is_one(path)] or paths
     lists: list[tuple[Path, list[Any]]] = []
     divisions: Mapping[str, Any] | None = None
+    said: tuple[Said, ...] = ()
     for path in paths:
-        stored = unpickle(path)
-        if isinstance(stored, dict):
+        stored, around = _listed(unpickle(path))
+        if around:
             if len(paths) > 1:
                 raise DataError(f"{source} holds several such files: give one of {', '.join(map(str, paths))}")
-            divisions, stored = stored.get("split"), stored.get("annotations")
-        if not isinstance(stored, list) or not stored or not all(isinstance(one, dict) for one in stored):
+            said = next((found for key in LISTS if (found := said_in(around.get(key)))), ())
+            divisions = around.get("split")
+        if stored is None:
             raise DataError(f"{path} holds no annotations: neither a list of them nor a dictionary with such a list")
         lists.append((path, stored))
     annotations = [one for _, stored in lists for one in stored]
@@ -63,7 +106,7 @@ def open_pickle(source: Path) -> Arrays:
     )
     half = annotations[0]["keypoint"].dtype == np.float16 and skeleton is KINECT_V2
     stem = re.sub(r"_(train|val|test)$", "", stem_of(paths[0]))
-    return Arrays((rows,), protocols, stem, 0, (HALF,) * half, skeleton, planar=skeleton is not KINECT_V2)
+    return Arrays((rows,), protocols, stem, 0, (HALF,) * half, skeleton, planar=skeleton is not KINECT_V2, said=said)
 
 
 def _skeleton(annotations: Sequence[Mapping[str, Any]], path: Path) -> Skeleton:
@@ -122,5 +165,7 @@ def _bodies(annotations: Sequence[Mapping[str, Any]], at: int) -> np.ndarray:
     scores = np.asarray(one["keypoint_score"], np.float32).swapaxes(0, 1)[..., None]
     if not height > 0 or not width > 0 or scores.shape[:3] != points.shape[:3]:
         raise UserError(f"an image of {height} x {width}, scores {scores.shape} of points {points.shape}")
+    if points.any() and not scores.any():
+        raise LeftOut(UNSCORED)
     placed = np.concatenate([points / np.array([width, height], np.float32) - 0.5, scores], axis=-1)
     return np.where(scores > 0, placed, 0)

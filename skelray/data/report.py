@@ -10,6 +10,8 @@ from typing import Any
 from skelray.data.benchmark import Benchmark
 
 EMPTY = "no skeleton in it"
+UNSCORED = "the scores of all its points are 0"
+UNREAD, UNLABELLED = "its bytes cannot be read", "its label file cannot be read"
 SHORT = 10  # frames; a clip with fewer is reported
 
 
@@ -19,7 +21,7 @@ class Report:
 
     sequences, frames, bodies: what was kept, as recorded. short: names of kept sequences under ten frames.
     skipped: names by reason, the empty ones among them. already: nothing was done, the data set was there.
-    lost: what this source does not say, one sentence each.
+    lost: what this source does not say; notes: what was made of it, one sentence each.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Report:
     fingerprint: str
     protocols: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0
     already: bool = False
 
@@ -39,6 +42,11 @@ class Report:
     def empty(self) -> tuple[str, ...]:
         """The sequences without any skeleton."""
         return self.skipped.get(EMPTY, ())
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The sequences that the source has and that could not be read from the disk."""
+        return self.skipped.get(UNREAD, ()) + self.skipped.get(UNLABELLED, ())
 
     def __str__(self) -> str:
         how = "already, from this source: nothing was done" if self.already else f"{self.seconds:.1f} s"
@@ -51,6 +59,7 @@ class Report:
         if self.protocols:
             lines.append(f"  protocols {', '.join(self.protocols)}")
         lines += [f"  lost: {sentence}" for sentence in self.lost]
+        lines += [f"  note: {sentence}" for sentence in self.notes]
         lines.append(f"  fingerprint {self.fingerprint[:12]}")
         return "\n".join(lines)
 
@@ -77,7 +86,7 @@ def counted(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def report(target: Path, counts: Mapping[str, Any], benchmark: Benchmark, **also: Any) -> Report:
     """The report on a prepared folder of these counts."""
-    told = {"protocols": tuple(benchmark.protocols), "lost": benchmark.lost}
+    told = {"protocols": tuple(benchmark.protocols), "lost": benchmark.lost, "notes": benchmark.notes}
     skipped = {reason: tuple(names) for reason, names in counts["skipped"].items()}
     return Report(
         target.name, str(target), **{**counts, **told, **also, "short": tuple(counts["short"]), "skipped": skipped}

@@ -1,4 +1,4 @@
-"""Where raw recordings lie: a folder, a zip or a folder of zips, listed once and read one by one in memory."""
+"""Files of a source, loose or in a zip, and recordings that are read from them one by one, in memory."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from skelray.data.benchmark import Recording, Skipped
+from skelray.data.benchmark import LeftOut, Recording, Skipped
+from skelray.data.report import UNREAD
 from skelray.data.stored import DataError
+from skelray.data.text import decoded
 
 LARGEST = 1 << 28  # bytes; no recording is near it, an archive made to fill the memory is
 BLOCK = 1 << 20  # bytes that are unpacked at once
@@ -33,17 +35,20 @@ class LooseFile:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Changes where the file does; -1 of a link that leads nowhere, which is skipped when it is read."""
+        """Changes where the file does; -1 of one that cannot be reached, which is skipped when it is read."""
         try:
             stat = os.stat(self.path)
-        except FileNotFoundError:
+        except OSError:
             return -1, -1
         return stat.st_size, stat.st_mtime_ns
 
-    def read(self) -> bytes:
+    def open(self) -> IO[bytes]:
         if not os.path.isfile(self.path):  # a pipe would be waited for
             raise OSError(f"{self.path} is no file")
-        with open(self.path, "rb") as file:
+        return open(self.path, "rb")
+
+    def read(self) -> bytes:
+        with self.open() as file:
             text = file.read(LARGEST + 1)
         if len(text) > LARGEST:
             raise OSError(f"{self.path} has more than {LARGEST} bytes")
@@ -82,21 +87,28 @@ class PackedFile:
         """Changes where the file does."""
         return self.info.file_size, self.info.CRC
 
+    def open(self) -> IO[bytes]:
+        return self.archive.open(self.info)
+
     def read(self) -> bytes:
         return self.archive.read(self.info)
+
+
+File = LooseFile | PackedFile
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """One recording's file in a source.
 
-    match: its file name, matched by the pattern of the benchmark; the first group names the recording.
-    path: where it lies, relative to the source. repeated: a file of the same name came before.
+    match: its file name, matched by the pattern of the benchmark. path: where it lies, relative to the source.
+    name: of the recording. repeated: a file of the same name came before.
     """
 
     match: re.Match[str]
     path: str
-    file: LooseFile | PackedFile
+    file: File
+    name: str
     repeated: bool = False
 
 
@@ -106,6 +118,8 @@ class Recordings(Sequence[Recording | Skipped]):
     parse: raises ValueError where the text is not a recording; such a file is skipped.
     settings: whatever else decides the result, such as what other files say; part of the stamp.
     """
+
+    notes: tuple[str, ...] = ()  # what the report says of them, one sentence each
 
     def __init__(
         self, members: Sequence[Member], parse: Callable[[Member], Recording | Skipped], settings: str = ""
@@ -127,18 +141,19 @@ class Recordings(Sequence[Recording | Skipped]):
         if isinstance(at, slice):
             return Recordings(self.members[at], self.parse, self.settings)
         member = self.members[at]
-        name = member.match[1]
         if member.repeated:
-            return Skipped(name, "the source holds it twice")
-        return read_or_skip(name, lambda: self.parse(member))
+            return Skipped(member.name, "the source holds it twice")
+        return read_or_skip(member.name, lambda: self.parse(member))
 
 
 def read_or_skip(name: str, read: Callable[[], Recording | Skipped]) -> Recording | Skipped:
     """What ``read`` gives; Skipped where the bytes cannot be read or are not what they should be."""
     try:
         return read()
+    except LeftOut as reason:
+        return Skipped(name, str(reason))
     except UNREADABLE:
-        return Skipped(name, "its bytes cannot be read")
+        return Skipped(name, UNREAD)
     except (ValueError, IndexError, KeyError, TypeError, ArithmeticError):  # the last: no number fits Infinity
         return Skipped(name, "broken or truncated file")
 
@@ -154,20 +169,15 @@ def content(member: Member) -> bytes:
 def lines(member: Member) -> list[str]:
     """The lines of a text file that says what the others are. Raises DataError where it cannot be read."""
     try:
-        return content(member).decode("utf-8-sig").splitlines()
+        return decoded(content(member)).splitlines()
     except UnicodeError as error:
         raise DataError(f"{member.path} cannot be read ({error})") from error
 
 
-def head(file: LooseFile | PackedFile) -> bytes:
-    """The first bytes of a file; none where it cannot be read."""
-    if isinstance(file, LooseFile) and not os.path.isfile(file.path):
-        return b""
-    try:
-        with open(file.path, "rb") if isinstance(file, LooseFile) else file.archive.open(file.info) as stream:
-            return stream.read(HEAD)
-    except UNREADABLE:
-        return b""
+def head(file: File, size: int = HEAD) -> bytes:
+    """The first bytes of a file. Raises one of UNREADABLE."""
+    with file.open() as stream:
+        return stream.read(size)
 
 
 def stamp(listing: Iterable[tuple[str | int, ...]]) -> str:
@@ -177,74 +187,3 @@ def stamp(listing: Iterable[tuple[str | int, ...]]) -> str:
         digest.update((", " * (number > 0) + json.dumps(item)).encode())
     digest.update(b"]")
     return digest.hexdigest()
-
-
-def members(source: Path | None, pattern: re.Pattern[str], what: str) -> list[Member]:
-    """The files of a source whose names match a pattern, sorted by name.
-
-    Raises DataError where there is none; ``what`` says what was looked for.
-    """
-    if source is None or not source.exists():
-        raise DataError(f"there is no {source or 'source given'}: name the folder or zip that holds {what}")
-    found = [
-        Member(match, path, file) for path, file in listing(source) if (match := pattern.fullmatch(path.rsplit("/", 1)[-1]))
-    ]
-    if not found:
-        raise DataError(f"{source} holds no {what}")
-    found.sort(key=lambda member: (member.match[1], member.path))
-    names = [member.match[1] for member in found]
-    return [replace(member, repeated=at > 0 and names[at - 1] == names[at]) for at, member in enumerate(found)]
-
-
-def listing(source: Path) -> Iterator[tuple[str, LooseFile | PackedFile]]:
-    """Every file below a source, those inside its zips too, with its path relative to the source.
-
-    A source that is a file is that one file, or what is in it if it is a zip. An .npz is one too, but a file of arrays.
-    Raises DataError where a zip cannot be read.
-    """
-    if source.is_file():
-        suffix = source.suffix.lower()
-        packed = suffix == ".zip" or (suffix != ".npz" and zipfile.is_zipfile(source))
-        yield from _archive(source, "") if packed else [(source.name, LooseFile(source))]
-        return
-    for folder, names in walk(source):
-        inside = Path(folder).relative_to(source).as_posix()
-        prefix = "" if inside == "." else inside + "/"
-        for name in names:
-            path = os.path.join(folder, name)
-            if name.lower().endswith(".zip"):
-                yield from _archive(Path(path), prefix + name + "/")
-            else:
-                yield prefix + name, LooseFile(path)
-
-
-def walk(source: Path) -> Iterator[tuple[str, list[str]]]:
-    """Every folder below a source with the names of its files, in order. Links are followed, into each folder once."""
-    seen: set[tuple[int, int]] = set()
-    for folder, inside, names in os.walk(source, followlinks=True):
-        stat = os.stat(folder)
-        if (stat.st_dev, stat.st_ino) in seen:
-            inside.clear()
-            continue
-        seen.add((stat.st_dev, stat.st_ino))
-        inside.sort()
-        yield folder, sorted(names)
-
-
-def below(source: Path, pattern: re.Pattern[str]) -> list[Path]:
-    """The files below a source whose names match a pattern, sorted."""
-    return sorted(Path(folder, name) for folder, names in walk(source) for name in names if pattern.fullmatch(name))
-
-
-def _archive(path: Path, prefix: str) -> Iterator[tuple[str, PackedFile]]:
-    try:
-        archive = Archive(path)
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:  # the last: of a later zip version
-        raise DataError(f"{path} is not a readable zip ({error})") from error
-    for info in archive.zip.infolist():
-        if info.is_dir():
-            continue
-        if info.compress_type not in BOUNDED:
-            method = {9: "deflate64", 12: "bzip2", 14: "LZMA"}.get(info.compress_type, f"method {info.compress_type}")
-            raise DataError(f"{path} is packed by {method}, which is not read: pack it by deflate, as zip does by itself")
-        yield prefix + info.filename, PackedFile(archive, info)

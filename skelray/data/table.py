@@ -15,6 +15,7 @@ from typing import Any, get_args
 from skelray.data.benchmark import Benchmark, Key, Split
 from skelray.data.dataset import DataError
 from skelray.data.rows import Columns, Table, labels_of, number_of
+from skelray.data.starter import TABLE, undescribed
 from skelray.skeleton import Skeleton
 
 NAME = re.compile(r"[A-Za-z][\w-]*")
@@ -48,6 +49,8 @@ WORDS = {str: "text", int: "whole number", list: "list", dict: "table"}
 
 def open_table(path: Path) -> tuple[Benchmark, Path]:
     """The benchmark that a TOML file describes, and the table it is read from. Raises DataError."""
+    if TABLE.fullmatch(path.name) and path.is_file():
+        raise undescribed(path)
     try:
         fields = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError

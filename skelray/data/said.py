@@ -1,0 +1,105 @@
+"""The names that files give their classes themselves, where a list would name them by their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skelray.data.benchmark import LeftOut
+from skelray.data.stored import DataError
+
+AGREE = 0.9  # of the labels: with so many that are called as in a list, the list holds, and the others are errors
+MOST_CLASSES = 100_000
+LISTS = ("classes", "class_names", "label_names", "categories")  # what files of arrays call a list of their classes
+
+
+@dataclass(frozen=True)
+class Said:
+    """The label of a recording in a file's own words: the number of its class, its name, or both."""
+
+    index: int | None
+    text: str = ""
+
+    def number(self, classes: tuple[str, ...]) -> int:
+        """The number of the class, by its name where only that is said. Raises LeftOut where there is none of it."""
+        if self.index is not None:
+            return self.index
+        for number, name in enumerate(classes):
+            if same(name, self.text):
+                return number
+        raise LeftOut("its label is no class")
+
+
+def said_of(entry: Mapping[str, Any]) -> Said | None:
+    """What ``label_index`` and ``label`` of an entry say; None where it has neither."""
+    index, text = entry.get("label_index"), entry.get("label")
+    index = index if isinstance(index, int) and not isinstance(index, bool) else None
+    text = text.strip() if isinstance(text, str) else ""
+    return Said(index, text) if text or index is not None else None
+
+
+def said_in(values: object) -> tuple[Said, ...]:
+    """The labels that a list of names tells, by their places; none where it is no such list."""
+    listed = values.tolist() if isinstance(values, np.ndarray) else values
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(name, str) for name in listed):
+        return ()
+    return tuple(Said(number, name) for number, name in enumerate(listed))
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two names are one but for size of letters, blanks and signs."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold())) or name
+
+
+def class_names(said: Iterable[tuple[Said, str]], known: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The names of classes, by number; None where labels are called as in the list ``known``, or have no names.
+
+    said: labels, and where each stands. Numbers without a name between others are "class 3" and the like. Labels without
+    numbers are numbered in the order of their names.
+
+    Raises DataError where one number has two names or one name two numbers.
+    """
+    names: dict[int, dict[str, tuple[str, str]]] = {}
+    unnumbered: dict[str, str] = {}
+    count = agreeing = 0
+    listed = set(map(_plain, known))
+    for one, where in said:
+        if not one.text:
+            continue
+        count += 1
+        if one.index is None:
+            unnumbered.setdefault(_plain(one.text), one.text)
+            agreeing += _plain(one.text) in listed
+        elif 0 <= one.index < MOST_CLASSES:
+            names.setdefault(one.index, {}).setdefault(_plain(one.text), (one.text, where))
+            agreeing += one.index < len(known) and same(known[one.index], one.text)
+    if agreeing >= AGREE * count:
+        return None
+    return _numbered(names) if names else tuple(sorted(unnumbered.values()))
+
+
+def _numbered(names: Mapping[int, Mapping[str, tuple[str, str]]]) -> tuple[str, ...]:
+    numbers: dict[str, int] = {}
+    for number, called in sorted(names.items()):
+        if len(called) > 1:
+            (one, here), (other, there) = list(called.values())[:2]
+            raise DataError(
+                f"the class {number} is called {one!r} in {here} and {other!r} in {there}: give each class a number of its "
+                "own, or prepare them apart"
+            )
+        ((plain, (text, _)),) = called.items()
+        if plain in numbers:
+            raise DataError(
+                f"the classes {numbers[plain]} and {number} are both called {text!r}: give each class a name of its own"
+            )
+        numbers[plain] = number
+    return tuple(
+        next(iter(names[number].values()))[0] if number in names else f"class {number}" for number in range(max(names) + 1)
+    )
