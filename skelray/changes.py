@@ -117,9 +117,9 @@ def _hint(cls: Any, name: str) -> Any:
 def _coerced(name: str, current: Any, value: Any, hint: Any) -> Any:
     """The value as a field of this type takes it; text, as a command line gives it, is read as JSON.
 
-    Where the type says nothing, it is that of ``current``, the value now.
+    What is like ``current``, the value now, fits too.
     """
-    kinds = _kinds(hint, current)
+    kinds = _kinds(hint) if current is None else _kinds(hint) - {Any} | _kinds(type(current))
     if callable in kinds and isinstance(value, str):
         named = {**SIMILARITIES, "cross_entropy": cross_entropy}  # kl's released form; a search need not try both
         if value not in named:
@@ -150,10 +150,10 @@ def _read(name: str, current: Any, text: str, kinds: set[Any]) -> Any:
     return value
 
 
-def _kinds(hint: Any, current: Any) -> set[Any]:
+def _kinds(hint: Any) -> set[Any]:
     """What may stand in a field: of bool, int, float, str, tuple, None; callable; object for a part of a study."""
     if get_origin(hint) in (Union, types.UnionType):
-        return set().union(*(_kinds(one, current) for one in get_args(hint)))
+        return set().union(*(_kinds(one) for one in get_args(hint)))
     if hint is type(None) or hint is None:
         return {None}
     if get_origin(hint) is Literal:
@@ -170,7 +170,7 @@ def _kinds(hint: Any, current: Any) -> set[Any]:
     if plain is collections.abc.Callable:
         return {callable}
     if hint is Any:
-        return {Any} if current is None else _kinds(type(current), current)
+        return {Any}
     return {callable} if plain is types.FunctionType else {object}
 
 

@@ -8,7 +8,12 @@ from typing import Any
 
 
 class UserError(ValueError):
-    """What a user gave cannot be: one sentence with the value and the rule, which the command line prints as it is."""
+    """What a user gave cannot be: one sentence with the value and the rule, which the command line prints as it is.
+
+    unexpected: it tells of an error that nobody foresaw, as in a study's own code, so that its traceback is of use.
+    """
+
+    unexpected = False
 
 
 MOST = 10**7  # of epochs, samples, frames, features, ...: beyond it time and memory end, and then 64 bits

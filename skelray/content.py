@@ -29,7 +29,7 @@ from skelray.checks import UserError
 from skelray.reads import owner, owner_of_import, owner_of_module, owner_of_name, reads
 
 KEPT = "_source_digest"  # on a class or function whose file was loaded: a worker that it is sent to has no source
-ESCAPES = {"eval", "exec", "compile", "globals", "__import__"}
+_ESCAPES = (eval, exec, compile, globals, __import__, importlib.import_module, sys._getframe, sys.modules)
 
 _PLAIN = (bytes, bytearray, complex, range, type(...), type(NotImplemented), np.dtype, torch.dtype, torch.device)
 _DRAWN = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
@@ -74,6 +74,8 @@ class Content:
         kind = type(value)
         if value is None or kind in (bool, int, float, str):
             return value
+        if any(value is escape for escape in _ESCAPES):
+            raise self.refusal("a way to read anything, unseen")
         if isinstance(value, _PLAIN):
             return [kind.__name__, repr(value)]
         if isinstance(value, enum.Enum):
@@ -216,20 +218,13 @@ class Content:
         name, *attributes = chain
         if name in _GLOBALS:
             return None
-        if name not in space:
-            if name in ESCAPES and hasattr(builtins, name):
-                self.trail.append(f"{name}()")
-                raise self.refusal("a way to read anything, unseen")
-            return None  # a builtin, or a name that is not there
-        value, way = space[name], name
+        value, way, named = space.get(name, getattr(builtins, name, None)), name, name not in space
         while isinstance(value, ModuleType) and attributes:
-            if owner_of_module(value) == "library":
-                if (value.__name__, attributes[0]) == ("sys", "modules"):
-                    self.trail.append("sys.modules")
-                    raise self.refusal("a way to read anything, unseen")
-                return None  # its source names it
+            named = named or owner_of_module(value) == "library"
             way += f".{attributes[0]}"
             value = getattr(value, attributes.pop(0), None)
+        if named and not any(value is escape for escape in _ESCAPES):
+            return None  # a builtin, a library's, or what is not there: the source names it
         return self.form(value, way)
 
     def _imported(self, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
 import os
@@ -15,6 +16,7 @@ import torch
 
 from skelray.checks import MOST_THREADS, UserError, check_whole
 
+_GROUP = Path("/sys/fs/cgroup")
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
 
 
@@ -47,11 +49,12 @@ def choose_device(name: str | None = None) -> torch.device:
 def cpus() -> int:
     """How many CPUs this process may use: those it is bound to, and its control group's share of them."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(bound, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no control group, or one without a limit
-        return bound
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # of version 2, and of version 1
+        with contextlib.suppress(OSError, ValueError):  # no control group, or one without a limit
+            quota, period = " ".join((_GROUP / file).read_text() for file in files).split()
+            if int(quota) > 0:
+                bound = max(1, min(bound, math.ceil(int(quota) / int(period))))
+    return bound
 
 
 def check_threads(threads: int) -> None:

@@ -65,8 +65,13 @@ def check_scale(sweep: Sweep, scale: Scale, draws: int = 12) -> None:
         return
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    points = [study.ask() for _ in range(draws)]
-    found = [(leaves(sweep.space(point)), leaves(sweep.trial(point, scale))) for point in points]
+    found = []
+    for point in [study.ask() for _ in range(draws)]:
+        try:
+            own = leaves(sweep.space(point))
+        except Exception:  # a sample that cannot be is not looked at
+            continue
+        found.append((own, leaves(sweep.trial(point, scale))))
     for path in sorted({path for own, _ in found for path in own if path[-1] not in (*SCHEDULE, "epochs")}):
         values = [(own[path], scaled.get(path)) for own, scaled in found if path in own]
         if len({before for before, _ in values}) > 1 and any(before != after for before, after in values):

@@ -115,7 +115,9 @@ def pointing_at(path: Path) -> Iterator[None]:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path.absolute())]
         if isinstance(error, StudyError) or not (lines or isinstance(error, SyntaxError)):
             raise
-        raise StudyError(_sentence(path, error, lines)) from error
+        told = StudyError(_sentence(path, error, lines))
+        told.unexpected = not isinstance(error, (UserError, SyntaxError, SystemExit))
+        raise told from error
 
 
 def _sentence(path: Path, error: BaseException, lines: list[int | None]) -> str:

@@ -1,7 +1,7 @@
 """Fields changed by name and by text: every field of every part takes what fits it and refuses what does not."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Literal, Optional
+from typing import Literal, NewType, Optional
 
 import pytest
 from tiny import TRIAL
@@ -13,6 +13,7 @@ from skelray.checks import UserError
 from skelray.methods import AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
 from skelray.trial import SGD
 
+Rate = NewType("Rate", float)
 PARTS = {
     **{type(m).__name__: ("method", m) for m in (SkeletonCLR(), CrosSCLR(), AimCLR(), HiCLR(), HiCo())},
     **{type(b).__name__: ("backbone", b) for b in (STGCN(), DSTA(), Hierarchical())},
@@ -157,3 +158,21 @@ def test_where_a_field_lives(name, path):
 def test_a_place_that_is_not_there_says_what_is(name, said):
     with pytest.raises(UserError, match=said):
         changed(papers.HICO_TRANSFORMER, {name: "1"})
+
+
+@dataclass(frozen=True)
+class Loose(Own):
+    """Types that say less than the values do."""
+
+    number: Rate = 0.5
+    wrong: int = 0.5
+    part: object = 1.0
+
+
+@pytest.mark.parametrize("field", ["number", "wrong", "part"])
+def test_what_is_like_the_value_now_fits(field):
+    trial = replace(TRIAL, backbone=Loose())
+    assert getattr(changed(trial, {field: "0.75"}).backbone, field) == 0.75
+    assert getattr(changed(trial, {field: 0.75}).backbone, field) == 0.75
+    with pytest.raises(UserError, match=f"{field} 'x': a value like"):
+        changed(trial, {field: "x"})

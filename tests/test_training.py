@@ -10,6 +10,7 @@ import pytest
 import torch
 from tiny import BACKBONE, DSTA_BACKBONE, LEVELLED, MOCO, TRIAL, Small, dataset, same_state, splits
 
+from skelray import machine
 from skelray.augment import BA, DAE, NA, AdaIN, AugmentationSet, Mask
 from skelray.backbones import GRU
 from skelray.evaluation import KNN, Linear
@@ -452,3 +453,23 @@ def test_an_error_in_an_augmentation_is_the_users_own():
     method = SkeletonCLR(query=AugmentationSet("X", (Broken(),)), **MOCO)
     with pytest.raises(KeyError, match="mine"):
         list(run(replace(TRIAL, method=method), splits()))
+
+
+@pytest.mark.parametrize(
+    ("files", "most"),
+    [({}, 99), ({"cpu.max": "max 100000\n"}, 99), ({"cpu.max": "150000 100000\n"}, 2), ({"cpu.max": "1000 100000\n"}, 1),
+     ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 99),
+     ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1)],
+)  # fmt: skip
+def test_a_control_groups_share_of_the_cpus_counts(tmp_path, monkeypatch, files, most):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("skelray.machine._GROUP", tmp_path)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(99)), raising=False)
+    assert machine.cpus() == most
+    machine.check_threads(most)
+    with pytest.raises(ValueError, match=f"--threads {most + 1}: this process may use {most} CPUs"):
+        machine.check_threads(most + 1)
+    with pytest.raises(ValueError, match="threads 100000: a whole number, at most 1024"):
+        machine.settle(100_000)
