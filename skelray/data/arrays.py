@@ -57,7 +57,8 @@ class Rows:
 class Arrays:
     """A whole source: its rows and how they are divided where names do not say it.
 
-    protocols: in codes of ``Rows.parts``. stem: names a data set that is none of those known. lost: as in Benchmark.
+    protocols: in codes of ``Rows.parts``. stem: names a data set that is none of those known. lost,
+    planar, released: as in Benchmark.
     """
 
     rows: tuple[Rows, ...]
@@ -67,6 +68,7 @@ class Arrays:
     lost: tuple[str, ...] = ()
     skeleton: Skeleton = KINECT_V2
     planar: bool = False
+    released: bool = False
 
 
 class ArrayRecordings(Sequence[Recording | Skipped]):
@@ -145,6 +147,7 @@ def benchmark(arrays: Arrays, wanted: Benchmark | None, known: Sequence[Benchmar
         preprocessed=preprocessed,
         lost=tuple(lost),
         planar=arrays.planar,
+        released=arrays.released or arrays.planar,
     )
 
 

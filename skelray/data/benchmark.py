@@ -49,7 +49,7 @@ class Skipped:
 class Split:
     """A protocol: samples whose ``by`` is in ``train`` train, all others test.
 
-    Divided by "part", samples of neither part belong to neither.
+    Samples of which it is not known (-1) belong to neither.
     classes: labels the protocol is restricted to (None: all), as MSR Action3D's AS1 to AS3.
     test: where it is given, only samples whose ``by`` is in it test, and others belong to neither.
     """
@@ -71,6 +71,9 @@ class Benchmark:
     lost: what other sources of this benchmark say and this one does not, one sentence each.
     arrays: the format of the arrays that it is read from, such as "npz"; none of raw recordings.
     planar: recorded in the plane of an image: the bodies hold (x, y, score), which no preprocessing may turn.
+    released: frames and persons are kept as code released for this benchmark keeps them, the end of clips cut as there;
+        of all others every frame is kept in which anyone is, and a person whose number changes stays one.
+    notes: what was read otherwise than it is written, one sentence each.
     """
 
     name: str
@@ -83,3 +86,5 @@ class Benchmark:
     lost: tuple[str, ...] = ()
     planar: bool = False
     arrays: str = ""
+    released: bool = False
+    notes: tuple[str, ...] = ()

@@ -119,4 +119,5 @@ KINETICS = Benchmark(
     persons=PERSONS,
     recordings=_recordings,
     planar=True,
+    released=True,
 )

@@ -1,0 +1,53 @@
+"""Joints that say nothing in a recording: at the sensor's origin, always in one place, or always where another one is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skelray.skeleton import Skeleton
+
+WOBBLE = 0.2  # of the length of a bone: how much that of a sensor changes, one standard deviation
+FEWEST = 5  # frames of a person: fewer say nothing of what stands still
+ORIGIN, STILL = "at 0,0,0 of its source", "always in the same place"
+
+
+def stuck(bodies: np.ndarray, skeleton: Skeleton) -> list[tuple[str, str]]:
+    """(joint, how it is stuck) of every joint that is so in a recording's bodies (T, M, V, 3), as recorded.
+
+    At the origin a joint is in half of a person's frames or more; in the same place, or where another one is, in all. A
+    joint at the origin whose bones keep their lengths is what the source was centred on, and whoever does not move at all
+    has no joint that is stuck in its place.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for person in range(bodies.shape[1]):
+        body = bodies[:, person]
+        body = body[body.any(axis=(1, 2))]
+        if len(body) >= FEWEST:
+            found.update(dict.fromkeys((skeleton.joints[joint], how) for joint, how in _stuck(body, skeleton)))
+    return list(found)
+
+
+def _stuck(body: np.ndarray, skeleton: Skeleton) -> list[tuple[int, str]]:
+    """(joint, how) of a body (T, V, 3)."""
+    origin = 2 * (~body.any(axis=2)).sum(axis=0) >= len(body)  # (V,)
+    still = (body == body[0]).all(axis=(0, 2))
+    still &= ~still.all() & ~origin
+    if origin.sum() == 1 and _centred(body, int(origin.argmax()), skeleton):
+        origin[:] = False
+    found = [(joint, ORIGIN) for joint in np.flatnonzero(origin).tolist()]
+    found += [(joint, STILL) for joint in np.flatnonzero(still).tolist()]
+    seen: dict[bytes, int] = {}
+    for joint in np.flatnonzero(~origin & ~still).tolist():
+        first = seen.setdefault(body[:, joint].tobytes(), joint)
+        if first != joint:
+            found.append((joint, f"always where {skeleton.joints[first]} is"))
+    return found
+
+
+def _centred(body: np.ndarray, joint: int, skeleton: Skeleton) -> bool:
+    """Whether bones of about the same length, no longer than the body, join a joint to its neighbours."""
+    beside = [other for bone in skeleton.bones if joint in bone for other in bone if other != joint]
+    lengths = np.linalg.norm(body[:, beside] - body[:, [joint]], axis=2)  # (T, bones)
+    others = np.delete(body, joint, axis=1)
+    size = np.linalg.norm(others.max(axis=1) - others.min(axis=1), axis=1).mean()
+    return bool((lengths.std(axis=0) <= WOBBLE * lengths.mean(axis=0)).all() and (lengths.mean(axis=0) <= size).all())
