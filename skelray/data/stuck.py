@@ -14,9 +14,9 @@ ORIGIN, STILL = "at 0,0,0 of its source", "always in the same place"
 def stuck(bodies: np.ndarray, skeleton: Skeleton) -> list[tuple[str, str]]:
     """(joint, how it is stuck) of every joint that is so in a recording's bodies (T, M, V, 3), as recorded.
 
-    At the origin a joint is in half of a person's frames or more; in the same place, or where another one is, in all. A
-    joint at the origin whose bones keep their lengths is what the source was centred on, and whoever does not move at all
-    has no joint that is stuck in its place.
+    At the origin a joint is in half of a person's frames or more; in the same place, or where another one is, in all. One
+    joint at the origin, or the centre alone in its place, whose bones keep their lengths is what the source was centred on;
+    a trunk that stands still from the centre on is a figure's.
     """
     found: dict[tuple[str, str], None] = {}
     for person in range(bodies.shape[1]):
@@ -30,8 +30,10 @@ def stuck(bodies: np.ndarray, skeleton: Skeleton) -> list[tuple[str, str]]:
 def _stuck(body: np.ndarray, skeleton: Skeleton) -> list[tuple[int, str]]:
     """(joint, how) of a body (T, V, 3)."""
     origin = 2 * (~body.any(axis=2)).sum(axis=0) >= len(body)  # (V,)
-    still = (body == body[0]).all(axis=(0, 2))
-    still &= ~still.all() & ~origin
+    still = (body == body[0]).all(axis=(0, 2)) & ~origin
+    trunk = _still_trunk(still, skeleton)
+    if len(trunk) > 1 or (trunk and _centred(body, skeleton.centre, skeleton)):
+        still[trunk] = False
     if origin.sum() == 1 and _centred(body, int(origin.argmax()), skeleton):
         origin[:] = False
     found = [(joint, ORIGIN) for joint in np.flatnonzero(origin).tolist()]
@@ -42,6 +44,15 @@ def _stuck(body: np.ndarray, skeleton: Skeleton) -> list[tuple[int, str]]:
         if first != joint:
             found.append((joint, f"always where {skeleton.joints[first]} is"))
     return found
+
+
+def _still_trunk(still: np.ndarray, skeleton: Skeleton) -> list[int]:
+    """The joints that stand still from the centre on, along bones."""
+    trunk = [skeleton.centre] if still[skeleton.centre] else []
+    for joint in trunk:  # grows as it is read
+        beside = {other for bone in skeleton.bones if joint in bone for other in bone}
+        trunk += sorted(other for other in beside - {*trunk} if still[other])
+    return trunk
 
 
 def _centred(body: np.ndarray, joint: int, skeleton: Skeleton) -> bool:
