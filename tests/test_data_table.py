@@ -300,6 +300,7 @@ def test_the_page_runs_as_it_stands(tmp_path):
     (tmp_path / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     for command in ("skelray", "python"):
         (tmp_path / command).chmod(0o755)
+    commands += "\npython wide_to_long.py"
     search = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         ["bash", "-ec", commands], cwd=tmp_path, env={**os.environ, **search}, capture_output=True, text=True, timeout=300
@@ -309,4 +310,5 @@ def test_the_page_runs_as_it_stands(tmp_path):
     assert "xsub: 36 train, 12 of them held out (subjects 3), 12 test" in done.stdout
     assert "nothing is wrong" in done.stdout
     assert "36 train, 12 of them held out, 12 test" in done.stdout
+    assert re.search(r"a +1 +hand +0\.5 +1\.4 +2\.8 +wave +1", done.stdout)
     assert (tmp_path / "gestures.png").read_bytes().startswith(b"\x89PNG")
