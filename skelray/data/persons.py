@@ -15,7 +15,7 @@ CLEAR = 2.0  # times as far away: everyone else who might go on
 
 def there(bodies: np.ndarray) -> np.ndarray:
     """(T, M) bool: whether a body (T, M, V, 3) is there; zeros are not."""
-    return np.asarray(bodies.any(axis=(2, 3)))
+    return np.asarray(bodies.reshape(*bodies.shape[:2], bodies.shape[2] * bodies.shape[3]).any(axis=2))
 
 
 def joined(bodies: np.ndarray, persons: int) -> tuple[np.ndarray, int]:

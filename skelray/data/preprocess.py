@@ -86,11 +86,12 @@ class Preprocessing:
             frames = _as_released(people, self.path) if released else np.asarray(there(people).any(axis=1))
             people = people[frames]
             clip = self._resized(people, skeleton, released, planar)
-        frames[frames] = there(people).any(axis=1)
+        seen, kept = there(listed), there(people)
+        frames[frames] = kept.any(axis=1)
         return Kept(
             clip=channels_first(clip),
-            frames=int((there(listed).any(axis=1) & ~frames).sum()),
-            persons=int(there(listed).any(axis=0).sum() - there(people).any(axis=0).sum()),
+            frames=int((seen.any(axis=1) & ~frames).sum()),
+            persons=int(seen.any(axis=0).sum() - kept.any(axis=0).sum()),
             joined=joins,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from skelray.data.persons import there
 from skelray.skeleton import Skeleton
 
 WOBBLE = 0.2  # of the length of a bone: how much that of a sensor changes, one standard deviation
@@ -21,7 +22,7 @@ def stuck(bodies: np.ndarray, skeleton: Skeleton) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], None] = {}
     for person in range(bodies.shape[1]):
         body = bodies[:, person]
-        body = body[body.any(axis=(1, 2))]
+        body = body[there(bodies[:, [person]])[:, 0]]
         if len(body) >= FEWEST:
             found.update(dict.fromkeys((skeleton.joints[joint], how) for joint, how in _stuck(body, skeleton)))
     return list(found)
@@ -29,8 +30,10 @@ def stuck(bodies: np.ndarray, skeleton: Skeleton) -> list[tuple[str, str]]:
 
 def _stuck(body: np.ndarray, skeleton: Skeleton) -> list[tuple[int, str]]:
     """(joint, how) of a body (T, V, 3)."""
-    origin = 2 * (~body.any(axis=2)).sum(axis=0) >= len(body)  # (V,)
-    still = (body == body[0]).all(axis=(0, 2)) & ~origin
+    never = np.zeros(body.shape[1], bool)
+    origin = never if body.all() else 2 * (~body.any(axis=2)).sum(axis=0) >= len(body)  # (V,)
+    same = (body[0] == body[-1]).all(axis=1)
+    still = (body == body[0]).all(axis=(0, 2)) & ~origin if same.any() else never
     trunk = _still_trunk(still, skeleton)
     if len(trunk) > 1 or (trunk and _centred(body, skeleton.centre, skeleton)):
         still[trunk] = False
@@ -38,8 +41,15 @@ def _stuck(body: np.ndarray, skeleton: Skeleton) -> list[tuple[int, str]]:
         origin[:] = False
     found = [(joint, ORIGIN) for joint in np.flatnonzero(origin).tolist()]
     found += [(joint, STILL) for joint in np.flatnonzero(still).tolist()]
-    seen: dict[bytes, int] = {}
-    for joint in np.flatnonzero(~origin & ~still).tolist():
+    return found + _alike(body, np.flatnonzero(~origin & ~still).tolist(), skeleton)
+
+
+def _alike(body: np.ndarray, joints: list[int], skeleton: Skeleton) -> list[tuple[int, str]]:
+    """Those of these joints that are always where one before them is."""
+    if len({*map(tuple, body[0, joints].tolist())}) == len(joints):  # not even in one frame
+        return []
+    found, seen = [], dict[bytes, int]()
+    for joint in joints:
         first = seen.setdefault(body[:, joint].tobytes(), joint)
         if first != joint:
             found.append((joint, f"always where {skeleton.joints[first]} is"))
