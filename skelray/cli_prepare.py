@@ -17,7 +17,7 @@ from skelray.cli_data import data_option
 if TYPE_CHECKING:
     from skelray.data import Benchmark, Preprocessing
 
-FRAMES = {"centred": 50, "rigid": 300, "plain": 50}  # of a sequence, by the path of its preprocessing
+FRAMES = {"centred": 50, "unturned": 50, "rigid": 300, "plain": 50}  # of a sequence, by the path of its preprocessing
 
 REFRESH = 0.1  # seconds between two states of the progress bar
 
@@ -40,7 +40,8 @@ class _Formats(click.Choice[str]):
 @data_option
 @click.option("--format", "form", type=_Formats(), help="Of SOURCE.  [default: detected]")
 @click.option("--path", type=click.Choice(list(FRAMES)),
-              help="centred: SkeletonCLR to HiCLR; rigid: HiCo; plain: only resized.  [default: centred]")  # fmt: skip
+              help="centred: SkeletonCLR to HiCLR; unturned: centred without turning the shoulders parallel to x; "
+                   "rigid: HiCo; plain: only resized.  [default: centred; unturned without shoulders]")  # fmt: skip
 @click.option("--frames", type=click.IntRange(1, 100_000), help="Frames of a sequence.  [default: 50, rigid 300]")
 @click.option("--half", is_flag=True, help="Keep sequences as float16: half the disk; they are read as float32.")
 @click.option("--name", help="Of the prepared data.  [default: its benchmark]")
@@ -124,7 +125,8 @@ def _preprocessing(benchmark: Benchmark, path: Any, frames: int | None) -> Prepr
     if path is None and frames is None:
         return None
     from skelray.data import Preprocessing
+    from skelray.data.prepare import default_path
 
     done = benchmark.preprocessed
-    path = path or (done.path if done else "plain" if benchmark.planar else "centred")
+    path = path or (done.path if done else default_path(benchmark))
     return Preprocessing(path, frames or (done.frames if done else FRAMES[path]))

@@ -363,4 +363,4 @@ def test_two_persons_are_drawn_and_checked(tmp_path):
     dataset = open_dataset(tmp_path, "two")
     assert len(draw(dataset, [0]).axes[0].lines) == 2 * 24
     assert describe(tmp_path, "two").persons == {2: 6}
-    assert len(check(tmp_path, "two").findings) == 7
+    assert len(check(tmp_path, "two").findings) == 10

@@ -294,6 +294,14 @@ def test_the_source_is_recognised_by_its_files(tmp_path):
     assert prepare(NWUCLA, source, tmp_path).already
     shutil.copytree(source, tmp_path / "elsewhere")
     assert prepare(NWUCLA, tmp_path / "elsewhere", tmp_path / "two").fingerprint == first.fingerprint
+    copied = prepare(NWUCLA, tmp_path / "elsewhere", tmp_path)  # of another time, and no other source
+    assert (copied.already, copied.fingerprint) == (True, first.fingerprint)
+    assert not prepare(NWUCLA, tmp_path / "elsewhere", tmp_path, Preprocessing(frames=20)).already
+    prepare(NWUCLA, source, tmp_path)
+    changed = next((tmp_path / "elsewhere").iterdir())
+    changed.write_text(changed.read_text().replace("0.1", "0.2", 1))
+    with pytest.raises(DataError, match="--name ANOTHER keeps both, --force replaces it"):
+        prepare(NWUCLA, tmp_path / "elsewhere", tmp_path)
     changed = next(source.iterdir())
     changed.write_text(changed.read_text().replace("0.", "1.", 1))
     second = prepare(NWUCLA, source, tmp_path)

@@ -59,8 +59,8 @@ class Rows:
 class Arrays:
     """A whole source: its rows and how they are divided where names do not say it.
 
-    protocols: in codes of ``Rows.parts``. stem: names a data set that is none of those known. lost: as in Benchmark.
-    said: the labels that are named in the source.
+    protocols: in codes of ``Rows.parts``. stem: names a data set that is none of those known. lost, planar, released: as in
+    Benchmark. said: the labels that are named in the source.
     """
 
     rows: tuple[Rows, ...]
@@ -71,6 +71,7 @@ class Arrays:
     skeleton: Skeleton = KINECT_V2
     planar: bool = False
     said: tuple[Said, ...] = ()
+    released: bool = False
 
 
 class ArrayRecordings(Sequence[Recording | Skipped]):
@@ -154,6 +155,7 @@ def benchmark(arrays: Arrays, wanted: Benchmark | None, known: Sequence[Benchmar
         preprocessed=preprocessed,
         lost=tuple(lost),
         planar=arrays.planar,
+        released=arrays.released or arrays.planar,
     )
 
 

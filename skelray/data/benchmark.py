@@ -59,7 +59,7 @@ class LeftOut(UserError):
 class Split:
     """A protocol: samples whose ``by`` is in ``train`` train, all others test.
 
-    Divided by "part", samples of neither part belong to neither.
+    Samples of which it is not known (-1) belong to neither.
     classes: labels the protocol is restricted to (None: all), as MSR Action3D's AS1 to AS3.
     test: where it is given, only samples whose ``by`` is in it test, and others belong to neither.
     """
@@ -81,7 +81,9 @@ class Benchmark:
     lost: what other sources of this benchmark say and this one does not, one sentence each.
     arrays: the format of the arrays that it is read from, such as "npz"; none of raw recordings.
     planar: recorded in the plane of an image: the bodies hold (x, y, score), which no preprocessing may turn.
-    notes: what was made of this source that its user should know, one sentence each; the report says it.
+    released: frames and persons are kept as code released for this benchmark keeps them, the end of clips cut as there;
+        of all others every frame is kept in which anyone is, and a person whose number changes stays one.
+    notes: what was made of this source, or read otherwise than it is written, one sentence each; the report says it.
     """
 
     name: str
@@ -94,4 +96,5 @@ class Benchmark:
     lost: tuple[str, ...] = ()
     planar: bool = False
     arrays: str = ""
+    released: bool = False
     notes: tuple[str, ...] = ()

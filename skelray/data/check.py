@@ -1,16 +1,22 @@
-"""What is wrong in a prepared data set: NaN, empty frames, jumps, exchanged sides, duplicates, overlapping splits."""
+"""What is wrong in a prepared data set: NaN, empty frames, jumps, exchanged sides, duplicates, overlapping splits.
+
+Stuck joints, and what was left out, were seen when it was prepared: afterwards they cannot be.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from skelray.data.dataset import DataError, SkeletonDataset, divide, open_with_protocols
+from skelray.data.dataset import DataError, SkeletonDataset, divide, open_with_protocols, unknown
 from skelray.data.describe import blocks
 from skelray.data.motion import exchanged, reach, steps
+from skelray.data.report import AMOUNTS, CUT, LEFT_OUT
+from skelray.data.stored import read_history
 from skelray.data.twins import Twins, digests, sketch, twins
 
 JUMP = 2.0  # of a body's reach: what no joint does from one frame to the next
@@ -19,16 +25,20 @@ WORST = 5  # offenders that are named
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of fault. offenders: (name, how bad, in words), the worst first; empty where there is none."""
+    """One kind of fault. offenders: (name, how bad, in words), the worst first; empty where there is none.
+
+    warns: it is to be known, and may be as it should be.
+    """
 
     kind: str
     rule: str
     offenders: tuple[tuple[str, str], ...]
+    warns: bool = False
 
     def __str__(self) -> str:
         if not self.offenders:
             return f"  ok     {self.kind}"
-        lines = [f"  WRONG  {self.kind}: {len(self.offenders):,} ({self.rule})"]
+        lines = [f"  {'WARNS' if self.warns else 'WRONG'}  {self.kind}: {len(self.offenders):,} ({self.rule})"]
         lines += [f"           {name}: {how}" for name, how in self.offenders[:WORST]]
         if (more := len(self.offenders) - WORST) > 0:
             lines.append(f"           and {more:,} more")
@@ -45,12 +55,15 @@ class Check:
 
     @property
     def wrong(self) -> bool:
-        """Whether anything is."""
-        return any(finding.offenders for finding in self.findings)
+        """Whether anything is; what only warns is not."""
+        return any(finding.offenders and not finding.warns for finding in self.findings)
 
     def __str__(self) -> str:
-        kinds = sum(bool(finding.offenders) for finding in self.findings)
+        kinds = sum(bool(finding.offenders) and not finding.warns for finding in self.findings)
+        warnings = sum(bool(finding.offenders) and finding.warns for finding in self.findings)
         end = f"{kinds} kinds of fault" if kinds > 1 else "1 kind of fault" if kinds else "nothing is wrong"
+        if warnings:
+            end += f", {warnings} warning{'s' if warnings > 1 else ''}"
         return "\n".join([f"{self.name}, {self.sequences:,} sequences: {end}", *map(str, self.findings)])
 
 
@@ -82,7 +95,13 @@ def check(root: Path, name: str) -> Check:
             tuple(_twins(names, twice)),
         ),
     ]
+    findings += _left_out((read_history(Path(root) / name) or {}).get("counts", {}))
     for protocol, split in protocols.items():
+        if count := unknown(dataset, split):
+            offender = (protocol, f"{count:,} sequences are in neither part")
+            findings.append(
+                Finding(f"{protocol}: unknown {split.by}", f"the {split.by} divides it", (offender,), warns=True)
+            )
         try:
             splits = divide(dataset, split)
         except DataError as error:
@@ -116,6 +135,25 @@ class _Measured:
             jump = steps(x, size).max(axis=(1, 2), initial=0)
             parts.append((broken, zero, jump, exchanged(x, size, dataset.skeleton), digests(x), sketch(x)))
         return cls(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _left_out(counts: Mapping[str, Any]) -> Iterator[Finding]:
+    """What preparing a data set of these counts saw in its source and what it did not keep of it."""
+    if not {"stuck", *AMOUNTS} <= set(counts):
+        offender = ("this data set", "was prepared before that was counted: prepare it again to know")
+        yield Finding("what was left out, stuck joints", "not known", (offender,), warns=True)
+        return
+    stuck = sorted(
+        ((count, joint, how, first) for joint, ways in counts["stuck"].items() for how, (count, first) in ways.items()),
+        key=lambda one: -one[0],
+    )
+    of = f"of {counts['sequences']:,} sequences"
+    offenders = tuple((joint, f"{how} in {count:,} {of}, {first} the first") for count, joint, how, first in stuck)
+    yield Finding("stuck joints", "a joint says nothing, as recorded", offenders)
+    for key, kind, words in (("cut", CUT, "{:,} frames"), ("left_out", LEFT_OUT, "{:,}")):
+        worst = sorted(counts[key].items(), key=lambda item: -item[1])
+        told = tuple((name, words.format(amount)) for name, amount in worst)
+        yield Finding(kind, f"{sum(counts[key].values()):,} in all", told, warns=True)
 
 
 def _worst(kind: str, rule: str, names: np.ndarray, amounts: np.ndarray, words: str) -> Finding:

@@ -132,25 +132,34 @@ def divide(dataset: SkeletonDataset, split: Split) -> Splits:
     """The splits that a protocol makes of a data set. Raises DataError where one of them would be empty."""
     if split.classes is not None:
         dataset = dataset.subset(np.isin(dataset.labels, split.classes))
-    if split.by == "part":
-        dataset = dataset.subset(dataset.samples["part"].to_numpy() >= 0)
+    known = dataset.samples[split.by].to_numpy() >= 0
+    dataset = dataset.subset(known)
     keys = dataset.samples[split.by]
     training = keys.isin(split.train).to_numpy()
     testing = ~training if split.test is None else keys.isin(split.test).to_numpy()
     train, test = dataset.subset(training), dataset.subset(testing)
     if not len(train) or not len(test):
+        nobody = "nobody trains" if not len(train) else "nobody tests"
+        unknown = f"{len(known) - len(dataset)} of unknown {split.by} are in neither"
+        partial = "the source it was prepared from was not whole, or the protocol does not fit it"
         raise DataError(
-            f"{dataset.name} has {len(train)} training and {len(test)} test samples when divided by "
-            f"{split.by}: the source it was prepared from was not whole"
+            f"{nobody}: {dataset.name} has {len(train)} training and {len(test)} test samples when divided by "
+            f"{split.by}, and {partial if known.all() else unknown}"
         )
     return Splits(train, train.subset(_held_out(train)), test)
+
+
+def unknown(dataset: SkeletonDataset, split: Split) -> int:
+    """How many sequences of its classes are in no part of a protocol, as it is not known of them what divides it."""
+    asked = True if split.classes is None else np.isin(dataset.labels, split.classes)
+    return int((asked & (dataset.samples[split.by].to_numpy() < 0)).sum())
 
 
 def _held_out(train: SkeletonDataset) -> np.ndarray:
     """Every fifth training subject from the third on; of a single subject every fifth set-up, of a single one sample."""
     for key in HELD_OUT_BY:
         values = train.samples[key].to_numpy()
-        if len(groups := np.unique(values)) > 1:
+        if len(groups := np.unique(values[values >= 0])) > 1:
             return np.isin(values, groups[2::5] if len(groups) > 2 else groups[-1:])
     return np.arange(len(train)) % 5 == min(2, len(train) - 1)
 

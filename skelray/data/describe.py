@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skelray.data.benchmark import Split
-from skelray.data.dataset import DataError, SkeletonDataset, divide, open_with_protocols
+from skelray.data.dataset import DataError, SkeletonDataset, divide, open_with_protocols, unknown
 from skelray.data.stored import read_history
 
 BLOCK = 1 << 24  # bytes of sequences in memory at once
@@ -34,6 +34,14 @@ class Division:
     test: int = 0
     groups: tuple[int, ...] = ()
     error: str = ""
+    unknown: int = 0
+
+    @property
+    def trouble(self) -> str:
+        """What is odd about it, in a sentence; nothing where it is as it should be."""
+        if self.error or not self.unknown:
+            return self.error
+        return f"{self.unknown:,} sequences of unknown {self.split.by} are in neither part"
 
     def __str__(self) -> str:
         if self.error:
@@ -41,7 +49,9 @@ class Division:
         by = f"{self.split.by} {_ranges(self.split.train)} trains"
         some = f", {len(self.split.classes)} classes" if self.split.classes else ""
         held = f"{self.held_out:,} of them held out" + (f" (subjects {_ranges(self.groups)})" if self.groups else "")
-        return f"  {self.name}: {self.train:,} train, {held}, {self.test:,} test; {by}{some}"
+        return f"  {self.name}: {self.train:,} train, {held}, {self.test:,} test; {by}{some}" + (
+            f"; {self.trouble}" if self.unknown else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,7 @@ def describe(root: Path, name: str) -> Description:
         persons=_counted(samples["persons"]),
         empty_persons=empty_persons,
         empty_joints=empty_joints,
-        protocols=tuple(_division(dataset, protocol, split) for protocol, split in protocols.items()),
+        protocols=tuple(division(dataset, protocol, split) for protocol, split in protocols.items()),
     )
 
 
@@ -148,15 +158,19 @@ def _title(dataset: SkeletonDataset, about: Mapping[str, Any]) -> tuple[str, ...
     return (*lines, *(f"  left out: {count:,}, {reason}" for reason, count in skipped.items()))
 
 
-def _division(dataset: SkeletonDataset, name: str, split: Split) -> Division:
+def division(dataset: SkeletonDataset, name: str, split: Split) -> Division:
+    """How a protocol divides a data set."""
     try:
         splits = divide(dataset, split)
     except DataError as error:
-        return Division(name, split, error=str(error))
+        return Division(name, split, error=str(error), unknown=unknown(dataset, split))
     subjects = np.unique(splits.held_out.samples["subject"])
     alone = not set(subjects) & set(splits.reduced.samples["subject"])
     groups = tuple(subjects.tolist()) if alone else ()
-    return Division(name, split, len(splits.train), len(splits.held_out), len(splits.test), groups)
+    return Division(
+        *(name, split, len(splits.train), len(splits.held_out), len(splits.test), groups),
+        unknown=unknown(dataset, split),
+    )
 
 
 def _ranges(numbers: Iterable[int]) -> str:

@@ -47,11 +47,10 @@ class Instances(Recordings):
         self.items, self.read, self.cut, self.settings = items, read, cut, settings
         self._last: tuple[Member, Any] | None = None
 
-    @property
-    def stamp(self) -> str:
+    def _stamped(self, versions: Sequence[tuple[int, int]]) -> str:
         """Changes where a file, an annotation or a setting does."""
         annotations = [astuple(item) for _, item in self.items]
-        return hashlib.sha256(json.dumps([super().stamp, annotations, self.settings]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([super()._stamped(versions), annotations, self.settings]).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.items)

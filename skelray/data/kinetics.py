@@ -215,4 +215,5 @@ KINETICS = Benchmark(
     persons=PERSONS,
     recordings=_recordings,
     planar=True,
+    released=True,
 )

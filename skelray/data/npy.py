@@ -78,7 +78,7 @@ def _opened(source: Path, pattern: re.Pattern[str], *lost: str) -> Arrays:
     found = {match[1]: match[0] for name in sorted(os.listdir(folder)) if (match := pattern.fullmatch(name))}
     rows = tuple(_rows(folder, part, found[part]) for part in PARTS if part in found)
     missing = [f"the {part} part: {folder} has no such array" for part in PARTS if part not in found]
-    return Arrays(rows, two_parts(folder), stem_of(folder), 0, (*lost, *missing))
+    return Arrays(rows, two_parts(folder), stem_of(folder), 0, (*lost, *missing), released=True)
 
 
 def _folder(source: Path, pattern: re.Pattern[str]) -> Path:

@@ -136,6 +136,7 @@ NTU60 = Benchmark(
     protocols={"xsub": Split("subject", SUBJECTS_60), "xview": Split("camera", (2, 3))},
     persons=2,
     recordings=partial(_recordings, actions=60),
+    released=True,
 )
 
 NTU120 = Benchmark(
@@ -145,6 +146,7 @@ NTU120 = Benchmark(
     protocols={"xsub": Split("subject", SUBJECTS_120), "xset": Split("setup", tuple(range(2, 33, 2)))},
     persons=2,
     recordings=partial(_recordings, actions=120),
+    released=True,
 )
 
 

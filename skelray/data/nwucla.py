@@ -45,4 +45,5 @@ NWUCLA = Benchmark(
     protocols={"xview": Split("camera", (1, 2)), "xsub": Split("subject", (1, 3, 5, 7, 9))},
     persons=1,
     recordings=_recordings,
+    released=True,  # two clips lose their last frame by it; the numbers under results/ rest on this
 )

@@ -74,15 +74,14 @@ class Partial:
         with open(self.folder / JOURNAL, encoding="utf-8") as file:
             yield from map(json.loads, file)
 
-    def finish(self, target: Path, counts: dict[str, Any]) -> str:
-        """Becomes the target, in place of one that was there, and returns its fingerprint."""
+    def finish(self, target: Path, about: dict[str, Any]) -> str:
+        """Becomes the target, in place of one that was there, and returns its fingerprint. about: what is told of it."""
         self.flush()
         self._write_header(self.kept)
         samples = self._samples()
         samples.to_parquet(self.folder / SAMPLES, index=False)
         fingerprint = self._fingerprint(samples)
-        about = {**self.settings, "counts": counts, "fingerprint": fingerprint}
-        (self.folder / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
+        (self.folder / ABOUT).write_text(json.dumps({**about, "fingerprint": fingerprint}, indent=1), encoding="utf-8")
         for file in (SEQUENCES, SAMPLES, ABOUT):
             with open(self.folder / file, "rb") as stream:
                 os.fsync(stream.fileno())

@@ -178,6 +178,7 @@ def pku_mmd(part: int, first_frame: int = 1) -> Benchmark:
         protocols={"xsub": Split("part", (0,)), "xview": Split("camera", TRAIN_CAMERAS)},
         persons=2,
         recordings=recordings,
+        released=True,
     )
 
 

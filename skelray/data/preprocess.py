@@ -7,14 +7,32 @@ Dong et al., AAAI 2023. Inside this module a clip is (T, M, V, 3); what leaves i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from skelray.checks import UserError
+from skelray.data.persons import joined, there
 from skelray.skeleton import Skeleton
 
 LISTED = 4  # bodies that are candidates for the most active ones
+
+
+PathName = Literal["centred", "unturned", "rigid", "plain"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A clip (3, frames, V, persons) float32, and what of its recording is not in it.
+
+    frames: those in which someone is and of which nothing is kept. persons: of whom nothing is kept. joined: bodies that
+    were taken for another one's going on.
+    """
+
+    clip: np.ndarray
+    frames: int = 0
+    persons: int = 0
+    joined: int = 0
 
 
 @dataclass(frozen=True)
@@ -23,19 +41,19 @@ class Preprocessing:
 
     path: "centred" keeps the bodies listed first, subtracts from each its own centre in every frame, resizes the clip
         to ``frames`` and turns every frame until the shoulders are parallel to x (published: 50 frames).
+        "unturned" is the same without turning: for skeletons without shoulders, and for what lies in a plane.
         "rigid" keeps the most active bodies, repeats the clip until it fills ``frames``, centres both persons on the
         first one and turns the whole clip until its first spine is parallel to z and its first shoulders to x
         (published: 300 frames; a longer clip keeps its middle).
-        "plain" keeps the bodies listed first and resizes the clip to ``frames``: for what lies in the plane of an image,
-        and for skeletons without shoulders.
+        "plain" keeps the bodies listed first and resizes the clip to ``frames``, where they were recorded.
     """
 
-    path: Literal["centred", "rigid", "plain"] = "centred"
+    path: PathName = "centred"
     frames: int = 50
 
     def __post_init__(self) -> None:
-        if self.path not in ("centred", "rigid", "plain"):
-            raise UserError(f"path is {self.path!r}; it is 'centred', 'rigid' or 'plain'")
+        if self.path not in get_args(PathName):
+            raise UserError(f"path is {self.path!r}; it is 'unturned', 'centred', 'rigid' or 'plain'")
         if self.frames < 1:
             raise UserError(f"frames is {self.frames}; a clip has at least one")
 
@@ -43,18 +61,47 @@ class Preprocessing:
     def joints(self) -> tuple[str, ...]:
         """The names of the joints that it needs."""
         shoulders = ("shoulder_left", "shoulder_right")
-        return {"plain": (), "centred": shoulders, "rigid": ("spine_base", "spine_mid", *shoulders)}[self.path]
+        return {"centred": shoulders, "rigid": ("spine_base", "spine_mid", *shoulders)}.get(self.path, ())
 
     def __call__(self, bodies: np.ndarray, skeleton: Skeleton, persons: int) -> np.ndarray:
         """A recording's bodies (T, M, V, 3) as (3, frames, V, persons) float32."""
-        if self.path == "centred":
-            clip = centred(first_listed(bodies, persons), skeleton, self.frames)
-        elif self.path == "plain":
-            clip = plain(first_listed(bodies, persons), self.frames)
+        return self.keep(bodies, skeleton, persons).clip
+
+    def keep(
+        self, bodies: np.ndarray, skeleton: Skeleton, persons: int, released: bool = False, planar: bool = False
+    ) -> Kept:
+        """What is kept of a recording's bodies (T, M, V, 3): the frames in which anyone kept is, everyone in one place.
+
+        released: frames and persons as the released code keeps them. planar: what the third coordinate holds is none.
+        """
+        released = released and self.path != "unturned"
+        listed, joins = (bodies, 0) if released else joined(bodies, persons)
+        if self.path == "rigid":
+            start = max(0, (len(listed) - self.frames) // 2)
+            frames = np.isin(np.arange(len(listed)), np.arange(start, start + self.frames))
+            people = most_active(listed[frames], persons)
+            clip = rigid(people, skeleton, self.frames)
         else:
-            start = max(0, (len(bodies) - self.frames) // 2)
-            clip = rigid(most_active(bodies[start : start + self.frames], persons), skeleton, self.frames)
-        return channels_first(clip)
+            people = first_listed(listed, persons)
+            frames = _as_released(people, self.path) if released else np.asarray(there(people).any(axis=1))
+            people = people[frames]
+            clip = self._resized(people, skeleton, released, planar)
+        seen, kept = there(listed), there(people)
+        frames[frames] = kept.any(axis=1)
+        return Kept(
+            clip=channels_first(clip),
+            frames=int((seen.any(axis=1) & ~frames).sum()),
+            persons=int(seen.any(axis=0).sum() - kept.any(axis=0).sum()),
+            joined=joins,
+        )
+
+    def _resized(self, people: np.ndarray, skeleton: Skeleton, released: bool, planar: bool) -> np.ndarray:
+        """People (T, M, V, 3) of the paths that resize them."""
+        if not people.any():
+            return np.zeros((self.frames, *people.shape[1:]), np.float32)
+        local = people if self.path == "plain" else _local(people, skeleton.centre, planar)
+        clip = resample(local, self.frames, None if released else there(people))
+        return face_x(clip, skeleton) if self.path == "centred" else clip
 
 
 def channels_first(clip: np.ndarray) -> np.ndarray:
@@ -89,32 +136,49 @@ def _spread(body: np.ndarray) -> float:
 
 
 def centred(clip: np.ndarray, skeleton: Skeleton, frames: int) -> np.ndarray:
-    """Centred on each person, resized to ``frames`` and turned frame by frame; all zero without a first person.
+    """As released: centred on each person, resized to ``frames`` and turned frame by frame; all zero without anyone."""
+    kept = clip[_as_released(clip, "centred")]
+    return Preprocessing("centred", frames)._resized(kept, skeleton, released=True, planar=False)
 
-    The length is the *number* of frames with a first person, as released: gaps inside a clip cut its end.
+
+def _as_released(clip: np.ndarray, path: PathName) -> np.ndarray:
+    """(T,) bool: the frames of a clip (T, M, V, 3) that the released code resizes.
+
+    On the centred path it is as many leading ones as have a first person, by the first joint, so that gaps cut the end of
+    a clip; where nobody is in those, it would be all zero, and the frames with anyone are kept instead. On the plain one
+    it is all until the last one with anyone.
     """
-    length = np.count_nonzero(clip[:, 0, 0].any(axis=-1))
-    if not length:
-        return np.zeros((frames, *clip.shape[1:]), np.float32)
-    local = clip - clip[:, :, skeleton.centre, None]
-    return face_x(resample(local[:length], frames), skeleton)
+    anyone = np.asarray(there(clip).any(axis=1))
+    if path == "plain":
+        return np.arange(len(clip)) <= max(np.flatnonzero(anyone), default=-1)
+    leading = np.arange(len(clip)) < np.count_nonzero(clip[:, 0, 0].any(axis=-1))
+    return leading if (leading & anyone).any() else anyone
 
 
-def plain(clip: np.ndarray, frames: int) -> np.ndarray:
-    """As recorded, resized to ``frames`` until the last frame that holds anyone; all zero where none does."""
-    present = np.flatnonzero(clip.any(axis=(1, 2, 3)))
-    if not len(present):
-        return np.zeros((frames, *clip.shape[1:]), np.float32)
-    return resample(clip[: present[-1] + 1], frames)
+def _local(clip: np.ndarray, centre: int, planar: bool) -> np.ndarray:
+    """Each person of a clip (T, M, V, 3) less the own centre; in the plane, joints that were not seen stay at zero."""
+    if not planar:
+        return clip - clip[:, :, centre, None]
+    return clip - clip[:, :, centre, None] * np.array((1, 1, 0), np.float32) * clip.any(axis=-1, keepdims=True)
 
 
-def resample(clip: np.ndarray, frames: int) -> np.ndarray:
-    """Time resized linearly, with frame centres half a frame inside (no filter where frames are dropped)."""
+def resample(clip: np.ndarray, frames: int, here: np.ndarray | None = None) -> np.ndarray:
+    """Time resized linearly, with frame centres half a frame inside (no filter where frames are dropped).
+
+    here: (T, M), who of a clip (T, M, V, 3) is there: an absent person is then no body at zero to blend with, and whoever
+    is there in the nearest frame is.
+    """
     length = len(clip)
     at = np.clip((np.arange(frames) + 0.5) * length / frames - 0.5, 0, length - 1)
     low = at.astype(np.int64)
+    high = np.minimum(low + 1, length - 1)
     weight = (at - low).astype(np.float32).reshape(-1, *[1] * (clip.ndim - 1))
-    return clip[low] * (1 - weight) + clip[np.minimum(low + 1, length - 1)] * weight
+    if here is None or here.all():
+        return clip[low] * (1 - weight) + clip[high] * weight
+    later = weight[:, :, 0, 0] >= 0.5  # (frames, 1)
+    weight = np.where(here[low] & here[high], weight[:, :, 0, 0], later).astype(np.float32)[..., None, None]
+    seen = here[np.where(later[:, 0], high, low)]  # (frames, M)
+    return np.where(seen[..., None, None], clip[low] * (1 - weight) + clip[high] * weight, np.float32(0))
 
 
 def face_x(clip: np.ndarray, skeleton: Skeleton) -> np.ndarray:

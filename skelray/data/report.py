@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ EMPTY = "no skeleton in it"
 UNSCORED = "the scores of all its points are 0"
 UNREAD, UNLABELLED = "its bytes cannot be read", "its label file cannot be read"
 SHORT = 10  # frames; a clip with fewer is reported
+CUT, LEFT_OUT = "frames left out with someone in them", "persons left out"
+JOINED = "persons whose number changes, joined"
+AMOUNTS = ("cut", "left_out", "joined")  # of each sequence; data sets prepared before do not say them
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,10 @@ class Report:
 
     sequences, frames, bodies: what was kept, as recorded. short: names of kept sequences under ten frames.
     skipped: names by reason, the empty ones among them. already: nothing was done, the data set was there.
-    lost: what this source does not say; notes: what was made of it, one sentence each.
+    cut: of kept sequences, frames in which someone is and of which nothing is kept. left_out: persons of whom nothing is.
+    joined: bodies that were taken for another one going on. All three by name, without those that have none.
+    lost: what this source does not say, and notes: what was read otherwise than it is written, one sentence each.
+    undivided: what belongs to no part of a protocol, one sentence each.
     """
 
     name: str
@@ -35,6 +41,10 @@ class Report:
     protocols: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    undivided: tuple[str, ...] = ()
+    cut: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    joined: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     already: bool = False
 
@@ -56,8 +66,13 @@ class Report:
             lines.append(f"  {len(self.short):,} shorter than {SHORT} frames: {_some(self.short)}")
         for reason, names in sorted(self.skipped.items(), key=lambda item: -len(item[1])):
             lines.append(f"  {len(names):,} skipped, {reason}: {_some(names)}")
+        for amounts, what in ((self.cut, CUT), (self.left_out, LEFT_OUT), (self.joined, JOINED)):
+            if amounts:
+                worst = sorted(amounts, key=lambda name: -amounts[name])
+                lines.append(f"  {what}: {sum(amounts.values()):,}, in {len(amounts):,} sequences: {_some(worst)}")
         if self.protocols:
             lines.append(f"  protocols {', '.join(self.protocols)}")
+        lines += [f"  {sentence}" for sentence in self.undivided]
         lines += [f"  lost: {sentence}" for sentence in self.lost]
         lines += [f"  note: {sentence}" for sentence in self.notes]
         lines.append(f"  fingerprint {self.fingerprint[:12]}")
@@ -69,9 +84,14 @@ def _some(names: Sequence[str]) -> str:
 
 
 def counted(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The counts of a journal's entries: those with a "reason" were skipped, all others kept."""
+    """The counts of a journal's entries: those with a "reason" were skipped, all others kept.
+
+    stuck: of each joint, and of each way in which it is stuck, the number of sequences and the name of the first one.
+    """
     skipped: dict[str, list[str]] = {}
+    stuck: dict[str, dict[str, list[Any]]] = {}
     counts: dict[str, Any] = {"sequences": 0, "frames": 0, "bodies": 0, "short": [], "skipped": skipped}
+    counts.update({key: {} for key in AMOUNTS}, stuck=stuck)
     for entry in entries:
         if "reason" in entry:
             skipped.setdefault(entry["reason"], []).append(entry["name"])
@@ -81,12 +101,19 @@ def counted(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         counts["bodies"] += entry["persons"]
         if entry["frames"] < SHORT:
             counts["short"].append(entry["name"])
+        for key in AMOUNTS:
+            if key in entry:
+                counts[key][entry["name"]] = entry[key]
+        for joint, how in entry.get("stuck", ()):
+            told = stuck.setdefault(joint, {}).setdefault(how, [0, entry["name"]])
+            told[0] += 1
     return counts
 
 
 def report(target: Path, counts: Mapping[str, Any], benchmark: Benchmark, **also: Any) -> Report:
     """The report on a prepared folder of these counts."""
     told = {"protocols": tuple(benchmark.protocols), "lost": benchmark.lost, "notes": benchmark.notes}
+    counts = {key: value for key, value in counts.items() if key != "stuck"}
     skipped = {reason: tuple(names) for reason, names in counts["skipped"].items()}
     return Report(
         target.name, str(target), **{**counts, **told, **also, "short": tuple(counts["short"]), "skipped": skipped}

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
-import pyarrow.csv
 import pyarrow.parquet
 
+from skelray.data import cells, separated
 from skelray.data.benchmark import Recording, Skipped
+from skelray.data.cells import Coordinates, normal
 from skelray.data.dataset import DataError
+from skelray.data.separated import Text
 from skelray.data.text import single
 
-TYPES = {
-    **dict.fromkeys(("sequence", "joint", "label"), pa.string()),
-    **dict.fromkeys(("frame", "person", "subject", "camera", "setup", "replication", "part"), pa.int64()),
-    **dict.fromkeys(("x", "y", "z"), pa.float64()),
-}
-NEEDED = ("sequence", "frame", "joint", "x", "y", "label")
-ABOUT = ("label", "subject", "camera", "setup", "replication", "part")  # one value for a whole sequence
+TEXTS = ("sequence", "joint", "label")
+COUNTED = ("frame", "person")
 UNSAID = ("subject", "camera", "setup", "replication", "part")  # an empty cell does not say it: -1
+COORDINATES = ("x", "y", "z")
+KNOWN = (*TEXTS, *COUNTED, *UNSAID, *COORDINATES)
+NEEDED = ("sequence", "frame", "joint", "x", "y", "label")
+ABOUT = ("label", *UNSAID)  # one value for a whole sequence
 NUMBER = re.compile(r"([0-9]{1,18})(?:\.0*)?")
 BATCH = 1 << 16  # rows
 MOST_ROWS = 1 << 23  # of one sequence
@@ -48,12 +47,14 @@ class Table:
     """Reads a table with these joints and classes; calling it gives its sequences one by one.
 
     numbered: labels are numbers of classes even where a class is named by that number.
+    named: of columns such as "subject" whose cells are texts, these texts, which are numbered from 1.
     Rows of a sequence stand together, in any order. Raises DataError where the table cannot be read as one.
     """
 
     joints: tuple[str, ...]
     classes: tuple[str, ...]
     numbered: bool = False
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __call__(self, source: Path | None) -> Iterator[Recording | Skipped]:
         if source is None:
@@ -63,28 +64,31 @@ class Table:
     def columns(self, source: Path) -> Columns:
         """Raises DataError where one is missing."""
         try:
-            names = pa.parquet.read_schema(source).names if _is_parquet(source) else _csv(source, []).schema.names
+            names = [normal(name) for name in _opened(source)[1]]
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{source} is no table that can be read ({error})") from error
         if missing := [name for name in NEEDED if name not in names]:
             raise DataError(f"{source} lacks the columns {', '.join(missing)}; it has {', '.join(names[:20])}")
-        if repeated := {name for name in TYPES if names.count(name) > 1}:
+        if repeated := {name for name in KNOWN if names.count(name) > 1}:
             raise DataError(f"{source} has two columns named {', '.join(sorted(repeated))}")
-        return Columns(tuple(name for name in TYPES if name in names))
+        return Columns(tuple(name for name in KNOWN if name in names))
 
     def batches(self, source: Path, names: tuple[str, ...]) -> Iterator[dict[str, np.ndarray]]:
         """These columns as arrays, a batch at a time. Raises DataError where a value is not of its column's type."""
-        try:
-            if _is_parquet(source):
-                with pa.parquet.ParquetFile(source) as file:
-                    for batch in file.iter_batches(BATCH, columns=list(names)):
-                        yield {name: _array(batch.column(name), name, source) for name in names}
-            else:
-                with _csv(source, list(names)) as reader:
-                    for batch in reader:
-                        yield {name: _array(batch.column(name), name, source) for name in names}
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{source} cannot be read as a table ({error})") from error
+        text = _opened(source)[0]
+        coordinates = Coordinates(commas=text is None or text.separator != ",")
+        for batch in columns_of(source, names):
+            try:
+                yield {name: self._array(column, name, coordinates) for name, column in batch.items()}
+            except DataError as error:
+                raise DataError(f"{source}: {error}") from error
+
+    def _array(self, column: pa.Array, name: str, coordinates: Coordinates) -> np.ndarray:
+        if name in COORDINATES:
+            return coordinates(column, name)
+        if name in UNSAID:
+            return cells.keys(column, name, self.named.get(name, ()))
+        return cells.whole(column, name) if name in COUNTED else cells.texts(column, name)
 
     def _recordings(self, source: Path) -> Iterator[Recording | Skipped]:
         seen: set[str] = set()
@@ -103,6 +107,8 @@ class Table:
             sequence = batch["sequence"]
             if not len(sequence):
                 continue
+            if (sequence == "").any():
+                raise DataError(f"{source}: the column sequence has empty cells")
             starts = np.append(np.flatnonzero(np.append(True, sequence[1:] != sequence[:-1])), len(sequence))
             for start, end in pairwise(starts):
                 if held and sequence[start] != name:
@@ -119,6 +125,8 @@ class Table:
         about = {column: rows[column][0] for column in ABOUT if column in rows}
         if differ := [column for column, value in about.items() if (rows[column] != value).any()]:
             return Skipped(name, f"its rows differ in {' and '.join(differ)}")
+        if empty := [column for column in ("frame", "person", "joint", "label") if column in rows and _empty(rows[column])]:
+            return Skipped(name, f"an empty cell in {' and '.join(empty)}")
         bodies = self._bodies(rows, f"{source}: sequence {name!r}")
         if isinstance(bodies, str):
             return Skipped(name, bodies)
@@ -166,49 +174,51 @@ def number_of(written: str) -> int | None:
     return int(match[1]) if (match := NUMBER.fullmatch(written)) else None
 
 
-def labels_of(table: Table, source: Path) -> set[str]:
-    """Every label of a table. Raises DataError where there is none."""
-    table.columns(source)
-    found: set[str] = set()
-    for batch in table.batches(source, ("label",)):
-        found.update(np.unique(batch["label"]))
-    if not found:
-        raise DataError(f"{source} has no rows")
+def columns_of(source: Path, names: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
+    """Columns of a table as they are stored, a batch at a time. Raises DataError where it cannot be read."""
+    try:
+        text, stored = _opened(source)
+        chosen = {name: next(one for one in stored if normal(one) == name) for name in names}
+        if text is None:
+            with pa.parquet.ParquetFile(source) as file:
+                for batch in file.iter_batches(BATCH, columns=[*chosen.values()]):
+                    yield {name: _decoded(batch.column(own)) for name, own in chosen.items()}
+        else:
+            with text.open(source, [*chosen.values()]) as reader:
+                for batch in reader:
+                    yield {name: batch.column(own) for name, own in chosen.items()}
+    except (OSError, UnicodeError, pa.ArrowException) as error:
+        raise DataError(f"{source} cannot be read as a table ({' '.join(str(error).split())})") from error
+
+
+def written(source: Path, names: Sequence[str]) -> dict[str, set[str]]:
+    """Every different cell of these columns, as it is written; none of columns stored as numbers, but for labels."""
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for batch in columns_of(source, names):
+        for name, column in batch.items():
+            if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                found[name].update(cell for cell in column.unique().to_pylist() if cell is not None)
+            elif name == "label":
+                found[name].update(cells.texts(column, name).tolist())
     return found
 
 
-def _is_parquet(source: Path) -> bool:
+def _opened(source: Path) -> tuple[Text | None, Sequence[str]]:
+    """How a table is written, unless it is Parquet, and the names of its columns. Raises DataError, OSError."""
     with open(source, "rb") as file:
-        return file.read(4) == b"PAR1"
+        parquet = file.read(4) == b"PAR1"
+    if parquet:
+        return None, pa.parquet.read_schema(source).names
+    text = separated.text(source, KNOWN)
+    return text, text.names
 
 
-def _csv(source: Path, names: list[str]) -> pa.csv.CSVStreamingReader:
-    """All columns are asked for as text: what is no number is then told with its column."""
-    columns = pa.csv.ConvertOptions(column_types=dict.fromkeys(TYPES, pa.string()), include_columns=names)
-    return pa.csv.open_csv(source, pa.csv.ReadOptions(block_size=1 << 22, use_threads=False), convert_options=columns)
+def _decoded(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
-def _array(column: Any, name: str, source: Path) -> np.ndarray:
-    """A column as an array of its type; a missing coordinate is NaN."""
-    wanted = TYPES[name]
-    try:
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        if wanted == pa.string() and pa.types.is_floating(column.type):  # 3.0 is the label 3
-            column = column.cast(pa.int64())
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            column = pa.compute.if_else(pa.compute.equal(column, ""), None, column)
-            if wanted == pa.int64():  # a column with empty cells is often written as floats
-                column = pa.compute.replace_substring_regex(column, r"^(-?[0-9]+)\.0*$", r"\1")
-        column = column.cast(wanted)
-    except (pa.ArrowException, NotImplementedError) as error:
-        kind = {pa.string(): "texts", pa.int64(): "whole numbers", pa.float64(): "numbers"}[wanted]
-        raise DataError(f"{source}: the column {name} must hold {kind} ({' '.join(str(error).split())})") from error
-    if name in UNSAID:
-        column = column.fill_null(-1)
-    if column.null_count and wanted != pa.float64():
-        raise DataError(f"{source}: the column {name} has empty cells")
-    return column.to_numpy(zero_copy_only=False)
+def _empty(values: np.ndarray) -> bool:
+    return bool((values == ("" if values.dtype == object else cells.EMPTY)).any())
 
 
 def _joined(held: list[dict[str, np.ndarray]], names: tuple[str, ...]) -> dict[str, np.ndarray]:

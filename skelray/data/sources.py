@@ -42,6 +42,20 @@ class LooseFile:
             return -1, -1
         return stat.st_size, stat.st_mtime_ns
 
+    @property
+    def checksum(self) -> tuple[int, int]:
+        """Size and CRC, as of a packed file: the same of a copy. -1 of what cannot be read, which is skipped."""
+        size = sum_ = 0
+        try:
+            if not os.path.isfile(self.path):
+                return -1, -1
+            with open(self.path, "rb") as file:
+                while block := file.read(BLOCK):
+                    size, sum_ = size + len(block), zlib.crc32(block, sum_)
+        except OSError:
+            return -1, -1
+        return size, sum_
+
     def open(self) -> IO[bytes]:
         if not os.path.isfile(self.path):  # a pipe would be waited for
             raise OSError(f"{self.path} is no file")
@@ -87,6 +101,8 @@ class PackedFile:
         """Changes where the file does."""
         return self.info.file_size, self.info.CRC
 
+    checksum = version
+
     def open(self) -> IO[bytes]:
         return self.archive.open(self.info)
 
@@ -131,7 +147,15 @@ class Recordings(Sequence[Recording | Skipped]):
     @property
     def stamp(self) -> str:
         """Hash of the names and versions of the files and of the settings: changes where one of them does."""
-        listed = [(member.match[0], *member.file.version) for member in self.members]
+        return self._stamped([member.file.version for member in self.members])
+
+    @property
+    def content(self) -> str:
+        """As ``stamp``, but the same of a copy, whose files are of another time; reads every file that is not in a zip."""
+        return self._stamped([member.file.checksum for member in self.members])
+
+    def _stamped(self, versions: Sequence[tuple[int, int]]) -> str:
+        listed = [(member.match[0], *version) for member, version in zip(self.members, versions, strict=True)]
         return stamp([*listed, (self.settings,)] if self.settings else listed)
 
     def __len__(self) -> int:

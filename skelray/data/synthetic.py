@@ -180,6 +180,7 @@ def synthetic(subjects: int = 11, replications: int = 2, frames: tuple[int, int]
         },
         persons=2,
         recordings=World(subjects, replications, frames, seed),
+        released=True,  # in the manner of NTU RGB+D
     )
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from skelray.data.benchmark import Benchmark, Key, Split
+from skelray.data.cells import normal
 from skelray.data.dataset import DataError
-from skelray.data.rows import Columns, Table, labels_of, number_of
+from skelray.data.labels import Keys, Labels, some
+from skelray.data.rows import ABOUT, UNSAID, Columns, Table, number_of, written
 from skelray.data.starter import TABLE, undescribed
 from skelray.skeleton import Skeleton
 
@@ -65,17 +67,23 @@ def open_table(path: Path) -> tuple[Benchmark, Path]:
     persons = described.of(fields, "persons", int, default=1)
     if not 1 <= persons <= 16:
         raise described.error(f"persons is {persons}; it is 1 to 16")
-    table = Table(skeleton.joints, ())
-    columns = table.columns(source)
-    classes, numbered = _classes(described, table, source)
+    columns = Table(skeleton.joints, ()).columns(source)
+    cells = written(source, [column for column in ABOUT if columns.has(column)])
+    labels = Labels.of(cells["label"], source)
+    classes, numbered = _classes(described, labels, source)
+    trains = _trains(described, columns)
+    keys = {column: Keys.of(column, cells[column], trains) for column in UNSAID if columns.has(column)}
     benchmark = Benchmark(
         name=name,
         skeleton=skeleton,
         classes=classes,
-        protocols=_protocols(described, classes, columns),
+        protocols=_protocols(described, classes, trains, keys),
         persons=persons,
-        recordings=Table(skeleton.joints, classes, numbered),
+        recordings=Table(
+            skeleton.joints, classes, numbered, {column: key.texts for column, key in keys.items() if key.texts}
+        ),
         planar=not columns.has("z"),
+        notes=tuple(note for notes in (labels.notes, *(key.notes for key in keys.values())) for note in notes),
     )
     return benchmark, source
 
@@ -89,24 +97,24 @@ def _check_name(described: Described, name: str) -> None:
         raise described.error(f"name is {name!r}, which is a benchmark's; choose another one")
 
 
-def _classes(described: Described, table: Table, source: Path) -> tuple[tuple[str, ...], bool]:
+def _classes(described: Described, labels: Labels, source: Path) -> tuple[tuple[str, ...], bool]:
     """The classes listed or, where none are, every label of the table: texts sorted, numbers from 0.
 
     And whether labels are numbers of classes although classes are named by numbers: where not all of them are such names.
     """
     listed = described.of(described.fields, "classes", list, default=[])
-    if not all(isinstance(name, str) for name in listed) or len(set(listed)) < len(listed):
+    if not all(isinstance(name, str) for name in listed) or len({normal(name) for name in listed}) < len(listed):
         raise described.error("classes must be a list of different texts")
     if listed:
+        listed = [normal(name) for name in listed]
         named_by_numbers = any(number_of(name) is not None for name in listed)
-        return tuple(listed), named_by_numbers and not labels_of(table, source) <= set(listed)
-    found = labels_of(table, source)
-    numbers = [number_of(label) for label in found]
+        return tuple(listed), named_by_numbers and not labels.names <= set(listed)
+    numbers = [number_of(label) for label in labels.names]
     if None not in numbers:
         if (last := max(number for number in numbers if number is not None)) >= MOST_CLASSES:
             raise DataError(f"{source} has the label {last}: numbers of classes count from 0; list the classes otherwise")
         return tuple(map(str, range(last + 1))), True
-    return tuple(sorted(found)), False
+    return tuple(sorted(labels.names)), False
 
 
 def _skeleton(described: Described, name: str) -> Skeleton:
@@ -115,14 +123,15 @@ def _skeleton(described: Described, name: str) -> Skeleton:
     if unknown := sorted(set(fields) - set(SKELETON)):
         raise described.error(f"no such field of the skeleton: {', '.join(unknown)}; there are {', '.join(SKELETON)}")
     joints = described.of(fields, "joints", list, where)
-    if not joints or not all(isinstance(joint, str) for joint in joints) or len(set(joints)) < len(joints):
+    if not all(isinstance(joint, str) for joint in joints) or not joints or len(set(map(normal, joints))) < len(joints):
         raise described.error("skeleton.joints must be a list of different texts")
+    joints = [normal(joint) for joint in joints]
     number = {joint: at for at, joint in enumerate(joints)}
 
     def index(joint: Any, of: str) -> int:
-        if not isinstance(joint, str) or joint not in number:
+        if not isinstance(joint, str) or normal(joint) not in number:
             raise described.error(f"skeleton.{of} names {joint!r}; the joints are {', '.join(joints)}")
-        return number[joint]
+        return number[normal(joint)]
 
     def pairs(of: str, default: list[Any] | None = None) -> tuple[tuple[int, int], ...]:
         listed = described.of(fields, of, list, where, default)
@@ -143,8 +152,9 @@ def _skeleton(described: Described, name: str) -> Skeleton:
         raise described.error(f"skeleton: {error}") from error
 
 
-def _protocols(described: Described, classes: tuple[str, ...], columns: Columns) -> dict[str, Split]:
-    protocols = {}
+def _trains(described: Described, columns: Columns) -> dict[str, tuple[Key, list[int | str]]]:
+    """By which column each protocol divides, and whom it lists to train."""
+    found = {}
     for name, fields in described.of(described.fields, "protocols", dict).items():
         where = f"protocols.{name}."
         if not isinstance(fields, dict) or set(fields) - {"by", "train", "classes"}:
@@ -154,16 +164,29 @@ def _protocols(described: Described, classes: tuple[str, ...], columns: Columns)
             raise described.error(f"{where}by is {by!r}; it is one of {', '.join(get_args(Key))}")
         if not columns.has(by):
             raise described.error(f"{where}by is {by!r}, a column that the table lacks; it has {', '.join(columns.names)}")
-        if not train or not all(type(number) is int for number in train):
-            raise described.error(f"{where}train must be a list of whole numbers, those of each {by} that trains")
-        chosen = described.of(fields, "classes", list, where, [])
-        if unknown := [label for label in chosen if label not in classes]:
-            raise described.error(f"{where}classes names {unknown[0]!r}; the classes are {_some(classes)}")
-        protocols[name] = Split(by, tuple(train), tuple(map(classes.index, chosen)) or None)
-    if not protocols:
+        if not train or not all(isinstance(one, str) or (type(one) is int and one >= 0) for one in train):
+            raise described.error(f"{where}train must be a list of whole numbers from 0, or of texts: each {by} that trains")
+        found[name] = by, train
+    if not found:
         raise described.error("protocols is empty: name at least one, such as [protocols.xsub]")
+    return found
+
+
+def _protocols(
+    described: Described,
+    classes: tuple[str, ...],
+    trains: dict[str, tuple[Key, list[int | str]]],
+    keys: dict[str, Keys],
+) -> dict[str, Split]:
+    protocols = {}
+    for name, (by, listed) in trains.items():
+        where = f"protocols.{name}."
+        try:
+            train = keys[by].numbers(listed)
+        except DataError as error:
+            raise described.error(f"{where}{error}") from error
+        chosen = described.of(described.fields["protocols"][name], "classes", list, where, [])
+        if unknown := [label for label in chosen if not isinstance(label, str) or normal(label) not in classes]:
+            raise described.error(f"{where}classes names {unknown[0]!r}; the classes are {some(classes)}")
+        protocols[name] = Split(by, train, tuple(classes.index(normal(label)) for label in chosen) or None)
     return protocols
-
-
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

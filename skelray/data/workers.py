@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from skelray.data.benchmark import Benchmark, Recording, Skipped
-from skelray.data.preprocess import Preprocessing, channels_first
+from skelray.data.preprocess import Kept, Preprocessing, channels_first
 from skelray.data.report import EMPTY
 from skelray.data.stored import DataError
+from skelray.data.stuck import stuck
 
 NOT_FINITE = "coordinates that are not finite"
 CHUNK = 16  # recordings that a process takes at once
@@ -47,7 +48,8 @@ class Job:
         if not np.isfinite(bodies).all():
             return {"name": recording.name, "reason": NOT_FINITE}, None
         with np.errstate(over="ignore", invalid="ignore"):
-            sequence = self._sequence(bodies).astype(self.dtype, copy=False)
+            kept = self._kept(bodies)
+            sequence = kept.clip.astype(self.dtype, copy=False)
         if not np.isfinite(sequence).all():
             return {"name": recording.name, "reason": NOT_FINITE}, None
         if not sequence.any():
@@ -58,19 +60,25 @@ class Job:
                 for key in ("name", "label", "subject", "camera", "setup", "replication", "part")
             },
             "frames": len(bodies) if recording.frames is None else recording.frames,
-            "persons": int(bodies.any(axis=(0, 2, 3)).sum()),
+            "persons": int(bodies.any(axis=(0, 2, 3)).sum()) - kept.joined,
             "source": recording.source,
         }
-        return entry, sequence
-
-    def _sequence(self, bodies: np.ndarray) -> np.ndarray:
+        told: dict[str, Any] = {"cut": kept.frames, "left_out": kept.persons, "joined": kept.joined}
         if self.benchmark.preprocessed is None:
-            return self.preprocessing(bodies, self.benchmark.skeleton, self.benchmark.persons)
+            told["stuck"] = stuck(bodies, self.benchmark.skeleton)
+        return {**entry, **{key: value for key, value in told.items() if value}}, sequence
+
+    def _kept(self, bodies: np.ndarray) -> Kept:
+        if self.benchmark.preprocessed is None:
+            benchmark = self.benchmark
+            return self.preprocessing.keep(
+                bodies, benchmark.skeleton, benchmark.persons, benchmark.released, benchmark.planar
+            )
         if bodies.shape[:2] != (wanted := (self.preprocessing.frames, self.benchmark.persons)):
             raise DataError(
                 f"{self.benchmark.name}: a preprocessed sequence has {bodies.shape[:2]} (frames, bodies), not {wanted}"
             )
-        return channels_first(bodies)
+        return Kept(channels_first(bodies))
 
 
 def in_order(recordings: Iterable[Recording | Skipped], job: Job, workers: int) -> Iterator[Prepared]:

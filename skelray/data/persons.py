@@ -1,0 +1,111 @@
+"""Who is in a recording: where each listed body is there, and bodies that are one person whose number changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+STEP = 0.5  # of a body's reach: how far from where one body ends another one goes on as the same person
+SAME = 0.1  # of it: how far two bodies of the same frame lie apart that are one
+CLEAR = 2.0  # times as far away: everyone else who might go on
+
+
+def there(bodies: np.ndarray) -> np.ndarray:
+    """(T, M) bool: whether a body (T, M, V, 3) is there; zeros are not."""
+    return np.asarray(bodies.reshape(*bodies.shape[:2], bodies.shape[2] * bodies.shape[3]).any(axis=2))
+
+
+def joined(bodies: np.ndarray, persons: int) -> tuple[np.ndarray, int]:
+    """Bodies (T, M, V, 3) with everyone in one place of M, the lowest of theirs, and how many went into another's place.
+
+    A tracker that loses someone gives a new number. Two bodies are one person where they are never there together, or for
+    less than half their time at the very same place, and one goes on where the other ends, with nobody else near who might
+    have been meant. Where never more than ``persons`` people are there at once, but more bodies, it need not be near.
+    """
+    places = np.flatnonzero(there(bodies).any(axis=0)).tolist()
+    if len(places) < 2:
+        return bodies[:, places or slice(None)], 0
+    tracks = [_Track.of(bodies, place) for place in places]
+    reach = float(np.median([track.reach for track in tracks]))
+    tracks = _merged(tracks, reach, STEP * reach)
+    if len(tracks) > persons >= np.sum([track.there for track in tracks], axis=0).max():
+        tracks = _merged(tracks, reach, np.inf)
+    return np.stack([track.body for track in sorted(tracks, key=lambda track: track.place)], axis=1), len(places) - len(
+        tracks
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Track:
+    """A body (T, V, 3) that is there in some frames (T,), its middle (T, 3), and how far its joints reach from it."""
+
+    place: int
+    body: np.ndarray
+    there: np.ndarray
+    middle: np.ndarray
+    reach: float
+
+    @classmethod
+    def of(cls, bodies: np.ndarray, place: int) -> _Track:
+        body = bodies[:, place].astype(np.float64)
+        seen, middle = there(bodies[:, [place]])[:, 0], body.mean(axis=1)
+        far = np.linalg.norm(body - middle[:, None], axis=2).max(axis=1)[seen]
+        return cls(place, bodies[:, place], seen, middle, float(np.median(far)))
+
+    def with_(self, other: _Track) -> _Track:
+        """Both as one: of a frame in which both are there, the first listed one's."""
+        first, second = sorted((self, other), key=lambda track: track.place)
+        body = np.where(first.there[:, None, None], first.body, second.body)
+        middle = np.where(first.there[:, None], first.middle, second.middle)
+        return _Track(first.place, body, first.there | second.there, middle, first.reach)
+
+    def way_to(self, other: _Track, reach: float) -> float | None:
+        """The longest way between them where one goes on as the other; None where they are two people."""
+        both = self.there & other.there
+        if both.any():
+            if 2 * both.sum() >= min(self.there.sum(), other.there.sum()):
+                return None
+            apart = np.linalg.norm(self.body[both] - other.body[both].astype(np.float64), axis=2).mean(axis=1)
+            if apart.max() > SAME * reach:
+                return None
+        one = self.with_(other)
+        frames = np.flatnonzero(one.there)
+        first = (self if self.place < other.place else other).there[frames]
+        handed = np.flatnonzero(first[1:] != first[:-1])
+        return float(np.linalg.norm(one.middle[frames[handed + 1]] - one.middle[frames[handed]], axis=1).max(initial=0))
+
+
+def _merged(tracks: list[_Track], reach: float, limit: float) -> list[_Track]:
+    """Tracks put together, the nearest first, until no two are left that are certainly one."""
+    ways = {(a, b): a.way_to(b, reach) for a, b in combinations(tracks, 2)}
+    while (pair := next(_certain(tracks, ways, reach, limit), None)) is not None:
+        one = pair[0].with_(pair[1])
+        tracks = [track for track in tracks if track not in pair]
+        ways.update({(track, one): track.way_to(one, reach) for track in tracks})
+        tracks.append(one)
+    return tracks
+
+
+_Ways = dict[tuple[_Track, _Track], float | None]
+
+
+def _certain(tracks: list[_Track], ways: _Ways, reach: float, limit: float) -> Iterator[tuple[_Track, _Track]]:
+    """The pairs that are one person, the nearest first: nobody who is there at the same time as one is near the other."""
+
+    def way(a: _Track, b: _Track) -> float | None:
+        return ways[(a, b) if (a, b) in ways else (b, a)]
+
+    known = [(far, a, b) for a, b in combinations(tracks, 2) if (far := way(a, b)) is not None and far <= limit]
+    for far, a, b in sorted(known, key=lambda one: one[0]):
+        rivals = [
+            other
+            for track in tracks
+            if track is not a and track is not b
+            for mine, theirs in ((a, b), (b, a))
+            if way(track, theirs) is None and (other := way(track, mine)) is not None
+        ]
+        if min(rivals, default=np.inf) >= CLEAR * max(far, SAME * reach):
+            yield a, b
