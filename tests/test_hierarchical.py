@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skelray.backbones import GRU, LSTM, Hierarchical, Transformer
-from skelray.backbones.recurrent import recurrent
+from skelray.backbones.cpu.recurrent import recurrent
 from skelray.backbones.released_hierarchical import heads_from_released, hierarchical_from_released
 from skelray.methods.moco import Branch, initialise
 from skelray.skeleton import KINECT_V1, KINECT_V2

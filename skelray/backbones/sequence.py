@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skelray.backbones.cpu.recurrent import recurrent
 from skelray.backbones.dropout import Dropout, check_share
-from skelray.backbones.recurrent import recurrent
 from skelray.checks import UserError, check_whole
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from skelray.backbones.precision import autocast_dtype, sum_dtype
+from skelray.backbones.cpu.precision import autocast_dtype, sum_dtype
 
 _aten = torch.ops.aten
 STEPS = 8  # whose gradients are formed at a time, so that they need little room beside what is kept
