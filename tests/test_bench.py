@@ -89,6 +89,17 @@ def test_products_count_by_the_entries_that_take_part():
     assert counted(lambda: into[None].baddbmm_(matrix[None], y[None])) == 2 * 30 * 30 * 9
 
 
+@pytest.mark.parametrize(("kind", "gates"), [(torch.nn.GRU, 3), (torch.nn.LSTM, 4)])
+def test_a_recurrence_counts_each_steps_products(kind, gates):
+    """Two layers, both directions, 4 features, 5 steps of 3 sequences of 8; backward is twice forward or a little less."""
+    cells, x = kind(8, 4, 2, batch_first=True, bidirectional=True), torch.randn(3, 5, 8, requires_grad=True)
+    forward = 2 * 2 * 2 * 3 * 5 * gates * 4 * (8 + 4)
+    with torch.no_grad():
+        assert counted(lambda: cells(x)) == forward
+    y = cells(x)[0]
+    assert 0.95 * 2 * forward < counted(y.sum().backward) <= 2 * forward
+
+
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="torch multiplies sparse matrices by MKL")
 def test_sparse_products_count_by_their_entries():
     edges, y, into = torch.eye(30).to_sparse_csr(), torch.randn(30, 9), torch.zeros(30, 9)

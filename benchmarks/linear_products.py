@@ -1,6 +1,6 @@
 """The rate of linear maps of many rows, forward and backward, as skelray makes them and as torch does, in turn.
 
-    python tests/linear_products.py --threads 2
+    python benchmarks/linear_products.py --threads 2
 
 Rows, channels and outputs are those of maps in DSTA-Net and ST-GCN, and of one in HiCo, which is left to torch.
 """
