@@ -22,8 +22,9 @@ from skelray.checks import UserError
 from skelray.skeleton import Skeleton
 
 TAPS = 7
-# A body's numbers in the first layer, T V C, from where the CPU's form is faster: `python benchmarks/forms.py dsta`
-LEAST = 2500
+# A body's numbers before the first layer, T V C, from where the CPU's form is faster (batch 8; 5000 at 32):
+# `python benchmarks/forms.py sizes dsta`
+LEAST = 8000
 # (channels, out, channels of queries and keys, temporal stride) of each layer: half the channels of the original.
 HALF = (
     *((32, 32, 16, 1), (32, 32, 16, 1), (32, 64, 16, 2), (64, 64, 16, 1)),

@@ -24,8 +24,9 @@ from skelray.skeleton import Skeleton
 TAPS = 9
 # (channels as a multiple of hidden_channels, temporal stride); the last block goes to ``hidden_dim`` channels.
 STAGES = ((1, 1), (1, 1), (1, 1), (1, 1), (2, 2), (2, 1), (2, 1), (4, 2), (4, 1))
-# A body's numbers after the first block, T V C, from where the CPU's form is faster: `python benchmarks/forms.py stgcn`
-LEAST = 2500
+# A body's numbers after the first block, T V C, from where the CPU's form is faster (batch 32; 5000 at 8):
+# `python benchmarks/forms.py sizes stgcn`
+LEAST = 4000
 
 
 @dataclass(frozen=True)
