@@ -11,26 +11,30 @@ from tiny import BACKBONE, DSTA_BACKBONE, sequences
 from torch import nn
 from torch.nn import functional as F
 
-from skelray.backbones import STGCN, attention, graph_convolution, linear, temporal
-from skelray.backbones.attention import _AttendAndMix, _Scores
+from skelray.backbones import DSTA, STGCN
+from skelray.backbones.cpu import attention, graph_convolution, linear, temporal
+from skelray.backbones.cpu.attention import _AttendAndMix, _Scores
+from skelray.backbones.cpu.graph_convolution import _AggregateAndMix, _Dense, _Sparse
+from skelray.backbones.cpu.norm import batch_norm, statistics
+from skelray.backbones.cpu.temporal import fourier_convolution
 from skelray.backbones.dropout import Dropout
+from skelray.backbones.form import FORMS
 from skelray.backbones.graph import hops, spatial_partition
-from skelray.backbones.graph_convolution import GraphConvolution, _AggregateAndMix, _Dense, _Sparse
-from skelray.backbones.norm import BatchNorm, statistics
 from skelray.backbones.pool import pool
 from skelray.backbones.released import stgcn_from_released
-from skelray.backbones.temporal import fourier_convolution
+from skelray.backbones.stgcn import GraphConvolution
 from skelray.methods.moco import Branch
 from skelray.skeleton import KINECT_V1, KINECT_V2
 
 SKELETONS = pytest.mark.parametrize("skeleton", [KINECT_V1, KINECT_V2], ids=["v1", "v2"])
-BACKBONES = pytest.mark.parametrize("backbone", [BACKBONE, DSTA_BACKBONE], ids=["stgcn", "dsta"])
+BOTH = {f"{name}-{form}": (b, form) for name, b in (("stgcn", BACKBONE), ("dsta", DSTA_BACKBONE)) for form in FORMS}
+BACKBONES = pytest.mark.parametrize(("backbone", "form"), BOTH.values(), ids=BOTH)
 F64 = torch.float64
 
 
-def build(backbone, skeleton=KINECT_V2, seed=0, dtype=torch.float32):
+def build(backbone, form=None, skeleton=KINECT_V2, seed=0, dtype=torch.float32):
     """A backbone's encoder with weights that are neither symmetric nor tiny."""
-    encoder = backbone.build(skeleton)
+    encoder = backbone.build(skeleton, form)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in encoder.named_parameters():
@@ -51,9 +55,9 @@ def batch(skeleton=KINECT_V2, dtype=torch.float32, **shape):
 @SKELETONS
 @pytest.mark.parametrize("persons", [1, 2])
 @pytest.mark.parametrize("frames", [1, 2, 7, 12, 16, 17, 35, 64])
-def test_features_of_any_layout_persons_and_frames(backbone, skeleton, persons, frames):
+def test_features_of_any_layout_persons_and_frames(backbone, form, skeleton, persons, frames):
     """Frames below and above the lengths at which an encoder may change how it computes, in every block."""
-    encoder = build(backbone, skeleton)
+    encoder = build(backbone, form, skeleton)
     x, present = batch(skeleton, samples=3, frames=frames, persons=persons)
     features = encoder.train()(x, present)
     assert features.shape == (3, encoder.dim)
@@ -64,8 +68,8 @@ def test_features_of_any_layout_persons_and_frames(backbone, skeleton, persons, 
 
 
 @BACKBONES
-def test_the_same_twice_in_evaluation_mode(backbone):
-    encoder, (x, present) = build(backbone).eval(), batch()
+def test_the_same_twice_in_evaluation_mode(backbone, form):
+    encoder, (x, present) = build(backbone, form).eval(), batch()
     state = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     assert torch.equal(encoder(x, present), encoder(x, present))
     assert all(torch.equal(tensor, state[name]) for name, tensor in encoder.state_dict().items())
@@ -73,8 +77,8 @@ def test_the_same_twice_in_evaluation_mode(backbone):
 
 @BACKBONES
 @pytest.mark.parametrize("frames", [14, 40])
-def test_a_sample_does_not_see_its_batch_in_evaluation_mode(backbone, frames):
-    encoder = build(backbone, dtype=F64)
+def test_a_sample_does_not_see_its_batch_in_evaluation_mode(backbone, form, frames):
+    encoder = build(backbone, form, dtype=F64)
     x, present = batch(frames=frames, dtype=F64)
     encoder.train()(x, present)  # so that running statistics are not those of nothing
     whole = encoder.eval()(x, present)
@@ -85,16 +89,16 @@ def test_a_sample_does_not_see_its_batch_in_evaluation_mode(backbone, frames):
 
 
 @BACKBONES
-def test_the_input_is_not_written(backbone):
-    encoder, (x, present) = build(backbone), batch()
+def test_the_input_is_not_written(backbone, form):
+    encoder, (x, present) = build(backbone, form), batch()
     kept = x.clone()
     encoder.train()(x, present).sum().backward()
     assert torch.equal(x, kept)
 
 
 @BACKBONES
-def test_a_state_goes_round(backbone):
-    one, other, (x, present) = build(backbone, seed=1), build(backbone, seed=2), batch()
+def test_a_state_goes_round(backbone, form):
+    one, other, (x, present) = build(backbone, form, seed=1), build(backbone, form, seed=2), batch()
     one.train()(x, present)
     assert not torch.equal(one.eval()(x, present), other.eval()(x, present))
     other.load_state_dict(one.state_dict())
@@ -102,21 +106,21 @@ def test_a_state_goes_round(backbone):
 
 
 @BACKBONES
-def test_persons_are_exchangeable(backbone):
-    encoder, (x, present) = build(backbone, dtype=F64).eval(), batch(dtype=F64, absent=False)
+def test_persons_are_exchangeable(backbone, form):
+    encoder, (x, present) = build(backbone, form, dtype=F64).eval(), batch(dtype=F64, absent=False)
     torch.testing.assert_close(encoder(x, present), encoder(x.flip(4), present.flip(1)))
 
 
 @BACKBONES
-def test_time_and_joints_are_not(backbone):
-    encoder, (x, present) = build(backbone, dtype=F64).eval(), batch(dtype=F64)
+def test_time_and_joints_are_not(backbone, form):
+    encoder, (x, present) = build(backbone, form, dtype=F64).eval(), batch(dtype=F64)
     for turned in (x.flip(2), x.flip(3), x.flip(1)):
         assert not torch.allclose(encoder(x, present), encoder(turned, present))
 
 
 @BACKBONES
-def test_the_gradient_of_the_input_is_that_of_differences(backbone):
-    encoder, (x, present) = build(replace(backbone, dropout=0.0), dtype=F64).train(), batch(samples=3, dtype=F64)
+def test_the_gradient_of_the_input_is_that_of_differences(backbone, form):
+    encoder, (x, present) = build(replace(backbone, dropout=0.0), form, dtype=F64).train(), batch(samples=3, dtype=F64)
     x.requires_grad_()
     generator = torch.Generator().manual_seed(0)
     cotangent = torch.randn(3, encoder.dim, generator=generator, dtype=F64)
@@ -132,8 +136,8 @@ def test_the_gradient_of_the_input_is_that_of_differences(backbone):
 
 
 @BACKBONES
-def test_bfloat16_is_close(backbone):
-    encoder, (x, present) = build(replace(backbone, dropout=0.0)), batch(frames=40)
+def test_bfloat16_is_close(backbone, form):
+    encoder, (x, present) = build(replace(backbone, dropout=0.0), form), batch(frames=40)
     exact = encoder.train()(x, present)
     with torch.autocast("cpu", torch.bfloat16):
         rough = encoder(x, present)
@@ -302,7 +306,7 @@ def test_graph_convolution_by_edges_is_that_by_all_entries(monkeypatch, skeleton
         assert type(graph_convolution._aggregation(graph, graph)) is expected
         torch.use_deterministic_algorithms(True)  # fills new memory with NaN
         try:
-            y = layer(x, rewire)
+            y = graph_convolution.graph_convolution(layer, x, rewire)
             found.append([y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
         finally:
             torch.use_deterministic_algorithms(False)
@@ -318,7 +322,9 @@ def test_graph_convolution_adds_each_subsets_bias_where_its_edges_end():
     x = torch.randn(1, 5, 6, 2, dtype=F64)
     edges = graph * layer.importance
     each = torch.einsum("pvrc,kco->kpvro", x, layer.weight) + layer.bias[:, None, None, None]
-    torch.testing.assert_close(layer(x), torch.einsum("kpvro,kvw->pwro", each, edges))
+    expected = torch.einsum("kpvro,kvw->pwro", each, edges)
+    torch.testing.assert_close(graph_convolution.graph_convolution(layer, x), expected)
+    torch.testing.assert_close(layer(x.permute(0, 3, 2, 1)), expected.permute(0, 3, 2, 1))
 
 
 SUMMED = {
@@ -397,13 +403,13 @@ def test_the_mean_and_its_gradient_do_not_depend_on_how_features_lie(order, pers
 
 def test_batch_norm_is_followed_in_place_without_copies():
     """In autograd's eyes its output is no view: a change to one copies the gradient."""
-    y = F.relu_(BatchNorm(3)(torch.randn(2, 4, 3, requires_grad=True)))
+    y = F.relu_(batch_norm(nn.BatchNorm1d(3), torch.randn(2, 4, 3, requires_grad=True)))
     assert not any("CopySlices" in function.name() for function, _ in y.grad_fn.next_functions)
 
 
 def norms(channels, seed=0):
-    """Ours in float32 and torch's in float64 with the same numbers in them."""
-    ours, exact = BatchNorm(channels), nn.BatchNorm1d(channels).to(F64)
+    """Torch's in float32, for our statistics, and in float64, with the same numbers in them."""
+    ours, exact = nn.BatchNorm1d(channels), nn.BatchNorm1d(channels).to(F64)
     with torch.no_grad():
         ours.weight.copy_(torch.rand(channels, generator=torch.Generator().manual_seed(seed)) + 0.5)
         ours.bias.copy_(torch.randn(channels, generator=torch.Generator().manual_seed(seed + 1)))
@@ -417,7 +423,7 @@ def test_batch_norm_is_torchs(rows):
     x = torch.randn(rows, 4, generator=torch.Generator().manual_seed(rows)) * 3 + 1
     cotangent = torch.randn(rows, 4, generator=torch.Generator().manual_seed(1))
     leaf, wide = x.clone().requires_grad_(), x.to(F64).requires_grad_()
-    y, expected = ours(leaf), exact(wide)
+    y, expected = batch_norm(ours, leaf), exact(wide)
     (y * cotangent).sum().backward()
     (expected * cotangent).sum().backward()
     close = {"rtol": 1e-4, "atol": 1e-5 if rows > 2 else 1e-3}  # two rows: the gradient is a difference of large numbers
@@ -443,15 +449,15 @@ def test_statistics_of_many_rows_are_exact(shape, mean, std):
 def test_normalised_rows_are_exact_over_many_rows():
     x = torch.randn(200_000, 3, generator=torch.Generator().manual_seed(0))
     ours, exact = norms(3)
-    assert (ours(x).to(F64) - exact(x.to(F64))).abs().max() < 5e-6
+    assert (batch_norm(ours, x).to(F64) - exact(x.to(F64))).abs().max() < 5e-6
 
 
 def test_batch_norm_on_any_leading_axes_and_in_evaluation_mode():
     ours, exact = norms(4)
     x = torch.randn(3, 5, 2, 4)
-    y = ours(x)
+    y = batch_norm(ours, x)
     torch.testing.assert_close(y.to(F64), exact(x.flatten(0, 2).to(F64)).view(x.shape), rtol=1e-5, atol=1e-5)
-    y = ours.eval()(x)
+    y = batch_norm(ours.eval(), x)
     torch.testing.assert_close(y.to(F64), exact.eval()(x.flatten(0, 2).to(F64)).view(x.shape), rtol=1e-5, atol=1e-5)
 
 
@@ -459,7 +465,7 @@ def test_batch_norm_on_any_leading_axes_and_in_evaluation_mode():
 def test_batch_norm_of_a_constant_channel_is_its_bias(shift):
     """Up to the rounding of the mean, which the missing spread magnifies by 1 / sqrt(eps)."""
     ours, _ = norms(2)
-    y = ours(torch.full((500, 2), shift))
+    y = batch_norm(ours, torch.full((500, 2), shift))
     assert (y - ours.bias).abs().max() <= 2**-23 * abs(shift) / ours.eps**0.5
     assert (ours.running_var >= 0).all()
 
@@ -559,15 +565,16 @@ def test_parameters_are_counted_as_published():
     assert sum(p.numel() for p in branch.parameters()) == 920_068
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("frames", [50, 18])
-def test_stgcn_is_the_channels_first_encoder(frames):
+def test_stgcn_is_the_channels_first_encoder(frames, form):
     """Values, statistics and every gradient, in double precision."""
     torch.manual_seed(0)
     plain = PlainSTGCN(spatial_partition(KINECT_V2), hidden=4, dim=16, out=8, dropout=0.0).to(F64)
     with torch.no_grad():
         for parameter in plain.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.05)
-    encoder = replace(BACKBONE, dropout=0.0).build(KINECT_V2).to(F64)
+    encoder = replace(BACKBONE, dropout=0.0).build(KINECT_V2, form).to(F64)
     encoder.load_state_dict(stgcn_from_released(plain.state_dict()))
     x, present = batch(samples=4, frames=frames, dtype=F64)
     leaves = [x.clone().requires_grad_() for _ in range(2)]
@@ -593,9 +600,10 @@ def test_an_unknown_released_parameter_is_named():
         stgcn_from_released({"st_gcn_networks.0.gcn.other": torch.zeros(1)})
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("absent", "sees"), [("average", True), ("exclude", False)])
-def test_whether_an_absent_person_counts(absent, sees):
-    encoder = build(replace(BACKBONE, absent=absent), dtype=F64).eval()
+def test_whether_an_absent_person_counts(absent, sees, form):
+    encoder = build(replace(BACKBONE, absent=absent), form, dtype=F64).eval()
     x, present = batch(samples=2, dtype=F64)
     assert present.tolist() == [[True, False], [True, True]]
     features = encoder(x, present)
@@ -614,8 +622,9 @@ def test_excluding_the_absent_is_seeing_one_person():
     assert torch.equal(nobody, torch.zeros_like(nobody))
 
 
-def test_the_feature_is_the_mean_of_the_map():
-    encoder = build(BACKBONE, dtype=F64).eval()
+@pytest.mark.parametrize("form", FORMS)
+def test_the_feature_is_the_mean_of_the_map(form):
+    encoder = build(BACKBONE, form, dtype=F64).eval()
     x, present = batch(dtype=F64, frames=50)
     features = encoder.feature_map(x)
     assert features.shape == (6, 2, 13, 25, 16)
@@ -630,6 +639,8 @@ def test_the_feature_is_the_mean_of_the_map():
         (lambda: STGCN(dropout=1.0), "dropout 1.0"),
         (lambda: STGCN(hidden_channels=0), "hidden_channels 0"),
         (lambda: STGCN(hidden_dim=0), "hidden_dim 0"),
+        (lambda: STGCN().build(KINECT_V2, "fast"), "form 'fast' is none of plain, cpu"),
+        (lambda: DSTA().build(KINECT_V2, "gpu"), "form 'gpu' is none of plain, cpu"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_where_it_is_given(make, said):

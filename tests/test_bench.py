@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from skelray import bench, flop, papers
-from skelray.backbones.linear import linear
+from skelray.backbones.cpu.linear import linear
 from skelray.estimate import needs
 from skelray.skeleton import KINECT_V2
 from skelray.trial import Trial
@@ -56,13 +56,20 @@ def test_figures_of_others_are_kept(tmp_path):
     assert bench.figures(tmp_path).empty
 
 
-def test_an_estimate_counts_what_a_step_takes():
-    one = measured("hiclr", frames=16)
-    trial = replace(bench.METHODS["hiclr"].small(), frames=16, batch_size=2)
-    trial = replace(trial, method=replace(trial.method, queue=8, dim=4))
-    found = needs(trial, KINECT_V2, 16, 2)
-    assert found.gflop == pytest.approx(one.gflop_per_sample, rel=0.02)
-    longer = needs(replace(trial, batch_size=20), KINECT_V2, 32, 2)
+def needed(frames, **changes):
+    trial = replace(bench.METHODS["hiclr"].small(), frames=frames, batch_size=2)
+    trial = replace(trial, method=replace(trial.method, queue=8, dim=4), **changes)
+    return needs(trial, KINECT_V2, frames, 2)
+
+
+@pytest.mark.parametrize("frames", [16, 48], ids=["plain", "cpu"])
+def test_an_estimate_counts_what_a_step_takes(frames):
+    """Of the form of the backbone that sequences of this size take."""
+    assert needed(frames).gflop == pytest.approx(measured("hiclr", frames).gflop_per_sample, rel=0.02)
+
+
+def test_an_estimate_grows_with_frames_and_batch():
+    found, longer = needed(16), needed(32, batch_size=20)
     assert longer.gflop == pytest.approx(2 * found.gflop, rel=0.2)
     assert 15 < longer.memory / found.memory < 21
 
@@ -85,6 +92,17 @@ def test_products_count_by_the_entries_that_take_part():
     matrix, y, into = torch.randn(30, 30), torch.randn(30, 9), torch.zeros(30, 9)
     assert counted(lambda: torch.addmm(into, matrix, y)) == counted(lambda: into.addmm_(matrix, y)) == 2 * 30 * 30 * 9
     assert counted(lambda: into[None].baddbmm_(matrix[None], y[None])) == 2 * 30 * 30 * 9
+
+
+@pytest.mark.parametrize(("kind", "gates"), [(torch.nn.GRU, 3), (torch.nn.LSTM, 4)])
+def test_a_recurrence_counts_each_steps_products(kind, gates):
+    """Two layers, both directions, 4 features, 5 steps of 3 sequences of 8; backward is twice forward or a little less."""
+    cells, x = kind(8, 4, 2, batch_first=True, bidirectional=True), torch.randn(3, 5, 8, requires_grad=True)
+    forward = 2 * 2 * 2 * 3 * 5 * gates * 4 * (8 + 4)
+    with torch.no_grad():
+        assert counted(lambda: cells(x)) == forward
+    y = cells(x)[0]
+    assert 0.95 * 2 * forward < counted(y.sum().backward) <= 2 * forward
 
 
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="torch multiplies sparse matrices by MKL")

@@ -9,8 +9,10 @@ from test_backbones import SKELETONS, batch, build
 from torch.nn import functional as F
 
 from skelray.backbones import DSTA
-from skelray.backbones import attention as attention_module
-from skelray.backbones.attention import _AttendAndMix, _Scores, positions
+from skelray.backbones.cpu import attention as attention_module
+from skelray.backbones.cpu.attention import _AttendAndMix, _Scores
+from skelray.backbones.dsta import positions
+from skelray.backbones.form import FORMS
 from skelray.backbones.released_dsta import dsta_from_released
 from skelray.methods.moco import Branch
 from skelray.skeleton import KINECT_V1, KINECT_V2
@@ -26,14 +28,14 @@ def leaf(*shape, seed=0, dtype=F64):
 # The encoder
 
 
-def pair(backbone, dtype=F64, dropout=0.0):
+def pair(backbone, dtype=F64, form=None):
     """The plain encoder and ours with the same numbers in them."""
     torch.manual_seed(0)
-    plain = PlainDSTA(25, backbone.layers, backbone.subsets, dropout)
+    plain = PlainDSTA(25, backbone.layers, backbone.subsets, dropout=0.0)
     with torch.no_grad():
         for parameter in plain.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.05)
-    ours = backbone.build(KINECT_V2)
+    ours = backbone.build(KINECT_V2, form)
     missing, unexpected = ours.load_state_dict(dsta_from_released(plain.state_dict()), strict=False)
     assert not unexpected
     assert all(name.endswith("position") for name in missing)
@@ -46,11 +48,12 @@ def drop_some(attention):
     return attention * (1 + (pattern * 0.7).sin())
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("rewire", [None, drop_some], ids=["plain", "rewired"])
 @pytest.mark.parametrize(("frames", "persons"), [(50, 2), (20, 1), (9, 2), (1, 1)])
-def test_dsta_is_the_channels_first_encoder(frames, persons, rewire):
+def test_dsta_is_the_channels_first_encoder(frames, persons, rewire, form):
     """Values, statistics and every gradient, in double precision."""
-    plain, ours = pair(SMALL)
+    plain, ours = pair(SMALL, form=form)
     x, present = batch(samples=3, frames=frames, persons=persons, dtype=F64)
     leaves = [x.clone().requires_grad_() for _ in range(2)]
     found, expected = ours(leaves[0], present, rewire), plain(leaves[1], rewire)
@@ -69,9 +72,10 @@ def test_dsta_is_the_channels_first_encoder(frames, persons, rewire):
     torch.testing.assert_close(ours.eval()(x, present, rewire), plain.eval()(x, rewire))
 
 
-def test_in_single_precision_it_computes_otherwise_and_finds_the_same():
-    _, exact = pair(SMALL)
-    _, ours = pair(SMALL, torch.float32)
+@pytest.mark.parametrize("form", FORMS)
+def test_in_single_precision_it_finds_the_same(form):
+    _, exact = pair(SMALL, form="plain")
+    _, ours = pair(SMALL, torch.float32, form)
     x, present = batch(samples=8, frames=30)
     expected, found = exact(x.to(F64), present), ours(x, present)
     assert F.cosine_similarity(found.to(F64), expected).min() > 1 - 1e-9
@@ -90,11 +94,12 @@ def test_parameters_are_counted_as_published():
     assert encoder.dim == DSTA().hidden_dim == 256
 
 
+@pytest.mark.parametrize("form", FORMS)
 @SKELETONS
 @pytest.mark.parametrize("persons", [1, 2])
-def test_gradients_reach_every_parameter(skeleton, persons):
+def test_gradients_reach_every_parameter(skeleton, persons, form):
     """A bias before batch norm does not matter: its gradient is there, and zero."""
-    encoder = build(SMALL, skeleton)
+    encoder = build(SMALL, form, skeleton)
     x, present = batch(skeleton, samples=3, frames=20, persons=persons)
     features = encoder.train()(x, present)
     assert features.shape == (3, 12)
@@ -108,8 +113,9 @@ def test_gradients_reach_every_parameter(skeleton, persons):
     assert all(p.grad.any() for p in encoder.parameters())
 
 
-def test_the_map_has_the_shape_that_pools_to_the_feature():
-    encoder = build(SMALL, KINECT_V1, dtype=F64).eval()
+@pytest.mark.parametrize("form", FORMS)
+def test_the_map_has_the_shape_that_pools_to_the_feature(form):
+    encoder = build(SMALL, form, KINECT_V1, dtype=F64).eval()
     x, present = batch(KINECT_V1, dtype=F64, frames=33)
     features = encoder.feature_map(x)
     assert features.shape == (6, 2, 17, 20, 12)
@@ -134,8 +140,9 @@ def test_dropout_is_drawn_in_training_alone():
 # What rewires it
 
 
-def test_rewire_gets_each_layers_attention_and_its_answer_is_used():
-    encoder, (x, present) = build(SMALL, dtype=F64).eval(), batch(samples=2, dtype=F64)
+@pytest.mark.parametrize("form", FORMS)
+def test_rewire_gets_each_layers_attention_and_its_answer_is_used(form):
+    encoder, (x, present) = build(SMALL, form, dtype=F64).eval(), batch(samples=2, dtype=F64)
     seen = []
 
     def watch(attention):
@@ -154,10 +161,10 @@ def test_rewire_gets_each_layers_attention_and_its_answer_is_used():
 def test_rewire_reads_from_v_to_w():
     """Cutting what leaves a joint, its own edge included, makes the sums over joints blind to it."""
     layer = build(SMALL, dtype=F64).layers[0].attention
-    x = leaf(2, 25, 5, 6).detach()
+    x = leaf(2, 6, 5, 25).detach()
     changed = x.clone()
-    changed[:, 7] += 1
-    fixed = layer.attention(x)  # what attention x itself draws, so that only the sums see the change
+    changed[..., 7] += 1
+    fixed = layer.weights(layer.scores(x), 5)  # what attention x itself draws, so that only the sums see the change
 
     def cut(attention):
         kept = fixed.clone()
@@ -168,8 +175,9 @@ def test_rewire_reads_from_v_to_w():
     assert not torch.allclose(layer(x, lambda a: fixed), layer(changed, lambda a: fixed))
 
 
-def test_gradients_pass_what_rewires():
-    encoder, (x, present) = build(SMALL, dtype=F64).train(), batch(samples=2, dtype=F64)
+@pytest.mark.parametrize("form", FORMS)
+def test_gradients_pass_what_rewires(form):
+    encoder, (x, present) = build(SMALL, form, dtype=F64).train(), batch(samples=2, dtype=F64)
     encoder(x, present, lambda attention: attention * 0.5).square().sum().backward()
     assert all(layer.attention.alpha.grad.any() for layer in encoder.layers)
     encoder.zero_grad()

@@ -5,25 +5,25 @@ import torch
 from golden_file import GoldenFile
 from torch import nn
 
-from skelray.backbones import DSTA
-from skelray.backbones.attention import positions
-from skelray.backbones.dsta import SLOPE, Join
+from skelray.backbones import DSTA, cpu
+from skelray.backbones.dsta import Join, Layer, positions
+from skelray.backbones.form import FORMS
 from skelray.backbones.released_dsta import dsta_from_released
 from skelray.skeleton import KINECT_V2
 
 FILES = ("dsta_true", "dsta_small", "dsta_small_linear60")
 
 
-def build(config, state, dtype):
+def build(config, state, dtype, form=None):
     layers = tuple(tuple(layer) for layer in config["layers"])
-    encoder = DSTA(layers=layers, subsets=config["num_subset"], dropout=0).build(KINECT_V2)
+    encoder = DSTA(layers=layers, subsets=config["num_subset"], dropout=0).build(KINECT_V2, form)
     encoder.to(dtype).load_state_dict(dsta_from_released(state))
     return encoder
 
 
-def load(file, dtype):
+def load(file, dtype, form):
     state = file.under("state/", dtype)
-    encoder = build(file.config, state, dtype)
+    encoder = build(file.config, state, dtype, form)
     if "fc.weight" in state:
         head = nn.Linear(encoder.dim, len(state["fc.weight"]), dtype=dtype)
     else:
@@ -34,35 +34,36 @@ def load(file, dtype):
     return encoder, head, x, torch.ones(x.shape[0], x.shape[4], dtype=torch.bool)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("name", FILES)
 class TestReleasedEncoder:
-    def test_evaluation_mode(self, golden, name, dtype):
+    def test_evaluation_mode(self, golden, name, dtype, form):
         file = GoldenFile(golden(f"{name}.npz"))
-        encoder, head, x, present = load(file, dtype)
+        encoder, head, x, present = load(file, dtype, form)
         suffix = "_f64" if dtype == torch.float64 else ""
         feature = encoder.eval()(x, present)
         file.close(feature, f"eval/feature{suffix}", "eval_feature")
         file.close(head(feature), f"eval/output{suffix}", "eval_output")
 
-    def test_each_layer(self, golden, name, dtype):
+    def test_each_layer(self, golden, name, dtype, form, monkeypatch):
         file = GoldenFile(golden(f"{name}.npz"))
-        encoder, _, x, present = load(file, dtype)
+        encoder, _, x, present = load(file, dtype, form)
         means = []
-        for layer in encoder.layers:
-            layer.register_forward_hook(lambda module, given, y: means.append(y.mean(dim=(1, 2))))  # (N M, C)
+        follow(monkeypatch, form, "layer", lambda y: (means.append(y.mean(dim=(2, 3))), y)[1])  # (N M, C)
         encoder.eval()(x, present)
+        assert len(means) == len(encoder.layers)
         for i, mean in enumerate(means):
             expected = file[f"eval/block{i}_mean"]
             limits = file.tolerance(torch.float32, "eval_feature")  # stored in single precision only
             torch.testing.assert_close(mean.to(expected.dtype), expected, **limits, msg=lambda m, i=i: f"layer {i}: {m}")
 
-    def test_training_mode(self, golden, name, dtype):
+    def test_training_mode(self, golden, name, dtype, form, monkeypatch):
         """Features, outputs, batch-norm statistics and, where the file has them, gradients."""
         file = GoldenFile(golden(f"{name}.npz"))
-        encoder, head, x, present = load(file, dtype)
+        encoder, head, x, present = load(file, dtype, form)
         if dtype == torch.float32:
-            keep_sides(encoder, sides(file))
+            keep_sides(monkeypatch, form, sides(monkeypatch, file))
         suffix = "_f64" if dtype == torch.float64 else ""
         feature = encoder.train()(x.requires_grad_(), present)
         output = head(feature)
@@ -85,33 +86,42 @@ class TestReleasedEncoder:
             torch.testing.assert_close(ours[key].to(gradient.dtype), gradient, **limits, msg=lambda m, k=key: f"{k}: {m}")
 
 
-def joins(encoder):
-    return [module for module in encoder.modules() if isinstance(module, Join)]
+def follow(monkeypatch, form, part, change):
+    """Lets what each layer or join gives, as (B, C, T, V), pass through ``change`` in either form."""
+    if form == "plain":
+        kind = {"layer": Layer, "join": Join}[part]
+        forward = kind.forward
+        monkeypatch.setattr(kind, "forward", lambda self, *given: change(forward(self, *given)))
+    else:
+        function = getattr(cpu.dsta, f"_{part}")
+        axes = cpu.dsta.AXES  # there and back
+        monkeypatch.setattr(cpu.dsta, f"_{part}", lambda *given: change(function(*given).permute(axes)).permute(axes))
 
 
-def sides(file):
+def sides(monkeypatch, file):
     """On which side of its bend each leaky ReLU is, in double precision."""
-    encoder, _, x, present = load(file, torch.float64)
+    encoder, _, x, present = load(file, torch.float64, "plain")
     found = []
-    for join in joins(encoder):
-        join.register_forward_hook(lambda module, given, y: found.append(y.detach() > 0))
-    encoder.train()(x, present)
+    with monkeypatch.context() as patch:
+        follow(patch, "plain", "join", lambda y: (found.append(y.detach() > 0), y)[1])
+        encoder.train()(x, present)
     return found
 
 
-def keep_sides(encoder, expected):
+def keep_sides(monkeypatch, form, expected):
     """Puts what single precision rounds across the bend of a leaky ReLU back on its side: one in 10^5 is closer to
     zero than its rounding error, and its gradient would change tenfold. Its value changes by less than 1e-5.
     """
-    for join, side in zip(joins(encoder), expected, strict=True):
+    wanted = iter(expected)
 
-        def correct(module, given, y, side=side):
-            crossed = (y.detach() > 0) != side
-            assert crossed.sum() <= 3
-            assert not crossed.any() or y.detach()[crossed].abs().max() < 1e-5
-            return torch.where(crossed, torch.where(side, y / SLOPE, y * SLOPE), y)
+    def correct(y):
+        side = next(wanted)
+        crossed = (y.detach() > 0) != side
+        assert crossed.sum() <= 3
+        assert not crossed.any() or y.detach()[crossed].abs().max() < 1e-5
+        return torch.where(crossed, torch.where(side, y / Join.slope, y * Join.slope), y)
 
-        join.register_forward_hook(correct)
+    follow(monkeypatch, form, "join", correct)
 
 
 @pytest.mark.parametrize("name", FILES)

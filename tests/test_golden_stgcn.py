@@ -6,6 +6,7 @@ from golden_file import GoldenFile
 from torch import nn
 
 from skelray.backbones import STGCN
+from skelray.backbones.form import FORMS
 from skelray.backbones.graph import spatial_partition
 from skelray.backbones.released import stgcn_from_released
 from skelray.skeleton import KINECT_V2
@@ -13,10 +14,11 @@ from skelray.skeleton import KINECT_V2
 FILES = ("stgcn_true", "stgcn_true_linear60", "stgcn_small", "stgcn_small_linear", "stgcn_hiclr_names")
 
 
-def load(file, dtype):
+def load(file, dtype, form):
     config = file.config
     state = file.under("state/", dtype)
-    encoder = STGCN(hidden_channels=config["hidden_channels"], hidden_dim=config["hidden_dim"], dropout=0).build(KINECT_V2)
+    backbone = STGCN(hidden_channels=config["hidden_channels"], hidden_dim=config["hidden_dim"], dropout=0)
+    encoder = backbone.build(KINECT_V2, form)
     encoder.to(dtype).load_state_dict(stgcn_from_released(state))
     if "fc.weight" in state:
         head = nn.Linear(config["hidden_dim"], len(state["fc.weight"]), dtype=dtype)
@@ -28,30 +30,31 @@ def load(file, dtype):
     return encoder, head, x, torch.ones(x.shape[0], x.shape[4], dtype=torch.bool)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("name", FILES)
 class TestReleasedEncoder:
-    def test_evaluation_mode(self, golden, name, dtype):
+    def test_evaluation_mode(self, golden, name, dtype, form):
         file = GoldenFile(golden(f"{name}.npz"))
-        encoder, head, x, present = load(file, dtype)
+        encoder, head, x, present = load(file, dtype, form)
         suffix = "_f64" if dtype == torch.float64 else ""
         feature = encoder.eval()(x, present)
         file.close(feature, f"eval/feature{suffix}", "eval_feature")
         file.close(head(feature), f"eval/output{suffix}", "eval_output")
 
-    def test_training_mode(self, golden, name, dtype):
+    def test_training_mode(self, golden, name, dtype, form):
         file = GoldenFile(golden(f"{name}.npz"))
-        encoder, head, x, present = load(file, dtype)
+        encoder, head, x, present = load(file, dtype, form)
         suffix = "_f64" if dtype == torch.float64 else ""
         feature = encoder.train()(x, present)
         file.close(feature, f"train/feature{suffix}", "train_feature")
         file.close(head(feature), f"train/output{suffix}", "train_output")
 
-    def test_gradients(self, golden, name, dtype):
+    def test_gradients(self, golden, name, dtype, form):
         file = GoldenFile(golden(f"{name}.npz"))
         if "train/grad_input" not in file:
             pytest.skip(f"{name} holds no gradients")
-        encoder, head, x, present = load(file, dtype)
+        encoder, head, x, present = load(file, dtype, form)
         output = head(encoder.train()(x.requires_grad_(), present))
         (output * file["train/cotangent"].to(dtype)).sum().backward()
         suffix = "_f64" if dtype == torch.float64 else ""
@@ -65,9 +68,9 @@ class TestReleasedEncoder:
         for key, gradient in expected.items():
             torch.testing.assert_close(ours[key].to(gradient.dtype), gradient, **limits, msg=lambda m, k=key: f"{k}: {m}")
 
-    def test_running_statistics(self, golden, name, dtype):
+    def test_running_statistics(self, golden, name, dtype, form):
         file = GoldenFile(golden(f"{name}.npz"))
-        encoder, _, x, present = load(file, dtype)
+        encoder, _, x, present = load(file, dtype, form)
         encoder.train()(x, present)
         after = stgcn_from_released(file.under("train/bn_after/"))
         state = encoder.state_dict()

@@ -1,6 +1,5 @@
 """HiCo's hierarchical encoder: the contract of a backbone, its S2S encoders, and each of its choices."""
 
-import copy
 from dataclasses import dataclass, replace
 
 import pytest
@@ -11,7 +10,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from skelray.backbones import GRU, LSTM, Hierarchical, Transformer
-from skelray.backbones.recurrent import recurrent
 from skelray.backbones.released_hierarchical import heads_from_released, hierarchical_from_released
 from skelray.methods.moco import Branch, initialise
 from skelray.skeleton import KINECT_V1, KINECT_V2
@@ -169,48 +167,6 @@ def test_attention_is_torchs():
     torchs.to(F64).load_state_dict({n.replace("attention_out", "self_attn.out_proj"): t for n, t in state.items()})
     x = torch.randn(3, 5, 8, dtype=F64, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(ours.eval()(x), torchs.eval()(x))
-
-
-@pytest.mark.parametrize("kind", [LSTM, GRU])
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("steps", [1, 2, 17])
-def test_a_recurrence_of_ours_is_torchs(kind, layers, steps):
-    """Values and every gradient, in double precision; without gradient too."""
-    cells = kind(layers).build(8).to(F64).cells
-    x, cotangent = torch.randn(2, 3, steps, 8, dtype=F64, generator=torch.Generator().manual_seed(0))
-    inputs = [x.requires_grad_(), *cells.parameters()]
-    found, expected = recurrent(cells, x), cells(x)[0]
-    torch.testing.assert_close(found, expected)
-    with torch.no_grad():
-        torch.testing.assert_close(recurrent(cells, x), expected)
-    theirs = torch.autograd.grad(expected, inputs, cotangent)
-    for ours, other in zip(torch.autograd.grad(found, inputs, cotangent), theirs, strict=True):
-        torch.testing.assert_close(ours, other)
-
-
-@pytest.mark.parametrize("kind", [LSTM, GRU])
-def test_gradients_of_a_recurrence_add_up(kind):
-    """Each parameter's has memory of its own."""
-    module, x = kind().build(8), torch.randn(3, 5, 8)
-    module(x).sum().backward()
-    once = [p.grad.clone() for p in module.parameters()]
-    module(x).sum().backward()
-    torch.testing.assert_close([p.grad for p in module.parameters()], [2 * grad for grad in once])
-
-
-@pytest.mark.parametrize("kind", [LSTM, GRU])
-def test_a_recurrences_gradients_in_bfloat16_are_summed_over_steps_in_float32(kind):
-    """Of 4096 steps that are alike, as zero weights make them: more than eight bits could add up."""
-    module, x = kind().build(8).cells.bfloat16(), torch.ones(1, 4096, 8, dtype=torch.bfloat16)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.zero_()
-    gradients = []
-    for cells in (module, copy.deepcopy(module).double()):
-        recurrent(cells, x.to(cells.weight_ih_l0.dtype)).sum().backward()
-        gradients.append([p.grad.double() for p in cells.parameters()])
-    assert max(grad.max() for grad in gradients[1]) > 1000
-    torch.testing.assert_close(*gradients, rtol=0.02, atol=0.02)
 
 
 def test_dropout_acts_in_training_alone():

@@ -1,15 +1,15 @@
-"""The fused step of both backbones, batch norm, dropout, residual and ReLU, beside its operations one by one."""
+"""The fused step of both backbones on a CPU, batch norm, dropout, residual and ReLU, beside its operations one by one."""
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skelray.backbones import join as join_module
-from skelray.backbones import parts
+from skelray.backbones.cpu import parts
+from skelray.backbones.cpu import residual as residual_module
+from skelray.backbones.cpu.norm import batch_norm
+from skelray.backbones.cpu.residual import norm_dropout_residual_relu
 from skelray.backbones.dropout import Dropout, half_bits, half_scales
-from skelray.backbones.join import join
-from skelray.backbones.norm import BatchNorm
 
 F64 = torch.float64
 CLOSE = {"rtol": 1e-4, "atol": 2e-5}
@@ -17,7 +17,7 @@ CLOSE = {"rtol": 1e-4, "atol": 2e-5}
 
 def modules(channels, inputs):
     """A norm, and a residual's linear map and norm, with weights that are neither ones nor zeros."""
-    made = nn.ModuleList([BatchNorm(channels), nn.Linear(inputs, channels), BatchNorm(channels)]).train()
+    made = nn.ModuleList([nn.BatchNorm2d(channels), nn.Linear(inputs, channels), nn.BatchNorm2d(channels)]).train()
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.copy_(torch.randn_like(parameter) + (parameter.dim() == 1))
@@ -25,11 +25,11 @@ def modules(channels, inputs):
 
 
 def run(made, leaves, residual, slope, cotangent, dropout=None):
-    """(output, gradients by name, state) of a join and the modules it uses."""
+    """(output, gradients by name, state) of a step and the modules it uses."""
     y, bias, x = leaves
     norm, linear, other = made
     given = {"none": {}, "identity": {"x": x}, "shortcut": {"x": x, "shortcut": (linear, other)}}[residual]
-    out = join(norm, y, bias, **given, dropout=dropout, slope=slope)
+    out = norm_dropout_residual_relu(norm, y, bias, **given, dropout=dropout, slope=slope)
     (out * cotangent.to(out.dtype)).sum().backward()
     named = {name: p.grad for name, p in made.named_parameters() if p.grad is not None}
     return out, dict(zip("ybx", (t.grad for t in leaves), strict=True)) | named, made.state_dict()
@@ -67,7 +67,7 @@ def test_single_precision_is_the_formula(residual, part, wide, slope, monkeypatc
         by_hand = F.batch_norm((y + bias).view(-1, 6), None, None, exact[0].weight, exact[0].bias, True)
         torch.testing.assert_close(expected, F.leaky_relu(by_hand, slope).view_as(expected))
     assert found.dtype == torch.float32
-    assert type(found.grad_fn).__name__ == "_JoinBackward"
+    assert type(found.grad_fn).__name__ == "_NormDropoutResidualReLUBackward"
     torch.testing.assert_close(found.to(F64), expected, **CLOSE)
     assert gradients.keys() == wanted.keys()
     for name in wanted:
@@ -100,9 +100,9 @@ def test_a_frozen_norm_of_the_residual_stays_as_it_is():
     other.eval()
     before = other.running_mean.clone()
     y, bias, x, _ = (t.float() for t in given((3, 5, 4, 6), 4))
-    found = join(norm, y, bias, x, (linear, other))
+    found = norm_dropout_residual_relu(norm, y, bias, x, (linear, other))
     assert torch.equal(other.running_mean, before)
-    torch.testing.assert_close(found, F.relu(norm(y + bias) + other(linear(x))))
+    torch.testing.assert_close(found, F.relu(batch_norm(norm, y + bias) + batch_norm(other, linear(x))))
 
 
 class Kept(nn.Module):
@@ -128,7 +128,7 @@ def test_dropout_is_of_what_the_norm_gives_alone(residual, part, monkeypatch):
     fused.load_state_dict(exact.state_dict())
     *tensors, cotangent = given((3, 5, 4, 6), 6 if residual == "identity" else 4)
     bits = half_bits(tensors[0])
-    monkeypatch.setattr(join_module, "half_bits", lambda x: bits)
+    monkeypatch.setattr(residual_module, "half_bits", lambda x: bits)
     expected, wanted, _ = run(exact.to(F64), leaves_of(tensors, F64), residual, 0.0, cotangent, Kept(bits))
     found, gradients, _ = run(fused, leaves_of(tensors, torch.float32), residual, 0.0, cotangent, Dropout(0.5))
     torch.testing.assert_close(found.to(F64), expected, **CLOSE)
@@ -140,14 +140,14 @@ def test_dropout_is_of_what_the_norm_gives_alone(residual, part, monkeypatch):
 
 @pytest.mark.parametrize(("channels", "p"), [(6, 0.5), (5, 0.5), (6, 0.25)], ids=["fused", "odd rows", "other share"])
 def test_dropout_drops_its_share_and_follows_the_seed(channels, p):
-    norm, y = BatchNorm(channels).train(), torch.randn(16, 25, 3 if channels == 5 else 4, channels)
+    norm, y = nn.BatchNorm2d(channels).train(), torch.randn(16, 25, 3 if channels == 5 else 4, channels)
     norm.bias.data.fill_(100.0)  # so that what is not dropped is positive
     outs = []
     for _ in range(2):
         torch.manual_seed(1)
-        outs.append(join(norm, y, dropout=Dropout(p).train()))
+        outs.append(norm_dropout_residual_relu(norm, y, dropout=Dropout(p).train()))
     assert torch.equal(*outs)
     kept = outs[0] > 0
     assert kept.float().mean().item() == pytest.approx(1 - p, abs=0.03)
     torch.testing.assert_close(outs[0][kept].mean().item(), 100.0 / (1 - p), rtol=0.01, atol=0)
-    assert join(norm, y, dropout=Dropout(p).eval()).min() > 0
+    assert norm_dropout_residual_relu(norm, y, dropout=Dropout(p).eval()).min() > 0

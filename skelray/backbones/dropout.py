@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -69,16 +70,23 @@ class _ShareDropout(torch.autograd.Function):
 
 
 class Dropout(nn.Module):
-    """Like nn.Dropout. A CPU keeps one bit an element for the backward pass at p = 0.5, else one byte, not a float."""
+    """nn.Dropout, whose draws on a CPU are bits, the same in each form of a backbone.
+
+    A CPU keeps one bit an element for the backward pass at p = 0.5, else one byte, not a float.
+    """
 
     def __init__(self, p: float) -> None:
         super().__init__()
         check_share(p)
         self.p = p
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
+        """axes: in which order of x's axes a CPU draws, that of memory in the form for a CPU; as they come if None."""
         if not self.training or self.p == 0:
             return x
         if x.device.type != "cpu" or not 2**-16 <= self.p <= 1 - 2**-16:
             return F.dropout(x, self.p)
-        return _HalfDropout.apply(x) if self.p == 0.5 else _ShareDropout.apply(x, self.p)
+        axes = range(x.dim()) if axes is None else axes
+        y = x.permute(*axes)
+        y = _HalfDropout.apply(y) if self.p == 0.5 else _ShareDropout.apply(y, self.p)
+        return y.permute(*sorted(range(x.dim()), key=axes.__getitem__))

@@ -1,10 +1,11 @@
 """DSTA-Net (Shi, Zhang, Cheng, Lu, ACCV 2020) as HiCLR uses it: spatial attention, and convolution over time.
 
-Activations are (B, V, T, C) with B = N M bodies. Parameter names of the released encoder: ``released_dsta.py``.
+Activations are (B, C, T, V) with B = N M bodies. Parameter names of the released encoder: ``released_dsta.py``.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,19 +13,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skelray.augment import Rewire
-from skelray.backbones.attention import Attention
+from skelray.backbones import cpu
 from skelray.backbones.dropout import Dropout, check_share
-from skelray.backbones.join import join
-from skelray.backbones.linear import linear
-from skelray.backbones.norm import BatchNorm
+from skelray.backbones.form import check_form, cpu_form
+from skelray.backbones.pointwise import Pointwise
 from skelray.backbones.pool import pool
-from skelray.backbones.temporal import fourier_convolution
 from skelray.checks import UserError, check_whole
 from skelray.skeleton import Skeleton
 
 TAPS = 7
-SLOPE = 0.1  # of the leaky ReLU below zero
-SHORT = 32  # a CPU convolves sequences of at most so many frames in Fourier form, where it is faster
+# A body's numbers before the first layer, T V C, from where the CPU's form is faster (batch 8; 5000 at 32):
+# `python benchmarks/forms.py sizes dsta`
+LEAST = 8000
 # (channels, out, channels of queries and keys, temporal stride) of each layer: half the channels of the original.
 HALF = (
     *((32, 32, 16, 1), (32, 32, 16, 1), (32, 64, 16, 2), (64, 64, 16, 1)),
@@ -71,12 +71,62 @@ class DSTA:
         """Channels of the last layer and the feature."""
         return self.layers[-1][1]
 
-    def build(self, skeleton: Skeleton) -> DSTAEncoder:
-        return DSTAEncoder(self, skeleton)
+    def build(self, skeleton: Skeleton, form: str | None = None) -> DSTAEncoder:
+        """form: "plain" or "cpu", by default as the size of a sequence asks (``cpu_form``)."""
+        return DSTAEncoder(self, skeleton, form)
+
+
+def positions(joints: int, channels: int) -> Tensor:
+    """(V, C): sines and cosines of the joint's number, in geometric steps of frequency down to 1 / 10000."""
+    rate = torch.exp(torch.arange(0, channels, 2).float() * -(math.log(10000.0) / channels))
+    angle = torch.arange(joints).float()[:, None] * rate
+    code = torch.zeros(joints, channels)
+    code[:, 0::2], code[:, 1::2] = angle.sin(), angle[:, : channels // 2].cos()
+    return code
+
+
+class Attention(nn.Module):
+    """Each joint of a body becomes a weighted sum of its joints, by weights that all frames share; one for each subset.
+
+    The weights are tanh(q k / (inter T)) alpha + a learned map, (V, V) for each body and subset; the sums are mixed to
+    ``out`` channels. Queries and keys see where a joint stands, the sums do not. T is the sequence's own number of frames.
+    """
+
+    def __init__(self, channels: int, out: int, inter: int, subsets: int, joints: int) -> None:
+        super().__init__()
+        self.inter = inter
+        self.register_buffer("position", positions(joints, channels))  # kept: its last bit depends on the machine
+        self.position: Tensor
+        self.query_key_weight = nn.Parameter(torch.randn(2 * subsets, channels, inter) * 0.02)
+        self.query_key_bias = nn.Parameter(torch.zeros(2 * subsets, inter))
+        self.alpha = nn.Parameter(torch.ones(subsets))
+        self.shared = nn.Parameter(torch.full((subsets, joints, joints), 1 / joints))
+        self.weight = nn.Parameter(torch.randn(subsets, channels, out) * 0.02)
+        self.bias = nn.Parameter(torch.zeros(out))
+
+    def scores(self, x: Tensor) -> Tensor:
+        """(B, C, T, V) -> (B, S, V, V): query of v times key of w, over all frames."""
+        weight = self.query_key_weight.mT.flatten(0, 1)[:, :, None, None]  # (2S I, C, 1, 1)
+        y = F.conv2d(x + self.position.T[:, None], weight, self.query_key_bias.flatten())  # (B, 2S I, T, V)
+        query, key = y.unflatten(1, (2, len(self.alpha), -1)).unbind(1)  # (B, S, I, T, V) each
+        return torch.einsum("bsitv,bsitw->bsvw", query, key)
+
+    def weights(self, scores: Tensor, frames: int) -> Tensor:
+        """(B, S, V, V), from v to w."""
+        scores = scores.to(self.alpha.dtype)  # under autocast, too
+        return torch.tanh(scores / (self.inter * frames)) * self.alpha[:, None, None] + self.shared
+
+    def forward(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
+        """(B, C, T, V) -> (B, O, T, V)."""
+        weights = self.weights(self.scores(x), x.shape[2])
+        if rewire is not None:
+            weights = rewire(weights)
+        sums = torch.einsum("bctv,bsvw->bsctw", x, weights).flatten(1, 2)  # (B, S C, T, V)
+        return F.conv2d(sums, self.weight.flatten(0, 1).T[:, :, None, None], self.bias)
 
 
 class TemporalConvolution(nn.Module):
-    """Seven taps over time, zero padding; the bias is left to the batch norm that follows."""
+    """Seven taps over time, zero padding."""
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
@@ -85,82 +135,84 @@ class TemporalConvolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, V, T, C) -> (B, V, T', C)."""
-        rows = x.flatten(0, 1)
-        if x.device.type == "cpu" and x.shape[2] <= SHORT:
-            y = fourier_convolution(rows.transpose(0, 1), self.weight, self.stride)  # (T', B V, C)
-            return y.transpose(0, 1).reshape(*x.shape[:2], -1, x.shape[3])
-        weight = self.weight.permute(2, 1, 0)[:, :, None]  # (C', C, 1, 7)
-        y = F.conv2d(rows[:, None].permute(0, 3, 1, 2), weight, None, (1, self.stride), (0, TAPS // 2))
-        return y.permute(0, 2, 3, 1).reshape(*x.shape[:2], -1, x.shape[3])  # channels last in memory as it was
+        """(B, C, T, V) -> (B, C, T', V)."""
+        weight = self.weight.permute(2, 1, 0)[..., None]  # (O, C, 7, 1)
+        return F.conv2d(x, weight, self.bias, (self.stride, 1), (TAPS // 2, 0))
 
 
 class Shortcut(nn.Module):
-    """A linear map and batch norm, where a layer changes the shape."""
+    """A 1 x 1 convolution and batch norm, where a layer changes the shape."""
 
-    def __init__(self, channels: int, out: int) -> None:
+    def __init__(self, channels: int, out: int, stride: int = 1) -> None:
         super().__init__()
-        self.linear = nn.Linear(channels, out)
-        self.norm = BatchNorm(out)
+        self.linear = Pointwise(channels, out, stride)
+        self.norm = nn.BatchNorm2d(out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(linear(x, self.linear.weight), self.linear.bias)
+        """(B, C, T, V) -> (B, O, T', V)."""
+        return self.norm(self.linear(x))
 
 
 class Join(nn.Module):
-    """leaky(norm(y + bias) + x): what a step of a layer gives, joined with its residual."""
+    """leaky(norm(y) + x): what a step of a layer gives, joined with its residual."""
+
+    slope = 0.1  # of the leaky ReLU below zero
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = BatchNorm(channels)
+        self.norm = nn.BatchNorm2d(channels)
 
-    def forward(self, y: Tensor, bias: Tensor, x: Tensor | None = None, shortcut: Shortcut | None = None) -> Tensor:
-        """(B, V, T, C) each, x what the shortcut takes if there is one; ``bias`` belongs to y."""
-        return join(self.norm, y, bias, x, None if shortcut is None else (shortcut.linear, shortcut.norm), slope=SLOPE)
+    def forward(self, y: Tensor, x: Tensor | float = 0.0) -> Tensor:
+        """(B, C, T, V) each."""
+        return F.leaky_relu(self.norm(y) + x, self.slope)
 
 
 class Layer(nn.Module):
-    """Attention, a linear map and a convolution over time, each joined with a residual."""
+    """Attention, a 1 x 1 convolution and a convolution over time, each joined with a residual."""
 
     def __init__(self, layer: tuple[int, int, int, int], subsets: int, joints: int, dropout: float) -> None:
         super().__init__()
-        channels, out, inter, self.stride = layer
-        same = channels == out and self.stride == 1
+        channels, out, inter, stride = layer
+        same = channels == out and stride == 1
         self.attention = Attention(channels, out, inter, subsets, joints)
-        self.join1, self.shortcut1 = Join(out), None if same else Shortcut(channels, out)
-        self.linear = nn.Linear(out, out)
-        self.join2, self.shortcut2 = Join(out), None if same else Shortcut(channels, out)
-        self.temporal = TemporalConvolution(out, self.stride)
-        self.join3, self.shortcut3 = Join(out), None if same else Shortcut(out, out)
+        self.join1 = Join(out)
+        self.shortcut1: Shortcut | nn.Identity = nn.Identity() if same else Shortcut(channels, out)
+        self.linear = Pointwise(out, out)
+        self.join2 = Join(out)
+        self.shortcut2: Shortcut | nn.Identity = nn.Identity() if same else Shortcut(channels, out)
+        self.temporal = TemporalConvolution(out, stride)
+        self.join3 = Join(out)
+        self.shortcut3: Shortcut | nn.Identity = nn.Identity() if same else Shortcut(out, out, stride)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, rewire: Rewire | None) -> Tensor:
-        """(B, V, T, C) -> (B, V, T', O)."""
-        y = self.join1(self.attention(x, rewire), self.attention.bias, x, self.shortcut1)
-        y = self.join2(linear(y, self.linear.weight), self.linear.bias, x, self.shortcut2)
-        residual = y if self.shortcut3 is None else self.shortcut3(y[:, :, :: self.stride])
-        return self.join3(self.temporal(y), self.temporal.bias, self.dropout(residual))
+        """(B, C, T, V) -> (B, O, T', V)."""
+        y = self.join1(self.attention(x, rewire), self.shortcut1(x))
+        y = self.join2(self.linear(y), self.shortcut2(x))
+        return self.join3(self.temporal(y), self.dropout(self.shortcut3(y), cpu.dsta.AXES))
 
 
 class DSTAEncoder(nn.Module):
-    """(N, C, T, V, M) -> (N, dim): a linear map of the coordinates, the layers, the mean over frames, joints and persons."""
+    """(N, C, T, V, M) -> (N, dim): a map of the coordinates, the layers, the mean over frames, joints and persons."""
 
-    def __init__(self, config: DSTA, skeleton: Skeleton) -> None:
+    def __init__(self, config: DSTA, skeleton: Skeleton, form: str | None = None) -> None:
         super().__init__()
-        self.config, self.dim = config, config.hidden_dim
+        check_form(form)
+        self.config, self.form, self.dim = config, form, config.hidden_dim
         joints = len(skeleton.joints)
-        self.linear = nn.Linear(3, config.layers[0][0])
+        self.linear = Pointwise(3, config.layers[0][0])
         self.join = Join(config.layers[0][0])
         self.layers = nn.ModuleList(Layer(layer, config.subsets, joints, config.dropout) for layer in config.layers)
 
     def feature_map(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
         """(N, C, T, V, M) -> (N, M, T', V, dim); rewire: acts on each layer's attention, its learned map included."""
-        samples, persons = len(x), x.shape[4]
-        x = x.permute(0, 4, 3, 2, 1).flatten(0, 1).contiguous()  # (B, V, T, C)
-        x = self.join(linear(x, self.linear.weight), self.linear.bias)
+        samples, _, frames, joints, persons = x.shape
+        if cpu_form(self.form, x, frames * joints * self.config.layers[0][0], LEAST):
+            return cpu.dsta.feature_map(self, x, rewire)
+        x = self.join(self.linear(x.permute(0, 4, 1, 2, 3).flatten(0, 1)))  # (B, C, T, V)
         for layer in self.layers:
             x = layer(x, rewire)
-        return x.transpose(1, 2).unflatten(0, (samples, persons))
+        return x.permute(0, 2, 3, 1).unflatten(0, (samples, persons))
 
     def pool(self, features: Tensor, present: Tensor) -> Tensor:
         """(N, M, T', V, dim) -> (N, dim); present: (N, M) bool."""

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skelray.backbones.dropout import Dropout, check_share
-from skelray.backbones.recurrent import recurrent
 from skelray.checks import UserError, check_whole
 
 
@@ -71,10 +70,7 @@ class LSTM:
 
 
 class Recurrence(nn.Module):
-    """torch's recurrence of a kind; its outputs at every step, without the last states.
-
-    On a CPU it is ours, the same to rounding: the GRU, and the LSTM where it keeps something for its gradient.
-    """
+    """torch's recurrence of a kind; its outputs at every step, without the last states."""
 
     def __init__(self, kind: type[nn.GRU] | type[nn.LSTM], hidden_dim: int, layers: int) -> None:
         super().__init__()
@@ -83,9 +79,8 @@ class Recurrence(nn.Module):
         self.cells = kind(hidden_dim, hidden_dim // 2, layers, batch_first=True, bidirectional=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        cells = self.cells
-        ours = isinstance(cells, nn.GRU) or (torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu"))
-        return recurrent(cells, x) if ours and x.device.type == "cpu" else cells(x)[0]
+        outputs: Tensor = self.cells(x)[0]  # (N, L, H)
+        return outputs
 
 
 class TransformerLayer(nn.Module):
@@ -106,12 +101,11 @@ class TransformerLayer(nn.Module):
 
     def attention(self, x: Tensor) -> Tensor:
         q, k, v = self.attention_in(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (N, heads, L, H / heads)
-        p = self.dropout.p if self.training else 0.0
-        if p and x.device.type == "cpu":  # where torch's own attention draws its mask slowly
+        if self.training and self.dropout.p:  # torch's own attention draws its mask slowly on a CPU
             weights = torch.softmax(q @ k.mT / math.sqrt(k.shape[-1]), dim=-1)  # (N, heads, L, L)
             mixed = self.dropout(weights) @ v
         else:
-            mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=p)
+            mixed = F.scaled_dot_product_attention(q, k, v)
         return self.attention_out(mixed.transpose(1, 2).flatten(2))  # (N, L, H)
 
     def forward(self, x: Tensor) -> Tensor:

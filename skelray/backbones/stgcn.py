@@ -1,8 +1,6 @@
 """ST-GCN (Yan, Xiong, Lin, AAAI 2018) at a quarter of its channels, as SkeletonCLR, CrosSCLR, AimCLR and HiCLR use it.
 
-Activations are joint-first and channels-last, (V, B, T, C) with B = N M bodies, so that aggregating over joints and
-mixing channels are plain matrix products. The short sequences of the last blocks are held time-first, (T, V, B, C),
-where the temporal convolution is cheapest in Fourier form. Parameter names of the released encoders: ``released.py``.
+Activations are (B, C, T, V) with B = N M bodies. Parameter names of the released encoders: ``released.py``.
 """
 
 from __future__ import annotations
@@ -14,20 +12,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skelray.augment import Rewire
+from skelray.backbones import cpu
 from skelray.backbones.dropout import Dropout, check_share
+from skelray.backbones.form import check_form, cpu_form
 from skelray.backbones.graph import check_partition, spatial_partition
-from skelray.backbones.graph_convolution import GraphConvolution
-from skelray.backbones.join import join
-from skelray.backbones.norm import BatchNorm
+from skelray.backbones.pointwise import Pointwise
 from skelray.backbones.pool import pool
-from skelray.backbones.temporal import fourier_convolution
 from skelray.checks import UserError, check_whole
 from skelray.skeleton import Skeleton
 
 TAPS = 9
 # (channels as a multiple of hidden_channels, temporal stride); the last block goes to ``hidden_dim`` channels.
 STAGES = ((1, 1), (1, 1), (1, 1), (1, 1), (2, 2), (2, 1), (2, 1), (4, 2), (4, 1))
-SHORT = 16  # sequences of at most so many frames are held time-first
+# A body's numbers after the first block, T V C, from where the CPU's form is faster (batch 32; 5000 at 8):
+# `python benchmarks/forms.py sizes stgcn`
+LEAST = 4000
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,38 @@ class STGCN:
         """A quarter of the channels, for demonstrations."""
         return replace(self, hidden_channels=4, hidden_dim=64, dropout=0.0)
 
-    def build(self, skeleton: Skeleton) -> STGCNEncoder:
-        return STGCNEncoder(self, skeleton)
+    def build(self, skeleton: Skeleton, form: str | None = None) -> STGCNEncoder:
+        """form: "plain" or "cpu", by default as the size of a sequence asks (``cpu_form``)."""
+        return STGCNEncoder(self, skeleton, form)
+
+
+class GraphConvolution(nn.Module):
+    """sum_k A_k^T x W_k over the subsets k of edges, each edge scaled by a learned importance.
+
+    adjacency: (K, V, V) from v to w.
+    """
+
+    def __init__(self, channels: int, out: int, adjacency: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("adjacency", adjacency, persistent=False)
+        self.adjacency: Tensor
+        self.importance = nn.Parameter(torch.ones_like(adjacency))
+        self.weight = nn.Parameter(torch.empty(len(adjacency), channels, out))
+        self.bias = nn.Parameter(torch.zeros(len(adjacency), out))
+
+    def rewired(self, rewire: Rewire | None) -> Tensor:
+        """The adjacency after what a view drops and adds."""
+        return self.adjacency if rewire is None else rewire(self.adjacency)
+
+    def forward(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
+        """(B, C, T, V) -> (B, O, T, V)."""
+        weight = self.weight.mT.flatten(0, 1)[:, :, None, None]  # (K O, C, 1, 1)
+        y = F.conv2d(x, weight, self.bias.flatten()).unflatten(1, self.bias.shape)  # (B, K, O, T, V)
+        return torch.einsum("bkotv,kvw->botw", y, self.rewired(rewire) * self.importance)
 
 
 class TemporalConvolution(nn.Module):
-    """Nine taps over time, zero padding; in Fourier form where x comes time-first. The bias is left to the norm after it."""
+    """Nine taps over time, zero padding."""
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
@@ -70,15 +95,10 @@ class TemporalConvolution(nn.Module):
         self.weight = nn.Parameter(torch.empty(TAPS, channels, channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor, time_first: bool) -> Tensor:
-        """(V, B, T, C) -> (V, B, T', C) or (T, V, B, C) -> (T', V, B, C)."""
-        if time_first:
-            return fourier_convolution(x.flatten(1, 2), self.weight, self.stride).view(-1, *x.shape[1:])
-        weight = self.weight.permute(2, 1, 0)[:, :, None]  # (C', C, 1, 9)
-        y = F.conv2d(
-            x.flatten(0, 1)[:, None].permute(0, 3, 1, 2), weight, None, (1, self.stride), (0, TAPS // 2)
-        )  # (V B, C, 1, T'), channels last in memory
-        return y.permute(0, 2, 3, 1).reshape(*x.shape[:2], -1, x.shape[3])
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, V) -> (B, C, T', V)."""
+        weight = self.weight.permute(2, 1, 0)[..., None]  # (O, C, 9, 1)
+        return F.conv2d(x, weight, self.bias, (self.stride, 1), (TAPS // 2, 0))
 
 
 class Block(nn.Module):
@@ -86,36 +106,40 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, out: int, stride: int, adjacency: Tensor, dropout: float, first: bool) -> None:
         super().__init__()
-        self.stride, self.first = stride, first
+        self.first = first
         self.graph = GraphConvolution(channels, out, adjacency)
-        self.norm1 = BatchNorm(out)
+        self.norm1 = nn.BatchNorm2d(out)
         self.temporal = TemporalConvolution(out, stride)
-        self.norm2 = BatchNorm(out)
+        self.norm2 = nn.BatchNorm2d(out)
         self.dropout = Dropout(0.0 if first else dropout)
+        self.shortcut: Pointwise | None = None
         if not first and (channels != out or stride != 1):
-            self.shortcut = nn.Linear(channels, out)
-            self.shortcut_norm = BatchNorm(out)
+            self.shortcut = Pointwise(channels, out, stride)
+            self.shortcut_norm = nn.BatchNorm2d(out)
 
-    def forward(self, x: Tensor, time_first: bool, rewire: Rewire | None) -> Tensor:
-        y = self.graph(x if time_first else x.flatten(1, 2)[None], rewire)  # joints lead within each slice
-        y = join(self.norm1, y.view(*x.shape[:3], -1))
-        y = self.temporal(y, time_first)
+    def residual(self, x: Tensor) -> Tensor | float:
+        """(B, C, T, V) -> (B, O, T', V)."""
         if self.first:
-            return join(self.norm2, y, self.temporal.bias)
-        if not hasattr(self, "shortcut"):
-            return join(self.norm2, y, self.temporal.bias, x, dropout=self.dropout)
-        x = x[:: self.stride] if time_first else x[:, :, :: self.stride]
-        return join(self.norm2, y, self.temporal.bias, x, (self.shortcut, self.shortcut_norm), self.dropout)
+            return 0.0
+        return x if self.shortcut is None else self.shortcut_norm(self.shortcut(x))
+
+    def forward(self, x: Tensor, rewire: Rewire | None) -> Tensor:
+        """(B, C, T, V) -> (B, O, T', V)."""
+        y = F.relu(self.norm1(self.graph(x, rewire)))
+        y = self.norm2(self.temporal(y))
+        y = self.dropout(y, cpu.stgcn.axes(x.shape[2]))
+        return F.relu(y + self.residual(x))
 
 
 class STGCNEncoder(nn.Module):
     """(N, C, T, V, M) -> (N, dim): ten blocks, then the mean over frames, joints and persons."""
 
-    def __init__(self, config: STGCN, skeleton: Skeleton) -> None:
+    def __init__(self, config: STGCN, skeleton: Skeleton, form: str | None = None) -> None:
         super().__init__()
-        self.config, self.dim = config, config.hidden_dim
+        check_form(form)
+        self.config, self.form, self.dim = config, form, config.hidden_dim
         adjacency = spatial_partition(skeleton, config.partition)
-        self.data_norm = BatchNorm(3 * len(skeleton.joints))
+        self.data_norm = nn.BatchNorm1d(3 * len(skeleton.joints))
         blocks: list[Block] = []
         channels = 3
         for factor, stride in (*STAGES, (None, 1)):
@@ -127,16 +151,13 @@ class STGCNEncoder(nn.Module):
     def feature_map(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
         """(N, C, T, V, M) -> (N, M, T', V, dim); rewire: acts on each block's graph before its learned importance."""
         samples, _, frames, joints, persons = x.shape
-        x = x.permute(0, 4, 2, 3, 1).reshape(samples * persons, frames, -1)  # (B, T, V C)
-        x = self.data_norm(x).unflatten(2, (joints, -1))  # (B, T, V, C)
-        x = x.permute(2, 0, 1, 3).contiguous()  # (V, B, T, C)
-        time_first = False
+        if cpu_form(self.form, x, frames * joints * self.config.hidden_channels, LEAST):
+            return cpu.stgcn.feature_map(self, x, rewire)
+        x = x.permute(0, 4, 3, 1, 2).flatten(2, 3).flatten(0, 1)  # (B, V C, T)
+        x = self.data_norm(x).unflatten(1, (joints, -1)).permute(0, 2, 3, 1)  # (B, C, T, V)
         for block in self.blocks:
-            if not time_first and x.device.type == "cpu" and x.shape[2] <= SHORT:
-                x, time_first = x.permute(2, 0, 1, 3).contiguous(), True  # (T, V, B, C)
-            x = block(x, time_first, rewire)
-        x = x.permute(2, 0, 1, 3) if time_first else x.permute(1, 2, 0, 3)  # (B, T', V, dim)
-        return x.unflatten(0, (samples, persons))
+            x = block(x, rewire)
+        return x.permute(0, 2, 3, 1).unflatten(0, (samples, persons))
 
     def pool(self, features: Tensor, present: Tensor) -> Tensor:
         """(N, M, T', V, dim) -> (N, dim); present: (N, M) bool."""

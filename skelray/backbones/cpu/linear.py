@@ -1,6 +1,6 @@
 """A linear map of very many rows to few channels, which oneDNN multiplies faster than MKL on the processors we measured.
 
-`python tests/linear_products.py` says how much faster on this one.
+`python benchmarks/linear_products.py` says how much faster on this one.
 """
 
 from __future__ import annotations

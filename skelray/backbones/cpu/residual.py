@@ -1,6 +1,6 @@
 """Batch norm, dropout, a residual and a (leaky) ReLU as one step: leaky(dropout(norm(y + bias)) + shortcut(x)).
 
-Training in single precision on a CPU, what is done to each element is done a part at a time while it is in the cache: the
+Training in single precision, what is done to each element is done a part at a time while it is in the cache: the
 statistics read y once, the output once more, and the backward pass twice. A bias before batch norm moves nothing there but
 the running mean, and its gradient is zero.
 """
@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from skelray.backbones.cpu.linear import linear
+from skelray.backbones.cpu.norm import Norm, batch_norm, update_running_stats
+from skelray.backbones.cpu.parts import long_rows, parts, steps_a_row
 from skelray.backbones.dropout import Dropout, half_bits, half_scales
-from skelray.backbones.linear import linear
-from skelray.backbones.norm import BatchNorm
-from skelray.backbones.parts import long_rows, parts, steps_a_row
 
 _leaky_backward = torch.ops.aten.leaky_relu_backward
 
 
-class _Join(torch.autograd.Function):
+class _NormDropoutResidualReLU(torch.autograd.Function):
     """leaky(scales norm(y) + x), x absent, as it is, or under a batch norm of its own; all (A, B, L, C).
 
     bits: of dropout, one for each element of y; without them no scales. terms: for y and, under a norm, x: weight, shift and
@@ -111,23 +111,23 @@ def _by_term(terms: Sequence[Tensor | None]) -> list[Sequence[Any]]:
     return [terms[i : i + 5] for i in range(0, len(terms), 5)]
 
 
-def _observed(norm: BatchNorm, x: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean and reciprocal deviation of x (A, B, L, C), which the norm has seen."""
-    mean, var = norm.observe(x, bias)
+def _moments(norm: Norm, x: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Mean and reciprocal deviation of x (A, B, L, C), by which the norm's running ones move."""
+    mean, var = update_running_stats(norm, x, bias)
     return mean, (var + norm.eps).rsqrt()
 
 
-def _fused(norm: BatchNorm, x_norm: BatchNorm | None, y: Tensor) -> bool:
+def _fused(norm: Norm, x_norm: Norm | None, y: Tensor) -> bool:
     training = norm.training and (x_norm is None or x_norm.training)
-    return training and y.device.type == "cpu" and y.dtype == torch.float32 and y.is_contiguous()
+    return training and y.dtype == torch.float32 and y.is_contiguous()
 
 
-def join(
-    norm: BatchNorm,
+def norm_dropout_residual_relu(
+    norm: Norm,
     y: Tensor,
     bias: Tensor | None = None,
     x: Tensor | None = None,
-    shortcut: tuple[nn.Linear, BatchNorm] | None = None,
+    shortcut: tuple[nn.Linear, Norm] | None = None,
     dropout: Dropout | None = None,
     slope: float = 0.0,
 ) -> Tensor:
@@ -141,11 +141,12 @@ def join(
         x, x_bias = linear(x, layer.weight), layer.bias  # which, too, is left to the norm
     share = 0.0 if dropout is None or not dropout.training else dropout.p
     if not _fused(norm, x_norm, y) or (share and (share != 0.5 or long_rows(y).shape[1] % 8)):
-        y = norm(y, bias) if dropout is None else dropout(norm(y, bias))
+        y = batch_norm(norm, y, bias) if dropout is None else dropout(batch_norm(norm, y, bias))
         if x is not None:
-            y = y + (x if x_norm is None else x_norm(x, x_bias))
+            y = y + (x if x_norm is None else batch_norm(x_norm, x, x_bias))
         return F.leaky_relu_(y, slope)
-    terms = [norm.weight, norm.bias, bias, *_observed(norm, y, bias)]
+    terms = [norm.weight, norm.bias, bias, *_moments(norm, y, bias)]
     if x is not None and x_norm is not None:
-        terms += [x_norm.weight, x_norm.bias, x_bias, *_observed(x_norm, x, x_bias)]
-    return _Join.apply(y, None if x is None else x.contiguous(), half_bits(y) if share else None, slope, *terms)
+        terms += [x_norm.weight, x_norm.bias, x_bias, *_moments(x_norm, x, x_bias)]
+    bits = half_bits(y) if share else None
+    return _NormDropoutResidualReLU.apply(y, None if x is None else x.contiguous(), bits, slope, *terms)

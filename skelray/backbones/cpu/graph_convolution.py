@@ -7,15 +7,18 @@ import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from skelray.augment import Rewire
-from skelray.backbones.precision import autocast_dtype, sum_dtype
+from skelray.backbones.cpu.precision import autocast_dtype, sum_dtype
+
+if TYPE_CHECKING:
+    from skelray.backbones.stgcn import GraphConvolution
 
 PART = 2**19  # numbers of the aggregate that are formed at a time, so that they stay in a CPU's cache
 SPARSE = 1 / 8  # a graph of at most this share of all edges is multiplied by those it has
@@ -95,7 +98,7 @@ def _aggregation(graph: Tensor, adjacency: Tensor) -> _Dense | _Sparse:
     matrix = _stacked(graph)
     # torch multiplies sparse matrices by MKL, on Linux and in single and double precision
     there = torch.backends.mkl.is_available() and sys.platform == "linux"
-    if graph.device.type != "cpu" or torch.finfo(graph.dtype).bits < 32 or not there:
+    if torch.finfo(graph.dtype).bits < 32 or not there:
         return _Dense(matrix)
     edges = _stacked(adjacency != 0)
     return _Sparse(matrix, edges) if edges.sum() <= SPARSE * edges.numel() else _Dense(matrix)
@@ -105,8 +108,8 @@ class _AggregateAndMix(torch.autograd.Function):
     """x: (P, V, R, C), graph: (K, V, W), weight: (K, C, O), bias: (W, O) -> (P, W, R, O).
 
     adjacency: (K, V, W); where it is zero the graph has to be, and gets no gradient or one that means nothing. Aggregating
-    over joints is one product with the graph as a (K W, V) matrix. The aggregate, K times the input, is not kept: on a CPU a
-    part of it is mixed as soon as it is formed, and it is formed again in the backward pass.
+    over joints is one product with the graph as a (K W, V) matrix. The aggregate, K times the input, is not kept: a part of
+    it is mixed as soon as it is formed, and it is formed again in the backward pass.
     """
 
     @staticmethod
@@ -151,30 +154,18 @@ def _stacked(graph: Tensor) -> Tensor:
 
 
 def _parts(x: Tensor, subsets: int) -> Iterator[tuple[int, slice, slice]]:
-    """Where x (P, V, R, C) has all joints of few rows on a CPU, of all rows elsewhere."""
+    """Where x (P, V, R, C) has all joints of few rows."""
     _, joints, rows, channels = x.shape
-    some = max(1, PART // (subsets * joints * channels) if x.device.type == "cpu" else rows)
+    some = max(1, PART // (subsets * joints * channels))
     for p, start in product(range(len(x)), range(0, rows, some)):
         yield p, slice(None), slice(start, start + some)
 
 
-class GraphConvolution(nn.Module):
-    """adjacency: (K, V, V) from v to w, scaled entry by entry by a learned importance."""
-
-    def __init__(self, channels: int, out: int, adjacency: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("adjacency", adjacency, persistent=False)
-        self.adjacency: Tensor
-        self.importance = nn.Parameter(torch.ones_like(adjacency))
-        self.weight = nn.Parameter(torch.empty(len(adjacency), channels, out))
-        self.bias = nn.Parameter(torch.zeros(len(adjacency), out))
-
-    def forward(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
-        """(P, V, R, C) -> (P, V, R, O)."""
-        dtype = autocast_dtype(x)
-        adjacency = self.adjacency if rewire is None else rewire(self.adjacency)
-        graph = adjacency * self.importance  # (K, V, W)
-        bias = graph.sum(dim=1).T @ self.bias  # (W, O)
-        return _AggregateAndMix.apply(
-            x.to(dtype).contiguous(), graph.to(dtype), self.weight.to(dtype), bias.to(dtype), adjacency
-        )
+def graph_convolution(layer: GraphConvolution, x: Tensor, rewire: Rewire | None = None) -> Tensor:
+    """(P, V, R, C) -> (P, V, R, O). Under autocast in its precision."""
+    dtype, adjacency = autocast_dtype(x), layer.rewired(rewire)
+    graph = adjacency * layer.importance  # (K, V, W)
+    bias = graph.sum(dim=1).T @ layer.bias  # (W, O)
+    return _AggregateAndMix.apply(
+        x.to(dtype).contiguous(), graph.to(dtype), layer.weight.to(dtype), bias.to(dtype), adjacency
+    )

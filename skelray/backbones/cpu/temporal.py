@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from skelray.backbones.precision import autocast_dtype, sum_dtype
+from skelray.backbones.cpu.precision import autocast_dtype, sum_dtype
 
 
 @lru_cache(maxsize=64)
@@ -71,7 +71,7 @@ class _FourierConvolution(torch.autograd.Function):
 
 
 def _like(x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, ...]:
-    return tuple(m.to(x.device, x.dtype) for m in transforms(x.shape[0], weight.shape[0], stride))
+    return tuple(m.to(x.dtype) for m in transforms(x.shape[0], weight.shape[0], stride))
 
 
 def _rows_first(x: Tensor) -> bool:

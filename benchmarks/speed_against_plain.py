@@ -1,6 +1,6 @@
 """Speed and memory of a training step beside the layout of the released code, on this machine, in one run.
 
-    python tests/speed_against_plain.py --method hiclr --threads 2 --precision float32 bfloat16
+    python benchmarks/speed_against_plain.py --method hiclr --threads 2 --precision float32 bfloat16
 
 The plain side is an encoder in the released operations and memory layout (plain_stgcn.py, plain_dsta.py,
 plain_hierarchical.py) in a plain step: single precision, concatenated logits, per-parameter momentum update, torch's own
@@ -13,19 +13,23 @@ all sides at once.
 import argparse
 import multiprocessing
 import statistics
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import torch
-from plain_dsta import PlainDSTA
-from plain_hierarchical import PlainHiCo
-from plain_stgcn import PlainSTGCN
 from torch import nn
 from torch.nn import functional as F
 
 from skelray import bench, machine
 from skelray.backbones.graph import spatial_partition
 from skelray.skeleton import KINECT_V2
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # where the plain encoders are
+from plain_dsta import PlainDSTA
+from plain_hierarchical import PlainHiCo
+from plain_stgcn import PlainSTGCN
 
 QUEUE, DIM = 32768, 128
 # Forward passes of the query encoder, where a method is a MoCo on ST-GCN or DSTA-Net.

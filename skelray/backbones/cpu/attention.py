@@ -1,4 +1,4 @@
-"""DSTA-Net's spatial attention: each joint of a body is a weighted sum of its joints, by weights all frames share.
+"""DSTA-Net's spatial attention in little memory.
 
 Activations are (B, V, T, C), so that scores and sums over joints are plain matrix products. What is larger than the input
 (queries, keys and the aggregate of each subset) is formed for a few bodies at a time, stays in the cache, and is formed
@@ -7,23 +7,25 @@ again in the backward pass instead of kept.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skelray.augment import Rewire
-from skelray.backbones.precision import autocast_dtype, sum_dtype
+from skelray.backbones.cpu.precision import autocast_dtype, sum_dtype
 
-PART = 2**18  # input elements of the bodies that a CPU treats at a time
+if TYPE_CHECKING:
+    from skelray.backbones.dsta import Attention
+
+PART = 2**18  # input elements of the bodies that are treated at a time
 
 
 def _parts(x: Tensor) -> Iterator[slice]:
-    """Slices of few bodies of x (B, V, T, C) on a CPU, of all elsewhere."""
-    bodies = max(1, PART // x[0].numel()) if x.device.type == "cpu" else len(x)
+    """Slices of few bodies of x (B, V, T, C)."""
+    bodies = max(1, PART // x[0].numel())
     return (slice(start, start + bodies) for start in range(0, len(x), bodies))
 
 
@@ -116,46 +118,14 @@ class _AttendAndMix(torch.autograd.Function):
         return to_x, to_attention, to_weight.to(x.dtype)
 
 
-def positions(joints: int, channels: int) -> Tensor:
-    """(V, C): sines and cosines of the joint's number, in geometric steps of frequency down to 1 / 10000."""
-    rate = torch.exp(torch.arange(0, channels, 2).float() * -(math.log(10000.0) / channels))
-    angle = torch.arange(joints).float()[:, None] * rate
-    code = torch.zeros(joints, channels)
-    code[:, 0::2], code[:, 1::2] = angle.sin(), angle[:, : channels // 2].cos()
-    return code
-
-
-class Attention(nn.Module):
-    """tanh(q k / (inter T)) alpha + a learned map: (V, V) for each body and subset. The sums are mixed to ``out`` channels.
-
-    Queries and keys see where a joint stands, the sums do not. T is the sequence's own number of frames. The bias of the
-    mixture is left to the batch norm that follows.
-    """
-
-    def __init__(self, channels: int, out: int, inter: int, subsets: int, joints: int) -> None:
-        super().__init__()
-        self.inter = inter
-        self.register_buffer("position", positions(joints, channels))  # kept: its last bit depends on the machine
-        self.position: Tensor
-        self.query_key_weight = nn.Parameter(torch.randn(2 * subsets, channels, inter) * 0.02)
-        self.query_key_bias = nn.Parameter(torch.zeros(2 * subsets, inter))
-        self.alpha = nn.Parameter(torch.ones(subsets))
-        self.shared = nn.Parameter(torch.full((subsets, joints, joints), 1 / joints))
-        self.weight = nn.Parameter(torch.randn(subsets, channels, out) * 0.02)
-        self.bias = nn.Parameter(torch.zeros(out))
-
-    def attention(self, x: Tensor) -> Tensor:
-        """(B, V, T, C) -> (B, S, V, V), from v to w."""
-        weight = self.query_key_weight
-        # x and position pass through one linear map: the position's share is a bias of each joint.
-        bias = self.position @ weight + self.query_key_bias[:, None]  # (2S, V, I)
-        scores = _Scores.apply(x, weight.to(x.dtype), bias.to(x.dtype)).to(weight.dtype)
-        return torch.tanh(scores / (self.inter * x.shape[2])) * self.alpha[:, None, None] + self.shared
-
-    def forward(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
-        """(B, V, T, C) -> (B, V, T, O)."""
-        x = x.to(autocast_dtype(x)).contiguous()
-        attention = self.attention(x)
-        if rewire is not None:
-            attention = rewire(attention)
-        return _AttendAndMix.apply(x, attention.to(x.dtype), self.weight.to(x.dtype))
+def attend(layer: Attention, x: Tensor, rewire: Rewire | None) -> Tensor:
+    """(B, V, T, C) -> (B, V, T, O), without the layer's bias. Under autocast in its precision."""
+    x = x.to(autocast_dtype(x)).contiguous()
+    weight = layer.query_key_weight
+    # x and position pass through one linear map: the position's share is a bias of each joint.
+    bias = layer.position @ weight + layer.query_key_bias[:, None]  # (2S, V, I)
+    scores = _Scores.apply(x, weight.to(x.dtype), bias.to(x.dtype))
+    weights = layer.weights(scores, x.shape[2])  # (B, S, V, V), from v to w
+    if rewire is not None:
+        weights = rewire(weights)
+    return _AttendAndMix.apply(x, weights.to(x.dtype), layer.weight.to(x.dtype))

@@ -1,6 +1,6 @@
 """The rate of linear maps of many rows, forward and backward, as skelray makes them and as torch does, in turn.
 
-    python tests/linear_products.py --threads 2
+    python benchmarks/linear_products.py --threads 2
 
 Rows, channels and outputs are those of maps in DSTA-Net and ST-GCN, and of one in HiCo, which is left to torch.
 """
@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from skelray import bench, machine
-from skelray.backbones.linear import linear
+from skelray.backbones.cpu.linear import linear
 
 SHAPES = ((80_000, 32, 32), (40_000, 64, 128), (20_800, 128, 128), (20_800, 256, 256), (83_200, 64, 256), (4096, 512, 512))
 

@@ -1,0 +1,87 @@
+"""Batch norm over the last axis, with statistics as exact as the channels-first kernel's.
+
+torch's channels-last kernel on the CPU adds rows up in single precision one after the other: over 320 000 rows its
+output is off by 3e-4, a thousand times the error of its channels-first kernel. The statistics here come from sums
+of centred parts (6e-7 in the same setting); the normalising and its gradient are torch's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skelray.backbones.cpu.parts import long_rows, parts, steps_a_row
+
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+class _Normalise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, eps: float) -> Tensor:
+        ctx.save_for_backward(x, weight, mean, (var + eps).rsqrt())
+        ctx.eps = eps
+        return torch.batch_norm(x, weight, bias, mean, var, False, 0.0, eps, False)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, scale = ctx.saved_tensors
+        grads = torch.ops.aten.native_batch_norm_backward(
+            grad.contiguous(), x, weight, None, None, mean, scale, True, ctx.eps, [True, True, True]
+        )
+        return *grads, None, None, None
+
+
+def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel of x (..., L, C), from sums of centred parts."""
+    x = x.contiguous()
+    every, wide = x.view(-1, x.shape[-1]), long_rows(x)
+    near = every[:: max(1, len(every) // 64)].mean(dim=0)  # close to the mean, so that squares do not cancel
+    tiled, (total, squares) = near.repeat(steps_a_row(x)), near.new_zeros(2, wide.shape[1])
+    for part in parts(wide):
+        centred = wide[part] - tiled
+        total += centred.sum(dim=0)
+        squares += centred.square_().sum(dim=0)
+    offset, square = (t.view(-1, len(near)).sum(dim=0) / len(every) for t in (total, squares))
+    return near + offset, square - offset**2
+
+
+def _running(norm: Norm) -> tuple[Tensor, Tensor, float]:
+    """Its statistics and their momentum, which norms of the backbones have."""
+    return cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var), cast(float, norm.momentum)
+
+
+@torch.no_grad()
+def update_running_stats(norm: Norm, x: Tensor, offset: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel of x (..., L, C); the norm's move to those of x + offset (C,)."""
+    mean, var = statistics(x)
+    running_mean, running_var, momentum = _running(norm)
+    rows = x.numel() // len(mean)
+    cast(Tensor, norm.num_batches_tracked).add_(1)
+    running_mean.lerp_(mean if offset is None else mean + offset, momentum)
+    running_var.lerp_(var * (rows / max(1, rows - 1)), momentum)
+    return mean, var
+
+
+def batch_norm(norm: Norm, x: Tensor, offset: Tensor | None = None) -> Tensor:
+    """The norm of x + offset (C,), a sum that is never formed: in training the offset moves the running mean alone."""
+    flat = x.reshape(-1, x.shape[-1])
+    running_mean, running_var, momentum = _running(norm)
+    bias: Tensor = norm.bias
+    if offset is not None and norm.training:
+        bias = bias + 0 * offset  # its gradient is zero, not missing
+    elif offset is not None:
+        bias = bias + offset * norm.weight * (running_var + norm.eps).rsqrt()
+    if norm.training and x.dtype == torch.float32:
+        y = _Normalise.apply(flat, norm.weight, bias, *update_running_stats(norm, flat, offset), norm.eps)
+    else:
+        y = F.batch_norm(flat, running_mean, running_var, norm.weight, bias, norm.training, momentum, norm.eps)
+        if norm.training:
+            cast(Tensor, norm.num_batches_tracked).add_(1)
+        if norm.training and offset is not None:
+            # .data: torch takes it for changed since it was saved, but in training its gradient does not read it
+            running_mean.data.add_(offset.detach(), alpha=momentum)
+    # y is nobody else's, and a view of it could not be worked on in place without copying its gradient thrice
+    return torch.ops.aten._unsafe_view(y, x.shape)
