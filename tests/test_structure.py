@@ -18,13 +18,13 @@ ORDER = (
     *("training", "packed", "store", "recognised", "imported", "execute", "published", "scale", "study", "fusion", "fused"),
     *("scored", "results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "runner"),
     *("trainables", "ray_runner", "study_file", "flop", "bench", "estimate", "plan", "progress", "options"),
-    *("cli_data", "cli_prepare", "class_table", "cli_scores", "cli"),
+    *("cli_data", "cli_prepare", "class_table", "cli_scores", "cli_studies", "cli"),
 )
 
 HOMES = {
     "ray": {"trainables", "ray_runner"},
     "optuna": {"search", "weights", "trainables"},
-    "click": {"cli", "cli_data", "cli_prepare", "cli_scores"},
+    "click": {"cli", "cli_data", "cli_prepare", "cli_scores", "cli_studies"},
     "matplotlib": {"data", "evaluation"},
     "scipy": {"data"},
     "rich": {"progress", "cli", "cli_prepare"},
