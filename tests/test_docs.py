@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_study import ABLATION, make_run, study_file
 
-from skelray import report, results
+from skelray import evaluation, report, results
 from skelray.cli import cli
 from skelray.cli_studies import listed
 from skelray.runner import Run, Settings, run_inline
@@ -116,6 +116,12 @@ def test_the_readme_is_one_screen_or_so_and_leads_everywhere():
 def test_the_index_of_studies_is_that_of_the_folder():
     rows = dict(re.findall(r"`studies/(\w+)\.py` \|.*\| (\d+) \|$", PAGES["studies.md"], re.M))
     assert {name: int(trials) for name, trials in rows.items()} == {one.name: one.trials for one in listed(ROOT / "studies")}
+
+
+def test_evaluations_are_called_as_the_page_says():
+    rows = re.findall(r"^\| `([A-Z]\w+\(.*\))` \|.*\| `([^`]+)` \|$", PAGES["evaluations.md"], re.M)
+    assert len(rows) == 10
+    assert [(code, name) for code, name in rows if eval(code, vars(evaluation)).name != name] == []
 
 
 @pytest.mark.parametrize("study", ["nwucla", "nwucla_methods", "nwucla_evaluations", "nwucla_precision"])
