@@ -1,4 +1,4 @@
-"""The command line: prepare, data, plan, run, report, scores, bench, import-weights."""
+"""The command line: prepare, data, studies, plan, run, report, scores, bench, import-weights."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from skelray.cli_data import FOLDER, data_option
 from skelray.cli_data import data as data_group
 from skelray.cli_prepare import prepare_command
 from skelray.cli_scores import scores_command
+from skelray.cli_studies import studies_command
 from skelray.faults import CAUSED, sentence
 from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
 from skelray.printable import printable
@@ -114,6 +115,7 @@ def _make_synthetic(root: Path) -> None:
 
 cli.add_command(prepare_command)
 cli.add_command(data_group)
+cli.add_command(studies_command)
 
 
 @cli.command("plan")

@@ -21,13 +21,13 @@ ORDER = (
     *("fusion", "fused"),
     *("scored", "results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "runner"),
     *("study_file", "trainables", "ray_runner", "flop", "bench", "estimate", "plan", "progress", "options", "faults"),
-    *("cli_data", "cli_prepare", "class_table", "cli_scores", "cli"),
+    *("cli_data", "cli_prepare", "class_table", "cli_scores", "cli_studies", "cli"),
 )
 
 HOMES = {
     "ray": {"trainables", "ray_runner"},
     "optuna": {"search", "weights", "trainables"},
-    "click": {"cli", "cli_data", "cli_prepare", "cli_scores"},
+    "click": {"cli", "cli_data", "cli_prepare", "cli_scores", "cli_studies"},
     "matplotlib": {"data", "evaluation"},
     "scipy": {"data", "statistics"},
     "rich": {"progress", "cli", "cli_prepare"},

@@ -1,0 +1,247 @@
+"""README and docs are true: their code runs, their commands are understood, and what they claim is tested somewhere."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from small_study import ABLATION, make_run, study_file
+
+from skelray import evaluation, report, results
+from skelray.cli import cli
+from skelray.cli_studies import listed
+from skelray.runner import Run, Settings, run_inline
+from skelray.scale import Scale
+from skelray.study_file import load_study
+
+ROOT = Path(__file__).parent.parent
+PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+RUN_BY_OTHERS = {"your_data.md"}  # test_data_table runs that page from beginning to end
+PLACES = ("studies", "skelray", "tests", "benchmarks", "results", "docs")
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.M | re.S)
+
+
+def commands(page):
+    """Every command of the page's bash blocks, as words."""
+    for block in blocks(page, "bash"):
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in re.sub(r"(^|\s)#.*", "", line).split("&&"):
+                if words := shlex.split(part):
+                    yield words
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, synthetic_data):
+    """A working folder as the pages have it: generated data, raw files of one's own, and the table of a small study."""
+    made = tmp_path_factory.mktemp("docs")
+    shutil.copytree(synthetic_data / "synthetic", made / "data" / "synthetic")
+    (made / "raw").mkdir()
+    rng = np.random.default_rng(0)
+    for subject in range(1, 6):
+        for action in ("wave", "sit"):
+            np.save(made / "raw" / f"{action}_subject{subject:02}.npy", rng.normal(size=(20, 1, 25, 3)).astype(np.float32))
+    run, _ = make_run(study_file(made, ABLATION, "arrangement"), made, made / "data", epochs=1)
+    run_inline(run)
+    return made
+
+
+@pytest.mark.parametrize("page", sorted({page for page in PAGES if blocks(page, "python")} - RUN_BY_OTHERS))
+def test_the_code_of_a_page_runs(page, folder, monkeypatch):
+    """As one file, from top to bottom; a study that it makes is loaded like any study file."""
+    monkeypatch.chdir(folder)
+    path = folder / f"{page.removesuffix('.md').lower()}_page.py"
+    path.write_text("\n\n".join(blocks(page, "python")))
+    if "\nstudy = " in path.read_text():
+        load_study(path)
+    else:
+        exec(compile(path.read_text(), str(path), "exec"), {"__name__": "__page__"})
+
+
+def test_a_study_with_parts_of_ones_own_runs(folder, monkeypatch):
+    """docs/extending.md: every arm ends with figures, those of its own evaluation among them."""
+    monkeypatch.chdir(folder)
+    path = folder / "parts.py"
+    path.write_text("\n\n".join(blocks("extending.md", "python")))
+    name, study, _ = load_study(path)
+    settings = Settings(folder / "data", str(folder / "own"), folder / "own_results", device="cpu")
+    changes = (("queue", 32), ("batch_size", 16), ("dim", 8))
+    run_inline(Run(name, study, Scale("synthetic", ("xview",), 1, (0,), changes=changes), settings))
+    frame = results.load(name, folder / "own_results")
+    assert set(frame["status"]) == {"done"}, [str(error)[:200] for error in set(frame["error"])]
+    assert frame.groupby("arm")["metric"].agg(set).map(lambda metrics: {"top1", "spread"} <= metrics).all()
+    assert set(frame["arm"]) == {arm.label for arm in study.arms}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_are_understood(page):
+    """Commands and options exist, values are of their kind, scripts and studies are there; nothing is run."""
+    for words in commands(page):
+        program = words[0].rpartition("/")[2]
+        if program == "skelray":
+            command, rest = cli, words[1:]
+            while isinstance(command, click.Group):
+                name, command, rest = command.resolve_command(click.Context(command), rest)
+            command.make_context(name, list(rest))
+            for word in words[2:]:
+                assert not re.fullmatch(r"studies/\w+\.py", word) or (ROOT / word).is_file(), word
+        elif program.startswith("python") and words[1].startswith(PLACES):
+            source = (ROOT / words[1]).read_text()
+            assert all(word in source for word in words if word.startswith("--")), words
+        else:
+            assert program in ("python", "python3", "pip", "ray"), words
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_points_to_is_there(page):
+    here = ROOT if page == "README.md" else ROOT / "docs"
+    for link in re.findall(r"\]\(([^)#]+)\)", PAGES[page]):
+        assert link.startswith("https://") or (here / link).is_file(), link
+    for path in re.findall(rf"(?<![\w/.])((?:{'|'.join(PLACES)})/[\w/]+\.(?:py|md|parquet))", PAGES[page]):
+        assert (ROOT / path).is_file() or path.startswith("results/figures"), path
+
+
+def test_the_readme_is_one_screen_or_so_and_leads_everywhere():
+    assert len(PAGES["README.md"].splitlines()) <= 130
+    assert {f"docs/{page}" for page in PAGES if page != "README.md"} <= set(re.findall(r"\]\(([^)]+)\)", PAGES["README.md"]))
+    for marker in ("run", "test"):
+        assert re.search(rf"^<!-- {marker} command -->\n```bash\npython3 [^\n]+\n```$", PAGES["README.md"], re.M)
+
+
+def test_the_index_of_studies_is_that_of_the_folder():
+    rows = dict(re.findall(r"`studies/(\w+)\.py` \|.*\| (\d+) \|$", PAGES["studies.md"], re.M))
+    assert {name: int(trials) for name, trials in rows.items()} == {one.name: one.trials for one in listed(ROOT / "studies")}
+
+
+def test_evaluations_are_called_as_the_page_says():
+    rows = re.findall(r"^\| `([A-Z]\w+\(.*\))` \|.*\| `([^`]+)` \|$", PAGES["evaluations.md"], re.M)
+    assert len(rows) == 10
+    assert [(code, name) for code, name in rows if eval(code, vars(evaluation)).name != name] == []
+
+
+@pytest.mark.parametrize("study", ["nwucla", "nwucla_methods", "nwucla_evaluations", "nwucla_precision"])
+def test_the_figures_of_nwucla_are_those_of_the_tables(study):
+    """Each mean ± deviation below a study's name is in its table."""
+    made = report.text(results.load(study, ROOT / "results"))
+    page = PAGES["results_nwucla.md"]
+    rest = page[page.index(f"results/{study}.parquet") :] + "\n\n"
+    figures = re.findall(r"\d+\.\d ± \d+\.\d", rest[: rest.index("\n\n", rest.index("| --"))])
+    assert len(figures) >= 4
+    assert [figure for figure in figures if figure not in made] == []
+
+
+# What the pages say of behaviour, and the test that holds it.
+CLAIMS = {
+    "README.md": {
+        "what would run, and what it costs; it trains nothing": "test_plan_run_report",
+        "started again after a kill, it goes on": "test_killed_anywhere_it_ends_with_the_same_table",
+        "detects the format": "test_the_command_needs_no_benchmark",
+        "the exit status is 1 if it finds one": "test_the_commands",
+        "accuracy and worst confusion of each class": "test_classes_by_hand",
+    },
+    "studies.md": {
+        "An unknown name is\nrefused with those that there are": "test_an_unknown_field_names_those_there_are",
+        "the initial weights, the order of the data and the draws": "test_a_fresh_encoder_is_the_same_for_every_method",
+        "what each arm differs from the first by": "test_differences_to_the_first_arm_are_paired_by_seed",
+        "only on the benchmark and under the protocol": (
+            "test_published_numbers_stand_beside_their_own_benchmark_and_protocol_only"
+        ),
+        "the sum of the streams' raw scores": "test_scores_are_added_as_they_are",
+        "It comes from the store and trains nothing": "test_a_second_run_and_the_streams_study_train_nothing",
+        "Optuna's TPE proposes, the published point first": "test_the_published_point_comes_first_and_is_never_stopped",
+        "ASHA stops the weak": "test_stopped_samples_were_beaten_at_their_last_rung",
+        "both read accuracy on held-out training subjects": "test_searching_never_evaluates_on_the_test_split",
+        "for the published setting and for the best sample": "test_a_sweep_reports_its_best_on_the_test_split_once",
+        "A point costs no training": "test_weights_are_chosen_before_any_test_score_is_opened",
+        "never changes what an arm sets": "test_a_scale_fills_in_a_whole_method_but_never_what_an_arm_is_about",
+        "stretches\nthe schedule, milestones and the start of mining": "test_a_scale_stretches_the_schedule",
+        "so the study's own table stays": "test_a_table_is_named_by_what_it_ran_on",
+    },
+    "data.md": {
+        "a folder, a zip, or a folder of zips": "test_folder_zip_and_folder_of_zips_are_the_same",
+        "Links are followed": "test_links_are_followed_and_a_dangling_one_is_skipped",
+        "Where a place holds several formats": "test_several_formats_are_one_sentence_and_the_user_chooses",
+        "without running anything in it": "test_a_hostile_or_broken_file_is_one_sentence_and_does_nothing",
+        "Arrays that were preprocessed already are kept as they are": "test_what_is_preprocessed_is_not_preprocessed_again",
+        "what the source does not tell": "test_what_is_lost_is_said",
+        "`prepare` goes on where it was": "test_a_killed_prepare_goes_on",
+        "the result does not\ndepend on it": "test_the_result_does_not_depend_on_their_number",
+        "never replaced unasked": "test_a_second_source_does_not_replace_the_first",
+        "NaN, empty frames, jumps": "test_a_planted_fault_is_found_by_name_the_worst_first",
+        "95 sequences of camera 3": "test_real_nwucla_has_camera_2_again_as_camera_3",
+        "1320 sequences of 20 actions by 11 people": "test_benchmark_has_its_sizes_and_names",
+        "actions that differ only in order": "test_classes_that_differ_in_order_alone",
+        "between 50 and 70 % right": "test_nearest_neighbour_on_raw_coordinates_is_neither_blind_nor_enough",
+        "kept as float16": "test_half_precision_halves_the_disk_and_is_read_as_float32",
+    },
+    "evaluations.md": {
+        "added to a finished study trains no encoder again": "test_evaluations_of_a_finished_study_train_no_encoder_again",
+        "`skelray plan` says so": "test_the_plan_says_that_only_evaluations_remain",
+        "the epoch that is best on the test split": "test_best_on_test_is_the_best_epoch_read_and_says_so",
+        "drawn per class by the seed, at least one": "test_a_share_of_each_class_and_at_least_one",
+        "the same for every arm": "test_labels_are_the_same_for_every_arm_and_grow_with_their_share",
+        "`results/figures/<study>/`": "test_pictures_lie_beside_the_tables",
+        "extracted once for each data set": "test_the_encoder_is_frozen_and_asked_once_a_sample",
+        "Its rows come from the stored scores": "test_an_ensemble_has_rows_as_soon_as_its_streams_have_scores",
+        "reads the test split for the published and the chosen weights only": (
+            "test_weights_are_chosen_before_any_test_score_is_opened"
+        ),
+        "tensors and plain containers only": "test_what_is_no_checkpoint_gets_one_sentence_and_runs_no_code",
+        "what it found": "test_it_says_what_it_found",
+        "because weights do not tell it": "test_what_weights_do_not_tell_is_said_only_where_it_is_so",
+        "prints the study that evaluates it": "test_the_study_it_prints_runs_as_it_stands",
+        "an id's beginning is enough": "test_the_command_lists_ids_and_shows_classes",
+    },
+    "running.md": {
+        "Two studies that share a cell share its encoder": "test_two_studies_share_a_cell",
+        "run only what is new": "test_added_seeds_and_epochs_run_only_what_is_new",
+        "an ablation ends with the table of a run that was never killed": "test_killed_anywhere_it_ends_with_the_same_table",
+        "A failure costs its own trial alone": "test_a_failure_costs_itself_alone_and_says_why",
+        "worker is tried again from the checkpoint": "test_a_lost_worker_costs_an_epoch_at_most",
+        "The exit status is 1 where a trial failed": "test_a_failed_trial_makes_the_exit_status_1",
+        "The test split is read by the final evaluations alone": "test_searching_never_evaluates_on_the_test_split",
+        "an ablation inline and on Ray": "test_the_same_rows_as_inline_to_the_last_digit",
+        "a sweep inline, killed or not": "test_a_search_killed_at_any_write_ends_like_one_that_ran_through",
+        "the column `device` has the number": "test_workers_get_the_decided_device_and_finals_the_threads_of_a_trial",
+        "Each method is also a Trainable": "test_every_method_has_a_trainable",
+        "it needs no cluster": "test_the_trainable_by_hand_without_a_cluster",
+    },
+    "cluster.md": {
+        "refused before anything starts": "test_a_trial_that_no_node_can_hold_is_said_at_once",
+        "On a cluster its nodes decide the device": "test_the_cluster_decides_the_device",
+        "they travel with the trial": "test_a_lost_worker_costs_an_epoch_at_most",
+        "costs one epoch at most": "test_a_lost_worker_costs_an_epoch_at_most",
+    },
+    "speed.md": {"It keeps the figures": "test_figures_of_others_are_kept"},
+    "fidelity.md": {
+        "are what the code does": "test_what_was_released_differs_in_what_is_known",
+        "are what the papers say": "test_the_published_settings",
+        "counts as present in all of it": "test_whether_an_absent_person_counts",
+    },
+    "extending.md": {"it gets an id from its source": "test_what_a_study_defines_brings_its_source_along"},
+    "architecture.md": {
+        "Imports point down this list": "test_imports_point_down_the_order",
+        "never writes it": "test_the_loss_writes_nothing_but_running_statistics",
+        "evaluation need neither Ray nor Optuna": "test_training_and_evaluation_need_neither_ray_nor_optuna",
+        "left out of the id at its default": "test_what_is_stored_by_an_older_form_keeps_its_name",
+    },
+}
+
+
+@pytest.mark.parametrize("page", CLAIMS)
+def test_what_a_page_says_of_behaviour_has_a_test(page):
+    tests = {
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    flat = " ".join(PAGES[page].split())
+    assert [claim for claim in CLAIMS[page] if " ".join(claim.split()) not in flat] == []
+    assert [test for test in CLAIMS[page].values() if test not in tests] == []
+
+
+def test_every_page_has_claims_or_is_a_table_of_results():
+    assert set(PAGES) - set(CLAIMS) == {"results_nwucla.md", "your_data.md"}
