@@ -84,12 +84,12 @@ def plan(run: Run) -> Plan:
     device = _device(run.settings, made)
     speeds = _Speeds(run.settings, device)
     known: dict[Any, Any] = {}
-    for name, trial in _trials(run):
+    for name, trial, ended in _trials(run):
         stored = run.stored(trial)
-        done = ledger.complete(trial, stored)
+        done = ended is not None or ledger.complete(trial, stored)
         trained = done or stored.has_encoder(trial.epochs)
         left, made.untrained = 0 if trained else trial.epochs, made.untrained + (not trained)
-        state = "done" if done else "run" if left else "evaluate"
+        state = ended or "done" if done else "run" if left else "evaluate"
         try:
             large = left > 0 and _add_cost(run, made, trial, left, speeds, known) > room(device)
         except Exception as error:  # in a part of the study's own: it costs this trial alone
@@ -146,15 +146,22 @@ def notes_on_subjects(trial: Trial) -> list[str]:
     return [told for target in targets if (told := shared_subjects(trial.benchmark, target))]
 
 
-def _trials(run: Run) -> list[tuple[str, Trial]]:
+def _trials(run: Run) -> list[tuple[str, Trial, str | None]]:
+    """Name and trial of each, and how a sweep's sample has ended."""
     search = run.search
     if isinstance(run.study, Fusion):  # with what is read on the test split once the weights are chosen
-        return [(cell.name, run.bound(cell.trial)) for cell in run.study.table().cells(run.scale)]
+        return [(cell.name, run.bound(cell.trial), None) for cell in run.study.table().cells(run.scale)]
     if search is None or not isinstance(run.study, Sweep):
-        return [(cell.name, cell.trial) for cell in run.cells()]
-    known = [(search.arm(s), search.trial(s)) for _, s in sorted(search.samples.items())]
-    like = example(run.study, run.scale)
-    return known + [(f"sample {n}, if it runs to its end", like) for n in range(len(known), search.sweep.samples)]
+        return [(job.name, job.trial, None) for job in run.planned()]
+    samples, like = search.samples, example(run.study, run.scale)
+    found: list[tuple[str, Trial, str | None]] = []
+    for number in range(max(search.sweep.samples, len(samples))):
+        if (sample := samples.get(number)) is None:
+            found.append((f"sample {number}, if it runs to its end", like, None))
+        else:
+            ended = sample.status if sample.status in ("done", "stopped") else None
+            found.append((search.arm(sample), search.trial(sample), ended))
+    return found
 
 
 def _device(settings: Settings, made: Plan) -> torch.device:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from skelray.checks import UserError
@@ -16,7 +16,8 @@ class Scale:
     """How a study runs away from its published setting: on other data, shorter, smaller. It changes no arm.
 
     changes: fields by name, wherever they live (``changed``); they come before an arm's own changes.
-    small: with the small versions of all that has one, as --demo runs it.
+    small: with the small versions of all that has one, as --demo runs it. ordered: a sweep decides in a fixed order, looking
+    at samples that are so many numbers back; None: as they end.
     """
 
     benchmark: str | None = None
@@ -26,6 +27,7 @@ class Scale:
     samples: int | None = None
     changes: tuple[tuple[str, Any], ...] = ()
     small: bool = False
+    ordered: int | None = field(default=None, metadata={"later": True})
 
     def __post_init__(self) -> None:
         for name in ("benchmark", "protocol", "seed", "epochs"):
@@ -72,6 +74,8 @@ def _said(part: Any, name: str) -> bool:
     known = {field.name: field.default for field in fields(part)} if is_dataclass(part) else {}
     return name in known and getattr(part, name) != known[name]
 
+
+LAG = 4  # numbers that an ordered sweep looks back, so that as many samples may be under way at once
 
 # What --demo runs: generated data, and what some hundred sequences and steps ask for.
 DEMO = Scale(benchmark="synthetic", epochs=4, seeds=(0,), samples=8, small=True)

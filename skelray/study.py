@@ -11,7 +11,7 @@ from typing import Any
 
 from skelray.checks import UserError
 from skelray.ensemble import Ensemble
-from skelray.evaluation import KNN, Evaluation, HeldOut
+from skelray.evaluation import KNN, Evaluation, HeldOut, names
 from skelray.published import Published, check, figures, of_ensemble, of_trial
 from skelray.scale import Scale
 from skelray.trial import Monitor, Trial, canonical
@@ -114,10 +114,11 @@ class Ablation:
     def _check_published(self) -> None:
         for arm in self.arms:
             evaluations = arm.changes.get("evaluations", self.base.evaluations)
-            names = [e.name for e in evaluations if not isinstance(e, HeldOut)]  # no paper's figure is held out
+            named = zip(names(evaluations), evaluations, strict=True)
+            read = [name for name, evaluation in named if not isinstance(evaluation, HeldOut)]  # no paper's is held out
             streams = [*self.across.get("stream", (arm.changes.get("stream", self.base.stream),))]
             streams += [self.ensemble.stream] if self.ensemble else []
-            check(arm.published, self.published_by, names, streams, self.base.benchmark, arm.label)
+            check(arm.published, self.published_by, read, streams, self.base.benchmark, arm.label)
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
         """Every trial of the table, seeds outermost, so that a whole table is there after the first seed."""
