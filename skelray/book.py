@@ -27,6 +27,10 @@ class Book:
     def put(self, place: Place, rows: Iterable[Row]) -> None:
         self.rows[place] = list(rows)
 
+    def drop(self, kind: int) -> None:
+        """Takes out all rows of a kind."""
+        self.rows = {place: rows for place, rows in self.rows.items() if place[0] != kind}
+
     def write(self) -> Path:
         """Replaces the tables."""
         clock = time.monotonic()

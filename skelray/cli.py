@@ -119,7 +119,7 @@ def plan_command(**options: Any) -> None:
 
 @cli.command("run")
 @study_options
-@click.option("--inline", is_flag=True, help="In this process, without Ray; the same rows.")
+@click.option("--inline", is_flag=True, help="In this process, without Ray; the same rows (of a sweep with --ordered).")
 @click.option("--address", help="Join this Ray cluster ('auto': the one that runs here).")
 @click.option("--per-gpu", type=click.IntRange(1), default=1, show_default=True, help="Trials that share a GPU.")
 def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any) -> None:

@@ -170,7 +170,12 @@ class Run:
         check_writable(self.settings.results)
         with nullcontext() if self.search is None else self.search.claim():
             self._read_all()
-            yield
+            try:
+                yield
+            except BaseException:  # an interrupt: what has ended so far is in the tables
+                with self.going_on("the tables"):
+                    self.book.write()
+                raise
 
     def jobs(self) -> Iterator[Job | None]:
         """What is missing, in the study's order; a sweep proposes each when it is asked for.
@@ -310,6 +315,7 @@ class Run:
             self.book.curves[stored.id, trial.epochs] = ledger.curve_rows(trial, stored)
 
     def _read_finals(self) -> None:
+        self.book.drop(3)
         for number, (arm, trial) in enumerate(self.finals().items()):
             self.book.put((3, number), ledger.cell_rows(self.name, Cell(arm, trial, {}), self.store, self.data(trial)))
 

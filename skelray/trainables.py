@@ -15,7 +15,7 @@ from ray import tune
 
 from skelray import machine, papers
 from skelray.data.dataset import load
-from skelray.evaluation import measure, parts
+from skelray.evaluation import measure, names, parts
 from skelray.execute import execute, failure, provenance
 from skelray.runner import Settings, splits
 from skelray.store import Store, StoredTrial
@@ -142,10 +142,10 @@ class TrialTrainable(tune.Trainable):
         return result
 
     def evaluate(self) -> dict[str, float]:
-        frozen = self.pretraining.frozen(partial(load, self.root))
+        frozen, evaluations = self.pretraining.frozen(partial(load, self.root)), self.trial_spec.evaluations
         return {
-            f"{evaluation.name}_{metric}": value
-            for evaluation in self.trial_spec.evaluations
+            f"{name}_{metric}": value
+            for name, evaluation in zip(names(evaluations), evaluations, strict=True)
             for metric, value in measure(evaluation, frozen, *parts(evaluation, self.splits)).metrics.items()
             if metric != "top5"
         }
