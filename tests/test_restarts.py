@@ -352,7 +352,8 @@ def test_an_ordered_sweep_on_ray_is_the_same_as_inline(cluster, tmp_path, synthe
     path = study_file(tmp_path, SWEEP)
     scale = {"epochs": 4, "samples": 9, "ordered": 3}
     rows, _ = on_ray(cluster, path, tmp_path / "ray", synthetic_data, **scale)
-    assert_same(rows, inline(path, tmp_path / "inline", synthetic_data, **scale))
+    whole = inline(path, tmp_path / "inline", synthetic_data, **scale)
+    assert_same(rows.drop(columns="commit"), whole.drop(columns="commit"))  # a checkout may move on meanwhile
     assert {"done", "stopped"} <= set(rows["status"])
 
 
