@@ -89,6 +89,7 @@ def study_options(command: Command) -> Command:
         click.option("--epochs", type=click.IntRange(1, MOST), help="Stretch the schedule to so many epochs."),
         click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), help="Seeds 0, 1, ... of an ablation."),
         click.option("--samples", type=click.IntRange(1, MOST), help="Samples of a sweep."),
+        click.option("--ordered", is_flag=True, help="A sweep decides in a fixed order: the same on Ray as with --inline."),
         click.option("--precision", type=click.Choice(PRECISIONS), help="Of the encoders' matrix products."),
         click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Any other field of the trials."),
         click.option("--name", help="Of the table.  [default: STUDY, STUDY_demo or STUDY_BENCHMARK]"),
@@ -134,7 +135,7 @@ def plan_command(**options: Any) -> None:
 
 @cli.command("run")
 @study_options
-@click.option("--inline", is_flag=True, help="In this process, without Ray; the same rows.")
+@click.option("--inline", is_flag=True, help="In this process, without Ray; the same rows (of a sweep with --ordered).")
 @click.option("--address", help="Join this Ray cluster ('auto': the one that runs here).")
 @click.option("--per-gpu", type=click.IntRange(1, 1000), default=1, show_default=True, help="Trials that share a GPU.")
 def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any) -> None:
@@ -167,7 +168,6 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
             from skelray.ray_runner import Cluster, run_on_ray
 
             run_on_ray(run, module, display, Cluster(address, per_gpu))
-    run.write_tables()
     failed = _print_report(run.name, options["results"], "markdown")
     sys.exit(1 if failed else 0)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import subprocess
 import time
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib import metadata
@@ -17,6 +18,7 @@ import torch
 
 from skelray import machine
 from skelray.checks import UserError
+from skelray.contained import Escaped, contained
 from skelray.data.dataset import Splits
 from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure, parts
 from skelray.names import HELD_OUT
@@ -25,6 +27,8 @@ from skelray.store import StoredTrial, evaluated
 from skelray.training import Pretraining, Report
 from skelray.trial import Trial, canonical
 
+log = logging.getLogger("skelray")
+ROUNDING = 1e-9  # of a figure that is 0 or 1
 CHECKPOINT_SHARE = 0.05  # saving the state takes at most about so much of the time, and one epoch is saved at least
 
 
@@ -50,24 +54,44 @@ def execute(
     joints = len(splits.train.skeleton.joints)
     if trial.imported is not None and joints != len(SKELETON.joints):
         raise UserError(f"imported weights are of {len(SKELETON.joints)} joints; {trial.benchmark} has {joints}")
-    with stored.claim():
+    with stored.claim(trial.epochs):
         stored.save_spec({"trial": canonical(trial), "data": splits.train.fingerprint})
         pretraining = None
-        finished = stored.encoder(trial.epochs)
-        if finished is None and trial.imported is not None:
-            finished = stored.store.weights(trial.imported)
-            stored.save_encoder(trial.epochs, finished)
-        if finished is not None:
+        if (finished := _finished(trial, stored)) is not None:
             yield from _replay(finished["history"])
         else:
             pretraining = Pretraining(trial, splits, device)
             yield from _train(trial, pretraining, stored)
         if missing := [e for e in trial.evaluations if stored.result(trial.epochs, canonical(e)) is None]:
             if pretraining is None:
-                pretraining = Pretraining(trial, splits, device)
-                _fill(pretraining, finished, stored.state())  # type: ignore[arg-type]
+                pretraining = yield from _opened(trial, splits, stored, device, finished or {})
             _evaluate(trial, pretraining, stored, missing, load)
         stored.clear_failure(trial.epochs)
+
+
+def _finished(trial: Trial, stored: StoredTrial) -> dict[str, Any] | None:
+    """The trial's encoder, where the store has it or the weights that it is made of."""
+    finished = stored.encoder(trial.epochs)
+    if finished is None and trial.imported is not None:
+        finished = stored.store.weights(trial.imported)
+        stored.save_encoder(trial.epochs, finished)
+    return finished
+
+
+def _opened(
+    trial: Trial, splits: Splits, stored: StoredTrial, device: torch.device, finished: dict[str, Any]
+) -> Generator[Report, None, Pretraining]:
+    """The model with the stored encoder. One that does not fit is set aside and trained again."""
+    pretraining = Pretraining(trial, splits, device)
+    try:
+        _fill(pretraining, finished, stored.state())
+    except UserError:
+        if trial.imported is not None:
+            raise
+        stored.drop_encoder(trial.epochs)
+        pretraining = Pretraining(trial, splits, device)
+        yield from _train(trial, pretraining, stored)
+    return pretraining
 
 
 def bound(trial: Trial, splits: Splits, load: Load) -> Trial:
@@ -102,31 +126,46 @@ def _replay(history: list[list[Any]]) -> Iterator[Report]:
 
 
 def _train(trial: Trial, pretraining: Pretraining, stored: StoredTrial) -> Iterator[Report]:
-    state = stored.state()
-    if state is not None and state["epoch"] <= trial.epochs:
-        pretraining.load_state(state)
+    state = stored.state(trial.epochs)
+    if state is not None and _resumed(pretraining, state, stored):
         yield from _replay(state["history"])
+    latest = stored.state()
+    own = trial.epochs if latest is not None and latest["epoch"] > trial.epochs else None  # a longer trial's state stays
+    if own is not None and latest is not None and not pretraining.epoch:
+        told = "trial %s is trained to epoch %d from the first: the store has its epoch %d, and no earlier one to go on from"
+        log.warning(told, stored.id, trial.epochs, latest["epoch"])
     if pretraining.epoch == trial.epochs:  # untrained, or killed between the last checkpoint and the encoder
-        _keep(pretraining, stored, state)
-    longer = state is not None and state["epoch"] > trial.epochs  # of a longer trial, which is not set back for this one
+        _keep(pretraining, stored, own)
     trained = cost = 0.0  # seconds since the last save, and that a save takes
     while pretraining.epoch < trial.epochs:
         report = pretraining.train_epoch()
         trained += report.seconds
-        if not longer and (HELD_OUT in report.metrics or cost < CHECKPOINT_SHARE * trained):
+        if HELD_OUT in report.metrics or cost < CHECKPOINT_SHARE * trained:
             clock = time.perf_counter()
-            stored.save_state(pretraining.state())
+            stored.save_state(pretraining.state(), own)
             trained, cost = 0.0, time.perf_counter() - clock
         if pretraining.epoch == trial.epochs:
-            _keep(pretraining, stored, state)
+            _keep(pretraining, stored, own)
         yield report
 
 
-def _keep(pretraining: Pretraining, stored: StoredTrial, found: dict[str, Any] | None) -> None:
+def _resumed(pretraining: Pretraining, state: dict[str, Any], stored: StoredTrial) -> bool:
+    """Whether the training goes on from a stored state. Those that do not fit the model are set aside."""
+    fresh = pretraining.state()
+    model = {name: tensor.clone() for name, tensor in fresh["model"].items()}
+    try:
+        pretraining.load_state(state)
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError):
+        pretraining.load_state({**fresh, "model": model})
+        stored.drop_states()
+        return False
+    return True
+
+
+def _keep(pretraining: Pretraining, stored: StoredTrial, own: int | None) -> None:
     """The encoder, and the whole state so that a longer trial can go on; a longer trial's own state is not replaced."""
     state = pretraining.state()
-    if found is None or found["epoch"] <= state["epoch"]:
-        stored.save_state(state)
+    stored.save_state(state, own)
     stored.save_encoder(state["epoch"], {**pretraining.encoder_state(), "history": state["history"]})
 
 
@@ -138,13 +177,16 @@ def _evaluate(
         train, test = parts(evaluation, pretraining.splits)
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
         try:
-            outcome = measure(evaluation, frozen, train, test)
+            outcome = contained(measure, evaluation, frozen, train, test)
+            metrics = _fractions(evaluation, outcome.metrics)
         except Exception as error:  # it costs itself alone
-            failures[evaluated(trial.epochs, canonical(evaluation))] = {**failure(error), "evaluation": evaluation.name}
+            failed = failure(error, pretraining.device, started)
+            failures[evaluated(trial.epochs, canonical(evaluation))] = {**failed, "evaluation": evaluation.name}
             continue
         result: dict[str, Any] = {
             "evaluation": evaluation.name,
-            "metrics": dict(outcome.metrics),
+            "settings": canonical(evaluation),
+            "metrics": metrics,
             "files": sorted(outcome.files),
             "seconds": time.perf_counter() - clock,
             "started": started.isoformat(),
@@ -157,6 +199,14 @@ def _evaluate(
         stored.save_scores(trial.epochs, canonical(evaluation), arrays, result, outcome.files)
     if failures:
         raise EvaluationsFailed(failures)
+
+
+def _fractions(evaluation: Evaluation, metrics: Mapping[str, float]) -> dict[str, float]:
+    """Figures as tables hold them. Raises UserError for what is no fraction; rounding beyond 0 and 1 is taken off."""
+    for name, value in metrics.items():
+        if not -ROUNDING <= value <= 1 + ROUNDING:
+            raise UserError(f"{evaluation.name} has a {name} of {value!r}: tables hold fractions of 0..1")
+    return {name: min(max(float(value), 0.0), 1.0) for name, value in metrics.items()}
 
 
 def provenance(device: torch.device) -> dict[str, str]:
@@ -174,23 +224,33 @@ def _commit() -> str:
         return ""
 
 
-def failure(error: BaseException) -> dict[str, Any]:
+def failure(
+    error: BaseException, device: torch.device | None = None, started: datetime.datetime | None = None
+) -> dict[str, Any]:
     """Why a trial failed: cause, one line, and the traceback. transient: whether another attempt may end otherwise.
 
-    evaluations: where these alone failed, the same of each, by the name of its stored result.
+    evaluations: where these alone failed, the same of each, by the name of its stored result. device and started: of the
+    attempt, so that it is kept where and how long it ran.
     """
+    where: dict[str, Any] = {} if device is None else dict(provenance(device))
+    if started is not None:
+        where["began"] = started.timestamp()
+        where["seconds"] = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
     if isinstance(error, EvaluationsFailed):
         first, *others = error.failures.values()
         line = f"{first['evaluation']}: {first['line']}{f' (and {len(others)} more)' if others else ''}"
         transient = any(one["transient"] for one in error.failures.values())
-        return {**first, "line": line, "transient": transient, "evaluations": error.failures}
+        return {**first, "line": line, "transient": transient, "evaluations": error.failures, **where}
     cause = "error"
     if isinstance(error, Diverged):
         cause = "diverged"
+    elif isinstance(error, Escaped):
+        cause = "user code"
     elif isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error):
         cause = "out of memory"
     elif isinstance(error, OSError):
         cause = "input or output"
     text = "".join(traceback.format_exception(error))
     line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return {"cause": cause, "line": line, "traceback": text, "transient": cause in ("out of memory", "input or output")}
+    transient = cause in ("out of memory", "input or output")
+    return {"cause": cause, "line": line, "traceback": text, "transient": transient, **where}

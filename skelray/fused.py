@@ -43,10 +43,11 @@ class StoredEnsemble:
 
     def result(self, name: str) -> dict[str, Any] | None:
         """The figures of an evaluation as a trial's; kept until a stream's are made again. None where one has no scores."""
-        results = [self.store.read_json(f"{id}/{name}.json") for id in self.members.values()]
-        if any(result is None for result in results):
+        found = [self.store.trial(id).figures(name) for id in self.members.values()]
+        results = [result for result in found if result is not None]
+        if len(results) < len(found):
             return None  # scores are written before the figures: nothing is read that is not whole
-        kept, of = self.store.read_json(f"{self.id}/{name}.json"), [result["started"] for result in results]
+        kept, of = self.stored.figures(name), [result["started"] for result in results]
         if kept is not None and kept.get("of") == of:
             return kept
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
@@ -69,7 +70,7 @@ class StoredEnsemble:
 
 def opened(store: Store, id: str) -> StoredEnsemble | None:
     """The ensemble of this id; None where it is a trial, or nothing."""
-    spec = store.read_json(f"{id}/spec.json") or {}
+    spec = store.trial(id).spec() or {}
     if "ensemble" not in spec:
         return None
     parts = spec["ensemble"]

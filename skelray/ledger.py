@@ -5,17 +5,15 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from skelray import results
 from skelray.checks import UserError
-from skelray.evaluation import Evaluation, Transfer, main_metric
-from skelray.execute import provenance
+from skelray.evaluation import Evaluation, Transfer, main_metric, names
 from skelray.fused import StoredEnsemble
-from skelray.machine import choose_device
 from skelray.names import HELD_OUT, column
 from skelray.search import Sample, Search
 from skelray.store import Store, StoredTrial, evaluated
@@ -52,30 +50,37 @@ def _facts(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:
     }
 
 
-def cell_rows(study: str, cell: Cell, store: Store, data: str) -> list[Row]:
-    """The rows of a cell: figures where they are stored, failures where it failed, nothing where it has not run."""
-    trial, stored = cell.trial, store.trial(cell.trial.id(data))
+def cell_rows(study: str, cell: Cell, store: Store, data: str, stored: StoredTrial | None = None) -> list[Row]:
+    """The rows of a cell: figures where they are stored, failures where it failed, nothing where it has not run.
+
+    stored: its trial's place in the store, where it is known.
+    """
+    trial, stored = cell.trial, stored or store.trial(cell.trial.id(data))
     facts = {**_facts(study, cell.arm, trial, stored.id, data), "cell": scalars(cell.coordinates)}
     rows = []
-    for evaluation in trial.evaluations:
+    for name, evaluation in _named(trial):
         result = stored.result(trial.epochs, canonical(evaluation))
         if result is not None:
-            rows += _measured({**facts, **_target(evaluation)}, trial, result, cell.published)
+            rows += _measured({**facts, **_target(evaluation)}, trial, name, result, cell.published)
         elif (failure := stored.failure_of(trial.epochs, canonical(evaluation))) is not None:
-            rows.append(_failed(facts, trial, evaluation, failure))
+            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, main_metric(evaluation), failure))
     return rows
 
 
-def pictures(cell: Cell, store: Store, data: str) -> dict[str, bytes]:
+def _named(trial: Trial) -> Iterator[tuple[str, Evaluation]]:
+    return zip(names(trial.evaluations), trial.evaluations, strict=True)
+
+
+def pictures(cell: Cell, stored: StoredTrial) -> dict[str, bytes]:
     """The pictures that the evaluations of a cell drew, by the name of a file."""
-    trial, stored = cell.trial, store.trial(cell.trial.id(data))
+    trial = cell.trial
     found: dict[str, bytes] = {}
-    for evaluation in trial.evaluations:
+    for called, evaluation in _named(trial):
         result = stored.result(trial.epochs, canonical(evaluation))
         for ending in (result or {}).get("files", ()):
             content = stored.picture(trial.epochs, canonical(evaluation), ending)
             protocol = "" if "protocol" in cell.coordinates else trial.protocol
-            name = re.sub(r"[^\w.+-]+", "_", f"{protocol} {cell.name} {evaluation.name}").strip("_")
+            name = re.sub(r"[^\w.+-]+", "_", f"{protocol} {cell.name} {called}").strip("_")
             found |= {f"{name}.{ending}": content} if content is not None else {}
     return found
 
@@ -92,16 +97,19 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str) -> list[Row]:
         "spec": json.dumps({**canonical(trial), **told}, sort_keys=True),
     }
     rows = []
-    for evaluation in (e for e in trial.evaluations if main_metric(e) == "top1"):  # others have no scores to fuse
+    for name, evaluation in _named(trial):
+        if main_metric(evaluation) != "top1":  # it has no scores to fuse
+            continue
         try:
             result = found.result(evaluated(trial.epochs, canonical(evaluation)))
         except UserError as error:
-            rows.append(_failed(facts, trial, evaluation, _failure("streams differ", str(error))))
+            apart = {"cause": "streams differ", "line": str(error), "time": 0.0}
+            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, "top1", apart))
             continue
         if result is not None:
-            rows += _measured({**facts, **_target(evaluation)}, trial, result, fused.published)
+            rows += _measured({**facts, **_target(evaluation)}, trial, name, result, fused.published)
         elif (failure := _failure_of(fused, store, data, evaluation)) is not None:
-            rows.append(_failed(facts, trial, evaluation, failure))
+            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, "top1", failure))
     return rows
 
 
@@ -111,12 +119,9 @@ def _failure_of(fused: Fused, store: Store, data: str, evaluation: Evaluation) -
         stored = store.trial(cell.trial.id(data))
         failure = stored.failure_of(cell.trial.epochs, canonical(evaluation))
         if failure is not None and stored.result(cell.trial.epochs, canonical(evaluation)) is None:
-            return _failure("stream failed", f"{stream}, {failure['cause']}: {failure['line']}", failure["time"])
+            line = f"{stream}, {failure['cause']}: {failure['line']}"
+            return {**failure, "cause": "stream failed", "line": line, "traceback": ""}
     return None
-
-
-def _failure(cause: str, line: str, at: float = 0.0) -> dict[str, Any]:
-    return {"cause": cause, "line": line, "traceback": "", "time": at}
 
 
 def _target(evaluation: Evaluation) -> Row:
@@ -126,8 +131,7 @@ def _target(evaluation: Evaluation) -> Row:
     return {"target": evaluation.benchmark, "target_protocol": evaluation.protocol}
 
 
-def _measured(facts: Row, trial: Trial, result: dict[str, Any], published: Mapping[str, float]) -> list[Row]:
-    name = result["evaluation"]
+def _measured(facts: Row, trial: Trial, name: str, result: dict[str, Any], published: Mapping[str, float]) -> list[Row]:
     return [
         {
             **facts,
@@ -145,19 +149,19 @@ def _measured(facts: Row, trial: Trial, result: dict[str, Any], published: Mappi
     ]
 
 
-def _failed(facts: Row, trial: Trial, evaluation: Evaluation, failure: dict[str, Any]) -> Row:
+def _failed(facts: Row, trial: Trial, name: str, metric: str, failure: dict[str, Any]) -> Row:
+    """device, version and commit are those of where it failed; empty where nobody has told."""
     return {
         **facts,
-        **_target(evaluation),
-        "evaluation": evaluation.name,
-        "metric": main_metric(evaluation),
+        "evaluation": name,
+        "metric": metric,
         "value": float("nan"),
         "epoch": trial.epochs,
         "status": "failed",
-        "error": f"{failure['cause']}: {failure['line']}\n{failure['traceback']}",
-        "seconds": 0.0,
-        "started": datetime.datetime.fromtimestamp(failure["time"], datetime.UTC),
-        **provenance(choose_device("cpu")),
+        "error": f"{failure['cause']}: {failure['line']}\n{failure.get('traceback', '')}",
+        "seconds": failure.get("seconds", 0.0),
+        "started": datetime.datetime.fromtimestamp(failure.get("began", failure["time"]), datetime.UTC),
+        **{key: failure.get(key, "") for key in ("device", "version", "commit")},
     }
 
 
@@ -171,7 +175,7 @@ def sample_row(study: str, search: Search, sample: Sample, store: Store, data: s
     }
     failure = stored.failure(trial.epochs) if sample.status == "failed" else None
     if failure is not None:
-        return {**_failed(facts, trial, search.sweep.monitor, failure), "metric": HELD_OUT}
+        return _failed({**facts, **NOWHERE}, trial, search.sweep.monitor.name, HELD_OUT, failure)
     if sample.value is None or sample.status == "running":
         return None
     return {
@@ -182,21 +186,19 @@ def sample_row(study: str, search: Search, sample: Sample, store: Store, data: s
         "value": sample.value,
         "epoch": max(sample.rungs),
         "status": sample.status,
-        "seconds": float(sum(seconds for _, _, seconds in stored.history(trial.epochs))),
+        "seconds": float(sum(seconds for epoch, _, seconds in stored.history(trial.epochs) if epoch <= max(sample.rungs))),
         "started": datetime.datetime.fromtimestamp(sample.started, datetime.UTC),
-        **sample.provenance,
+        **{key: sample.provenance.get(key, "") for key in ("device", "version", "commit")},
     }
 
 
-def curve_rows(trials: Iterable[tuple[Trial, StoredTrial]]) -> list[Row]:
-    """Every metric of every epoch that is stored, once a trial."""
-    rows: dict[tuple[str, int, str], Row] = {}
-    for trial, stored in trials:
-        for epoch, metrics, seconds in stored.history(trial.epochs):
-            for metric, value in metrics.items():
-                row = {"trial": stored.id, "epoch": epoch, "metric": metric, "value": value, "seconds": seconds}
-                rows[stored.id, epoch, metric] = row
-    return list(rows.values())
+def curve_rows(trial: Trial, stored: StoredTrial) -> list[Row]:
+    """Every metric of every epoch of a trial that is stored."""
+    return [
+        {"trial": stored.id, "epoch": epoch, "metric": metric, "value": value, "seconds": seconds}
+        for epoch, metrics, seconds in stored.history(trial.epochs)
+        for metric, value in metrics.items()
+    ]
 
 
 def write(study: str, rows: list[Row], curves: list[Row], folder: Path) -> Path:

@@ -13,7 +13,7 @@ from skelray.checks import UserError
 from skelray.data.dataset import NotPrepared
 from skelray.fusion import Fusion, Study
 from skelray.runner import Run, Settings
-from skelray.scale import DEMO, Scale
+from skelray.scale import DEMO, LAG, Scale
 from skelray.search import example
 from skelray.study import Ablation, Sweep
 from skelray.study_file import load_study, pointing_at
@@ -59,6 +59,7 @@ def scale_from(options: Options) -> Scale:
         epochs=options["epochs"] or base.epochs,
         seeds=tuple(range(options["seeds"])) if options["seeds"] else base.seeds,
         samples=options["samples"] or base.samples,
+        ordered=LAG if options["ordered"] else base.ordered,
         changes=tuple({**dict(base.changes), **changes}.items()),
     )
 

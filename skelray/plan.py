@@ -171,7 +171,7 @@ def _items(run: Run) -> list[_Item]:
     if isinstance(run.study, Fusion):  # with what is read on the test split once the weights are chosen
         return [_Item(cell.name, run.bound(cell.trial)) for cell in run.study.table().cells(run.scale)]
     if search is None or not isinstance(run.study, Sweep):
-        return [_Item(cell.name, cell.trial) for cell in run.cells()]
+        return [_Item(job.name, job.trial) for job in run.planned()]
     samples = [s for _, s in sorted(search.samples.items())]
     items = [_Item(search.arm(s), search.trial(s), stopped=s.status == "stopped") for s in samples]
     like = example(run.study, run.scale)

@@ -48,6 +48,8 @@ from ray.tune.search import Searcher  # noqa: E402
 
 from skelray.trainables import StudyTrainable  # noqa: E402
 
+log = logging.getLogger("skelray")
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -61,21 +63,31 @@ class Cluster:
 class Jobs(Searcher):
     """Hands the run's jobs to Tune one by one."""
 
-    def __init__(self, jobs: Iterator[Job]) -> None:
+    def __init__(self, jobs: Iterator[Job | None]) -> None:
         super().__init__()
         self._jobs = jobs
         self.given: dict[str, Job] = {}
         self.exhausted = False
+        self.error: Exception | None = None  # of the study's own code, or of the store: Tune would end in one of its own
         self.lost: Callable[[Job], None] = lambda job: None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        job = next(self._jobs, None)
-        if job is None:
-            self.exhausted = True
-            return Searcher.FINISHED  # type: ignore[return-value]
-        self.given[trial_id] = job
-        job.stored.clear_failure(job.trial.epochs)  # an earlier run's: what is there in the end is this one's
-        return {**job.config, "epochs": job.trial.epochs}
+        """None: not yet, as nothing can start before something has ended."""
+        try:
+            job = next(self._jobs, self)
+            if job is None:
+                return None
+            if isinstance(job, Job):
+                job.stored.clear_failure(job.trial.epochs)  # an earlier run's: what is there in the end is this one's
+                if (holder := job.stored.holder(job.trial.epochs)) is not None:
+                    log.warning("%s waits for %s", job.name, holder)
+                self.given[trial_id] = job
+                content = ray.cloudpickle.dumps(job.trial)  # the study's own classes by value
+                return {"number": job.number, "id": job.stored.id, "epochs": job.trial.epochs, "trial": content}
+        except Exception as error:
+            self.error = error
+        self.exhausted = True
+        return Searcher.FINISHED  # type: ignore[return-value]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if error:  # of a trial whose attempts are used up; a scheduler hears of every lost attempt
@@ -115,6 +127,7 @@ class Rungs(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         job = self.jobs.given[trial.trial_id]
+        _log(result)
         report = Report(result["epoch"], _under("metrics", result), result["epoch_seconds"], replayed=result["replayed"])
         self.listener.report(job, report)
         if self.run.heard(job, report, _under("source", result)):
@@ -124,8 +137,9 @@ class Rungs(FIFOScheduler):
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
         job, failed = self.jobs.given[trial.trial_id], _under("failed", result)
-        if failed and job.stored.failure(job.trial.epochs) is None:  # the worker could not reach the store
-            job.stored.save_failure(job.trial.epochs, failed)
+        _log(result)
+        if failed:
+            self._keep(job, failed)  # unless the worker has
         self.end(job, "failed" if failed else "done")
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
@@ -135,18 +149,28 @@ class Rungs(FIFOScheduler):
 
     def lost(self, job: Job) -> None:
         """Every attempt at a job has ended in a lost worker or a transient failure; the latter is in the store."""
-        if job.stored.failure(job.trial.epochs) is None:
-            line = f"its worker process was lost or did not start, {RETRIES + 1} times"
-            traceback = self.errors.get(job.number, "")
-            failed = {"cause": "worker lost", "line": line, "traceback": traceback, "transient": True}
-            job.stored.save_failure(job.trial.epochs, failed)
+        line = f"its worker process was lost or did not start, {RETRIES + 1} times"
+        traceback = self.errors.get(job.number, "")
+        self._keep(job, {"cause": "worker lost", "line": line, "traceback": traceback, "transient": True})
         self.end(job, "failed")
+
+    def _keep(self, job: Job, failed: dict[str, Any]) -> None:
+        """Puts a failure into the store where none is; one that cannot be written stops no other trial."""
+        with self.run.going_on("the store"):
+            if job.stored.failure(job.trial.epochs) is None:
+                job.stored.save_failure(job.trial.epochs, failed)
 
     def end(self, job: Job, status: str) -> None:
         if job.number not in self.statuses:
             self.statuses[job.number] = status
             self.run.ended(job, status)
             self.listener.ended(job, status)
+
+
+def _log(result: dict[str, Any]) -> None:
+    """Says what a worker had to say, whose own words nobody reads."""
+    for line in result.get("said", ()):
+        log.warning("%s", line)
 
 
 def _under(name: str, result: dict[str, Any]) -> dict[str, Any]:
@@ -228,7 +252,7 @@ def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener)
     jobs = Jobs(run.jobs())
     rungs = Rungs(run, jobs, listener)
     settings = replace(run.settings, data=run.settings.data.absolute(), store=run.store.root, device=device)
-    trainable = tune.with_parameters(StudyTrainable, study=run.study, scale=run.scale, settings=settings)
+    trainable = tune.with_parameters(StudyTrainable, settings=settings)
     scratch = tempfile.mkdtemp(prefix="skelray-tune-")
     try:
         tune.Tuner(
@@ -248,6 +272,8 @@ def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener)
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         ).fit()
+        if jobs.error is not None:
+            raise jobs.error
         if not rungs.over():  # Tune was told to stop, and returns as if it had finished
             raise KeyboardInterrupt
     finally:

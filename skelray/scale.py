@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from skelray.changes import Path, Unknown, changed, place, value_at
@@ -22,6 +22,7 @@ class Scale:
 
     changes: fields by name, wherever they live (``changed``); they come before an arm's own changes, and a field that a
     study compares is not among them (``check``). small: with the small versions of all that has one, as --demo runs it.
+    ordered: a sweep decides in a fixed order, looking at samples that are so many numbers back; None: as they end.
     """
 
     benchmark: str | None = None
@@ -31,6 +32,7 @@ class Scale:
     samples: int | None = None
     changes: tuple[tuple[str, Any], ...] = ()
     small: bool = False
+    ordered: int | None = field(default=None, metadata={"later": True})
 
     def __post_init__(self) -> None:
         for name, number in (("epochs", self.epochs), ("samples", self.samples)):
@@ -152,6 +154,8 @@ def at_default(part: Any, name: str) -> bool:
     default = field.default if field.default_factory is MISSING else field.default_factory()
     return default is not MISSING and canonical(getattr(part, name)) == canonical(default)
 
+
+LAG = 4  # numbers that an ordered sweep looks back, so that as many samples may be under way at once
 
 # What --demo runs: generated data, and what some hundred sequences and some ten steps ask for.
 DEMO = Scale(benchmark="synthetic", epochs=2, seeds=(0,), samples=8, small=True)

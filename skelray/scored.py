@@ -16,6 +16,7 @@ from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, open_dataset
 from skelray.ensemble import Arrays
 from skelray.evaluation import Evaluation
+from skelray.evaluation.names import shown
 from skelray.fused import opened
 from skelray.names import transfer_in
 from skelray.store import Store, evaluated
@@ -119,15 +120,21 @@ def _id(store: Store, trial: str) -> str:
 
 def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | None, spec: str | None) -> str:
     """The name of the one stored result that is meant. spec: a row's, whose evaluations are preferred."""
+    asked = json.loads(spec or "{}").get("evaluations", [])
     found: dict[str, tuple[str, int]] = {}
-    for file in store.names(id):
-        if match := RESULT.fullmatch(file):
-            found[file.removesuffix(".json")] = (store.read_json(f"{id}/{file}")["evaluation"], int(match[1]))
+    apart: dict[str, int] = {}  # of several settings of one name, as a table tells them apart: "linear lr=3"
+    for file in (file.removesuffix(".json") for file in store.names(id) if RESULT.fullmatch(file)):
+        if (result := store.trial(id).figures(file)) is not None:
+            at = int(file.partition("-")[0])
+            found[file] = (result["evaluation"], at)
+            known = [result["settings"]] if "settings" in result else asked
+            if any(_says(evaluation, result["evaluation"], one) for one in known if file == evaluated(at, one)):
+                apart[file] = at
     wanted = evaluation if isinstance(evaluation, str) else evaluation.name
-    same = {name: at for name, (called, at) in found.items() if called == wanted and epochs in (None, at)}
+    same = {name: at for name, (called, at) in found.items() if called == wanted} or apart
+    same = {name: at for name, at in same.items() if epochs in (None, at)}
     if not isinstance(evaluation, str):
         same = {name: at for name, at in same.items() if name == evaluated(at, canonical(evaluation))}
-    asked = json.loads(spec or "{}").get("evaluations", ())
     same = {name: at for name, at in same.items() if name in {evaluated(at, one) for one in asked}} or same
     if len(same) == 1:
         return next(iter(same))
@@ -139,6 +146,15 @@ def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | Non
     if len(lengths) > 1:
         raise UserError(f"trial {id} has {wanted!r} after {', '.join(map(str, lengths))} epochs: say which with epochs")
     raise UserError(f"trial {id} has {wanted!r} in {len(same)} settings: give the evaluation itself, as Linear(lr=3.0)")
+
+
+def _says(wanted: str | Evaluation, called: str, settings: dict[str, Any]) -> bool:
+    """Whether a name is one that tells these settings from others of the same name."""
+    if not isinstance(wanted, str) or not wanted.startswith(f"{called} "):
+        return False
+    known = {**settings, **settings.get("evaluation", {})}
+    told = [word.partition("=") for word in wanted.removeprefix(f"{called} ").split()]
+    return all(key in known and shown(known[key]) == value for key, _, value in told)
 
 
 def _dataset(store: Store, id: str, name: str, data: Path, arrays: Arrays) -> SkeletonDataset:
@@ -164,7 +180,9 @@ def _fits(arrays: Arrays, dataset: SkeletonDataset) -> bool:
 
 def _scored_on(store: Store, id: str, name: str) -> tuple[str, str | None]:
     """Benchmark and fingerprint. Of results that were stored before they named them, a transfer's by the trial's spec."""
-    spec, result = (store.read_json(f"{id}/{file}.json") for file in ("spec", name))
+    spec, result = store.trial(id).spec(), store.trial(id).figures(name)
+    if spec is None or result is None:
+        raise UserError(f"trial {id} has no record of what it is, or of {name}, in {store.root}: run its study again")
     if found := result.get("test"):
         return found["benchmark"], found["data"]
     target, _ = transfer_in(spec["trial"].get("evaluations"), result["evaluation"])

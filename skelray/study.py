@@ -229,7 +229,8 @@ def _values(name: str, values: Any) -> tuple[Any, ...]:
 
 def _named(trial: Trial) -> list[tuple[str, Evaluation]]:
     """The evaluations of a trial by their names in tables, but those of held-out subjects: no paper has such."""
-    return [(evaluation.name, evaluation) for evaluation in trial.evaluations if not isinstance(evaluation, HeldOut)]
+    named = zip(names(trial.evaluations), trial.evaluations, strict=True)
+    return [(name, evaluation) for name, evaluation in named if not isinstance(evaluation, HeldOut)]
 
 
 def _check_apart(cells: Sequence[Cell], written: Sequence[Cell], scale: Scale) -> None:

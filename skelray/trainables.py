@@ -2,72 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import datetime
+import logging
+import pickle
+from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from optuna.trial import FixedTrial
 from ray import tune
 
 from skelray import machine, papers
 from skelray.changes import changed
 from skelray.data.dataset import load
-from skelray.evaluation import measure, parts
+from skelray.evaluation import measure, names, parts
 from skelray.execute import execute, failure, provenance
-from skelray.fusion import Study
 from skelray.runner import Settings, splits
-from skelray.scale import Scale
 from skelray.store import Store, StoredTrial
-from skelray.study import Sweep
 from skelray.training import Pretraining, Report
 from skelray.trial import Trial
 
 
 class StudyTrainable(tune.Trainable):
-    """A trial of a study against the store, an epoch a step. config: number, id, epochs and, in a sweep, params.
+    """A trial of a study against the store, an epoch a step. config: the trial, pickled, its id in the store and its epochs.
 
     The store is the checkpoint: an attempt after a lost worker goes on from there. A transient failure is raised, so
     that Ray tries again; any other is kept in the store and ends the trial at once.
     """
 
-    def setup(  # type: ignore[override]
-        self, config: dict[str, Any], study: Study, scale: Scale, settings: Settings
-    ) -> None:
-        self.study, self.scale, self.settings = study, scale, settings
+    def setup(self, config: dict[str, Any], settings: Settings) -> None:  # type: ignore[override]
+        self.settings, self.said = settings, _Said()
         self.begin(config)
 
     def begin(self, config: dict[str, Any]) -> None:
         machine.settle(self.settings.threads)
         self.id, self.epochs, self.last = config["id"], config["epochs"], 0
-        self.reports = self.start(config)
+        self.device, self.started = torch.device("cpu"), datetime.datetime.now(datetime.UTC)
+        self.reports = self.start(config["trial"])
 
-    def start(self, config: dict[str, Any]) -> Generator[Report, None, None]:
+    def start(self, content: bytes) -> Generator[Report, None, None]:
         """Everything that can fail is in the first step, where a failure is reported by cause."""
         self.device = machine.choose_device(self.settings.device)
-        trial = self.trial(config)
+        trial: Trial = pickle.loads(content)  # from our own driver
         data = splits(self.settings.data, trial.benchmark, trial.protocol)
         yield from execute(trial, data, self.stored(), self.device, partial(splits, self.settings.data))
 
     def stored(self) -> StoredTrial:
         return Store(self.settings.store).trial(self.id)
 
-    def trial(self, config: Mapping[str, Any]) -> Trial:
-        if isinstance(self.study, Sweep):
-            return self.study.searched(FixedTrial(config["params"]), self.scale)
-        return self.study.cells(self.scale)[config["number"]].trial
-
     def step(self) -> dict[str, Any]:
         try:
             report = next(self.reports)
         except StopIteration:
-            return {"done": True, "epoch": self.last}
+            return {"done": True, "epoch": self.last, "said": self.said.new()}
         except Exception as error:
-            failed = failure(error)
+            failed = failure(error, self.device, self.started)
             if self.kept(failed) and failed["transient"]:
                 raise
-            return {"done": True, "epoch": self.last, "failed": failed}
+            return {"done": True, "epoch": self.last, "failed": failed, "said": self.said.new()}
         self.last = report.epoch
         return {
             "epoch": report.epoch,
@@ -75,6 +68,7 @@ class StudyTrainable(tune.Trainable):
             "replayed": report.replayed,
             "metrics": report.metrics,
             "source": provenance(self.device),
+            "said": self.said.new(),
         }
 
     def kept(self, failed: dict[str, Any]) -> bool:
@@ -92,6 +86,25 @@ class StudyTrainable(tune.Trainable):
 
     def cleanup(self) -> None:
         self.reports.close()
+
+
+class _Said(logging.Handler):
+    """Collects what is logged in a worker, for its driver to say."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._lines: list[str] = []
+        log = logging.getLogger("skelray")
+        for earlier in [handler for handler in log.handlers if isinstance(handler, _Said)]:  # of a reused process
+            log.removeHandler(earlier)
+        log.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(record.getMessage())
+
+    def new(self) -> list[str]:
+        lines, self._lines = self._lines, []
+        return lines
 
 
 class TrialTrainable(tune.Trainable):
@@ -130,10 +143,10 @@ class TrialTrainable(tune.Trainable):
         return result
 
     def evaluate(self) -> dict[str, float]:
-        frozen = self.pretraining.frozen(partial(load, self.root))
+        frozen, evaluations = self.pretraining.frozen(partial(load, self.root)), self.trial_spec.evaluations
         return {
-            f"{evaluation.name}_{metric}": value
-            for evaluation in self.trial_spec.evaluations
+            f"{name}_{metric}": value
+            for name, evaluation in zip(names(evaluations), evaluations, strict=True)
             for metric, value in measure(evaluation, frozen, *parts(evaluation, self.splits)).metrics.items()
             if metric != "top5"
         }

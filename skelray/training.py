@@ -13,6 +13,7 @@ import torch
 from skelray import machine
 from skelray.augment import Draws, View, view_of
 from skelray.checks import UserError
+from skelray.contained import contained
 from skelray.data.dataset import Splits
 from skelray.evaluation import Diverged, FrozenEncoder, Load, measure
 from skelray.methods import Method, Model, Step, Views
@@ -69,13 +70,15 @@ class Pretraining:
 
     def train_epoch(self) -> Report:
         """Trains the next epoch. Raises Diverged where the loss or a weight is not finite."""
+        return contained(self._train_epoch)
+
+    def _train_epoch(self) -> Report:
         started, trial = time.perf_counter(), self.trial
         epoch = self.epoch + 1
         self.optimizer.param_groups[0]["lr"] = trial.optimizer.lr_at(epoch)
         self.model.train()
         with machine.seeded(self.device, Draws(trial.seed, epoch).number("dropout")):
-            views = map(trial.method.views, self.batches(epoch))  # so that no batch outlasts its views
-            metrics = self._mean([self._step(some, epoch) for some in views])
+            metrics = self._mean([self._step(views, epoch) for views in self._views(epoch)])
         if not math.isfinite(metrics["loss"]):
             raise Diverged(f"the loss is {metrics['loss']} in epoch {epoch}")
         if not torch.stack([p.isfinite().all() for p in self.model.query.parameters()]).all():
@@ -94,6 +97,12 @@ class Pretraining:
             positions = order[start : start + self.trial.batch_size]
             yield view_of(self.data, positions, draws, self.trial.frames)
 
+    def _views(self, epoch: int) -> Iterator[Views]:
+        for batch in self.batches(epoch):
+            views = self.trial.method.views(batch)
+            del batch  # it does not outlast its views
+            yield views
+
     def _step(self, views: Views, epoch: int) -> dict[str, torch.Tensor]:
         step = optimisation_step(self.trial.method, self.model, self.optimizer, views, epoch)
         return {"loss": step.loss.detach(), **step.parts}
@@ -108,7 +117,7 @@ class Pretraining:
         """The model with the weights that the seed decides."""
         trial = self.trial
         with machine.seeded(self.device, Draws(trial.seed, 0).number("weights")):
-            return trial.method.build(trial.backbone, self.data.skeleton, trial.stream)
+            return contained(trial.method.build, trial.backbone, self.data.skeleton, trial.stream)
 
     def frozen(self, load: Load | None = None) -> FrozenEncoder:
         """What evaluations get; load: reads other benchmarks for those that ask for them."""

@@ -8,7 +8,7 @@ import torch
 
 from skelray.augment import STREAMS
 from skelray.checks import MOST_SEED, UserError, check_each, check_number, check_positive, check_whole
-from skelray.evaluation import Evaluation, smaller, smaller_each
+from skelray.evaluation import Evaluation, names, smaller, smaller_each
 from skelray.identity import canonical, digest
 from skelray.methods import Backbone, Method
 from skelray.names import PRECISIONS
@@ -103,9 +103,7 @@ class Trial:
             raise UserError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
         if self.imported is not None and self.epochs:
             raise UserError(f"epochs {self.epochs}: imported weights are evaluated as they are, with epochs=0")
-        called = [evaluation.name for evaluation in self.evaluations]
-        if doubled := [name for name in called if called.count(name) > 1]:
-            raise UserError(f"two evaluations are called {doubled[0]!r}: a table tells them apart by name")
+        names(self.evaluations)
         for name, least in (("epochs", 0), ("batch_size", 1), ("frames", 1)):  # no epochs: an untrained encoder
             if name != "frames" or self.frames is not None:
                 check_whole(name, getattr(self, name), least)

@@ -97,6 +97,14 @@ def example(fusion: Fusion) -> dict[str, float]:
     return weights_of(fusion, optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask())
 
 
+def _is_choice(content: Any, fusion: Fusion) -> bool:
+    """Whether JSON is what a search has chosen: weights that make an ensemble of the published streams."""
+    try:
+        return set(Ensemble(content["weights"]).weights) == set(fusion.published)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+
+
 def chosen(fusion: Fusion, one: Fused, store: Store, data: str, look: bool = True) -> Ensemble | None:
     """The ensemble that the search for these streams chose, from the store, or found now and recorded there.
 
@@ -114,7 +122,7 @@ def chosen(fusion: Fusion, one: Fused, store: Store, data: str, look: bool = Tru
         "example": list(example(fusion).values()),  # what the source takes from elsewhere
     }
     place = f"fusions/{digest(content)}.json"
-    record = store.read_json(place)
+    record = store.read_json(place, lambda content: _is_choice(content, fusion))
     if record is None and look:
         streams = {stream: arrays for stream, id in members.items() if (arrays := store.trial(id).arrays(name)) is not None}
         if len(streams) < len(members):

@@ -20,7 +20,7 @@ from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Transfer, top
 from skelray.fused import StoredEnsemble, opened
 from skelray.scale import Scale
-from skelray.store import Store, StoreError, evaluated
+from skelray.store import Store, evaluated
 from skelray.study import Ablation, Arm
 from skelray.trial import canonical
 
@@ -207,13 +207,19 @@ def test_figures_of_a_stored_ensemble_are_kept_and_its_scores_made_anew(store):
     )}) == 3  # fmt: skip
 
 
-def test_damaged_scores_are_told_in_one_sentence(store):
-    evaluate(store, ABLATION.cells()[0])
-    stored = store.trial(ABLATION.cells()[0].trial.id("d"))
-    name = evaluated(4, canonical(Linear()))
+def test_damaged_scores_cost_their_own_cell_alone(store, caplog):
+    for cell in ABLATION.cells():
+        evaluate(store, cell)
+    whole, (cell, *_) = table(store), ABLATION.cells()
+    stored, name = store.trial(cell.trial.id("d")), evaluated(4, canonical(Linear()))
+    ensemble = StoredEnsemble(store, {s: c.trial.id("d") for s, c in ABLATION.fused()[0].members.items()}, WEIGHTS)
+    store.remove(f"{ensemble.id}/{name}.json")
     store.write(f"{stored.id}/{name}.npz", b"PK\x03\x04 half of one")
-    with pytest.raises(StoreError, match=rf"{name}\.npz is damaged .*; delete it and {name}\.json to have it made again"):
-        stored.arrays(name)
+    assert ensemble.result(name) is None
+    assert [f"{name}.npz is damaged" in said for said in caplog.messages] == [True, False]
+    left = table(store)
+    of_cell = whole["trial"].isin([stored.id, ensemble.id]) & (whole["evaluation"] == "linear")
+    assert len(left) == len(whole) - of_cell.sum()
 
 
 def table(store, study=ABLATION, folder=None):

@@ -224,6 +224,18 @@ def test_a_choice_is_recorded_and_not_made_twice(tmp_path, monkeypatch):
         assert chosen(other, one, store, "d", look=False) is None
 
 
+@pytest.mark.parametrize("content", [b"", b'{"weig', b"[]", b'{"weights": {"joint": 1.0}}', b'{"weights": {"joint": "x"}}'])
+def test_a_damaged_choice_is_made_again(tmp_path, caplog, content):
+    store = Store(tmp_path)
+    one = filled(store)
+    found = chosen(FUSION, one, store, "d")
+    (file,) = store.names("fusions")
+    store.write(f"fusions/{file}", content)
+    assert chosen(FUSION, one, store, "d") == found
+    assert store.read(f"fusions/{file}.damaged") == content
+    assert len(caplog.messages) == 1
+
+
 def other_space(trial):
     return space(trial)
 

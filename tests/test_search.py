@@ -1,6 +1,7 @@
 """Searches: the published point first, and a search that was killed ends like one that ran through."""
 
 import json
+import random
 import shutil
 import warnings
 from dataclasses import asdict, replace
@@ -373,12 +374,79 @@ def test_the_number_of_samples_is_no_other_search(store):
     assert len(search(store, replace(SWEEP, samples=99)).samples) == 1
 
 
-def test_a_damaged_ledger_is_told_in_one_sentence(store):
+DAMAGE = {
+    "truncated": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "binary": lambda content: bytes(range(256)),
+    "a list": lambda content: b"[1, 2]",
+    "another record": lambda content: b'{"cause": "diverged"}',
+    "wrong types": lambda content: content.replace(b'"running"', b"7").replace(b'"done"', b"7").replace(b'"stopped"', b"7"),
+    "another number": lambda content: content.replace(b'"number": 3', b'"number": 4'),
+    "outside the space": lambda content: content.replace(b'"k": ', b'"k": 9'),
+    "deleted": None,
+}
+
+
+def damage(store, name, how):
+    if DAMAGE[how] is None:
+        store.remove(name)
+    elif (content := store.read(name)) is not None:
+        store.write(name, DAMAGE[how](content))
+
+
+@pytest.mark.parametrize("copy", [True, False], ids=["with its copy", "without"])
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_lost_line_comes_back_as_it_was(tmp_path, undisturbed, caplog, how, copy):
+    store = Store(tmp_path)
+    drive(search(store))
     searching = search(store)
-    searching.propose()
-    store.write(f"{searching.folder}/000000.json", b'{"number": 0, "par')
-    with pytest.raises(StoreError, match=r"000000\.json is damaged"):
-        search(store)
+    for number in (3, 6):
+        name = f"{number:06d}.json"
+        damage(store, f"{searching.folder}/{name}", how if number == 3 else "empty")
+        if not copy:
+            damage(store, f"{searching.folder}/copies/{name}", how if number == 3 else "empty")
+    again = search(store)
+    assert set(again.samples) == {0, 1, 2, 4, 5}
+    assert sum("000003.json is damaged" in said for said in caplog.messages) == (how != "deleted")
+    drive(again)
+    assert ledger(again) == ledger(undisturbed) == ledger(search(store))
+    assert f"{name}.damaged" in store.names(searching.folder)
+
+
+def test_a_reading_is_judged_once(store):
+    """Neither after a restart, nor when it is replayed, though better ones have come since."""
+    running = search(store)
+    first, second, third = (running.propose() for _ in range(3))
+    assert running.read(first, 1, 0.5, {})
+    assert running.read(second, 1, 0.6, {})  # the best of two so far
+    assert running.read(third, 1, 0.9, {})
+    assert running.read(second, 1, 0.6, {})  # a lost worker's
+    later = search(store)
+    assert later.read(later.samples[1], 1, 0.6, {})
+    fourth = later.propose()
+    assert not later.read(fourth, 1, 0.1, {})
+    for number in (4, 5):
+        later.read(later.propose(), 1, 0.01 * number, {})
+    again = search(store)
+    assert not again.read(again.samples[3], 1, 0.1, {})
+    assert again.samples[3].verdicts == {1: "stop"}
+
+
+def test_a_ledger_from_before_verdicts_is_read(store):
+    running = search(store)
+    for value in (0.5, 0.6, 0.9, 0.1):
+        sample = running.propose()
+        running.read(sample, 1, value, {})
+    running.read(running.samples[1], 2, 0.6, {})
+    running.end(running.samples[3], "stopped")
+    for number in range(4):
+        name = f"{running.folder}/{number:06d}.json"
+        entry = store.read_json(name)
+        del entry["verdicts"]
+        store.write_json(name, entry)
+    later = search(store)
+    assert later.read(later.samples[1], 1, 0.6, {})  # it has gone on: there is a later reading
+    assert not later.read(later.samples[3], 1, 0.1, {})
 
 
 def test_a_ledger_entry_that_was_deleted_is_proposed_again_and_no_other_touched(store):
@@ -387,11 +455,86 @@ def test_a_ledger_entry_that_was_deleted_is_proposed_again_and_no_other_touched(
         sample = first.propose()
         sample.rungs[1] = 0.5
         first.end(sample, "done")
-    kept = {n: (s.params, s.status) for n, s in first.samples.items() if n != 1}
+    kept = {n: (s.params, s.status) for n, s in first.samples.items()}
     store.remove(f"{first.folder}/000001.json")
     again = search(store)
-    assert again.propose().number == 1
+    found = again.propose()
+    assert (found.number, found.params) == (1, kept.pop(1)[0])
     assert {n: (s.params, s.status) for n, s in again.samples.items() if n != 1} == kept
+
+
+# In a fixed order
+
+ORDERED = Scale(ordered=3)
+
+
+def drive_at_once(searching, slots, seed):
+    """As Ray does: whichever of the samples under way ends a rung next."""
+    rng = random.Random(seed)
+    under_way = {s.number: 0 for s in searching.unfinished()}
+    for number in under_way:
+        searching.restart(searching.samples[number])
+    while True:
+        while len(under_way) < slots and searching.may_propose() and (sample := searching.propose()) is not None:
+            under_way[sample.number] = 0
+        if not under_way:
+            return
+        sample = searching.samples[rng.choice(sorted(under_way))]
+        under_way[sample.number] += 1
+        epoch, trial = under_way[sample.number], searching.trial(sample)
+        stopped = trial.monitor.due(epoch, 9) and not searching.read(sample, epoch, accuracy(sample, epoch), {})
+        if stopped or epoch == 9:
+            searching.end(sample, "stopped" if stopped else "done")
+            del under_way[sample.number]
+
+
+@given(slots=st.integers(1, 6), seed=st.integers(0, 99))
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_ordered_search_is_the_same_whatever_ends_first(tmp_path_factory, slots, seed):
+    one = search(Store(tmp_path_factory.mktemp("one")), replace(SWEEP, samples=12), scale=ORDERED)
+    drive_at_once(one, 1, 0)
+    other = search(Store(tmp_path_factory.mktemp("other")), replace(SWEEP, samples=12), scale=ORDERED)
+    drive_at_once(other, slots, seed)
+    assert ledger(one) == ledger(other)
+    assert {"stopped", "done"} == {s.status for s in one.samples.values()}
+
+
+def test_with_a_lag_of_one_it_decides_as_one_slot_does(store, undisturbed):
+    searching = search(store, scale=Scale(ordered=1))
+    drive(searching)
+    assert ledger(searching) == ledger(undisturbed)
+
+
+def test_an_ordered_search_keeps_its_lag_of_samples_under_way(store):
+    searching = search(store, scale=ORDERED)
+    for _ in range(3):
+        assert searching.may_propose()
+        searching.propose()
+    assert not searching.may_propose()
+    searching.end(searching.samples[1], "done")
+    assert not searching.may_propose()
+    searching.end(searching.samples[0], "failed")
+    assert searching.may_propose()
+
+
+def test_an_ordered_search_has_a_ledger_of_its_own(store):
+    assert search(store, scale=ORDERED).folder != search(store).folder
+
+
+@pytest.mark.parametrize(
+    "error", [StopIteration(), SystemExit(0), GeneratorExit(), KeyError("k")], ids=lambda e: type(e).__name__
+)
+def test_a_space_that_fails_is_told_with_its_line(store, error):
+    def space(trial):
+        if trial.number:
+            raise error
+        return globals()["space"](trial)
+
+    searching = search(store, replace(SWEEP, space=space, published={}))
+    searching.propose()
+    with pytest.raises(ValueError, match=r"test_search.py, line \d+: space\(\) fails for sample 1"):
+        searching.propose()
+    assert set(search(store, replace(SWEEP, space=space, published={})).samples) == {0}
 
 
 def test_a_second_run_of_a_sweep_is_refused_and_the_ledger_read_anew_when_it_is_free(store):

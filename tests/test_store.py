@@ -20,6 +20,7 @@ from pyarrow import fs
 from tiny import same_state
 
 from skelray.store import Store, StoreError
+from skelray.trial import digest
 
 STATE = {
     "epoch": 3,
@@ -29,6 +30,9 @@ STATE = {
 }
 KNN = {"type": "KNN", "k": 1, "temperature": None}
 LINEAR = {"type": "Linear", "lr": 3}
+PROVENANCE = {"device": "cpu", "version": "v", "commit": "c"}
+RESULT = {"evaluation": "knn", "metrics": {"top1": 0.2}, "files": [], "seconds": 1.5, **PROVENANCE}
+RESULT["started"] = "2026-01-02T03:04:05+00:00"
 
 
 def memory_store():
@@ -100,9 +104,9 @@ def test_encoders_of_several_epochs_lie_side_by_side(store):
 
 def test_scores_and_figures_go_round(store):
     trial = store.trial("t")
-    arrays = {"scores": np.random.default_rng(0).random((5, 3), np.float32), "labels": np.arange(5)}
-    trial.save_scores(10, KNN, arrays, {"metrics": {"top1": 0.2}})
-    assert trial.result(10, KNN) == {"metrics": {"top1": 0.2}}
+    arrays = {"scores": np.random.default_rng(0).random((5, 3), np.float32), "labels": np.arange(5), "rows": np.arange(5)}
+    trial.save_scores(10, KNN, arrays, RESULT)
+    assert trial.result(10, KNN) == RESULT
     found = trial.scores(10, KNN)
     assert found.keys() == arrays.keys()
     assert all(np.array_equal(found[name], array) and found[name].dtype == array.dtype for name, array in arrays.items())
@@ -123,14 +127,15 @@ def test_a_failure_stays_until_it_is_cleared(store):
 
 def test_the_first_specification_stays(store):
     trial = store.trial("t")
-    trial.save_spec({"trial": 1})
-    trial.save_spec({"trial": 2})
-    assert store.read_json("t/spec.json") == {"trial": 1}
+    first = {"trial": {"seed": 1}, "data": "d"}
+    trial.save_spec(first)
+    trial.save_spec({"trial": {"seed": 2}, "data": "d"})
+    assert store.read_json("t/spec.json") == trial.spec() == first
 
 
 def test_a_claim_lets_its_holder_write_and_can_be_had_again(store):
     for _ in range(2):
-        with store.trial("t").claim():
+        with store.trial("t").claim(3):
             store.write("t/x", b"1")
     assert store.names("t").count("x") == 1
 
@@ -369,13 +374,73 @@ class Exploit:
         return (Path.touch, (self.path,))
 
 
-@pytest.mark.parametrize("content", [b"", b'{"cause": "div', b"\xff\xfe"])
-def test_a_damaged_record_is_told_in_one_sentence(tmp_path, content):
-    store = Store(tmp_path)
-    store.write("t/failure-3.json", content)
-    with pytest.raises(StoreError, match=r"t/failure-3\.json is damaged") as caught:
-        store.trial("t").failure(3)
-    assert "\n" not in str(caught.value)
+DAMAGE = [
+    b"",
+    b'{"cause": "div',
+    b"\xff\xfe",
+    b"null",
+    b"[]",
+    b"3",
+    b'{"cause": 3}',
+    b'{"metrics": {"top1": NaN}}',
+    b"[" * 100_000,
+]
+READERS = {
+    "result": (lambda t: t.result(3, KNN), f"3-{digest(KNN)}.json"),
+    "failure": (lambda t: t.failure(3), "failure-3.json"),
+    "spec": (lambda t: t.spec(), "spec.json"),
+    "scores": (lambda t: t.scores(3, KNN), f"3-{digest(KNN)}.npz"),
+    "state": (lambda t: t.state(), "checkpoint.pt"),
+    "encoder": (lambda t: t.encoder(3), "encoder-3.pt"),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGE, ids=range(len(DAMAGE)))
+@pytest.mark.parametrize("kind", READERS)
+def test_a_damaged_file_counts_as_missing_is_kept_aside_and_told_once(tmp_path, caplog, kind, content):
+    trial, (read, name) = Store(tmp_path).trial("t"), READERS[kind]
+    for number, aside in enumerate((f"{name}.damaged", f"{name}.damaged.2"), 1):
+        trial.store.write(f"t/{name}", content)
+        assert read(trial) is None
+        assert read(trial) is None
+        assert len(caplog.messages) == number
+        assert f"t/{name} is damaged" in caplog.messages[-1]
+        assert "\n" not in caplog.messages[-1]
+        assert trial.store.read(f"t/{aside}") == content
+        assert name not in trial.store.names("t")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'[[1, {"loss": "low"}, 0.5]]', b"[[1, {}]]", b"[1]"])
+def test_a_damaged_history_is_read_from_the_state(tmp_path, content):
+    trial = Store(tmp_path).trial("t")
+    trial.save_state(STATE)
+    trial.store.write("t/checkpoint.json", content)
+    assert trial.history(3) == STATE["history"]
+    assert trial.store.read("t/checkpoint.json.damaged") == content
+
+
+def test_figures_of_damaged_scores_are_made_again(tmp_path):
+    trial = Store(tmp_path).trial("t")
+    arrays = {"scores": np.zeros((5, 3), np.float32), "labels": np.arange(5), "rows": np.arange(5)}
+    trial.save_scores(3, KNN, arrays, RESULT)
+    assert trial.result(3, KNN) == RESULT
+    (name,) = (name for name in trial.store.names("t") if name.endswith(".npz"))
+    trial.store.write(f"t/{name}", trial.store.read(f"t/{name}")[:-40])
+    assert trial.scores(3, KNN) is None
+    assert trial.result(3, KNN) is None
+
+
+def test_scores_of_another_shape_are_damaged(tmp_path):
+    trial = Store(tmp_path).trial("t")
+    whole = {"scores": np.zeros((5, 3), np.float32), "labels": np.arange(5), "rows": np.arange(5)}
+    for change in (
+        {"labels": np.arange(4)},
+        {"scores": np.zeros(5)},
+        {"rows": np.zeros(5)},
+        {"scores": np.array(["a"] * 5)},
+    ):
+        trial.save_scores(3, KNN, {**whole, **change}, RESULT)
+        assert trial.scores(3, KNN) is None
 
 
 # Claims
@@ -384,7 +449,7 @@ def test_a_damaged_record_is_told_in_one_sentence(tmp_path, content):
 HOLDER = """
 import sys
 from skelray.store import Store
-with Store(sys.argv[1]).trial("t").claim():
+with Store(sys.argv[1]).trial("t").claim(3):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -396,7 +461,7 @@ def test_a_claim_keeps_others_waiting_until_its_holder(tmp_path, ending):
     claimed = threading.Event()
 
     def wait():
-        with Store(tmp_path).trial("t").claim():
+        with Store(tmp_path).trial("t").claim(3):
             claimed.set()
 
     waiter = threading.Thread(target=wait)
@@ -419,7 +484,7 @@ def test_a_claim_keeps_others_waiting_until_its_holder(tmp_path, ending):
 
 def test_claims_on_different_trials_do_not_meet(tmp_path):
     store = Store(tmp_path)
-    with store.trial("a").claim(), store.trial("b").claim():
+    with store.trial("a").claim(3), store.trial("b").claim(3):
         store.write("a/x", b"")
 
 

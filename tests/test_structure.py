@@ -17,16 +17,17 @@ ORDER = (
     *("names", "checks", "printable"),
     *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "reads", "content", "identity"),
     *("trial", "changes", "ensemble", "papers"),
-    *("training", "packed", "store", "recognised", "imported", "execute", "published", "scale", "study", "comparable"),
-    *("fusion", "fused"),
-    *("scored", "results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "runner"),
+    *("contained", "training", "packed", "records", "lock", "store", "recognised", "imported", "execute"),
+    *("published", "scale", "study", "comparable", "fusion", "fused"),
+    *("scored", "results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "book"),
+    "runner",
     *("study_file", "trainables", "ray_runner", "flop", "bench", "estimate", "plan", "progress", "options", "faults"),
     *("cli_data", "cli_prepare", "class_table", "cli_scores", "cli_studies", "cli"),
 )
 
 HOMES = {
     "ray": {"trainables", "ray_runner"},
-    "optuna": {"search", "weights", "trainables"},
+    "optuna": {"search", "weights"},
     "click": {"cli", "cli_data", "cli_prepare", "cli_scores", "cli_studies"},
     "matplotlib": {"data", "evaluation"},
     "scipy": {"data", "statistics"},

@@ -523,11 +523,12 @@ def test_a_lambda_is_refused_because_nothing_tells_it_apart():
         canonical(lambda a, b: kl(a, b))
 
 
-def test_two_evaluations_of_one_name_are_refused_and_settings_are_in_the_name():
+def test_an_evaluation_given_twice_is_refused_and_settings_are_in_the_name():
     assert [KNN().name, KNN(k=20).name, KNN(k=200, temperature=0.1).name] == ["knn", "knn k=20", "knn k=200 tau=0.1"]
     replace(TRIAL, evaluations=(KNN(), KNN(k=20), Linear()))
     with pytest.raises(ValueError, match="two evaluations are called 'linear'"):
-        replace(TRIAL, evaluations=(Linear(), Linear(lr=1.0)))
+        replace(TRIAL, evaluations=(Linear(), Linear()))
+    replace(TRIAL, evaluations=(Linear(), Linear(lr=1.0)))
 
 
 @pytest.mark.parametrize(("stream", "said"), [("joint+sound", "'sound' is none of"), ("joint+joint", "twice")])

@@ -7,6 +7,7 @@ from skelray.evaluation.held_out import HeldOut, parts
 from skelray.evaluation.knn import KNN
 from skelray.evaluation.labels import labelled
 from skelray.evaluation.linear import Linear
+from skelray.evaluation.names import names
 from skelray.evaluation.retrieval import Retrieval
 from skelray.evaluation.scores import Diverged, Evaluation, Outcome, main_metric, measure, smaller, smaller_each, top
 from skelray.evaluation.transfer import Transfer
@@ -29,6 +30,7 @@ __all__ = [
     "labelled",
     "main_metric",
     "measure",
+    "names",
     "parts",
     "smaller",
     "smaller_each",

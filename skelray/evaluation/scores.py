@@ -71,11 +71,12 @@ def smaller(part: Any) -> Any:
 
 
 def smaller_each(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
-    """The small versions of evaluations, the first of each name: transfers to several benchmarks become one."""
-    found: dict[str, Evaluation] = {}
-    for evaluation in map(smaller, evaluations):
-        found.setdefault(evaluation.name, evaluation)
-    return tuple(found.values())
+    """The small versions of evaluations, each once: transfers to several benchmarks become one."""
+    found: list[Evaluation] = []
+    for evaluation in evaluations:
+        small = smaller(evaluation)
+        found += [small] if small not in found else []
+    return tuple(found)
 
 
 def top(scores: Tensor, labels: Tensor, k: int = 1) -> float:

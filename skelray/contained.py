@@ -1,0 +1,53 @@
+"""Calls into code that a study brings, from which nothing gets out but an error.
+
+What Python takes for the end of a loop (StopIteration), of a generator (GeneratorExit) or of the program (SystemExit, and
+what else is no Exception) would shorten an epoch or end a run with status 0, without a word.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Escaped(RuntimeError):
+    """Code of a study's own raised what is no error; the line says what and where."""
+
+
+def contained(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What the function returns. Raises Escaped for what would end more than the call; an interrupt stays one."""
+    try:
+        return function(*args, **kwargs)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        found = _swallowed(error)
+        if found is None or _from_outside(found):
+            raise
+        raise Escaped(_told(found)) from found
+
+
+def _swallowed(error: BaseException) -> BaseException | None:
+    """What was raised, where a loop, a generator or the interpreter would not take it for an error."""
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, (StopIteration, StopAsyncIteration)):
+        return error.__cause__  # a generator has turned it into an error on the way
+    if isinstance(error, Exception) and not isinstance(error, (StopIteration, StopAsyncIteration)):
+        return None
+    return error
+
+
+def _from_outside(error: BaseException) -> bool:
+    """Whether Ray raised it, which ends a worker so when its node is wanted back."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return bool(frames) and str(frames[-1][0].f_globals.get("__name__", "")).partition(".")[0] == "ray"
+
+
+def _told(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" in {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
+    said = f" ({' '.join(str(error).split())})" if str(error).strip() else ""
+    return f"{type(error).__name__}{said} was raised{where}: it would end a loop or the program in silence"

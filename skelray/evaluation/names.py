@@ -1,0 +1,52 @@
+"""How a table calls the evaluations of a trial, where two of them have one name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from skelray.checks import UserError
+from skelray.evaluation.scores import Evaluation
+
+
+def names(evaluations: Sequence[Evaluation]) -> list[str]:
+    """A name for each: its own, and where several have that, with the settings in which they differ ("linear lr=3").
+
+    Raises UserError for one that is given twice, or that cannot be told from another.
+    """
+    called = [evaluation.name for evaluation in evaluations]
+    found = list(called)
+    for name in {name for name in called if called.count(name) > 1}:
+        places = [place for place, own in enumerate(called) if own == name]
+        for place, told in zip(places, _apart([evaluations[place] for place in places]), strict=True):
+            found[place] = f"{name} {told}".strip()
+    if doubled := [name for name in found if found.count(name) > 1]:
+        raise UserError(f"two evaluations are called {doubled[0]!r}: a table tells them apart by their settings")
+    return found
+
+
+def _apart(evaluations: Sequence[Evaluation]) -> list[str]:
+    """The settings of each that are not the same in all."""
+    settings = [_settings(evaluation) for evaluation in evaluations]
+    known = list(dict.fromkeys(name for one in settings for name in one))
+    differ = [name for name in known if len({repr(one.get(name)) for one in settings}) > 1]
+    return [" ".join(f"{name}={shown(one[name])}" for name in differ if name in one) for one in settings]
+
+
+def _settings(part: Any) -> dict[str, Any]:
+    """By name, of an evaluation and of the one that it wraps; and its type, where it is none of ours."""
+    found: dict[str, Any] = {"type": type(part).__qualname__}
+    for field in fields(part) if is_dataclass(part) else ():
+        value = getattr(part, field.name)
+        found |= _settings(value) if field.name == "evaluation" else {field.name: value}
+    return found
+
+
+def shown(value: Any) -> str:
+    """A setting within a name: no blanks, and 3.0 as 3, as in a trial's canonical form."""
+    if isinstance(value, (tuple, list)):
+        return "+".join(map(shown, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return getattr(value, "__name__", None) or str(value).replace(" ", "")

@@ -1,0 +1,82 @@
+"""A lock that one process holds at a time, and that says who holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+PAUSE = 0.2  # seconds between two tries of one who waits
+
+log = logging.getLogger("skelray")
+
+
+@contextlib.contextmanager
+def held(path: Path, what: str, free: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """The lock at a path, waited for if need be; released when the process ends however it ends.
+
+    what: what it is wanted for, in a line that is logged as soon as it has to wait. free: asked while it waits, whether
+    it is no longer needed. Raises BlockingIOError if so.
+    """
+    with open(path, "a+") as lock:
+        if not _taken(lock):
+            log.warning("%s waits for %s", what, holder(path))
+            while not _taken(lock):
+                if free():
+                    raise BlockingIOError(f"{path} is no longer needed")
+                time.sleep(PAUSE)
+        _sign(lock)
+        yield
+
+
+@contextlib.contextmanager
+def held_at_once(path: Path) -> Iterator[None]:
+    """The same without waiting. Raises BlockingIOError where another process has it."""
+    with open(path, "a+") as lock:
+        if not _taken(lock):
+            raise BlockingIOError(holder(path))
+        _sign(lock)
+        yield
+
+
+def _taken(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sign(lock: IO[str]) -> None:
+    """Leaves who holds it. A full disk keeps nobody from working."""
+    now = datetime.datetime.now(datetime.UTC).astimezone().isoformat(timespec="seconds")
+    with contextlib.suppress(OSError):
+        lock.truncate(0)
+        lock.write(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": now}))
+        lock.flush()
+
+
+def is_held(path: Path) -> bool:
+    """Whether another process holds the lock now."""
+    try:
+        with open(path, "a+") as lock:
+            return not _taken(lock)
+    except OSError:
+        return False
+
+
+def holder(path: Path) -> str:
+    """Who holds a lock, as far as they have told."""
+    try:
+        told = json.loads(path.read_text())
+        return f"process {int(told['process'])} on {told['host']!s:.80}, which has {path.parent} since {told['since']!s:.40}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"another process, which has {path.parent}"
