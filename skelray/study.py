@@ -15,7 +15,7 @@ from typing import Any
 from skelray.checks import MOST_SEED, MOST_SEEDS, MOST_TRIALS, UserError, check_label, check_whole, shown
 from skelray.data import Preprocessing
 from skelray.ensemble import Ensemble
-from skelray.evaluation import KNN, Evaluation, HeldOut, main_metric
+from skelray.evaluation import KNN, Evaluation, HeldOut, main_metric, names
 from skelray.names import column
 from skelray.published import Owner, Place, Published, columns_of, figures, homes, place_key
 from skelray.scale import Scale
