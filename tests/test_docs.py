@@ -70,7 +70,7 @@ def test_a_study_with_parts_of_ones_own_runs(folder, monkeypatch):
     path.write_text("\n\n".join(blocks("extending.md", "python")))
     name, study, _ = load_study(path)
     settings = Settings(folder / "data", str(folder / "own"), folder / "own_results", device="cpu")
-    changes = (("queue", 32), ("batch_size", 16), ("dim", 8))
+    changes = (("batch_size", 16), ("dim", 8))
     run_inline(Run(name, study, Scale("synthetic", ("xview",), 1, (0,), changes=changes), settings))
     frame = results.load(name, folder / "own_results")
     assert set(frame["status"]) == {"done"}, [str(error)[:200] for error in set(frame["error"])]

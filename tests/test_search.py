@@ -525,10 +525,12 @@ def test_an_ordered_search_has_a_ledger_of_its_own(store):
     "error", [StopIteration(), SystemExit(0), GeneratorExit(), KeyError("k")], ids=lambda e: type(e).__name__
 )
 def test_a_space_that_fails_is_told_with_its_line(store, error):
+    good = SWEEP.space
+
     def space(trial):
         if trial.number:
             raise error
-        return globals()["space"](trial)
+        return good(trial)
 
     searching = search(store, replace(SWEEP, space=space, published={}))
     searching.propose()
