@@ -16,8 +16,10 @@ from skelray.data.stored import DataError
 
 # What programs write where there is nothing, in small letters.
 SHEET = ("#n/a", "#na", "#null!", "#value!", "#num!", "#div/0!", "#ref!", "#name?")  # a spreadsheet
-NO_NAME = frozenset(("", "na", "n/a", "<na>", "nan", "<nan>", *SHEET))  # "none" and "null" are classes of gestures
-NOTHING = NO_NAME | {"none", "null", "nil", "-", "--", "?", ".", "missing", "unknown"}
+SIGNS = ("-", "--", "\u2013", "\u2014", "?", ".")
+NO_NAME = frozenset(("", "na", "n/a", "<na>", "nan", "<nan>", "(null)", *SIGNS, *SHEET))
+PERHAPS = frozenset(("none", "null", "nil", "missing", "unknown"))  # which are classes, too: of no gesture, say
+NOTHING = NO_NAME | PERHAPS
 INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")  # of no width
 WHOLE = re.compile(r"[+-]?[0-9]{1,18}(?:[.,]0*)?")
 NUMBER = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")

@@ -243,6 +243,8 @@ def _nothing(
         what = str(error)  # which says what is missed
     why = _reasons(source, held, rest)
     reason = f" ({'; '.join(why)})" if why else ""
+    if len(why) == 1 and rest.packed:  # what it holds is not known before it is unpacked
+        return DataError(f"{what}{reason}")
     known = ", ".join(f"{one.name} ({one.example})" for one in candidates)
     return DataError(
         f"{what}{reason}: known are {known}. Data of your own go by a table and a TOML file that describes it, "

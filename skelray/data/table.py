@@ -18,6 +18,7 @@ from skelray.data.dataset import DataError
 from skelray.data.labels import Keys, Labels, some
 from skelray.data.rows import ABOUT, UNSAID, Columns, Table, number_of, written
 from skelray.data.starter import TABLE, undescribed
+from skelray.data.text import decoded
 from skelray.skeleton import Skeleton
 
 NAME = re.compile(r"[A-Za-z][\w-]*")
@@ -54,8 +55,10 @@ def open_table(path: Path) -> tuple[Benchmark, Path]:
     if TABLE.fullmatch(path.name) and path.is_file():
         raise undescribed(path)
     try:
-        fields = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
+        fields = tomllib.loads(decoded(path.read_bytes()))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}): give the TOML file that describes a table") from error
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
         raise DataError(f"{path} is no TOML file ({error})") from error
     described = Described(path, fields)
     if unknown := sorted(set(fields) - set(KNOWN)):
