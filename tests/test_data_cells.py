@@ -144,6 +144,19 @@ def test_a_sign_is_no_label_and_no_joint(tmp_path, sign):
         assert [one.reason for one in sequences(path) if isinstance(one, Skipped)] == [f"an empty cell in {column}"]
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("names", [{}, {"wave": 0, "bow": 1}])
+def test_a_negative_label_is_none(tmp_path, kind, names):
+    frame = table().replace({"label": names}) if names else table()
+    frame.loc[frame["sequence"] == "s2", "label"] = -1 if names else "-1"
+    frame["label"] = frame["label"].astype(int if names else str)
+    path = written(tmp_path, frame, kind=kind)
+    assert open_table(path)[0].classes == (("0", "1") if names else ("bow", "wave"))
+    assert [one.reason for one in sequences(path) if isinstance(one, Skipped)] == ["no label: -1"]
+    toml = TOML.replace("persons = 2", f"persons = 2\nclasses = {['-1', *map(str, names.values() or ['bow', 'wave'])]}")
+    assert not any(isinstance(one, Skipped) for one in sequences(written(tmp_path, frame, toml, kind=kind)))
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
 def test_a_description_is_read_in_the_encodings_of_a_table(tmp_path, encoding):
     path = written(tmp_path, table())

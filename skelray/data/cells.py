@@ -22,6 +22,7 @@ PERHAPS = frozenset(("none", "null", "nil", "missing", "unknown"))  # which are 
 NOTHING = NO_NAME | PERHAPS
 INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")  # of no width
 WHOLE = re.compile(r"[+-]?[0-9]{1,18}(?:[.,]0*)?")
+NEGATIVE = re.compile(r"-0*[1-9][0-9]*(?:[.,]0*)?")  # of a label: that there is none
 NUMBER = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
 EMPTY = np.iinfo(np.int64).min  # of a whole number
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skelray.data.benchmark import Key
-from skelray.data.cells import NO_NAME, NUMBER, PERHAPS, WHOLE, normal, nothing
+from skelray.data.cells import NEGATIVE, NO_NAME, NUMBER, PERHAPS, WHOLE, normal, nothing
 from skelray.data.stored import DataError
 
 
@@ -26,10 +26,10 @@ class Labels:
             ways.setdefault(normal(label), []).append(label)
         if not ways:
             raise DataError(f"{source} has no rows")
-        for name in [name for name in ways if name.lower() in NO_NAME]:
+        for name in [name for name in ways if name.lower() in NO_NAME or NEGATIVE.fullmatch(name)]:
             del ways[name]
         if not ways:
-            raise DataError(f"{source} has no label: every cell of the column is empty")
+            raise DataError(f"{source} has no label: every cell of the column is empty or a negative number")
         notes = [
             f"labels that differ in blanks or in how a letter is stored are one class: {_quoted(alike)}"
             for alike in ways.values()

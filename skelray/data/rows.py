@@ -132,6 +132,8 @@ class Table:
         bodies = self._bodies(rows, f"{source}: sequence {name!r}")
         if isinstance(bodies, str):
             return Skipped(name, bodies)
+        if cells.NEGATIVE.fullmatch(about["label"]) and about["label"] not in self.classes:
+            return Skipped(name, f"no label: {about['label']}")
         label = self._label(about.pop("label"), f"{source}: sequence {name!r}")
         return Recording(name, bodies, label, source=source.name, **{key: int(value) for key, value in about.items()})
 
