@@ -403,6 +403,16 @@ def test_a_parquet_table_gets_one_too(tmp_path):
     assert 'by = "part"\ntrain = [0]' in error.value.starter
 
 
+def test_a_folder_with_a_table_and_its_description_tells_which_file_to_give(tmp_path):
+    table(tmp_path / "mine.csv")
+    with pytest.raises(DataError, match=r"mine\.csv: a table of your own is described by a TOML file\)"):
+        detect(tmp_path)
+    (tmp_path / "mine.TOML").write_text("")
+    with pytest.raises(DataError) as error:
+        detect(tmp_path)
+    assert f"is prepared by its TOML file, skelray prepare {tmp_path / 'mine.TOML'})" in str(error.value)
+
+
 ODD_TABLES = {
     "a.csv": "\ufeffsequence;frame;joint;x;y;label\na;0;hip;1,5;2,5;w\n".encode("utf-16"),
     "a.tsv": b"sequence\tframe\tjoint\tx\ty\tlabel\n",

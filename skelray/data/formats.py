@@ -269,10 +269,16 @@ def _reasons(source: Path, held: Sequence[Held], rest: Rest) -> list[str]:
                 why.append(str(error))
     if not why and rest.unlike:
         why.append(f"not of the form that their names are for: {shortened(rest.unlike)}")
-    tables = [] if source.is_file() else [path for path, _ in listing(source) if TABLE.fullmatch(path)]
-    if tables := [path for path in tables if not path.lower().endswith("json")]:
-        why.append(f"{shortened(tables)}: a table of your own is described by a TOML file")
-    return why
+    return why if source.is_file() else [*why, *_tables(source)]
+
+
+def _tables(source: Path) -> Iterator[str]:
+    """Of a folder with tables, by which file they are prepared."""
+    paths = [path for path, _ in listing(source)]
+    if tables := [path for path in paths if TABLE.fullmatch(path) and not path.lower().endswith("json")]:
+        described = next((source / path for path in paths if path.lower().endswith(".toml")), None)
+        way = "described by a TOML file" if described is None else f"prepared by its TOML file, skelray prepare {described}"
+        yield f"{shortened(tables)}: a table of your own is {way}"
 
 
 def _is_packed(path: Path) -> bool:
