@@ -15,7 +15,8 @@ from pathlib import Path
 from skelray.data import florence3d, kinetics, msr_action3d, npy, npz, ntu, nwucla, pku_mmd, pyskl, utkinect
 from skelray.data.arrays import Arrays, benchmark
 from skelray.data.benchmark import Benchmark
-from skelray.data.listing import exists, listing, shortened
+from skelray.data.listing import exists, listing
+from skelray.data.report import shortened
 from skelray.data.sources import UNREADABLE, File, PackedFile
 from skelray.data.starter import TABLE, undescribed
 from skelray.data.stored import DataError

@@ -28,9 +28,9 @@ import numpy as np
 from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
-from skelray.data.listing import matching, members, shortened
+from skelray.data.listing import matching, members
 from skelray.data.named import stem_of
-from skelray.data.report import EMPTY, UNSCORED
+from skelray.data.report import EMPTY, UNSCORED, shortened
 from skelray.data.said import Said, class_names, given, said_of, same
 from skelray.data.sources import UNREADABLE, File, Member, Recordings, content, head
 from skelray.data.text import decoded, listed, parsed, single
