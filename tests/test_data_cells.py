@@ -144,6 +144,14 @@ def test_a_sign_is_no_label_and_no_joint(tmp_path, sign):
         assert [one.reason for one in sequences(path) if isinstance(one, Skipped)] == [f"an empty cell in {column}"]
 
 
+def test_classes_without_a_row_are_named(tmp_path):
+    counted = written(tmp_path, table().replace({"label": {"wave": 1, "bow": 2}}))
+    assert open_table(counted)[0].notes == ("classes that no row of the table has: 0; numbers count from 0",)
+    toml = TOML.replace("persons = 2", 'persons = 2\nclasses = ["bow", "wave", "point"]')
+    assert open_table(written(tmp_path, table(), toml))[0].notes == ("classes that no row of the table has: point",)
+    assert open_table(written(tmp_path, table()))[0].notes == ()
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize("names", [{}, {"wave": 0, "bow": 1}])
 def test_a_negative_label_is_none(tmp_path, kind, names):
