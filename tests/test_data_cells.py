@@ -99,6 +99,17 @@ def test_a_cell_without_which_a_row_has_no_place_leaves_its_sequence_out(tmp_pat
     ]
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+def test_what_is_infinite_is_no_whole_number_and_refuses_no_table(tmp_path, kind, infinite):
+    frame = table().astype({"frame": float, "subject": float})
+    frame.loc[5, "frame"] = infinite
+    frame.loc[frame["sequence"] == "s5", "subject"] = infinite
+    found = sequences(written(tmp_path, frame, kind=kind))
+    assert [one.reason for one in found if isinstance(one, Skipped)] == ["an empty cell in frame"]
+    assert found[5].subject == -1
+
+
 @pytest.mark.parametrize("odd", ["wave ", " wave", f"wave{NBSP}", f"{WIDE}wave", f"wave{NO_WIDTH}", "\ufeffwave", "wave\t"])
 def test_labels_that_differ_in_blanks_are_one_class(tmp_path, odd):
     frame = table()
