@@ -45,6 +45,8 @@ def with_(separator: str, comma: bool = False):
         (lambda lines: "sep=;\n" + lines.replace(",", ";"), "utf-8-sig"),
         (lambda lines: lines.replace("\n", "\r\n"), "utf-8"),
         (lambda lines: lines.replace(",", " , "), "utf-8"),
+        (lambda lines: lines.split("\n", 1)[0].title() + "\n" + lines.split("\n", 1)[1], "utf-8"),
+        (lambda lines: (lines.split("\n", 1)[0].upper() + "\n" + lines.split("\n", 1)[1]).replace(",", ";"), "utf-16"),
         (lambda lines: "\n".join('"' + line.replace(",", '";"') + '"' for line in lines.split("\n")[:-1]), "utf-8"),
     ],
 )
@@ -97,6 +99,17 @@ def test_a_cell_without_which_a_row_has_no_place_leaves_its_sequence_out(tmp_pat
     ]
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+def test_what_is_infinite_is_no_whole_number_and_refuses_no_table(tmp_path, kind, infinite):
+    frame = table().astype({"frame": float, "subject": float})
+    frame.loc[5, "frame"] = infinite
+    frame.loc[frame["sequence"] == "s5", "subject"] = infinite
+    found = sequences(written(tmp_path, frame, kind=kind))
+    assert [one.reason for one in found if isinstance(one, Skipped)] == ["an empty cell in frame"]
+    assert found[5].subject == -1
+
+
 @pytest.mark.parametrize("odd", ["wave ", " wave", f"wave{NBSP}", f"{WIDE}wave", f"wave{NO_WIDTH}", "\ufeffwave", "wave\t"])
 def test_labels_that_differ_in_blanks_are_one_class(tmp_path, odd):
     frame = table()
@@ -126,8 +139,73 @@ def test_capital_letters_make_a_class_and_a_note(tmp_path):
     assert benchmark.notes == ("labels that differ in capital letters are different classes: 'Wave', 'wave'",)
 
 
-def test_a_class_may_be_named_none(tmp_path):
-    assert open_table(written(tmp_path, table().replace({"label": {"bow": "none"}})))[0].classes == ("none", "wave")
+def test_a_class_may_be_named_none_and_it_is_said(tmp_path):
+    benchmark, _ = open_table(written(tmp_path, table().replace({"label": {"bow": "none"}})))
+    assert benchmark.classes == ("none", "wave")
+    assert benchmark.notes == ("labels that may say that there is none are classes: 'none'",)
+
+
+@pytest.mark.parametrize("sign", ["-", "?", ".", "--", "\u2014", "(null)"])
+def test_a_sign_is_no_label_and_no_joint(tmp_path, sign):
+    for column in ("label", "joint"):
+        frame = table()
+        frame.loc[frame["sequence"] == "s2", column] = sign
+        path = written(tmp_path / column, frame)
+        assert open_table(path)[0].classes == ("bow", "wave")
+        assert [one.reason for one in sequences(path) if isinstance(one, Skipped)] == [f"an empty cell in {column}"]
+
+
+def test_classes_without_a_row_are_named(tmp_path):
+    counted = written(tmp_path, table().replace({"label": {"wave": 1, "bow": 2}}))
+    assert open_table(counted)[0].notes == ("classes that no row of the table has: 0; numbers count from 0",)
+    toml = TOML.replace("persons = 2", 'persons = 2\nclasses = ["bow", "wave", "point"]')
+    assert open_table(written(tmp_path, table(), toml))[0].notes == ("classes that no row of the table has: point",)
+    assert open_table(written(tmp_path, table()))[0].notes == ()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("names", [{}, {"wave": 0, "bow": 1}])
+def test_a_negative_label_is_none(tmp_path, kind, names):
+    frame = table().replace({"label": names}) if names else table()
+    frame.loc[frame["sequence"] == "s2", "label"] = -1 if names else "-1"
+    frame["label"] = frame["label"].astype(int if names else str)
+    path = written(tmp_path, frame, kind=kind)
+    assert open_table(path)[0].classes == (("0", "1") if names else ("bow", "wave"))
+    assert [one.reason for one in sequences(path) if isinstance(one, Skipped)] == ["no label: -1"]
+    toml = TOML.replace("persons = 2", f"persons = 2\nclasses = {['-1', *map(str, names.values() or ['bow', 'wave'])]}")
+    assert not any(isinstance(one, Skipped) for one in sequences(written(tmp_path, frame, toml, kind=kind)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_description_is_read_in_the_encodings_of_a_table(tmp_path, encoding):
+    path = written(tmp_path, table())
+    path.write_bytes(path.read_text("utf-8").encode(encoding))
+    assert open_table(path)[0].classes == ("bow", "wave")
+
+
+def test_a_column_is_not_taken_for_one_in_capital_letters_that_stands_beside_it(tmp_path):
+    frame = table()
+    expected = bodies(written(tmp_path / "plain", frame))
+    found = bodies(written(tmp_path / "other", frame.assign(X="no number", Label="other")))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    frame = frame.assign(X=frame["x"]).rename(columns={"x": " X"})
+    with pytest.raises(DataError, match="two columns named x"):
+        open_table(written(tmp_path / "two", frame))
+
+
+def test_what_is_no_table_is_a_short_sentence(tmp_path):
+    path = written(tmp_path, table())
+    (tmp_path / "mine.csv").write_bytes(b"a\0b," + bytes(range(1, 256)) * 200)
+    with pytest.raises(DataError) as error:
+        open_table(path)
+    assert len(str(error.value)) < 2000
+    (tmp_path / "mine.csv").write_text(table().replace({"label": {"bow": "s\u00e9rie"}}).to_csv(index=False), "latin-1")
+    with pytest.raises(DataError, match="it is neither UTF-8 nor UTF-16: save it as one of them"):
+        open_table(path)
+    for absent in (tmp_path / "absent.toml", tmp_path):
+        with pytest.raises(DataError, match=r"cannot be read \((No such file|Is a dir).*\): give the TOML file"):
+            open_table(absent)
 
 
 UNKNOWN = ["", "-1", "NA", "nan", "NaN", "None", "null", "?", "unknown", "-", "x12", " ", "-7"]

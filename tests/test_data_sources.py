@@ -382,6 +382,18 @@ def test_a_table_without_its_description_gets_the_beginning_of_one_that_works(mo
     assert prepare(*open_table(tmp_path / "mine.toml"), tmp_path / "out").sequences == 4
 
 
+@pytest.mark.parametrize("separator", [";", "|", "\t"])
+def test_the_beginning_is_read_as_the_table_will_be(tmp_path, separator):
+    path = table(tmp_path / "mine.csv")
+    head, _, rest = path.read_text().replace(",", separator).partition("\n")
+    path.write_bytes(f"sep={separator}\n{head.upper()}\n{rest}".encode("utf-16"))
+    with pytest.raises(Undescribed) as error:
+        detect(path)
+    assert "lacks" not in str(error.value)
+    (tmp_path / "mine.toml").write_text(error.value.starter)
+    assert prepare(*open_table(tmp_path / "mine.toml"), tmp_path / "out").sequences == 4
+
+
 def test_a_parquet_table_gets_one_too(tmp_path):
     frame = pa.table({"sequence": ["a"] * 3, "frame": [0] * 3, "joint": ["0", "1", "2"], "x": [0.0] * 3, "part": [0] * 3})
     pa.parquet.write_table(frame, tmp_path / "a.parquet")
@@ -389,6 +401,16 @@ def test_a_parquet_table_gets_one_too(tmp_path):
         detect(tmp_path / "a.parquet")
     assert 'joints = ["joint_0", "joint_1", "joint_2"]' in error.value.starter
     assert 'by = "part"\ntrain = [0]' in error.value.starter
+
+
+def test_a_folder_with_a_table_and_its_description_tells_which_file_to_give(tmp_path):
+    table(tmp_path / "mine.csv")
+    with pytest.raises(DataError, match=r"mine\.csv: a table of your own is described by a TOML file\)"):
+        detect(tmp_path)
+    (tmp_path / "mine.TOML").write_text("")
+    with pytest.raises(DataError) as error:
+        detect(tmp_path)
+    assert f"is prepared by its TOML file, skelray prepare {tmp_path / 'mine.TOML'})" in str(error.value)
 
 
 ODD_TABLES = {
@@ -438,7 +460,7 @@ def archives(folder: Path) -> dict[str, Path]:
 
 def test_archives_are_to_be_unpacked_first(tmp_path):
     for path in archives(tmp_path).values():
-        with pytest.raises(DataError, match="unpack it first"):
+        with pytest.raises(DataError, match=r"unpack it first, and give the folder\)$"):
             detect(path)
         folder = tmp_path / f"{path.name}_in"
         folder.mkdir()
@@ -569,6 +591,7 @@ def test_clips_that_name_other_classes_keep_them(tmp_path, labels, classes, file
     found = detect(folder)
     assert (found.name, found.classes) == ("gestures", classes)
     assert "they are not those of Kinetics" in found.notes[0]
+    assert "class 0" not in found.notes[0]  # which no file says
     report = prepare(found, folder, tmp_path / "out")
     assert report.sequences == len(labels)
     assert "note: the classes are those that the files name" in str(report)

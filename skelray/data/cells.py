@@ -16,10 +16,14 @@ from skelray.data.stored import DataError
 
 # What programs write where there is nothing, in small letters.
 SHEET = ("#n/a", "#na", "#null!", "#value!", "#num!", "#div/0!", "#ref!", "#name?")  # a spreadsheet
-NO_NAME = frozenset(("", "na", "n/a", "<na>", "nan", "<nan>", *SHEET))  # "none" and "null" are classes of gestures
-NOTHING = NO_NAME | {"none", "null", "nil", "-", "--", "?", ".", "missing", "unknown"}
+SIGNS = ("-", "--", "\u2013", "\u2014", "?", ".")
+NO_NAME = frozenset(("", "na", "n/a", "<na>", "nan", "<nan>", "(null)", *SIGNS, *SHEET))
+PERHAPS = frozenset(("none", "null", "nil", "missing", "unknown"))  # which are classes, too: of no gesture, say
+NOTHING = NO_NAME | PERHAPS
+INFINITE = ("inf", "infinity")  # of a whole number: a division by nothing
 INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")  # of no width
 WHOLE = re.compile(r"[+-]?[0-9]{1,18}(?:[.,]0*)?")
+NEGATIVE = re.compile(r"-0*[1-9][0-9]*(?:[.,]0*)?")  # of a label: that there is none
 NUMBER = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
 EMPTY = np.iinfo(np.int64).min  # of a whole number
 
@@ -44,7 +48,7 @@ def whole(column: pa.Array, name: str) -> np.ndarray:
     """Whole numbers, EMPTY where there is nothing. Raises DataError where a cell is something else."""
 
     def number(cell: str) -> int:
-        if nothing(cell):
+        if nothing(cell) or normal(cell).lower().lstrip("+-") in INFINITE:
             return EMPTY
         if WHOLE.fullmatch(cell.strip()):
             return _whole(cell)
@@ -88,7 +92,7 @@ def _numbers(column: pa.Array, name: str, number: Callable[[str], int]) -> np.nd
     if pa.types.is_boolean(column.type):
         raise DataError(f"the column {name} must hold whole numbers, and holds truth values")
     if pa.types.is_floating(column.type):
-        column = pa.compute.if_else(pa.compute.is_nan(column), None, column)
+        column = pa.compute.if_else(pa.compute.is_finite(column), column, None)
     try:
         return column.cast(pa.int64()).fill_null(EMPTY).to_numpy(zero_copy_only=False)
     except (pa.ArrowException, NotImplementedError) as error:

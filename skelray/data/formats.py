@@ -15,7 +15,8 @@ from pathlib import Path
 from skelray.data import florence3d, kinetics, msr_action3d, npy, npz, ntu, nwucla, pku_mmd, pyskl, utkinect
 from skelray.data.arrays import Arrays, benchmark
 from skelray.data.benchmark import Benchmark
-from skelray.data.listing import exists, listing, shortened
+from skelray.data.listing import exists, listing
+from skelray.data.report import shortened
 from skelray.data.sources import UNREADABLE, File, PackedFile
 from skelray.data.starter import TABLE, undescribed
 from skelray.data.stored import DataError
@@ -243,6 +244,8 @@ def _nothing(
         what = str(error)  # which says what is missed
     why = _reasons(source, held, rest)
     reason = f" ({'; '.join(why)})" if why else ""
+    if len(why) == 1 and rest.packed:  # what it holds is not known before it is unpacked
+        return DataError(f"{what}{reason}")
     known = ", ".join(f"{one.name} ({one.example})" for one in candidates)
     return DataError(
         f"{what}{reason}: known are {known}. Data of your own go by a table and a TOML file that describes it, "
@@ -267,10 +270,16 @@ def _reasons(source: Path, held: Sequence[Held], rest: Rest) -> list[str]:
                 why.append(str(error))
     if not why and rest.unlike:
         why.append(f"not of the form that their names are for: {shortened(rest.unlike)}")
-    tables = [] if source.is_file() else [path for path, _ in listing(source) if TABLE.fullmatch(path)]
-    if tables := [path for path in tables if not path.lower().endswith("json")]:
-        why.append(f"{shortened(tables)}: a table of your own is described by a TOML file")
-    return why
+    return why if source.is_file() else [*why, *_tables(source)]
+
+
+def _tables(source: Path) -> Iterator[str]:
+    """Of a folder with tables, by which file they are prepared."""
+    paths = [path for path, _ in listing(source)]
+    if tables := [path for path in paths if TABLE.fullmatch(path) and not path.lower().endswith("json")]:
+        described = next((source / path for path in paths if path.lower().endswith(".toml")), None)
+        way = "described by a TOML file" if described is None else f"prepared by its TOML file, skelray prepare {described}"
+        yield f"{shortened(tables)}: a table of your own is {way}"
 
 
 def _is_packed(path: Path) -> bool:

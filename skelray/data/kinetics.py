@@ -28,10 +28,10 @@ import numpy as np
 from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.dataset import DataError
-from skelray.data.listing import matching, members, shortened
+from skelray.data.listing import matching, members
 from skelray.data.named import stem_of
-from skelray.data.report import EMPTY, UNSCORED
-from skelray.data.said import Said, class_names, said_of, same
+from skelray.data.report import EMPTY, UNSCORED, shortened
+from skelray.data.said import Said, class_names, given, said_of, same
 from skelray.data.sources import UNREADABLE, File, Member, Recordings, content, head
 from skelray.data.text import decoded, listed, parsed, single
 from skelray.skeleton import OPENPOSE
@@ -71,15 +71,16 @@ def benchmark_of(source: Path) -> Benchmark:
     if own is None:
         named = any(one.text for one, _ in _heard(found, known)[0])
         return KINETICS if named else replace(KINETICS, notes=(UNNAMED,))
+    names = given(own)
     kept = sum(same(name, kept) for name, kept in zip(own, CLASSES, strict=False))
-    but = f", but for {kept} of {len(own)}" if kept else ""
+    but = f", but for {kept} of {len(names)}" if kept else ""
     stem = stem_of(source)
     return replace(
         KINETICS,
         name=f"{stem}_own" if stem.startswith("kinetics") else stem,
         classes=own,
         recordings=partial(_recordings, classes=own),
-        notes=(f"the classes are those that the files name ({shortened(own)}); they are not those of Kinetics{but}",),
+        notes=(f"the classes are those that the files name ({shortened(names)}); they are not those of Kinetics{but}",),
     )
 
 
@@ -88,7 +89,7 @@ def _recordings(source: Path | None, classes: tuple[str, ...] = CLASSES) -> Reco
     known = _known(source)
     if classes is CLASSES and (own := _own(found, known)) is not None:
         raise DataError(
-            f"the clips of {source} name classes of their own ({shortened(own)}), which are not those of Kinetics: "
+            f"the clips of {source} name classes of their own ({shortened(given(own))}), which are not those of Kinetics: "
             f"leave its name out, and they are taken: skelray prepare {source}"
         )
     parse = partial(_recording, known=known, root=source.resolve().name if source else "", classes=classes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skelray.data.benchmark import Key
-from skelray.data.cells import NO_NAME, NUMBER, WHOLE, normal, nothing
+from skelray.data.cells import NEGATIVE, NO_NAME, NUMBER, PERHAPS, WHOLE, normal, nothing
 from skelray.data.stored import DataError
 
 
@@ -26,10 +26,10 @@ class Labels:
             ways.setdefault(normal(label), []).append(label)
         if not ways:
             raise DataError(f"{source} has no rows")
-        for name in [name for name in ways if name.lower() in NO_NAME]:
+        for name in [name for name in ways if name.lower() in NO_NAME or NEGATIVE.fullmatch(name)]:
             del ways[name]
         if not ways:
-            raise DataError(f"{source} has no label: every cell of the column is empty")
+            raise DataError(f"{source} has no label: every cell of the column is empty or a negative number")
         notes = [
             f"labels that differ in blanks or in how a letter is stored are one class: {_quoted(alike)}"
             for alike in ways.values()
@@ -43,6 +43,8 @@ class Labels:
             for alike in small.values()
             if len(alike) > 1
         ]
+        if words := [name for name in ways if name.lower() in PERHAPS]:
+            notes.append(f"labels that may say that there is none are classes: {_quoted(words)}")
         return cls(frozenset(ways), tuple(notes))
 
 
@@ -69,7 +71,7 @@ class Keys:
             return cls(column, notes=(note,) if odd else ())
         if column == "part" or (wrong := [name for name, train in listed.items() if not _texts(train)]):
             way = "0 trains and 1 tests" if column == "part" else f"protocols.{wrong[0]}.train may list such texts instead"
-            raise DataError(f"the column {column} must hold whole numbers, and holds {odd[0]!r}: {way}")
+            raise DataError(f"the column {column} must hold whole numbers, and holds {odd[0][:50]!r}: {way}")
         texts = tuple(sorted(said))
         numbered = some([f"{text} is {number}" for number, text in enumerate(texts, start=1)])
         return cls(column, texts, (f"{column}s are texts, which are numbered: {numbered}",))

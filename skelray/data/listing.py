@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from skelray.data.report import shortened
 from skelray.data.sources import BOUNDED, Archive, LooseFile, Member, PackedFile
 from skelray.data.stored import DataError
 
@@ -126,11 +127,6 @@ def _entries(folder: str) -> tuple[list[str], list[str], list[str]]:
 def below(source: Path, pattern: re.Pattern[str]) -> list[Path]:
     """The files below a source whose names match a pattern, sorted."""
     return sorted(Path(folder, name) for folder, names in walk(source) for name in names if pattern.fullmatch(name))
-
-
-def shortened(names: Sequence[str], most: int = 3) -> str:
-    """The first of them, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def _archive(path: Path, prefix: str) -> Iterator[tuple[str, PackedFile]]:

@@ -63,13 +63,13 @@ class Report:
         lines = [f"{self.name} is prepared in {self.folder} ({how})"]
         lines.append(f"  {self.sequences:,} sequences, {self.frames:,} frames, {self.bodies:,} bodies")
         if self.short:
-            lines.append(f"  {len(self.short):,} shorter than {SHORT} frames: {_some(self.short)}")
+            lines.append(f"  {len(self.short):,} shorter than {SHORT} frames: {shortened(self.short)}")
         for reason, names in sorted(self.skipped.items(), key=lambda item: -len(item[1])):
-            lines.append(f"  {len(names):,} skipped, {reason}: {_some(names)}")
+            lines.append(f"  {len(names):,} skipped, {reason}: {shortened(names)}")
         for amounts, what in ((self.cut, CUT), (self.left_out, LEFT_OUT), (self.joined, JOINED)):
             if amounts:
                 worst = sorted(amounts, key=lambda name: -amounts[name])
-                lines.append(f"  {what}: {sum(amounts.values()):,}, in {len(amounts):,} sequences: {_some(worst)}")
+                lines.append(f"  {what}: {sum(amounts.values()):,}, in {len(amounts):,} sequences: {shortened(worst)}")
         if self.protocols:
             lines.append(f"  protocols {', '.join(self.protocols)}")
         lines += [f"  {sentence}" for sentence in self.undivided]
@@ -79,7 +79,8 @@ class Report:
         return "\n".join(lines)
 
 
-def _some(names: Sequence[str]) -> str:
+def shortened(names: Sequence[str]) -> str:
+    """The first three, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 

@@ -64,14 +64,16 @@ class Table:
     def columns(self, source: Path) -> Columns:
         """Raises DataError where one is missing."""
         try:
-            names = [normal(name) for name in _opened(source)[1]]
+            stored = stored_names(source)
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{source} is no table that can be read ({error})") from error
-        if missing := [name for name in NEEDED if name not in names]:
-            raise DataError(f"{source} lacks the columns {', '.join(missing)}; it has {', '.join(names[:20])}")
-        if repeated := {name for name in KNOWN if names.count(name) > 1}:
+        own = own_names(stored)
+        if missing := [name for name in NEEDED if name not in own]:
+            has = ", ".join(normal(name)[:50] for name in stored[:20])
+            raise DataError(f"{source} lacks the columns {', '.join(missing)}; it has {has}")
+        if repeated := [name for name, written in own.items() if len(written) > 1]:
             raise DataError(f"{source} has two columns named {', '.join(sorted(repeated))}")
-        return Columns(tuple(name for name in KNOWN if name in names))
+        return Columns(tuple(own))
 
     def batches(self, source: Path, names: tuple[str, ...]) -> Iterator[dict[str, np.ndarray]]:
         """These columns as arrays, a batch at a time. Raises DataError where a value is not of its column's type."""
@@ -130,6 +132,8 @@ class Table:
         bodies = self._bodies(rows, f"{source}: sequence {name!r}")
         if isinstance(bodies, str):
             return Skipped(name, bodies)
+        if cells.NEGATIVE.fullmatch(about["label"]) and about["label"] not in self.classes:
+            return Skipped(name, f"no label: {about['label']}")
         label = self._label(about.pop("label"), f"{source}: sequence {name!r}")
         return Recording(name, bodies, label, source=source.name, **{key: int(value) for key, value in about.items()})
 
@@ -169,6 +173,15 @@ class Table:
         return number if number is not None and number < len(self.joints) else None
 
 
+def own_names(stored: Sequence[str]) -> dict[str, list[str]]:
+    """Of each column that is read, what it is called in a table: as it should be or, if nothing is, in capital letters."""
+    called = {
+        name: [one for one in stored if normal(one) == name] or [one for one in stored if normal(one).casefold() == name]
+        for name in KNOWN
+    }
+    return {name: own for name, own in called.items() if own}
+
+
 def number_of(written: str) -> int | None:
     """A whole number from 0, which a column of floats writes as 3.0; None of anything else."""
     return int(match[1]) if (match := NUMBER.fullmatch(written)) else None
@@ -178,7 +191,8 @@ def columns_of(source: Path, names: Sequence[str]) -> Iterator[dict[str, pa.Arra
     """Columns of a table as they are stored, a batch at a time. Raises DataError where it cannot be read."""
     try:
         text, stored = _opened(source)
-        chosen = {name: next(one for one in stored if normal(one) == name) for name in names}
+        own = own_names(stored)
+        chosen = {name: own[name][0] for name in names}
         if text is None:
             with pa.parquet.ParquetFile(source) as file:
                 for batch in file.iter_batches(BATCH, columns=[*chosen.values()]):
@@ -188,7 +202,9 @@ def columns_of(source: Path, names: Sequence[str]) -> Iterator[dict[str, pa.Arra
                 for batch in reader:
                     yield {name: batch.column(own) for name, own in chosen.items()}
     except (OSError, UnicodeError, pa.ArrowException) as error:
-        raise DataError(f"{source} cannot be read as a table ({' '.join(str(error).split())})") from error
+        why = " ".join(str(error).split())
+        why = "it is neither UTF-8 nor UTF-16: save it as one of them" if "UTF8" in why or "decode" in why else why
+        raise DataError(f"{source} cannot be read as a table ({why})") from error
 
 
 def written(source: Path, names: Sequence[str]) -> dict[str, set[str]]:
@@ -201,6 +217,11 @@ def written(source: Path, names: Sequence[str]) -> dict[str, set[str]]:
             elif name == "label":
                 found[name].update(cells.texts(column, name).tolist())
     return found
+
+
+def stored_names(source: Path) -> Sequence[str]:
+    """The names of a table's columns, as they are written. Raises DataError, OSError."""
+    return _opened(source)[1]
 
 
 def _opened(source: Path) -> tuple[Text | None, Sequence[str]]:

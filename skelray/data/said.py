@@ -101,5 +101,15 @@ def _numbered(names: Mapping[int, Mapping[str, tuple[str, str]]]) -> tuple[str, 
             )
         numbers[plain] = number
     return tuple(
-        next(iter(names[number].values()))[0] if number in names else f"class {number}" for number in range(max(names) + 1)
+        next(iter(names[number].values()))[0] if number in names else unnamed(number) for number in range(max(names) + 1)
     )
+
+
+def unnamed(number: int) -> str:
+    """What a class is called whose number has no name."""
+    return f"class {number}"
+
+
+def given(classes: Iterable[str]) -> list[str]:
+    """The classes that have a name of their own."""
+    return [name for number, name in enumerate(classes) if name != unnamed(number)]

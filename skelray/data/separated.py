@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.csv
 
 from skelray.data.stored import DataError
+from skelray.data.text import encoding
 
 SEPARATORS: tuple[str, ...] = (",", ";", "\t", "|")
-MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 SAID = re.compile(r'"?sep=(.)"?\s*')  # a first line that Excel reads and writes
 HEAD = 1 << 16  # bytes that are looked at
 BINARY = ((b"PK\x03\x04", "a workbook or a zip"), (b"\xd0\xcf\x11\xe0", "a workbook"), (b"\x89HDF", "an HDF5 file"))
@@ -45,26 +45,16 @@ def text(source: Path, wanted: Sequence[str]) -> Text:
         head = stream.read(HEAD)
     if kind := next((kind for start, kind in BINARY if head.startswith(start)), None):
         raise DataError(f"{source} is {kind}: save the table as CSV or Parquet")
-    encoding = _encoding(head)
-    lines = [line for line in head.decode(encoding, "replace").splitlines() if line.strip()]
+    written = encoding(head)
+    lines = [line for line in head.decode(written, "replace").splitlines() if line.strip()]
     if not lines:
         raise DataError(f"{source} is no table that can be read (Empty CSV file)")
     skip, separators = 0, SEPARATORS
     if (said := SAID.fullmatch(lines[0])) and len(lines) > 1:
         skip, separators = 1, (said[1],)
     rows = {separator: _row(lines[skip], separator) for separator in separators}
-    best = max(separators, key=lambda separator: len({name.strip() for name in rows[separator]} & set(wanted)))
-    return Text(best, "utf-8" if encoding == "utf-8-sig" else encoding, rows[best], skip)
-
-
-def _encoding(head: bytes) -> str:
-    for mark, encoding in MARKS:
-        if head.startswith(mark):
-            return encoding
-    start = head[:100]
-    if b"\0" in start:  # letters of a header line, two bytes each
-        return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
-    return "utf-8"
+    best = max(separators, key=lambda separator: len({name.strip().casefold() for name in rows[separator]} & set(wanted)))
+    return Text(best, "utf-8" if written == "utf-8-sig" else written, rows[best], skip)
 
 
 def _row(line: str, separator: str) -> tuple[str, ...]:

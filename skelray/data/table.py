@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -18,6 +18,7 @@ from skelray.data.dataset import DataError
 from skelray.data.labels import Keys, Labels, some
 from skelray.data.rows import ABOUT, UNSAID, Columns, Table, number_of, written
 from skelray.data.starter import TABLE, undescribed
+from skelray.data.text import decoded
 from skelray.skeleton import Skeleton
 
 NAME = re.compile(r"[A-Za-z][\w-]*")
@@ -54,8 +55,10 @@ def open_table(path: Path) -> tuple[Benchmark, Path]:
     if TABLE.fullmatch(path.name) and path.is_file():
         raise undescribed(path)
     try:
-        fields = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
+        fields = tomllib.loads(decoded(path.read_bytes()))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}): give the TOML file that describes a table") from error
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
         raise DataError(f"{path} is no TOML file ({error})") from error
     described = Described(path, fields)
     if unknown := sorted(set(fields) - set(KNOWN)):
@@ -73,6 +76,7 @@ def open_table(path: Path) -> tuple[Benchmark, Path]:
     classes, numbered = _classes(described, labels, source)
     trains = _trains(described, columns)
     keys = {column: Keys.of(column, cells[column], trains) for column in UNSAID if columns.has(column)}
+    notes = [*labels.notes, *_absent(labels, classes, numbered), *(note for key in keys.values() for note in key.notes)]
     benchmark = Benchmark(
         name=name,
         skeleton=skeleton,
@@ -83,7 +87,7 @@ def open_table(path: Path) -> tuple[Benchmark, Path]:
             skeleton.joints, classes, numbered, {column: key.texts for column, key in keys.items() if key.texts}
         ),
         planar=not columns.has("z"),
-        notes=tuple(note for notes in (labels.notes, *(key.notes for key in keys.values())) for note in notes),
+        notes=tuple(notes),
     )
     return benchmark, source
 
@@ -115,6 +119,13 @@ def _classes(described: Described, labels: Labels, source: Path) -> tuple[tuple[
             raise DataError(f"{source} has the label {last}: numbers of classes count from 0; list the classes otherwise")
         return tuple(map(str, range(last + 1))), True
     return tuple(sorted(labels.names)), False
+
+
+def _absent(labels: Labels, classes: tuple[str, ...], numbered: bool) -> Iterator[str]:
+    """A word on classes that no row has, such as 0 where labels were counted from 1."""
+    used = {classes.index(one) if one in classes and not numbered else number_of(one) for one in labels.names}
+    if absent := [name for number, name in enumerate(classes) if number not in used]:
+        yield f"classes that no row of the table has: {some(absent)}" + ("; numbers count from 0" if numbered else "")
 
 
 def _skeleton(described: Described, name: str) -> Skeleton:

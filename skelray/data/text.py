@@ -15,19 +15,24 @@ from skelray.data.benchmark import LeftOut
 
 # Bytes of a recording: 300 frames of five people are half a million. Empty lists make forty times as many in memory.
 MOST_JSON = 2**23
-MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+START = 100  # bytes that tell the encoding where no mark does
 
 
 def decoded(text: bytes, errors: str = "strict") -> str:
     """UTF-8, or UTF-16 where its first bytes say so, without a byte-order mark. Raises UnicodeError, if strict."""
-    for mark, encoding in MARKS.items():
+    return text.decode(encoding(text), errors)
+
+
+def encoding(text: bytes) -> str:
+    """As Python calls it, by the first bytes: of UTF-16, letters that are ASCII are zero in every second one."""
+    for mark, name in MARKS.items():
         if text.startswith(mark):
-            return text[len(mark) :].decode(encoding, errors)
-    if text[1:2] == b"\0" != text[:1]:
-        return text.decode("utf-16-le", errors)
-    if text[:1] == b"\0" != text[1:2]:
-        return text.decode("utf-16-be", errors)
-    return text.decode("utf-8", errors)
+            return name
+    even, odd = text[:START:2], text[1:START:2]
+    if 2 * odd.count(0) > len(odd) and 0 not in even:
+        return "utf-16-le"
+    return "utf-16-be" if 2 * even.count(0) > len(even) and 0 not in odd else "utf-8"
 
 
 def usual(text: bytes) -> bytes:
