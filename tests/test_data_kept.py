@@ -65,7 +65,7 @@ JOINED = {
     "one of two": ([(0, 40, 0), (0, 20, 1), (20, 40, 1)], 2, [[0], [1, 2]]),
     "both of two": ([(0, 20, 0), (0, 20, 1), (20, 40, 1), (20, 40, 0)], 2, [[0, 3], [1, 2]]),
     "a frame in which both numbers are there": ([(0, 21, 0), (20, 40, 0)], 2, [[0, 1]]),
-    "two people one after the other": ([(0, 20, 0), (20, 40, 1)], 2, [[0], [1]]),
+    "never two at once, however far apart": ([(0, 20, 0), (20, 40, 1)], 2, [[0, 1]]),
     "two after the other where one is kept": ([(0, 20, 0), (20, 40, 1)], 1, [[0, 1]]),
     "two at once": ([(0, 40, 0), (10, 30, 1)], 1, [[0], [1]]),
     "nobody in the first place": ([(0, 0, 0), (0, 40, 1)], 1, [[1]]),

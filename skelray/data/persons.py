@@ -23,7 +23,8 @@ def joined(bodies: np.ndarray, persons: int) -> tuple[np.ndarray, int]:
 
     A tracker that loses someone gives a new number. Two bodies are one person where they are never there together, or for
     less than half their time at the very same place, and one goes on where the other ends, with nobody else near who might
-    have been meant. Where never more than ``persons`` people are there at once, but more bodies, it need not be near.
+    have been meant. It need not be near where there are more bodies than ``persons`` and never more people than that at once,
+    nor where never two people are there at once.
     """
     places = np.flatnonzero(there(bodies).any(axis=0)).tolist()
     if len(places) < 2:
@@ -31,7 +32,8 @@ def joined(bodies: np.ndarray, persons: int) -> tuple[np.ndarray, int]:
     tracks = [_Track.of(bodies, place) for place in places]
     reach = float(np.median([track.reach for track in tracks]))
     tracks = _merged(tracks, reach, STEP * reach)
-    if len(tracks) > persons >= np.sum([track.there for track in tracks], axis=0).max():
+    most = np.sum([track.there for track in tracks], axis=0).max()  # people at once
+    if len(tracks) > persons >= most or most == 1:
         tracks = _merged(tracks, reach, np.inf)
     return np.stack([track.body for track in sorted(tracks, key=lambda track: track.place)], axis=1), len(places) - len(
         tracks
