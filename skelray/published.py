@@ -9,8 +9,8 @@ from typing import Any
 from skelray.checks import UserError
 from skelray.data import BENCHMARKS
 from skelray.evaluation import Evaluation, main_metric
+from skelray.identity import canonical
 from skelray.names import STREAMS, column
-from skelray.trial import canonical
 
 # {"xsub": 77.6} is of the study's ``published_by``; {"semi 1%": {"xsub": 58.5}} of an evaluation by its name, as a table
 # calls it ("clustering nmi"), {"bone": {"xsub": 73.9}} of a stream (of an ensemble: joint+bone+motion), {"ntu120": {...}} of

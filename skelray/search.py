@@ -28,10 +28,11 @@ from optuna.trial import TrialState, create_trial
 from skelray.changes import Path, leaves
 from skelray.checks import UserError
 from skelray.contained import contained
+from skelray.identity import canonical, digest
 from skelray.scale import SCHEDULE, Scale
 from skelray.store import Store
 from skelray.study import Sweep
-from skelray.trial import Trial, canonical, digest
+from skelray.trial import Trial
 
 ON, STOP = "on", "stop"
 _STATES = {

@@ -34,8 +34,8 @@ from pyarrow import fs
 
 from skelray import lock, records
 from skelray.checks import UserError
+from skelray.identity import digest
 from skelray.packed import packed, unpacked
-from skelray.trial import digest
 
 STALE = 3600.0  # seconds after which a temporary file has no writer
 

@@ -16,10 +16,11 @@ from skelray.checks import MOST_SEED, MOST_SEEDS, MOST_TRIALS, UserError, check_
 from skelray.data import Preprocessing
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Evaluation, HeldOut, main_metric, names
+from skelray.identity import canonical
 from skelray.names import column
 from skelray.published import Owner, Place, Published, columns_of, figures, homes, place_key
 from skelray.scale import Scale
-from skelray.trial import Monitor, Trial, canonical
+from skelray.trial import Monitor, Trial
 
 
 @dataclass(frozen=True)

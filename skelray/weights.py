@@ -18,9 +18,9 @@ from skelray.checks import UserError
 from skelray.ensemble import Arrays, Ensemble, whole_numbers
 from skelray.fused import StoredEnsemble
 from skelray.fusion import Fusion, searched
+from skelray.identity import canonical, digest
 from skelray.store import Store, evaluated
 from skelray.study import Fused
-from skelray.trial import canonical, digest
 
 
 class HeldOutScores:

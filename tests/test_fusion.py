@@ -22,13 +22,13 @@ from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Finetune, HeldOut, Linear, parts, top
 from skelray.execute import execute
 from skelray.fusion import CHOSEN, PUBLISHED, Fusion, Random
+from skelray.identity import canonical
 from skelray.methods import SkeletonCLR
 from skelray.plan import plan
 from skelray.runner import run_inline
 from skelray.scale import Scale
 from skelray.store import Store, evaluated
 from skelray.training import Pretraining
-from skelray.trial import canonical
 from skelray.weights import HeldOutScores, chosen, example, search
 
 WEIGHTS = {"joint": 0.6, "bone": 0.6, "motion": 0.4}
