@@ -154,10 +154,10 @@ def test_an_ensemble_has_numbers_of_what_has_scores():
             ["a"],
             {"epochs": [300, 301]},
             Scale(epochs=3),
-            "'a 300 seed 0' and 'a 301 seed 0' are the same trial twice at this",
+            "'a 300 seed 0' and 'a 301 seed 0' differ .* would be the same trial with --epochs 3",
         ),
         (["a"], {"batch_size": [64, 128]}, Scale(small=True), None),
-        ([("a", {"epochs": 100}), ("b", {"epochs": 300})], {}, Scale(epochs=1), "'a seed 0' and 'b seed 0' .*1 epochs"),
+        ([("a", {"epochs": 100}), ("b", {"epochs": 300})], {}, Scale(epochs=1), "'a seed 0' and 'b seed 0' .*--epochs 1"),
         (["a"], {}, Scale(seeds=(0, 0)), "'a seed 0' and 'a seed 0' are the same trial twice"),
         (["a"], {}, Scale(protocols=("xsub", "xsub")), "the same trial twice"),
         ([("a", {}), ("b", {"tau": 0.07})], {}, Scale(epochs=3), None),  # the study says so itself: trained once

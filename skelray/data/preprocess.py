@@ -21,7 +21,7 @@ LISTED = 4  # bodies that are candidates for the most active ones
 PathName = Literal["centred", "unturned", "rigid", "plain"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kept:
     """A clip (3, frames, V, persons) float32, and what of its recording is not in it.
 
