@@ -166,17 +166,21 @@ class Ablation:
 
         What a study says twice itself, under two labels, is trained once.
         """
-        first: dict[tuple[str, ...], int] = {}
-        written: list[Cell] = []  # the cells as the study says them
+        shared: dict[tuple[int, str], list[int]] = {}
         for number, cell in enumerate(cells):
+            shared.setdefault(_encoder(cell), []).append(number)
+        if len(shared) == len(cells):
+            return
+        written = self._expanded(Scale(protocols=scale.protocols, seeds=scale.seeds))  # as the study says them
+        first: dict[Any, int] = {}
+        for number in (number for same in shared.values() if len(same) > 1 for number in same):
+            cell = cells[number]
             for alike in (_encoder, _content):
-                if (one := first.setdefault(alike(cell), number)) == number:
-                    continue
-                written = written or self._expanded(Scale(protocols=scale.protocols, seeds=scale.seeds))
+                one = first.setdefault(alike(cell), number)
                 if alike(written[one]) != alike(written[number]):
                     both = f"{cells[one].name!r} and {cell.name!r} differ in the study"
                     raise UserError(f"{both} and would be the same trial {scale.said}: leave one of them out, or that")
-            if (one := first.setdefault((cell.arm, *_encoder(cell)), number)) != number:
+            if (one := first.setdefault((cell.arm, _encoder(cell)), number)) != number:
                 both = f"cells {cells[one].name!r} and {cell.name!r} are the same trial twice"
                 raise UserError(f"{both}: seeds and values of across have to differ")
 
@@ -264,14 +268,14 @@ def _named(trial: Trial) -> list[tuple[str, Evaluation]]:
     return [(name, evaluation) for name, evaluation in named if not isinstance(evaluation, HeldOut)]
 
 
-def _encoder(cell: Cell) -> tuple[str, ...]:
+def _encoder(cell: Cell) -> tuple[int, str]:
     """Equal for cells that one training serves."""
-    return "encoder", str(cell.trial.epochs), cell.trial.id("")
+    return cell.trial.epochs, cell.trial.id("")
 
 
-def _content(cell: Cell) -> tuple[str, ...]:
+def _content(cell: Cell) -> str:
     """Equal for cells that are measured alike, too."""
-    return "content", digest(canonical(cell.trial))
+    return digest(canonical(cell.trial))
 
 
 @dataclass(frozen=True)
