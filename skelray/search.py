@@ -88,7 +88,7 @@ def check_scale(sweep: Sweep, scale: Scale, draws: int = 12) -> None:
     found = []
     for point in [study.ask() for _ in range(draws)]:
         try:
-            own = leaves(sweep.space(point))
+            own = leaves(contained(sweep.space, point))
         except Exception:  # a sample that cannot be is not looked at
             continue
         found.append((own, leaves(sweep.trial(point, scale))))

@@ -111,7 +111,7 @@ def pointing_at(path: Path) -> Iterator[None]:
     """An error on whose way the study file's own code lies becomes a StudyError that names the line."""
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path.absolute())]
         if isinstance(error, StudyError) or not (lines or isinstance(error, SyntaxError)):
             raise

@@ -236,6 +236,15 @@ def test_a_damaged_choice_is_made_again(tmp_path, caplog, content):
     assert len(caplog.messages) == 1
 
 
+@pytest.mark.parametrize("error", [StopIteration, SystemExit, GeneratorExit], ids=lambda e: e.__name__)
+def test_a_space_of_weights_that_would_end_the_program_is_an_error(error):
+    def ending(trial):
+        raise error
+
+    with pytest.raises(RuntimeError, match=rf"{error.__name__} was raised in .*test_fusion.py, line \d+"):
+        example(replace(FUSION, space=ending))
+
+
 def other_space(trial):
     return space(trial)
 
