@@ -85,8 +85,10 @@ def test_a_number_along_an_axis_says_where_it_stands():
     study = Ablation(papers.AIMCLR, [Arm("a", published=numbers)], LENGTHS)
     assert list(found(study).values()) == pytest.approx([0.765, 0.774, 0.783, 0.789])
     assert found(study, Scale(epochs=30)) == {}
-    with pytest.raises(UserError, match="has no cell: the study goes across epochs 100, 150, 200, 300"):
+    with pytest.raises(UserError, match="has no cell: the study goes across epochs 100, 150, 200, 300, and not 250"):
         replace(study, arms=[Arm("a", published={("epochs", 250): {"xsub": 76.5}})])
+    with pytest.raises(UserError, match="300, and not '300'"):
+        Ablation(papers.HICLR, [Arm("a", published={("epochs", "300"): {"xsub": 76.5}})], {"epochs": [100, 150, 200, 300]})
     with pytest.raises(UserError, match="goes across tau not at all"):
         replace(study, arms=[Arm("a", published={("tau", 0.1): {"xsub": 76.5}})])
 
