@@ -23,9 +23,9 @@ from skelray import papers
 from skelray.data import Preprocessing, prepare
 from skelray.data.synthetic import synthetic
 from skelray.evaluation import KNN, Linear
+from skelray.identity import canonical
 from skelray.runner import Run, Settings
 from skelray.study import Ablation, Arm
-from skelray.trial import canonical
 
 FACTS = {"files": [], "seconds": 1.0, "started": "2026-01-02T03:04:05+00:00", "device": "cpu", "version": "v", "commit": "c"}
 

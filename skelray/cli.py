@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from skelray.cli_data import data as data_group
 from skelray.cli_prepare import prepare_command
 from skelray.cli_scores import scores_command
 from skelray.cli_studies import studies_command
-from skelray.faults import CAUSED, sentence
+from skelray.faults import CAUSED, sentence, trace
 from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
 from skelray.printable import printable
 
@@ -53,7 +52,7 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         if shown:
-            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+            click.echo(trace(error), err=True, nl=False)
         name = str(getattr(error, "name", "")).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         if name in MISSING:
             said, status = f"{name} is not installed: {MISSING[name]}", CAUSED

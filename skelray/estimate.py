@@ -15,8 +15,9 @@ from skelray import flop
 from skelray.augment import AugmentationSet, Draws, View
 from skelray.data.dataset import Splits
 from skelray.evaluation import Clustering, Evaluation, Load, Transfer, main_metric, parts
+from skelray.identity import canonical
 from skelray.skeleton import Skeleton
-from skelray.trial import Trial, canonical
+from skelray.trial import Trial
 
 SAMPLES = 2
 

@@ -21,11 +21,12 @@ from skelray.checks import UserError
 from skelray.contained import Escaped, contained
 from skelray.data.dataset import Splits
 from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure, parts
+from skelray.identity import canonical
 from skelray.names import HELD_OUT
 from skelray.recognised import SKELETON
 from skelray.store import StoredTrial, evaluated
 from skelray.training import Pretraining, Report
-from skelray.trial import Trial, canonical
+from skelray.trial import Trial
 
 log = logging.getLogger("skelray")
 ROUNDING = 1e-9  # of a figure that is 0 or 1

@@ -8,6 +8,7 @@ import tempfile
 import traceback
 
 from skelray.checks import UserError
+from skelray.printable import printable
 from skelray.reads import owner
 
 CAUSED, BUG = 2, 70  # exit statuses: of what a user or the machine causes, and of what nobody expected
@@ -43,5 +44,10 @@ def _place(error: BaseException) -> tuple[str, int]:
 def _kept(error: BaseException) -> str:
     handle, name = tempfile.mkstemp(prefix="skelray-", suffix=".traceback")
     with os.fdopen(handle, "w") as file:
-        file.write(f"{' '.join(sys.argv)}\n\n{''.join(traceback.format_exception(error))}")
+        file.write(f"{printable(' '.join(sys.argv))}\n\n{trace(error)}")
     return name
+
+
+def trace(error: BaseException) -> str:
+    """The whole traceback, as a terminal or a file may be given it."""
+    return printable("".join(traceback.format_exception(error)), keep="\n")

@@ -11,8 +11,8 @@ import torch
 
 from skelray.ensemble import Arrays, Ensemble
 from skelray.evaluation import top
+from skelray.identity import digest
 from skelray.store import Store
-from skelray.trial import digest
 
 
 class StoredEnsemble:

@@ -14,11 +14,12 @@ from skelray import results
 from skelray.checks import UserError
 from skelray.evaluation import Evaluation, Transfer, main_metric, names
 from skelray.fused import StoredEnsemble
+from skelray.identity import canonical
 from skelray.names import HELD_OUT, column
 from skelray.search import Sample, Search
 from skelray.store import Store, StoredTrial, evaluated
 from skelray.study import Cell, Fused, scalars
-from skelray.trial import Trial, canonical
+from skelray.trial import Trial
 
 Row = dict[str, Any]
 NOWHERE = {"target": None, "target_protocol": None}

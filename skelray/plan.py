@@ -15,6 +15,7 @@ from skelray.data.dataset import SkeletonDataset
 from skelray.estimate import Needs, evaluated_bytes, needs, reading, room, structure
 from skelray.evaluation import Transfer
 from skelray.fusion import CHOSEN, Fusion
+from skelray.identity import canonical
 from skelray.names import shared_subjects
 from skelray.printable import printable
 from skelray.runner import Run, Settings
@@ -23,7 +24,7 @@ from skelray.skeleton import Skeleton
 from skelray.store import StoredTrial
 from skelray.study import Sweep
 from skelray.tables import Table
-from skelray.trial import Trial, canonical
+from skelray.trial import Trial
 
 SMALLER = 0.5  # of the measured trial's arithmetic: below this a machine no longer reaches the measured rate
 

@@ -9,8 +9,8 @@ from typing import Any
 from skelray.checks import UserError
 from skelray.data import BENCHMARKS
 from skelray.evaluation import Evaluation, main_metric
+from skelray.identity import canonical
 from skelray.names import STREAMS, column
-from skelray.trial import canonical
 
 # {"xsub": 77.6} is of the study's ``published_by``; {"semi 1%": {"xsub": 58.5}} of an evaluation by its name, as a table
 # calls it ("clustering nmi"), {"bone": {"xsub": 73.9}} of a stream (of an ensemble: joint+bone+motion), {"ntu120": {...}} of
@@ -185,9 +185,10 @@ def _nowhere(figure: Figure, arm: Owner) -> str:
     if figure.protocol not in (there := list(dict.fromkeys(p.protocol for p in places if p.benchmark == figure.benchmark))):
         return f'{told}: it runs {", ".join(there)}; add "{figure.protocol}" to across={{"protocol": [...]}} or leave it out'
     for name, value in figure.point:
-        there = list(dict.fromkeys(str(p.coordinates[name]) for p in places if name in p.coordinates))
-        if str(value) not in there:
-            return f"{told}: the study goes across {name} {', '.join(there) or 'not at all'}"
+        there = [p.coordinates[name] for p in places if name in p.coordinates]
+        if canonical(value) not in [canonical(one) for one in there]:
+            known = ", ".join(dict.fromkeys(map(str, there))) or "not at all"
+            return f"{told}: the study goes across {name} {known}, and not {value!r}"
     return f"{told}: {figure.evaluation!r} is not read there"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dis
 import importlib.util
+import io
 import linecache
 import os
 import sys
@@ -75,7 +76,7 @@ def _definitions(text: str) -> dict[tuple[int, str], list[str]]:
         tree = ast.parse(text)
     except SyntaxError:
         return found
-    lines = text.splitlines(keepends=True)
+    lines = io.StringIO(text).readlines()  # as Python counts them: a form feed or a line separator ends none
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])

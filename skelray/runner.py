@@ -16,6 +16,7 @@ import torch
 from skelray import ledger, machine
 from skelray.book import Book
 from skelray.comparable import T, compared, reasons
+from skelray.data import Preprocessing
 from skelray.data.dataset import Splits, load
 from skelray.execute import bound, execute, failure, provenance
 from skelray.fusion import CHOSEN, Fusion, Study, closed
@@ -24,7 +25,7 @@ from skelray.results import check_name, check_writable, write_pictures
 from skelray.scale import Scale
 from skelray.search import Sample, Search, example
 from skelray.store import Store, StoredTrial
-from skelray.study import Cell, Fused, Sweep
+from skelray.study import Ablation, Cell, Fused, Sweep
 from skelray.training import Report
 from skelray.trial import Trial
 from skelray.weights import chosen
@@ -124,15 +125,18 @@ class Run:
 
     def _compared(self, one: T) -> T:
         """With the published numbers of data like this run's."""
-        return compared(one, self.load, getattr(self.study, "prepared", None))
+        return compared(one, self.load, self._prepared())
+
+    def _prepared(self) -> Preprocessing | None:
+        """How the data of the published numbers was, where the study says so."""
+        return self.study.prepared if isinstance(self.study, Ablation) else None
 
     def apart(self) -> list[str]:
         """Why published numbers of the study do not stand beside its own here, a sentence for each reason."""
         if isinstance(self.study, Sweep):
             return []
         ones: list[Cell | Fused] = [*self.study.cells(self.scale), *self.study.fused(self.scale)]
-        prepared = getattr(self.study, "prepared", None)
-        told = (why for one in ones if one.published for why in reasons(one, self.load, prepared).values())
+        told = (why for one in ones if one.published for why in reasons(one, self.load, self._prepared()).values())
         return list(dict.fromkeys(filter(None, told)))
 
     def fused(self, look: bool = False) -> list[Fused]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
@@ -56,10 +56,13 @@ class Scale:
         """Whether trials keep their published settings, so that published numbers may stand beside what is measured."""
         return self.epochs is None and not self.changes and not self.small
 
-    def __call__(self, trial: Trial, arm: Mapping[str, Any] | None = None) -> Trial:
+    def __call__(
+        self, trial: Trial, arm: Mapping[str, Any] | None = None, compared: Collection[tuple[type, str]] = ()
+    ) -> Trial:
         """A published trial at this scale, under an arm's changes.
 
-        The schedule is stretched to the number of epochs; what ``changes`` says of the schedule itself is not.
+        The schedule is stretched to the number of epochs; what ``changes`` says of the schedule itself is not. compared:
+        fields, by class, in which the parts that arms bring whole differ: they stay as they are.
         """
         arm = arm or {}
         share = 1.0 if self.epochs is None else self.epochs / max(1, trial.epochs)
@@ -68,24 +71,25 @@ class Scale:
         trial = replace(trial, benchmark=self.benchmark or trial.benchmark)
         trial = trial.small() if self.small else trial
         trial = changed(trial, {name: value for name, value in early.items() if not arm or _path(trial, name)})
-        trial = changed(trial, {name: self._fitted(name, value) for name, value in arm.items()})
+        trial = changed(trial, {name: self._fitted(name, value, compared) for name, value in arm.items()})
         whole = {name: value for name, value in early.items() if _brought(trial, arm, name)}
         trial = changed(trial, whole)
         trial = trial if self.epochs is None else trial.stretched(share)
         return changed(trial, {name: value for name, value in late.items() if not arm or _open(trial, arm, name)})
 
-    def _fitted(self, name: str, part: Any) -> Any:
-        """A whole method or backbone that an arm brings: small in what the arm leaves at its default."""
+    def _fitted(self, name: str, part: Any, compared: Collection[tuple[type, str]]) -> Any:
+        """A whole method or backbone that an arm brings: small in what all leave at its default."""
         if self.small and name == "evaluations":
             return smaller_each(part)
         if not self.small or isinstance(part, type) or not is_dataclass(part):
             return part
         small = smaller(part)
-        kept = {f.name: getattr(small, f.name) for f in fields(part) if f.init and at_default(part, f.name)}
-        return replace(part, **kept)  # type: ignore[type-var]
+        open_ = [f.name for f in fields(part) if f.init and (type(part), f.name) not in compared]
+        shrunk = {name: getattr(small, name) for name in open_ if at_default(part, name)}
+        return replace(part, **shrunk)  # type: ignore[type-var]
 
     def check(self, base: Trial, variants: Variants) -> None:
-        """Raises UserError where this scale would change what a study compares, or make two of its cells one."""
+        """Raises UserError where this scale would change what a study compares in a field that it sets."""
         if self.as_published and self.benchmark is None:
             return
         own = [(name, arm, changed(base, arm)) for name, arm in variants]
@@ -93,11 +97,6 @@ class Scale:
             raise UserError(f"--benchmark {self.benchmark}: the study names the benchmark of each of its cells itself")
         for name, value in self.changes:
             self._check_change(name, value, own)
-        seen: dict[str, tuple[str, Trial]] = {}
-        for name, arm, trial in own:
-            same, other = seen.setdefault(digest(canonical(self(base, arm))), (name, trial))
-            if canonical(other) != canonical(trial):
-                raise UserError(f"{same!r} and {name!r} differ in the study and would be the same trial {self.said}")
 
     def _check_change(self, name: str, value: Any, own: Sequence[tuple[str, Mapping[str, Any], Trial]]) -> None:
         """Raises UserError where no cell takes a change, and where cells differ in the field by what they bring whole."""

@@ -18,9 +18,9 @@ from skelray.ensemble import Arrays
 from skelray.evaluation import Evaluation
 from skelray.evaluation.names import shown
 from skelray.fused import opened
+from skelray.identity import canonical
 from skelray.names import transfer_in
 from skelray.store import Store, evaluated
-from skelray.trial import canonical
 
 RESULT = re.compile(r"(\d+)-([0-9a-f]{16})\.json")
 

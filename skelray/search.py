@@ -28,10 +28,11 @@ from optuna.trial import TrialState, create_trial
 from skelray.changes import Path, leaves
 from skelray.checks import UserError
 from skelray.contained import contained
+from skelray.identity import canonical, digest
 from skelray.scale import SCHEDULE, Scale
 from skelray.store import Store
 from skelray.study import Sweep
-from skelray.trial import Trial, canonical, digest
+from skelray.trial import Trial
 
 ON, STOP = "on", "stop"
 _STATES = {
@@ -87,7 +88,7 @@ def check_scale(sweep: Sweep, scale: Scale, draws: int = 12) -> None:
     found = []
     for point in [study.ask() for _ in range(draws)]:
         try:
-            own = leaves(sweep.space(point))
+            own = leaves(contained(sweep.space, point))
         except Exception:  # a sample that cannot be is not looked at
             continue
         found.append((own, leaves(sweep.trial(point, scale))))

@@ -34,8 +34,8 @@ from pyarrow import fs
 
 from skelray import lock, records
 from skelray.checks import UserError
+from skelray.identity import digest
 from skelray.packed import packed, unpacked
-from skelray.trial import digest
 
 STALE = 3600.0  # seconds after which a temporary file has no writer
 
@@ -64,11 +64,16 @@ class Store:
         self.local = isinstance(self.files, fs.LocalFileSystem)
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file; None where there is none."""
+        """The content of a file; None where there is none, or a folder, which is set aside."""
         try:
             with self.files.open_input_stream(f"{self.path}/{name}") as stream:
                 return stream.read()
         except FileNotFoundError:
+            return None
+        except OSError:
+            if not self._is_folder(name):
+                raise
+            self.set_aside(name, "it is a folder")
             return None
 
     def write(self, name: str, content: bytes) -> None:
@@ -79,6 +84,8 @@ class Store:
             self.files.create_dir(folder, recursive=True)
             with self.files.open_output_stream(temporary) as stream:
                 stream.write(content)
+            if self._is_folder(name):
+                self.set_aside(name, "it is a folder")
             self.files.move(temporary, f"{folder}/{file}")
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -94,13 +101,17 @@ class Store:
 
     def names(self, folder: str) -> list[str]:
         """The files in a folder, sorted."""
-        selector = fs.FileSelector(f"{self.path}/{folder}", allow_not_found=True)
-        return sorted(info.base_name for info in self.files.get_file_info(selector) if info.is_file)
+        return sorted(info.base_name for info in self._listed(folder) if info.is_file)
 
     def folders(self) -> list[str]:
         """The folders of the store, sorted: the ids of trials, and a few others."""
-        selector = fs.FileSelector(self.path, allow_not_found=True)
-        return sorted(info.base_name for info in self.files.get_file_info(selector) if not info.is_file)
+        return sorted(info.base_name for info in self._listed("") if not info.is_file)
+
+    def _listed(self, folder: str) -> list[fs.FileInfo]:
+        return self.files.get_file_info(fs.FileSelector(f"{self.path}/{folder}".rstrip("/"), allow_not_found=True))
+
+    def _is_folder(self, name: str) -> bool:
+        return self.files.get_file_info(f"{self.path}/{name}").type == fs.FileType.Directory
 
     def read_json(self, name: str, fits: Callable[[Any], bool] = lambda content: True) -> Any:
         """None where there is none, or one that is damaged, which is set aside. fits: whether it has the right shape."""
@@ -134,7 +145,7 @@ class Store:
     def set_aside(self, name: str, why: str) -> None:
         """Keeps a damaged file as NAME.damaged, or with a number, so that it is made again; logs it in one line."""
         folder, _, file = name.rpartition("/")
-        there = [n for n in self.names(folder) if n.startswith(f"{file}.damaged")]
+        there = [info for info in self._listed(folder) if info.base_name.startswith(f"{file}.damaged")]
         aside = f"{file}.damaged" + (f".{len(there) + 1}" if there else "")
         said = " ".join(why.split())[:200]
         try:

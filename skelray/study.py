@@ -8,7 +8,7 @@ import json
 import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,10 +16,11 @@ from skelray.checks import MOST_SEED, MOST_SEEDS, MOST_TRIALS, UserError, check_
 from skelray.data import Preprocessing
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Evaluation, HeldOut, main_metric, names
+from skelray.identity import canonical, digest
 from skelray.names import column
 from skelray.published import Owner, Place, Published, columns_of, figures, homes, place_key
 from skelray.scale import Scale
-from skelray.trial import Monitor, Trial, canonical
+from skelray.trial import Monitor, Trial
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,7 @@ class Ablation:
         """
         scale = scale or Scale()
         cells = self._expanded(scale)
-        written = self._expanded(Scale(protocols=scale.protocols, seeds=scale.seeds))
-        _check_apart(cells, written, scale)
+        self._check_apart(cells, scale)
         if not scale.as_published:
             return cells
         return [replace(cell, published=self._figures(cell.arm, cell.trial, cell.coordinates)) for cell in cells]
@@ -145,9 +145,44 @@ class Ablation:
         cells = []
         for seed, values, arm in itertools.product(seeds, itertools.product(*across.values()), self.arms):
             coordinates = dict(zip(across, values, strict=True))
-            trial = scale(self.base, {**coordinates, **arm.changes, "seed": seed})
+            trial = scale(self.base, {**coordinates, **arm.changes, "seed": seed}, self._compared)
             cells.append(Cell(arm.label, trial, coordinates))
         return cells
+
+    @cached_property
+    def _compared(self) -> frozenset[tuple[type, str]]:
+        """Fields in which the whole parts of one class differ that arms and ``across`` bring."""
+        brought = [part for arm in self.arms for part in arm.changes.values()]
+        brought += [part for values in self.across.values() for part in values]
+        values: dict[tuple[type, str], set[str]] = {}
+        for part in brought:
+            if is_dataclass(part) and not isinstance(part, type):
+                for own in fields(part):
+                    values.setdefault((type(part), own.name), set()).add(digest(canonical(getattr(part, own.name))))
+        return frozenset(place for place, found in values.items() if len(found) > 1)
+
+    def _check_apart(self, cells: Sequence[Cell], scale: Scale) -> None:
+        """Raises UserError for two cells of one arm that are one trial, and for any two that only the scale makes one.
+
+        What a study says twice itself, under two labels, is trained once.
+        """
+        shared: dict[tuple[int, str], list[int]] = {}
+        for number, cell in enumerate(cells):
+            shared.setdefault(_encoder(cell), []).append(number)
+        if len(shared) == len(cells):
+            return
+        written = self._expanded(Scale(protocols=scale.protocols, seeds=scale.seeds))  # as the study says them
+        first: dict[Any, int] = {}
+        for number in (number for same in shared.values() if len(same) > 1 for number in same):
+            cell = cells[number]
+            for alike in (_encoder, _content):
+                one = first.setdefault(alike(cell), number)
+                if alike(written[one]) != alike(written[number]):
+                    both = f"{cells[one].name!r} and {cell.name!r} differ in the study"
+                    raise UserError(f"{both} and would be the same trial {scale.said}: leave one of them out, or that")
+            if (one := first.setdefault((cell.arm, _encoder(cell)), number)) != number:
+                both = f"cells {cells[one].name!r} and {cell.name!r} are the same trial twice"
+                raise UserError(f"{both}: seeds and values of across have to differ")
 
     def _figures(
         self, arm: str, trial: Trial, coordinates: Mapping[str, Any], stream: str | None = None
@@ -233,26 +268,14 @@ def _named(trial: Trial) -> list[tuple[str, Evaluation]]:
     return [(name, evaluation) for name, evaluation in named if not isinstance(evaluation, HeldOut)]
 
 
-def _check_apart(cells: Sequence[Cell], written: Sequence[Cell], scale: Scale) -> None:
-    """Raises UserError for two cells of one arm that are one trial, and for two arms' that only the scale makes one.
-
-    written: the same cells as the study says them. What it says twice itself, under two labels, is trained once.
-    """
-    seen: dict[tuple[int, str], list[int]] = {}
-    for place, cell in enumerate(cells):
-        for other in seen.setdefault(_identity(cell), []):
-            first = cells[other]
-            both = f"cells {first.name!r} and {cell.name!r} are the same trial twice"
-            differ = _identity(written[other]) != _identity(written[place])
-            if differ:
-                raise UserError(f"{both} at this scale ({scale}): run them at another one, or leave one of them out")
-            if first.arm == cell.arm:
-                raise UserError(f"{both}: seeds and values of across have to differ")
-        seen[_identity(cell)].append(place)
-
-
-def _identity(cell: Cell) -> tuple[int, str]:
+def _encoder(cell: Cell) -> tuple[int, str]:
+    """Equal for cells that one training serves."""
     return cell.trial.epochs, cell.trial.id("")
+
+
+def _content(cell: Cell) -> str:
+    """Equal for cells that are measured alike, too."""
+    return digest(canonical(cell.trial))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import io
 import linecache
 import sys
 import traceback
@@ -37,7 +38,7 @@ class _Fresh(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         content = self.get_data(self.path)
-        lines = importlib.util.decode_source(content).splitlines(keepends=True)
+        lines = io.StringIO(importlib.util.decode_source(content)).readlines()
         linecache.cache[self.path] = (len(content), None, lines, self.path)  # what runs, even if the file is edited
         return self.source_to_code(content, self.path)
 
@@ -111,7 +112,7 @@ def pointing_at(path: Path) -> Iterator[None]:
     """An error on whose way the study file's own code lies becomes a StudyError that names the line."""
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path.absolute())]
         if isinstance(error, StudyError) or not (lines or isinstance(error, SyntaxError)):
             raise

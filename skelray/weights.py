@@ -15,12 +15,13 @@ import numpy as np
 import optuna
 
 from skelray.checks import UserError
+from skelray.contained import contained
 from skelray.ensemble import Arrays, Ensemble, whole_numbers
 from skelray.fused import StoredEnsemble
 from skelray.fusion import Fusion, searched
+from skelray.identity import canonical, digest
 from skelray.store import Store, evaluated
 from skelray.study import Fused
-from skelray.trial import canonical, digest
 
 
 class HeldOutScores:
@@ -83,7 +84,7 @@ def _array(fusion: Fusion, weights: Mapping[str, float]) -> np.ndarray:
 
 def weights_of(fusion: Fusion, trial: Any) -> dict[str, float]:
     """A point of the space. Raises UserError for one that is no ensemble of the published streams."""
-    found = fusion.space(trial)
+    found = contained(fusion.space, trial)
     if not isinstance(found, Mapping) or set(found) != set(fusion.published):
         raise UserError(f"space() returns {found!r}, not a weight for each of {', '.join(fusion.published)}")
     if wrong := [stream for stream, weight in found.items() if not 0 <= weight < float("inf")]:

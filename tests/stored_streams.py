@@ -9,8 +9,8 @@ from tiny import TRIAL
 
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, HeldOut, Linear, top
+from skelray.identity import canonical
 from skelray.study import Ablation, Arm
-from skelray.trial import canonical
 
 STREAMS = ("joint", "bone", "motion")
 WEIGHTS = Ensemble({"joint": 0.6, "bone": 0.6, "motion": 0.4})

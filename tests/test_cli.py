@@ -308,6 +308,19 @@ def test_a_bug_is_said_to_be_one_and_its_traceback_is_kept_or_shown(monkeypatch,
         assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("shown", [False, True])
+def test_what_an_error_quotes_is_made_visible_in_its_traceback(monkeypatch, capsys, words, shown):
+    def broken(run):
+        raise RuntimeError("rings \x07, hides \x9b2J and is no text \udcff")
+
+    monkeypatch.setattr(Run, "size", broken)
+    status, _, err = call(monkeypatch, capsys, *(["--traceback"] if shown else []), "plan", *words)
+    told = err + ("" if shown else kept(err))
+    assert status == 70
+    assert r"RuntimeError: rings \x07, hides \x9b2J and is no text \udcff" in told.replace(err.splitlines()[-1], "")
+    assert not {"\x07", "\x9b", "\udcff"} & set(told)
+
+
 def test_a_bug_of_our_own_names_our_line(monkeypatch, capsys, words):
     monkeypatch.setattr(Run, "cells", lambda run: 1 + None)
     monkeypatch.setattr("skelray.faults.owner", lambda file: "skelray" if "skelray" in file else "library")

@@ -19,10 +19,10 @@ from skelray.checks import UserError
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Transfer, top
 from skelray.fused import StoredEnsemble, opened
+from skelray.identity import canonical
 from skelray.scale import Scale
 from skelray.store import Store, evaluated
 from skelray.study import Ablation, Arm
-from skelray.trial import canonical
 
 
 @pytest.fixture

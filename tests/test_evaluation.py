@@ -32,11 +32,11 @@ from skelray.evaluation import (
 from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.knn import knn_scores
 from skelray.evaluation.retrieval import average_precision
+from skelray.identity import canonical
 from skelray.methods import CrosSCLR, HiCo, SkeletonCLR
 from skelray.names import shared_subjects
 from skelray.skeleton import KINECT_V2
 from skelray.training import Pretraining
-from skelray.trial import canonical
 
 CPU = torch.device("cpu")
 

@@ -11,10 +11,11 @@ from tiny import MOCO, TRIAL, dataset, same_state, splits
 from skelray.augment import Mask
 from skelray.evaluation import KNN, Clustering, Finetune, Linear, Retrieval, SemiSupervised, Supervised, Transfer, top
 from skelray.execute import EvaluationsFailed, bound, execute, failure
+from skelray.identity import canonical
 from skelray.methods import HiCLR, SkeletonCLR
 from skelray.store import Store, evaluated
 from skelray.training import HELD_OUT, Diverged, Pretraining
-from skelray.trial import Monitor, canonical
+from skelray.trial import Monitor
 
 CPU = torch.device("cpu")
 LINEAR = Linear(epochs=3, milestones=(2,))

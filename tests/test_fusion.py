@@ -22,13 +22,13 @@ from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Finetune, HeldOut, Linear, parts, top
 from skelray.execute import execute
 from skelray.fusion import CHOSEN, PUBLISHED, Fusion, Random
+from skelray.identity import canonical
 from skelray.methods import SkeletonCLR
 from skelray.plan import plan
 from skelray.runner import run_inline
 from skelray.scale import Scale
 from skelray.store import Store, evaluated
 from skelray.training import Pretraining
-from skelray.trial import canonical
 from skelray.weights import HeldOutScores, chosen, example, search
 
 WEIGHTS = {"joint": 0.6, "bone": 0.6, "motion": 0.4}
@@ -234,6 +234,15 @@ def test_a_damaged_choice_is_made_again(tmp_path, caplog, content):
     assert chosen(FUSION, one, store, "d") == found
     assert store.read(f"fusions/{file}.damaged") == content
     assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("error", [StopIteration, SystemExit, GeneratorExit], ids=lambda e: e.__name__)
+def test_a_space_of_weights_that_would_end_the_program_is_an_error(error):
+    def ending(trial):
+        raise error
+
+    with pytest.raises(RuntimeError, match=rf"{error.__name__} was raised in .*test_fusion.py, line \d+"):
+        example(replace(FUSION, space=ending))
 
 
 def other_space(trial):

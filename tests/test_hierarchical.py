@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from skelray.backbones import GRU, LSTM, Hierarchical, Transformer
 from skelray.backbones.released_hierarchical import heads_from_released, hierarchical_from_released
+from skelray.identity import canonical
 from skelray.methods.moco import Branch, initialise
 from skelray.skeleton import KINECT_V1, KINECT_V2
-from skelray.trial import canonical
 
 F64 = torch.float64
 SMALL = Hierarchical(hidden_dim=8, granularity=3, frames=14)

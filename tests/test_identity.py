@@ -61,6 +61,12 @@ READ = {  # before, and in place of what: each changes what `part` does
         "def f(n):\n    return n and g(n - 1)\ndef g(n):\n    return n and f(n - 2)\ndef part(a, b):\n    return f(3)\n",
         "n - 2", "n - 1",
     ),
+    "what stands after a line separator in a text": (
+        'S = "a\u2028b\u2028c\u2028d"\ndef part(a, b):\n    return 2\n', "return 2", "return 3",
+    ),
+    "what stands after form feeds": (
+        "\f\nK = 1\n\f\n\f\ndef part(a, b):\n    return 2\n", "return 2", "return 3",
+    ),
     "a default": ("K = 1\ndef part(a, b, k=K):\n    return k\n", "K = 1", "K = 2"),
     "a keyword's default": ("K = 1\ndef part(a, b, *, k=K):\n    return k\n", "K = 1", "K = 2"),
     "a helper's default": (

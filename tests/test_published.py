@@ -85,8 +85,10 @@ def test_a_number_along_an_axis_says_where_it_stands():
     study = Ablation(papers.AIMCLR, [Arm("a", published=numbers)], LENGTHS)
     assert list(found(study).values()) == pytest.approx([0.765, 0.774, 0.783, 0.789])
     assert found(study, Scale(epochs=30)) == {}
-    with pytest.raises(UserError, match="has no cell: the study goes across epochs 100, 150, 200, 300"):
+    with pytest.raises(UserError, match="has no cell: the study goes across epochs 100, 150, 200, 300, and not 250"):
         replace(study, arms=[Arm("a", published={("epochs", 250): {"xsub": 76.5}})])
+    with pytest.raises(UserError, match="300, and not '300'"):
+        Ablation(papers.HICLR, [Arm("a", published={("epochs", "300"): {"xsub": 76.5}})], {"epochs": [100, 150, 200, 300]})
     with pytest.raises(UserError, match="goes across tau not at all"):
         replace(study, arms=[Arm("a", published={("tau", 0.1): {"xsub": 76.5}})])
 
@@ -154,10 +156,10 @@ def test_an_ensemble_has_numbers_of_what_has_scores():
             ["a"],
             {"epochs": [300, 301]},
             Scale(epochs=3),
-            "'a 300 seed 0' and 'a 301 seed 0' are the same trial twice at this",
+            "'a 300 seed 0' and 'a 301 seed 0' differ .* would be the same trial with --epochs 3",
         ),
         (["a"], {"batch_size": [64, 128]}, Scale(small=True), None),
-        ([("a", {"epochs": 100}), ("b", {"epochs": 300})], {}, Scale(epochs=1), "'a seed 0' and 'b seed 0' .*1 epochs"),
+        ([("a", {"epochs": 100}), ("b", {"epochs": 300})], {}, Scale(epochs=1), "'a seed 0' and 'b seed 0' .*--epochs 1"),
         (["a"], {}, Scale(seeds=(0, 0)), "'a seed 0' and 'a seed 0' are the same trial twice"),
         (["a"], {}, Scale(protocols=("xsub", "xsub")), "the same trial twice"),
         ([("a", {}), ("b", {"tau": 0.07})], {}, Scale(epochs=3), None),  # the study says so itself: trained once

@@ -208,7 +208,7 @@ def test_a_failed_row_says_where_and_how_long_it_failed(tmp_path, synthetic_data
 CELLS = """
     study = Ablation(base=base, arms=[Arm("weak", {"arrangement": (BA,)}), Arm("strong", {"arrangement": (BA, NA)})])
 """
-RUBBISH = [b"", b'{"metr', b"\x00\xff" * 50, b"[1, 2]", b'{"metrics": {"top1": "high"}}', b'"text"']
+RUBBISH = [b"", b'{"metr', b"\x00\xff" * 50, b"[1, 2]", b'{"metrics": {"top1": "high"}}', b'"text"', None]
 
 
 @pytest.fixture(scope="module")
@@ -225,13 +225,17 @@ def whole(tmp_path_factory, synthetic_data):
 @pytest.mark.parametrize("kind", ["ablation", "sweep"])
 @pytest.mark.parametrize("content", RUBBISH, ids=range(len(RUBBISH)))
 def test_a_damaged_file_of_any_kind_stops_nothing(whole, tmp_path, synthetic_data, caplog, kind, content):
-    """Every file of the store at once: all is made again, and as it was."""
+    """Every file of the store at once, None: a folder in its place. All is made again, and as it was."""
     path, folder, expected = whole[kind]
     store = tmp_path / "store"
     subprocess.run(["cp", "-r", str(folder / "store"), str(store)], check=True)
     files = [file for file in store.rglob("*") if file.is_file() and not file.name.startswith(".lock")]
     for file in files:
-        file.write_bytes(content)
+        if content is None:
+            file.unlink()
+            file.mkdir()
+        else:
+            file.write_bytes(content)
     caplog.set_level(logging.WARNING, "skelray")
     assert_same(inline(path, tmp_path, synthetic_data, epochs=2), expected)
     said = [line for line in caplog.messages if "is damaged" in line]

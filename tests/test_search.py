@@ -525,18 +525,30 @@ def test_an_ordered_search_has_a_ledger_of_its_own(store):
     "error", [StopIteration(), SystemExit(0), GeneratorExit(), KeyError("k")], ids=lambda e: type(e).__name__
 )
 def test_a_space_that_fails_is_told_with_its_line(store, error):
-    good = SWEEP.space
-
-    def space(trial):
+    def failing(trial):
         if trial.number:
             raise error
-        return good(trial)
+        return space(trial)
 
-    searching = search(store, replace(SWEEP, space=space, published={}))
+    searching = search(store, replace(SWEEP, space=failing, published={}))
     searching.propose()
     with pytest.raises(ValueError, match=r"test_search.py, line \d+: space\(\) fails for sample 1"):
         searching.propose()
-    assert set(search(store, replace(SWEEP, space=space, published={})).samples) == {0}
+    assert set(search(store, replace(SWEEP, space=failing, published={})).samples) == {0}
+
+
+@pytest.mark.parametrize("error", [StopIteration, SystemExit, GeneratorExit, KeyError], ids=lambda e: e.__name__)
+def test_a_space_that_ends_the_program_at_a_point_does_so_nowhere_else(store, error):
+    """Some points are drawn to see what a scale does to them, and are no samples."""
+
+    def failing(trial):
+        tau = trial.suggest_float("tau", 0.05, 0.3)
+        if tau > 0.2:
+            raise error
+        return replace(TRIAL, method=HiCLR(queue=32, tau=tau))
+
+    sweep = replace(SWEEP, space=failing, published={"tau": 0.1})
+    assert search(store, sweep, scale=Scale(epochs=2)).propose().params == {"tau": 0.1}
 
 
 def test_a_second_run_of_a_sweep_is_refused_and_the_ledger_read_anew_when_it_is_free(store):

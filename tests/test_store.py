@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from pyarrow import fs
 from tiny import same_state
 
+from skelray.identity import digest
 from skelray.store import Store, StoreError
-from skelray.trial import digest
 
 STATE = {
     "epoch": 3,

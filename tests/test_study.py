@@ -238,6 +238,14 @@ def test_a_scale_fills_in_a_whole_method_but_never_what_an_arm_is_about():
     assert [method.queue for method in small] == [256, 256]
 
 
+@pytest.mark.parametrize("queues", [(32768, 16384), (32768, 256), (256, 128)])
+def test_a_field_in_which_whole_parts_differ_is_not_made_small(queues):
+    arms = [Arm(f"queue {queue}", {"method": HiCLR(queue=queue)}) for queue in queues]
+    one, other = (cell.trial for cell in Ablation(papers.HICLR, arms).cells(Scale(small=True)))
+    assert (one.method.queue, other.method.queue) == queues
+    assert one.method == replace(other.method, queue=one.method.queue)
+
+
 def methods(*methods):
     return [Arm(name, {"method": method}) for name, method in zip("abcdef", methods, strict=False)]
 
@@ -267,7 +275,6 @@ MERGED = {  # arms or across that differ, and a scale under which two of them wo
         [Arm("a"), Arm("b", {"optimizer": SGD(milestones=(251,))})], {}, {"epochs": 4},
     ),
     "when mining starts": (field_arms(mining_from=[150, 151]), {}, {"epochs": 4}),
-    "the small version": (methods(HiCLR(), HiCLR(queue=256)), {}, {"small": True}),
     "the small version beside a field": ([Arm("base"), *field_arms(queue=[256])], {}, {"small": True}),
     "small evaluations": (
         field_arms(evaluations=[(Transfer("nwucla", "xview", Linear()),), (Transfer("pku_mmd1", "xview", Linear()),)]),
