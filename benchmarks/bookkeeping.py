@@ -21,11 +21,11 @@ from small_study import SCALE, TINY
 
 from skelray import papers
 from skelray.data import Preprocessing, prepare
-from skelray.data.synthetic import synthetic
+from skelray.data.synthetic.benchmark import synthetic
 from skelray.evaluation import KNN, Linear
-from skelray.identity import canonical
-from skelray.runner import Run, Settings
-from skelray.study import Ablation, Arm
+from skelray.identity.canonical import canonical
+from skelray.runner.run import Run, Settings
+from skelray.study.ablation import Ablation, Arm
 
 FACTS = {"files": [], "seconds": 1.0, "started": "2026-01-02T03:04:05+00:00", "device": "cpu", "version": "v", "commit": "c"}
 

@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from small_study import ABLATION, SWEEP, assert_same, curves, inline, make_run, study_file
 
-from skelray import results
 from skelray.data import Preprocessing, prepare
-from skelray.data.synthetic import synthetic
-from skelray.runner import run_inline
-from skelray.store import Store
+from skelray.data.synthetic.benchmark import synthetic
+from skelray.results import tables as results
+from skelray.runner.run import run_inline
+from skelray.store.store import Store
 
 STUDIES = {"ablation": (ABLATION, {"epochs": 2, "seeds": (0,)}), "sweep": (SWEEP, {"epochs": 3, "samples": 6})}
 

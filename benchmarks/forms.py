@@ -18,11 +18,12 @@ from unittest.mock import patch
 import torch
 from torch.nn import functional as F
 
-from skelray import bench, machine
+from skelray import machine
 from skelray.backbones import DSTA, STGCN
 from skelray.backbones.cpu import dsta, linear, residual, stgcn
 from skelray.backbones.cpu.precision import autocast_dtype
 from skelray.backbones.dropout import Dropout
+from skelray.bench import bench
 from skelray.skeleton import KINECT_V2
 
 JOINTS = len(KINECT_V2.joints)
@@ -136,7 +137,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of the files")
     options = parser.parse_args()
-    machine.settle(options.threads)
+    machine.configure_process(options.threads)
     backbone = PUBLISHED[options.backbone]
     if options.what == "sizes":
         sizes(backbone, options.rounds)

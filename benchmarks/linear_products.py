@@ -11,8 +11,9 @@ import statistics
 import torch
 from torch.nn import functional as F
 
-from skelray import bench, machine
+from skelray import machine
 from skelray.backbones.cpu.linear import linear
+from skelray.bench import bench
 
 SHAPES = ((80_000, 32, 32), (40_000, 64, 128), (20_800, 128, 128), (20_800, 256, 256), (83_200, 64, 256), (4096, 512, 512))
 
@@ -26,7 +27,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
-    machine.settle(options.threads)
+    machine.configure_process(options.threads)
     for rows, channels, outs in SHAPES:
         x, weight = torch.randn(rows, channels, requires_grad=True), torch.randn(outs, channels, requires_grad=True)
         seconds = {linear: [], F.linear: []}

@@ -17,14 +17,14 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from skelray.data import Preprocessing, prepare
-from skelray.data.synthetic import synthetic
+from skelray.data.synthetic.benchmark import synthetic
 from skelray.evaluation import Transfer
 from skelray.methods import HiCo
-from skelray.plan import plan
-from skelray.runner import Run, Settings
-from skelray.search import example
-from skelray.study import Sweep
-from skelray.study_file import load_study
+from skelray.runner.plan import plan
+from skelray.runner.run import Run, Settings
+from skelray.runner.study_file import load_study
+from skelray.search.ledger import example
+from skelray.study.sweep import Sweep
 
 SMALL = synthetic(subjects=2, replications=1)
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from skelray import results
-from skelray.report import failures, text
+from skelray.report.text import failures, text
+from skelray.results import tables as results
 
 FACTS = {
     "study": "cost",

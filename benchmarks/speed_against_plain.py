@@ -22,8 +22,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skelray import bench, machine
+from skelray import machine
 from skelray.backbones.graph import spatial_partition
+from skelray.bench import bench
 from skelray.skeleton import KINECT_V2
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # where the plain encoders are
@@ -162,7 +163,7 @@ def _prepare(make, threads, arguments):
     if make is plain:
         torch.set_num_threads(threads)
     else:
-        machine.settle(threads)
+        machine.configure_process(threads)
     _prepare.step = make(*arguments)
 
 

@@ -10,27 +10,30 @@ if TYPE_CHECKING:
     from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View
     from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical, Transformer
     from skelray.data import DataError, Preprocessing, SkeletonDataset, Splits
-    from skelray.ensemble import Ensemble
     from skelray.evaluation import (
         KNN,
         Clustering,
+        EvaluationResult,
         Finetune,
         FrozenEncoder,
         HeldOut,
         Linear,
-        Outcome,
         Retrieval,
         SemiSupervised,
         Supervised,
         Transfer,
     )
-    from skelray.fusion import Fusion, Random
+    from skelray.evaluation.ensemble import Ensemble
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
-    from skelray.results import curves, load
-    from skelray.scale import DEMO, Scale
-    from skelray.scored import Scores, scores
+    from skelray.results.scores import Scores, scores
+    from skelray.results.tables import curves, load
     from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
-    from skelray.study import ASHA, TPE, Ablation, Arm, Sweep
+    from skelray.study.ablation import Ablation, Arm
+    from skelray.study.fusion import Fusion, Random
+    from skelray.study.samplers import TPE
+    from skelray.study.scale import DEMO, Scale
+    from skelray.study.schedulers import ASHA
+    from skelray.study.sweep import Sweep
     from skelray.training import Diverged, Pretraining, Report, run
     from skelray.trial import SGD, Monitor, Trial
 
@@ -64,6 +67,7 @@ __all__ = [
     "Diverged",
     "Draws",
     "Ensemble",
+    "EvaluationResult",
     "Finetune",
     "FrozenEncoder",
     "Fusion",
@@ -74,7 +78,6 @@ __all__ = [
     "Linear",
     "Mask",
     "Monitor",
-    "Outcome",
     "Preprocessing",
     "Pretraining",
     "Random",
@@ -107,16 +110,19 @@ _HOMES = {
         "augment": "BA DAE EA HICO NA AdaIN AugmentationSet Draws Mask View",
         "backbones": "DSTA GRU LSTM STGCN Hierarchical Transformer",
         "data": "DataError Preprocessing SkeletonDataset Splits",
-        "ensemble": "Ensemble",
-        "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear Outcome Retrieval"
+        "evaluation.ensemble": "Ensemble",
+        "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
-        "fusion": "Fusion Random",
+        "study.fusion": "Fusion Random",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
-        "results": "curves load",
-        "scale": "DEMO Scale",
-        "scored": "Scores scores",
+        "results.tables": "curves load",
+        "study.scale": "DEMO Scale",
+        "results.scores": "Scores scores",
         "skeleton": "KINECT_V1 KINECT_V2 Skeleton",
-        "study": "ASHA TPE Ablation Arm Sweep",
+        "study.schedulers": "ASHA",
+        "study.samplers": "TPE",
+        "study.ablation": "Ablation Arm",
+        "study.sweep": "Sweep",
         "training": "Diverged Pretraining Report run",
         "trial": "SGD Monitor Trial",
     }.items()

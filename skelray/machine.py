@@ -7,9 +7,11 @@ import ctypes
 import math
 import os
 import platform
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -63,8 +65,8 @@ def check_threads(threads: int) -> None:
         raise UserError(f"--threads {threads}: this process may use {cpus()} CPUs; give at most so many")
 
 
-def settle(threads: int) -> None:
-    """Before training in this process: memory is kept, and torch takes that many threads."""
+def configure_process(threads: int) -> None:
+    """Prepares this process for training: it keeps its memory, and torch takes that many threads."""
     check_whole("threads", threads, 1, MOST_THREADS)
     keep_memory()
     if torch.get_num_threads() != threads:
@@ -84,3 +86,18 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+def provenance(device: torch.device) -> dict[str, str]:
+    """Where a number comes from: device, versions and, in a checkout, the commit."""
+    version = f"skelray {metadata.version('skelray')}, torch {torch.__version__}"
+    return {"device": describe(device), "version": version, "commit": _commit()}
+
+
+@cache
+def _commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -9,7 +9,7 @@ import torch
 from skelray.augment import STREAMS
 from skelray.checks import MOST_SEED, UserError, check_each, check_number, check_positive, check_whole
 from skelray.evaluation import Evaluation, names, smaller, smaller_each
-from skelray.identity import canonical, digest
+from skelray.identity.canonical import canonical, digest
 from skelray.methods import Backbone, Method
 from skelray.names import PRECISIONS
 

@@ -2,7 +2,7 @@
 
 skelray prepare nwucla NW-UCLA.zip
 skelray run studies/nwucla_precision.py                            # 2 arms x 3 seeds = 6 trials
-python tests/software_bfloat16.py studies/nwucla_precision.py      # the same on a processor without bfloat16
+python benchmarks/software_bfloat16.py studies/nwucla_precision.py      # the same on a processor without bfloat16
 """
 
 from dataclasses import replace

@@ -47,7 +47,7 @@ def shared() -> Callable[[str], Path]:
 def synthetic_data(tmp_path_factory) -> Path:
     """A folder with a small synthetic data set: 20 classes, 2 subjects, 3 cameras, 120 sequences of 16 frames."""
     from skelray.data import Preprocessing, prepare
-    from skelray.data.synthetic import synthetic
+    from skelray.data.synthetic.benchmark import synthetic
 
     root = tmp_path_factory.mktemp("data")
     prepare(synthetic(subjects=2, replications=1), None, root, Preprocessing("centred", 16))
@@ -57,7 +57,7 @@ def synthetic_data(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def cluster():
     """One local Ray cluster of two CPUs for all tests."""
-    ray_runner = pytest.importorskip("skelray.ray_runner")
+    ray_runner = pytest.importorskip("skelray.runner.on_ray")
     ray_runner.connect(ray_runner.Cluster(cpus=2))
     yield ray_runner
     ray_runner.ray.shutdown()

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from small_study import ABLATION, make_run, study_file
 
-from skelray import evaluation, report, results
-from skelray.cli import cli
-from skelray.cli_studies import listed
-from skelray.runner import Run, Settings, run_inline
-from skelray.scale import Scale
-from skelray.study_file import load_study
+from skelray import evaluation
+from skelray.cli.main import cli
+from skelray.cli.studies import listed
+from skelray.report import text as report
+from skelray.results import tables as results
+from skelray.runner.run import Run, Settings, run_inline
+from skelray.runner.study_file import load_study
+from skelray.study.scale import Scale
 
 ROOT = Path(__file__).parent.parent
 PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
@@ -214,6 +216,7 @@ CLAIMS = {
         "an id's beginning is enough": "test_the_command_lists_ids_and_shows_classes",
     },
     "running.md": {
+        "it then ends with the same table on Ray as with `--inline`": "test_an_ordered_sweep_on_ray_is_the_same_as_inline",
         "Two studies that share a cell share its encoder": "test_two_studies_share_a_cell",
         "run only what is new": "test_added_seeds_and_epochs_run_only_what_is_new",
         "The id covers what a study file's own code reads": "test_what_is_read_changes_the_id",
@@ -251,6 +254,7 @@ CLAIMS = {
     },
     "extending.md": {"it gets an id from its source": "test_what_a_study_defines_brings_its_source_along"},
     "architecture.md": {
+        "no files import each other in a circle": "test_no_files_import_each_other_in_a_circle",
         "Imports point down this list": "test_imports_point_down_the_order",
         "never writes it": "test_the_loss_writes_nothing_but_running_statistics",
         "evaluation need neither Ray nor Optuna": "test_training_and_evaluation_need_neither_ray_nor_optuna",

@@ -11,7 +11,7 @@ from skelray.augment import Draws, View
 from skelray.augment.strong import MaskJoints
 from skelray.backbones import DSTA, STGCN, Hierarchical, Transformer
 from skelray.methods import EADM, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR, Views, cross_entropy
-from skelray.methods.released import from_released
+from skelray.released.names import from_released
 from skelray.skeleton import KINECT_V2
 from skelray.training import optimisation_step
 

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from skelray import papers
-from skelray.study_file import load_study, modules_beside
+from skelray.runner.study_file import load_study, modules_beside
 
 HEAD = """
 import functools, enum, dataclasses, math, os, sys

@@ -14,7 +14,7 @@ with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(Syst
     {code}
 print(len(said.getvalue()) > 0, *sorted({heavy} & sys.modules.keys()))
 """
-COMMAND = "from skelray.cli import main; sys.argv = ['skelray', *{arguments}]; main()"
+COMMAND = "from skelray.cli.main import main; sys.argv = ['skelray', *{arguments}]; main()"
 
 
 def imported(code):

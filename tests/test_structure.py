@@ -12,35 +12,33 @@ PACKAGE = Path(__file__).parent.parent / "skelray"
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
-# A module may import what stands before it, and within a package what is beside it.
+# A module may import what stands before its room, and within a room what makes no circle.
 ORDER = (
-    *("names", "checks", "printable"),
-    *("skeleton", "data", "augment", "backbones", "methods", "machine", "evaluation", "reads", "content", "identity"),
-    *("trial", "changes", "ensemble", "papers"),
-    *("contained", "training", "packed", "records", "lock", "store", "recognised", "imported", "execute"),
-    *("published", "scale", "study", "comparable", "fusion", "fused"),
-    *("scored", "results", "statistics", "tables", "fusion_table", "report", "search", "weights", "ledger", "book"),
-    "runner",
-    *("study_file", "trainables", "ray_runner", "flop", "bench", "estimate", "plan", "progress", "options", "faults"),
-    *("cli_data", "cli_prepare", "class_table", "cli_scores", "cli_studies", "cli"),
+    *("names", "checks", "contained", "skeleton", "machine", "identity"),
+    *("data.persons", "data.preprocess", "data.benchmark", "data.stored", "data.report"),
+    *("data.formats", "data.synthetic", "data.benchmarks", "data.own", "data.detect"),
+    *("data.dataset", "data.inspection", "data.preparation", "data"),
+    *("augment", "backbones", "methods", "evaluation", "trial", "papers", "training", "released", "store"),
+    *("study", "search", "results", "report", "bench", "runner", "cli"),
 )
 
 HOMES = {
-    "ray": {"trainables", "ray_runner"},
-    "optuna": {"search", "weights"},
-    "click": {"cli", "cli_data", "cli_prepare", "cli_scores", "cli_studies"},
+    "ray": {"runner"},
+    "optuna": {"search"},
+    "click": {"cli"},
     "matplotlib": {"data", "evaluation"},
-    "scipy": {"data", "statistics"},
-    "rich": {"progress", "cli", "cli_prepare"},
-    "pyarrow": {"results", "store", "data"},
+    "scipy": {"data", "results"},
+    "rich": {"cli"},
+    "pyarrow": {"data", "results", "store"},
     "sklearn": {"evaluation"},
-    "pandas": {
-        *("data", "results", "statistics", "tables", "fusion_table", "report", "plan", "bench", "scored", "class_table"),
-    },
+    "pandas": {"bench", "data", "report", "results", "runner"},
 }
 LAZY = {  # only inside functions, so that the command answers at once
-    *(("rich", "cli"), ("rich", "cli_prepare"), ("matplotlib", "data"), ("matplotlib", "evaluation")),
-    *(("scipy", "data"), ("scipy", "statistics"), ("sklearn", "evaluation")),
+    ("matplotlib", "data"),
+    ("matplotlib", "evaluation"),
+    ("scipy", "data"),
+    ("scipy", "results"),
+    ("sklearn", "evaluation"),
 }
 
 
@@ -70,16 +68,16 @@ def where(path, line):
 
 
 def test_the_order_names_every_module():
-    assert {module(path) for path in FILES} - {"__init__"} == set(ORDER)
+    assert [dotted(path) for path in FILES if dotted(path) and room(dotted(path)) is None] == []
 
 
 def test_imports_point_down_the_order():
     wrong = [
         f"{where(path, line)} imports {ours}"
         for path, tree in TREES.items()
-        if module(path) != "__init__"
-        for _, ours, line, _ in imported(tree)
-        if ours is not None and ours != module(path) and ORDER.index(ours) > ORDER.index(module(path))
+        if dotted(path)
+        for ours, line in read(tree)
+        if ORDER.index(room(ours)) > ORDER.index(room(dotted(path)))
     ]
     assert wrong == []
 
@@ -108,18 +106,16 @@ def test_a_heavy_dependency_stays_at_home(dependency):
 
 
 def test_what_the_core_imports_at_its_head_has_neither_ray_nor_optuna():
-    """Followed from the homes of all public names through every module that they load."""
-    import skelray
-
-    heads = {}
-    for path, tree in TREES.items():
-        heads.setdefault(module(path), set()).update((top, ours) for top, ours, _, at_head in imported(tree) if at_head)
-    homes = {home.split(".")[1] for home in skelray._HOMES.values()}
-    reached, new = set(), {"papers", "bench", *homes}
+    """Followed from ``import skelray`` and its speed measurements through every file that they load."""
+    heads = {
+        dotted(path): ast.Module([node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))], [])
+        for path, tree in TREES.items()
+    }
+    reached, new = set(), {"", "bench.bench"}
     while new:
         reached |= new
-        new = {ours for name in new for _, ours in heads[name] if ours} - reached
-    tops = {top for name in reached for top, _ in heads[name]}
+        new = {ours for module in new for ours, _ in read(heads[module])} - reached
+    tops = {top for module in reached for top, *_ in imported(heads[module])}
     assert tops.isdisjoint({"ray", "optuna", "rich", "click", "sklearn", "matplotlib"})
 
 
@@ -178,7 +174,7 @@ pretraining.train_epoch()
 frozen, data = pretraining.frozen(), splits()
 for evaluation in (KNN(), Linear(epochs=2, milestones=(1,)), Finetune(epochs=1)):
     assert evaluation(frozen, data.train, data.test).shape == (len(data.test), 3)
-import skelray.bench, skelray.execute, skelray.store, skelray.study, skelray.report
+import skelray.bench.bench, skelray.runner.execute, skelray.store.store, skelray.study.ablation, skelray.report.text
 assert report.epoch == 1 and "held_out_top1" in report.metrics
 print("trained", sorted(set({blocked}) & {{n for n, m in sys.modules.items() if m is not None}}))
 """
@@ -190,7 +186,54 @@ def test_training_and_evaluation_need_neither_ray_nor_optuna():
         [sys.executable, "-W", "error", "-c", WITHOUT.format(blocked=blocked)],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parent,
+        cwd=Path(__file__).parent.parent / "tests" / "helpers",
         check=False,
     )
     assert found.stdout.strip() == "trained []", found.stderr
+
+
+def dotted(path):
+    """skelray/data/dataset.py is data.dataset, skelray/data/__init__.py data, and skelray/__init__.py an empty text."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room(module):
+    """The place of a module in the order: its own, or that of the package around it."""
+    return next((place for place in sorted(ORDER, key=len, reverse=True) if f"{module}.".startswith(f"{place}.")), None)
+
+
+def for_types(block):
+    """What stands in an `if TYPE_CHECKING:`; it is never imported when the program runs."""
+    return ast.walk(block) if ast.unparse(block.test) == "TYPE_CHECKING" else ()
+
+
+def read(tree):
+    """The files of the package that imports of a file reach, as dotted names, with their lines; lazy ones too."""
+    files = {dotted(path) for path in FILES}
+    typed = {id(node) for block in ast.walk(tree) if isinstance(block, ast.If) for node in for_types(block)}
+    for node in ast.walk(tree):
+        if id(node) in typed:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "skelray":
+            module = node.module.removeprefix("skelray").lstrip(".")
+            for alias in node.names:
+                full = f"{module}.{alias.name}".lstrip(".")
+                yield (full if full in files else module), node.lineno
+        elif isinstance(node, ast.Import):
+            yield from (
+                (alias.name.removeprefix("skelray."), node.lineno) for alias in node.names if "skelray." in alias.name
+            )
+
+
+def test_no_files_import_each_other_in_a_circle():
+    left = {dotted(path): {ours for ours, _ in read(tree)} for path, tree in TREES.items()}
+    while free := {module for module, needed in left.items() if not needed & left.keys()}:
+        left = {module: needed for module, needed in left.items() if module not in free}
+    assert sorted(left) == []
+
+
+def test_the_readme_names_every_package():
+    tree = (PACKAGE.parent / "README.md").read_text().rpartition("```\nstudies/")[2]
+    packages = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+    assert set(re.findall(r"^  (\w+)/", tree, re.M)) == packages

@@ -15,7 +15,7 @@ from skelray.augment import BA, DAE, NA, AdaIN, AugmentationSet, Mask
 from skelray.backbones import GRU
 from skelray.evaluation import KNN, Linear
 from skelray.methods import AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR, Step, l1
-from skelray.store import Store
+from skelray.store.store import Store
 from skelray.training import HELD_OUT, Diverged, Pretraining, Report, optimisation_step, run
 from skelray.trial import SGD, Monitor
 
@@ -472,4 +472,4 @@ def test_a_control_groups_share_of_the_cpus_counts(tmp_path, monkeypatch, files,
     with pytest.raises(ValueError, match=f"--threads {most + 1}: this process may use {most} CPUs"):
         machine.check_threads(most + 1)
     with pytest.raises(ValueError, match="threads 100000: a whole number, at most 1024"):
-        machine.settle(100_000)
+        machine.configure_process(100_000)

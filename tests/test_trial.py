@@ -18,12 +18,13 @@ from tiny import TRIAL
 from skelray import papers
 from skelray.augment import BA, NA, AugmentationSet, Blur, Crop, Flip, Mask, Noise, RandomMask, Rotate, Shear
 from skelray.backbones import STGCN
-from skelray.changes import changed
 from skelray.evaluation import KNN, Linear
-from skelray.identity import canonical, digest
+from skelray.identity.canonical import canonical, digest
 from skelray.methods import EADM, SIMILARITIES, CrosSCLR, HiCLR, SkeletonCLR, cosine, cross_entropy, kl
-from skelray.scale import Scale
-from skelray.study import ASHA, TPE
+from skelray.study.changes import changed
+from skelray.study.samplers import TPE
+from skelray.study.scale import Scale
+from skelray.study.schedulers import ASHA
 from skelray.trial import SGD, Monitor, Trial
 
 MONITORED = replace(papers.HICLR, monitor=Monitor(KNN()), frames=30)

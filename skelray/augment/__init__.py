@@ -7,16 +7,16 @@ from skelray.augment.hico import HICO, CentreCrop, CropResize, JointCorruption, 
 from skelray.augment.normal import NA, AxisMask, Blur, Flip, Noise, Rotate
 from skelray.augment.streams import STREAMS, form, to_stream
 from skelray.augment.strong import DAE, AdaIN, DropAddEdges, Mask, RandomMask, SkeleAdaIN
-from skelray.augment.view import WHOLE, Arrangement, Augmentation, AugmentationSet, Draws, Rewire, View, grow
+from skelray.augment.view import IDENTITY, Arrangement, Augmentation, AugmentationSet, Draws, Rewire, View, grow
 
 __all__ = [
     "BA",
     "DAE",
     "EA",
     "HICO",
+    "IDENTITY",
     "NA",
     "STREAMS",
-    "WHOLE",
     "AdaIN",
     "Arrangement",
     "Augmentation",

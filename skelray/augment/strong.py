@@ -30,7 +30,7 @@ class MaskJoints:
 
 @dataclass(frozen=True)
 class RandomMask:
-    """In each frame int(ratio V) joints of the stream become one learnable value.
+    """Sets int(ratio V) joints of the stream in each frame to one learnable value.
 
     per_sample: a mask for each sample; the released code shares one mask across the batch. ghosts: absent persons get the
     value too, as released; once it is learned, they are no longer zeros.

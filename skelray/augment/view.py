@@ -113,7 +113,7 @@ class AugmentationSet:
         return self.name
 
 
-WHOLE = AugmentationSet("whole", ())  # changes nothing
+IDENTITY = AugmentationSet("whole", ())  # changes nothing
 
 Arrangement = tuple[AugmentationSet, ...]
 

@@ -1,4 +1,4 @@
-"""From a feature map to one feature a sample."""
+"""Pools a feature map to one feature a sample."""
 
 from __future__ import annotations
 

@@ -1,28 +1,21 @@
 """Data: benchmarks, how their raw recordings are prepared, and prepared data sets with their splits."""
 
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
+from skelray.data.benchmarks import BENCHMARKS
 from skelray.data.dataset import SkeletonDataset, Splits, load, open_dataset
-from skelray.data.florence3d import FLORENCE3D
-from skelray.data.kinetics import KINETICS
-from skelray.data.msr_action3d import MSR_ACTION3D
-from skelray.data.ntu import NTU60, NTU120
-from skelray.data.nwucla import NWUCLA
-from skelray.data.pku_mmd import PKU_MMD1, PKU_MMD2
-from skelray.data.prepare import prepare
+from skelray.data.formats.florence3d import FLORENCE3D
+from skelray.data.formats.kinetics import KINETICS
+from skelray.data.formats.msr_action3d import MSR_ACTION3D
+from skelray.data.formats.ntu import NTU60, NTU120
+from skelray.data.formats.nwucla import NWUCLA
+from skelray.data.formats.pku_mmd import PKU_MMD1, PKU_MMD2
+from skelray.data.formats.utkinect import UTKINECT
+from skelray.data.own.table import open_table
+from skelray.data.preparation.prepare import prepare
 from skelray.data.preprocess import Preprocessing
 from skelray.data.report import Report
 from skelray.data.stored import DataError
-from skelray.data.synthetic import SYNTHETIC
-from skelray.data.table import open_table
-from skelray.data.utkinect import UTKINECT
-
-BENCHMARKS = {
-    benchmark.name: benchmark
-    for benchmark in (
-        *(NTU60, NTU120, PKU_MMD1, PKU_MMD2, NWUCLA, MSR_ACTION3D, UTKINECT, FLORENCE3D, KINETICS),
-        SYNTHETIC,
-    )
-}
+from skelray.data.synthetic.benchmark import SYNTHETIC
 
 __all__ = [
     "BENCHMARKS",

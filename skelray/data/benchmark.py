@@ -78,7 +78,7 @@ class Benchmark:
         The source is None where there is nothing to read (synthetic). A Sequence lets preparing go on in its middle.
     persons: how many bodies a prepared sequence keeps (M).
     preprocessed: what was done to the recordings already; they are then kept as they are.
-    lost: what other sources of this benchmark say and this one does not, one sentence each.
+    missing_information: what other sources of this benchmark say and this one does not, one sentence each.
     arrays: the format of the arrays that it is read from, such as "npz"; none of raw recordings.
     planar: recorded in the plane of an image: the bodies hold (x, y, score), which no preprocessing may turn.
     released: frames and persons are kept as code released for this benchmark keeps them, the end of clips cut as there;
@@ -93,7 +93,7 @@ class Benchmark:
     persons: int
     recordings: Callable[[Path | None], Iterable[Recording | Skipped]]
     preprocessed: Preprocessing | None = None
-    lost: tuple[str, ...] = ()
+    missing_information: tuple[str, ...] = ()
     planar: bool = False
     arrays: str = ""
     released: bool = False

@@ -201,7 +201,7 @@ def open_with_protocols(root: Path, name: str) -> tuple[SkeletonDataset, dict[st
 
 
 def _not_prepared(root: Path, name: str) -> str:
-    from skelray.data import BENCHMARKS  # they are made of what stands here
+    from skelray.data.benchmarks import BENCHMARKS  # they are made of what stands here
 
     sentence = f"{name} is not prepared in {root}"
     if name in BENCHMARKS:

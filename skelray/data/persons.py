@@ -23,8 +23,8 @@ def joined(bodies: np.ndarray, persons: int) -> tuple[np.ndarray, int]:
 
     A tracker that loses someone gives a new number. Two bodies are one person where they are never there together, or for
     less than half their time at the very same place, and one goes on where the other ends, with nobody else near who might
-    have been meant. It need not be near where there are more bodies than ``persons`` and never more people than that at once,
-    nor where never two people are there at once.
+    have been meant. It need not be near where there are more bodies than ``persons`` and never more people than that at
+    once, nor where never two people are there at once.
     """
     places = np.flatnonzero(there(bodies).any(axis=0)).tolist()
     if len(places) < 2:

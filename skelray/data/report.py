@@ -26,7 +26,8 @@ class Report:
     skipped: names by reason, the empty ones among them. already: nothing was done, the data set was there.
     cut: of kept sequences, frames in which someone is and of which nothing is kept. left_out: persons of whom nothing is.
     joined: bodies that were taken for another one going on. All three by name, without those that have none.
-    lost: what this source does not say, and notes: what was read otherwise than it is written, one sentence each.
+    missing_information: what this source does not say, and notes: what was read otherwise than it is written, one sentence
+    each.
     undivided: what belongs to no part of a protocol, one sentence each.
     """
 
@@ -39,7 +40,7 @@ class Report:
     skipped: Mapping[str, tuple[str, ...]]
     fingerprint: str
     protocols: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
+    missing_information: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     undivided: tuple[str, ...] = ()
     cut: Mapping[str, int] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Report:
         if self.protocols:
             lines.append(f"  protocols {', '.join(self.protocols)}")
         lines += [f"  {sentence}" for sentence in self.undivided]
-        lines += [f"  lost: {sentence}" for sentence in self.lost]
+        lines += [f"  lost: {sentence}" for sentence in self.missing_information]
         lines += [f"  note: {sentence}" for sentence in self.notes]
         lines.append(f"  fingerprint {self.fingerprint[:12]}")
         return "\n".join(lines)
@@ -113,7 +114,11 @@ def counted(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def report(target: Path, counts: Mapping[str, Any], benchmark: Benchmark, **also: Any) -> Report:
     """The report on a prepared folder of these counts."""
-    told = {"protocols": tuple(benchmark.protocols), "lost": benchmark.lost, "notes": benchmark.notes}
+    told = {
+        "protocols": tuple(benchmark.protocols),
+        "missing_information": benchmark.missing_information,
+        "notes": benchmark.notes,
+    }
     counts = {key: value for key, value in counts.items() if key != "stuck"}
     skipped = {reason: tuple(names) for reason, names in counts["skipped"].items()}
     return Report(

@@ -54,7 +54,8 @@ def read_about(folder: Path) -> dict[str, Any] | None:
 
 
 def read_history(folder: Path) -> dict[str, Any] | None:
-    """As ``read_about``; raises DataError, too, where it does not say what the data set was made from, or what of it."""
+    """Reads as ``read_about`` does; raises DataError, too, where it does not say what the data set was made from, or
+    what of it."""
     about = read_about(folder)
     if about is None:
         return None

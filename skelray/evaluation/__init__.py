@@ -2,14 +2,14 @@
 
 from skelray.evaluation.clustering import Clustering
 from skelray.evaluation.finetune import Finetune, SemiSupervised, Supervised
-from skelray.evaluation.frozen import FrozenEncoder, Load
-from skelray.evaluation.held_out import HeldOut, parts
+from skelray.evaluation.frozen import Diverged, FrozenEncoder, Load
+from skelray.evaluation.held_out import HeldOut, train_and_test
 from skelray.evaluation.knn import KNN
 from skelray.evaluation.labels import labelled
 from skelray.evaluation.linear import Linear
 from skelray.evaluation.names import names
 from skelray.evaluation.retrieval import Retrieval
-from skelray.evaluation.scores import Diverged, Evaluation, Outcome, main_metric, measure, smaller, smaller_each, top
+from skelray.evaluation.scores import Evaluation, EvaluationResult, main_metric, measure, smaller, smaller_each, top
 from skelray.evaluation.transfer import Transfer
 
 __all__ = [
@@ -17,12 +17,12 @@ __all__ = [
     "Clustering",
     "Diverged",
     "Evaluation",
+    "EvaluationResult",
     "Finetune",
     "FrozenEncoder",
     "HeldOut",
     "Linear",
     "Load",
-    "Outcome",
     "Retrieval",
     "SemiSupervised",
     "Supervised",
@@ -31,8 +31,8 @@ __all__ = [
     "main_metric",
     "measure",
     "names",
-    "parts",
     "smaller",
     "smaller_each",
     "top",
+    "train_and_test",
 ]

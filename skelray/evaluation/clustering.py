@@ -14,7 +14,7 @@ from skelray.checks import UserError, check_whole
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.knn import units
-from skelray.evaluation.scores import Outcome
+from skelray.evaluation.scores import EvaluationResult
 
 SHOWN = 20  # as many colours as can be told apart
 
@@ -41,7 +41,7 @@ class Clustering:
         if not self.perplexity > 0:
             raise UserError(f"perplexity {self.perplexity}: above 0")
 
-    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Outcome:
+    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> EvaluationResult:
         from sklearn.metrics import normalized_mutual_info_score
         from threadpoolctl import threadpool_limits
 
@@ -57,7 +57,7 @@ class Clustering:
         nmi = float(normalized_mutual_info_score(labels, clusters))
         picture = _picture(places, labels, test.classes, f"{len(chosen)} of {len(test.classes)} classes, NMI {nmi:.4f}")
         arrays = {"places": places, "clusters": clusters, "place_labels": labels, "place_rows": test.rows[rows]}
-        return Outcome(metrics={"nmi": min(1.0, max(0.0, nmi))}, arrays=arrays, files={"png": picture})
+        return EvaluationResult(metrics={"nmi": min(1.0, max(0.0, nmi))}, arrays=arrays, files={"png": picture})
 
 
 def _clusters(features: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -17,9 +17,9 @@ from skelray.backbones.encode import encode, precision
 from skelray.checks import UserError, check_each, check_number, check_whole
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.classifier import INITS, Classifier
-from skelray.evaluation.frozen import FrozenEncoder
+from skelray.evaluation.frozen import Diverged, FrozenEncoder
 from skelray.evaluation.labels import labelled
-from skelray.evaluation.scores import BEST, Diverged, check_selection, reported
+from skelray.evaluation.scores import BEST, check_selection, reported
 
 MODES = ("train", "eval")
 
@@ -96,7 +96,7 @@ class Finetune:
         return replace(self, epochs=epochs, warmup=round(self.warmup * share), milestones=milestones)
 
     def small(self) -> Self:
-        """For demonstrations."""
+        """Returns a short version for demonstrations."""
         return self.lasting(min(8, self.epochs))
 
     def trained(self, samples: int) -> int:

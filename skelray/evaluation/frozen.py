@@ -9,11 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skelray.augment import WHOLE, Augmentation, Draws, View, view_of
+from skelray.augment import IDENTITY, Augmentation, Draws, View, view_of
 from skelray.backbones.encode import encode
 from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, Splits
-from skelray.evaluation.scores import Diverged
+
+
+class Diverged(ArithmeticError):
+    """What is trained or measured is no longer a number."""
+
 
 EMBED_BATCH = 64
 Load = Callable[[str, str], Splits]  # a benchmark's splits under a protocol; DataError where it is not prepared
@@ -33,7 +37,7 @@ class FrozenEncoder:
         self,
         encoders: Mapping[str, nn.Module],
         device: torch.device,
-        clip: Augmentation = WHOLE,
+        clip: Augmentation = IDENTITY,
         frames: int | None = None,
         seed: int = 0,
         *,

@@ -10,7 +10,7 @@ from torch import Tensor
 from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, Splits
 from skelray.evaluation.frozen import FrozenEncoder
-from skelray.evaluation.scores import Evaluation, Outcome, main_metric, smaller
+from skelray.evaluation.scores import Evaluation, EvaluationResult, main_metric, smaller
 from skelray.evaluation.transfer import Transfer
 from skelray.names import SUFFIX
 
@@ -44,17 +44,17 @@ class HeldOut:
         return main_metric(self.evaluation)
 
     def small(self) -> HeldOut:
-        """For demonstrations."""
+        """Returns a short version for demonstrations."""
         return HeldOut(smaller(self.evaluation))
 
     def trained(self, samples: int) -> int:
         """How many sequences the encoder is trained on, of so many in the training set; those held out are not."""
         return self.evaluation.trained(samples) if hasattr(self.evaluation, "trained") else 0
 
-    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor | Outcome:
+    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor | EvaluationResult:
         return self.evaluation(encoder, train, test)
 
 
-def parts(evaluation: Evaluation, splits: Splits) -> tuple[SkeletonDataset, SkeletonDataset]:
+def train_and_test(evaluation: Evaluation, splits: Splits) -> tuple[SkeletonDataset, SkeletonDataset]:
     """What an evaluation learns from and what it is scored on; for most the official training and test sets."""
     return (splits.reduced, splits.held_out) if isinstance(evaluation, HeldOut) else (splits.train, splits.test)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.knn import knn_scores, units
-from skelray.evaluation.scores import Outcome
+from skelray.evaluation.scores import EvaluationResult
 
 QUERIES = 256  # rows of the ranking held at once
 
@@ -57,9 +57,9 @@ class Retrieval:
 
     name: str = "retrieval"
 
-    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Outcome:
+    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> EvaluationResult:
         queries, gallery = (units(encoder.by_stream(data)) for data in (test, train))
         labels = encoder.labels(train)
         scores = knn_scores(queries, gallery, labels, len(train.classes), 1, None)
         mean = average_precision(queries, gallery, encoder.labels(test), labels).double().mean().item()
-        return Outcome(scores=scores, metrics={"map": mean})
+        return EvaluationResult(scores=scores, metrics={"map": mean})

@@ -16,6 +16,7 @@ from skelray.data.dataset import SkeletonDataset
 
 if TYPE_CHECKING:
     from skelray.evaluation.frozen import FrozenEncoder
+from skelray.evaluation.frozen import Diverged
 
 SELECTIONS = ("last", "released")
 BEST = " (best on test)"  # how a table marks what the test split has chosen
@@ -24,12 +25,8 @@ BEST = " (best on test)"  # how a table marks what the test split has chosen
 LATER: dict[str, Any] = {"later": True}
 
 
-class Diverged(ArithmeticError):
-    """What is trained or measured is no longer a number."""
-
-
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class EvaluationResult:
     """What an evaluation found.
 
     scores: (N_test, classes), the larger, the likelier; None where no sample is classified. metrics: fractions of 0..1
@@ -50,7 +47,7 @@ class Evaluation(Protocol):
     @property
     def name(self) -> str: ...
 
-    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor | Outcome:
+    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor | EvaluationResult:
         """(N_test, classes) scores; the larger, the likelier. Or an Outcome, where there is more or less to tell."""
         ...
 
@@ -85,13 +82,15 @@ def top(scores: Tensor, labels: Tensor, k: int = 1) -> float:
     return (best == labels.to(best.device)[:, None]).any(dim=1).double().mean().item()
 
 
-def measure(evaluation: Evaluation, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Outcome:
+def measure(
+    evaluation: Evaluation, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset
+) -> EvaluationResult:
     """The whole outcome: scores on the CPU, with the test set that they are of, and every metric.
 
     Raises Diverged where a score or metric is not a number.
     """
     found = evaluation(encoder, train, test)
-    outcome = found if isinstance(found, Outcome) else Outcome(scores=found)
+    outcome = found if isinstance(found, EvaluationResult) else EvaluationResult(scores=found)
     test = test if outcome.test is None else outcome.test
     scores, metrics = outcome.scores, {}
     if scores is not None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from skelray.checks import UserError
-from skelray.data.dataset import DataError, SkeletonDataset, Splits
+from skelray.data.dataset import SkeletonDataset, Splits
+from skelray.data.stored import DataError
 from skelray.evaluation.frozen import FrozenEncoder, Load
-from skelray.evaluation.scores import Evaluation, Outcome, main_metric, measure, smaller, wraps
+from skelray.evaluation.scores import Evaluation, EvaluationResult, main_metric, measure, smaller, wraps
 from skelray.skeleton import Skeleton
 
 
@@ -16,7 +17,7 @@ from skelray.skeleton import Skeleton
 class Transfer:
     """An evaluation on another benchmark's splits (HiCo, Dong et al., AAAI 2023, section 4.4, with finetuning).
 
-    data: the fingerprint of the target's prepared data, which a run fills in (``bound``), so that its result is stored
+    data: the fingerprint of the target's prepared data, which a run fills in (``pinned``), so that its result is stored
     by it; where it is given, only that data is evaluated on.
     """
 
@@ -35,8 +36,9 @@ class Transfer:
     def name(self) -> str:
         return f"{self.evaluation.name} on {self.benchmark} {self.protocol}"
 
-    def bound(self, load: Load, skeleton: Skeleton) -> Transfer:
-        """With the fingerprint of the target. Raises DataError where it is not prepared or of another skeleton."""
+    def pinned(self, load: Load, skeleton: Skeleton) -> Transfer:
+        """Returns it with the fingerprint of its target. Raises DataError where it is not prepared or of another
+        skeleton."""
         target = load(self.benchmark, self.protocol)
         _check(self, target, skeleton)
         return replace(self, data=target.train.fingerprint)
@@ -53,7 +55,7 @@ class Transfer:
         """How many sequences the encoder is trained on, were the target as large as the source."""
         return self.evaluation.trained(samples) if hasattr(self.evaluation, "trained") else 0
 
-    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Outcome:
+    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> EvaluationResult:
         if encoder.load is None:
             raise UserError(f"{self.name} reads another benchmark, and was given no way to: pass load to frozen()")
         target = encoder.load(self.benchmark, self.protocol)

@@ -86,7 +86,7 @@ class AimCLR(MoCoSettings):
         return Step(loss, keys, {name: part.detach() for name, part in parts.items()})
 
     def _queries(self, model: MoCo, views: Views, keys: Tensor) -> list[Candidates]:
-        """Of the normal view, the extreme one and the extreme one after EADM, as far as there are."""
+        """Embeds the normal view, the extreme one and the extreme one after EADM, as far as there are."""
         embeddings = [model.embed(views.queries[0])]
         for extreme in views.queries[1:]:
             embeddings += model.embed_dropped(extreme, self.eadm) if self.eadm else [model.embed(extreme)]

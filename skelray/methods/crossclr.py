@@ -86,7 +86,7 @@ Across = Callable[[Mapping[str, Candidates]], dict[str, Tensor]]
 
 
 def across(queries: Mapping[str, Candidates], k: int, tau: float, context: bool) -> dict[str, Tensor]:
-    """For each stream the mean of its losses with positives mined by each of the others."""
+    """Returns for each stream the mean of its losses with positives mined by each of the others."""
     return {
         name: torch.stack(
             [cross_info_nce(query, other, k, tau, context) for mate, other in queries.items() if mate != name]

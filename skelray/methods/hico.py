@@ -128,7 +128,7 @@ class HiCoModel(nn.Module):
         return {self.stream: self.query.encoder}
 
     def projectors(self) -> dict[str, nn.Module]:
-        """Of the instance feature, which is the encoder's whole; none where the instance level is left out."""
+        """Returns the projector of the instance feature, the encoder's whole; none where the instance level is left out."""
         return {self.stream: self.query.heads["instance"]} if "instance" in self.heads else {}
 
     def mask_values(self) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skelray.augment import STREAMS, WHOLE, AugmentationSet, Rewire, View, form
+from skelray.augment import IDENTITY, STREAMS, AugmentationSet, Rewire, View, form
 from skelray.backbones.encode import encode, precision
 from skelray.checks import UserError, check_positive, check_whole
 from skelray.methods.method import Backbone
@@ -58,7 +58,7 @@ class MoCoSettings:
 
     @property
     def clip(self) -> AugmentationSet:
-        return WHOLE
+        return IDENTITY
 
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo:
         """The model with fresh weights, drawn from torch's global generator. Raises UserError for several streams."""

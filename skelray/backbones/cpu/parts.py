@@ -23,6 +23,6 @@ def long_rows(x: Tensor) -> Tensor:
 
 
 def parts(x: Tensor) -> Iterator[slice]:
-    """Of the rows of x (rows, K)."""
+    """Yields slices of the rows of x (rows, K)."""
     some = max(1, PART // x.shape[1])
     return (slice(start, start + some) for start in range(0, len(x), some))

@@ -1,4 +1,4 @@
-"""Which precision an operation written by hand should take under autocast."""
+"""Says which precision an operation written by hand takes under autocast."""
 
 from __future__ import annotations
 

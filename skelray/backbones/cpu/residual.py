@@ -94,7 +94,7 @@ class _NormDropoutResidualReLU(torch.autograd.Function):
 
 
 def _scales(bits: Tensor, x: Tensor, part: slice) -> Tensor:
-    """Those of dropout for a part of x (rows, K), K a multiple of 8."""
+    """Returns dropout's factors for a part of x (rows, K), K a multiple of 8."""
     each = x.shape[1] // 8
     return half_scales(bits[part.start * each : part.stop * each], x[part])
 

@@ -86,7 +86,7 @@ def _lying_like(x: Tensor, steps: int, channels: int) -> Tensor:
 
 
 def _parts(x: Tensor, factors: int) -> Iterator[slice]:
-    """Of the rows of x (T, rows, C), so many at a time that the kernel's factors are worth reading."""
+    """Yields slices of the rows of x (T, rows, C), so many at a time that the kernel's factors are worth reading."""
     _, rows, channels = x.shape
     some = max(channels, PART // (factors * channels))
     return (slice(start, start + some) for start in range(0, rows, some))

@@ -1,0 +1,1 @@
+"""What training costs: samples a second on this machine, operations and memory."""

@@ -1,0 +1,192 @@
+"""What a trial takes of a machine and of a disk, known from one step on two random samples, and what this machine has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skelray.augment import AugmentationSet, Draws, View
+from skelray.bench import flop
+from skelray.data.dataset import Splits
+from skelray.evaluation import Clustering, Evaluation, Load, Transfer, main_metric, train_and_test
+from skelray.identity.canonical import canonical
+from skelray.skeleton import Skeleton
+from skelray.trial import Trial
+
+SAMPLES = 2
+
+# Bytes in a file of the store beside the numbers themselves: of an archive and of each tensor in it (torch's zip, aligned
+# to 64), of an epoch's history, which four files keep, of an evaluation's arrays, figures and picture.
+ARCHIVE, ENTRY, EPOCH, ARRAYS, RESULT, SPEC = 1_500, 305, 4 * 110, 800, 420, 2_000
+PICTURE, DOT, LARGEST = 18_500, 40, 120_000  # of t-SNE: bytes alone, for each of its dots, and where these cover one another
+
+
+@dataclass(frozen=True)
+class TrainingCost:
+    """What trials of one structure take.
+
+    gflop: of the step of one sample. state: bytes of the model; kept: bytes that a sample keeps for its gradient; memory is
+    the least that a batch takes. checkpoint: bytes of the whole training state as stored, momentum those of the optimiser
+    in it, encoder those of the query branch.
+    """
+
+    gflop: float
+    state: int
+    kept: int
+    checkpoint: int
+    momentum: int
+    encoder: int
+    batch_size: int = SAMPLES
+
+    @property
+    def memory(self) -> int:
+        return self.state + self.kept * self.batch_size // SAMPLES
+
+    def disk(self, epochs: int) -> int:
+        """Bytes that the training of so many epochs leaves in a store, which is no state of an optimiser where none ran."""
+        return self.checkpoint + self.encoder + (self.momentum if epochs else 0) + EPOCH * epochs + SPEC
+
+
+def training_cost(
+    trial: Trial, skeleton: Skeleton, frames: int, persons: int, known: dict[str, TrainingCost] | None = None
+) -> TrainingCost:
+    """Counts what training a trial on sequences (3, frames, joints, persons) takes.
+
+    known: of steps counted before, to which the trial's is added; what its views take is counted anew, which costs little.
+    """
+    method = trial.method
+    with torch.random.fork_rng([]), flop.counter() as counter:
+        torch.manual_seed(0)
+        views = method.views(View.of(torch.randn(SAMPLES, 3, frames, len(skeleton.joints), persons), skeleton, Draws(0, 0)))
+    key = repr((structure(method, augmented=False), structure(trial.backbone), trial.stream.count("+"), _shapes(views)))
+    known = {} if known is None else known
+    if key not in known:
+        known[key] = _step(trial, skeleton, views)
+    of_views = counter.get_total_flops() / SAMPLES / 1e9
+    return replace(known[key], gflop=known[key].gflop + of_views, batch_size=trial.batch_size)
+
+
+def _shapes(value: Any) -> Any:
+    """What of views decides how much a step on them computes: their shapes, and what rewires the graph."""
+    if isinstance(value, Tensor):
+        return tuple(value.shape)
+    if isinstance(value, View):
+        rewire = value.rewire
+        return [tuple(value.x.shape), rewire if rewire is None else type(rewire).__qualname__, value.skeleton.name]
+    if isinstance(value, dict):
+        return [(name, _shapes(one)) for name, one in value.items()]
+    if isinstance(value, (tuple, list)):
+        return [_shapes(one) for one in value]
+    if is_dataclass(value):
+        return [type(value).__qualname__, *(_shapes(getattr(value, f.name)) for f in fields(value))]
+    return repr(value)
+
+
+def _step(trial: Trial, skeleton: Skeleton, views: Any) -> TrainingCost:
+    """Of a step on views of SAMPLES samples."""
+    method = trial.method
+    kept: dict[int, int] = {}
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        model = method.build(trial.backbone, skeleton, trial.stream).train()
+        content = model.state_dict()
+        state = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in content.values()}
+
+        def keep(saved: Tensor) -> Tensor:
+            storage = saved.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+            return saved
+
+        with flop.counter() as counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
+            step = method.loss(model, views, epoch=1)
+            step.loss.backward()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return TrainingCost(
+        gflop=counter.get_total_flops() / SAMPLES / 1e9,
+        state=sum(state.values()),
+        kept=sum(size for pointer, size in kept.items() if pointer not in state),
+        checkpoint=_stored(content.values()) + ARCHIVE,
+        momentum=_stored(trained),
+        encoder=_stored(model.query.state_dict().values()) + ARCHIVE,
+    )
+
+
+def _stored(tensors: Iterable[Tensor]) -> int:
+    """Bytes of tensors in an archive; a storage that several share is kept once."""
+    sizes = {t.untyped_storage().data_ptr() or id(t): t.untyped_storage().nbytes() for t in tensors}
+    return sum(sizes.values()) + ENTRY * len(sizes)
+
+
+def structure(part: Any, augmented: bool = True) -> Any:
+    """What of a method or a backbone decides how much it computes: settings like tau or lambda_h do not.
+
+    Two parts of one structure take the same arithmetic. Of a number that is no count, it matters whether it is 0 (a dropout
+    that is off); of augmentations, which transform coordinates, their kinds, or where not ``augmented`` nothing.
+    """
+    if isinstance(part, AugmentationSet):
+        return augmented and [(type(a).__qualname__, *_switches(a)) for a in part.augmentations]
+    if isinstance(part, float):
+        return part != 0
+    if isinstance(part, (tuple, list)):
+        return [structure(item, augmented) for item in part]
+    if is_dataclass(part) and not isinstance(part, type):
+        return [
+            type(part).__qualname__,
+            *((f.name, _setting(f.name, getattr(part, f.name), augmented)) for f in fields(part)),
+        ]
+    return canonical(part)
+
+
+def _setting(name: str, value: Any, augmented: bool) -> Any:
+    """A step of the first epoch is counted, which mines for neighbours only where that begins at once."""
+    return value is not None and value < 1 if name == "mining_from" else structure(value, augmented)
+
+
+def _switches(augmentation: Any) -> list[bool]:
+    """Which of an augmentation's numbers are 0, and so switch a part of it off."""
+    values = (getattr(augmentation, f.name) for f in fields(augmentation)) if is_dataclass(augmentation) else ()
+    return [value != 0 for value in values if isinstance(value, float)]
+
+
+def reading(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> float:
+    """GFLOP of the trial's encoders on one sample, forward alone."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        encoders = trial.method.build(trial.backbone, skeleton, trial.stream).encoders()
+        view = View.of(torch.randn(SAMPLES, 3, frames, len(skeleton.joints), persons), skeleton, Draws(0, 0))
+        view = trial.method.clip(view)
+        with torch.no_grad(), flop.counter() as counter:
+            for encoder in encoders.values():
+                encoder.eval()(view.x, view.present)
+    return counter.get_total_flops() / SAMPLES / 1e9
+
+
+def evaluated_bytes(evaluation: Evaluation, splits: Splits, load: Load) -> int:
+    """Bytes that the result of an evaluation leaves in a store: scores with labels and rows, figures and a picture."""
+    _, test = train_and_test(evaluation, splits)
+    inner: Any = evaluation
+    if isinstance(evaluation, Transfer):
+        test, inner = load(evaluation.benchmark, evaluation.protocol).test, evaluation.evaluation
+    if main_metric(evaluation) == "top1":
+        return len(test) * (4 * len(test.classes) + 8 + 8) + ARRAYS + RESULT
+    if isinstance(inner, Clustering):  # places, cluster, label and row of each sample of some classes
+        shown = len(test) * min(1.0, inner.classes / len(test.classes))
+        return int(shown * (8 + 4 + 8 + 8) + min(PICTURE + DOT * shown, LARGEST)) + ARRAYS + RESULT
+    return RESULT
+
+
+def room(device: torch.device) -> int:
+    """Bytes of memory that this machine has for a trial."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return min(installed, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):  # no control group, or one without a limit
+        return installed

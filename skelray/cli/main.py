@@ -1,0 +1,248 @@
+"""The command line: prepare, data, studies, plan, run, report, scores, bench, import-weights."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from skelray.checks import MOST, MOST_SEEDS, MOST_THREADS, UserError
+from skelray.cli.data import FOLDER, data_option
+from skelray.cli.data import data as data_group
+from skelray.cli.faults import CAUSED, sentence, trace
+from skelray.cli.prepare import prepare_command
+from skelray.cli.scores import scores_command
+from skelray.cli.studies import studies_command
+from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
+from skelray.report.printable import printable
+
+Command = Callable[..., Any]
+TRACEBACK = "--traceback"
+MISSING = {
+    "ray": "`pip install 'ray[tune]'`, or --inline to run in this process without it",
+    "optuna": "`pip install optuna`",
+}
+
+results_option = click.option("--results", type=FOLDER, default=Path("results"), show_default=True, help="Tables.")
+
+
+class Refusal(click.ClickException):
+    """An error as one sentence, exit status 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"skelray: {printable(self.format_message())}", err=True)
+
+
+def main() -> None:
+    """Errors end in one sentence; a traceback is shown where it is asked for, and else kept where it is of use."""
+    words = [word for word in sys.argv[1:] if word != TRACEBACK]
+    shown = len(words) < len(sys.argv) - 1  # before the verb or after it
+    try:
+        cli(words, prog_name="skelray", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("skelray: interrupted; the same command goes on from here", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if shown:
+            click.echo(trace(error), err=True, nl=False)
+        name = str(getattr(error, "name", "")).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if name in MISSING:
+            said, status = f"{name} is not installed: {MISSING[name]}", CAUSED
+        else:
+            said, status = sentence(error, keep=not shown)
+        Refusal(said).show()
+        sys.exit(status)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="skelray")
+@click.option(TRACEBACK, is_flag=True, expose_value=False, help="Show the whole traceback of an error.")
+def cli() -> None:
+    """Which part of a self-supervised skeleton method earns its accuracy, and at what setting?"""
+
+
+def _there(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """The study's path; a mistyped one is said before anything heavy is imported."""
+    if not path.is_file():
+        raise UserError(f"there is no study file {path}")
+    return path
+
+
+def study_options(command: Command) -> Command:
+    """How a study runs away from its published setting, and where."""
+    options: list[Command] = [
+        click.argument("study", type=click.Path(path_type=Path), callback=_there),
+        click.option("--demo", is_flag=True, help="At a small scale on generated data, which is made if it is missing."),
+        click.option(
+            "--benchmark", help="Prepared data to run on instead of the study's own; the table is STUDY_BENCHMARK."
+        ),
+        click.option("--protocol", "protocols", multiple=True, help="Only this protocol; may be given several times."),
+        click.option("--epochs", type=click.IntRange(1, MOST), help="Stretch the schedule to so many epochs."),
+        click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), help="Seeds 0, 1, ... of an ablation."),
+        click.option("--samples", type=click.IntRange(1, MOST), help="Samples of a sweep."),
+        click.option("--ordered", is_flag=True, help="A sweep decides in a fixed order: the same on Ray as with --inline."),
+        click.option("--precision", type=click.Choice(PRECISIONS), help="Of the encoders' matrix products."),
+        click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Any other field of the trials."),
+        click.option("--name", help="Of the table.  [default: STUDY, STUDY_demo or STUDY_BENCHMARK]"),
+        data_option,
+        click.option("--store", default="store", show_default=True, help="Encoders and checkpoints; a folder or URI."),
+        results_option,
+        click.option("--device", help="cpu, cuda, cuda:1, ...  [default: cuda where there is one]"),
+        click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=1, show_default=True, help="Of each trial."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _make_synthetic(root: Path) -> None:
+    from skelray.data import DataError, open_dataset, prepare
+    from skelray.data.benchmarks import BENCHMARKS
+
+    try:
+        open_dataset(root, "synthetic")
+    except DataError:
+        click.echo("making the synthetic data set (once)", err=True)
+        prepare(BENCHMARKS["synthetic"], None, root)
+
+
+cli.add_command(prepare_command)
+cli.add_command(data_group)
+cli.add_command(studies_command)
+
+
+@cli.command("plan")
+@study_options
+def plan_command(**options: Any) -> None:
+    """Show what running STUDY would do, what it would cost, and what cannot run on this machine; trains nothing.
+
+    The time is from what `skelray bench` measured here. With --demo the generated data is made if it is missing.
+    """
+    from skelray.cli.options import open_run
+    from skelray.runner.plan import plan
+
+    run, _ = open_run(options, _make_synthetic)
+    click.echo(plan(run).text())
+
+
+@cli.command("run")
+@study_options
+@click.option("--inline", is_flag=True, help="In this process, without Ray; the same rows (of a sweep with --ordered).")
+@click.option("--address", help="Join this Ray cluster ('auto': the one that runs here).")
+@click.option("--per-gpu", type=click.IntRange(1, 1000), default=1, show_default=True, help="Trials that share a GPU.")
+def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any) -> None:
+    """Run what is missing of STUDY and print its table.
+
+    Killed at any moment and started again, it goes on from the checkpoints and ends with the same table. The exit status
+    is 1 if a trial failed.
+    """
+    from rich.console import Console
+
+    from skelray import machine
+    from skelray.cli.options import notice, open_run
+    from skelray.cli.progress import Display
+    from skelray.runner.run import run_inline
+
+    if inline and address:
+        raise click.UsageError(f"--address {address}: --inline uses no cluster; leave one of them out")
+    if not address:
+        machine.check_threads(options["threads"])
+    run, module = open_run(options, _make_synthetic)
+    if run.scale.benchmark == "synthetic":
+        click.echo(notice(run.scale), err=True)
+    for line in run.apart():
+        click.echo(printable(line), err=True)
+    trials, epochs, done = run.size()
+    with Display(Console(stderr=True), run.name, trials, epochs, done) as display:
+        if inline:
+            run_inline(run, display)
+        else:
+            from skelray.runner.on_ray import Cluster, run_on_ray
+
+            run_on_ray(run, module, display, Cluster(address, per_gpu))
+    failed = _print_report(run.name, options["results"], "markdown")
+    sys.exit(1 if failed else 0)
+
+
+@cli.command("report")
+@click.argument("study")
+@results_option
+@click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
+def report_command(study: str, results: Path, form: str) -> None:
+    """Print the table of STUDY: mean and standard deviation over seeds, published beside measured."""
+    _print_report(study, results, form)
+
+
+def _print_report(study: str, results: Path, form: str) -> bool:
+    """Whether anything failed."""
+    from skelray.report.text import failures, text
+    from skelray.results.tables import load
+
+    frame = load(study, results)
+    if frame.empty:
+        click.echo(f"skelray: the table of {study} is empty: none of its trials has an evaluation", err=True)
+        return False
+    click.echo(text(frame, form))
+    lines = failures(frame)
+    for line in lines:
+        click.echo(line, err=True)
+    return bool(lines)
+
+
+cli.add_command(scores_command)
+
+
+@cli.command("bench")
+@click.option("--method", "methods", multiple=True, help="Only this one; may be given several times.")
+@click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="[default: both]")
+@click.option("--batch-size", type=click.IntRange(1, MOST), help="[default: the published one]")
+@click.option("--steps", type=click.IntRange(1, MOST), default=3, show_default=True)
+@click.option("--threads", type=click.IntRange(1, MOST_THREADS), help="[default: 2, where there are two]")
+@click.option("--device", help="cpu, cuda, ...  [default: cuda where there is one]")
+@results_option
+def bench_command(methods: tuple[str, ...], precisions: tuple[str, ...], results: Path, **settings: Any) -> None:
+    """Measure samples per second of each method on this machine, at the full NTU shape; `plan` uses the figures.
+
+    They are kept beside those of other methods, devices and threads, in RESULTS/bench.
+    """
+    from skelray import machine
+    from skelray.bench import bench
+
+    settings["threads"] = settings["threads"] or min(2, machine.cpus())
+    machine.check_threads(settings["threads"])
+    measured = []
+    for one in bench.bench(methods or tuple(bench.METHODS), precisions or PRECISIONS, **settings):
+        measured.append(one)
+        bench.keep([one], results)
+        click.echo(f"{one.method} on {one.backbone}, {one.precision}: {one.samples_per_second:.1f} samples/s", err=True)
+    click.echo(bench.table(measured).markdown())
+
+
+@cli.command("import-weights")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--method", type=click.Choice(METHODS), required=True, help="Whose released code wrote it.")
+@click.option("--backbone", type=click.Choice(BACKBONES), help="It is recognised; another one than this is refused.")
+@click.option("--stream", type=click.Choice(STREAMS), help="It was trained on; joint by default, not for CrosSCLR.")
+@click.option("--store", default="store", show_default=True, help="A folder or URI.")
+def import_weights_command(file: Path, method: str, backbone: str | None, stream: str | None, store: str) -> None:
+    """Put the encoder of a released checkpoint FILE (.pt, .pth.tar) into a store, and print the study that evaluates it.
+
+    Tensors and plain containers are read and nothing else: no code in the file is run.
+    """
+    from skelray.released.checkpoint import read
+    from skelray.store.imported import keep
+    from skelray.store.store import Store
+
+    imported = read(file, method, backbone, stream)
+    keep(imported, Store(store))
+    click.echo(
+        f"{imported}\nkept as {imported.digest} in {store}; a study that evaluates it:\n\n{imported.study()}", nl=False
+    )

@@ -1,0 +1,111 @@
+"""Makes a run, a study at a scale, of what a command line asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from skelray.checks import UserError
+from skelray.data.dataset import NotPrepared
+from skelray.runner.run import Run, Settings
+from skelray.runner.study_file import load_study, pointing_at
+from skelray.search.ledger import example
+from skelray.study.ablation import Ablation
+from skelray.study.fusion import Fusion, Study
+from skelray.study.scale import DEMO, LAG, Scale
+from skelray.study.sweep import Sweep
+
+Options = Mapping[str, Any]
+
+
+def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, ModuleType]:
+    """The study of a command as a run, and its module. Raises UserError with a sentence for all that is wrong.
+
+    make_data: sees to the generated data in a folder, for a demonstration.
+    """
+    path: Path = options["study"]
+    name, study, module = load_study(path)
+    scale = scale_from(options)
+    _refuse_ignored(study, options, scale)
+    with pointing_at(path):
+        name = options["name"] or table_name(name, study, scale, options["demo"])
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            raise UserError(f"a table is named by letters, digits, '_' and '-', not {name!r}: give it another --name")
+        if options["demo"] and scale.benchmark == DEMO.benchmark:
+            make_data(options["data"])
+        settings = Settings(options["data"], options["store"], options["results"], options["device"], options["threads"])
+        try:
+            run = Run(name, study, scale, settings)
+            run.size()  # data or a protocol that is missing is said before anything starts
+        except NotPrepared as error:
+            hint = "--demo runs the study on generated data, --benchmark NAME on other prepared data"
+            raise NotPrepared(f"{error}; {hint}") from error
+    return run, module
+
+
+def scale_from(options: Options) -> Scale:
+    """The scale that the options ask for, the demo's where they leave it open."""
+    changes = dict(_change(text) for text in options["changes"])
+    if options["precision"]:
+        changes["precision"] = options["precision"]
+    base = DEMO if options["demo"] else Scale()
+    return replace(
+        base,
+        benchmark=options["benchmark"] or base.benchmark,
+        protocols=tuple(dict.fromkeys(options["protocols"])) or base.protocols,
+        epochs=options["epochs"] or base.epochs,
+        seeds=tuple(range(options["seeds"])) if options["seeds"] else base.seeds,
+        samples=options["samples"] or base.samples,
+        ordered=LAG if options["ordered"] else base.ordered,
+        changes=tuple({**dict(base.changes), **changes}.items()),
+    )
+
+
+def _change(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--set {text!r}: it reads FIELD=VALUE, as in --set queue=512")
+    return name.strip(), value.strip()
+
+
+def _refuse_ignored(study: Study, options: Options, scale: Scale) -> None:
+    """Raises UserError for what this kind of study would not listen to."""
+    across = () if isinstance(study, Sweep) else study.across
+    arms = study.arms if isinstance(study, Ablation) else ()
+    for name, value in scale.changes:
+        if name in across or (arms and all(name in arm.changes for arm in arms)):
+            raise UserError(f"--set {name}={value}: the study says the {name} of each of its cells; change it in its file")
+    if not isinstance(study, Sweep):
+        if options["samples"] and not isinstance(study, Fusion):
+            raise UserError(
+                f"--samples {options['samples']}: {options['study']} is an ablation, and only a search has samples"
+            )
+    elif (options["seeds"] or 1) > 1:
+        raise UserError(f"--seeds {options['seeds']}: {options['study']} is a sweep, which is searched under one seed")
+    elif len(scale.protocols or ()) > 1:
+        names = " and ".join(scale.protocols or ())
+        raise UserError(f"--protocol {names}: {options['study']} is a sweep, which is searched under one protocol")
+
+
+def table_name(name: str, study: Study, scale: Scale, demo: bool) -> str:
+    """Names the table after the study's file and what it runs on, so that no other table is replaced."""
+    if demo:
+        name, own = f"{name}_demo", {DEMO.benchmark}
+    elif scale.benchmark is None:
+        return name
+    else:
+        trials = [example(study, Scale())] if isinstance(study, Sweep) else [cell.trial for cell in study.cells()]
+        own = {trial.benchmark for trial in trials}
+    return name if own == {scale.benchmark} else f"{name}_{re.sub(r'[^A-Za-z0-9_-]', '_', str(scale.benchmark))}"
+
+
+def notice(scale: Scale) -> str:
+    """What a run on generated data is."""
+    told = [f"{scale.epochs} epochs"] if scale.epochs is not None else []
+    told += ["small models"] if scale.small else []
+    told += [f"{name} {value}" for name, value in scale.changes]
+    return f"{', '.join(['generated data', *told])}: the numbers say nothing about people or papers"

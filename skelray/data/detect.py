@@ -1,0 +1,290 @@
+"""Which format a source is in, told by the names of its files and by a look into those whose names do not decide.
+
+A new format is one entry of FORMATS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+
+from skelray.data.benchmark import Benchmark
+from skelray.data.formats import florence3d, kinetics, msr_action3d, npy, npz, ntu, nwucla, pku_mmd, pyskl, utkinect
+from skelray.data.formats.arrays import Arrays, benchmark
+from skelray.data.formats.listing import exists, listing
+from skelray.data.formats.sources import UNREADABLE, File, PackedFile
+from skelray.data.own.starter import TABLE, undescribed
+from skelray.data.report import shortened
+from skelray.data.stored import DataError
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way in which recordings lie on disk.
+
+    name: what ``--format`` calls it. example: the name of a file. pattern: of the names of its files.
+    benchmarks: those it may hold. choose: one of them, from the names found or from the source.
+    opener: of arrays, which hold whatever they say. looks: whether a file that has such a name is one, where it may not be.
+    near: of names that are not its own and perhaps ought to be. counts: reading says which of its files are of another kind.
+    """
+
+    name: str
+    example: str
+    pattern: re.Pattern[str]
+    benchmarks: tuple[Benchmark, ...] = ()
+    choose: Callable[[Path, Sequence[re.Match[str]]], Benchmark] | None = None
+    opener: Callable[[Path], Arrays] | None = None
+    looks: Callable[[str, File], bool] | None = None
+    near: re.Pattern[str] | None = None
+    counts: bool = False
+
+    def open(self, source: Path, found: Sequence[re.Match[str]], wanted: Benchmark | None) -> Benchmark:
+        """The benchmark that a source in this format holds. Raises DataError where it is not what is wanted."""
+        if self.opener is not None:
+            return replace(benchmark(self.opener(source), wanted, (ntu.NTU60, ntu.NTU120)), arrays=self.name)
+        if wanted is None:
+            return self.choose(source, found) if self.choose is not None else self.benchmarks[0]
+        if wanted not in self.benchmarks:
+            held = " or ".join(one.name for one in self.benchmarks)
+            raise DataError(f"{source} is in the format {self.name}, which holds {held} and not {wanted.name}")
+        return wanted
+
+
+def near(pattern: str) -> re.Pattern[str]:
+    """Of names, in letters of any size."""
+    return re.compile(pattern, re.IGNORECASE)
+
+
+FORMATS = (
+    Format(
+        *("ntu", "S001C001P001R001A001.skeleton", ntu.NAME, (ntu.NTU60, ntu.NTU120)),
+        choose=lambda source, found: ntu.likely(found),
+        near=near(r".*\.skeleton.*|.*S\d+C\d+P\d+R\d+A\d+[^.]*(\.(txt|csv|json|skel.*))?"),
+    ),
+    Format("pku_mmd1", "0002-L.txt", pku_mmd.NAMES[1], (pku_mmd.PKU_MMD1,)),
+    Format("pku_mmd2", "A01N01-L.txt", pku_mmd.NAMES[2], (pku_mmd.PKU_MMD2,), near=near(r"A\d+N\d+.*\.txt.*")),
+    Format(
+        *("nwucla", "a01_s01_e00_v01.json", nwucla.NAME, (nwucla.NWUCLA,)),
+        near=near(r".*a\d+_?s\d+_?e\d+_?v\d+.*\.(json|txt).*"),
+    ),
+    Format(
+        *("msr_action3d", "a01_s01_e01_skeleton3D.txt", msr_action3d.NAME, (msr_action3d.MSR_ACTION3D,)),
+        near=near(r".*a\d+_?s\d+_?e\d+(_skeleton.*|_?real.*)?\.txt.*"),
+    ),
+    Format(
+        *("utkinect", "joints_s01_e01.txt", utkinect.NAME, (utkinect.UTKINECT,)),
+        near=near(r"joints?[_-]?s\d+_?e\d+.*"),
+    ),
+    Format(
+        *("florence3d", "Florence_dataset_WorldCoordinates.txt", florence3d.NAME, (florence3d.FLORENCE3D,)),
+        looks=florence3d.holds_clips,
+        near=near(r".*florence.*\.(txt|csv)"),
+    ),
+    Format(
+        *("kinetics", "kinetics_train/-2iD_qqX8rk.json", kinetics.NAME, (kinetics.KINETICS,)),
+        choose=lambda source, found: kinetics.benchmark_of(source),
+        looks=kinetics.holds_clip,
+        counts=True,
+    ),
+    Format("position", "train_position.npy", npy.POSITION, opener=npy.open_position, looks=npy.holds_sequences),
+    Format("data", "train_data.npy", npy.DATA, opener=npy.open_data, looks=npy.holds_sequences),
+    Format("data_joint", "train_data_joint.npy", npy.DATA_JOINT, opener=npy.open_data_joint, looks=npy.holds_sequences),
+    Format("npz", "NTU60_CS.npz", npz.NAME, opener=npz.open_npz, looks=npz.holds_them),
+    Format("pyskl", "ntu60_3danno.pkl", pyskl.NAME, opener=pyskl.open_pickle, looks=pyskl.holds_annotations),
+)
+ARCHIVE = near(r".*\.(tar|tgz|tbz2?|txz|(tar\.)?(gz|bz2|xz|zst|lz4?)|7z|rar|zip|zipx|tar\.\w+)")
+MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf'\x1c", b"Rar!\x1a\x07", b"\x28\xb5\x2f\xfd")
+MANY = 10  # times as many files as of all other formats together: those are beside the point
+
+
+@dataclass
+class Held:
+    """The files of a source that one format may have: the names that match, and where the files lie."""
+
+    form: Format
+    matches: list[re.Match[str]] = field(default_factory=list)
+    files: list[tuple[str, File]] = field(default_factory=list)
+
+    def fitting(self, unread: dict[str, str], told: bool = False) -> Iterator[tuple[str, File]]:
+        """Those that are ones at a look; adds those that cannot be read. told: the user says that all are."""
+        for path, file in self.files:
+            try:
+                if told or self.form.looks is None or self.form.looks(path.rsplit("/", 1)[-1], file):
+                    yield path, file
+            except UNREADABLE as error:
+                unread[path] = getattr(error, "strerror", None) or str(error)
+
+
+@dataclass
+class Rest:
+    """The files of a source that are not read: of another kind at a look, packed, with a name nearly as it should be, or
+    unreadable.
+    """
+
+    unlike: list[str] = field(default_factory=list)
+    packed: list[str] = field(default_factory=list)
+    near: list[tuple[str, Format]] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
+
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each kind of them."""
+        kinds = {
+            f"{len(self.unlike)} beside the recordings not read, of another kind": self.unlike,
+            f"{len(self.packed)} not looked into, packed (unpack what holds recordings)": self.packed,
+            f"{len(self.near)} not read for their names": self.nearly(),
+        }
+        return tuple(f"{kind}: {shortened(names)}" for kind, names in kinds.items() if names)
+
+    def unreadable(self) -> list[str]:
+        return [f"{path} ({reason})" for path, reason in self.unread.items()]
+
+    def nearly(self) -> list[str]:
+        return [f"{path} (expected: {one.example})" for path, one in self.near]
+
+
+def detect(source: Path, wanted: Benchmark | None = None, name: str | None = None) -> Benchmark:
+    """The benchmark that a source holds.
+
+    wanted, name: the benchmark and the format, where the user says which. Raises DataError where nothing or more than
+    one thing fits.
+    """
+    if not exists(source):
+        raise DataError(f"there is no {source}: name the folder or file that holds the recordings")
+    candidates = [one for one in FORMATS if name in (None, one.name) and _may_hold(one, wanted)]
+    held, rest = _sorted_out(source, candidates)
+    fitting: list[tuple[Held, File]] = []
+    for one in held:
+        found = islice(one.fitting(rest.unread, told=name is not None), 1 if one.form.counts else None)
+        if fits := dict(found):
+            fitting.append((one, next(iter(fits.values()))))
+        if not fits or not one.form.counts:
+            rest.unlike += [path for path, _ in one.files if path not in fits and path not in rest.unread]
+    if not fitting:
+        raise _nothing(source, wanted if name is None else None, candidates, held, rest)
+    raw = [(one, first) for one, first in fitting if one.form.opener is None or not isinstance(first, PackedFile)]
+    if raw:  # arrays in a zip are none that could be read
+        rest.packed += [path for one, first in fitting if (one, first) not in raw for path, _ in one.files]
+    one, first = _most(source, raw or fitting, rest)
+    _check_unread(source, one, rest)
+    if isinstance(first, PackedFile) and one.form.opener is not None:
+        raise DataError(
+            f"{source} holds {one.form.example} or the like in a zip; arrays are mapped from disk: unpack it first"
+        )
+    opened = one.form.open(source, one.matches, wanted)
+    return replace(opened, notes=(*opened.notes, *notes)) if (notes := rest.notes()) else opened
+
+
+def _may_hold(one: Format, wanted: Benchmark | None) -> bool:
+    return wanted is None or one.opener is not None or wanted in one.benchmarks
+
+
+def _sorted_out(source: Path, candidates: Sequence[Format]) -> tuple[list[Held], Rest]:
+    """The files of a source by what their names say. Where a name says what a file is, no other format may have it."""
+    held, rest = [Held(one) for one in candidates], Rest()
+    for path, file in listing(source):
+        name = path.rsplit("/", 1)[-1]
+        if name.startswith("."):
+            continue
+        fits = {number: match for number, one in enumerate(candidates) if (match := one.pattern.fullmatch(name))}
+        certain = {number for number in fits if candidates[number].looks is None}
+        for number in certain or fits:
+            held[number].matches.append(fits[number])
+            held[number].files.append((path, file))
+        if fits:
+            continue
+        if ARCHIVE.fullmatch(name):
+            rest.packed.append(path)
+        elif like := next((one for one in candidates if one.near is not None and one.near.fullmatch(name)), None):
+            rest.near.append((path, like))
+    return [one for one in held if one.files], rest
+
+
+def _most(source: Path, fitting: Sequence[tuple[Held, File]], rest: Rest) -> tuple[Held, File]:
+    """The format of which there is by far the most; the others are beside it. Raises DataError where there is none.
+
+    Arrays hold many samples in one file: beside them, numbers of files say nothing.
+    """
+    if len(fitting) == 1:
+        return fitting[0]
+    counts = [sum(1 for _ in one.fitting({})) for one, _ in fitting]
+    at = max(range(len(counts)), key=counts.__getitem__)
+    if counts[at] < MANY * (sum(counts) - counts[at]) or any(one.form.opener for one, _ in fitting):
+        fits = ", ".join(f"{one.form.name} ({count} files)" for (one, _), count in zip(fitting, counts, strict=True))
+        raise DataError(f"{source} holds files of several formats, {fits}: choose one by --format, or give a narrower path")
+    rest.unlike += [path for one, _ in fitting if one is not fitting[at][0] for path, _ in one.files]
+    return fitting[at]
+
+
+def _check_unread(source: Path, one: Held, rest: Rest) -> None:
+    """Raises DataError where files could not be looked into and reading the format's own does not count them."""
+    for path in (path for path, _ in one.files if one.form.counts):
+        rest.unread.pop(path, None)
+    if rest.unread:
+        raise DataError(
+            f"{source} holds {len(rest.unread)} files beside the recordings that cannot be read and may be some: "
+            f"{shortened(rest.unreadable())}. Make them readable, take them away, or say --format {one.form.name}"
+        )
+
+
+def _nothing(
+    source: Path, wanted: Benchmark | None, candidates: Sequence[Format], held: Sequence[Held], rest: Rest
+) -> DataError:
+    """That nothing fits, why, and what to do about it."""
+    if source.is_file() and TABLE.fullmatch(source.name) and not rest.unread:
+        return undescribed(source)
+    what = f"{source} holds no files of a known format"
+    try:
+        if wanted is not None:
+            wanted.recordings(source)
+    except DataError as error:
+        what = str(error)  # which says what is missed
+    why = _reasons(source, held, rest)
+    reason = f" ({'; '.join(why)})" if why else ""
+    if len(why) == 1 and rest.packed:  # what it holds is not known before it is unpacked
+        return DataError(f"{what}{reason}")
+    known = ", ".join(f"{one.name} ({one.example})" for one in candidates)
+    return DataError(
+        f"{what}{reason}: known are {known}. Data of your own go by a table and a TOML file that describes it, "
+        "`skelray prepare table FILE.toml`: docs/your_data.md says how they are written"
+    )
+
+
+def _reasons(source: Path, held: Sequence[Held], rest: Rest) -> list[str]:
+    """Of each file that could have been one, why it is none."""
+    if source.is_file() and not held and not rest.packed and _is_packed(source):
+        rest.packed.append(source.name)
+    why = [f"{shortened(rest.unreadable())} cannot be read"] if rest.unread else []
+    if rest.packed:
+        why.append(f"packed in a way that is not read, {shortened(rest.packed)}: unpack it first, and give the folder")
+    if rest.near:
+        why.append(f"not read for their names: {shortened(rest.nearly())}")
+    for one in held:
+        if one.form.opener is not None and len(one.files) <= 2 and not isinstance(one.files[0][1], PackedFile):
+            try:
+                one.form.opener(source)
+            except (DataError, OSError) as error:
+                why.append(str(error))
+    if not why and rest.unlike:
+        why.append(f"not of the form that their names are for: {shortened(rest.unlike)}")
+    return why if source.is_file() else [*why, *_tables(source)]
+
+
+def _tables(source: Path) -> Iterator[str]:
+    """Of a folder with tables, by which file they are prepared."""
+    paths = [path for path, _ in listing(source)]
+    if tables := [path for path in paths if TABLE.fullmatch(path) and not path.lower().endswith("json")]:
+        described = next((source / path for path in paths if path.lower().endswith(".toml")), None)
+        way = "described by a TOML file" if described is None else f"prepared by its TOML file, skelray prepare {described}"
+        yield f"{shortened(tables)}: a table of your own is {way}"
+
+
+def _is_packed(path: Path) -> bool:
+    """Whether a file is an archive by its first bytes, or by those of a tar."""
+    with suppress(OSError), open(path, "rb") as file:
+        start = file.read(512)
+        return start.startswith(MAGIC) or start[257:262] == b"ustar"
+    return False

@@ -1,0 +1,223 @@
+"""The arrays that released code keeps its data in, each a source of the same kind: rows, labels, and names if there are any.
+
+What a file says is kept; what it does not say is told (``missing_information``). Whether sequences were preprocessed is seen
+in them: SkeletonCLR's path leaves joint 21 at zero in every frame, HiCo's joint 2 of the first person; such sequences
+are kept as they are. All others are raw, or raw but for a translation, which both paths take out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skelray.data.benchmark import Benchmark, LeftOut, Recording, Skipped, Split
+from skelray.data.formats.names import NTU_NAME, PKU_NAME, named, protocol_of
+from skelray.data.formats.said import Said, class_names
+from skelray.data.formats.sources import UNREADABLE
+from skelray.data.preprocess import Preprocessing
+from skelray.data.report import UNREAD
+from skelray.data.stored import DataError
+from skelray.skeleton import KINECT_V2, Skeleton
+
+PEEKED = 4  # sequences looked at to see how they were preprocessed
+TRAIN, TEST = 0, 1
+BROKEN = (ValueError, KeyError, TypeError, IndexError, AttributeError)
+
+NO_NAMES = (
+    "names, and with them subject, camera, set-up and replication: of the training samples every fifth is held out, which "
+    "may share its subject with the rest"
+)
+NO_LENGTHS = "how many frames were recorded: every sequence counts as long as its array"
+NO_SUBJECT = "subjects: what is held out are set-ups, or every fifth training sample where those are unknown too"
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Samples of one part of a source.
+
+    read: sample ``at`` as (T, M, V, 3), whose end may be empty. labels: (N,). names: N of them, or none at all.
+    parts: (N,) codes of the source's own division. frames: (N,) recorded lengths, if the source has them.
+    """
+
+    read: Callable[[int], np.ndarray]
+    labels: np.ndarray
+    names: Sequence[str]
+    parts: np.ndarray
+    source: str
+    frames: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A whole source: its rows and how they are divided where names do not say it.
+
+    protocols: in codes of ``Rows.parts``. stem: names a data set that is none of those known. lost, planar, released: as in
+    Benchmark. said: the labels that are named in the source.
+    """
+
+    rows: tuple[Rows, ...]
+    protocols: dict[str, Split]
+    stem: str
+    classes: int
+    missing_information: tuple[str, ...] = ()
+    skeleton: Skeleton = KINECT_V2
+    planar: bool = False
+    said: tuple[Said, ...] = ()
+    released: bool = False
+
+
+class ArrayRecordings(Sequence[Recording | Skipped]):
+    """The samples of array rows, one part after the other; each is read when it is asked for."""
+
+    def __init__(self, rows: tuple[Rows, ...], whole: bool, chosen: range | None = None) -> None:
+        self.rows, self.whole = rows, whole
+        self.chosen = range(sum(map(len, rows))) if chosen is None else chosen
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return ArrayRecordings(self.rows, self.whole, self.chosen[at])
+        at = self.chosen[at]
+        for rows in self.rows:
+            if at < len(rows):
+                return self._recording(rows, at)
+            at -= len(rows)
+        raise IndexError(at)
+
+    def _recording(self, rows: Rows, at: int) -> Recording | Skipped:
+        name = rows.names[at] if rows.names else f"{rows.source}:{at}"
+        try:
+            with np.errstate(all="ignore"):  # what is no number is left out when it is prepared
+                bodies = rows.read(at)
+                seen = bodies.reshape(len(bodies), -1).any(axis=1)
+        except LeftOut as reason:
+            return Skipped(name, str(reason))
+        except UNREADABLE:
+            return Skipped(name, UNREAD)
+        except BROKEN:
+            return Skipped(name, "broken sample")
+        found = named(name, bodies, int(rows.labels[at]))
+        if isinstance(found, Skipped):
+            return found
+        frames = None if rows.frames is None else int(rows.frames[at])
+        if not self.whole:  # what was recorded ends with the last frame that holds anyone
+            present = np.flatnonzero(seen)
+            found = replace(found, bodies=bodies[: present[-1] + 1] if len(present) else bodies[:1])
+        return replace(found, part=int(rows.parts[at]), source=rows.source, frames=frames)
+
+
+def benchmark(arrays: Arrays, wanted: Benchmark | None, known: Sequence[Benchmark]) -> Benchmark:
+    """The benchmark that arrays hold: its protocols by name where samples have names, else the source's own division.
+
+    wanted: named by the user. known: those that it may be. Raises DataError where the arrays cannot be what is wanted.
+    """
+    names = [name for rows in arrays.rows for name in rows.names]
+    matches = [NTU_NAME.fullmatch(name) for name in names]
+    official = bool(names) and all(matches)
+    like = wanted or _likely(arrays, [int(match[6]) for match in matches if match] if official else [], known)
+    own = () if official else _own_classes(arrays, like, wanted)
+    like = None if own else like
+    base = wanted or (like if like is not None and like.skeleton == arrays.skeleton else None)
+    top = max((int(rows.labels.max(initial=0)) for rows in arrays.rows), default=0)
+    if like is not None and ((wanted and wanted.skeleton != arrays.skeleton) or top >= len(like.classes)):
+        raise DataError(
+            f"these arrays are no {like.name}: they have {len(arrays.skeleton.joints)} joints and labels up to {top}, "
+            f"it has {len(like.skeleton.joints)} joints and {len(like.classes)} classes"
+        )
+    by_name = official and like is not None and like.name in ("ntu60", "ntu120")
+    unnamed = tuple(f"class {label}" for label in range(max(arrays.classes, top + 1)))
+    classes = like.classes if like is not None else own + unnamed[len(own) :]
+    preprocessed = None if arrays.planar else _preprocessed(arrays)
+    missing_information = [*arrays.missing_information]
+    if not names:
+        missing_information.insert(0, NO_NAMES)
+    elif not official and not all((match := PKU_NAME.fullmatch(name)) and match[2] for name in names):
+        missing_information.insert(0, NO_SUBJECT)
+    if preprocessed is not None and any(rows.frames is None for rows in arrays.rows):
+        missing_information.append(NO_LENGTHS)
+    return Benchmark(
+        name=base.name if base is not None else _free(arrays.stem, known) if own else arrays.stem,
+        skeleton=arrays.skeleton,
+        classes=classes,
+        protocols=like.protocols if by_name and like is not None else arrays.protocols,
+        persons=2,
+        recordings=lambda source: ArrayRecordings(arrays.rows, preprocessed is not None),
+        preprocessed=preprocessed,
+        missing_information=tuple(missing_information),
+        planar=arrays.planar,
+        released=arrays.released or arrays.planar,
+    )
+
+
+def _own_classes(arrays: Arrays, like: Benchmark | None, wanted: Benchmark | None) -> tuple[str, ...]:
+    """The classes that a source names itself, where they are not those of what it is like; else none.
+
+    Raises DataError where they are not those of what is wanted.
+    """
+    own = class_names([(one, arrays.stem) for one in arrays.said], like.classes if like is not None else ()) or ()
+    if own and wanted is not None:
+        raise DataError(f"these arrays name classes of their own ({', '.join(own[:3])}), not those of {wanted.name}")
+    return own
+
+
+def _free(stem: str, known: Sequence[Benchmark]) -> str:
+    """A name that is none of the benchmarks'."""
+    return f"{stem}_own" if stem in {one.name for one in known} else stem
+
+
+def _likely(arrays: Arrays, actions: Sequence[int], known: Sequence[Benchmark]) -> Benchmark | None:
+    """NTU 60 or 120, by the actions that names tell or by the number of classes; else none that is known."""
+    count = (60 if max(actions) <= 60 else 120) if actions else arrays.classes
+    for one in known:
+        if len(one.classes) == count:
+            return one
+    return None
+
+
+def _preprocessed(arrays: Arrays) -> Preprocessing | None:
+    """What was done to the sequences, as a few of each part tell it. Raises DataError where they disagree."""
+    looked = [clip for rows in arrays.rows for clip in _some(rows)]
+    with np.errstate(all="ignore"):
+        found = {_kind(clip) for clip in looked}
+    found.discard("empty")
+    if len(found) > 1:
+        raise DataError(f"some of these sequences are {' and others '.join(sorted(found))}: prepare them apart")
+    kind = next(iter(found), "raw")
+    if kind == "raw":
+        return None
+    lengths = set(map(len, looked))
+    if len(lengths) > 1:
+        raise DataError(f"the parts have {' and '.join(map(str, sorted(lengths)))} frames: prepare them apart")
+    return Preprocessing("centred" if kind == "centred" else "rigid", lengths.pop())
+
+
+def _some(rows: Rows) -> Iterator[np.ndarray]:
+    """A few samples from all over; those that cannot be read are skipped later."""
+    for at in np.unique(np.linspace(0, len(rows) - 1, PEEKED).astype(int)) if len(rows) else ():
+        with suppress(*UNREADABLE, *BROKEN), np.errstate(all="ignore"):
+            yield rows.read(int(at))
+
+
+def _kind(clip: np.ndarray) -> str:
+    if not clip.any():
+        return "empty"
+    if not clip[:, :, KINECT_V2.centre].any():
+        return "centred"
+    if np.count_nonzero(clip.reshape(len(clip), -1).any(axis=1)) > 1 and not clip[:, 0, KINECT_V2.index("spine_mid")].any():
+        return "rigid"
+    return "raw"
+
+
+def two_parts(path: Path) -> dict[str, Split]:
+    """The one protocol of a source that is divided into a training and a test file."""
+    return {protocol_of(path): Split("part", (TRAIN,))}

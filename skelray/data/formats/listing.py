@@ -1,0 +1,145 @@
+"""What lies below a source: its folders and zips listed once, and its files told by their names."""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from skelray.data.formats.sources import BOUNDED, Archive, LooseFile, Member, PackedFile
+from skelray.data.report import shortened
+from skelray.data.stored import DataError
+
+COPIED = r"(?: ?\(\d+\)| - Copy(?: \(\d+\))?)?"  # what browsers and Windows add to the names of copies
+LINKED_FILE = re.compile(r".+\.(?:skeleton|txt|json|npy|npz|pkl|mat|zip)", re.IGNORECASE)
+
+
+def coded(code: str, ending: str) -> re.Pattern[str]:
+    """Of names that are a code and an ending in letters of any size, with what is added to copies and to texts."""
+    return re.compile(f"{code}{COPIED}{ending}(?:\\.txt)?", re.IGNORECASE)
+
+
+def members(source: Path | None, pattern: re.Pattern[str], what: str, case: Callable[[str], str] = str) -> list[Member]:
+    """The files of a source whose names match a pattern, sorted by name.
+
+    case: the first group in the letters that name a recording. Raises DataError where there is no such file; ``what``
+    says what was looked for.
+    """
+    if source is None or not exists(source):
+        raise DataError(f"there is no {source or 'source given'}: name the folder or zip that holds {what}")
+    if found := matching(source, pattern, case):
+        return found
+    raise DataError(f"{source} holds no {what}")
+
+
+def matching(source: Path, pattern: re.Pattern[str], case: Callable[[str], str] = str) -> list[Member]:
+    """As ``members``; none where there is none. Of files of one name the one whose name is not that of a copy is first."""
+    found = [
+        Member(match, path, file, case(match[1]))
+        for path, file in listing(source)
+        if (match := pattern.fullmatch(path.rsplit("/", 1)[-1]))
+    ]
+    found.sort(key=lambda member: (member.name, len(member.match[0]), member.path))
+    return [replace(member, repeated=at > 0 and found[at - 1].name == member.name) for at, member in enumerate(found)]
+
+
+def exists(source: Path) -> bool:
+    """Raises DataError where that cannot be said."""
+    try:
+        return source.exists()
+    except OSError as error:
+        raise DataError(f"{source} cannot be read ({error.strerror or error})") from error
+
+
+def listing(source: Path) -> Iterator[tuple[str, LooseFile | PackedFile]]:
+    """Every file below a source, those inside its zips too, with its path relative to the source.
+
+    A source that is a file is that one file, or what is in it if it is a zip. An .npz is one too, but a file of arrays.
+    Raises DataError where a zip or a folder cannot be read.
+    """
+    if source.is_file():
+        suffix = source.suffix.lower()
+        packed = suffix == ".zip" or (suffix not in (".npz", ".xlsx") and zipfile.is_zipfile(source))
+        yield from _archive(source, "") if packed else [(source.name, LooseFile(source))]
+        return
+    for folder, names in walk(source):
+        inside = Path(folder).relative_to(source).as_posix()
+        prefix = "" if inside == "." else inside + "/"
+        for name in names:
+            path = os.path.join(folder, name)
+            if name.lower().endswith(".zip") and not name.startswith("."):
+                yield from _archive(Path(path), prefix + name + "/")
+            else:
+                yield prefix + name, LooseFile(path)
+
+
+def walk(source: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every folder below a source with the names of its files, in order. Links are followed, into each folder once.
+
+    Raises DataError at the end where folders could not be read: what they hold would be left out. So would be what a
+    link that leads nowhere stands for, unless it is named as a file, which is missed where it is read.
+    """
+    seen: set[tuple[int, int]] = set()
+    unread: list[str] = []
+    waiting = [str(source)]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            stat = os.stat(folder)
+            if (stat.st_dev, stat.st_ino) in seen:
+                continue
+            seen.add((stat.st_dev, stat.st_ino))
+            inside, names, missing_information = _entries(folder)
+        except OSError as error:
+            unread.append(f"{folder} ({error.strerror or error})")
+            continue
+        unread += [f"{os.path.join(folder, name)} (a link that leads nowhere)" for name in missing_information]
+        yield folder, sorted(names)
+        waiting += [os.path.join(folder, name) for name in sorted(inside, reverse=True)]
+    if unread:
+        raise DataError(
+            f"{source} holds {len(unread)} folders or links that cannot be read, whose recordings would be left out: "
+            f"{shortened(unread)}. Make them readable, or take them away"
+        )
+
+
+def _entries(folder: str) -> tuple[list[str], list[str], list[str]]:
+    """The folders and files in a folder, and the links that lead nowhere. Raises OSError."""
+    inside, names, missing_information = [], [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                is_folder = entry.is_dir()
+            except OSError:  # links that lead to each other, or into a closed folder
+                is_folder = False
+            if is_folder:
+                inside.append(entry.name)
+            elif entry.is_symlink() and not LINKED_FILE.fullmatch(entry.name) and not os.path.exists(entry.path):
+                missing_information.append(entry.name)
+            else:
+                names.append(entry.name)
+    return inside, names, missing_information
+
+
+def below(source: Path, pattern: re.Pattern[str]) -> list[Path]:
+    """The files below a source whose names match a pattern, sorted."""
+    return sorted(Path(folder, name) for folder, names in walk(source) for name in names if pattern.fullmatch(name))
+
+
+def _archive(path: Path, prefix: str) -> Iterator[tuple[str, PackedFile]]:
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            raise OSError("a link that leads nowhere" if path.is_symlink() else "no file")
+        archive = Archive(path)
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:  # the last: of a later zip version
+        raise DataError(f"{path} is not a readable zip ({error})") from error
+    for info in archive.zip.infolist():
+        if info.is_dir():
+            continue
+        if info.compress_type not in BOUNDED:
+            method = {9: "deflate64", 12: "bzip2", 14: "LZMA"}.get(info.compress_type, f"method {info.compress_type}")
+            raise DataError(f"{path} is packed by {method}, which is not read: pack it by deflate, as zip does by itself")
+        yield prefix + info.filename, PackedFile(archive, info)

@@ -1,0 +1,92 @@
+"""Text files: tables of numbers, and the lists that come with the package."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import warnings
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from skelray.checks import UserError
+from skelray.data.benchmark import LeftOut
+
+# Bytes of a recording: 300 frames of five people are half a million. Empty lists make forty times as many in memory.
+MOST_JSON = 2**23
+MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+START = 100  # bytes that tell the encoding where no mark does
+
+
+def decoded(text: bytes, errors: str = "strict") -> str:
+    """UTF-8, or UTF-16 where its first bytes say so, without a byte-order mark. Raises UnicodeError, if strict."""
+    return text.decode(encoding(text), errors)
+
+
+def encoding(text: bytes) -> str:
+    """As Python calls it, by the first bytes: of UTF-16, letters that are ASCII are zero in every second one."""
+    for mark, name in MARKS.items():
+        if text.startswith(mark):
+            return name
+    even, odd = text[:START:2], text[1:START:2]
+    if 2 * odd.count(0) > len(odd) and 0 not in even:
+        return "utf-16-le"
+    return "utf-16-be" if 2 * even.count(0) > len(even) and 0 not in odd else "utf-8"
+
+
+def usual(text: bytes) -> bytes:
+    """Numbers as they mostly stand: ASCII with points and white space.
+
+    Byte-order marks and UTF-16 are undone, semicolons are separators, commas decimal points where the text has no other
+    and separators where it has. Raises UnicodeError; LeftOut where a comma may be either.
+    """
+    plain = decoded(text).encode("ascii").replace(b";", b" ")
+    if b"," not in plain:
+        return plain
+    lists = any(word.count(b",") > 1 or word.endswith(b",") for word in plain.split())
+    if lists != (b"." in plain) or (lists and b";" in text):
+        raise LeftOut("commas that may be decimal points or stand between numbers: points and blanks are expected")
+    return plain.replace(b",", b" " if lists else b".")
+
+
+def parsed(text: bytes) -> Any:
+    """The JSON of a recording. Raises UserError where it is none, or too long to be one."""
+    if len(text) > MOST_JSON:
+        raise UserError(f"more than {MOST_JSON} bytes")
+    return json.loads(text)
+
+
+def listed(file: str) -> tuple[str, ...]:
+    """The lines of a list in this package."""
+    return tuple(resources.files("skelray.data.formats").joinpath(file).read_text("utf-8").splitlines())
+
+
+def matrix(text: bytes, columns: int) -> np.ndarray:
+    """Numbers with white space between them, (rows, columns) float64, however the lines are broken.
+
+    Raises ValueError where anything else stands in the text, and where the last row is not whole.
+    """
+    try:
+        numbers = _numbers(text)
+    except ValueError:  # perhaps only an unusual way of writing them
+        numbers = _numbers(usual(text))
+    if not len(numbers) or len(numbers) % columns:
+        raise UserError(f"{len(numbers)} numbers are not whole rows of {columns}")
+    return numbers.reshape(-1, columns)
+
+
+def _numbers(text: bytes) -> np.ndarray:
+    """Raises UserError where something else stands in the text, UnicodeError where it is not ASCII."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # numpy's word for text that is no number
+        try:
+            return np.fromstring(text.decode("ascii"), dtype=np.float64, sep=" ") if text.strip() else np.empty(0)
+        except DeprecationWarning as error:
+            raise UserError("something else than numbers") from error
+
+
+def single(numbers: np.ndarray) -> np.ndarray:
+    """Converts to float32. What is too large for it becomes infinite; preparing leaves such a recording out."""
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32)

@@ -1,0 +1,1 @@
+"""Looking at prepared data: descriptions, pictures and checks."""

@@ -1,0 +1,1 @@
+"""Makes a prepared data set of raw recordings, in parallel and all or nothing."""

@@ -1,0 +1,274 @@
+"""Turns the raw recordings of a benchmark into a prepared data set, in bounded memory and from where a kill left it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass, replace
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from skelray.checks import UserError
+from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
+from skelray.data.dataset import open_dataset, open_with_protocols
+from skelray.data.formats.listing import walk
+from skelray.data.formats.sources import LooseFile, Recordings, stamp
+from skelray.data.inspection.describe import division
+from skelray.data.preparation.partial import Partial, alone
+from skelray.data.preparation.workers import Job, in_order
+from skelray.data.preprocess import PathName, Preprocessing
+from skelray.data.report import Report, counted, report
+from skelray.data.stored import DTYPES, FORMAT, DataError, read_history
+
+RAW = "raw recordings"
+NAME, NAMED = r"\w[\w.-]*", "letters, digits, points, lines and dashes name its folder, and it begins with no point or dash"
+OPTIONAL = ("dtype", "lost", "kept")  # settings that are named only where they are not what they mostly are
+ALL_FRAMES = "every frame with someone in it"
+
+Progress = Callable[[int, int | None], None]  # recordings done, and of how many where that is known
+
+
+def prepare(
+    benchmark: Benchmark,
+    source: Path | None,
+    root: Path,
+    preprocessing: Preprocessing | None = None,
+    progress: Progress | None = None,
+    force: bool = False,
+    dtype: Literal["float32", "float16"] = "float32",
+    workers: int = 1,
+) -> Report:
+    """Prepares ``source`` as ``root/<name>``; a call that was killed goes on when it is made again.
+
+    Does nothing where the same source was prepared in the same way before, unless ``force``. A data set of other
+    settings, or of this source as it was before, is replaced once the new one is whole; one of another source only by
+    ``force``.
+
+    preprocessing: as published with SkeletonCLR unless given, as far as the skeleton has what that needs; a benchmark
+        whose source was preprocessed keeps that.
+    dtype: on disk. workers: processes that read and preprocess; the result does not depend on their number.
+
+    Raises DataError.
+    """
+    if dtype not in DTYPES or workers < 1:
+        raise UserError(f"dtype {dtype!r} and workers {workers}: the first is {' or '.join(DTYPES)}, the second 1 or more")
+    if not re.fullmatch(NAME, benchmark.name):
+        raise DataError(f"a data set cannot be named {benchmark.name!r}: {NAMED}")
+    job = Job(benchmark, _agreed(benchmark, preprocessing), dtype)
+    root, source = Path(root), source and Path(source)
+    try:
+        with alone(root / f".{benchmark.name}.lock"):
+            return _prepare(job, source, root / benchmark.name, progress, force, workers)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DataError(
+                f"the disk that holds {root} is full: make room and give the same command again, it goes on from there"
+            ) from error
+        raise DataError(f"{benchmark.name} could not be prepared in {root}: {error}") from error
+
+
+def _prepare(job: Job, source: Path | None, target: Path, progress: Progress | None, force: bool, workers: int) -> Report:
+    started, benchmark = time.monotonic(), job.benchmark
+    recordings = benchmark.recordings(source)
+    benchmark = replace(benchmark, notes=(*benchmark.notes, *getattr(recordings, "notes", ())))
+    settings = _settings(job, source, _stamp(benchmark, source, recordings))
+    content = cache(lambda: _content(source, recordings))
+    if not force:
+        if (counts := _already(target, settings, content)) is not None:
+            return report(target, counts, benchmark, already=True, undivided=_undivided(target))
+        _check_source(target, settings, content)
+    shape = (3, job.preprocessing.frames, len(benchmark.skeleton.joints), benchmark.persons)
+    partial = Partial(target.with_name(f".{target.name}.partial"), settings, shape)
+    _read_all(partial, recordings, job, workers, progress)
+    counts = counted(partial.entries())
+    if not partial.kept:
+        reasons = "; ".join(sorted(counts["skipped"])) or "none at all"
+        raise DataError(f"{source} holds no usable sequence of {benchmark.name} ({reasons})")
+    whole = content()
+    if _stamp(benchmark, source, recordings) == settings["source"]["stamp"]:  # what was read is what is there now
+        settings["source"]["content"] = whole
+    counts["fingerprint"] = partial.finish(target, {**settings, "counts": counts})
+    seconds = time.monotonic() - started
+    return report(target, counts, benchmark, seconds=seconds, undivided=_undivided(target))
+
+
+def _agreed(benchmark: Benchmark, wanted: Preprocessing | None) -> Preprocessing:
+    done = benchmark.preprocessed
+    if done is not None and wanted not in (None, done):
+        raise DataError(
+            f"the sequences of this source are {done.path} with {done.frames} frames already, and preprocessing does not "
+            f"bear repeating: leave that as it is (a trial may read them at other `frames`), or give the raw recordings"
+        )
+    agreed = done or wanted or Preprocessing(default_path(benchmark))
+    if benchmark.planar and agreed.joints:
+        raise DataError(
+            f"{benchmark.name} lies in the plane of an image, where {agreed.path!r} cannot turn a body: --path plain "
+            f"only resizes it, --path unturned centres it too"
+        )
+    if done is None and (missing := _missing(benchmark, agreed)):
+        raise DataError(
+            f"{benchmark.name} has no joint {' and no '.join(missing)}, by which {agreed.path!r} turns a body: --path plain "
+            f"only resizes it, --path unturned centres it too"
+        )
+    return agreed
+
+
+def default_path(benchmark: Benchmark) -> PathName:
+    """The path of a benchmark unless another one is asked for: bodies that cannot be turned are centred alone."""
+    if benchmark.planar and benchmark.released:
+        return "plain"
+    return "unturned" if benchmark.planar or _missing(benchmark, Preprocessing()) else "centred"
+
+
+def _missing(benchmark: Benchmark, preprocessing: Preprocessing) -> list[str]:
+    return [joint for joint in preprocessing.joints if joint not in benchmark.skeleton.joints]
+
+
+def _read_all(
+    partial: Partial,
+    recordings: Iterable[Recording | Skipped],
+    job: Job,
+    workers: int,
+    progress: Progress | None,
+) -> None:
+    """Adds every recording that the journal does not hold yet; a sequence of recordings is entered in its middle."""
+    done = partial.done
+    if isinstance(recordings, Sequence):
+        total: int | None = len(recordings)
+        _check_room(partial, job.benchmark.name, len(recordings) - done)
+        rest: Iterable[Recording | Skipped] = recordings[done:]
+    else:
+        total, rest = None, islice(recordings, done, None)
+    for count, prepared in enumerate(in_order(rest, job, workers), start=done + 1):
+        partial.add(*prepared)
+        if progress is not None:
+            progress(count, total)
+
+
+def _check_room(partial: Partial, name: str, missing: int) -> None:
+    need = missing * int(np.prod(partial.shape)) * partial.dtype.itemsize
+    free = shutil.disk_usage(partial.folder).free
+    if need > free:
+        raise DataError(
+            f"{name} needs {need / 1e9:.1f} GB more in {partial.folder.parent}, where {free / 1e9:.1f} GB are free"
+        )
+
+
+def _settings(job: Job, source: Path | None, version: str) -> dict[str, Any]:
+    """All that decides the content of a prepared data set, as JSON gives it back.
+
+    Data sets prepared before there were OPTIONAL ones stay what they are.
+    """
+    benchmark, preprocessing, dtype = job.benchmark, job.preprocessing, job.dtype
+    settings: dict[str, Any] = {
+        "format": FORMAT,
+        "name": benchmark.name,
+        "skeleton": asdict(benchmark.skeleton),
+        "classes": benchmark.classes,
+        "protocols": {name: _described(split) for name, split in benchmark.protocols.items()},
+        "persons": benchmark.persons,
+        "frames": preprocessing.frames,
+        "preprocessing": asdict(preprocessing),
+        "source": {
+            "path": None if source is None else str(source.resolve()),
+            "stamp": version,
+            "format": benchmark.arrays or RAW,
+        },
+    }
+    optional = {
+        "dtype": dtype if dtype != DTYPES[0] else None,
+        "lost": benchmark.missing_information or None,
+        "kept": None if benchmark.released or benchmark.preprocessed else ALL_FRAMES,
+    }
+    settings.update({key: optional[key] for key in OPTIONAL if optional[key] is not None})
+    return json.loads(json.dumps(settings))
+
+
+def _described(split: Split) -> dict[str, Any]:
+    described = asdict(split)
+    if split.test is None:
+        del described["test"]
+    return described
+
+
+def _stamp(benchmark: Benchmark, source: Path | None, recordings: Iterable[Recording | Skipped]) -> str:
+    """What changes when the source does: its files or, of a generated benchmark, the settings of its generator."""
+    if isinstance(recordings, Recordings):
+        return recordings.stamp
+    if source is None:
+        made_by = benchmark.recordings
+        return repr(made_by) if is_dataclass(made_by) else getattr(made_by, "__qualname__", type(made_by).__qualname__)
+    return stamp((name, *file.version) for name, file in _files(source))
+
+
+def _content(source: Path | None, recordings: Iterable[Recording | Skipped]) -> str | None:
+    """What is the same of a copy, whose files are of another time; all of the source is read for it."""
+    if isinstance(recordings, Recordings):
+        return recordings.content
+    return None if source is None else stamp((name, *file.checksum) for name, file in _files(source))
+
+
+def _files(source: Path) -> list[tuple[str, LooseFile]]:
+    """Every file of a source that is no list of recordings, with its name in it."""
+    folders = [(str(source.parent), [source.name])] if source.is_file() else walk(source)
+    paths = sorted(Path(folder, file) for folder, files in folders for file in files)
+    return [(path.relative_to(source).as_posix(), LooseFile(path)) for path in paths]
+
+
+def _already(target: Path, settings: Mapping[str, Any], content: Callable[[], str | None]) -> dict[str, Any] | None:
+    """The counts of the target if it is whole and was made by these settings, of this source or of one that it copies."""
+    try:
+        about = read_history(target)
+        if about is None or any(about.get(key) != settings.get(key) for key in {*settings, *OPTIONAL} - {"source"}):
+            return None
+        if not _same(about["source"], settings["source"], content):
+            return None
+        open_dataset(target.parent, target.name)
+    except DataError:  # what cannot be read is prepared anew
+        return None
+    return {**about["counts"], "fingerprint": about["fingerprint"]}
+
+
+def _same(made_from: Mapping[str, Any], here: Mapping[str, Any], content: Callable[[], str | None]) -> bool:
+    """Whether two sources hold the same in the same format; older data sets do not say all of it."""
+    if made_from.get("format", here["format"]) != here["format"]:
+        return False
+    if made_from["stamp"] == here["stamp"]:
+        return True
+    return made_from.get("content") is not None and made_from["content"] == content()
+
+
+def _check_source(target: Path, settings: Mapping[str, Any], content: Callable[[], str | None]) -> None:
+    """Raises DataError where the target was prepared from other files, or from these in another format.
+
+    Files that were changed where they lie are the same source, and so are those that were moved or copied.
+    """
+    try:
+        made_from = (read_history(target) or settings)["source"]
+    except DataError:
+        return
+    here = settings["source"]
+    known = made_from.get("format", here["format"])
+    if known == here["format"] and (made_from["path"] == here["path"] or _same(made_from, here, content)):
+        return
+    own = f"{target.name}_{'_'.join(settings['protocols'])}" if here["format"] != RAW else "ANOTHER"
+    raise DataError(
+        f"{target} was prepared from {made_from['path']} ({made_from.get('format', 'format unknown')}) and would be "
+        f"replaced by {here['path']} ({here['format']}): --name {own} keeps both, --force replaces it"
+    )
+
+
+def _undivided(target: Path) -> tuple[str, ...]:
+    """What is in no part of a protocol, one sentence each, and the protocols that have a part without anyone."""
+    dataset, protocols = open_with_protocols(target.parent, target.name)
+    return tuple(
+        f"{name}: {sentence}" for name, split in protocols.items() if (sentence := division(dataset, name, split).trouble)
+    )

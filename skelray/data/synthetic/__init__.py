@@ -1,0 +1,1 @@
+"""The generated benchmark: a figure, its motions, and the cameras that see it."""

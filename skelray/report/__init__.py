@@ -1,0 +1,1 @@
+"""Tables to be read, from the tables of a study."""

@@ -1,0 +1,266 @@
+"""What a study found: the paper's table, the samples of a sweep, and what failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from skelray.checks import UserError
+from skelray.names import HELD_OUT, STREAMS, SUFFIX, column, shared_subjects
+from skelray.report import fusion_table
+from skelray.report.printable import printable
+from skelray.report.table import NOTHING, Table, percent, shown, shown_apart
+from skelray.results import statistics
+
+GENERATED = "these are numbers of generated data, not of a published benchmark."
+GROUPS = ("study", "benchmark", "stream", "backbone", "epochs")
+PACKAGE = Path(__file__).parent.parent
+FRAME = re.compile(r'^\s+File "(.+)", line (\d+)')
+FOREIGN = re.compile(r"/(site|dist)-packages/|/lib/python3[.\d]*/|^<")  # files of libraries and of Python itself
+
+
+def text(frame: pd.DataFrame, form: str = "markdown") -> str:
+    """All tables of a study in one form; as Markdown with the differences between its arms."""
+    searched = frame["metric"] == HELD_OUT
+    tables: list[Table | None] = [sweep_table(frame[searched])] if searched.any() else []
+    if (~searched).any():
+        tables.append(table(frame[~searched]))
+        tables.append(differences(frame[~searched]) if form == "markdown" and not searched.any() else None)
+        tables.append(fusion_table.table(frame[~searched]))
+    return "\n\n".join(getattr(one, form)() for one in tables if one is not None)
+
+
+def table(frame: pd.DataFrame) -> Table:
+    """Top-1 of each arm (rows, in the study's order) under each protocol and evaluation (columns), in percent.
+
+    What an evaluation measures beside or instead of top-1 and top-5, as clustering's NMI, is a column of its name.
+
+    A cell is mean ± sd over seeds, with n where n is not the same everywhere. The published figure has a column of its
+    own beside the measured one, where there is one. What varies beyond protocol and evaluation (GROUPS, or a scalar of
+    the cell within an arm) becomes a leading column. The CSV has one line for each cell.
+    """
+    chosen = _shown(frame)
+    cells = statistics.summary(chosen)
+    cells, groups = _grouped(cells)
+    measured = _by_place(cells, groups)
+    keys = list(dict.fromkeys(key[:-2] for key in measured))
+    with_n = len(set(cells["n"]) - {0}) > 1
+    header, columns = [*groups, "arm"], _leading(keys)
+    for pair in _pairs(cells):
+        line = [measured.get((*key, *pair)) for key in keys]
+        header.append(" ".join(pair))
+        added = [[_measured(cell, with_n) for cell in line]]
+        if any(cell and pd.notna(cell["published"]) for cell in line):
+            header.append("published")
+            added.append([percent(cell["published"]) if cell else NOTHING for cell in line])
+        columns = [row + list(new) for row, new in zip(columns, zip(*added, strict=True), strict=True)]
+    numbers = cells if cells["published"].notna().any() else cells.drop(columns="published")
+    measured_by = set(chosen["metric"])
+    what = ", ".join([*(["Top-1"] if "top1" in measured_by else []), *sorted(measured_by - {"top1"})])
+    caption = f"{_setting(cells)} {_meaning(cells, sorted(set(chosen['seed'])), what)}"
+    caption += f"{fusion_table.sentence(chosen)}{_held_out(cells)}{_warning(chosen)}"
+    return Table(caption, header, columns, len(groups) + 1, numbers)
+
+
+def differences(frame: pd.DataFrame) -> Table | None:
+    """Each arm minus the first arm within seeds, in percentage points; None where no two seeds pair."""
+    chosen = _shown(frame)
+    first, *others = dict.fromkeys(chosen["arm"])
+    if not others or chosen.groupby("arm", sort=False)["seed"].nunique().max() < 2:
+        return None  # where no arm has two seeds nothing pairs
+    cells = statistics.against(chosen, first, others)
+    if not (cells["n"] > 1).any():
+        return None
+    cells, groups = _grouped(cells)
+    measured = _by_place(cells, groups)
+    keys, pairs = list(dict.fromkeys(key[:-2] for key in measured)), _pairs(cells)
+    rows = [
+        [*lead, *(_difference(measured.get((*key, *pair))) for pair in pairs)]
+        for key, lead in zip(keys, _leading(keys), strict=True)
+    ]
+    caption = f"Minus {first}, paired by seed, in points: mean [95 % interval] (pairs)."
+    return Table(caption, [*groups, "arm", *map(" ".join, pairs)], rows, len(groups) + 1, cells)
+
+
+def sweep_table(frame: pd.DataFrame) -> Table:
+    """The samples of a sweep, best first, by top-1 on held-out training subjects, each with its parameters.
+
+    A sample's last value counts. The arm "published", where the search started, carries a star.
+    """
+    chosen = _of_metric(frame, "held_out_top1").sort_values("epoch", kind="stable")
+    chosen = chosen.drop_duplicates(["study", "trial", "arm", "evaluation"], keep="last")
+    chosen = chosen.sort_values("value", ascending=False, kind="stable", na_position="last")
+    groups = _varying(chosen, [*GROUPS, "protocol", "evaluation"])
+    cells = statistics.spread(chosen["cell"])
+    parameters = cells[[name for name in cells.columns if name not in groups]]
+    rows = [
+        [
+            *(shown(row[name]) for name in groups),
+            "published *" if row["arm"] == "published" else row["arm"],
+            *(percent(row["value"]), row["status"], f"{row['epoch']} of {row['epochs']}"),
+            *map(shown, cell),
+        ]
+        for row, cell in zip(chosen.to_dict("records"), parameters.to_numpy().tolist(), strict=True)
+    ]
+    counts = chosen["status"].value_counts()
+    told = ", ".join(f"{counts[status]} {status}" for status in ("done", "stopped", "failed") if status in counts)
+    star = " * is the published setting." if "published" in set(chosen["arm"]) else ""
+    caption = f"{_setting(chosen)} Top-1 in percent on held-out training subjects; {told}.{star}{_warning(chosen)}"
+    header = [*groups, "sample", "held-out", "status", "epoch", *parameters.columns]
+    facts = ["study", "trial", "arm", *GROUPS[1:], "protocol", "evaluation", "seed", "value", "status", "epoch"]
+    return Table(caption, header, rows, len(groups) + 1, pd.concat([chosen[facts], parameters], axis=1))
+
+
+def failures(frame: pd.DataFrame) -> list[str]:
+    """What failed, by cause, the most frequent first: a line for the cause, then an indented line for each trial."""
+    failed = frame[frame["status"] == "failed"].drop_duplicates(["trial", "arm"])
+    causes: dict[str, list[str]] = {}
+    for row in failed.to_dict("records"):
+        cause, detail = told(row["error"])
+        line = f"  {row['trial']}  {row['arm']}  {row['protocol']}  seed {row['seed']}  {detail}"
+        causes.setdefault(cause, []).append(line.rstrip())
+    ranked = sorted(causes.items(), key=lambda item: -len(item[1]))
+    lines = (line for cause, trials in ranked for line in (f"{cause} ({_counted(len(trials), 'trial')})", *trials))
+    return [printable(line) for line in lines]
+
+
+def told(error: str) -> tuple[str, str]:
+    """Cause and detail of a stored error, ``cause: line`` and a traceback under it.
+
+    The place is the last line outside skelray and libraries, which is the study's own, or else the last one there is.
+    """
+    first, _, traceback = error.strip().partition("\n")
+    cause, _, line = first.partition(": ")
+    lines = [text for text in traceback.splitlines() if text.strip()]
+    frames = [(number, found[1], found[2]) for number, text in enumerate(lines) if (found := FRAME.search(text))]
+    if not frames:
+        return cause or "error", line or "no error text"
+    if cause == "error":  # of no kind of its own: the exception's name says more
+        line = next((text for text in lines[frames[-1][0] + 1 :] if not text[0].isspace()), line)
+    own = [frame for frame in frames if not FOREIGN.search(frame[1]) and not _of_skelray(frame[1])]
+    _, path, number = (own or frames)[-1]
+    return cause, f"{line} ({path.rpartition('/')[2]}:{number})"
+
+
+def _of_skelray(path: str) -> bool:
+    """Whether a file is one of this package, wherever it lies on the machine where it failed."""
+    return (PACKAGE / path.rpartition("/skelray/")[2]).is_file() and "/skelray/" in path
+
+
+def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table; a metric other than top-1 stands in the evaluation's name. Top-5 is not shown."""
+    metrics = frame["metric"].astype(str)
+    other = ~metrics.isin(["top1", "top5"])
+    pairs = zip(frame["evaluation"].astype(str), metrics.where(other, "top1"), strict=True)
+    named = [column(*pair) for pair in pairs]
+    shown = frame.assign(evaluation=named)[~metrics.isin(["top5", HELD_OUT])]
+    return _of_metric(frame, "top1") if shown.empty else shown
+
+
+def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows of one metric, or the UserError that says which metrics there are."""
+    if (chosen := frame[frame["metric"] == metric]).empty:
+        there = ", ".join(sorted(set(frame["metric"]))) or "none: the frame is empty"
+        raise UserError(f"no row has the metric {metric!r}; the metrics are {there}")
+    return chosen
+
+
+def _grouped(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The cells one block after another, each with the arms in the study's order, and what makes the blocks."""
+    extra = [name for name in cells.columns if name not in (*statistics.SETTINGS, *statistics.FACTS)]
+    groups = _varying(cells, [*GROUPS, *extra])
+    for name in reversed(groups):
+        cells = cells.sort_values(name, kind="stable", key=_streams if name == "stream" else lambda c: pd.factorize(c)[0])
+    return cells, groups
+
+
+def _streams(column: pd.Series) -> pd.Series:
+    """Single streams before several, each in the order in which all are named."""
+    return column.map(lambda stream: (stream.count("+"), *(STREAMS.index(s) for s in stream.split("+") if s in STREAMS)))
+
+
+def _by_place(cells: pd.DataFrame, groups: Sequence[str]) -> dict[tuple[Hashable, ...], Mapping[Any, Any]]:
+    """Each cell by what makes its row, unrounded, and the protocol and evaluation of its column."""
+    return {
+        (
+            *(None if cell[name] != cell[name] else cell[name] for name in groups),
+            *(cell[name] for name in ("arm", "protocol", "evaluation")),
+        ): cell
+        for cell in cells.to_dict("records")
+    }
+
+
+def _leading(keys: Sequence[tuple[Hashable, ...]]) -> list[list[str]]:
+    """The leading cells of each row."""
+    return [list(line) for line in zip(*map(shown_apart, zip(*keys, strict=True)), strict=True)]
+
+
+def _varying(frame: pd.DataFrame, names: Iterable[str]) -> list[str]:
+    return [name for name in names if len(frame[name].unique()) > 1]
+
+
+def _pairs(cells: pd.DataFrame) -> list[tuple[str, str]]:
+    """The (protocol, evaluation) pairs that there are, protocol by protocol."""
+    there = set(zip(cells["protocol"], cells["evaluation"], strict=True))
+    return [(p, e) for p in cells["protocol"].unique() for e in cells["evaluation"].unique() if (p, e) in there]
+
+
+def _setting(frame: pd.DataFrame) -> str:
+    """What all rows share, as the caption's first sentence."""
+    said = {"stream": "{} streams" if "+" in frame["stream"].iloc[0] else "{} stream", "epochs": "{} epochs"}
+    varying = _varying(frame, GROUPS)
+    return ", ".join(said.get(name, "{}").format(frame[name].iloc[0]) for name in GROUPS if name not in varying) + "."
+
+
+def _meaning(cells: pd.DataFrame, seeds: list[int], what: str) -> str:
+    """What a cell is, with n where it is the same everywhere."""
+    listed = ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
+    counts = sorted(set(cells["n"]) - {0})
+    if not counts:
+        return "No trial is done."
+    if counts == [1]:
+        return f"{what} in percent, n = 1 ({listed})."
+    n = f", n = {counts[0]} ({listed})" if len(counts) == 1 else f" (n), {listed}"
+    return f"{what} in percent, mean ± sd{n}."
+
+
+def _held_out(frame: pd.DataFrame) -> str:
+    there = frame["evaluation"].str.endswith(SUFFIX).any()
+    return " Held-out: on training subjects, not on the test split." if there else ""
+
+
+def _warning(frame: pd.DataFrame) -> str:
+    there = frame[frame["target"].notna()]
+    pairs = sorted(set(zip(there["benchmark"].astype(str), there["target"].astype(str), strict=True)))
+    shared = "".join(f" {told}" for source, target in pairs if (told := shared_subjects(source, target)))
+    if "synthetic" not in set(frame["benchmark"]):
+        return shared
+    return shared + (f" On synthetic, {GENERATED}" if _varying(frame, ["benchmark"]) else f" {GENERATED.capitalize()}")
+
+
+def _measured(cell: Mapping[Any, Any] | None, with_n: bool) -> str:
+    """Mean ± sd (n), and how many trials failed."""
+    if cell is None or cell["n"] + cell["failed"] == 0:
+        return NOTHING
+    if cell["n"] == 0:
+        return f"failed ({cell['failed']} of {cell['failed']})"
+    sd = f" ± {percent(cell['sd'])}" if cell["n"] > 1 else ""
+    n = f" ({cell['n']})" if with_n else ""
+    failed = f", failed ({cell['failed']} of {cell['n'] + cell['failed']})" if cell["failed"] else ""
+    return f"{percent(cell['mean'])}{sd}{n}{failed}"
+
+
+def _difference(cell: Mapping[Any, Any] | None) -> str:
+    """Mean [low, high] (n) in percentage points."""
+    if cell is None:
+        return NOTHING
+    interval = f" [{100 * cell['low']:+.1f}, {100 * cell['high']:+.1f}]" if cell["n"] > 1 else ""
+    return f"{100 * cell['mean']:+.1f}{interval} ({cell['n']})"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,207 @@
+"""Makes the rows of a study's tables from the study and its store."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from skelray.checks import UserError
+from skelray.evaluation import Evaluation, Transfer, main_metric, names
+from skelray.identity.canonical import canonical
+from skelray.names import HELD_OUT, column
+from skelray.results import tables as results
+from skelray.search.ledger import Sample, Search
+from skelray.store.ensembles import StoredEnsemble
+from skelray.store.store import Store, StoredTrial, evaluated
+from skelray.study.ablation import Cell, Fused, scalars
+from skelray.trial import Trial
+
+Row = dict[str, Any]
+NOWHERE = {"target": None, "target_protocol": None}
+
+
+def complete(trial: Trial, stored: StoredTrial) -> bool:
+    """Whether the store holds the encoder and every evaluation of a trial."""
+    return stored.has_encoder(trial.epochs) and all(
+        stored.result(trial.epochs, canonical(evaluation)) is not None for evaluation in trial.evaluations
+    )
+
+
+def _facts(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:
+    return {
+        "study": study,
+        "trial": id,
+        "arm": arm,
+        "benchmark": trial.benchmark,
+        "protocol": trial.protocol,
+        "stream": trial.stream,
+        "backbone": type(trial.backbone).__name__.lower(),
+        "method": type(trial.method).__name__.lower(),
+        "seed": trial.seed,
+        "epochs": trial.epochs,
+        "data": data,
+        "spec": json.dumps(canonical(trial), sort_keys=True),
+        "error": "",
+        "published": None,
+    }
+
+
+def cell_rows(study: str, cell: Cell, store: Store, data: str, stored: StoredTrial | None = None) -> list[Row]:
+    """The rows of a cell: figures where they are stored, failures where it failed, nothing where it has not run.
+
+    stored: its trial's place in the store, where it is known.
+    """
+    trial, stored = cell.trial, stored or store.trial(cell.trial.id(data))
+    facts = {**_facts(study, cell.arm, trial, stored.id, data), "cell": scalars(cell.coordinates)}
+    rows = []
+    for name, evaluation in _named(trial):
+        result = stored.result(trial.epochs, canonical(evaluation))
+        if result is not None:
+            rows += _measured({**facts, **_target(evaluation)}, trial, name, result, cell.published)
+        elif (failure := stored.failure_of(trial.epochs, canonical(evaluation))) is not None:
+            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, main_metric(evaluation), failure))
+    return rows
+
+
+def _named(trial: Trial) -> Iterator[tuple[str, Evaluation]]:
+    return zip(names(trial.evaluations), trial.evaluations, strict=True)
+
+
+def pictures(cell: Cell, stored: StoredTrial) -> dict[str, bytes]:
+    """The pictures that the evaluations of a cell drew, by the name of a file."""
+    trial = cell.trial
+    found: dict[str, bytes] = {}
+    for called, evaluation in _named(trial):
+        result = stored.result(trial.epochs, canonical(evaluation))
+        for ending in (result or {}).get("files", ()):
+            content = stored.picture(trial.epochs, canonical(evaluation), ending)
+            protocol = "" if "protocol" in cell.coordinates else trial.protocol
+            name = re.sub(r"[^\w.+-]+", "_", f"{protocol} {cell.name} {called}").strip("_")
+            found |= {f"{name}.{ending}": content} if content is not None else {}
+    return found
+
+
+def fused_rows(study: str, fused: Fused, store: Store, data: str) -> list[Row]:
+    """The rows of an ensemble: figures as soon as all streams have scores, a failure where one of them failed."""
+    cells = fused.members.values()
+    trial = replace(fused.trial, stream=fused.ensemble.stream)
+    found = StoredEnsemble(store, {cell.trial.stream: cell.trial.id(data) for cell in cells}, fused.ensemble)
+    told = {"ensemble": found.parts()}
+    facts = {
+        **_facts(study, fused.arm, trial, found.id, data),
+        "cell": scalars(fused.coordinates, weights=fused.ensemble.weights),
+        "spec": json.dumps({**canonical(trial), **told}, sort_keys=True),
+    }
+    rows = []
+    for name, evaluation in _named(trial):
+        if main_metric(evaluation) != "top1":  # it has no scores to fuse
+            continue
+        try:
+            result = found.result(evaluated(trial.epochs, canonical(evaluation)))
+        except UserError as error:
+            apart = {"cause": "streams differ", "line": str(error), "time": 0.0}
+            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, "top1", apart))
+            continue
+        if result is not None:
+            rows += _measured({**facts, **_target(evaluation)}, trial, name, result, fused.published)
+        elif (failure := _failure_of(fused, store, data, evaluation)) is not None:
+            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, "top1", failure))
+    return rows
+
+
+def _failure_of(fused: Fused, store: Store, data: str, evaluation: Evaluation) -> dict[str, Any] | None:
+    """Why an ensemble has no figure: the first of its streams that failed before it had one."""
+    for stream, cell in fused.members.items():
+        stored = store.trial(cell.trial.id(data))
+        failure = stored.failure_of(cell.trial.epochs, canonical(evaluation))
+        if failure is not None and stored.result(cell.trial.epochs, canonical(evaluation)) is None:
+            line = f"{stream}, {failure['cause']}: {failure['line']}"
+            return {**failure, "cause": "stream failed", "line": line, "traceback": ""}
+    return None
+
+
+def _target(evaluation: Evaluation) -> Row:
+    """What a transfer evaluates on."""
+    if not isinstance(evaluation, Transfer):
+        return dict(NOWHERE)
+    return {"target": evaluation.benchmark, "target_protocol": evaluation.protocol}
+
+
+def _measured(facts: Row, trial: Trial, name: str, result: dict[str, Any], published: Mapping[str, float]) -> list[Row]:
+    return [
+        {
+            **facts,
+            "evaluation": name,
+            "metric": metric,
+            "value": value,
+            "epoch": trial.epochs,
+            "published": published.get(column(name, metric)),
+            "status": "done",
+            "seconds": result["seconds"],
+            "started": datetime.datetime.fromisoformat(result["started"]),
+            **{key: result[key] for key in ("device", "version", "commit")},
+        }
+        for metric, value in result["metrics"].items()
+    ]
+
+
+def _failed(facts: Row, trial: Trial, name: str, metric: str, failure: dict[str, Any]) -> Row:
+    """device, version and commit are those of where it failed; empty where nobody has told."""
+    return {
+        **facts,
+        "evaluation": name,
+        "metric": metric,
+        "value": float("nan"),
+        "epoch": trial.epochs,
+        "status": "failed",
+        "error": f"{failure['cause']}: {failure['line']}\n{failure.get('traceback', '')}",
+        "seconds": failure.get("seconds", 0.0),
+        "started": datetime.datetime.fromtimestamp(failure.get("began", failure["time"]), datetime.UTC),
+        **{key: failure.get(key, "") for key in ("device", "version", "commit")},
+    }
+
+
+def sample_row(study: str, search: Search, sample: Sample, store: Store, data: str) -> Row | None:
+    """The latest reading of a sample, None where there is none yet."""
+    trial = search.trial(sample)
+    stored = store.trial(trial.id(data))
+    facts = {
+        **_facts(study, search.arm(sample), trial, stored.id, data),
+        "cell": json.dumps(sample.params, sort_keys=True),
+    }
+    failure = stored.failure(trial.epochs) if sample.status == "failed" else None
+    if failure is not None:
+        return _failed({**facts, **NOWHERE}, trial, search.sweep.monitor.name, HELD_OUT, failure)
+    if sample.value is None or sample.status == "running":
+        return None
+    return {
+        **facts,
+        "evaluation": search.sweep.monitor.name,
+        **NOWHERE,
+        "metric": HELD_OUT,
+        "value": sample.value,
+        "epoch": max(sample.rungs),
+        "status": sample.status,
+        "seconds": float(sum(seconds for epoch, _, seconds in stored.history(trial.epochs) if epoch <= max(sample.rungs))),
+        "started": datetime.datetime.fromtimestamp(sample.started, datetime.UTC),
+        **{key: sample.provenance.get(key, "") for key in ("device", "version", "commit")},
+    }
+
+
+def curve_rows(trial: Trial, stored: StoredTrial) -> list[Row]:
+    """Every metric of every epoch of a trial that is stored."""
+    return [
+        {"trial": stored.id, "epoch": epoch, "metric": metric, "value": value, "seconds": seconds}
+        for epoch, metrics, seconds in stored.history(trial.epochs)
+        for metric, value in metrics.items()
+    ]
+
+
+def write(study: str, rows: list[Row], curves: list[Row], folder: Path) -> Path:
+    """Replaces the tables of a study."""
+    return results.write(study, rows, curves, folder)

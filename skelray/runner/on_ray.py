@@ -1,0 +1,280 @@
+"""Runs a study on Ray Tune: Tune schedules and restarts, everything that must last is in the store.
+
+Tune gets a plain list of jobs from ``Jobs`` and a verdict on each report from ``Rungs``; its own experiment state is
+thrown away afterwards, since a new run of the same study goes on from the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from skelray import machine
+from skelray.checks import UserError
+from skelray.runner.run import RETRIES, Job, Listener, Run
+from skelray.runner.study_file import modules_beside
+from skelray.training import Report
+
+# Before ray is imported: no banner, no usage report, no copies of worker output; Ctrl-C stops us, not Tune alone.
+ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+}
+for name, value in ENVIRONMENT.items():
+    os.environ.setdefault(name, value)
+
+import ray  # noqa: E402
+from ray import tune  # noqa: E402
+from ray.tune.experiment import Trial as TuneTrial  # noqa: E402
+from ray.tune.schedulers import FIFOScheduler  # noqa: E402
+from ray.tune.search import Searcher  # noqa: E402
+
+from skelray.runner.trainables import StudyTrainable  # noqa: E402
+
+log = logging.getLogger("skelray")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """address: of a cluster to join; None: a local one of ``cpus``, by default this machine's. per_gpu: trials a GPU."""
+
+    address: str | None = None
+    per_gpu: int = 1
+    cpus: int | None = None
+
+
+class Jobs(Searcher):
+    """Hands the run's jobs to Tune one by one."""
+
+    def __init__(self, jobs: Iterator[Job | None]) -> None:
+        super().__init__()
+        self._jobs = jobs
+        self.given: dict[str, Job] = {}
+        self.exhausted = False
+        self.error: Exception | None = None  # of the study's own code, or of the store: Tune would end in one of its own
+        self.lost: Callable[[Job], None] = lambda job: None
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """None: not yet, as nothing can start before something has ended."""
+        try:
+            job = next(self._jobs, self)
+            if job is None:
+                return None
+            if isinstance(job, Job):
+                job.stored.clear_failure(job.trial.epochs)  # an earlier run's: what is there in the end is this one's
+                if (holder := job.stored.holder(job.trial.epochs)) is not None:
+                    log.warning("%s waits for %s", job.name, holder)
+                self.given[trial_id] = job
+                content = ray.cloudpickle.dumps(job.trial)  # the study's own classes by value
+                return {"number": job.number, "id": job.stored.id, "epochs": job.trial.epochs, "trial": content}
+        except Exception as error:
+            self.error = error
+        self.exhausted = True
+        return Searcher.FINISHED  # type: ignore[return-value]
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if error:  # of a trial whose attempts are used up; a scheduler hears of every lost attempt
+            self.lost(self.given[trial_id])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune keeps a copy of its parts, and none of ours is restored from it."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None: ...
+
+    def restore(self, checkpoint_path: str) -> None: ...
+
+
+class Rungs(FIFOScheduler):
+    """First come, first served, and out where the sweep's ASHA says so."""
+
+    def __init__(self, run: Run, jobs: Jobs, listener: Listener) -> None:
+        super().__init__()
+        self.run, self.jobs, self.listener = run, jobs, listener
+        self.statuses: dict[int, str] = {}  # by number: names may coincide
+        self.begun: set[str] = set()
+        self.errors: dict[int, str] = {}
+        jobs.lost = self.lost
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def over(self) -> bool:
+        """Whether there was no further job and every one has ended."""
+        return self.jobs.exhausted and all(job.number in self.statuses for job in self.jobs.given.values())
+
+    def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
+        if trial.trial_id not in self.begun:  # Tune adds a trial again for each attempt
+            self.begun.add(trial.trial_id)
+            self.listener.started(self.jobs.given[trial.trial_id])
+
+    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
+        job = self.jobs.given[trial.trial_id]
+        _log(result)
+        report = Report(result["epoch"], _under("metrics", result), result["epoch_seconds"], replayed=result["replayed"])
+        self.listener.report(job, report)
+        if self.run.should_continue(job, report, _under("source", result)):
+            return self.CONTINUE
+        self.end(job, "stopped")
+        return self.STOP
+
+    def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
+        job, failed = self.jobs.given[trial.trial_id], _under("failed", result)
+        _log(result)
+        if failed:
+            self._keep(job, failed)  # unless the worker has
+        self.end(job, "failed" if failed else "done")
+
+    def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
+        if trial.error_file is not None:  # where Tune keeps what every attempt ended in
+            with contextlib.suppress(OSError):
+                self.errors[self.jobs.given[trial.trial_id].number] = Path(trial.error_file).read_text()
+
+    def lost(self, job: Job) -> None:
+        """Every attempt at a job has ended in a lost worker or a transient failure; the latter is in the store."""
+        line = f"its worker process was lost or did not start, {RETRIES + 1} times"
+        traceback = self.errors.get(job.number, "")
+        self._keep(job, {"cause": "worker lost", "line": line, "traceback": traceback, "transient": True})
+        self.end(job, "failed")
+
+    def _keep(self, job: Job, failed: dict[str, Any]) -> None:
+        """Puts a failure into the store where none is; one that cannot be written stops no other trial."""
+        with self.run.going_on("the store"):
+            if job.stored.failure(job.trial.epochs) is None:
+                job.stored.save_failure(job.trial.epochs, failed)
+
+    def end(self, job: Job, status: str) -> None:
+        if job.number not in self.statuses:
+            self.statuses[job.number] = status
+            self.run.ended(job, status)
+            self.listener.ended(job, status)
+
+
+def _log(result: dict[str, Any]) -> None:
+    """Says what a worker had to say, whose own words nobody reads."""
+    for line in result.get("said", ()):
+        log.warning("%s", line)
+
+
+def _under(name: str, result: dict[str, Any]) -> dict[str, Any]:
+    """A nested part of a result, which Tune flattens with slashes before a scheduler sees it."""
+    return {key.removeprefix(f"{name}/"): value for key, value in result.items() if key.startswith(f"{name}/")}
+
+
+def run_on_ray(run: Run, module: ModuleType | None, listener: Listener, cluster: Cluster) -> None:
+    """module: the study's; its classes travel to the workers by value. Raises UserError where no node can hold a trial."""
+    with run.session():
+        device = _on_cluster(run, module, listener, cluster)
+        machine.configure_process(run.settings.threads)
+        # here, where a cluster's GPUs may be out of reach
+        run.evaluate_finals(machine.choose_device(None if device == "cuda" else device))
+
+
+def _on_cluster(run: Run, module: ModuleType | None, listener: Listener, cluster: Cluster) -> str:
+    """Runs the jobs; returns the device that they were given."""
+    own = not ray.is_initialized()
+    if own:
+        connect(cluster)
+    try:
+        for mine in () if module is None else (module, *modules_beside()):
+            if mine.__name__ in sys.modules:
+                ray.cloudpickle.register_pickle_by_value(mine)
+        device = device_of_trials(run.settings.device, joined=not own or cluster.address is not None)
+        resources = {"cpu": float(run.settings.threads)}
+        if device == "cuda":
+            resources["gpu"] = 1 / cluster.per_gpu
+        _fit(run, device, resources, listener)
+    finally:
+        if own:
+            ray.shutdown()
+    return device
+
+
+def device_of_trials(name: str | None, joined: bool) -> str:
+    """The device of that name, by default CUDA where there is one. joined: the cluster is not this machine alone.
+
+    Of such a cluster its nodes decide, whatever the driver has. Raises UserError for what is not there.
+    """
+    if name is not None and name.startswith("cuda:") and name != "cuda:0":
+        raise UserError(f"device {name!r}: Ray gives each trial a GPU of its own; give cuda, or run with --inline")
+    if not joined or name not in (None, "cuda", "cuda:0"):
+        return machine.choose_device(name).type
+    if ray.cluster_resources().get("GPU", 0) > 0:
+        return "cuda"
+    if name is not None:
+        raise UserError(f"device {name!r}: no node of the cluster has a GPU; leave --device out or give cpu")
+    return "cpu"
+
+
+def connect(cluster: Cluster) -> None:
+    """Joins the cluster, or starts a local one."""
+    local: dict[str, Any] = {} if cluster.address else {"num_cpus": cluster.cpus, "include_dashboard": False}
+    try:
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **local)
+    except ValueError as error:  # an address that none can be
+        raise UserError(f"address {cluster.address!r}: {error}") from error
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+
+
+def slots(resources: dict[str, float]) -> int:
+    """How many trials of these needs the cluster holds at once. Raises UserError where it is none."""
+    fits = 0
+    for node in ray.nodes():
+        has = node["Resources"] if node["Alive"] else {}
+        cpu, gpu = has.get("CPU", 0.0), has.get("GPU", 0.0)
+        by_gpu = math.floor(gpu / resources["gpu"] + 1e-9) if resources.get("gpu") else math.inf
+        fits += int(min(cpu // resources["cpu"], by_gpu))
+    if not fits:
+        raise UserError(f"no node of the cluster can hold a trial that needs {resources}: ask for fewer --threads")
+    return fits
+
+
+def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener) -> None:
+    concurrent = slots(resources)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(concurrent)
+    jobs = Jobs(run.jobs())
+    rungs = Rungs(run, jobs, listener)
+    settings = replace(run.settings, data=run.settings.data.absolute(), store=run.store.root, device=device)
+    trainable = tune.with_parameters(StudyTrainable, settings=settings)
+    scratch = tempfile.mkdtemp(prefix="skelray-tune-")
+    try:
+        tune.Tuner(
+            tune.with_resources(trainable, resources),
+            tune_config=tune.TuneConfig(
+                search_alg=jobs,
+                scheduler=rungs,
+                num_samples=-1,
+                max_concurrent_trials=concurrent,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=run.name,
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=RETRIES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        ).fit()
+        if jobs.error is not None:
+            raise jobs.error
+        if not rungs.over():  # Tune was told to stop, and returns as if it had finished
+            raise KeyboardInterrupt
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

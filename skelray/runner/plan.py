@@ -1,0 +1,274 @@
+"""What running a study would do: which trials are done, what is missing, what it costs, and what cannot run here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+import torch
+
+from skelray import machine
+from skelray.bench import bench
+from skelray.bench.estimate import TrainingCost, evaluated_bytes, reading, room, structure, training_cost
+from skelray.checks import UserError
+from skelray.data.dataset import SkeletonDataset
+from skelray.evaluation import Transfer
+from skelray.identity.canonical import canonical
+from skelray.names import shared_subjects
+from skelray.report.printable import printable
+from skelray.report.table import Table
+from skelray.results import rows as ledger
+from skelray.runner.run import Run, Settings
+from skelray.search.ledger import example
+from skelray.skeleton import Skeleton
+from skelray.store.store import StoredTrial
+from skelray.study.fusion import CHOSEN, Fusion
+from skelray.study.sweep import Sweep
+from skelray.trial import Trial
+
+SMALLER = 0.5  # of the measured trial's arithmetic: below this a machine no longer reaches the measured rate
+
+
+@dataclass
+class Plan:
+    """rows: one a trial, and one for each that a search evaluates in the end. seconds: of the missing training on one
+    device, None if unknown. bytes: that the missing trials and evaluations leave in the store.
+
+    evaluations: how many are missing; evaluating: their seconds, roughly, from the arithmetic of the encoders they run.
+    untrained: the trials whose encoder is not there. searches: of fusion weights, how many are missing; points: of each.
+    at_least: some trials are much smaller than those measured, and will take longer than their arithmetic says. threads:
+    of the measurement, where it had others. notes: what cannot run here.
+    """
+
+    rows: list[dict[str, str]] = field(default_factory=list)
+    trials: int = 0
+    missing: int = 0
+    epochs: int = 0
+    evaluations: int = 0
+    untrained: int = 0
+    searches: int = 0
+    points: int = 0
+    seconds: float | None = 0.0
+    evaluating: float | None = 0.0
+    at_least: bool = False
+    threads: int | None = None
+    bytes: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        header = list(self.rows[0])
+        table = Table("", header, [list(row.values()) for row in self.rows], len(header), pd.DataFrame(self.rows))
+        line = (
+            f"{self.trials} trials, {self.trials - self.missing} done, {self.missing} to run, {self.epochs} epochs; "
+            f"training on one device takes {self._cost()}; disk up to {self.bytes / 2**20:.0f} MiB"
+        )
+        told = [self._searching()] if self.searches else []
+        told += [self._evaluating()] if self.evaluations else []
+        notes = (printable(" ".join(note.split())) for note in dict.fromkeys(self.notes))
+        return "\n".join([table.markdown().strip(), "", line, *told, *notes])
+
+    def _evaluating(self) -> str:
+        """What is to be evaluated and, where no encoder is trained for it, that none is."""
+        roughly = "an unknown time" if self.evaluating is None else f"roughly {_duration(self.evaluating)}"
+        alone = "; every encoder is there, so none is trained" if not self.untrained else ""
+        return f"{_counted(self.evaluations, 'evaluation')} to run, {roughly} of running encoders{alone}"
+
+    def _searching(self) -> str:
+        searches, points = _counted(self.searches, "search", "es"), _counted(self.points, "point")
+        return f"{searches} of {points} to run, on stored held-out scores; the test split is read after that"
+
+    def _cost(self) -> str:
+        if not self.epochs:
+            return "no time"
+        if self.seconds is None:
+            return "an unknown time (measure with `skelray bench`)"
+        threads = f" with {self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads is not None else ""
+        return f"{'at least' if self.at_least else 'about'} {_duration(self.seconds)}{threads}"
+
+
+def plan(run: Run) -> Plan:
+    """Plans the study at the run's scale. Raises DataError where its data is not prepared."""
+    made = Plan()
+    device = _device(run.settings, made)
+    counts, seen = _Counts(run, _Speeds(run.settings, device)), set()
+    items = _items(run)
+    made.trials = sum(not item.final for item in items)
+    for item in items:
+        trial, stored = item.trial, run.stored(item.trial)
+        known = not (item.final and item.open)  # which sample is evaluated in the end is not known before
+        done = known and ledger.complete(trial, stored)
+        trained = done or item.stopped or item.final or stored.has_encoder(trial.epochs)
+        left, made.untrained = 0 if trained else trial.epochs, made.untrained + (not trained)
+        state = "stopped" if item.stopped else "done" if done else "run" if left else "evaluate"
+        try:
+            large = not trained and _add_cost(made, trial, left, counts, stored.id not in seen) > room(device) and left > 0
+        except Exception as error:  # in a part of the study's own: it costs this trial alone
+            made.seconds, large, state = None, False, "fails"
+            made.notes.append(f"{item.name} fails at a step of two samples: {type(error).__name__}: {error}")
+        if large:
+            state = "too large"
+            made.notes.append(f"{item.name} keeps more than the {room(device) / 2**30:.1f} GiB of memory there are here")
+        seen.add(stored.id)
+        made.epochs += left
+        made.missing += not (done or item.stopped or item.final)
+        row = {"trial": stored.id if known else "", "what": item.name, "epochs": str(trial.epochs), "state": state}
+        made.rows.append(row | {"evaluations": _add_evaluations(made, trial, stored if known else None, counts)})
+        made.notes += notes_on_subjects(trial)
+    _add_searches(run, made)
+    made.notes += run.apart()
+    return made
+
+
+def _add_searches(run: Run, made: Plan) -> None:
+    """Counts the searches of a fusion that have chosen nothing yet."""
+    if isinstance(run.study, Fusion):
+        made.points = run.study.at(run.scale).samples
+        made.searches = len(run.study.fused(run.scale)) - sum(one.arm == CHOSEN for one in run.fused())
+
+
+def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, counts: _Counts) -> str:
+    """Adds the missing evaluations, their time and what they leave on the disk; returns their names."""
+    missing = [e for e in trial.evaluations if stored is None or stored.result(trial.epochs, canonical(e)) is None]
+    made.evaluations += len(missing)
+    if not missing:
+        return ""
+    splits = counts.run.splits(trial)
+    made.bytes += sum(evaluated_bytes(evaluation, splits, counts.run.load) for evaluation in missing)
+    found = counts.speeds.of(trial)
+    if found is None:
+        made.evaluating = None
+    elif made.evaluating is not None:
+        try:
+            each = counts.reading(trial)
+        except Exception:  # in a part of the study's own, which the step of two samples has told of
+            made.evaluating = None
+        else:
+            trained = sum(e.trained(len(splits.train)) for e in missing if hasattr(e, "trained"))
+            read = len(splits.train) + len(splits.test) * (1 + len(missing))
+            gflop = (3 * trained + read) * each  # backward is twice forward
+            made.evaluating += gflop / (found["gflop_per_sample"] * found["samples_per_second"])
+    return ", ".join(evaluation.name for evaluation in missing)
+
+
+def notes_on_subjects(trial: Trial) -> list[str]:
+    """What is to be known of transfers between benchmarks recorded of the same people."""
+    targets = [evaluation.benchmark for evaluation in trial.evaluations if isinstance(evaluation, Transfer)]
+    return [told for target in targets if (told := shared_subjects(trial.benchmark, target))]
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A row of a plan. stopped: it ended before its last epoch. final: what a search evaluates; open: of which sample?"""
+
+    name: str
+    trial: Trial
+    stopped: bool = False
+    final: bool = False
+    open: bool = False
+
+
+def _items(run: Run) -> list[_Item]:
+    search = run.search
+    if isinstance(run.study, Fusion):  # with what is read on the test split once the weights are chosen
+        return [_Item(cell.name, run.pin_targets(cell.trial)) for cell in run.study.table().cells(run.scale)]
+    if search is None or not isinstance(run.study, Sweep):
+        return [_Item(job.name, job.trial) for job in run.planned()]
+    samples = [s for _, s in sorted(search.samples.items())]
+    items = [_Item(search.arm(s), search.trial(s), stopped=s.status == "stopped") for s in samples]
+    like = example(run.study, run.scale)
+    searched = replace(like, evaluations=())
+    items += [_Item(f"sample {n}, if it runs to its end", searched) for n in range(len(samples), search.sweep.samples)]
+    if search.over():
+        return items + [_Item(arm, trial, final=True) for arm, trial in run.finals().items()]
+    finals = [*(["published (test)"] if search.published else []), "best sample (test)"]
+    return items + [_Item(name, run.pin_targets(like), final=True, open=True) for name in finals]
+
+
+def _device(settings: Settings, made: Plan) -> torch.device:
+    """What a trial would run on here; where it could not, the plan says so."""
+    cpus = os.cpu_count() or 1
+    if settings.threads > cpus:
+        made.notes.append(f"a trial of {settings.threads} threads finds no node here: this machine has {cpus} CPUs")
+    try:
+        return machine.choose_device(settings.device)
+    except UserError as error:
+        made.notes.append(f"no trial can run here: {error}")
+        return torch.device("cpu")
+
+
+def _add_cost(made: Plan, trial: Trial, left: int, counts: _Counts, new: bool) -> int:
+    """Adds the time and the disk of these epochs; returns the bytes of memory that a step keeps. new: no row has its id."""
+    found, speed = counts.training_cost(trial), counts.speeds.of(trial)
+    made.bytes += found.disk(trial.epochs) if new else found.encoder  # trials of several lengths share a checkpoint
+    if not left:
+        return found.memory
+    if speed is None:
+        made.seconds = None
+    elif made.seconds is not None:
+        share = found.gflop / speed["gflop_per_sample"]
+        made.seconds += left * len(counts.data(trial)) * share / speed["samples_per_second"]
+        made.at_least |= share < SMALLER
+        made.threads = None if speed["threads"] == counts.run.settings.threads else speed["threads"]
+    return found.memory
+
+
+class _Counts:
+    """What steps of two samples count, each structure once."""
+
+    def __init__(self, run: Run, speeds: _Speeds) -> None:
+        self.run, self.speeds = run, speeds
+        self._costs: dict[str, TrainingCost] = {}
+        self._steps: dict[str, TrainingCost] = {}
+        self._reading: dict[str, float] = {}
+
+    def data(self, trial: Trial) -> SkeletonDataset:
+        """What a trial is trained on."""
+        splits = self.run.splits(trial)
+        return splits.train if trial.monitor is None else splits.reduced
+
+    def training_cost(self, trial: Trial) -> TrainingCost:
+        key, shape = self._of(trial, trial.method, self.data(trial))
+        if key not in self._costs:
+            self._costs[key] = training_cost(trial, *shape, self._steps)
+        return replace(self._costs[key], batch_size=trial.batch_size)
+
+    def reading(self, trial: Trial) -> float:
+        key, shape = self._of(trial, type(trial.method).__qualname__, self.run.splits(trial).train)
+        if key not in self._reading:
+            self._reading[key] = reading(trial, *shape)
+        return self._reading[key]
+
+    @staticmethod
+    def _of(trial: Trial, method: Any, data: SkeletonDataset) -> tuple[str, tuple[Skeleton, int, int]]:
+        """What decides a count, and the shape of a sequence; any single stream is like any other."""
+        shape = (data.skeleton, trial.frames or data.sequences.shape[2], data.sequences.shape[4])
+        streams = trial.stream.count("+")
+        return repr((structure(method), structure(trial.backbone), streams, data.skeleton.name, *shape[1:])), shape
+
+
+class _Speeds:
+    """What `skelray bench` measured on this kind of device."""
+
+    def __init__(self, settings: Settings, device: torch.device) -> None:
+        figures, self.threads = bench.figures(settings.results), settings.threads
+        here = machine.describe(device) if device.type == "cuda" else "cpu"
+        self.figures = figures[figures["device"].astype(str).str.split(",").str[0] == here.split(",")[0]]
+
+    def of(self, trial: Trial) -> dict[str, Any] | None:
+        """The row of a trial's method, backbone and precision, measured with the same threads if there is one."""
+        (method, backbone), figures = bench.kind(trial), self.figures
+        of_kind = (figures["method"] == method) & (figures["backbone"] == backbone)
+        rows: list[Any] = figures[of_kind & (figures["precision"] == trial.precision)].to_dict("records")
+        return min(rows, key=lambda row: abs(row["threads"] - self.threads), default=None)
+
+
+def _counted(count: int, noun: str, plural: str = "s") -> str:
+    return f"{count} {noun}{plural if count > 1 else ''}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,193 @@
+"""Ray Tune Trainable classes: one for the trials of a study, and one for each method to use by hand."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import pickle
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from ray import tune
+
+from skelray import machine, papers
+from skelray.data.dataset import load
+from skelray.evaluation import measure, names, train_and_test
+from skelray.machine import provenance
+from skelray.runner.execute import execute, failure
+from skelray.runner.run import Settings, splits
+from skelray.store.store import Store, StoredTrial
+from skelray.study.changes import changed
+from skelray.training import Pretraining, Report
+from skelray.trial import Trial
+
+
+class StudyTrainable(tune.Trainable):
+    """A trial of a study against the store, an epoch a step. config: the trial, pickled, its id in the store and its epochs.
+
+    The store is the checkpoint: an attempt after a lost worker goes on from there. A transient failure is raised, so
+    that Ray tries again; any other is kept in the store and ends the trial at once.
+    """
+
+    def setup(self, config: dict[str, Any], settings: Settings) -> None:  # type: ignore[override]
+        self.settings, self.said = settings, _Said()
+        self.begin(config)
+
+    def begin(self, config: dict[str, Any]) -> None:
+        machine.configure_process(self.settings.threads)
+        self.id, self.epochs, self.last = config["id"], config["epochs"], 0
+        self.device, self.started = torch.device("cpu"), datetime.datetime.now(datetime.UTC)
+        self.reports = self.start(config["trial"])
+
+    def start(self, content: bytes) -> Generator[Report, None, None]:
+        """Everything that can fail is in the first step, where a failure is reported by cause."""
+        self.device = machine.choose_device(self.settings.device)
+        trial: Trial = pickle.loads(content)  # from our own driver
+        data = splits(self.settings.data, trial.benchmark, trial.protocol)
+        yield from execute(trial, data, self.stored(), self.device, partial(splits, self.settings.data))
+
+    def stored(self) -> StoredTrial:
+        return Store(self.settings.store).trial(self.id)
+
+    def step(self) -> dict[str, Any]:
+        try:
+            report = next(self.reports)
+        except StopIteration:
+            return {"done": True, "epoch": self.last, "said": self.said.new()}
+        except Exception as error:
+            failed = failure(error, self.device, self.started)
+            if self.kept(failed) and failed["transient"]:
+                raise
+            return {"done": True, "epoch": self.last, "failed": failed, "said": self.said.new()}
+        self.last = report.epoch
+        return {
+            "epoch": report.epoch,
+            "epoch_seconds": report.seconds,
+            "replayed": report.replayed,
+            "metrics": report.metrics,
+            "source": provenance(self.device),
+            "said": self.said.new(),
+        }
+
+    def kept(self, failed: dict[str, Any]) -> bool:
+        """Whether a failure is in the store; where that cannot be reached from here, the driver keeps it."""
+        try:
+            self.stored().save_failure(self.epochs, failed)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.cleanup()
+        self.begin(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        self.reports.close()
+
+
+class _Said(logging.Handler):
+    """Collects what is logged in a worker, for its driver to say."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._lines: list[str] = []
+        log = logging.getLogger("skelray")
+        for earlier in [handler for handler in log.handlers if isinstance(handler, _Said)]:  # of a reused process
+            log.removeHandler(earlier)
+        log.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(record.getMessage())
+
+    def new(self) -> list[str]:
+        lines, self._lines = self._lines, []
+        return lines
+
+
+class TrialTrainable(tune.Trainable):
+    """A trial described by its config alone: fields of ``base`` by name, and where its data lies.
+
+    config: any field of the trial, its method, optimizer or backbone; ``data``: folder of prepared data (default
+    ``data``); ``device``; ``threads``. Each step trains an epoch and reports epoch, loss and, where the trial has a monitor,
+    held_out_top1; the last one adds the metrics of each evaluation on the test split and ``done``. Where nothing is left to
+    train, as with ``epochs`` 0 or after restoring the end of a trial, a step evaluates alone.
+    """
+
+    base: ClassVar[Trial]
+
+    def setup(self, config: dict[str, Any]) -> None:
+        fields = dict(config)
+        self.root = Path(fields.pop("data", "data"))
+        device = machine.choose_device(fields.pop("device", None))
+        machine.configure_process(int(fields.pop("threads", 1)))
+        trial = self.base
+        if "epochs" in fields:
+            trial = trial.lasting(fields.pop("epochs"))
+        self.trial_spec = changed(trial, fields)
+        self.splits = load(self.root, self.trial_spec.benchmark, self.trial_spec.protocol)
+        self.pretraining = Pretraining(self.trial_spec, self.splits, device)
+
+    def step(self) -> dict[str, Any]:
+        pretraining = self.pretraining
+        if pretraining.epoch < self.trial_spec.epochs:
+            pretraining.train_epoch()
+        result: dict[str, Any] = {"epoch": pretraining.epoch}
+        if pretraining.history:
+            result |= pretraining.history[-1].metrics
+        if pretraining.epoch >= self.trial_spec.epochs:
+            result |= self.evaluate()
+            result["done"] = True
+        return result
+
+    def evaluate(self) -> dict[str, float]:
+        frozen, evaluations = self.pretraining.frozen(partial(load, self.root)), self.trial_spec.evaluations
+        return {
+            f"{name}_{metric}": value
+            for name, evaluation in zip(names(evaluations), evaluations, strict=True)
+            for metric, value in measure(evaluation, frozen, *train_and_test(evaluation, self.splits)).metrics.items()
+            if metric != "top5"
+        }
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        torch.save(self.pretraining.state(), Path(checkpoint_dir) / "state.pt")
+
+    def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]
+        self.pretraining.load_state(torch.load(Path(checkpoint) / "state.pt", map_location="cpu", weights_only=True))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.setup(new_config)
+        return True
+
+
+class SkeletonCLRTrainable(TrialTrainable):
+    """SkeletonCLR from its published setting."""
+
+    base = papers.SKELETONCLR
+
+
+class CrosSCLRTrainable(TrialTrainable):
+    """CrosSCLR on three streams from its published setting."""
+
+    base = papers.CROSSCLR
+
+
+class AimCLRTrainable(TrialTrainable):
+    """AimCLR from its published setting."""
+
+    base = papers.AIMCLR
+
+
+class HiCLRTrainable(TrialTrainable):
+    """HiCLR from its published setting."""
+
+    base = papers.HICLR
+
+
+class HiCoTrainable(TrialTrainable):
+    """HiCo with the Transformer from its published setting."""
+
+    base = papers.HICO_TRANSFORMER

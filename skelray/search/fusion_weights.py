@@ -1,0 +1,140 @@
+"""The search for fusion weights: Optuna proposes points, each is judged on held-out scores in microseconds.
+
+A search takes seconds and is decided by its content alone. So its ledger is one record, written when it is over: a
+search that was killed starts again and ends the same.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+
+from skelray.checks import UserError
+from skelray.contained import contained
+from skelray.evaluation.ensemble import Arrays, Ensemble, whole_numbers
+from skelray.identity.canonical import canonical, digest
+from skelray.store.ensembles import StoredEnsemble
+from skelray.store.store import Store, evaluated
+from skelray.study.ablation import Fused
+from skelray.study.fusion import Fusion, searched
+
+
+class HeldOutScores:
+    """Streams' scores of the same samples, arranged so that the top-1 of any weights is one small product.
+
+    A class that no stream scores above the sample's own never wins, whatever the weights, since none is negative: only the
+    other pairs of a sample and a class are kept, with the own class's lead in each stream.
+    """
+
+    def __init__(self, streams: Mapping[str, Arrays]) -> None:
+        first = next(iter(streams.values()))
+        labels = first["labels"]
+        scores = np.stack([arrays["scores"] for arrays in streams.values()]).astype(np.float64)  # (S, N, C)
+        own = scores[:, np.arange(len(labels)), labels]
+        leads = own[:, :, None] - scores  # (S, N, C)
+        later = np.arange(scores.shape[2]) > labels[:, None]  # a tie goes to the lower class number
+        rivals = ~np.where(later, (leads >= 0).all(axis=0), (leads > 0).all(axis=0))
+        rivals[np.arange(len(labels)), labels] = False
+        sample, _ = np.nonzero(rivals)
+        self.samples, self.leads = len(labels), np.ascontiguousarray(leads[:, rivals])  # (S, pairs)
+        self.enough = np.where(later[rivals], 0.0, np.nextafter(0.0, 1.0))  # the least lead that wins
+        self.starts = np.flatnonzero(np.diff(sample, prepend=-1))  # of each sample's pairs
+        self.certain = self.samples - len(self.starts)  # right under all weights
+
+    def top1(self, weights: np.ndarray) -> float:
+        """weights: (S,), at least 0, in the order of the streams. Where all are 0 nothing is right.
+
+        They enter as whole numbers, as an ensemble's do, so that what ties there ties here.
+        """
+        if not weights.any():
+            return 0.0
+        whole, _ = whole_numbers(weights.tolist())
+        ahead = np.array(whole) @ self.leads >= self.enough  # (pairs,)
+        right = np.logical_and.reduceat(ahead, self.starts).sum() if len(self.starts) else 0
+        return float(self.certain + right) / self.samples
+
+
+def search(fusion: Fusion, streams: Mapping[str, Arrays]) -> tuple[dict[str, float], float]:
+    """The first of the points with the best top-1 on these scores, and that top-1. The published point comes first."""
+    held_out = HeldOutScores({stream: streams[stream] for stream in fusion.published})
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    best: tuple[dict[str, float], float] = dict(fusion.published), held_out.top1(_array(fusion, fusion.published))
+
+    def objective(trial: optuna.Trial) -> float:
+        nonlocal best
+        weights = weights_of(fusion, trial)
+        value = held_out.top1(_array(fusion, weights))
+        if value > best[1]:
+            best = weights, value
+        return value
+
+    sampler = optuna.samplers.RandomSampler(seed=fusion.sampler.seed)
+    optuna.create_study(direction="maximize", sampler=sampler).optimize(objective, n_trials=fusion.samples - 1)
+    return best
+
+
+def _array(fusion: Fusion, weights: Mapping[str, float]) -> np.ndarray:
+    return np.array([weights[stream] for stream in fusion.published], dtype=np.float64)
+
+
+def weights_of(fusion: Fusion, trial: Any) -> dict[str, float]:
+    """A point of the space. Raises UserError for one that is no ensemble of the published streams."""
+    found = contained(fusion.space, trial)
+    if not isinstance(found, Mapping) or set(found) != set(fusion.published):
+        raise UserError(f"space() returns {found!r}, not a weight for each of {', '.join(fusion.published)}")
+    if wrong := [stream for stream, weight in found.items() if not 0 <= weight < float("inf")]:
+        raise UserError(f"space() gives {wrong[0]!r} the weight {found[wrong[0]]}: a number of at least 0 is needed")
+    return {stream: float(found[stream]) for stream in fusion.published}
+
+
+def example(fusion: Fusion) -> dict[str, float]:
+    """Any point of the space; recorded nowhere."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return weights_of(fusion, optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask())
+
+
+def _is_choice(content: Any, fusion: Fusion) -> bool:
+    """Whether JSON is what a search has chosen: weights that make an ensemble of the published streams."""
+    try:
+        return set(Ensemble(content["weights"]).weights) == set(fusion.published)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+
+
+def chosen(fusion: Fusion, one: Fused, store: Store, data: str, look: bool = True) -> Ensemble | None:
+    """The ensemble that the search for these streams chose, from the store, or found now and recorded there.
+
+    None while a stream has no held-out scores yet; where not ``look``, while nothing is recorded. No scores on the test
+    split are opened.
+    """
+    members = {stream: cell.trial.id(data) for stream, cell in one.members.items()}
+    (held_out,) = searched(one.trial).evaluations  # fusion.evaluation, held out, at the scale of the run
+    name = evaluated(one.trial.epochs, canonical(held_out))
+    content = {
+        "streams": StoredEnsemble(store, members, one.ensemble).parts(),  # with the published weights
+        "scores": name,
+        "space": canonical(fusion.space),
+        "search": [fusion.samples, canonical(fusion.sampler)],
+        "example": list(example(fusion).values()),  # what the source takes from elsewhere
+    }
+    place = f"fusions/{digest(content)}.json"
+    record = store.read_json(place, lambda content: _is_choice(content, fusion))
+    if record is None and look:
+        streams = {stream: arrays for stream, id in members.items() if (arrays := store.trial(id).arrays(name)) is not None}
+        if len(streams) < len(members):
+            return None
+        try:
+            one.ensemble.fuse(streams)
+        except UserError:  # they are of different samples, as its row says
+            return None
+        started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+        weights, value = search(fusion, streams)
+        spent = {"started": started.isoformat(), "seconds": time.perf_counter() - clock, "points": fusion.samples}
+        record = {"weights": weights, "held_out_top1": value, **spent, "content": content}
+        store.write_json(place, record)
+    return None if record is None else Ensemble(record["weights"])

@@ -1,0 +1,1 @@
+"""Encoders, scores and checkpoints by content id."""

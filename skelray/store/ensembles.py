@@ -1,0 +1,78 @@
+"""Ensembles of trials that a store holds: their figures are kept, their scores are made from the streams' each time."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from skelray.evaluation import top
+from skelray.evaluation.ensemble import Arrays, Ensemble
+from skelray.identity.canonical import digest
+from skelray.store.store import Store
+
+
+class StoredEnsemble:
+    """members: a trial id for each stream."""
+
+    def __init__(self, store: Store, members: Mapping[str, str], ensemble: Ensemble) -> None:
+        self.store, self.members, self.ensemble = store, dict(members), ensemble
+        self.stored = store.trial(digest({"ensemble": self.parts()}))
+        self.id = self.stored.id
+
+    def parts(self) -> list[dict[str, Any]]:
+        """What the id stands for, as JSON."""
+        weights = self.ensemble.weights.items()
+        return [{"stream": stream, "trial": self.members[stream], "weight": weight} for stream, weight in weights]
+
+    def arrays(self, name: str) -> Arrays | None:
+        """The fused scores, labels and rows of an evaluation (``Store``'s name of it); None where a stream has none.
+
+        Raises UserError where the streams' scores are of different samples.
+        """
+        streams = {}
+        for stream, id in self.members.items():
+            arrays = self.store.trial(id).arrays(name)
+            if arrays is None or "scores" not in arrays:
+                return None
+            streams[stream] = arrays
+        return self.ensemble.fuse(streams)
+
+    def result(self, name: str) -> dict[str, Any] | None:
+        """The figures of an evaluation as a trial's; kept until a stream's are made again. None where one has no scores."""
+        found = [self.store.trial(id).figures(name) for id in self.members.values()]
+        results = [result for result in found if result is not None]
+        if len(results) < len(found):
+            return None  # scores are written before the figures: nothing is read that is not whole
+        kept, of = self.stored.figures(name), [result["started"] for result in results]
+        if kept is not None and kept.get("of") == of:
+            return kept
+        started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+        arrays = self.arrays(name)
+        if arrays is None:  # of an evaluation that has none
+            return None
+        scores, labels = torch.from_numpy(arrays["scores"]), torch.from_numpy(arrays["labels"])
+        result = {
+            **results[0],  # device and versions: what the figures depend on is the streams' scores
+            "files": [],
+            "metrics": {"top1": top(scores, labels), "top5": top(scores, labels, 5)},
+            "seconds": time.perf_counter() - clock,
+            "started": started.isoformat(),
+            "of": of,  # when the streams' were made
+        }
+        self.stored.save_spec({"ensemble": self.parts()})
+        self.store.write_json(f"{self.id}/{name}.json", result)
+        return result
+
+
+def opened(store: Store, id: str) -> StoredEnsemble | None:
+    """The ensemble of this id; None where it is a trial, or nothing."""
+    spec = store.trial(id).spec() or {}
+    if "ensemble" not in spec:
+        return None
+    parts = spec["ensemble"]
+    members = {part["stream"]: part["trial"] for part in parts}
+    return StoredEnsemble(store, members, Ensemble({part["stream"]: part["weight"] for part in parts}))

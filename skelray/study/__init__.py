@@ -1,0 +1,1 @@
+"""What a study file says: an ablation, a sweep, a fusion, and at what scale it runs."""

@@ -1,0 +1,297 @@
+"""Studies as data: an ablation names arms, a sweep names a search space; both expand to trials."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from skelray.checks import MOST_SEED, MOST_SEEDS, MOST_TRIALS, UserError, check_label, check_whole, shown
+from skelray.data import Preprocessing
+from skelray.evaluation import Evaluation, HeldOut, main_metric, names
+from skelray.evaluation.ensemble import Ensemble
+from skelray.identity.canonical import canonical, digest
+from skelray.names import column
+from skelray.study.published import Owner, Place, Published, columns_of, figures, homes, place_key
+from skelray.study.scale import Scale
+from skelray.trial import Trial
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of a table. changes: fields by name. published: top-1 in percent for each protocol of the paper.
+
+    Where the paper has more, published maps to its numbers by protocol the name of an evaluation ("semi 1%", "clustering
+    nmi"), a stream (an ensemble's: joint+bone+motion), a benchmark, or one value of what the study goes across: ("epochs",
+    300). Each number belongs to one cell; what is no accuracy, as NMI, is a fraction as papers print it.
+    """
+
+    label: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    published: Published = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_label("arm", self.label)
+        try:
+            figures(self.published)
+        except UserError as error:
+            raise UserError(f"arm {self.label!r} has {error}") from None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm at one point of ``across`` under one seed. published: the paper's 0..1, by column of the table."""
+
+    arm: str
+    trial: Trial
+    coordinates: Mapping[str, Any]
+    published: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return " ".join([self.arm, *(str(v) for v in self.coordinates.values()), f"seed {self.trial.seed}"])
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Cells that differ in stream only, by stream, as one ensemble. coordinates: with the ensemble's own stream."""
+
+    arm: str
+    members: Mapping[str, Cell]
+    ensemble: Ensemble
+    coordinates: Mapping[str, Any]
+    published: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def trial(self) -> Trial:
+        """One of its streams'."""
+        return next(iter(self.members.values())).trial
+
+    def with_trials(self, changed: Callable[[Trial], Trial]) -> Fused:
+        members = {stream: replace(cell, trial=changed(cell.trial)) for stream, cell in self.members.items()}
+        return replace(self, members=members)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A table: arms (rows) across fields of the trial (columns), each under every seed.
+
+    published_by: the evaluation that the published numbers are from. ensemble: of streams that the study goes across; its
+    rows come from the stored scores and cost no training. prepared: how the data of the published numbers was, where that is
+    not what the method's paper has; beside other data they do not stand.
+    """
+
+    base: Trial
+    arms: Sequence[Arm]
+    across: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    seeds: Iterable[int] = (0,)
+    published_by: str = "linear"
+    ensemble: Ensemble | None = None
+    prepared: Preprocessing | None = None
+    _checked: list[Scale] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", whole_seeds(self.seeds))
+        object.__setattr__(self, "across", {name: _values(name, values) for name, values in self.across.items()})
+        labels = [unicodedata.normalize("NFKC", " ".join(arm.label.split())) for arm in self.arms]
+        if doubled := sorted({label for label in labels if labels.count(label) > 1}):
+            raise UserError(f"two arms are called {doubled[0]!r}: a label names one row of the table")
+        if not labels:
+            raise UserError("a study needs at least one arm")
+        if not self.seeds or not all(self.across.values()):
+            raise UserError("a study needs at least one seed, and a value of every field it goes across")
+        if "seed" in self.across:
+            raise UserError("a study goes across seeds by itself: give them as seeds")
+        count = len(labels) * len(tuple(self.seeds)) * math.prod(len(values) for values in self.across.values())
+        if count > MOST_TRIALS:
+            raise UserError(f"a study of {count} trials: at most {MOST_TRIALS} can be told apart in a table")
+        for arm in self.arms:
+            if both := sorted(set(arm.changes) & {*self.across, "seed"}):
+                raise UserError(f"arm {arm.label!r} sets {both[0]}, which the study goes across itself")
+        self._check_ensemble()
+        self.cells()
+        self._published  # noqa: B018 - every number has its cell
+
+    def _check_ensemble(self) -> None:
+        across = self.across.get("stream", ())
+        if self.ensemble is not None and (missing := [s for s in self.ensemble.weights if s not in across]):
+            known = f"goes across {', '.join(across)}" if across else "does not go across streams"
+            raise UserError(f"the ensemble fuses stream {missing[0]!r}, and the study {known}: add it to across")
+
+    def cells(self, scale: Scale | None = None) -> list[Cell]:
+        """Every trial of the table, seeds outermost, so that a whole table is there after the first seed.
+
+        Raises UserError for two cells of one arm that are one trial, and for two of several arms that a scale makes one.
+        """
+        scale = scale or Scale()
+        cells = self._expanded(scale)
+        self._check_apart(cells, scale)
+        if not scale.as_published:
+            return cells
+        return [replace(cell, published=self._figures(cell.arm, cell.trial, cell.coordinates)) for cell in cells]
+
+    def _expanded(self, scale: Scale) -> list[Cell]:
+        across = dict(self.across)
+        if scale.protocols is not None:
+            across["protocol"] = scale.protocols
+        seeds = scale.seeds if scale.seeds is not None else self.seeds
+        self._check_scale(scale, across)
+        cells = []
+        for seed, values, arm in itertools.product(seeds, itertools.product(*across.values()), self.arms):
+            coordinates = dict(zip(across, values, strict=True))
+            trial = scale(self.base, {**coordinates, **arm.changes, "seed": seed}, self._compared)
+            cells.append(Cell(arm.label, trial, coordinates))
+        return cells
+
+    @cached_property
+    def _compared(self) -> frozenset[tuple[type, str]]:
+        """Fields in which the whole parts of one class differ that arms and ``across`` bring."""
+        brought = [part for arm in self.arms for part in arm.changes.values()]
+        brought += [part for values in self.across.values() for part in values]
+        values: dict[tuple[type, str], set[str]] = {}
+        for part in brought:
+            if is_dataclass(part) and not isinstance(part, type):
+                for own in fields(part):
+                    values.setdefault((type(part), own.name), set()).add(digest(canonical(getattr(part, own.name))))
+        return frozenset(place for place, found in values.items() if len(found) > 1)
+
+    def _check_apart(self, cells: Sequence[Cell], scale: Scale) -> None:
+        """Raises UserError for two cells of one arm that are one trial, and for any two that only the scale makes one.
+
+        What a study says twice itself, under two labels, is trained once.
+        """
+        shared: dict[tuple[int, str], list[int]] = {}
+        for number, cell in enumerate(cells):
+            shared.setdefault(_encoder(cell), []).append(number)
+        if len(shared) == len(cells):
+            return
+        written = self._expanded(Scale(protocols=scale.protocols, seeds=scale.seeds))  # as the study says them
+        first: dict[Any, int] = {}
+        for number in (number for same in shared.values() if len(same) > 1 for number in same):
+            cell = cells[number]
+            for alike in (_encoder, _content):
+                one = first.setdefault(alike(cell), number)
+                if alike(written[one]) != alike(written[number]):
+                    both = f"{cells[one].name!r} and {cell.name!r} differ in the study"
+                    raise UserError(f"{both} and would be the same trial {scale.said}: leave one of them out, or that")
+            if (one := first.setdefault((cell.arm, _encoder(cell)), number)) != number:
+                both = f"cells {cells[one].name!r} and {cell.name!r} are the same trial twice"
+                raise UserError(f"{both}: seeds and values of across have to differ")
+
+    def _figures(
+        self, arm: str, trial: Trial, coordinates: Mapping[str, Any], stream: str | None = None
+    ) -> dict[str, float]:
+        """The published fractions of a cell or, with its stream, of an ensemble."""
+        key = place_key(trial.benchmark, trial.protocol, stream or trial.stream, coordinates)
+        return dict(self._published.get((arm, *key), {}))
+
+    @cached_property
+    def _published(self) -> dict[tuple[str, ...], dict[str, float]]:
+        """Fractions by column of the table, by arm and place. Raises UserError for a number without a cell of its own."""
+        found: dict[tuple[str, ...], dict[str, float]] = {}
+        cells: dict[str, list[Cell]] = {}
+        for cell in self._expanded(Scale(seeds=tuple(self.seeds)[:1])):
+            cells.setdefault(cell.arm, []).append(cell)
+        known = {cell.trial.benchmark for own in cells.values() for cell in own}
+        for arm in self.arms:
+            own = cells[arm.label]
+            places = sorted((place for cell in own for place in self._places(cell)), key=lambda place: place.fused)
+            evaluations = dict(pair for cell in own for pair in _named(cell.trial))
+            benchmark = arm.changes.get("benchmark", self.base.benchmark)
+            owner = Owner(arm.label, benchmark, self.published_by, list(evaluations.items()), places)
+            found |= {(arm.label, *key): value for key, value in homes(owner, arm.published, known).items()}
+        return found
+
+    def _places(self, cell: Cell) -> list[Place]:
+        """Where numbers of a cell stand: beside it, and beside the ensemble that it is a stream of."""
+        trial, evaluations = cell.trial, _named(cell.trial)
+        columns = set(columns_of(evaluations).values())
+        places = [Place(trial.benchmark, trial.protocol, trial.stream, cell.coordinates, columns)]
+        if self.ensemble is not None and trial.stream == next(iter(self.ensemble.weights)):
+            scored = [name for name, evaluation in evaluations if main_metric(evaluation) == "top1"]
+            fused = {column(name, metric) for name in scored for metric in ("top1", "top5")}
+            at = {**cell.coordinates, "stream": self.ensemble.stream}
+            places.append(Place(trial.benchmark, trial.protocol, self.ensemble.stream, at, fused, fused=True))
+        return places
+
+    def _check_scale(self, scale: Scale, across: Mapping[str, Sequence[Any]]) -> None:
+        """Raises UserError where a scale changes what the study compares; once a scale, as a study never changes."""
+        if scale in self._checked:
+            return
+        for arm in self.arms if scale.protocols is not None else ():
+            if "protocol" in arm.changes:
+                raise UserError(f"--protocol {' '.join(scale.protocols or ())}: arm {arm.label!r} names its protocol itself")
+        variants = []
+        named = [[(_called(name, number, v), v) for number, v in enumerate(values, 1)] for name, values in across.items()]
+        for point, arm in itertools.product(itertools.product(*named), self.arms):
+            coordinates = {name: value for name, (_, value) in zip(across, point, strict=True)}
+            variants.append((" ".join([arm.label, *(called for called, _ in point)]), {**coordinates, **arm.changes}))
+        scale.check(self.base, variants)
+        self._checked.append(scale)
+
+    def fused(self, scale: Scale | None = None) -> list[Fused]:
+        """The ensembles of the table, one for all cells that differ in stream only; none where the study fuses none."""
+        if self.ensemble is None:
+            return []
+        alike: dict[tuple[Any, ...], dict[str, Cell]] = {}
+        for cell in self.cells(scale):
+            where = scalars({**cell.coordinates, "stream": self.ensemble.stream})
+            alike.setdefault((cell.arm, where, cell.trial.seed), {})[cell.trial.stream] = cell
+        found = []
+        for (label, _, _), cells in alike.items():
+            members = {stream: cells[stream] for stream in self.ensemble.weights}
+            one = next(iter(members.values()))
+            coordinates = {**one.coordinates, "stream": self.ensemble.stream}
+            published = {}
+            if (scale or Scale()).as_published:
+                published = self._figures(label, one.trial, coordinates, self.ensemble.stream)
+            found.append(Fused(label, members, self.ensemble, coordinates, published))
+        return found
+
+
+def _values(name: str, values: Any) -> tuple[Any, ...]:
+    """What a study goes across, which may be a series of any kind."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise UserError(f"across {name} {values!r}: a list of values is needed")
+    return tuple(values)
+
+
+def _named(trial: Trial) -> list[tuple[str, Evaluation]]:
+    """The evaluations of a trial by their names in tables, but those of held-out subjects: no paper has such."""
+    named = zip(names(trial.evaluations), trial.evaluations, strict=True)
+    return [(name, evaluation) for name, evaluation in named if not isinstance(evaluation, HeldOut)]
+
+
+def _encoder(cell: Cell) -> tuple[int, str]:
+    """Equal for cells that one training serves."""
+    return cell.trial.epochs, cell.trial.id("")
+
+
+def _content(cell: Cell) -> str:
+    """Equal for cells that are measured alike, too."""
+    return digest(canonical(cell.trial))
+
+
+def _called(name: str, number: int, value: Any) -> str:
+    """A point of ``across`` in a sentence."""
+    return str(value) if isinstance(value, (bool, int, float, str)) or value is None else f"{name} {number}"
+
+
+def whole_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
+    """Seeds, of a generator too, which gives them once only. Raises UserError for too many and for what is none."""
+    found = tuple(itertools.islice(seeds, MOST_SEEDS + 1))
+    if len(found) > MOST_SEEDS:
+        raise UserError(f"seeds {shown(seeds)}: at most {MOST_SEEDS} of them")
+    for seed in found:
+        check_whole("seed", seed, 0, MOST_SEED)
+    return found
+
+
+def scalars(coordinates: Mapping[str, Any], **more: Mapping[str, float]) -> str:
+    """What places a cell in its study as JSON, for the table's ``cell`` column."""
+    return json.dumps({**{name: canonical(value) for name, value in coordinates.items()}, **more}, sort_keys=True)

@@ -1,0 +1,98 @@
+"""A study of fusion weights: a search space for the weights of an ensemble, judged on held-out training subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from skelray.checks import UserError, check_whole
+from skelray.evaluation import Evaluation, HeldOut, Linear
+from skelray.evaluation.ensemble import Ensemble
+from skelray.study.ablation import Ablation, Arm, Cell, Fused, whole_seeds
+from skelray.study.scale import Scale
+from skelray.study.sweep import Sweep, check_space
+from skelray.trial import Trial
+
+PUBLISHED, CHOSEN = "published weights", "chosen weights"  # the arms of its table
+
+
+@dataclass(frozen=True)
+class Random:
+    """Optuna's random sampler; point n is decided by (seed, n). Points are cheap, so that nothing cleverer pays."""
+
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("seed", self.seed, 0, 2**32 - 1)  # what numpy's generators take
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """A search over ``space``, which takes an Optuna trial and returns a weight for each stream.
+
+    For each seed and point of ``across`` one encoder a stream is trained (if the store has none), ``evaluation`` is read on
+    held-out training subjects, and of all points the first with the best top-1 there is chosen. Only then are the published
+    and the chosen weights read on the test split, one stream after another in the process that runs the study. A point
+    costs no training and no GPU.
+
+    published: the weights of the paper, which are the first point. figures: its top-1 in percent by protocol.
+    """
+
+    base: Trial
+    space: Callable[[Any], Mapping[str, float]]
+    published: Mapping[str, float]
+    evaluation: Evaluation = field(default_factory=Linear)
+    across: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    seeds: Iterable[int] = (0,)
+    samples: int = 10_000
+    sampler: Random = field(default_factory=Random)
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", whole_seeds(self.seeds))
+        check_space(self.space)
+        check_whole("samples", self.samples, 1)
+        if "stream" in self.across:
+            raise UserError("a fusion goes across the streams that published names: leave stream out of across")
+        if isinstance(self.evaluation, HeldOut):
+            raise UserError(f"evaluation {self.evaluation.name!r}: give it without HeldOut; the search adds that itself")
+        self.table()
+
+    def table(self) -> Ablation:
+        """The streams' encoders and their ensemble under the published weights, as an ablation of one arm."""
+        ensemble = Ensemble(self.published)
+        return Ablation(
+            base=replace(self.base, evaluations=(HeldOut(self.evaluation), self.evaluation)),
+            arms=[Arm(type(self.base.method).__name__, published={ensemble.stream: self.figures})],
+            across={**self.across, "stream": tuple(self.published)},
+            seeds=self.seeds,
+            published_by=self.evaluation.name,
+            ensemble=ensemble,
+        )
+
+    def cells(self, scale: Scale | None = None) -> list[Cell]:
+        """The streams' trials as they are before the weights are chosen: the test split is not for them."""
+        return [replace(cell, trial=searched(cell.trial)) for cell in self.table().cells(scale)]
+
+    def fused(self, scale: Scale | None = None) -> list[Fused]:
+        """The ensembles under the published weights, one for each search; their members read the test split too."""
+        return [replace(one, arm=PUBLISHED) for one in self.table().fused(scale)]
+
+    def at(self, scale: Scale | None) -> Fusion:
+        """The fusion with the number of points of a scale."""
+        return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
+
+
+def searched(trial: Trial) -> Trial:
+    """A trial with what may be read of it while searching."""
+    return replace(trial, evaluations=tuple(e for e in trial.evaluations if isinstance(e, HeldOut)))
+
+
+def closed(one: Fused) -> Fused:
+    """An ensemble whose weights are not chosen yet: the test split stays closed."""
+    members = {stream: replace(cell, trial=searched(cell.trial)) for stream, cell in one.members.items()}
+    return replace(one, members=members)
+
+
+Study = Ablation | Sweep | Fusion

@@ -1,0 +1,160 @@
+"""How a study runs away from its published setting: on other data, shorter, smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from typing import Any
+
+from skelray.checks import MOST_SEED, UserError, check_whole, shown
+from skelray.evaluation import smaller, smaller_each
+from skelray.identity.canonical import canonical, digest
+from skelray.study.changes import Path, Unknown, changed, place, value_at
+from skelray.trial import Trial
+
+Variants = Sequence[tuple[str, Mapping[str, Any]]]  # what the cells of a study are called, and what they change of its base
+SCHEDULE = {"milestones": "optimizer", "mining_from": "method"}  # fields that count epochs, and where they live
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a study runs away from its published setting: on other data, shorter, smaller. It changes no arm.
+
+    changes: fields by name, wherever they live (``changed``); they come before an arm's own changes, and a field that a
+    study compares is not among them (``check``). small: with the small versions of all that has one, as --demo runs it.
+    ordered: a sweep decides in a fixed order, looking at samples that are so many numbers back; None: as they end.
+    """
+
+    benchmark: str | None = None
+    protocols: tuple[str, ...] | None = None
+    epochs: int | None = None
+    seeds: tuple[int, ...] | None = None
+    samples: int | None = None
+    changes: tuple[tuple[str, Any], ...] = ()
+    small: bool = False
+    ordered: int | None = field(default=None, metadata={"later": True})
+
+    def __post_init__(self) -> None:
+        for name, number in (("epochs", self.epochs), ("samples", self.samples)):
+            if number is not None:
+                check_whole(name, number, 1)
+        for seed in self.seeds or ():
+            check_whole("seed", seed, 0, MOST_SEED)
+        for name, _ in self.changes:
+            field = name.removeprefix("trial.")
+            if field in ("benchmark", "protocol", "seed", "epochs"):
+                raise UserError(f"{field} is not set as a field: use --{field}{'s' if field == 'seed' else ''}")
+
+    def __str__(self) -> str:
+        """What differs from the published setting."""
+        told = [f"{self.epochs} epochs"] if self.epochs is not None else []
+        told += ["small models"] if self.small else []
+        return ", ".join([*told, *(f"{name}={value}" for name, value in self.changes)])
+
+    @property
+    def as_published(self) -> bool:
+        """Whether trials keep their published settings, so that published numbers may stand beside what is measured."""
+        return self.epochs is None and not self.changes and not self.small
+
+    def __call__(
+        self, trial: Trial, arm: Mapping[str, Any] | None = None, compared: Collection[tuple[type, str]] = ()
+    ) -> Trial:
+        """A published trial at this scale, under an arm's changes.
+
+        The schedule is stretched to the number of epochs; what ``changes`` says of the schedule itself is not. compared:
+        fields, by class, in which the parts that arms bring whole differ: they stay as they are.
+        """
+        arm = arm or {}
+        share = 1.0 if self.epochs is None else self.epochs / max(1, trial.epochs)
+        early = {name: value for name, value in self.changes if name.rpartition(".")[2] not in SCHEDULE}
+        late = {name: value for name, value in self.changes if name not in early}
+        trial = replace(trial, benchmark=self.benchmark or trial.benchmark)
+        trial = trial.small() if self.small else trial
+        trial = changed(trial, {name: value for name, value in early.items() if not arm or _path(trial, name)})
+        trial = changed(trial, {name: self._fitted(name, value, compared) for name, value in arm.items()})
+        whole = {name: value for name, value in early.items() if _brought(trial, arm, name)}
+        trial = changed(trial, whole)
+        trial = trial if self.epochs is None else trial.stretched(share)
+        return changed(trial, {name: value for name, value in late.items() if not arm or _open(trial, arm, name)})
+
+    def _fitted(self, name: str, part: Any, compared: Collection[tuple[type, str]]) -> Any:
+        """A whole method or backbone that an arm brings: small in what all leave at its default."""
+        if self.small and name == "evaluations":
+            return smaller_each(part)
+        if not self.small or isinstance(part, type) or not is_dataclass(part):
+            return part
+        small = smaller(part)
+        open_ = [f.name for f in fields(part) if f.init and (type(part), f.name) not in compared]
+        shrunk = {name: getattr(small, name) for name in open_ if at_default(part, name)}
+        return replace(part, **shrunk)  # type: ignore[type-var]
+
+    def check(self, base: Trial, variants: Variants) -> None:
+        """Raises UserError where this scale would change what a study compares in a field that it sets."""
+        if self.as_published and self.benchmark is None:
+            return
+        own = [(name, arm, changed(base, arm)) for name, arm in variants]
+        if self.benchmark is not None and all("benchmark" in arm for _, arm, _ in own):
+            raise UserError(f"--benchmark {self.benchmark}: the study names the benchmark of each of its cells itself")
+        for name, value in self.changes:
+            self._check_change(name, value, own)
+
+    def _check_change(self, name: str, value: Any, own: Sequence[tuple[str, Mapping[str, Any], Trial]]) -> None:
+        """Raises UserError where no cell takes a change, and where cells differ in the field by what they bring whole."""
+        if all(_path(trial, name) is None for _, _, trial in own):
+            place(own[0][2], name)  # says which fields there are
+        open_ = [(cell, trial, place(trial, name)) for cell, arm, trial in own if _open(trial, arm, name)]
+        found: dict[str, tuple[str, Any]] = {}
+        for cell, trial, path in open_:
+            at = value_at(trial, path)
+            mark = "default" if at_default(value_at(trial, path[:-1]), path[-1]) else digest(canonical(at))
+            found.setdefault(mark, (cell, at))
+        if len(found) > 1:
+            (one, first), (other, second), *_ = found.values()
+            raise UserError(
+                f"--set {name}={value}: {one!r} has {shown(first)} and {other!r} has {shown(second)}, and what a study "
+                f"compares is not set for all; change {name} in its file"
+            )
+
+    @property
+    def said(self) -> str:
+        """What of it changes trials, as the command line says it."""
+        told = ["--demo"] if self.small else []
+        told += [f"--epochs {self.epochs}"] if self.epochs is not None else []
+        told += [f"--benchmark {self.benchmark}"] if self.benchmark is not None and not self.small else []
+        return " ".join(["with", *told, *(f"--set {name}={value}" for name, value in self.changes)])
+
+
+def _path(trial: Trial, name: str) -> Path | None:
+    """Where a trial has this field; None where it has none of the name. Raises UserError where several parts have it."""
+    try:
+        return place(trial, name)
+    except Unknown:
+        return None
+
+
+def _open(trial: Trial, arm: Mapping[str, Any], name: str) -> bool:
+    """Whether a trial has a field that its arm does not name."""
+    path = _path(trial, name)
+    return path is not None and path not in [_path(trial, own) for own in arm]
+
+
+def _brought(trial: Trial, arm: Mapping[str, Any], name: str) -> bool:
+    """Whether a field lies in a part that its arm brings whole, and is not named by it."""
+    path = _path(trial, name)
+    named = [_path(trial, own) for own in arm]
+    return path is not None and path not in named and any(path[:count] in named for count in range(1, len(path)))
+
+
+def at_default(part: Any, name: str) -> bool:
+    """Whether a field of a part has the default of its class, so that nothing tells whether it was said."""
+    if isinstance(part, Trial):
+        return False
+    (field,) = (field for field in fields(part) if field.name == name)
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    return default is not MISSING and canonical(getattr(part, name)) == canonical(default)
+
+
+LAG = 4  # numbers that an ordered sweep looks back, so that as many samples may be under way at once
+
+# What --demo runs: generated data, and what some hundred sequences and some ten steps ask for.
+DEMO = Scale(benchmark="synthetic", epochs=2, seeds=(0,), samples=8, small=True)

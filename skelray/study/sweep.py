@@ -1,0 +1,64 @@
+"""A study that searches: a space of trials, judged on held-out training subjects."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from skelray.checks import UserError, check_whole
+from skelray.evaluation import KNN, Evaluation
+from skelray.study.samplers import TPE
+from skelray.study.scale import Scale
+from skelray.study.schedulers import ASHA
+from skelray.trial import Monitor, Trial
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A search over ``space``, which takes an Optuna trial and returns a Trial; judged by ``monitor`` on held-out subjects.
+
+    published: parameters of the published setting, tried first.
+    """
+
+    space: Callable[[Any], Trial]
+    published: Mapping[str, Any] = field(default_factory=dict)
+    samples: int = 64
+    sampler: TPE = field(default_factory=TPE)
+    asha: ASHA = field(default_factory=ASHA)
+    monitor: Evaluation = field(default_factory=KNN)
+
+    def __post_init__(self) -> None:
+        check_space(self.space)
+        check_whole("samples", self.samples, 0)
+
+    def trial(self, suggest: Any, scale: Scale | None = None) -> Trial:
+        """The trial that a suggestion stands for; its monitor reads at every multiple of ASHA's grace."""
+        scale = scale or Scale()
+        trial = self.space(suggest)
+        grace = self.grace(trial, scale)
+        trial = replace(scale(trial), monitor=Monitor(self.monitor, every=grace))
+        if scale.protocols is not None:
+            trial = replace(trial, protocol=scale.protocols[0])
+        if scale.seeds is not None:
+            trial = replace(trial, seed=scale.seeds[0])
+        return trial
+
+    def searched(self, suggest: Any, scale: Scale | None = None) -> Trial:
+        """What is trained for a suggestion while searching; the test split is not for it."""
+        return replace(self.trial(suggest, scale), evaluations=())
+
+    def grace(self, trial: Trial, scale: Scale) -> int:
+        share = 1.0 if scale.epochs is None else scale.epochs / trial.epochs
+        return max(1, round(self.asha.grace * share))
+
+    def at(self, scale: Scale | None) -> Sweep:
+        """The sweep with the number of samples of a scale."""
+        return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
+
+
+def check_space(space: Any) -> None:
+    """Raises UserError for a search space that is no plain function: a search is named by its source."""
+    if not inspect.isfunction(space):
+        raise UserError(f"space {space!r} is no function: write it with def, as a search is known by its source")

@@ -1,0 +1,428 @@
+"""Running a study on Ray: the same rows as inline, lost workers, failures, sweeps, and the Trainables by hand."""
+
+import contextlib
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from small_study import ABLATION, FAILING, SWEEP, TINY, Heard, assert_same, inline, make_run, study_file, table
+
+from skelray.runner.run import Job
+from skelray.store.store import Store
+
+pytestmark = pytest.mark.ray
+
+
+def on_ray(cluster, path, folder, data, **scale):
+    run, module = make_run(path, folder, data, **scale)
+    heard = Heard()
+    cluster.run_on_ray(run, module, heard, cluster.Cluster())
+    return table(folder, run.name), heard
+
+
+def test_the_same_rows_as_inline_to_the_last_digit(cluster, tmp_path, synthetic_data):
+    path = study_file(tmp_path, ABLATION)
+    ray_rows, heard = on_ray(cluster, path, tmp_path / "ray", synthetic_data)
+    assert set(heard.statuses.values()) == {"done"}
+    assert len(heard.trained) == 2 * 3  # arms, epochs: the driver hears every one
+    assert_same(ray_rows, inline(path, tmp_path / "inline", synthetic_data))
+    _, again = on_ray(cluster, path, tmp_path / "ray", synthetic_data)
+    assert again.trained == []
+
+
+LOST = """
+    @dataclass(frozen=True)
+    class Deadly:
+        marker: str
+        def __call__(self, view):
+            if view.draws.epoch == 2 and not Path(self.marker).exists():
+                Path(self.marker).touch()
+                os.kill(os.getpid(), 9)
+            return view
+
+    study = Ablation(base=base, arms=[
+        Arm("lost", {"arrangement": (AugmentationSet("lost", (Deadly("MARKER"),)),)}),
+        Arm("sound", {"arrangement": (BA,)}),
+    ])
+"""
+
+
+def test_a_lost_worker_costs_an_epoch_at_most(cluster, tmp_path, synthetic_data):
+    path = study_file(tmp_path, LOST.replace("MARKER", str(tmp_path / "marker")))
+    rows, heard = on_ray(cluster, path, tmp_path / "ray", synthetic_data)
+    assert (tmp_path / "marker").exists()
+    assert set(heard.statuses.values()) == {"done"}
+    assert_same(rows, inline(path, tmp_path / "inline", synthetic_data))
+
+
+def test_a_failure_costs_itself_alone(cluster, tmp_path, synthetic_data):
+    rows, heard = on_ray(cluster, study_file(tmp_path, FAILING), tmp_path, synthetic_data)
+    assert sorted(heard.statuses.values()) == ["done", "failed", "failed", "failed"]
+    errors = rows[rows["status"] == "failed"].groupby("arm")["error"].first()
+    assert errors["raises"].startswith("error: no such joint")
+    assert errors["nan"].startswith("diverged")
+    assert errors["memory"].startswith("out of memory")
+
+
+def test_a_sweep_ends_every_sample_and_keeps_every_reading(cluster, tmp_path, synthetic_data):
+    rows, heard = on_ray(cluster, study_file(tmp_path, SWEEP), tmp_path, synthetic_data)
+    searched = rows[rows["metric"] == "held_out_top1"]
+    assert len(searched) == 5
+    assert set(searched["status"]) <= {"done", "stopped"}
+    assert searched["value"].between(0, 1).all()
+    assert set(heard.statuses) == {"published", *(f"sample {n}" for n in range(1, 5))}
+
+
+def test_a_trial_that_no_node_can_hold_is_said_at_once(cluster):
+    with pytest.raises(ValueError, match="no node of the cluster can hold a trial"):
+        cluster.slots({"cpu": 1000.0})
+
+
+def config(data, **fields):
+    return {"data": str(data), "benchmark": "synthetic", "protocol": "xview", "epochs": 2, **dict(TINY), **fields}
+
+
+def test_the_trainable_by_hand_without_a_cluster(tmp_path, synthetic_data):
+    from skelray.runner.trainables import HiCLRTrainable
+
+    trainable = HiCLRTrainable(config(synthetic_data, lambda_h=0.7))
+    first = trainable.train()
+    assert first["epoch"] == 1
+    kept = trainable.save(str(tmp_path))
+    last = trainable.train()
+    assert last["done"]
+    assert 0 <= last["knn_top1"] <= 1
+    trainable.restore(kept)
+    again = trainable.train()
+    assert again["loss"] == last["loss"]
+    assert again["linear_top1"] == last["linear_top1"]
+    assert trainable.reset_config(config(synthetic_data, lambda_h=0.7))
+    assert trainable.step()["loss"] == first["loss"]
+    with pytest.raises(ValueError, match="no field 'lambda'"):
+        HiCLRTrainable(config(synthetic_data, **{"lambda": 1}))
+
+
+def test_the_trainable_in_a_tuner(cluster, tmp_path, synthetic_data):
+    from ray import tune
+
+    from skelray.runner.trainables import HiCLRTrainable
+
+    space = config(synthetic_data, lambda_h=tune.loguniform(0.05, 5), seed=tune.grid_search([0, 1]))
+    found = tune.Tuner(
+        HiCLRTrainable,
+        param_space=space,
+        run_config=tune.RunConfig(
+            storage_path=str(tmp_path), verbose=0, checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1)
+        ),
+    ).fit()
+    assert not found.errors
+    assert {result.metrics["epoch"] for result in found} == {2}
+    assert all(result.checkpoint is not None for result in found)
+
+
+def test_nothing_left_to_train_is_evaluated_and_not_trained(tmp_path, synthetic_data):
+    from skelray.runner.trainables import HiCLRTrainable
+
+    untrained = HiCLRTrainable(config(synthetic_data, epochs=0)).train()
+    assert (untrained["epoch"], untrained["done"], "loss" in untrained) == (0, True, False)
+    assert 0 <= untrained["knn_top1"] <= 1
+    trainable = HiCLRTrainable(config(synthetic_data, epochs=1))
+    last = trainable.train()
+    kept = trainable.save(str(tmp_path))
+    trainable.restore(kept)
+    again = trainable.train()
+    names = ("epoch", "done", "loss", "knn_top1", "linear_top1")
+    assert [again[name] for name in names] == [last[name] for name in names]
+
+
+def test_every_method_has_a_trainable(synthetic_data):
+    """An epoch of a small configuration each, by the names of its fields."""
+    from skelray import Linear
+    from skelray.backbones import Hierarchical, Transformer
+    from skelray.runner import trainables
+
+    small = dict(TINY)
+    backbone = Hierarchical(hidden_dim=8, granularity=2, s2s=Transformer(heads=2), frames=64)
+    hico = {"batch_size": 16, "queue": 32, "dim": 8, "backbone": backbone}
+    for name, fields in {"SkeletonCLR": small, "CrosSCLR": small, "AimCLR": small, "HiCLR": small, "HiCo": hico}.items():
+        trainable = getattr(trainables, f"{name}Trainable")
+        settings = {"data": str(synthetic_data), "benchmark": "synthetic", "protocol": "xview", "epochs": 1}
+        result = trainable({**settings, **fields, "evaluations": (Linear(epochs=2),)}).train()
+        assert result["done"], name
+        assert result["loss"] > 0, name
+        assert 0 <= result["linear_top1"] <= 1, name
+
+
+# What Ray tells the driver, without Ray
+
+
+class Ended:
+    def __init__(self):
+        self.ends = []
+
+    def ended(self, job, status):
+        self.ends.append((job.number, status))
+
+    def going_on(self, what):
+        return contextlib.nullcontext()
+
+
+def rungs_of(jobs):
+    ray_runner = pytest.importorskip("skelray.runner.on_ray")
+    given = ray_runner.Jobs(iter(jobs))
+    return given, ray_runner.Rungs(Ended(), given, Heard())
+
+
+def job(folder, number, name="a"):
+    from tiny import TRIAL
+
+    return Job(number, name, TRIAL, Store(folder).trial(f"{number:016x}"))
+
+
+def test_two_jobs_of_one_name_both_end(tmp_path):
+    jobs, rungs = rungs_of([job(tmp_path, 0), job(tmp_path, 1)])
+    first, second = (jobs.given[id] for id in "xy" if jobs.suggest(id))
+    rungs.end(first, "done")
+    assert jobs.suggest("z") == jobs.FINISHED
+    assert not rungs.over()
+    rungs.end(second, "failed")
+    rungs.end(second, "done")
+    assert rungs.run.ends == [(0, "done"), (1, "failed")]
+    assert rungs.over()
+
+
+def test_a_lost_worker_is_not_taken_for_an_earlier_failure(tmp_path):
+    one = job(tmp_path, 0)
+    one.stored.save_failure(one.trial.epochs, {"cause": "error", "line": "of last week", "traceback": ""})
+    jobs, rungs = rungs_of([one])
+    assert pickle.loads(jobs.suggest("x")["trial"]) == one.trial
+    rungs.lost(one)
+    assert one.stored.failure(one.trial.epochs)["cause"] == "worker lost"
+
+
+class Attempt:
+    """What a scheduler sees of Tune's trial."""
+
+    def __init__(self, id, error_file=None):
+        self.trial_id, self.error_file = id, error_file
+
+
+def test_what_lost_attempts_ended_in_is_in_the_row(tmp_path):
+    one = job(tmp_path, 0)
+    jobs, rungs = rungs_of([one])
+    jobs.suggest("x")
+    (tmp_path / "error.txt").write_text("ModuleNotFoundError: No module named 'skelray'")
+    rungs.on_trial_error(None, Attempt("x", str(tmp_path / "error.txt")))
+    jobs.on_trial_complete("x", error=True)
+    kept = one.stored.failure(one.trial.epochs)
+    assert "lost or did not start, 3 times" in kept["line"]
+    assert "ModuleNotFoundError" in kept["traceback"]
+
+
+def test_the_driver_keeps_a_failure_that_the_worker_could_not(tmp_path):
+    one = job(tmp_path, 0)
+    jobs, rungs = rungs_of([one])
+    jobs.suggest("x")
+    failed = {"failed/cause": "input or output", "failed/line": "no such bucket", "failed/traceback": ""}
+    rungs.on_trial_complete(None, Attempt("x"), {"done": True, "epoch": 0, **failed})
+    assert rungs.statuses == {0: "failed"}
+    assert one.stored.failure(one.trial.epochs)["line"] == "no such bucket"
+
+
+def test_a_worker_without_the_device_says_so(tmp_path, synthetic_data, monkeypatch):
+    from skelray.runner.trainables import StudyTrainable
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data)
+
+    class Here(StudyTrainable):
+        def setup(self, config):
+            super().setup(config, replace(run.settings, device="cuda"))
+
+    one = next(run.jobs())
+    result = Here({"id": one.stored.id, "epochs": 3, "trial": pickle.dumps(one.trial)}).train()
+    assert result["done"]
+    assert "no CUDA device" in result["failed"]["line"]
+    assert "no CUDA device" in one.stored.failure(3)["line"]
+
+
+@pytest.mark.parametrize(
+    ("name", "joined", "gpus", "expected"),
+    [
+        (None, True, 2, "cuda"),
+        (None, True, 0, "cpu"),
+        (None, False, 2, "cpu"),  # of this machine, and its torch knows no CUDA
+        ("cuda", True, 2, "cuda"),
+        ("cuda:0", True, 2, "cuda"),
+        ("cpu", True, 2, "cpu"),
+        ("cuda", True, 0, "no node of the cluster has a GPU"),
+        ("cuda", False, 0, "this machine has no CUDA device"),
+        ("cuda:1", True, 2, "Ray gives each trial a GPU of its own"),
+        ("gpu", True, 2, "none of cpu, cuda"),
+    ],
+)
+def test_the_cluster_decides_the_device(monkeypatch, name, joined, gpus, expected):
+    ray_runner = pytest.importorskip("skelray.runner.on_ray")
+    monkeypatch.setattr(ray_runner.ray, "cluster_resources", lambda: {"CPU": 2.0, **({"GPU": gpus} if gpus else {})})
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    if expected in ("cuda", "cpu"):
+        assert ray_runner.device_of_trials(name, joined) == expected
+    else:
+        with pytest.raises(ValueError, match=expected):
+            ray_runner.device_of_trials(name, joined)
+
+
+def test_workers_get_the_decided_device_and_finals_the_threads_of_a_trial(tmp_path, synthetic_data, monkeypatch):
+    import torch
+
+    ray_runner = pytest.importorskip("skelray.runner.on_ray")
+    run, _ = make_run(study_file(tmp_path, SWEEP), tmp_path, synthetic_data)
+    run.settings, given, threads = replace(run.settings, device=None, threads=3), [], torch.get_num_threads()
+    monkeypatch.setattr(ray_runner.ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray_runner.ray, "cluster_resources", lambda: {"CPU": 2.0, "GPU": 1.0})
+    monkeypatch.setattr(ray_runner, "_fit", lambda run, *given_: given.extend(given_))
+    monkeypatch.setattr(run, "evaluate_finals", lambda device: given.append(torch.get_num_threads()))
+    try:
+        ray_runner.run_on_ray(run, None, Heard(), ray_runner.Cluster(per_gpu=4))
+    finally:
+        torch.set_num_threads(threads)
+    assert given[:2] == ["cuda", {"cpu": 3.0, "gpu": 0.25}]
+    assert given[-1] == 3
+
+
+# Killed drivers
+
+
+def command(path, data, *options):
+    """The study's run as a user starts it, at the scale of SCALE but for the options."""
+    settings = [word for name, value in TINY for word in ("--set", f"{name}={value}")]
+    scale = ["--benchmark", "synthetic", "--protocol", "xview", "--data", str(data), "--device", "cpu", "--name", "small"]
+    return [sys.executable, "-c", "from skelray.cli.main import main; main()", "run", str(path), *settings, *scale, *options]
+
+
+def stopped_when(event, how, command, folder):
+    """Starts the command in the folder and sends the signal at the event; its exit status and standard error.
+
+    SIGKILL goes to all of its process group, as when a machine goes down; SIGINT to the driver.
+    """
+    with open(folder / "errors.txt", "w+") as errors:
+        # a shell's background job ignores SIGINT, and so would all that it starts
+        heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        driver = subprocess.Popen(
+            command, cwd=folder, stdout=errors, stderr=errors, start_new_session=True, preexec_fn=heeds
+        )
+        deadline = time.monotonic() + 900
+        while not event() and driver.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if how == signal.SIGKILL:
+            os.killpg(driver.pid, how)
+        else:
+            driver.send_signal(how)
+        status = driver.wait(timeout=300)
+        errors.seek(0)
+        return status, errors.read()
+
+
+def finished(command, folder):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+
+
+def files(folder, *patterns):
+    return sorted(path for pattern in patterns for path in folder.glob(f"store/{pattern}"))
+
+
+def more(folder, pattern, number=1):
+    """An event: so many more such files in the store than there are now."""
+    before = len(files(folder, pattern))
+    return lambda: len(files(folder, pattern)) >= before + number
+
+
+CHECKPOINT, RESULT, ENCODER = "*/checkpoint.pt", "*/*-*.npz", "*/encoder-*.pt"
+
+
+class Kept:
+    """What a kill left of finished work: encoders and results as they are, epochs with the seconds they took."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        work = files(folder, ENCODER, RESULT, "*/[0-9]*-*.json", "*/spec.json")
+        self.work = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in work}
+        self.histories = {path.parent.name: self.history(path.parent.name) for path in files(folder, CHECKPOINT)}
+
+    def history(self, id):
+        return (Store(self.folder / "store").trial(id).state() or {"history": []})["history"]
+
+    def check(self):
+        assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in self.work} == self.work
+        for id, history in self.histories.items():
+            assert self.history(id)[: len(history)] == history
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [(CHECKPOINT, 1), (RESULT, 2)],
+        pytest.param([("*/spec.json", 1), (CHECKPOINT, 2), (ENCODER, 1), (RESULT, 1), (RESULT, 1)], marks=pytest.mark.slow),
+    ],
+    ids=lambda events: f"{len(events)} kills",
+)
+def test_a_killed_driver_loses_nothing(tmp_path, synthetic_data, events):
+    path, kept = study_file(tmp_path, ABLATION), []
+    words = command(path, synthetic_data, "--epochs", "3", "--seeds", "2")
+    for pattern, number in events:
+        status, errors = stopped_when(more(tmp_path, pattern, number), signal.SIGKILL, words, tmp_path)
+        assert status == -signal.SIGKILL, errors
+        kept.append(Kept(tmp_path))
+    assert any(left.histories for left in kept)  # a kill at the first spec.json leaves none
+    assert kept[-1].work
+    finished(words, tmp_path)
+    for left in kept:
+        left.check()
+    whole = inline(path, tmp_path / "inline", synthetic_data, seeds=(0, 1))
+    assert_same(table(tmp_path).drop(columns="commit"), whole.drop(columns="commit"))  # a checkout may move on meanwhile
+
+
+def ledger(folder):
+    """The recorded samples by number."""
+    entries = [json.loads(path.read_text()) for path in files(folder, "sweeps/*/*.json")]
+    return {entry["number"]: entry for entry in entries}
+
+
+def ended(folder, number):
+    """An event: so many samples have ended."""
+    return lambda: sum(entry["status"] != "running" for entry in ledger(folder).values()) >= number
+
+
+def test_a_sweep_interrupted_and_killed_loses_nothing(tmp_path, synthetic_data):
+    path, left = study_file(tmp_path, SWEEP), []
+    words = command(path, synthetic_data, "--epochs", "3", "--samples", "6")
+    for number, how in ((1, signal.SIGINT), (3, signal.SIGKILL)):
+        status, errors = stopped_when(ended(tmp_path, number), how, words, tmp_path)
+        if how == signal.SIGINT:
+            assert (status, "interrupted; the same command goes on" in errors) == (130, True), errors
+            assert not files(tmp_path, RESULT)  # nothing is evaluated on the test split before the search is over
+        else:
+            assert status == -how, errors
+        left.append((ledger(tmp_path), Kept(tmp_path)))
+    finished(words, tmp_path)
+    last = ledger(tmp_path)
+    assert sorted(last) == list(range(6))
+    assert {entry["status"] for entry in last.values()} <= {"done", "stopped"}
+    for entries, kept in left:
+        kept.check()
+        for number, entry in entries.items():
+            if entry["status"] != "running":
+                assert last[number] == entry
+            assert last[number]["rungs"].items() >= entry["rungs"].items()
+            assert all(last[number][name] == entry[name] for name in ("params", "distributions", "started"))
+    rows = table(tmp_path)
+    assert len(rows[rows["metric"] == "held_out_top1"]) == 6
+    assert "published (test)" in set(rows["arm"])

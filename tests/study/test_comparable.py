@@ -1,0 +1,133 @@
+"""No published number stands beside data that is not what the paper's is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_study import study_file
+
+from skelray import papers
+from skelray.data import Preprocessing, load, prepare
+from skelray.data.benchmarks import BENCHMARKS
+from skelray.data.synthetic.benchmark import synthetic
+from skelray.evaluation import Linear, Transfer
+from skelray.papers import preprocessing_of
+from skelray.runner.plan import plan
+from skelray.runner.run import Run, Settings
+from skelray.runner.study_file import load_study
+from skelray.study.ablation import Ablation, Arm
+from skelray.study.comparable import SEQUENCES, unlike
+
+
+class Sized:
+    """A part of a split of so many sequences, prepared in this way."""
+
+    def __init__(self, count, path, frames):
+        self.count, self.path, self.sequences = count, path, np.empty((0, 3, frames, 25, 2))
+
+    def __len__(self):
+        return self.count
+
+
+class Divided:
+    def __init__(self, counts, path="centred", frames=50):
+        self.train, self.test = (Sized(count, path, frames) for count in counts)
+
+
+WHOLE = SEQUENCES["ntu60", "xsub"]
+
+
+@pytest.mark.parametrize(
+    ("trial", "splits", "said"),
+    [
+        (papers.HICLR, Divided(WHOLE), ""),
+        (papers.HICO_GRU, Divided(WHOLE, "rigid", 300), ""),
+        (papers.HICO_GRU, Divided(WHOLE), "prepare ntu60 SOURCE --path rigid --frames 300 --data ANOTHER` makes theirs"),
+        (
+            papers.HICLR,
+            Divided(WHOLE, "rigid", 300),
+            "reads 300 frames of --path rigid; `skelray prepare ntu60 SOURCE --path centred",
+        ),
+        (papers.HICLR, Divided(WHOLE, "centred", 64), "reads 64 frames of --path centred"),
+        (papers.HICLR, Divided(WHOLE, "plain", 50), "reads 50 frames of --path plain"),
+        (replace(papers.HICLR, frames=25), Divided(WHOLE), "reads 25 frames"),
+        (replace(papers.HICO_GRU, benchmark="pku_mmd1"), Divided((9, 9)), ""),  # HiCo read 50 frames there
+        (
+            papers.HICLR,
+            Divided((4_000, 1_600)),
+            "4000 training and 1600 test sequences, where the papers have 40091 and 16487",
+        ),
+        (papers.HICLR, Divided((40_320, 16_560)), ""),  # with those of missing skeletons
+    ],
+)
+def test_data_unlike_the_papers_is_told_apart(trial, splits, said):
+    found = unlike(trial, trial.benchmark, "xsub", splits, None)
+    assert said in found
+    assert bool(said) == bool(found)
+    assert "\n" not in found
+
+
+def test_a_method_of_ones_own_is_compared_with_what_the_study_says():
+    class Own:
+        pass
+
+    trial = replace(papers.HICLR, benchmark="mine")
+    object.__setattr__(trial, "method", Own())
+    assert preprocessing_of(trial) is None
+    assert unlike(trial, "mine", "xsub", Divided((5, 5), "plain", 20), None) == ""
+    assert "Own on mine" in unlike(trial, "mine", "xsub", Divided((5, 5), "plain", 20), Preprocessing("rigid", 300))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Small data under the name of a published benchmark whose size is not known: centred, 16 frames."""
+    root = tmp_path_factory.mktemp("prepared")
+    small = synthetic(subjects=2, replications=1)
+    prepare(replace(small, name="pku_mmd1"), None, root, Preprocessing("centred", 16))
+    return root
+
+
+def opened(folder, data, study):
+    return Run("s", study, None, Settings(data, str(folder / "store"), folder / "results", "cpu"))
+
+
+def test_a_run_has_no_published_numbers_beside_other_data_and_says_why_once(tmp_path, prepared):
+    assert "pku_mmd1" in BENCHMARKS
+    base = replace(papers.HICLR, benchmark="pku_mmd1", evaluations=(Linear(),))
+    arms = [Arm("a", published={"xsub": 80.0}), Arm("b", {"tau": 0.1}, {"xsub": 70.0})]
+    study = Ablation(base, arms)
+    run = opened(tmp_path, prepared, study)
+    assert [cell.published for cell in run.cells()] == [{}, {}]
+    (told,) = run.apart()
+    assert "they are of 50 frames prepared with --path centred, and here it reads 16 frames" in told
+    assert told in plan(run).text()
+    as_said = opened(tmp_path, prepared, replace(study, prepared=Preprocessing("centred", 16)))
+    assert [cell.published["linear"] for cell in as_said.cells()] == pytest.approx([0.8, 0.7])
+    assert as_said.apart() == []
+    ids = [[cell.trial.id("d") for cell in one.cells()] for one in (run, as_said)]
+    assert ids[0] == ids[1]  # what numbers stand beside a trial does not name it
+
+
+def test_a_transfers_number_is_of_the_targets_data(tmp_path, prepared):
+    """The source is as published, and what it is transferred to is not."""
+    tuned = Transfer("pku_mmd1", "xview", Linear())
+    base = replace(papers.HICLR, benchmark="pku_mmd1", evaluations=(Linear(), tuned))
+    small = synthetic(subjects=2, replications=1)
+    prepare(replace(small, name="pku_mmd2"), None, prepared, Preprocessing("centred", 8))
+    tuned = replace(tuned, benchmark="pku_mmd2")
+    base = replace(base, evaluations=(Linear(), tuned))
+    arm = Arm("a", published={"xsub": 80.0, tuned.name: {"xsub": 50.0}})
+    run = opened(tmp_path, prepared, Ablation(base, [arm], prepared=Preprocessing("centred", 16)))
+    assert [cell.published for cell in run.cells()] == [{"linear": 0.8}]
+    assert "on pku_mmd2" in run.apart()[0]
+
+
+def test_prepared_data_says_its_path(prepared):
+    assert load(prepared, "pku_mmd1", "xsub").train.path == "centred"
+
+
+def test_a_study_at_another_scale_has_nothing_to_say(tmp_path, synthetic_data):
+    _, study, _ = load_study(
+        study_file(tmp_path, "study = Ablation(base=replace(base, benchmark='synthetic'), arms=[Arm('a')])")
+    )
+    assert opened(tmp_path, synthetic_data, study).apart() == []
