@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 
+from skelray.ensemble import Ensemble
 from skelray.evaluation import Linear
-from skelray.evaluation.ensemble import Ensemble
 from skelray.papers import HICLR, HICLR_FUSION
 from skelray.search.fusion_weights import HeldOutScores, search
 from skelray.study.fusion import Fusion

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View
     from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical, Transformer
     from skelray.data import DataError, Preprocessing, SkeletonDataset, Splits
+    from skelray.ensemble import Ensemble
     from skelray.evaluation import (
         KNN,
         Clustering,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
         Supervised,
         Transfer,
     )
-    from skelray.evaluation.ensemble import Ensemble
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
     from skelray.results.scores import Scores, scores
     from skelray.results.tables import curves, load
@@ -110,7 +110,7 @@ _HOMES = {
         "augment": "BA DAE EA HICO NA AdaIN AugmentationSet Draws Mask View",
         "backbones": "DSTA GRU LSTM STGCN Hierarchical Transformer",
         "data": "DataError Preprocessing SkeletonDataset Splits",
-        "evaluation.ensemble": "Ensemble",
+        "ensemble": "Ensemble",
         "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
         "study.fusion": "Fusion Random",

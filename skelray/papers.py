@@ -10,8 +10,8 @@ from dataclasses import replace
 from skelray.augment import BA, NA, AugmentationSet, Blur, Mask, Noise, RandomMask
 from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical
 from skelray.data import Preprocessing
+from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Finetune, Linear, SemiSupervised, Supervised
-from skelray.evaluation.ensemble import Ensemble
 from skelray.methods import EADM, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR, cross_entropy
 from skelray.trial import SGD, Trial
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from skelray.checks import UserError
-from skelray.evaluation.ensemble import Ensemble
+from skelray.ensemble import Ensemble
 from skelray.report.table import Table, percent, shown
 from skelray.results.statistics import WEIGHTS
 

@@ -14,8 +14,8 @@ import pandas as pd
 
 from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, open_dataset
+from skelray.ensemble import Arrays
 from skelray.evaluation import Evaluation
-from skelray.evaluation.ensemble import Arrays
 from skelray.evaluation.names import shown
 from skelray.identity.canonical import canonical
 from skelray.names import transfer_in

@@ -16,7 +16,7 @@ import optuna
 
 from skelray.checks import UserError
 from skelray.contained import contained
-from skelray.evaluation.ensemble import Arrays, Ensemble, whole_numbers
+from skelray.ensemble import Arrays, Ensemble, whole_numbers
 from skelray.identity.canonical import canonical, digest
 from skelray.store.ensembles import StoredEnsemble
 from skelray.store.store import Store, evaluated

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from skelray.ensemble import Arrays, Ensemble
 from skelray.evaluation import top
-from skelray.evaluation.ensemble import Arrays, Ensemble
 from skelray.identity.canonical import digest
 from skelray.store.store import Store
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from skelray.checks import MOST_SEED, MOST_SEEDS, MOST_TRIALS, UserError, check_label, check_whole, shown
 from skelray.data import Preprocessing
+from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HeldOut, main_metric, names
-from skelray.evaluation.ensemble import Ensemble
 from skelray.identity.canonical import canonical, digest
 from skelray.names import column
 from skelray.study.published import Owner, Place, Published, columns_of, figures, homes, place_key

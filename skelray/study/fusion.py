@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from skelray.checks import UserError, check_whole
+from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HeldOut, Linear
-from skelray.evaluation.ensemble import Ensemble
 from skelray.study.ablation import Ablation, Arm, Cell, Fused, whole_seeds
 from skelray.study.scale import Scale
 from skelray.study.sweep import Sweep, check_space

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from tiny import TRIAL
 
+from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, HeldOut, Linear, top
-from skelray.evaluation.ensemble import Ensemble
 from skelray.identity.canonical import canonical
 from skelray.study.ablation import Ablation, Arm
 

@@ -16,8 +16,8 @@ from small_study import Heard, assert_same, inline, make_run, study_file, table
 from stored_streams import STREAMS, evaluate, keep, scores
 from tiny import MOCO, TRIAL, splits
 
+from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Finetune, HeldOut, Linear, top, train_and_test
-from skelray.evaluation.ensemble import Ensemble
 from skelray.identity.canonical import canonical
 from skelray.methods import SkeletonCLR
 from skelray.report import text as report

@@ -6,8 +6,8 @@ import pytest
 
 from skelray import papers
 from skelray.checks import UserError
+from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Clustering, EvaluationResult, HeldOut, Linear, Retrieval
-from skelray.evaluation.ensemble import Ensemble
 from skelray.study.ablation import Ablation, Arm
 from skelray.study.scale import Scale
 

@@ -16,8 +16,8 @@ from tiny import TRIAL
 
 from skelray import papers
 from skelray.checks import UserError
+from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Transfer, top
-from skelray.evaluation.ensemble import Ensemble
 from skelray.identity.canonical import canonical
 from skelray.report import text as report
 from skelray.results import rows as ledger
