@@ -330,7 +330,9 @@ def test_a_bug_of_our_own_names_our_line(monkeypatch, capsys, words):
     monkeypatch.setattr("skelray.cli.faults.owner", lambda file: "skelray" if "skelray" in file else "library")
     status, _, err = call(monkeypatch, capsys, "plan", *words)
     assert status == 70
-    assert re.search(r"TypeError: .*runner\.py, line \d+\): a bug of skelray, not of what you gave it; please report", err)
+    assert re.search(
+        r"TypeError: .*skelray/runner/\w+\.py, line \d+\): a bug of skelray, not of what you gave it; please report", err
+    )
     assert "in size" in kept(err)
 
 

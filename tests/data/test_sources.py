@@ -303,7 +303,7 @@ def test_a_mat_is_read_where_skelray_is_importable_by_its_path_alone(tmp_path):
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
     )
     assert done.stdout.strip() == "3", done.stderr
-    reader = Path(skelray.__file__).parent / "data" / "mat.py"
+    reader = Path(skelray.__file__).parent / "data" / "formats" / "mat.py"
     assert "skelray" not in {
         line.split()[1].split(".")[0] for line in reader.read_text().splitlines() if line.startswith(("import ", "from "))
     }

@@ -596,7 +596,7 @@ def test_a_study_may_define_its_own_parts(tmp_path):
         ("import skelray\n\nskelray.papers.HICLR.nothing\n", "line 3: AttributeError"),
         ("import nothing_of_the_kind\n", "line 1: ModuleNotFoundError: No module named 'nothing_of_the_kind'"),
         (
-            "from skelray import Ablation, Arm, papers\nstudy = Ablation(\n    papers.HICLR, [Arm'a', {'lamda': 1})])\n",
+            "from skelray import Ablation, Arm, papers\nstudy = Ablation(\n    papers.HICLR, [Arm('a', {'lamda': 1})])\n",
             "mine.py, line 2: no field 'lamda' in this trial; it has ",
         ),
         ("def f():\n    raise KeyError('k')\n\nf()\n", "line 2: KeyError"),

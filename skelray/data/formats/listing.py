@@ -92,11 +92,11 @@ def walk(source: Path) -> Iterator[tuple[str, list[str]]]:
             if (stat.st_dev, stat.st_ino) in seen:
                 continue
             seen.add((stat.st_dev, stat.st_ino))
-            inside, names, missing_information = _entries(folder)
+            inside, names, lost = _entries(folder)
         except OSError as error:
             unread.append(f"{folder} ({error.strerror or error})")
             continue
-        unread += [f"{os.path.join(folder, name)} (a link that leads nowhere)" for name in missing_information]
+        unread += [f"{os.path.join(folder, name)} (a link that leads nowhere)" for name in lost]
         yield folder, sorted(names)
         waiting += [os.path.join(folder, name) for name in sorted(inside, reverse=True)]
     if unread:
@@ -108,7 +108,7 @@ def walk(source: Path) -> Iterator[tuple[str, list[str]]]:
 
 def _entries(folder: str) -> tuple[list[str], list[str], list[str]]:
     """The folders and files in a folder, and the links that lead nowhere. Raises OSError."""
-    inside, names, missing_information = [], [], []
+    inside, names, lost = [], [], []
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
@@ -118,10 +118,10 @@ def _entries(folder: str) -> tuple[list[str], list[str], list[str]]:
             if is_folder:
                 inside.append(entry.name)
             elif entry.is_symlink() and not LINKED_FILE.fullmatch(entry.name) and not os.path.exists(entry.path):
-                missing_information.append(entry.name)
+                lost.append(entry.name)
             else:
                 names.append(entry.name)
-    return inside, names, missing_information
+    return inside, names, lost
 
 
 def below(source: Path, pattern: re.Pattern[str]) -> list[Path]:
