@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
     from skelray.results.scores import Scores, scores
     from skelray.results.tables import curves, load
+    from skelray.results.verdicts import verdicts
     from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
     from skelray.study.ablation import Ablation, Arm
     from skelray.study.fusion import Fusion, Random
@@ -101,6 +102,7 @@ __all__ = [
     "papers",
     "run",
     "scores",
+    "verdicts",
 ]
 
 # Where each name is at home. It is imported when it is asked for, so that `skelray.load` and the command answer at once.
@@ -116,6 +118,7 @@ _HOMES = {
         "study.fusion": "Fusion Random",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.tables": "curves load",
+        "results.verdicts": "verdicts",
         "study.scale": "DEMO Scale",
         "results.scores": "Scores scores",
         "skeleton": "KINECT_V1 KINECT_V2 Skeleton",

@@ -232,6 +232,8 @@ CLAIMS = {
         "an ablation inline and on Ray": "test_the_same_rows_as_inline_to_the_last_digit",
         "a sweep inline, killed or not": "test_a_search_killed_at_any_write_ends_like_one_that_ran_through",
         "the column `device` has the number": "test_workers_get_the_decided_device_and_finals_the_threads_of_a_trial",
+        "with three seeds nothing can pass it": "test_three_seeds_decide_nothing_however_clear",
+        '`skelray.verdicts("arrangement")` is the same in pandas': "test_the_command_prints_them_and_a_frame_has_them",
         "Each method is also a Trainable": "test_every_method_has_a_trainable",
         "it needs no cluster": "test_the_trainable_by_hand_without_a_cluster",
     },

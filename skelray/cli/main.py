@@ -176,9 +176,18 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
 @click.argument("study")
 @results_option
 @click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
-def report_command(study: str, results: Path, form: str) -> None:
+@click.option("--verdicts", is_flag=True, help="Also what each arm may be said to do, beside the first one, and why.")
+@click.option("--margin", type=click.FloatRange(0, 100), default=1.0, show_default=True, help="Points that do not matter.")
+def report_command(study: str, results: Path, form: str, verdicts: bool, margin: float) -> None:
     """Print the table of STUDY: mean and standard deviation over seeds, published beside measured."""
     _print_report(study, results, form)
+    if verdicts:
+        from skelray.report.verdict_table import verdict_table
+        from skelray.results.tables import load
+
+        table = verdict_table(load(study, results), margin / 100)
+        said = f"\n{getattr(table, form)()}" if table else f"skelray: {study} has one arm, and no contrast"
+        click.echo(said, err=table is None)
 
 
 def _print_report(study: str, results: Path, form: str) -> bool:

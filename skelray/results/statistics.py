@@ -49,6 +49,16 @@ def paired(frame: pd.DataFrame, arm: str, baseline: str) -> pd.DataFrame:
 
 def against(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> pd.DataFrame:
     """Each of the arms minus the baseline, as ``paired`` has it of one, with a column for the arm."""
+    pairs, by = pairs_of(frame, baseline, arms)
+    pairs["value"] -= pairs["value_baseline"]
+    groups = pairs.groupby(by, sort=False, dropna=False)
+    table = groups.agg(mean=("value", "mean"), sd=("value", "std"), n=("value", "count")).reset_index()
+    half = table["sd"] / table["n"] ** 0.5 * t_quantile(table["n"] - 1)
+    return table.assign(low=table["mean"] - half, high=table["mean"] + half)
+
+
+def pairs_of(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """A row for each seed that an arm and the baseline have done, with both values, and the columns that make a setting."""
     rows, by = _last(frame)
     rows = rows[rows["status"] == "done"]
     known = list(dict.fromkeys(frame["arm"]))
@@ -64,13 +74,8 @@ def against(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> pd.DataF
         some = left.loc[left["arm"].isin(alike.index), [*by, "seed", "value"]]
         parts.append(some.merge(right[[*shared, "seed", "value"]], on=[*shared, "seed"], suffixes=("", "_baseline")))
     pairs = pd.concat(parts, ignore_index=True) if parts else left.assign(value_baseline=left["value"])
-    pairs["value"] -= pairs["value_baseline"]
     order = pd.Categorical(pairs["arm"], list(dict.fromkeys(arms)))  # the arms as they were asked for
-    pairs = pairs.iloc[np.argsort(order.codes, kind="stable")]
-    groups = pairs.groupby(by, sort=False, dropna=False)
-    table = groups.agg(mean=("value", "mean"), sd=("value", "std"), n=("value", "count")).reset_index()
-    half = table["sd"] / table["n"] ** 0.5 * t_quantile(table["n"] - 1)
-    return table.assign(low=table["mean"] - half, high=table["mean"] + half)
+    return pairs.iloc[np.argsort(order.codes, kind="stable")].copy(), by
 
 
 def spread(cells: pd.Series) -> pd.DataFrame:
