@@ -320,7 +320,7 @@ def test_ensembles_are_paired_by_seed_like_any_row(frame):
 
 
 def test_a_table_from_before_ensembles_still_loads_and_concatenates(frame, tmp_path):
-    old = Path(__file__).parent.parent.parent / "results" / "nwucla.parquet"
+    old = Path(__file__).parent.parent / "results" / "nwucla.parquet"
     (tmp_path / "old.parquet").write_bytes(old.read_bytes())
     (tmp_path / "old.curves.parquet").write_bytes(old.with_name("nwucla.curves.parquet").read_bytes())
     both = results.load(folder=tmp_path)
@@ -346,7 +346,7 @@ def test_the_streams_study_is_the_papers_tables(shared):
         if (row["paper"], row["item"], row["method"], row["dataset"]) == ("aimclr", "table2", "aimclr", "ntu60"):
             expected["AimCLR", stream, row["protocol"]] = float(row["value"])
     assert len(expected) == 5 * 4 * 2
-    _, study, _ = load_study(Path(__file__).parent.parent.parent / "studies" / "streams.py")
+    _, study, _ = load_study(Path(__file__).parent.parent / "studies" / "streams.py")
     found = {(c.arm, c.trial.stream, c.trial.protocol): c.published["linear"] for c in study.cells()}
     found |= {(c.arm, c.ensemble.stream, c.trial.protocol): c.published["linear"] for c in study.fused()}
     assert found == {key: pytest.approx(value / 100) for key, value in expected.items()}

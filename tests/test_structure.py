@@ -237,3 +237,17 @@ def test_the_readme_names_every_package():
     tree = (PACKAGE.parent / "README.md").read_text().rpartition("```\nstudies/")[2]
     packages = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
     assert set(re.findall(r"^  (\w+)/", tree, re.M)) == packages
+
+
+IMPORT_ALL = """
+import importlib.util, sys
+for path in sys.argv[1:]:
+    spec = importlib.util.spec_from_file_location(path.rpartition("/")[2].removesuffix(".py"), path)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+"""
+
+
+def test_every_benchmark_finds_what_it_imports():
+    scripts = sorted(map(str, (PACKAGE.parent / "benchmarks").glob("*.py")))
+    done = subprocess.run([sys.executable, "-c", IMPORT_ALL, *scripts], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
