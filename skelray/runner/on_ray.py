@@ -1,6 +1,6 @@
 """Runs a study on Ray Tune: Tune schedules and restarts, everything that must last is in the store.
 
-Tune gets a plain list of jobs from ``Jobs`` and a verdict on each report from ``Rungs``; its own experiment state is
+Tune gets a plain list of jobs from ``Jobs`` and a verdict on each report from ``Reporting``; its own experiment state is
 thrown away afterwards, since a new run of the same study goes on from the store.
 """
 
@@ -21,7 +21,8 @@ from typing import Any
 
 from skelray import machine
 from skelray.checks import UserError
-from skelray.runner.run import RETRIES, Job, Listener, Run
+from skelray.runner.job import Job, Listener
+from skelray.runner.run import RETRIES, Run
 from skelray.runner.study_file import modules_beside
 from skelray.training import Report
 
@@ -102,8 +103,8 @@ class Jobs(Searcher):
     def restore(self, checkpoint_path: str) -> None: ...
 
 
-class Rungs(FIFOScheduler):
-    """First come, first served, and out where the sweep's ASHA says so."""
+class Reporting(FIFOScheduler):
+    """Tells the run and its listener what becomes of each job, and stops one where the run says so."""
 
     def __init__(self, run: Run, jobs: Jobs, listener: Listener) -> None:
         super().__init__()
@@ -156,7 +157,7 @@ class Rungs(FIFOScheduler):
 
     def _keep(self, job: Job, failed: dict[str, Any]) -> None:
         """Puts a failure into the store where none is; one that cannot be written stops no other trial."""
-        with self.run.going_on("the store"):
+        with self.run.context.going_on("the store"):
             if job.stored.failure(job.trial.epochs) is None:
                 job.stored.save_failure(job.trial.epochs, failed)
 
@@ -250,8 +251,8 @@ def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener)
     concurrent = slots(resources)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(concurrent)
     jobs = Jobs(run.jobs())
-    rungs = Rungs(run, jobs, listener)
-    settings = replace(run.settings, data=run.settings.data.absolute(), store=run.store.root, device=device)
+    reporting = Reporting(run, jobs, listener)
+    settings = replace(run.settings, data=run.settings.data.absolute(), store=run.context.store.root, device=device)
     trainable = tune.with_parameters(StudyTrainable, settings=settings)
     scratch = tempfile.mkdtemp(prefix="skelray-tune-")
     try:
@@ -259,7 +260,7 @@ def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener)
             tune.with_resources(trainable, resources),
             tune_config=tune.TuneConfig(
                 search_alg=jobs,
-                scheduler=rungs,
+                scheduler=reporting,
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
                 reuse_actors=True,
@@ -274,7 +275,7 @@ def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener)
         ).fit()
         if jobs.error is not None:
             raise jobs.error
-        if not rungs.over():  # Tune was told to stop, and returns as if it had finished
+        if not reporting.over():  # Tune was told to stop, and returns as if it had finished
             raise KeyboardInterrupt
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
