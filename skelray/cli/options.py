@@ -14,7 +14,7 @@ from skelray.data.dataset import NotPrepared
 from skelray.runner.context import Settings
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study, pointing_at
-from skelray.search.ledger import example
+from skelray.search.space import example
 from skelray.study.ablation import Ablation
 from skelray.study.fusion import Fusion, Study
 from skelray.study.scale import DEMO, LAG, Scale

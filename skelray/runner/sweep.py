@@ -12,7 +12,9 @@ from skelray.results.rows import cell_rows, curve_rows, sample_row
 from skelray.runner.context import Context
 from skelray.runner.job import Job
 from skelray.runner.work import Planned, Searches, Size
-from skelray.search.ledger import Sample, Search, example
+from skelray.search.sample import Sample
+from skelray.search.search import Search
+from skelray.search.space import example
 from skelray.study.ablation import Cell
 from skelray.study.sweep import Sweep
 from skelray.training import Report
@@ -99,7 +101,7 @@ class SweepWork:
         return finals
 
     def close(self, book: Book) -> None:
-        self.search.flush()
+        self.search.ledger.flush()
         self._put_finals(book)
 
     def size(self) -> Size:

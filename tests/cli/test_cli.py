@@ -115,7 +115,7 @@ def test_what_is_not_installed_is_one_sentence(monkeypatch, capsys, words, name,
     for module in [
         m
         for m in sys.modules
-        if m in ("skelray.runner.on_ray", "skelray.search.ledger", "skelray.cli.options", "skelray.runner.run")
+        if m in ("skelray.runner.on_ray", "skelray.search.space", "skelray.cli.options", "skelray.runner.run")
     ]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, name, None)
