@@ -237,3 +237,9 @@ def test_the_readme_names_every_package():
     tree = (PACKAGE.parent / "README.md").read_text().rpartition("```\nstudies/")[2]
     packages = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
     assert set(re.findall(r"^  (\w+)/", tree, re.M)) == packages
+
+
+def test_only_who_chooses_by_it_asks_for_the_kind_of_a_study():
+    kind = re.compile(r"isinstance\([^)]*\b(Ablation|Sweep|Fusion)\b")
+    asking = {dotted(path) for path in FILES if kind.search(path.read_text())}
+    assert asking == {"runner.kinds", "runner.study_file", "cli.options"}
