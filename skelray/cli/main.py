@@ -165,7 +165,8 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
         if inline:
             run_inline(run, display)
         else:
-            from skelray.runner.on_ray import Cluster, run_on_ray
+            from skelray.runner.cluster import Cluster
+            from skelray.runner.on_ray import run_on_ray
 
             run_on_ray(run, module, display, Cluster(address, per_gpu))
     failed = _print_report(run.name, options["results"], "markdown")

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import pandas as pd
 import torch
 
 from skelray import machine
-from skelray.bench import bench
-from skelray.bench.estimate import TrainingCost, evaluated_bytes, reading, room, structure, training_cost
+from skelray.bench.estimate import evaluated_bytes, room
 from skelray.checks import UserError
-from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation import Transfer
 from skelray.identity.canonical import canonical
 from skelray.names import shared_subjects
 from skelray.report.printable import printable
 from skelray.report.table import Table
 from skelray.results.rows import complete
-from skelray.runner.context import Context, Settings
+from skelray.runner.context import Settings
+from skelray.runner.costs import Counts, Speeds
 from skelray.runner.run import Run
-from skelray.skeleton import Skeleton
 from skelray.store.store import StoredTrial
 from skelray.trial import Trial
 
@@ -90,7 +87,7 @@ def plan(run: Run) -> Plan:
     """Plans the study at the run's scale. Raises DataError where its data is not prepared."""
     made = Plan()
     device = _device(run.settings, made)
-    counts, seen = _Counts(run.context, _Speeds(run.settings, device)), set()
+    counts, seen = Counts(run.context, Speeds(run.settings, device)), set()
     items = run.work.planned()
     made.trials = sum(not item.final for item in items)
     for item in items:
@@ -119,7 +116,7 @@ def plan(run: Run) -> Plan:
     return made
 
 
-def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, counts: _Counts) -> str:
+def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, counts: Counts) -> str:
     """Adds the missing evaluations, their time and what they leave on the disk; returns their names."""
     missing = [e for e in trial.evaluations if stored is None or stored.result(trial.epochs, canonical(e)) is None]
     made.evaluations += len(missing)
@@ -161,7 +158,7 @@ def _device(settings: Settings, made: Plan) -> torch.device:
         return torch.device("cpu")
 
 
-def _add_cost(made: Plan, trial: Trial, left: int, counts: _Counts, new: bool) -> int:
+def _add_cost(made: Plan, trial: Trial, left: int, counts: Counts, new: bool) -> int:
     """Adds the time and the disk of these epochs; returns the bytes of memory that a step keeps. new: no row has its id."""
     found, speed = counts.training_cost(trial), counts.speeds.of(trial)
     made.bytes += found.disk(trial.epochs) if new else found.encoder  # trials of several lengths share a checkpoint
@@ -175,56 +172,6 @@ def _add_cost(made: Plan, trial: Trial, left: int, counts: _Counts, new: bool) -
         made.at_least |= share < SMALLER
         made.threads = None if speed["threads"] == counts.context.settings.threads else speed["threads"]
     return found.memory
-
-
-class _Counts:
-    """What steps of two samples count, each structure once."""
-
-    def __init__(self, context: Context, speeds: _Speeds) -> None:
-        self.context, self.speeds = context, speeds
-        self._costs: dict[str, TrainingCost] = {}
-        self._steps: dict[str, TrainingCost] = {}
-        self._reading: dict[str, float] = {}
-
-    def data(self, trial: Trial) -> SkeletonDataset:
-        """What a trial is trained on."""
-        splits = self.context.splits(trial)
-        return splits.train if trial.monitor is None else splits.reduced
-
-    def training_cost(self, trial: Trial) -> TrainingCost:
-        key, shape = self._of(trial, trial.method, self.data(trial))
-        if key not in self._costs:
-            self._costs[key] = training_cost(trial, *shape, self._steps)
-        return replace(self._costs[key], batch_size=trial.batch_size)
-
-    def reading(self, trial: Trial) -> float:
-        key, shape = self._of(trial, type(trial.method).__qualname__, self.context.splits(trial).train)
-        if key not in self._reading:
-            self._reading[key] = reading(trial, *shape)
-        return self._reading[key]
-
-    @staticmethod
-    def _of(trial: Trial, method: Any, data: SkeletonDataset) -> tuple[str, tuple[Skeleton, int, int]]:
-        """What decides a count, and the shape of a sequence; any single stream is like any other."""
-        shape = (data.skeleton, trial.frames or data.sequences.shape[2], data.sequences.shape[4])
-        streams = trial.stream.count("+")
-        return repr((structure(method), structure(trial.backbone), streams, data.skeleton.name, *shape[1:])), shape
-
-
-class _Speeds:
-    """What `skelray bench` measured on this kind of device."""
-
-    def __init__(self, settings: Settings, device: torch.device) -> None:
-        figures, self.threads = bench.figures(settings.results), settings.threads
-        here = machine.describe(device) if device.type == "cuda" else "cpu"
-        self.figures = figures[figures["device"].astype(str).str.split(",").str[0] == here.split(",")[0]]
-
-    def of(self, trial: Trial) -> dict[str, Any] | None:
-        """The row of a trial's method, backbone and precision, measured with the same threads if there is one."""
-        (method, backbone), figures = bench.kind(trial), self.figures
-        of_kind = (figures["method"] == method) & (figures["backbone"] == backbone)
-        rows: list[Any] = figures[of_kind & (figures["precision"] == trial.precision)].to_dict("records")
-        return min(rows, key=lambda row: abs(row["threads"] - self.threads), default=None)
 
 
 def _counted(count: int, noun: str, plural: str = "s") -> str:

@@ -73,7 +73,7 @@ def test_each_structure_is_counted_once(tmp_path, synthetic_data, monkeypatch):
     run, _ = make_run(study_file(tmp_path, textwrap.indent(body, "    ")), tmp_path, synthetic_data)
     counted = []
     monkeypatch.setattr(
-        "skelray.runner.plan.training_cost", lambda *given: counted.append(1) or estimate.training_cost(*given)
+        "skelray.runner.costs.training_cost", lambda *given: counted.append(1) or estimate.training_cost(*given)
     )
     assert len(plan(run).rows) == 8
     assert len(counted) == 2
