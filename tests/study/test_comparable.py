@@ -103,9 +103,9 @@ def test_a_run_has_no_published_numbers_beside_other_data_and_says_why_once(tmp_
     assert "they are of 50 frames prepared with --path centred, and here it reads 16 frames" in told
     assert told in plan(run).text()
     as_said = opened(tmp_path, prepared, replace(study, prepared=Preprocessing("centred", 16)))
-    assert [cell.published["linear"] for cell in as_said.cells()] == pytest.approx([0.8, 0.7])
-    assert as_said.apart() == []
-    ids = [[cell.trial.id("d") for cell in one.cells()] for one in (run, as_said)]
+    assert [cell.published["linear"] for cell in as_said.work.cells] == pytest.approx([0.8, 0.7])
+    assert as_said.work.apart() == []
+    ids = [[cell.trial.id("d") for cell in one.work.cells] for one in (run, as_said)]
     assert ids[0] == ids[1]  # what numbers stand beside a trial does not name it
 
 
@@ -131,4 +131,4 @@ def test_a_study_at_another_scale_has_nothing_to_say(tmp_path, synthetic_data):
     _, study, _ = load_study(
         study_file(tmp_path, "study = Ablation(base=replace(base, benchmark='synthetic'), arms=[Arm('a')])")
     )
-    assert opened(tmp_path, synthetic_data, study).apart() == []
+    assert opened(tmp_path, synthetic_data, study).work.apart() == []
