@@ -24,7 +24,8 @@ from skelray.data import Preprocessing, prepare
 from skelray.data.synthetic.benchmark import synthetic
 from skelray.evaluation import KNN, Linear
 from skelray.identity.canonical import canonical
-from skelray.runner.run import Run, Settings
+from skelray.runner.context import Settings
+from skelray.runner.run import Run
 from skelray.study.ablation import Ablation, Arm
 
 FACTS = {"files": [], "seconds": 1.0, "started": "2026-01-02T03:04:05+00:00", "device": "cpu", "version": "v", "commit": "c"}
@@ -54,10 +55,10 @@ def main() -> None:
         scale = replace(SCALE, seeds=None, epochs=options.epochs, changes=TINY)
         run = Run("bookkeeping", study, scale, Settings(root / "data", str(root / "store"), root / "results", "cpu"))
         clock = time.perf_counter()
-        jobs = run.planned()
+        jobs = run.work.jobs
         sys.stdout.write(f"{len(jobs)} cells expanded in {time.perf_counter() - clock:.1f} s\n")
         spent, done, clock = 0.0, 0, time.perf_counter()
-        with run.begun():
+        with run.session():
             sys.stdout.write(f"tables read at the start in {time.perf_counter() - clock:.1f} s\n")
             given = run.jobs()
             while True:

@@ -26,7 +26,7 @@ from small_study import ABLATION, SWEEP, assert_same, curves, inline, make_run, 
 from skelray.data import Preprocessing, prepare
 from skelray.data.synthetic.benchmark import synthetic
 from skelray.results import tables as results
-from skelray.runner.run import run_inline
+from skelray.runner.inline import run_inline
 from skelray.store.store import Store
 
 STUDIES = {"ablation": (ABLATION, {"epochs": 2, "seeds": (0,)}), "sweep": (SWEEP, {"epochs": 3, "samples": 6})}

@@ -20,10 +20,11 @@ from skelray.data import Preprocessing, prepare
 from skelray.data.synthetic.benchmark import synthetic
 from skelray.evaluation import Transfer
 from skelray.methods import HiCo
+from skelray.runner.context import Settings
 from skelray.runner.plan import plan
-from skelray.runner.run import Run, Settings
+from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
-from skelray.search.ledger import example
+from skelray.search.space import example
 from skelray.study.sweep import Sweep
 
 SMALL = synthetic(subjects=2, replications=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 
@@ -10,13 +11,15 @@ from skelray.augment import STREAMS
 from skelray.checks import MOST_SEED, UserError, check_each, check_number, check_positive, check_whole
 from skelray.evaluation import Evaluation, names, smaller, smaller_each
 from skelray.identity.canonical import canonical, digest
-from skelray.methods import Backbone, Method
+from skelray.methods import Backbone, Method, Scheduled
 from skelray.names import PRECISIONS
 
 
 @dataclass(frozen=True)
 class SGD:
     """Stochastic gradient descent; the rate falls tenfold after each milestone epoch (from milestone + 1 on)."""
+
+    COUNT_EPOCHS: ClassVar[tuple[str, ...]] = ("milestones",)
 
     lr: float = 0.1
     momentum: float = 0.9
@@ -124,11 +127,8 @@ class Trial:
         return replace(self.stretched(epochs / max(1, self.epochs)), epochs=epochs)
 
     def stretched(self, share: float) -> Trial:
-        """The schedule at a share of its length: epochs, milestones and the start of mining move together."""
-        method = self.method
-        mining = getattr(method, "mining_from", None)
-        if mining is not None:
-            method = replace(method, mining_from=round(mining * share))  # type: ignore[type-var]
+        """The schedule at a share of its length: epochs and all that counts them move together."""
+        method = self.method.scaled(share) if isinstance(self.method, Scheduled) else self.method
         epochs = max(1, round(self.epochs * share)) if self.epochs else 0  # what trains goes on training
         return replace(self, epochs=epochs, optimizer=self.optimizer.scaled(share), method=method)
 

@@ -15,7 +15,9 @@ from skelray.cli.main import cli
 from skelray.cli.studies import listed
 from skelray.report import text as report
 from skelray.results import tables as results
-from skelray.runner.run import Run, Settings, run_inline
+from skelray.runner.context import Settings
+from skelray.runner.inline import run_inline
+from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
 from skelray.study.scale import Scale
 

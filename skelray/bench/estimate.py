@@ -16,6 +16,7 @@ from skelray.bench import flop
 from skelray.data.dataset import Splits
 from skelray.evaluation import Clustering, Evaluation, Load, Transfer, main_metric, train_and_test
 from skelray.identity.canonical import canonical
+from skelray.methods import Scheduled
 from skelray.skeleton import Skeleton
 from skelray.trial import Trial
 
@@ -138,14 +139,17 @@ def structure(part: Any, augmented: bool = True) -> Any:
     if is_dataclass(part) and not isinstance(part, type):
         return [
             type(part).__qualname__,
-            *((f.name, _setting(f.name, getattr(part, f.name), augmented)) for f in fields(part)),
+            *((f.name, _setting(part, f.name, augmented)) for f in fields(part)),
         ]
     return canonical(part)
 
 
-def _setting(name: str, value: Any, augmented: bool) -> Any:
-    """A step of the first epoch is counted, which mines for neighbours only where that begins at once."""
-    return value is not None and value < 1 if name == "mining_from" else structure(value, augmented)
+def _setting(part: Any, name: str, augmented: bool) -> Any:
+    """A step of the first epoch is counted, so that of an epoch from which something changes it matters if it is past."""
+    value = getattr(part, name)
+    if isinstance(part, Scheduled) and name in part.COUNT_EPOCHS:
+        return value is not None and value < 1
+    return structure(value, augmented)
 
 
 def _switches(augmentation: Any) -> list[bool]:

@@ -149,7 +149,7 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
     from skelray import machine
     from skelray.cli.options import notice, open_run
     from skelray.cli.progress import Display
-    from skelray.runner.run import run_inline
+    from skelray.runner.inline import run_inline
 
     if inline and address:
         raise click.UsageError(f"--address {address}: --inline uses no cluster; leave one of them out")
@@ -158,14 +158,15 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
     run, module = open_run(options, _make_synthetic)
     if run.scale.benchmark == "synthetic":
         click.echo(notice(run.scale), err=True)
-    for line in run.apart():
+    for line in run.work.apart():
         click.echo(printable(line), err=True)
-    trials, epochs, done = run.size()
+    trials, epochs, done = run.work.size()
     with Display(Console(stderr=True), run.name, trials, epochs, done) as display:
         if inline:
             run_inline(run, display)
         else:
-            from skelray.runner.on_ray import Cluster, run_on_ray
+            from skelray.runner.cluster import Cluster
+            from skelray.runner.on_ray import run_on_ray
 
             run_on_ray(run, module, display, Cluster(address, per_gpu))
     failed = _print_report(run.name, options["results"], "markdown")

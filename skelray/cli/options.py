@@ -11,9 +11,10 @@ from typing import Any
 
 from skelray.checks import UserError
 from skelray.data.dataset import NotPrepared
-from skelray.runner.run import Run, Settings
+from skelray.runner.context import Settings
+from skelray.runner.run import Run
 from skelray.runner.study_file import load_study, pointing_at
-from skelray.search.ledger import example
+from skelray.search.space import example
 from skelray.study.ablation import Ablation
 from skelray.study.fusion import Fusion, Study
 from skelray.study.scale import DEMO, LAG, Scale
@@ -40,7 +41,7 @@ def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, 
         settings = Settings(options["data"], options["store"], options["results"], options["device"], options["threads"])
         try:
             run = Run(name, study, scale, settings)
-            run.size()  # data or a protocol that is missing is said before anything starts
+            run.work.size()  # data or a protocol that is missing is said before anything starts
         except NotPrepared as error:
             hint = "--demo runs the study on generated data, --benchmark NAME on other prepared data"
             raise NotPrepared(f"{error}; {hint}") from error

@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from skelray.names import HELD_OUT
 from skelray.report.printable import printable
-from skelray.runner.run import Job, Listener
+from skelray.runner.job import Job, Listener
 from skelray.training import Report
 
 

@@ -5,7 +5,7 @@ from skelray.methods.crossclr import CrosSCLR, MultiStream
 from skelray.methods.eadm import EADM
 from skelray.methods.hiclr import HiCLR
 from skelray.methods.hico import HiCo
-from skelray.methods.method import Backbone, Encoder, Method, Model, Step, Views
+from skelray.methods.method import Backbone, Encoder, Method, Model, Scheduled, Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
 from skelray.methods.similarity import SIMILARITIES, Candidates, Similarity, cosine, cross_entropy, info_nce, kl, l1
 from skelray.methods.skeletonclr import SkeletonCLR
@@ -25,6 +25,7 @@ __all__ = [
     "MoCoSettings",
     "Model",
     "MultiStream",
+    "Scheduled",
     "Similarity",
     "SkeletonCLR",
     "Step",

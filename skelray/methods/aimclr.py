@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -29,6 +29,8 @@ class AimCLR(MoCoSettings):
     paper's tables (no code of it was released: D3M stays within each stream, InfoNCE becomes CrosSCLR's loss of the normal
     queries, in place of NNM).
     """
+
+    COUNT_EPOCHS: ClassVar[tuple[str, ...]] = ("mining_from",)
 
     normal: AugmentationSet = BA
     extreme: AugmentationSet | None = EA
@@ -59,6 +61,9 @@ class AimCLR(MoCoSettings):
         if self.cross_streams:
             return MultiStream(self, backbone, skeleton, stream)
         return super().build(backbone, skeleton, stream)
+
+    def scaled(self, share: float) -> Self:
+        return self if self.mining_from is None else replace(self, mining_from=round(self.mining_from * share))
 
     def views(self, view: View) -> Views:
         queries = [self.normal(view.on("query0"))]

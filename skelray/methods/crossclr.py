@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -105,6 +106,8 @@ class CrosSCLR(MoCoSettings):
     lets only the motion key encoder follow its query. Both are slips of the code.
     """
 
+    COUNT_EPOCHS: ClassVar[tuple[str, ...]] = ("mining_from",)
+
     query: AugmentationSet = BA
     key: AugmentationSet = BA
     mining_from: int | None = 150
@@ -120,6 +123,9 @@ class CrosSCLR(MoCoSettings):
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MultiStream:  # type: ignore[override]
         until = self.mining_from if self.frozen_keys else None
         return MultiStream(self, backbone, skeleton, stream, self.shared_head, until)
+
+    def scaled(self, share: float) -> Self:
+        return self if self.mining_from is None else replace(self, mining_from=round(self.mining_from * share))
 
     def views(self, view: View) -> Views:
         return Views(key=self.key(view.on("key")), queries=[self.query(view.on("query0"))])

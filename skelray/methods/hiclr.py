@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 from skelray.augment import BA, NA, Arrangement, Mask, View, grow
 from skelray.checks import UserError, check_number, check_whole
@@ -19,6 +20,8 @@ class HiCLR(MoCoSettings):
     mining_from: after this epoch InfoNCE counts the ``mining_k`` nearest keys of the first ``mining_branches`` branches
     as positives too; not in the paper, but in its released code. None: never.
     """
+
+    COUNT_EPOCHS: ClassVar[tuple[str, ...]] = ("mining_from",)
 
     arrangement: Arrangement = (BA, NA, Mask)
     lambda_h: float = 0.5
@@ -42,6 +45,9 @@ class HiCLR(MoCoSettings):
             check_number("weights", weight, 0)
         if not callable(self.similarity):
             raise UserError(f"similarity {self.similarity!r}: a function is needed, as in similarity=kl")
+
+    def scaled(self, share: float) -> Self:
+        return self if self.mining_from is None else replace(self, mining_from=round(self.mining_from * share))
 
     def views(self, view: View) -> Views:
         return Views(key=self.arrangement[0](view.on("key")), queries=grow(self.arrangement, view))  # Eq. 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -83,4 +83,18 @@ class Method(Protocol):
 
     def loss(self, model: Any, views: Views, epoch: int) -> Step:
         """Reads the model, never writes it (batch-norm statistics aside). epoch counts from 1."""
+        ...
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """What a method has, and an optimizer, some of whose fields count epochs. COUNT_EPOCHS: their names.
+
+    A trial of another length has it scaled; what --set says of these fields is said of the trial as it runs.
+    """
+
+    COUNT_EPOCHS: ClassVar[tuple[str, ...]]
+
+    def scaled(self, share: float) -> Self:
+        """The same with these fields at a share of what they are."""
         ...

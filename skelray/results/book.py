@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from skelray.results import rows as ledger
 from skelray.results.rows import Row
+from skelray.results.tables import write_pictures
 
 EVERY = 2.0  # seconds at least between two writings of the tables while trials run
 SHARE = 20.0  # times what one writing takes, at least between two: a twentieth of the time at most
 
-Place = tuple[int, int]  # kind of row and number within, in the order of the table
+CELLS, ENSEMBLES, SAMPLES, FINALS = range(4)  # kinds of rows, in the order of the table
+Place = tuple[int, int]  # kind of row and number within
 
 
 class Book:
@@ -30,6 +32,10 @@ class Book:
     def drop(self, kind: int) -> None:
         """Takes out all rows of a kind."""
         self.rows = {place: rows for place, rows in self.rows.items() if place[0] != kind}
+
+    def draw(self, pictures: Mapping[str, bytes]) -> None:
+        """Writes pictures, by the name of a file, beside the tables."""
+        write_pictures(self.study, pictures, self.folder)
 
     def write(self) -> Path:
         """Replaces the tables."""

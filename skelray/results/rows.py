@@ -15,7 +15,8 @@ from skelray.evaluation import Evaluation, Transfer, main_metric, names
 from skelray.identity.canonical import canonical
 from skelray.names import HELD_OUT, column
 from skelray.results import tables as results
-from skelray.search.ledger import Sample, Search
+from skelray.search.sample import Sample
+from skelray.search.search import Search
 from skelray.store.ensembles import StoredEnsemble
 from skelray.store.store import Store, StoredTrial, evaluated
 from skelray.study.ablation import Cell, Fused, scalars

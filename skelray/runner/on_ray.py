@@ -1,6 +1,6 @@
 """Runs a study on Ray Tune: Tune schedules and restarts, everything that must last is in the store.
 
-Tune gets a plain list of jobs from ``Jobs`` and a verdict on each report from ``Rungs``; its own experiment state is
+Tune gets a plain list of jobs from ``Jobs`` and a verdict on each report from ``Reporting``; its own experiment state is
 thrown away afterwards, since a new run of the same study goes on from the store.
 """
 
@@ -8,56 +8,33 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from skelray.runner.cluster import Cluster, connect, device_of_trials, slots  # sets what Ray reads at its import
+
+# isort: split
+import ray
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
 from skelray import machine
-from skelray.checks import UserError
-from skelray.runner.run import RETRIES, Job, Listener, Run
+from skelray.runner.job import Job, Listener
+from skelray.runner.run import RETRIES, Run
 from skelray.runner.study_file import modules_beside
+from skelray.runner.trainables import StudyTrainable
 from skelray.training import Report
 
-# Before ray is imported: no banner, no usage report, no copies of worker output; Ctrl-C stops us, not Tune alone.
-ENVIRONMENT = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_SCHEDULER_EVENTS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
-}
-for name, value in ENVIRONMENT.items():
-    os.environ.setdefault(name, value)
-
-import ray  # noqa: E402
-from ray import tune  # noqa: E402
-from ray.tune.experiment import Trial as TuneTrial  # noqa: E402
-from ray.tune.schedulers import FIFOScheduler  # noqa: E402
-from ray.tune.search import Searcher  # noqa: E402
-
-from skelray.runner.trainables import StudyTrainable  # noqa: E402
-
 log = logging.getLogger("skelray")
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """address: of a cluster to join; None: a local one of ``cpus``, by default this machine's. per_gpu: trials a GPU."""
-
-    address: str | None = None
-    per_gpu: int = 1
-    cpus: int | None = None
 
 
 class Jobs(Searcher):
@@ -102,8 +79,8 @@ class Jobs(Searcher):
     def restore(self, checkpoint_path: str) -> None: ...
 
 
-class Rungs(FIFOScheduler):
-    """First come, first served, and out where the sweep's ASHA says so."""
+class Reporting(FIFOScheduler):
+    """Tells the run and its listener what becomes of each job, and stops one where the run says so."""
 
     def __init__(self, run: Run, jobs: Jobs, listener: Listener) -> None:
         super().__init__()
@@ -156,7 +133,7 @@ class Rungs(FIFOScheduler):
 
     def _keep(self, job: Job, failed: dict[str, Any]) -> None:
         """Puts a failure into the store where none is; one that cannot be written stops no other trial."""
-        with self.run.going_on("the store"):
+        with self.run.context.going_on("the store"):
             if job.stored.failure(job.trial.epochs) is None:
                 job.stored.save_failure(job.trial.epochs, failed)
 
@@ -207,51 +184,12 @@ def _on_cluster(run: Run, module: ModuleType | None, listener: Listener, cluster
     return device
 
 
-def device_of_trials(name: str | None, joined: bool) -> str:
-    """The device of that name, by default CUDA where there is one. joined: the cluster is not this machine alone.
-
-    Of such a cluster its nodes decide, whatever the driver has. Raises UserError for what is not there.
-    """
-    if name is not None and name.startswith("cuda:") and name != "cuda:0":
-        raise UserError(f"device {name!r}: Ray gives each trial a GPU of its own; give cuda, or run with --inline")
-    if not joined or name not in (None, "cuda", "cuda:0"):
-        return machine.choose_device(name).type
-    if ray.cluster_resources().get("GPU", 0) > 0:
-        return "cuda"
-    if name is not None:
-        raise UserError(f"device {name!r}: no node of the cluster has a GPU; leave --device out or give cpu")
-    return "cpu"
-
-
-def connect(cluster: Cluster) -> None:
-    """Joins the cluster, or starts a local one."""
-    local: dict[str, Any] = {} if cluster.address else {"num_cpus": cluster.cpus, "include_dashboard": False}
-    try:
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **local)
-    except ValueError as error:  # an address that none can be
-        raise UserError(f"address {cluster.address!r}: {error}") from error
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
-
-
-def slots(resources: dict[str, float]) -> int:
-    """How many trials of these needs the cluster holds at once. Raises UserError where it is none."""
-    fits = 0
-    for node in ray.nodes():
-        has = node["Resources"] if node["Alive"] else {}
-        cpu, gpu = has.get("CPU", 0.0), has.get("GPU", 0.0)
-        by_gpu = math.floor(gpu / resources["gpu"] + 1e-9) if resources.get("gpu") else math.inf
-        fits += int(min(cpu // resources["cpu"], by_gpu))
-    if not fits:
-        raise UserError(f"no node of the cluster can hold a trial that needs {resources}: ask for fewer --threads")
-    return fits
-
-
 def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener) -> None:
     concurrent = slots(resources)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(concurrent)
     jobs = Jobs(run.jobs())
-    rungs = Rungs(run, jobs, listener)
-    settings = replace(run.settings, data=run.settings.data.absolute(), store=run.store.root, device=device)
+    reporting = Reporting(run, jobs, listener)
+    settings = replace(run.settings, data=run.settings.data.absolute(), store=run.context.store.root, device=device)
     trainable = tune.with_parameters(StudyTrainable, settings=settings)
     scratch = tempfile.mkdtemp(prefix="skelray-tune-")
     try:
@@ -259,7 +197,7 @@ def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener)
             tune.with_resources(trainable, resources),
             tune_config=tune.TuneConfig(
                 search_alg=jobs,
-                scheduler=rungs,
+                scheduler=reporting,
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
                 reuse_actors=True,
@@ -274,7 +212,7 @@ def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener)
         ).fit()
         if jobs.error is not None:
             raise jobs.error
-        if not rungs.over():  # Tune was told to stop, and returns as if it had finished
+        if not reporting.over():  # Tune was told to stop, and returns as if it had finished
             raise KeyboardInterrupt
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import pandas as pd
 import torch
 
 from skelray import machine
-from skelray.bench import bench
-from skelray.bench.estimate import TrainingCost, evaluated_bytes, reading, room, structure, training_cost
+from skelray.bench.estimate import evaluated_bytes, room
 from skelray.checks import UserError
-from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation import Transfer
 from skelray.identity.canonical import canonical
 from skelray.names import shared_subjects
 from skelray.report.printable import printable
 from skelray.report.table import Table
-from skelray.results import rows as ledger
-from skelray.runner.run import Run, Settings
-from skelray.search.ledger import example
-from skelray.skeleton import Skeleton
+from skelray.results.rows import complete
+from skelray.runner.context import Settings
+from skelray.runner.costs import Counts, Speeds
+from skelray.runner.run import Run
 from skelray.store.store import StoredTrial
-from skelray.study.fusion import CHOSEN, Fusion
-from skelray.study.sweep import Sweep
 from skelray.trial import Trial
 
 SMALLER = 0.5  # of the measured trial's arithmetic: below this a machine no longer reaches the measured rate
@@ -92,13 +87,13 @@ def plan(run: Run) -> Plan:
     """Plans the study at the run's scale. Raises DataError where its data is not prepared."""
     made = Plan()
     device = _device(run.settings, made)
-    counts, seen = _Counts(run, _Speeds(run.settings, device)), set()
-    items = _items(run)
+    counts, seen = Counts(run.context, Speeds(run.settings, device)), set()
+    items = run.work.planned()
     made.trials = sum(not item.final for item in items)
     for item in items:
-        trial, stored = item.trial, run.stored(item.trial)
+        trial, stored = item.trial, run.context.stored(item.trial)
         known = not (item.final and item.open)  # which sample is evaluated in the end is not known before
-        done = known and ledger.complete(trial, stored)
+        done = known and complete(trial, stored)
         trained = done or item.stopped or item.final or stored.has_encoder(trial.epochs)
         left, made.untrained = 0 if trained else trial.epochs, made.untrained + (not trained)
         state = "stopped" if item.stopped else "done" if done else "run" if left else "evaluate"
@@ -116,26 +111,19 @@ def plan(run: Run) -> Plan:
         row = {"trial": stored.id if known else "", "what": item.name, "epochs": str(trial.epochs), "state": state}
         made.rows.append(row | {"evaluations": _add_evaluations(made, trial, stored if known else None, counts)})
         made.notes += notes_on_subjects(trial)
-    _add_searches(run, made)
-    made.notes += run.apart()
+    made.searches, made.points = run.work.searches()
+    made.notes += run.work.apart()
     return made
 
 
-def _add_searches(run: Run, made: Plan) -> None:
-    """Counts the searches of a fusion that have chosen nothing yet."""
-    if isinstance(run.study, Fusion):
-        made.points = run.study.at(run.scale).samples
-        made.searches = len(run.study.fused(run.scale)) - sum(one.arm == CHOSEN for one in run.fused())
-
-
-def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, counts: _Counts) -> str:
+def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, counts: Counts) -> str:
     """Adds the missing evaluations, their time and what they leave on the disk; returns their names."""
     missing = [e for e in trial.evaluations if stored is None or stored.result(trial.epochs, canonical(e)) is None]
     made.evaluations += len(missing)
     if not missing:
         return ""
-    splits = counts.run.splits(trial)
-    made.bytes += sum(evaluated_bytes(evaluation, splits, counts.run.load) for evaluation in missing)
+    splits = counts.context.splits(trial)
+    made.bytes += sum(evaluated_bytes(evaluation, splits, counts.context.load) for evaluation in missing)
     found = counts.speeds.of(trial)
     if found is None:
         made.evaluating = None
@@ -158,34 +146,6 @@ def notes_on_subjects(trial: Trial) -> list[str]:
     return [told for target in targets if (told := shared_subjects(trial.benchmark, target))]
 
 
-@dataclass(frozen=True)
-class _Item:
-    """A row of a plan. stopped: it ended before its last epoch. final: what a search evaluates; open: of which sample?"""
-
-    name: str
-    trial: Trial
-    stopped: bool = False
-    final: bool = False
-    open: bool = False
-
-
-def _items(run: Run) -> list[_Item]:
-    search = run.search
-    if isinstance(run.study, Fusion):  # with what is read on the test split once the weights are chosen
-        return [_Item(cell.name, run.pin_targets(cell.trial)) for cell in run.study.table().cells(run.scale)]
-    if search is None or not isinstance(run.study, Sweep):
-        return [_Item(job.name, job.trial) for job in run.planned()]
-    samples = [s for _, s in sorted(search.samples.items())]
-    items = [_Item(search.arm(s), search.trial(s), stopped=s.status == "stopped") for s in samples]
-    like = example(run.study, run.scale)
-    searched = replace(like, evaluations=())
-    items += [_Item(f"sample {n}, if it runs to its end", searched) for n in range(len(samples), search.sweep.samples)]
-    if search.over():
-        return items + [_Item(arm, trial, final=True) for arm, trial in run.finals().items()]
-    finals = [*(["published (test)"] if search.published else []), "best sample (test)"]
-    return items + [_Item(name, run.pin_targets(like), final=True, open=True) for name in finals]
-
-
 def _device(settings: Settings, made: Plan) -> torch.device:
     """What a trial would run on here; where it could not, the plan says so."""
     cpus = os.cpu_count() or 1
@@ -198,7 +158,7 @@ def _device(settings: Settings, made: Plan) -> torch.device:
         return torch.device("cpu")
 
 
-def _add_cost(made: Plan, trial: Trial, left: int, counts: _Counts, new: bool) -> int:
+def _add_cost(made: Plan, trial: Trial, left: int, counts: Counts, new: bool) -> int:
     """Adds the time and the disk of these epochs; returns the bytes of memory that a step keeps. new: no row has its id."""
     found, speed = counts.training_cost(trial), counts.speeds.of(trial)
     made.bytes += found.disk(trial.epochs) if new else found.encoder  # trials of several lengths share a checkpoint
@@ -210,58 +170,8 @@ def _add_cost(made: Plan, trial: Trial, left: int, counts: _Counts, new: bool) -
         share = found.gflop / speed["gflop_per_sample"]
         made.seconds += left * len(counts.data(trial)) * share / speed["samples_per_second"]
         made.at_least |= share < SMALLER
-        made.threads = None if speed["threads"] == counts.run.settings.threads else speed["threads"]
+        made.threads = None if speed["threads"] == counts.context.settings.threads else speed["threads"]
     return found.memory
-
-
-class _Counts:
-    """What steps of two samples count, each structure once."""
-
-    def __init__(self, run: Run, speeds: _Speeds) -> None:
-        self.run, self.speeds = run, speeds
-        self._costs: dict[str, TrainingCost] = {}
-        self._steps: dict[str, TrainingCost] = {}
-        self._reading: dict[str, float] = {}
-
-    def data(self, trial: Trial) -> SkeletonDataset:
-        """What a trial is trained on."""
-        splits = self.run.splits(trial)
-        return splits.train if trial.monitor is None else splits.reduced
-
-    def training_cost(self, trial: Trial) -> TrainingCost:
-        key, shape = self._of(trial, trial.method, self.data(trial))
-        if key not in self._costs:
-            self._costs[key] = training_cost(trial, *shape, self._steps)
-        return replace(self._costs[key], batch_size=trial.batch_size)
-
-    def reading(self, trial: Trial) -> float:
-        key, shape = self._of(trial, type(trial.method).__qualname__, self.run.splits(trial).train)
-        if key not in self._reading:
-            self._reading[key] = reading(trial, *shape)
-        return self._reading[key]
-
-    @staticmethod
-    def _of(trial: Trial, method: Any, data: SkeletonDataset) -> tuple[str, tuple[Skeleton, int, int]]:
-        """What decides a count, and the shape of a sequence; any single stream is like any other."""
-        shape = (data.skeleton, trial.frames or data.sequences.shape[2], data.sequences.shape[4])
-        streams = trial.stream.count("+")
-        return repr((structure(method), structure(trial.backbone), streams, data.skeleton.name, *shape[1:])), shape
-
-
-class _Speeds:
-    """What `skelray bench` measured on this kind of device."""
-
-    def __init__(self, settings: Settings, device: torch.device) -> None:
-        figures, self.threads = bench.figures(settings.results), settings.threads
-        here = machine.describe(device) if device.type == "cuda" else "cpu"
-        self.figures = figures[figures["device"].astype(str).str.split(",").str[0] == here.split(",")[0]]
-
-    def of(self, trial: Trial) -> dict[str, Any] | None:
-        """The row of a trial's method, backbone and precision, measured with the same threads if there is one."""
-        (method, backbone), figures = bench.kind(trial), self.figures
-        of_kind = (figures["method"] == method) & (figures["backbone"] == backbone)
-        rows: list[Any] = figures[of_kind & (figures["precision"] == trial.precision)].to_dict("records")
-        return min(rows, key=lambda row: abs(row["threads"] - self.threads), default=None)
 
 
 def _counted(count: int, noun: str, plural: str = "s") -> str:

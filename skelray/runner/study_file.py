@@ -133,7 +133,7 @@ def _sentence(path: Path, error: BaseException, lines: list[int | None]) -> str:
 
 def _check_sweep(path: Path, sweep: Sweep) -> None:
     """Asks ``space`` for one trial."""
-    from skelray.search.ledger import example  # brings Optuna
+    from skelray.search.space import example  # brings Optuna
 
     if sweep.samples < 1:
         raise StudyError(f"{path}: samples is {sweep.samples}, so the sweep has no trial; it needs at least one")

@@ -17,8 +17,8 @@ from skelray import machine, papers
 from skelray.data.dataset import load
 from skelray.evaluation import measure, names, train_and_test
 from skelray.machine import provenance
+from skelray.runner.context import Settings, splits
 from skelray.runner.execute import execute, failure
-from skelray.runner.run import Settings, splits
 from skelray.store.store import Store, StoredTrial
 from skelray.study.changes import changed
 from skelray.training import Pretraining, Report

@@ -1,1 +1,1 @@
-"""Searches under way: the ledger of a sweep, and the search for fusion weights."""
+"""Searches under way: what a sweep proposes and stops, its ledger, and the search for fusion weights."""

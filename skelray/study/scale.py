@@ -9,11 +9,11 @@ from typing import Any
 from skelray.checks import MOST_SEED, UserError, check_whole, shown
 from skelray.evaluation import smaller, smaller_each
 from skelray.identity.canonical import canonical, digest
+from skelray.methods import Scheduled
 from skelray.study.changes import Path, Unknown, changed, place, value_at
 from skelray.trial import Trial
 
 Variants = Sequence[tuple[str, Mapping[str, Any]]]  # what the cells of a study are called, and what they change of its base
-SCHEDULE = {"milestones": "optimizer", "mining_from": "method"}  # fields that count epochs, and where they live
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class Scale:
         """
         arm = arm or {}
         share = 1.0 if self.epochs is None else self.epochs / max(1, trial.epochs)
-        early = {name: value for name, value in self.changes if name.rpartition(".")[2] not in SCHEDULE}
+        late_names = counting_epochs(trial.optimizer, trial.method, *arm.values())
+        early = {name: value for name, value in self.changes if name.rpartition(".")[2] not in late_names}
         late = {name: value for name, value in self.changes if name not in early}
         trial = replace(trial, benchmark=self.benchmark or trial.benchmark)
         trial = trial.small() if self.small else trial
@@ -122,6 +123,11 @@ class Scale:
         told += [f"--epochs {self.epochs}"] if self.epochs is not None else []
         told += [f"--benchmark {self.benchmark}"] if self.benchmark is not None and not self.small else []
         return " ".join(["with", *told, *(f"--set {name}={value}" for name, value in self.changes)])
+
+
+def counting_epochs(*parts: Any) -> set[str]:
+    """The names of the fields, of any parts of trials, that count epochs."""
+    return {name for part in parts if isinstance(part, Scheduled) for name in part.COUNT_EPOCHS}
 
 
 def _path(trial: Trial, name: str) -> Path | None:

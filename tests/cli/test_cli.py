@@ -15,6 +15,7 @@ from skelray.bench.estimate import training_cost
 from skelray.cli.main import cli, main
 from skelray.cli.options import notice, table_name
 from skelray.results import tables as results
+from skelray.runner.ablation import AblationWork
 from skelray.runner.plan import plan
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
@@ -114,7 +115,7 @@ def test_what_is_not_installed_is_one_sentence(monkeypatch, capsys, words, name,
     for module in [
         m
         for m in sys.modules
-        if m in ("skelray.runner.on_ray", "skelray.search.ledger", "skelray.cli.options", "skelray.runner.run")
+        if m in ("skelray.runner.on_ray", "skelray.search.space", "skelray.cli.options", "skelray.runner.run")
     ]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, name, None)
@@ -250,13 +251,13 @@ def test_a_plan_knows_time_and_limits(tmp_path, synthetic_data, monkeypatch):
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data)
     unknown = plan(run)
     assert "takes an unknown time" in unknown.text()
-    trial = run.cells()[1].trial
-    data = run.splits(trial).train
+    trial = run.work.cells[1].trial
+    data = run.context.splits(trial).train
     found = training_cost(trial, data.skeleton, 8, 2)
     one = bench.measure(bench_trial(trial), torch.device("cpu"), 1, 1.0)
     bench.keep([replace(one, gflop_per_sample=2 * found.gflop, samples_per_second=5.0, threads=1)], run.settings.results)
     known = plan(run)
-    arms = [training_cost(cell.trial, data.skeleton, 8, 2).gflop for cell in run.cells()]
+    arms = [training_cost(cell.trial, data.skeleton, 8, 2).gflop for cell in run.work.cells]
     assert known.seconds == pytest.approx(sum(3 * len(data) * gflop / (2 * found.gflop) / 5.0 for gflop in arms))
     assert "takes at least" in known.text()  # the arm of one branch has less than half of what was measured
     monkeypatch.setattr("skelray.runner.plan.room", lambda device: found.memory - 1)
@@ -301,7 +302,7 @@ def test_a_bug_is_said_to_be_one_and_its_traceback_is_kept_or_shown(monkeypatch,
     def broken(run):
         raise error("not for users\nat all")
 
-    monkeypatch.setattr(Run, "size", broken)
+    monkeypatch.setattr(AblationWork, "size", broken)
     status, out, err = call(monkeypatch, capsys, *(["--traceback"] if shown else []), "plan", *words)
     assert (status, out) == (70, "")
     assert "not for users" in err
@@ -317,7 +318,7 @@ def test_what_an_error_quotes_is_made_visible_in_its_traceback(monkeypatch, caps
     def broken(run):
         raise RuntimeError("rings \x07, hides \x9b2J and is no text \udcff")
 
-    monkeypatch.setattr(Run, "size", broken)
+    monkeypatch.setattr(AblationWork, "size", broken)
     status, _, err = call(monkeypatch, capsys, *(["--traceback"] if shown else []), "plan", *words)
     told = err + ("" if shown else kept(err))
     assert status == 70
@@ -326,7 +327,7 @@ def test_what_an_error_quotes_is_made_visible_in_its_traceback(monkeypatch, caps
 
 
 def test_a_bug_of_our_own_names_our_line(monkeypatch, capsys, words):
-    monkeypatch.setattr(Run, "cells", lambda run: 1 + None)
+    monkeypatch.setattr(AblationWork, "jobs", property(lambda work: 1 + None))
     monkeypatch.setattr("skelray.cli.faults.owner", lambda file: "skelray" if "skelray" in file else "library")
     status, _, err = call(monkeypatch, capsys, "plan", *words)
     assert status == 70

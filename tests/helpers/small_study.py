@@ -6,7 +6,10 @@ from dataclasses import replace
 import pandas as pd
 
 from skelray.results import tables as results
-from skelray.runner.run import Listener, Run, Settings, run_inline
+from skelray.runner.context import Settings
+from skelray.runner.inline import run_inline
+from skelray.runner.job import Listener
+from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
 from skelray.study.scale import Scale
 

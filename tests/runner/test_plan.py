@@ -15,8 +15,8 @@ from skelray.augment import AugmentationSet as Set
 from skelray.bench import estimate, flop
 from skelray.bench.estimate import structure
 from skelray.methods import HiCLR, SkeletonCLR
+from skelray.runner.inline import run_inline
 from skelray.runner.plan import plan
-from skelray.runner.run import run_inline
 
 MORE = """
     from skelray import Clustering, HeldOut, Retrieval, Transfer
@@ -53,7 +53,7 @@ def test_a_search_evaluates_its_published_setting_and_its_best_sample(tmp_path, 
     run_inline(run)
     run, _ = make_run(study_file(tmp_path, SWEEP), tmp_path, synthetic_data)
     after = plan(run)
-    assert {sample.status for sample in run.search.samples.values()} == {"done", "stopped"}
+    assert {sample.status for sample in run.work.search.samples.values()} == {"done", "stopped"}
     assert (after.missing, after.evaluations, after.epochs, after.bytes) == (0, 0, 0, 0)
     assert {row["state"] for row in after.rows} == {"done", "stopped"}
     assert "5 trials, 5 done, 0 to run" in after.text()
@@ -73,7 +73,7 @@ def test_each_structure_is_counted_once(tmp_path, synthetic_data, monkeypatch):
     run, _ = make_run(study_file(tmp_path, textwrap.indent(body, "    ")), tmp_path, synthetic_data)
     counted = []
     monkeypatch.setattr(
-        "skelray.runner.plan.training_cost", lambda *given: counted.append(1) or estimate.training_cost(*given)
+        "skelray.runner.costs.training_cost", lambda *given: counted.append(1) or estimate.training_cost(*given)
     )
     assert len(plan(run).rows) == 8
     assert len(counted) == 2

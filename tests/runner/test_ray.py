@@ -10,11 +10,12 @@ import sys
 import time
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from small_study import ABLATION, FAILING, SWEEP, TINY, Heard, assert_same, inline, make_run, study_file, table
 
-from skelray.runner.run import Job
+from skelray.runner.job import Job
 from skelray.store.store import Store
 
 pytestmark = pytest.mark.ray
@@ -165,19 +166,16 @@ def test_every_method_has_a_trainable(synthetic_data):
 
 class Ended:
     def __init__(self):
-        self.ends = []
+        self.ends, self.context = [], SimpleNamespace(going_on=lambda what: contextlib.nullcontext())
 
     def ended(self, job, status):
         self.ends.append((job.number, status))
 
-    def going_on(self, what):
-        return contextlib.nullcontext()
 
-
-def rungs_of(jobs):
+def reporting_on(jobs):
     ray_runner = pytest.importorskip("skelray.runner.on_ray")
     given = ray_runner.Jobs(iter(jobs))
-    return given, ray_runner.Rungs(Ended(), given, Heard())
+    return given, ray_runner.Reporting(Ended(), given, Heard())
 
 
 def job(folder, number, name="a"):
@@ -187,23 +185,23 @@ def job(folder, number, name="a"):
 
 
 def test_two_jobs_of_one_name_both_end(tmp_path):
-    jobs, rungs = rungs_of([job(tmp_path, 0), job(tmp_path, 1)])
+    jobs, reporting = reporting_on([job(tmp_path, 0), job(tmp_path, 1)])
     first, second = (jobs.given[id] for id in "xy" if jobs.suggest(id))
-    rungs.end(first, "done")
+    reporting.end(first, "done")
     assert jobs.suggest("z") == jobs.FINISHED
-    assert not rungs.over()
-    rungs.end(second, "failed")
-    rungs.end(second, "done")
-    assert rungs.run.ends == [(0, "done"), (1, "failed")]
-    assert rungs.over()
+    assert not reporting.over()
+    reporting.end(second, "failed")
+    reporting.end(second, "done")
+    assert reporting.run.ends == [(0, "done"), (1, "failed")]
+    assert reporting.over()
 
 
 def test_a_lost_worker_is_not_taken_for_an_earlier_failure(tmp_path):
     one = job(tmp_path, 0)
     one.stored.save_failure(one.trial.epochs, {"cause": "error", "line": "of last week", "traceback": ""})
-    jobs, rungs = rungs_of([one])
+    jobs, reporting = reporting_on([one])
     assert pickle.loads(jobs.suggest("x")["trial"]) == one.trial
-    rungs.lost(one)
+    reporting.lost(one)
     assert one.stored.failure(one.trial.epochs)["cause"] == "worker lost"
 
 
@@ -216,10 +214,10 @@ class Attempt:
 
 def test_what_lost_attempts_ended_in_is_in_the_row(tmp_path):
     one = job(tmp_path, 0)
-    jobs, rungs = rungs_of([one])
+    jobs, reporting = reporting_on([one])
     jobs.suggest("x")
     (tmp_path / "error.txt").write_text("ModuleNotFoundError: No module named 'skelray'")
-    rungs.on_trial_error(None, Attempt("x", str(tmp_path / "error.txt")))
+    reporting.on_trial_error(None, Attempt("x", str(tmp_path / "error.txt")))
     jobs.on_trial_complete("x", error=True)
     kept = one.stored.failure(one.trial.epochs)
     assert "lost or did not start, 3 times" in kept["line"]
@@ -228,11 +226,11 @@ def test_what_lost_attempts_ended_in_is_in_the_row(tmp_path):
 
 def test_the_driver_keeps_a_failure_that_the_worker_could_not(tmp_path):
     one = job(tmp_path, 0)
-    jobs, rungs = rungs_of([one])
+    jobs, reporting = reporting_on([one])
     jobs.suggest("x")
     failed = {"failed/cause": "input or output", "failed/line": "no such bucket", "failed/traceback": ""}
-    rungs.on_trial_complete(None, Attempt("x"), {"done": True, "epoch": 0, **failed})
-    assert rungs.statuses == {0: "failed"}
+    reporting.on_trial_complete(None, Attempt("x"), {"done": True, "epoch": 0, **failed})
+    assert reporting.statuses == {0: "failed"}
     assert one.stored.failure(one.trial.epochs)["line"] == "no such bucket"
 
 

@@ -10,8 +10,8 @@ from small_study import SWEEP, Heard, assert_same, inline, make_run, study_file,
 
 from skelray.results import rows as ledger
 from skelray.results import tables as results
+from skelray.runner.inline import run_inline
 from skelray.runner.plan import plan
-from skelray.runner.run import run_inline
 from skelray.store.store import Store
 from skelray.study.ablation import Ablation, Arm
 from skelray.study.scale import Scale
@@ -30,7 +30,7 @@ SHARED = """
 
 def test_arms_of_one_encoder_are_one_job_with_all_their_evaluations(tmp_path, synthetic_data):
     run, _ = make_run(study_file(tmp_path, SHARED), tmp_path, synthetic_data, epochs=1)
-    assert run.size() == (1, 1, 0)
+    assert run.work.size() == (1, 1, 0)
     assert (plan(run).missing, plan(run).evaluations, len(plan(run).rows)) == (1, 3, 1)
     heard = Heard()
     run_inline(run, heard)
@@ -39,7 +39,7 @@ def test_arms_of_one_encoder_are_one_job_with_all_their_evaluations(tmp_path, sy
     found = {arm: set(some["evaluation"]) for arm, some in rows.groupby("arm")}
     assert found == {"a": {"knn"}, "b": {"linear"}, "c": {"knn", "linear lr=3", "linear lr=0.5"}}
     assert set(rows["status"]) == {"done"}
-    assert run.size() == (1, 0, 1)
+    assert run.work.size() == (1, 0, 1)
     again = Heard()
     run_inline(make_run(study_file(tmp_path, SHARED), tmp_path, synthetic_data, epochs=1)[0], again)
     assert again.statuses == {}
@@ -194,7 +194,7 @@ def test_a_failed_row_says_where_and_how_long_it_failed(tmp_path, synthetic_data
     rows = results.load("small", tmp_path / "results").query("status == 'failed'")
     assert [set(rows[name]) for name in told] == [{value} for value in told.values()]
     assert (rows["seconds"] > 0).all()
-    for job in run.planned():
+    for job in run.work.jobs:
         if (failure := job.stored.failure(job.trial.epochs)) is not None:  # as one of an older version
             bare = {name: failure[name] for name in ("cause", "line", "traceback", "transient")}
             job.stored.save_failure(job.trial.epochs, bare)

@@ -7,7 +7,8 @@ import pytest
 from small_study import ABLATION, FAILING, SWEEP, Heard, assert_same, curves, inline, make_run, study_file, table
 
 from skelray.report import text as report
-from skelray.runner.run import Run, run_inline
+from skelray.runner.inline import run_inline
+from skelray.runner.run import Run
 from skelray.store.store import Store
 
 
@@ -145,13 +146,13 @@ def test_missing_data_is_one_sentence(tmp_path):
     path = study_file(tmp_path, ABLATION)
     run, _ = make_run(path, tmp_path, tmp_path / "nowhere")
     with pytest.raises(ValueError, match="skelray prepare synthetic"):
-        run.size()
+        run.work.size()
 
 
 def test_an_unknown_protocol_is_named_with_those_there_are(tmp_path, synthetic_data):
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, protocols=("xset",))
     with pytest.raises(ValueError, match="no protocol 'xset'; it has xsub, xview"):
-        run.size()
+        run.work.size()
 
 
 def test_an_arm_that_is_longer_fails_for_itself_alone(tmp_path, synthetic_data):
@@ -171,7 +172,7 @@ def test_an_arm_that_is_longer_fails_for_itself_alone(tmp_path, synthetic_data):
     """
     path = study_file(tmp_path, body)
     run, _ = make_run(path, tmp_path, synthetic_data, epochs=3)
-    assert run.size() == (2, 4, 0)
+    assert run.work.size() == (2, 4, 0)
     run_inline(run)
     found = table(tmp_path).groupby("arm")["status"].unique().map(list).to_dict()
     assert found == {"long": ["failed"], "short": ["done"]}

@@ -14,7 +14,8 @@ from tiny import TRIAL
 from skelray.checks import UserError
 from skelray.evaluation import KNN
 from skelray.methods import SIMILARITIES, HiCLR, SkeletonCLR
-from skelray.search.ledger import Search, example
+from skelray.search.search import Search
+from skelray.search.space import example
 from skelray.store.store import Store, StoreError
 from skelray.study.samplers import TPE
 from skelray.study.scale import Scale
@@ -404,15 +405,15 @@ def test_a_lost_line_comes_back_as_it_was(tmp_path, undisturbed, caplog, how, co
     searching = search(store)
     for number in (3, 6):
         name = f"{number:06d}.json"
-        damage(store, f"{searching.folder}/{name}", how if number == 3 else "empty")
+        damage(store, f"{searching.ledger.folder}/{name}", how if number == 3 else "empty")
         if not copy:
-            damage(store, f"{searching.folder}/copies/{name}", how if number == 3 else "empty")
+            damage(store, f"{searching.ledger.folder}/copies/{name}", how if number == 3 else "empty")
     again = search(store)
     assert set(again.samples) == {0, 1, 2, 4, 5}
     assert sum("000003.json is damaged" in said for said in caplog.messages) == (how != "deleted")
     drive(again)
     assert ledger(again) == ledger(undisturbed) == ledger(search(store))
-    assert f"{name}.damaged" in store.names(searching.folder)
+    assert f"{name}.damaged" in store.names(searching.ledger.folder)
 
 
 def test_a_reading_is_judged_once(store):
@@ -442,7 +443,7 @@ def test_a_ledger_from_before_verdicts_is_read(store):
     running.read(running.samples[1], 2, 0.6, {})
     running.end(running.samples[3], "stopped")
     for number in range(4):
-        name = f"{running.folder}/{number:06d}.json"
+        name = f"{running.ledger.folder}/{number:06d}.json"
         entry = store.read_json(name)
         del entry["verdicts"]
         store.write_json(name, entry)
@@ -458,7 +459,7 @@ def test_a_ledger_entry_that_was_deleted_is_proposed_again_and_no_other_touched(
         sample.rungs[1] = 0.5
         first.end(sample, "done")
     kept = {n: (s.params, s.status) for n, s in first.samples.items()}
-    store.remove(f"{first.folder}/000001.json")
+    store.remove(f"{first.ledger.folder}/000001.json")
     again = search(store)
     found = again.propose()
     assert (found.number, found.params) == (1, kept.pop(1)[0])
@@ -520,7 +521,7 @@ def test_an_ordered_search_keeps_its_lag_of_samples_under_way(store):
 
 
 def test_an_ordered_search_has_a_ledger_of_its_own(store):
-    assert search(store, scale=ORDERED).folder != search(store).folder
+    assert search(store, scale=ORDERED).ledger.folder != search(store).ledger.folder
 
 
 @pytest.mark.parametrize(
@@ -625,7 +626,7 @@ def test_a_scale_may_set_what_the_space_leaves_alone(store):
 
 def test_a_ledger_is_of_the_space_with_all_that_it_reads(store, monkeypatch):
     """Another constant is another search: its samples are others, whatever their parameters."""
-    before = search(store).folder
-    assert search(store).folder == before
+    before = search(store).ledger.folder
+    assert search(store).ledger.folder == before
     monkeypatch.setitem(SIMILARITIES, "another", SIMILARITIES["kl"])
-    assert search(store).folder != before
+    assert search(store).ledger.folder != before

@@ -12,8 +12,9 @@ from skelray.data.benchmarks import BENCHMARKS
 from skelray.data.synthetic.benchmark import synthetic
 from skelray.evaluation import Linear, Transfer
 from skelray.papers import preprocessing_of
+from skelray.runner.context import Settings
 from skelray.runner.plan import plan
-from skelray.runner.run import Run, Settings
+from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
 from skelray.study.ablation import Ablation, Arm
 from skelray.study.comparable import SEQUENCES, unlike
@@ -97,14 +98,14 @@ def test_a_run_has_no_published_numbers_beside_other_data_and_says_why_once(tmp_
     arms = [Arm("a", published={"xsub": 80.0}), Arm("b", {"tau": 0.1}, {"xsub": 70.0})]
     study = Ablation(base, arms)
     run = opened(tmp_path, prepared, study)
-    assert [cell.published for cell in run.cells()] == [{}, {}]
-    (told,) = run.apart()
+    assert [cell.published for cell in run.work.cells] == [{}, {}]
+    (told,) = run.work.apart()
     assert "they are of 50 frames prepared with --path centred, and here it reads 16 frames" in told
     assert told in plan(run).text()
     as_said = opened(tmp_path, prepared, replace(study, prepared=Preprocessing("centred", 16)))
-    assert [cell.published["linear"] for cell in as_said.cells()] == pytest.approx([0.8, 0.7])
-    assert as_said.apart() == []
-    ids = [[cell.trial.id("d") for cell in one.cells()] for one in (run, as_said)]
+    assert [cell.published["linear"] for cell in as_said.work.cells] == pytest.approx([0.8, 0.7])
+    assert as_said.work.apart() == []
+    ids = [[cell.trial.id("d") for cell in one.work.cells] for one in (run, as_said)]
     assert ids[0] == ids[1]  # what numbers stand beside a trial does not name it
 
 
@@ -118,8 +119,8 @@ def test_a_transfers_number_is_of_the_targets_data(tmp_path, prepared):
     base = replace(base, evaluations=(Linear(), tuned))
     arm = Arm("a", published={"xsub": 80.0, tuned.name: {"xsub": 50.0}})
     run = opened(tmp_path, prepared, Ablation(base, [arm], prepared=Preprocessing("centred", 16)))
-    assert [cell.published for cell in run.cells()] == [{"linear": 0.8}]
-    assert "on pku_mmd2" in run.apart()[0]
+    assert [cell.published for cell in run.work.cells] == [{"linear": 0.8}]
+    assert "on pku_mmd2" in run.work.apart()[0]
 
 
 def test_prepared_data_says_its_path(prepared):
@@ -130,4 +131,4 @@ def test_a_study_at_another_scale_has_nothing_to_say(tmp_path, synthetic_data):
     _, study, _ = load_study(
         study_file(tmp_path, "study = Ablation(base=replace(base, benchmark='synthetic'), arms=[Arm('a')])")
     )
-    assert opened(tmp_path, synthetic_data, study).apart() == []
+    assert opened(tmp_path, synthetic_data, study).work.apart() == []

@@ -17,8 +17,8 @@ from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Retrieval, SemiSu
 from skelray.methods import AimCLR, HiCLR, SkeletonCLR
 from skelray.report import text as report
 from skelray.results.rows import cell_rows
+from skelray.runner.inline import run_inline
 from skelray.runner.plan import notes_on_subjects, plan
-from skelray.runner.run import run_inline
 from skelray.runner.study_file import load_study
 from skelray.study.ablation import Ablation, Arm
 from skelray.study.published import Figure, figures
@@ -69,11 +69,11 @@ def test_the_plan_knows_roughly_what_evaluations_cost(finished, monkeypatch):
     """By the arithmetic of the encoders that they run, where the machine's speed is measured."""
     _, run, _ = finished
     alike = {"gflop_per_sample": 1.0, "samples_per_second": 50.0, "threads": 1}
-    monkeypatch.setattr("skelray.runner.plan._Speeds.of", lambda self, trial: alike)
-    monkeypatch.setattr("skelray.runner.plan.reading", lambda *given: 0.1)
-    monkeypatch.setattr("skelray.results.rows.complete", lambda *given: False)
+    monkeypatch.setattr("skelray.runner.costs.Speeds.of", lambda self, trial: alike)
+    monkeypatch.setattr("skelray.runner.costs.reading", lambda *given: 0.1)
+    monkeypatch.setattr("skelray.runner.plan.complete", lambda *given: False)
     monkeypatch.setattr("skelray.store.store.StoredTrial.result", lambda *given: None)
-    splits = run.splits(run.cells()[0].trial)
+    splits = run.context.splits(run.work.cells[0].trial)
     read = len(splits.train) + len(splits.test) * 7
     expected = 2 * (3 * len(splits.train) + read) * 0.1 / 50
     assert plan(run).evaluating == pytest.approx(expected)
@@ -107,7 +107,7 @@ def test_another_skeleton_or_a_missing_target_is_one_sentence(tmp_path, syntheti
     body = MORE.replace('Transfer("synthetic", "xsub", KNN())', 'Transfer("nwucla", "xview", KNN())')
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data)
     with pytest.raises(DataError, match="nwucla is not prepared"):
-        run.cells()
+        _ = run.work.cells
 
 
 def test_the_plan_of_untrained_encoders_does_not_say_that_they_are_there(tmp_path, synthetic_data):
@@ -179,10 +179,12 @@ def test_published_numbers_reach_their_rows(finished):
     rows = cell_rows(
         "s",
         replace(
-            cell, trial=run.pin_targets(cell.trial), published={"finetune": 0.5, "linear": 0.4, "clustering nmi": 0.6668}
+            cell,
+            trial=run.context.pin_targets(cell.trial),
+            published={"finetune": 0.5, "linear": 0.4, "clustering nmi": 0.6668},
         ),
-        run.store,
-        run.data(cell.trial),
+        run.context.store,
+        run.context.data(cell.trial),
     )
     found = {(row["evaluation"], row["metric"]): row["published"] for row in rows if row["published"] is not None}
     assert found == {("finetune", "top1"): 0.5, ("linear", "top1"): 0.4, ("clustering", "nmi"): 0.6668}

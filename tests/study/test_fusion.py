@@ -23,8 +23,8 @@ from skelray.methods import SkeletonCLR
 from skelray.report import text as report
 from skelray.results import tables as results
 from skelray.runner.execute import execute
+from skelray.runner.inline import run_inline
 from skelray.runner.plan import plan
-from skelray.runner.run import run_inline
 from skelray.search.fusion_weights import HeldOutScores, chosen, example, search
 from skelray.store.store import Store, evaluated
 from skelray.study.fusion import CHOSEN, PUBLISHED, Fusion, Random

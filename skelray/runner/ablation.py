@@ -1,0 +1,165 @@
+"""The work of an ablation: all trials are known beforehand, and cells that share an encoder are one job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import cached_property
+from typing import Protocol
+
+from skelray.data import Preprocessing
+from skelray.results.book import CELLS, ENSEMBLES, Book
+from skelray.results.rows import Row, cell_rows, complete, curve_rows, fused_rows, pictures
+from skelray.runner.context import Context
+from skelray.runner.job import Job
+from skelray.runner.work import Planned, Searches, Size
+from skelray.store.store import StoredTrial
+from skelray.study.ablation import Cell, Fused
+from skelray.study.comparable import compared, reasons
+from skelray.study.scale import Scale
+from skelray.training import Report
+from skelray.trial import Trial
+
+
+class Expands(Protocol):
+    """A study that knows its cells, and the ensembles of them, beforehand."""
+
+    def cells(self, scale: Scale | None = None) -> list[Cell]: ...
+
+    def fused(self, scale: Scale | None = None) -> list[Fused]: ...
+
+
+class AblationWork:
+    """prepared: how the data of the published numbers was, where the study says so."""
+
+    most_waiting = float("inf")
+
+    def __init__(self, study: Expands, context: Context, prepared: Preprocessing | None = None) -> None:
+        self._study, self._context, self._prepared = study, context, prepared
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The trials of the table, with the published numbers of data like that of the run."""
+        pin, load = self._context.pin_targets, self._context.load
+        cells = [replace(cell, trial=pin(cell.trial)) for cell in self._study.cells(self._context.scale)]
+        return [compared(cell, load, self._prepared) for cell in cells]
+
+    @cached_property
+    def ensembles(self) -> list[Fused]:
+        """The ensembles as the study names them."""
+        pin, load = self._context.pin_targets, self._context.load
+        return [compared(one.with_trials(pin), load, self._prepared) for one in self._study.fused(self._context.scale)]
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """The jobs of the table, done or not, in the study's order: one for all cells that share an encoder.
+
+        Of trials that differ in length alone the shorter comes first, so that the longer goes on from it.
+        """
+        found: dict[tuple[str, int], Job] = {}
+        for number, cell in enumerate(self.cells):
+            job = Job(number, cell.name, cell.trial, self._places[number])
+            known = found.setdefault(job.key, job)
+            new = [one for one in cell.trial.evaluations if one not in known.trial.evaluations]
+            if new:
+                known.trial = replace(known.trial, evaluations=(*known.trial.evaluations, *new))
+        return _shorter_first(list(found.values()))
+
+    def claim(self) -> AbstractContextManager[None]:
+        """Two runs of one table do no harm: the store keeps them from the same trial."""
+        return nullcontext()
+
+    def missing(self) -> Iterator[Job | None]:
+        return (job for job in self.jobs if not complete(job.trial, job.stored))
+
+    def size(self) -> Size:
+        missing = [job.trial.epochs for job in self.jobs if not complete(job.trial, job.stored)]
+        return Size(len(self.jobs), sum(missing), len(self.jobs) - len(missing))
+
+    def planned(self) -> list[Planned]:
+        return [Planned(job.name, job.trial) for job in self.jobs]
+
+    def searches(self) -> Searches:
+        return Searches()
+
+    def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
+        """Always: a table compares trials of whole length."""
+        return True
+
+    def ended(self, job: Job, status: str) -> None:
+        """The store has it."""
+
+    def put(self, job: Job, book: Book) -> None:
+        """The rows of the cells that share the job's encoder, and of the ensembles that they are in."""
+        cells, ensembles = self._sharing.get(job.key, ([], []))
+        for number in cells:
+            self._put_cell(number, book)
+        for number in ensembles:
+            self._put_ensemble(number, book)
+
+    def put_all(self, book: Book) -> None:
+        for number in range(len(self.cells)):
+            self._put_cell(number, book)
+        for number in range(len(self.ensembles)):
+            self._put_ensemble(number, book)
+
+    def finals(self) -> list[Trial]:
+        return []
+
+    def close(self, book: Book) -> None:
+        """Every row is there since its job ended."""
+
+    def apart(self) -> list[str]:
+        study, scale, load = self._study, self._context.scale, self._context.load
+        ones: list[Cell | Fused] = [*study.cells(scale), *study.fused(scale)]
+        told = (why for one in ones if one.published for why in reasons(one, load, self._prepared).values())
+        return list(dict.fromkeys(filter(None, told)))
+
+    def rows_of_cell(self, cell: Cell, stored: StoredTrial) -> list[Row]:
+        return cell_rows(self._context.name, cell, self._context.store, self._context.data(cell.trial), stored)
+
+    def weighed(self, one: Fused) -> list[Fused]:
+        """An ensemble under each of the weights that the table has."""
+        return [one]
+
+    def _put_cell(self, number: int, book: Book) -> None:
+        cell, stored = self.cells[number], self._places[number]
+        book.put((CELLS, number), self.rows_of_cell(cell, stored))
+        book.curves[stored.id, cell.trial.epochs] = curve_rows(cell.trial, stored)
+        book.draw(pictures(cell, stored))
+
+    def _put_ensemble(self, number: int, book: Book) -> None:
+        one, context = self.ensembles[number], self._context
+        data = context.data(one.trial)
+        rows = (fused_rows(context.name, found, context.store, data) for found in self.weighed(one))
+        book.put((ENSEMBLES, number), [row for some in rows for row in some])
+
+    @cached_property
+    def _places(self) -> list[StoredTrial]:
+        """Of the cells in the store."""
+        return [self._context.stored(cell.trial) for cell in self.cells]
+
+    @cached_property
+    def _sharing(self) -> dict[tuple[str, int], tuple[list[int], list[int]]]:
+        """The cells and the ensembles, by number, that each encoder is for."""
+        shared: dict[tuple[str, int], tuple[list[int], list[int]]] = {}
+        for number, cell in enumerate(self.cells):
+            shared.setdefault((self._places[number].id, cell.trial.epochs), ([], []))[0].append(number)
+        for number, one in enumerate(self.ensembles):
+            for cell in one.members.values():
+                key = self._context.stored(cell.trial).id, cell.trial.epochs
+                shared.setdefault(key, ([], []))[1].append(number)
+        return shared
+
+
+def _shorter_first(jobs: list[Job]) -> list[Job]:
+    """Jobs of one trial take its places in the list in the order of their lengths."""
+    places: dict[str, list[int]] = {}
+    for place, job in enumerate(jobs):
+        places.setdefault(job.stored.id, []).append(place)
+    ordered = list(jobs)
+    for own in places.values():
+        for place, job in zip(own, sorted((jobs[p] for p in own), key=lambda job: job.trial.epochs), strict=True):
+            ordered[place] = job
+    return ordered

@@ -1,0 +1,72 @@
+"""What a study is run with: its table's name, its scale, the store, the data, and patience with what cannot be written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from skelray.data.dataset import Splits, load
+from skelray.runner.execute import pin_targets
+from skelray.store.store import Store, StoredTrial
+from skelray.study.scale import Scale
+from skelray.trial import Trial
+
+log = logging.getLogger("skelray")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where a run reads and writes, and what it computes on. threads: of a trial; they decide the order of sums."""
+
+    data: Path = Path("data")
+    store: str = "store"
+    results: Path = Path("results")
+    device: str | None = None
+    threads: int = 1
+
+
+@lru_cache(maxsize=4)
+def splits(root: Path, benchmark: str, protocol: str) -> Splits:
+    """A protocol's splits, opened once a process."""
+    return load(root, benchmark, protocol)
+
+
+class Context:
+    """name: of the table. What asks for data raises DataError where it is missing."""
+
+    def __init__(self, name: str, scale: Scale, settings: Settings) -> None:
+        self.name, self.scale, self.settings = name, scale, settings
+        self.store = Store(settings.store)
+        self._told: set[str] = set()
+
+    def load(self, benchmark: str, protocol: str) -> Splits:
+        return splits(self.settings.data, benchmark, protocol)
+
+    def splits(self, trial: Trial) -> Splits:
+        return self.load(trial.benchmark, trial.protocol)
+
+    def data(self, trial: Trial) -> str:
+        """The fingerprint of a trial's data."""
+        return self.splits(trial).train.fingerprint
+
+    def stored(self, trial: Trial) -> StoredTrial:
+        return self.store.trial(trial.id(self.data(trial)))
+
+    def pin_targets(self, trial: Trial) -> Trial:
+        """Names the data that its evaluations read elsewhere; raises DataError where that does not fit."""
+        return pin_targets(trial, self.splits(trial), self.load)
+
+    @contextmanager
+    def going_on(self, what: str) -> Iterator[None]:
+        """What cannot be written now costs no trial: it is said, and tried again, and raised at the end."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            line = f"{what} could not be brought up to date: {' '.join(str(error).split())}; the run goes on"
+            if line not in self._told:
+                log.warning("%s", line)
+            self._told.add(line)

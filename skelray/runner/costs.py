@@ -1,0 +1,66 @@
+"""What trials of a study cost: steps of two samples are counted, each structure once, beside what this machine reaches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from skelray import machine
+from skelray.bench import bench
+from skelray.bench.estimate import TrainingCost, reading, structure, training_cost
+from skelray.data.dataset import SkeletonDataset
+from skelray.runner.context import Context, Settings
+from skelray.skeleton import Skeleton
+from skelray.trial import Trial
+
+
+class Counts:
+    """What steps of two samples count, each structure once."""
+
+    def __init__(self, context: Context, speeds: Speeds) -> None:
+        self.context, self.speeds = context, speeds
+        self._costs: dict[str, TrainingCost] = {}
+        self._steps: dict[str, TrainingCost] = {}
+        self._reading: dict[str, float] = {}
+
+    def data(self, trial: Trial) -> SkeletonDataset:
+        """What a trial is trained on."""
+        splits = self.context.splits(trial)
+        return splits.train if trial.monitor is None else splits.reduced
+
+    def training_cost(self, trial: Trial) -> TrainingCost:
+        key, shape = self._of(trial, trial.method, self.data(trial))
+        if key not in self._costs:
+            self._costs[key] = training_cost(trial, *shape, self._steps)
+        return replace(self._costs[key], batch_size=trial.batch_size)
+
+    def reading(self, trial: Trial) -> float:
+        key, shape = self._of(trial, type(trial.method).__qualname__, self.context.splits(trial).train)
+        if key not in self._reading:
+            self._reading[key] = reading(trial, *shape)
+        return self._reading[key]
+
+    @staticmethod
+    def _of(trial: Trial, method: Any, data: SkeletonDataset) -> tuple[str, tuple[Skeleton, int, int]]:
+        """What decides a count, and the shape of a sequence; any single stream is like any other."""
+        shape = (data.skeleton, trial.frames or data.sequences.shape[2], data.sequences.shape[4])
+        streams = trial.stream.count("+")
+        return repr((structure(method), structure(trial.backbone), streams, data.skeleton.name, *shape[1:])), shape
+
+
+class Speeds:
+    """What `skelray bench` measured on this kind of device."""
+
+    def __init__(self, settings: Settings, device: torch.device) -> None:
+        figures, self.threads = bench.figures(settings.results), settings.threads
+        here = machine.describe(device) if device.type == "cuda" else "cpu"
+        self.figures = figures[figures["device"].astype(str).str.split(",").str[0] == here.split(",")[0]]
+
+    def of(self, trial: Trial) -> dict[str, Any] | None:
+        """The row of a trial's method, backbone and precision, measured with the same threads if there is one."""
+        (method, backbone), figures = bench.kind(trial), self.figures
+        of_kind = (figures["method"] == method) & (figures["backbone"] == backbone)
+        rows: list[Any] = figures[of_kind & (figures["precision"] == trial.precision)].to_dict("records")
+        return min(rows, key=lambda row: abs(row["threads"] - self.threads), default=None)

@@ -1,0 +1,51 @@
+"""The work of a fusion: an ablation's encoders, whose weights in the ensemble are chosen before the test split is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from skelray.results.book import Book
+from skelray.results.rows import Row
+from skelray.runner.ablation import AblationWork
+from skelray.runner.context import Context
+from skelray.runner.work import Planned, Searches
+from skelray.search.fusion_weights import chosen
+from skelray.store.store import StoredTrial
+from skelray.study.ablation import Cell, Fused
+from skelray.study.fusion import CHOSEN, Fusion, closed
+from skelray.trial import Trial
+
+
+class FusionWork(AblationWork):
+    """Trains the streams' encoders as an ablation does; the table has the ensembles under published and chosen weights."""
+
+    def __init__(self, fusion: Fusion, context: Context) -> None:
+        super().__init__(fusion, context)
+        self._fusion = fusion.at(context.scale)
+
+    def rows_of_cell(self, cell: Cell, stored: StoredTrial) -> list[Row]:
+        """None: the table is about ensembles alone."""
+        return []
+
+    def weighed(self, one: Fused, look: bool = False) -> list[Fused]:
+        """The ensemble under the published weights, and under the chosen ones. look: weights not chosen are now."""
+        ensemble = chosen(self._fusion, one, self._context.store, self._context.data(one.trial), look)
+        return [closed(one)] if ensemble is None else [one, replace(one, arm=CHOSEN, ensemble=ensemble, published={})]
+
+    def finals(self) -> list[Trial]:
+        """The streams' trials with what reads the test split, of every ensemble whose weights are chosen."""
+        found = [one for each in self.ensembles for one in self.weighed(each, look=True) if one.arm == CHOSEN]
+        return [cell.trial for one in found for cell in one.members.values()]
+
+    def close(self, book: Book) -> None:
+        for number in range(len(self.ensembles)):
+            self._put_ensemble(number, book)
+
+    def planned(self) -> list[Planned]:
+        """The streams' trials with what is read on the test split once the weights are chosen."""
+        cells = self._fusion.table().cells(self._context.scale)
+        return [Planned(cell.name, self._context.pin_targets(cell.trial)) for cell in cells]
+
+    def searches(self) -> Searches:
+        missing = sum(all(found.arm != CHOSEN for found in self.weighed(one)) for one in self.ensembles)
+        return Searches(missing, self._fusion.samples)

@@ -1,0 +1,95 @@
+"""What runners ask of a study: the protocol that each kind of study has a class for, chosen in ``kinds``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from skelray.results.book import Book
+from skelray.runner.job import Job
+from skelray.training import Report
+from skelray.trial import Trial
+
+
+class Size(NamedTuple):
+    """Trials in all, epochs of those that are missing (a search's at most), and trials that are done."""
+
+    trials: int
+    epochs: int
+    done: int
+
+
+class Searches(NamedTuple):
+    """Searches on stored scores, which train nothing: how many are missing, and the points of each."""
+
+    missing: int = 0
+    points: int = 0
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A row of a plan. stopped: it ended before its last epoch. final: what a search evaluates; open: of which sample?"""
+
+    name: str
+    trial: Trial
+    stopped: bool = False
+    final: bool = False
+    open: bool = False
+
+
+@runtime_checkable
+class Work(Protocol):
+    """A study at a scale, as runners see it: jobs to run, what becomes of them, and the rows of its table.
+
+    A runner claims it, fills the book, takes up missing jobs, asks after each report whether the job goes on, says how it
+    ended, evaluates the finals and closes the book.
+    """
+
+    most_waiting: float
+    """How many jobs may be asked for that wait for another of the same trial; a search is not asked ahead of its results."""
+
+    def claim(self) -> AbstractContextManager[None]:
+        """Keeps other runs from what only one may write. Raises StoreError where another has it."""
+        ...
+
+    def missing(self) -> Iterator[Job | None]:
+        """The jobs to run, in the study's order. None: nothing can start before a job that is under way has ended."""
+        ...
+
+    def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
+        """Whether a job goes on after a report. source: device, version and commit that the report is from."""
+        ...
+
+    def ended(self, job: Job, status: str) -> None:
+        """Keeps how a job ended: done, stopped or failed."""
+        ...
+
+    def put(self, job: Job, book: Book) -> None:
+        """Puts the rows of what an ended job is for into the book."""
+        ...
+
+    def put_all(self, book: Book) -> None:
+        """Puts every row that the store has into the book."""
+        ...
+
+    def finals(self) -> list[Trial]:
+        """What is evaluated in the end on encoders that are there; a search is decided before."""
+        ...
+
+    def close(self, book: Book) -> None:
+        """Writes what could not be written before, and puts the rows that the finals brought into the book."""
+        ...
+
+    def size(self) -> Size: ...
+
+    def planned(self) -> list[Planned]:
+        """The rows of a plan: every trial, done or not."""
+        ...
+
+    def searches(self) -> Searches: ...
+
+    def apart(self) -> list[str]:
+        """Why published numbers of the study do not stand beside its own here, a sentence for each reason."""
+        ...

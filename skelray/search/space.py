@@ -1,0 +1,62 @@
+"""What the space of a sweep says when it is asked: an example, one trial, and whether a scale leaves samples apart."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+
+from skelray.checks import UserError
+from skelray.contained import contained
+from skelray.identity.canonical import digest
+from skelray.study.changes import Path, leaves
+from skelray.study.scale import Scale, counting_epochs
+from skelray.study.sweep import Sweep
+from skelray.trial import Trial
+
+
+def example(sweep: Sweep, scale: Scale) -> Trial:
+    """Any trial of a sweep, to see which data it is about; recorded nowhere."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return sweep.trial(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask(), scale)
+
+
+def check_scale(sweep: Sweep, scale: Scale, draws: int = 12) -> None:
+    """Raises UserError where a scale would overwrite what the space suggests, or make one trial of two; asks for some."""
+    if scale.as_published:
+        return
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    found, counting = [], {"epochs"}
+    for point in [study.ask() for _ in range(draws)]:
+        try:
+            trial = contained(sweep.space, point)
+            own, names = leaves(trial), counting_epochs(trial.optimizer, trial.method)
+        except Exception:  # a sample that cannot be is not looked at
+            continue
+        counting |= names
+        found.append((own, leaves(sweep.trial(point, scale))))
+    for path in sorted({path for own, _ in found for path in own if path[-1] not in counting}):
+        values = [(own[path], scaled.get(path)) for own, scaled in found if path in own]
+        if len({before for before, _ in values}) > 1 and any(before != after for before, after in values):
+            raise UserError(f"the space suggests {'.'.join(path)}, which would be the same in all samples {scale.said}")
+    seen: dict[str, dict[Path, str]] = {}
+    for own, scaled in found:
+        other = seen.setdefault(digest(sorted(scaled.items())), own)
+        if own != other:
+            name = next(".".join(path) for path in own if own[path] != other.get(path))
+            raise UserError(f"the space suggests {name}, in which samples would no longer differ {scale.said}")
+
+
+def asked(number: int, ask: Callable[[Any, Scale], Trial], point: Any, scale: Scale) -> Trial:
+    """A trial of the space. Raises UserError, with the line, where the study's own code fails."""
+    try:
+        return contained(ask, point, scale)
+    except UserError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
+        line = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
+        raise UserError(f"{line}space() fails for sample {number}: {type(error).__name__}: {error}") from error
