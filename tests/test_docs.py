@@ -82,6 +82,22 @@ def test_a_study_with_parts_of_ones_own_runs(folder, monkeypatch):
     assert set(frame["arm"]) == {arm.label for arm in study.arms}
 
 
+def test_a_sweep_with_a_stopping_rule_of_ones_own_runs(folder, monkeypatch):
+    """docs/extending.md: every sample ends, and one that was stopped was in the worse half."""
+    monkeypatch.chdir(folder)
+    path = folder / "rule.py"
+    path.write_text("\n\n".join(blocks("extending.md", "python")))
+    _, _, module = load_study(path)
+    settings = Settings(folder / "data", str(folder / "ruled"), folder / "ruled_results", device="cpu")
+    scale = Scale("synthetic", ("xview",), 3, samples=3, changes=(("batch_size", 16), ("dim", 8)))
+    run_inline(Run("rule", module.sweep, scale, settings))
+    frame = results.load("rule", folder / "ruled_results")
+    samples = frame[frame["metric"] == "held_out_top1"]
+    assert len(samples) == 3
+    assert set(samples["status"]) <= {"done", "stopped"}
+    assert set(samples.loc[samples["status"] == "stopped", "epoch"]) <= {1, 2}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_are_understood(page):
     """Commands and options exist, values are of their kind, scripts and studies are there; nothing is run."""

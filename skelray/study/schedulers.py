@@ -4,8 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 from skelray.checks import UserError, check_whole
+
+
+class Scheduler(Protocol):
+    """A rule that stops samples early: a frozen dataclass, so that a sweep is known by it.
+
+    A reading is judged once, when it arrives, and its verdict is kept with it.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def grace(self) -> int:
+        """A field: the epochs between two readings of the monitor; it shrinks with a schedule that is shortened."""
+        ...
+
+    def rungs(self, epochs: int) -> Sequence[int]:
+        """The epochs of a trial of so many at which samples are compared: multiples of ``grace`` before the last."""
+        ...
+
+    def goes_on(self, value: float, others: Sequence[float]) -> bool:
+        """Whether a sample with this reading goes on. others: what every other sample had at this rung so far."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from skelray.checks import UserError, check_whole
 from skelray.evaluation import KNN, Evaluation
 from skelray.study.samplers import TPE
 from skelray.study.scale import Scale
-from skelray.study.schedulers import ASHA
+from skelray.study.schedulers import ASHA, Scheduler
 from skelray.trial import Monitor, Trial
 
 
@@ -26,7 +26,7 @@ class Sweep:
     published: Mapping[str, Any] = field(default_factory=dict)
     samples: int = 64
     sampler: TPE = field(default_factory=TPE)
-    asha: ASHA = field(default_factory=ASHA)
+    asha: Scheduler = field(default_factory=ASHA)
     monitor: Evaluation = field(default_factory=KNN)
 
     def __post_init__(self) -> None:
