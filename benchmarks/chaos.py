@@ -19,7 +19,7 @@ import time
 from argparse import ArgumentParser
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "helpers"))
 
 from small_study import ABLATION, SWEEP, assert_same, curves, inline, make_run, study_file
 

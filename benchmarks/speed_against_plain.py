@@ -27,7 +27,7 @@ from skelray.backbones.graph import spatial_partition
 from skelray.bench import bench
 from skelray.skeleton import KINECT_V2
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # where the plain encoders are
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "oracles"))  # where the plain encoders are
 from plain_dsta import PlainDSTA
 from plain_hierarchical import PlainHiCo
 from plain_stgcn import PlainSTGCN
