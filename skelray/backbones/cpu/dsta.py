@@ -1,4 +1,4 @@
-"""DSTA-Net faster on a CPU: activations are (B, V, T, C), so that all its products are plain matrix products."""
+"""DSTA-Net in less memory on a CPU: activations are (B, V, T, C), so that all its products are plain matrix products."""
 
 from __future__ import annotations
 
