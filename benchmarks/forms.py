@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from skelray import machine
 from skelray.backbones import DSTA, STGCN
-from skelray.backbones.cpu import dsta, linear, residual, stgcn
+from skelray.backbones.cpu import dsta, stgcn
 from skelray.backbones.cpu.precision import autocast_dtype
 from skelray.backbones.dropout import Dropout
 from skelray.bench import bench
@@ -59,14 +59,17 @@ def obvious_attend(layer, x, rewire):
     return sums @ layer.weight.flatten(0, 1)
 
 
+def obvious_dropout(layer, x, axes=None):
+    """torch's."""
+    return F.dropout(x, layer.p) if layer.p else x
+
+
 # file -> (which backbones have it, what stands in for it)
 FILES = {
     "graph_convolution.py": ({"stgcn"}, [(stgcn, "graph_convolution", obvious_graph_convolution)]),
     "attention.py": ({"dsta"}, [(dsta, "attend", obvious_attend)]),
     "temporal.py": ({"stgcn", "dsta"}, [(dsta, "SHORT", 0), (stgcn, "SHORT", 0)]),
-    "residual.py": ({"stgcn", "dsta"}, [(residual, "_fused", lambda *_: False)]),
-    "linear.py": ({"stgcn", "dsta"}, [(linear, "_tall", lambda *_: False)]),
-    "dropout's bits": ({"dsta"}, [(Dropout, "forward", lambda self, x, axes=None: F.dropout(x, self.p))]),
+    "dropout's bits": ({"stgcn", "dsta"}, [(Dropout, "forward", obvious_dropout)]),
 }
 
 

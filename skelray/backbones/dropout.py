@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from skelray.checks import UserError
 
+PART = 2**19  # elements that are dropped at a time, so that they stay in a CPU's cache; a multiple of 8
+
 
 def check_share(p: float) -> None:
     """Raises UserError where a share of the elements cannot be dropped."""
@@ -30,26 +32,38 @@ def _table(dtype: torch.dtype) -> Tensor:
     return ((torch.arange(256)[:, None] >> torch.arange(8)) & 1).to(dtype) * 2
 
 
-def half_bits(x: Tensor) -> Tensor:
+def _half_bits(x: Tensor) -> Tensor:
     """A random bit for every element of x, eight to a byte."""
     return _random_words(x.numel()).view(torch.uint8)[: -(-x.numel() // 8)]
 
 
-def half_scales(bits: Tensor, like: Tensor) -> Tensor:
+def _half_scales(bits: Tensor, like: Tensor) -> Tensor:
     """0 or 2 for every element of ``like``, one for each bit."""
     return _table(like.dtype).index_select(0, bits.int()).flatten()[: like.numel()].view(like.shape)
+
+
+def _scaled(x: Tensor, bits: Tensor) -> Tensor:
+    """Multiplies each element of x by its 0 or 2; where x lies in order few at a time, so that no scales fill memory."""
+    if not x.is_contiguous():
+        return x * _half_scales(bits, x)
+    out = torch.empty_like(x)
+    for start in range(0, x.numel(), PART):
+        some = x.view(-1)[start : start + PART]
+        scales = _half_scales(bits[start // 8 : (start + PART) // 8], some)
+        torch.mul(some, scales, out=out.view(-1)[start : start + PART])
+    return out
 
 
 class _HalfDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        bits = half_bits(x)
+        bits = _half_bits(x)
         ctx.save_for_backward(bits)
-        return x * half_scales(bits, x)
+        return _scaled(x, bits)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return grad * half_scales(ctx.saved_tensors[0], grad)
+        return _scaled(grad, ctx.saved_tensors[0])
 
 
 class _ShareDropout(torch.autograd.Function):
@@ -86,7 +100,6 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu" or not 2**-16 <= self.p <= 1 - 2**-16:
             return F.dropout(x, self.p)
-        axes = range(x.dim()) if axes is None else axes
-        y = x.permute(*axes)
-        y = _HalfDropout.apply(y) if self.p == 0.5 else _ShareDropout.apply(y, self.p)
-        return y.permute(*sorted(range(x.dim()), key=axes.__getitem__))
+        if axes is not None:
+            return self.forward(x.permute(*axes)).permute(*sorted(range(x.dim()), key=axes.__getitem__))
+        return _HalfDropout.apply(x) if self.p == 0.5 else _ShareDropout.apply(x, self.p)

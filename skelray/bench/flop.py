@@ -25,10 +25,6 @@ def _entries_of_product(sample: Tensor, a: Tensor, *_: Any, **__: Any) -> int:
     return 2 * _entries(sample) * a.shape[1]
 
 
-def _linear(x: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:
-    return 2 * x.numel() * len(weight)
-
-
 def _recurrence(x: Tensor, *weights: Any, **__: Any) -> int:
     """Of one direction of a layer of torch's LSTM on a CPU: input and state times their weights, at each step."""
     return 2 * x.numel() // x.shape[-1] * (weights[0].numel() + weights[1].numel())
@@ -43,8 +39,6 @@ def _formulas() -> dict[Any, Any]:
     formulas: dict[Any, Any] = dict.fromkeys(added, _product_added)
     formulas[aten.sparse_sampled_addmm] = _entries_of_product
     formulas[aten.mkldnn_rnn_layer], formulas[aten.mkldnn_rnn_layer_backward] = _recurrence, _recurrence_backward
-    if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        formulas[torch.ops.mkldnn._linear_pointwise] = _linear
     return formulas
 
 

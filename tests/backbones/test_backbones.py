@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skelray.backbones import DSTA, STGCN
-from skelray.backbones.cpu import attention, graph_convolution, linear, temporal
+from skelray.backbones.cpu import attention, graph_convolution, temporal
 from skelray.backbones.cpu.attention import _AttendAndMix, _Scores
 from skelray.backbones.cpu.graph_convolution import _AggregateAndMix, _Dense, _Sparse
 from skelray.backbones.cpu.norm import batch_norm, statistics
@@ -349,35 +349,7 @@ def test_gradients_in_bfloat16_are_summed_over_parts_in_float32(monkeypatch, nam
     torch.testing.assert_close(gradients(torch.bfloat16), gradients(F64), rtol=0.02, atol=0.02)
 
 
-# Linear maps of many rows, and the mean at the end
-
-
-def layouts(rows):
-    """Rows as they lie and as a layer's stride takes them; a gradient in order, and one row's for all."""
-    x, cotangent = torch.randn(2 * rows, 25, 12), torch.randn(rows, 25, 20)
-    return [(x[:rows], cotangent), (x[::2], cotangent[:1, :1].expand(rows, 25, 20)), (x.transpose(0, 1)[:, ::2], None)]
-
-
-@pytest.mark.parametrize(("rows", "there"), [(3, True), (40, True), (40, False)])
-@pytest.mark.parametrize("layout", range(3))
-def test_linear_is_torchs(monkeypatch, rows, there, layout):
-    if not there:
-        monkeypatch.setattr(linear, "_pointwise", None)
-    x, cotangent = layouts(rows)[layout]
-    x, weight = x.requires_grad_(), torch.randn(20, 12, requires_grad=True)
-    y = linear.linear(x, weight)
-    tall = "Tall" in str(torch.autograd.graph.get_gradient_edge(y).node.next_functions)
-    assert tall == (there and rows == 40 and torch.backends.mkl.is_available())
-    cotangent = torch.randn_like(y) if cotangent is None else cotangent
-    ours, theirs = (
-        [z, *torch.autograd.grad(F.leaky_relu_(z * 1, 0.1), [x, weight], cotangent)] for z in (y, F.linear(x, weight))
-    )
-    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)  # sums of 1000 products
-    (alone,) = torch.autograd.grad(linear.linear(x.detach(), weight), weight, torch.ones_like(y))
-    torch.testing.assert_close(alone, x.flatten(0, -2).sum(dim=0).expand(20, 12), rtol=1e-5, atol=1e-4)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert linear.linear(x, weight).dtype == torch.bfloat16
-    torch.testing.assert_close(linear.linear(x.double(), weight.double()), F.linear(x.double(), weight.double()))
+# The mean at the end
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (0, 1, 3, 2, 4), (2, 3, 0, 1, 4), (3, 0, 1, 2, 4)])

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from skelray import papers
-from skelray.backbones.cpu.linear import linear
 from skelray.bench import bench, flop
 from skelray.bench.estimate import training_cost
 from skelray.skeleton import KINECT_V2
@@ -89,7 +89,7 @@ def counted(work):
 
 def test_products_count_by_the_entries_that_take_part():
     x, weight = torch.randn(400, 12), torch.randn(20, 12)
-    assert counted(lambda: linear(x, weight)) == counted(lambda: linear(x[:7], weight)) / 7 * 400 == 2 * 400 * 12 * 20
+    assert counted(lambda: F.linear(x, weight)) == 2 * 400 * 12 * 20
     matrix, y, into = torch.randn(30, 30), torch.randn(30, 9), torch.zeros(30, 9)
     assert counted(lambda: torch.addmm(into, matrix, y)) == counted(lambda: into.addmm_(matrix, y)) == 2 * 30 * 30 * 9
     assert counted(lambda: into[None].baddbmm_(matrix[None], y[None])) == 2 * 30 * 30 * 9

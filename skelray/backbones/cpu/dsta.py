@@ -1,4 +1,4 @@
-"""DSTA-Net faster on a CPU: activations are (B, V, T, C), so that all its products are plain matrix products."""
+"""DSTA-Net in less memory on a CPU: activations are (B, V, T, C), so that all its products are plain matrix products."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from torch.nn import functional as F
 
 from skelray.augment import Rewire
 from skelray.backbones.cpu.attention import attend
-from skelray.backbones.cpu.linear import linear
 from skelray.backbones.cpu.norm import batch_norm
-from skelray.backbones.cpu.residual import norm_dropout_residual_relu
 from skelray.backbones.cpu.temporal import fourier_convolution
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ def feature_map(encoder: DSTAEncoder, x: Tensor, rewire: Rewire | None) -> Tenso
     """(N, C, T, V, M) -> (N, M, T', V, dim), as the encoder's own."""
     samples, persons = len(x), x.shape[4]
     x = x.permute(0, 4, 3, 2, 1).flatten(0, 1).contiguous()  # (B, V, T, C)
-    x = _join(encoder.join, linear(x, encoder.linear.weight), encoder.linear.bias)
+    x = _join(encoder.join, F.linear(x, encoder.linear.weight), encoder.linear.bias)
     for layer in encoder.layers:
         x = _layer(layer, x, rewire)  # type: ignore[arg-type]
     return x.transpose(1, 2).unflatten(0, (samples, persons))
@@ -33,21 +31,26 @@ def feature_map(encoder: DSTAEncoder, x: Tensor, rewire: Rewire | None) -> Tenso
 
 def _layer(layer: Layer, x: Tensor, rewire: Rewire | None) -> Tensor:
     """(B, V, T, C) -> (B, V, T', O)."""
-    y = _join(layer.join1, attend(layer.attention, x, rewire), layer.attention.bias, x, layer.shortcut1)
-    y = _join(layer.join2, linear(y, layer.linear.weight), layer.linear.bias, x, layer.shortcut2)
-    residual, shortcut = y, layer.shortcut3
-    if not isinstance(shortcut, nn.Identity):
-        residual = linear(y[:, :, :: layer.temporal.stride], shortcut.linear.weight)
-        residual = batch_norm(shortcut.norm, residual, shortcut.linear.bias)
-    return _join(layer.join3, _temporal(layer.temporal, y), layer.temporal.bias, layer.dropout(residual))
+    y = _join(layer.join1, attend(layer.attention, x, rewire), layer.attention.bias, _residual(layer.shortcut1, x))
+    y = _join(layer.join2, F.linear(y, layer.linear.weight), layer.linear.bias, _residual(layer.shortcut2, x))
+    residual = layer.dropout(_residual(layer.shortcut3, y))
+    return _join(layer.join3, _temporal(layer.temporal, y), layer.temporal.bias, residual)
 
 
-def _join(
-    join: Join, y: Tensor, bias: Tensor, x: Tensor | None = None, shortcut: Shortcut | nn.Identity | None = None
-) -> Tensor:
-    """(B, V, T, C) each; ``bias`` belongs to y and is left to the norm, x is what the shortcut takes."""
-    change = None if shortcut is None or isinstance(shortcut, nn.Identity) else (shortcut.linear, shortcut.norm)
-    return norm_dropout_residual_relu(join.norm, y, bias, x, change, slope=join.slope)
+def _residual(shortcut: Shortcut | nn.Identity, x: Tensor) -> Tensor:
+    """(B, V, T, C) -> (B, V, T', O)."""
+    if isinstance(shortcut, nn.Identity):
+        return x
+    linear = shortcut.linear
+    return batch_norm(shortcut.norm, F.linear(x[:, :, :: linear.stride], linear.weight), linear.bias)
+
+
+def _join(join: Join, y: Tensor, bias: Tensor, x: Tensor | None = None) -> Tensor:
+    """(B, V, T, C) each; ``bias`` belongs to y and is left to the norm."""
+    y = batch_norm(join.norm, y, bias)
+    if x is not None:
+        y += x
+    return F.leaky_relu_(y, join.slope)
 
 
 def _temporal(layer: TemporalConvolution, x: Tensor) -> Tensor:

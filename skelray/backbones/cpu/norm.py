@@ -7,15 +7,17 @@ of centred parts (6e-7 in the same setting); the normalising and its gradient ar
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skelray.backbones.cpu.parts import long_rows, parts, steps_a_row
-
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
+PART = 2**19  # elements that are treated at a time
+WIDE = 2**13  # and at most so many of them in a row
 
 
 class _Normalise(torch.autograd.Function):
@@ -34,13 +36,29 @@ class _Normalise(torch.autograd.Function):
         return *grads, None, None, None
 
 
+def _steps_a_row(x: Tensor) -> int:
+    """How many steps of x (..., L, C) make a row: loops over as many numbers as a step has channels would be too short."""
+    steps, channels = x.shape[-2:]
+    return steps if steps * channels <= WIDE else math.gcd(steps, max(1, WIDE // channels))
+
+
+def _long_rows(x: Tensor) -> Tensor:
+    """A view of x (..., L, C), which lies in order, as (rows, K)."""
+    return x.view(-1, _steps_a_row(x) * x.shape[-1])
+
+
+def _parts(x: Tensor) -> Iterator[slice]:
+    """Yields slices of the rows of x (rows, K)."""
+    some = max(1, PART // x.shape[1])
+    return (slice(start, start + some) for start in range(0, len(x), some))
+
+
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel of x (..., L, C), from sums of centred parts."""
-    x = x.contiguous()
-    every, wide = x.view(-1, x.shape[-1]), long_rows(x)
+    """Mean and biased variance of each channel of x (..., L, C), which lies in order, from sums of centred parts."""
+    every, wide = x.view(-1, x.shape[-1]), _long_rows(x)
     near = every[:: max(1, len(every) // 64)].mean(dim=0)  # close to the mean, so that squares do not cancel
-    tiled, (total, squares) = near.repeat(steps_a_row(x)), near.new_zeros(2, wide.shape[1])
-    for part in parts(wide):
+    tiled, (total, squares) = near.repeat(_steps_a_row(x)), near.new_zeros(2, wide.shape[1])
+    for part in _parts(wide):
         centred = wide[part] - tiled
         total += centred.sum(dim=0)
         squares += centred.square_().sum(dim=0)
@@ -54,7 +72,7 @@ def _running(norm: Norm) -> tuple[Tensor, Tensor, float]:
 
 
 @torch.no_grad()
-def update_running_stats(norm: Norm, x: Tensor, offset: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def _update_running_stats(norm: Norm, x: Tensor, offset: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of each channel of x (..., L, C); the norm's move to those of x + offset (C,)."""
     mean, var = statistics(x)
     running_mean, running_var, momentum = _running(norm)
@@ -67,7 +85,8 @@ def update_running_stats(norm: Norm, x: Tensor, offset: Tensor | None = None) ->
 
 def batch_norm(norm: Norm, x: Tensor, offset: Tensor | None = None) -> Tensor:
     """The norm of x + offset (C,), a sum that is never formed: in training the offset moves the running mean alone."""
-    flat = x.reshape(-1, x.shape[-1])
+    x = x.contiguous()
+    flat = x.view(-1, x.shape[-1])
     running_mean, running_var, momentum = _running(norm)
     bias: Tensor = norm.bias
     if offset is not None and norm.training:
@@ -75,7 +94,7 @@ def batch_norm(norm: Norm, x: Tensor, offset: Tensor | None = None) -> Tensor:
     elif offset is not None:
         bias = bias + offset * norm.weight * (running_var + norm.eps).rsqrt()
     if norm.training and x.dtype == torch.float32:
-        y = _Normalise.apply(flat, norm.weight, bias, *update_running_stats(norm, flat, offset), norm.eps)
+        y = _Normalise.apply(flat, norm.weight, bias, *_update_running_stats(norm, x, offset), norm.eps)
     else:
         y = F.batch_norm(flat, running_mean, running_var, norm.weight, bias, norm.training, momentum, norm.eps)
         if norm.training:

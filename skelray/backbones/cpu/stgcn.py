@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from skelray.augment import Rewire
 from skelray.backbones.cpu.graph_convolution import graph_convolution
 from skelray.backbones.cpu.norm import batch_norm
-from skelray.backbones.cpu.residual import norm_dropout_residual_relu
 from skelray.backbones.cpu.temporal import fourier_convolution
 
 if TYPE_CHECKING:
@@ -47,15 +46,21 @@ def _block(block: Block, x: Tensor, time_first: bool, rewire: Rewire | None) -> 
     """(V, B, T, C) -> (V, B, T', O) or (T, V, B, C) -> (T', V, B, O). A convolution's bias is left to the norm after it."""
     y = x if time_first else x.flatten(1, 2)[None]  # joints lead within each slice
     y = graph_convolution(block.graph, y, rewire).view(*x.shape[:3], -1)
-    y = norm_dropout_residual_relu(block.norm1, y)
+    y = F.relu_(batch_norm(block.norm1, y))
     y = _temporal(block.temporal, y, time_first)
-    bias, stride = block.temporal.bias, block.temporal.stride
-    if block.first:
-        return norm_dropout_residual_relu(block.norm2, y, bias)
+    y = block.dropout(batch_norm(block.norm2, y, block.temporal.bias))
+    if not block.first:
+        y += _residual(block, x, time_first)
+    return F.relu_(y)
+
+
+def _residual(block: Block, x: Tensor, time_first: bool) -> Tensor:
+    """(V, B, T, C) -> (V, B, T', O) or (T, V, B, C) -> (T', V, B, O)."""
     if block.shortcut is None:
-        return norm_dropout_residual_relu(block.norm2, y, bias, x, dropout=block.dropout)
+        return x
+    stride = block.shortcut.stride
     x = x[::stride] if time_first else x[:, :, ::stride]
-    return norm_dropout_residual_relu(block.norm2, y, bias, x, (block.shortcut, block.shortcut_norm), block.dropout)
+    return batch_norm(block.shortcut_norm, F.linear(x, block.shortcut.weight), block.shortcut.bias)
 
 
 def _temporal(layer: TemporalConvolution, x: Tensor, time_first: bool) -> Tensor:
