@@ -11,7 +11,7 @@ import torch
 
 from skelray import machine
 from skelray.bench import bench
-from skelray.bench.estimate import TrainingCost, evaluated_bytes, reading, room, structure, training_cost
+from skelray.bench.estimate import Known, TrainingCost, evaluated_bytes, reading, room, structure, training_cost
 from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation import Transfer
@@ -220,7 +220,7 @@ class _Counts:
     def __init__(self, run: Run, speeds: _Speeds) -> None:
         self.run, self.speeds = run, speeds
         self._costs: dict[str, TrainingCost] = {}
-        self._steps: dict[str, TrainingCost] = {}
+        self._known = Known()
         self._reading: dict[str, float] = {}
 
     def data(self, trial: Trial) -> SkeletonDataset:
@@ -231,7 +231,7 @@ class _Counts:
     def training_cost(self, trial: Trial) -> TrainingCost:
         key, shape = self._of(trial, trial.method, self.data(trial))
         if key not in self._costs:
-            self._costs[key] = training_cost(trial, *shape, self._steps)
+            self._costs[key] = training_cost(trial, *shape, self._known)
         return replace(self._costs[key], batch_size=trial.batch_size)
 
     def reading(self, trial: Trial) -> float:
