@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from skelray.augment import AugmentationSet, Draws, View
 from skelray.bench import flop
+from skelray.bench.encoders import EncoderCosts, keeping
 from skelray.data.dataset import Splits
 from skelray.evaluation import Clustering, Evaluation, Load, Transfer, main_metric, train_and_test
 from skelray.identity.canonical import canonical
@@ -54,23 +55,29 @@ class TrainingCost:
         return self.checkpoint + self.encoder + (self.momentum if epochs else 0) + EPOCH * epochs + SPEC
 
 
-def training_cost(
-    trial: Trial, skeleton: Skeleton, frames: int, persons: int, known: dict[str, TrainingCost] | None = None
-) -> TrainingCost:
+@dataclass
+class Known:
+    """What was counted before: of steps, and of the calls of encoders in them, which many methods share."""
+
+    steps: dict[str, TrainingCost] = field(default_factory=dict)
+    encoders: EncoderCosts = field(default_factory=EncoderCosts)
+
+
+def training_cost(trial: Trial, skeleton: Skeleton, frames: int, persons: int, known: Known | None = None) -> TrainingCost:
     """Counts what training a trial on sequences (3, frames, joints, persons) takes.
 
-    known: of steps counted before, to which the trial's is added; what its views take is counted anew, which costs little.
+    known: counted before, to which the trial's is added; what its views take is counted anew, which costs little.
     """
     method = trial.method
     with torch.random.fork_rng([]), flop.counter() as counter:
         torch.manual_seed(0)
         views = method.views(View.of(torch.randn(SAMPLES, 3, frames, len(skeleton.joints), persons), skeleton, Draws(0, 0)))
     key = repr((structure(method, augmented=False), structure(trial.backbone), trial.stream.count("+"), _shapes(views)))
-    known = {} if known is None else known
-    if key not in known:
-        known[key] = _step(trial, skeleton, views)
-    of_views = counter.get_total_flops() / SAMPLES / 1e9
-    return replace(known[key], gflop=known[key].gflop + of_views, batch_size=trial.batch_size)
+    known = Known() if known is None else known
+    if key not in known.steps:
+        known.steps[key] = _step(trial, skeleton, views, known.encoders)
+    step, of_views = known.steps[key], counter.get_total_flops() / SAMPLES / 1e9
+    return replace(step, gflop=step.gflop + of_views, batch_size=trial.batch_size)
 
 
 def _shapes(value: Any) -> Any:
@@ -89,29 +96,23 @@ def _shapes(value: Any) -> Any:
     return repr(value)
 
 
-def _step(trial: Trial, skeleton: Skeleton, views: Any) -> TrainingCost:
+def _step(trial: Trial, skeleton: Skeleton, views: Any, encoders: EncoderCosts) -> TrainingCost:
     """Of a step on views of SAMPLES samples."""
     method = trial.method
-    kept: dict[int, int] = {}
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         model = method.build(trial.backbone, skeleton, trial.stream).train()
         content = model.state_dict()
         state = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in content.values()}
 
-        def keep(saved: Tensor) -> Tensor:
-            storage = saved.untyped_storage()
-            kept[storage.data_ptr()] = storage.nbytes()
-            return saved
-
-        with flop.counter() as counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
+        with flop.counter() as counter, keeping() as kept, encoders.known_in(model, skeleton, counter) as of_encoders:
             step = method.loss(model, views, epoch=1)
             step.loss.backward()
     trained = [p for p in model.parameters() if p.requires_grad]
     return TrainingCost(
         gflop=counter.get_total_flops() / SAMPLES / 1e9,
         state=sum(state.values()),
-        kept=sum(size for pointer, size in kept.items() if pointer not in state),
+        kept=sum(size for pointer, size in kept.items() if pointer not in state) + sum(of_encoders),
         checkpoint=_stored(content.values()) + ARCHIVE,
         momentum=_stored(trained),
         encoder=_stored(model.query.state_dict().values()) + ARCHIVE,

@@ -62,6 +62,10 @@ class Counter(TorchDispatchMode):
     def get_total_flops(self) -> int:
         return self._flops
 
+    def add(self, flops: int) -> None:
+        """Counts what is known and not computed again."""
+        self._flops += flops
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         formula = FORMULAS.get(func._overloadpacket)

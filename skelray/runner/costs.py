@@ -9,7 +9,7 @@ import torch
 
 from skelray import machine
 from skelray.bench import bench
-from skelray.bench.estimate import TrainingCost, reading, structure, training_cost
+from skelray.bench.estimate import Known, TrainingCost, reading, structure, training_cost
 from skelray.data.dataset import SkeletonDataset
 from skelray.runner.context import Context, Settings
 from skelray.skeleton import Skeleton
@@ -22,7 +22,7 @@ class Counts:
     def __init__(self, context: Context, speeds: Speeds) -> None:
         self.context, self.speeds = context, speeds
         self._costs: dict[str, TrainingCost] = {}
-        self._steps: dict[str, TrainingCost] = {}
+        self._known = Known()
         self._reading: dict[str, float] = {}
 
     def data(self, trial: Trial) -> SkeletonDataset:
@@ -33,7 +33,7 @@ class Counts:
     def training_cost(self, trial: Trial) -> TrainingCost:
         key, shape = self._of(trial, trial.method, self.data(trial))
         if key not in self._costs:
-            self._costs[key] = training_cost(trial, *shape, self._steps)
+            self._costs[key] = training_cost(trial, *shape, self._known)
         return replace(self._costs[key], batch_size=trial.batch_size)
 
     def reading(self, trial: Trial) -> float:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from skelray import papers
 from skelray.bench import bench, flop
-from skelray.bench.estimate import training_cost
+from skelray.bench.estimate import Known, training_cost
 from skelray.skeleton import KINECT_V2
 from skelray.trial import Trial
 
@@ -67,6 +67,23 @@ def needed(frames, **changes):
 def test_an_estimate_counts_what_a_step_takes(frames):
     """Of the form of the backbone that sequences of this size take."""
     assert needed(frames).gflop == pytest.approx(measured("hiclr", frames).gflop_per_sample, rel=0.02)
+
+
+def small(name, **changes):
+    trial = replace(bench.METHODS[name].small(), batch_size=2)
+    return replace(trial, frames=16, method=replace(trial.method, queue=8, dim=4, **changes))
+
+
+@pytest.mark.parametrize("name", ["crossclr", "aimclr", "hiclr_dsta"])
+def test_a_step_is_counted_whole_though_equal_calls_of_an_encoder_are_computed_once(name):
+    found = bench.measure(small(name), torch.device("cpu"), steps=1, peak=1e9).gflop_per_sample
+    assert training_cost(small(name), KINECT_V2, 16, 2).gflop == pytest.approx(found, rel=0.005)
+
+
+def test_what_was_counted_for_another_method_changes_no_count():
+    known = Known()
+    for trial in (small("skeletonclr"), small("aimclr"), small("hiclr"), small("aimclr", eadm=None), small("hiclr_dsta")):
+        assert training_cost(trial, KINECT_V2, 16, 2, known) == training_cost(trial, KINECT_V2, 16, 2)
 
 
 def test_an_estimate_grows_with_frames_and_batch():
