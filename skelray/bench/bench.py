@@ -143,7 +143,7 @@ def _step(method: Method, model: Model, optimizer: torch.optim.Optimizer, view: 
 
 class _Clock:
     def __init__(self, device: torch.device) -> None:
-        self.device = device
+        self.device, self.at = device, 0.0
         self.lap()
 
     def lap(self) -> float:
@@ -151,7 +151,7 @@ class _Clock:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         now = time.perf_counter()
-        elapsed, self.at = now - getattr(self, "at", now), now
+        elapsed, self.at = now - self.at, now
         return elapsed
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from skelray.checks import UserError
-from skelray.evaluation.scores import Evaluation
+from skelray.evaluation.evaluation import Evaluation
 
 
 def names(evaluations: Sequence[Evaluation]) -> list[str]:

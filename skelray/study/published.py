@@ -8,7 +8,7 @@ from typing import Any
 
 from skelray.checks import UserError
 from skelray.data.benchmarks import BENCHMARKS
-from skelray.evaluation import Evaluation, main_metric
+from skelray.evaluation import Evaluation, main_metric, measured_by
 from skelray.identity.canonical import canonical
 from skelray.names import STREAMS, column
 
@@ -104,13 +104,6 @@ def columns_of(evaluations: Iterable[tuple[str, Evaluation]]) -> dict[str, str]:
         found |= {column(name, metric): column(name, metric) for metric in measured_by(evaluation)}
         found[name] = column(name, main)
     return found
-
-
-def measured_by(evaluation: Evaluation) -> tuple[str, ...]:
-    """The metrics of an evaluation: as it declares them, or top-1 and top-5, or the one that it is about."""
-    main = main_metric(evaluation)
-    declared = getattr(getattr(evaluation, "evaluation", evaluation), "metrics", None)
-    return declared or (("top1", "top5") if main == "top1" else (main,))
 
 
 def homes(arm: Owner, published: Published, benchmarks: Collection[str]) -> dict[tuple[str, ...], dict[str, float]]:

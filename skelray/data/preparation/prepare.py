@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from skelray.checks import UserError
-from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
+from skelray.data.benchmark import Benchmark, HasNotes, Recording, Skipped, Split
 from skelray.data.dataset import open_dataset, open_with_protocols
 from skelray.data.formats.listing import walk
 from skelray.data.formats.sources import LooseFile, Recordings, stamp
@@ -78,7 +78,8 @@ def prepare(
 def _prepare(job: Job, source: Path | None, target: Path, progress: Progress | None, force: bool, workers: int) -> Report:
     started, benchmark = time.monotonic(), job.benchmark
     recordings = benchmark.recordings(source)
-    benchmark = replace(benchmark, notes=(*benchmark.notes, *getattr(recordings, "notes", ())))
+    if isinstance(recordings, HasNotes):
+        benchmark = replace(benchmark, notes=(*benchmark.notes, *recordings.notes))
     settings = _settings(job, source, _stamp(benchmark, source, recordings))
     content = cache(lambda: _content(source, recordings))
     if not force:
