@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ import pandas as pd
 import torch
 
 from skelray import machine, papers
+from skelray.atomic import replacing
 from skelray.augment import Draws, View
 from skelray.bench import flop
 from skelray.checks import UserError
@@ -215,9 +215,8 @@ def keep(measured: Sequence[Measured], results: Path) -> None:
     old = figures(results)
     whole = pd.concat([old, new], ignore_index=True) if len(old) else new
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    whole.drop_duplicates(list(KEY), keep="last").to_parquet(temporary, index=False)
-    temporary.replace(path)
+    with replacing(path) as (place,):
+        whole.drop_duplicates(list(KEY), keep="last").to_parquet(place, index=False)
 
 
 def table(measured: Sequence[Measured]) -> Table:
