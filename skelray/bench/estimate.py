@@ -89,7 +89,7 @@ def _shapes(value: Any) -> Any:
 
 
 def _step(trial: Trial, skeleton: Skeleton, views: Any) -> TrainingCost:
-    """Of a step on views of SAMPLES samples."""
+    """Measures a step on views of SAMPLES samples."""
     method = trial.method
     kept: dict[int, int] = {}
     with torch.random.fork_rng([]):

@@ -59,7 +59,7 @@ def place_key(benchmark: str, protocol: str, stream: str, coordinates: Mapping[s
 
 @dataclass(frozen=True)
 class Owner:
-    """Of an arm: its label, its own benchmark, the evaluations of its numbers, and the places that it has."""
+    """An arm as its published numbers see it: label, own benchmark, evaluations by name, and the places that it has."""
 
     label: str
     benchmark: str
@@ -186,7 +186,7 @@ def _nowhere(figure: Figure, arm: Owner) -> str:
 
 
 def _several(figure: Figure, places: Sequence[Place], arm: Owner) -> str:
-    """Where a number would stand, and how it is said where it does."""
+    """Says at which places a number would stand, and how one of them is named."""
     axes = {name: list(dict.fromkeys(str(p.coordinates.get(name)) for p in places)) for name in places[0].coordinates}
     name, values = next((name, values) for name, values in axes.items() if len(values) > 1)
     last = places[-1].coordinates[name]
