@@ -93,7 +93,7 @@ def steps_of(trial: Trial, device: torch.device) -> Iterator[list[float]]:
     yield from (_step(method, model, optimizer, batch(step)) for step in count())
 
 
-def measure(trial: Trial, device: torch.device, steps: int, peak: float) -> Measured:
+def measure_speed(trial: Trial, device: torch.device, steps: int, peak: float) -> Measured:
     """Steps after a warm-up; memory is the process's own peak."""
     taken = steps_of(trial, device)
     with flop.counter() as counter:
@@ -179,7 +179,7 @@ def timed(work: Callable[[], Any], device: torch.device) -> float:
 def _measure_here(trial: Trial, device: str | None, steps: int, threads: int) -> Measured:
     machine.configure_process(threads)
     chosen = machine.choose_device(device)
-    return measure(trial, chosen, steps, peak(chosen, trial.precision))
+    return measure_speed(trial, chosen, steps, peak(chosen, trial.precision))
 
 
 def bench(
@@ -209,7 +209,7 @@ def figures(results: Path) -> pd.DataFrame:
     return found if list(found) == list(frame([])) else frame([])
 
 
-def keep(measured: Sequence[Measured], results: Path) -> None:
+def keep_speeds(measured: Sequence[Measured], results: Path) -> None:
     """Adds measurements to the figures, each in place of an earlier one of its KEY."""
     path, new = results / FIGURES, frame(measured)
     old = figures(results)
@@ -219,7 +219,7 @@ def keep(measured: Sequence[Measured], results: Path) -> None:
         whole.drop_duplicates(list(KEY), keep="last").to_parquet(place, index=False)
 
 
-def table(measured: Sequence[Measured]) -> Table:
+def speed_table(measured: Sequence[Measured]) -> Table:
     """What a person reads of it."""
     header = ["method", "backbone", "precision", "frames", "batch", "samples/s", "augment", "forward", "backward", "update"]
     header += ["GFLOP a sample", "of peak", "peak MiB"]

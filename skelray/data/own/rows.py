@@ -43,7 +43,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableReader:
     """Reads a table with these joints and classes; calling it gives its sequences one by one.
 
     numbered: labels are numbers of classes even where a class is named by that number.
