@@ -149,7 +149,7 @@ def _setting(name: str, value: Any, augmented: bool) -> Any:
 
 
 def _switches(augmentation: Any) -> list[bool]:
-    """Which of an augmentation's numbers are 0, and so switch a part of it off."""
+    """Finds which of an augmentation's numbers are 0, and so switch a part of it off."""
     values = (getattr(augmentation, f.name) for f in fields(augmentation)) if is_dataclass(augmentation) else ()
     return [value != 0 for value in values if isinstance(value, float)]
 

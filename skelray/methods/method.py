@@ -91,7 +91,7 @@ class HasProjectors(Protocol):
     """A model whose projectors evaluations may read after; those of one without read its encoders alone."""
 
     def projectors(self) -> Mapping[str, nn.Module]:
-        """From each stream's encoder output to its embedding."""
+        """Gives each stream's projector, from its encoder's output to its embedding."""
         ...
 
 

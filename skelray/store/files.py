@@ -101,7 +101,7 @@ class Files:
         return self.files.get_file_info(f"{self.path}/{name}").type == fs.FileType.Directory
 
     def read_json(self, name: str, fits: Callable[[Any], bool] = lambda content: True) -> Any:
-        """None where there is none, or one that is damaged, which is set aside. fits: whether it has the right shape."""
+        """Reads JSON; None where there is none, or a damaged one, which is set aside. fits: tells the right shape."""
         content = self.read(name)
         if content is None:
             return None

@@ -29,7 +29,7 @@ class StoredTrial:
 
     @contextlib.contextmanager
     def claim(self, epochs: int) -> Iterator[None]:
-        """For a trial of so many epochs: no other of this length runs meanwhile, nor one that shares its checkpoint.
+        """Claims a trial of so many epochs: no other of this length runs meanwhile, nor one that shares its checkpoint.
 
         A trial that has no use for that waits for no longer one: its encoder is there, or the other has left it behind.
         """

@@ -164,7 +164,7 @@ def _skeleton(described: Described, name: str) -> Skeleton:
 
 
 def _trains(described: Described, columns: Columns) -> dict[str, tuple[Key, list[int | str]]]:
-    """By which column each protocol divides, and whom it lists to train."""
+    """Reads by which column each protocol divides, and whom it lists to train."""
     found = {}
     for name, fields in described.of(described.fields, "protocols", dict).items():
         where = f"protocols.{name}."
