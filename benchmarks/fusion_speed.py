@@ -52,7 +52,7 @@ def main() -> None:
     write(f"arranged in {arranged:.2f} s: {held_out.leads.shape[1]} pairs of {given.samples * (given.classes - 1)}\n")
     points = np.random.default_rng(1).random((2000, 3)).round(2)
     started = time.process_time()
-    fast = [held_out.top1(point) for point in points]
+    fast = held_out.top1(points)
     write(f"judging alone: {len(points) / (time.process_time() - started):.0f} points/s\n")
     started, stacked = time.process_time(), np.stack([a["scores"] for a in streams.values()])
     labels = streams["joint"]["labels"]
@@ -64,7 +64,7 @@ def main() -> None:
     weights, value = search(fusion, streams)
     seconds = time.process_time() - started
     write(f"a search with Optuna: {given.points} points in {seconds:.1f} s, {given.points / seconds:.0f} points/s\n")
-    write(f"chosen {Ensemble(weights)}: {value:.4f}; published: {held_out.top1(np.array([0.6, 0.6, 0.4])):.4f}\n")
+    write(f"chosen {Ensemble(weights)}: {value:.4f}; published: {held_out.top1(np.array([[0.6, 0.6, 0.4]]))[0]:.4f}\n")
     write(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB\n")
 
 

@@ -89,7 +89,7 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
 
 
 def provenance(device: torch.device) -> dict[str, str]:
-    """Where a number comes from: device, versions and, in a checkout, the commit."""
+    """Tells where a number comes from: device, versions and, in a checkout, the commit."""
     version = f"skelray {metadata.version('skelray')}, torch {torch.__version__}"
     return {"device": describe(device), "version": version, "commit": _commit()}
 

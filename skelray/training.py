@@ -16,7 +16,7 @@ from skelray.checks import UserError
 from skelray.contained import contained
 from skelray.data.dataset import Splits
 from skelray.evaluation import Diverged, FrozenEncoder, Load, measure
-from skelray.methods import Method, Model, Step, Views
+from skelray.methods import HasMaskValues, HasProjectors, Method, Model, Step, Views
 from skelray.names import HELD_OUT
 from skelray.trial import Trial
 
@@ -133,7 +133,7 @@ class Pretraining:
             trial.method.clip,
             trial.frames,
             trial.seed,
-            projectors=model.projectors() if hasattr(model, "projectors") else None,
+            projectors=model.projectors() if isinstance(model, HasProjectors) else None,
             autocast=model.autocast,
             mask_values=mask_values(model),
             fresh=fresh,
@@ -179,8 +179,8 @@ class Pretraining:
 
 
 def mask_values(model: Any) -> Mapping[str, torch.Tensor]:
-    """(1,) of each stream, what its masked joints become; empty of a model that has none."""
-    return model.mask_values() if hasattr(model, "mask_values") else {}
+    """Returns what the masked joints of each stream become, (1,); nothing of a model that has none."""
+    return model.mask_values() if isinstance(model, HasMaskValues) else {}
 
 
 def run(trial: Trial, splits: Splits, device: torch.device | str = "cpu") -> Iterator[Report]:

@@ -46,7 +46,7 @@ class Hierarchical:
             check_whole(name, getattr(self, name), 1)
         if self.kernel % 2 == 0:
             raise UserError(f"kernel {self.kernel}: an odd number, so that the middle tap is the step itself")
-        if isinstance(self.s2s, type) or not hasattr(self.s2s, "build"):
+        if isinstance(self.s2s, type) or not isinstance(self.s2s, SequenceEncoder):
             raise UserError(f"s2s {self.s2s!r}: a sequence encoder is needed, as in s2s=GRU()")
         if self.branches not in (BRANCHES, BRANCHES[:1], BRANCHES[1:]):
             raise UserError(f"branches {self.branches!r}: a tuple of temporal, spatial or both, in this order")

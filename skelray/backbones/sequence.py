@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from skelray.backbones.dropout import Dropout, check_share
 from skelray.checks import UserError, check_whole
 
 
+@runtime_checkable
 class SequenceEncoder(Protocol):
     """A frozen dataclass, so that a trial can name it; one built module serves sequences of every length L."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ import pandas as pd
 import torch
 
 from skelray import machine, papers
+from skelray.atomic import replacing
 from skelray.augment import Draws, View
 from skelray.bench import flop
 from skelray.checks import UserError
@@ -93,7 +93,7 @@ def steps_of(trial: Trial, device: torch.device) -> Iterator[list[float]]:
     yield from (_step(method, model, optimizer, batch(step)) for step in count())
 
 
-def measure(trial: Trial, device: torch.device, steps: int, peak: float) -> Measured:
+def measure_speed(trial: Trial, device: torch.device, steps: int, peak: float) -> Measured:
     """Steps after a warm-up; memory is the process's own peak."""
     taken = steps_of(trial, device)
     with flop.counter() as counter:
@@ -143,7 +143,7 @@ def _step(method: Method, model: Model, optimizer: torch.optim.Optimizer, view: 
 
 class _Clock:
     def __init__(self, device: torch.device) -> None:
-        self.device = device
+        self.device, self.at = device, 0.0
         self.lap()
 
     def lap(self) -> float:
@@ -151,7 +151,7 @@ class _Clock:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         now = time.perf_counter()
-        elapsed, self.at = now - getattr(self, "at", now), now
+        elapsed, self.at = now - self.at, now
         return elapsed
 
 
@@ -179,7 +179,7 @@ def timed(work: Callable[[], Any], device: torch.device) -> float:
 def _measure_here(trial: Trial, device: str | None, steps: int, threads: int) -> Measured:
     machine.configure_process(threads)
     chosen = machine.choose_device(device)
-    return measure(trial, chosen, steps, peak(chosen, trial.precision))
+    return measure_speed(trial, chosen, steps, peak(chosen, trial.precision))
 
 
 def bench(
@@ -209,18 +209,17 @@ def figures(results: Path) -> pd.DataFrame:
     return found if list(found) == list(frame([])) else frame([])
 
 
-def keep(measured: Sequence[Measured], results: Path) -> None:
+def keep_speeds(measured: Sequence[Measured], results: Path) -> None:
     """Adds measurements to the figures, each in place of an earlier one of its KEY."""
     path, new = results / FIGURES, frame(measured)
     old = figures(results)
     whole = pd.concat([old, new], ignore_index=True) if len(old) else new
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    whole.drop_duplicates(list(KEY), keep="last").to_parquet(temporary, index=False)
-    temporary.replace(path)
+    with replacing(path) as (place,):
+        whole.drop_duplicates(list(KEY), keep="last").to_parquet(place, index=False)
 
 
-def table(measured: Sequence[Measured]) -> Table:
+def speed_table(measured: Sequence[Measured]) -> Table:
     """What a person reads of it."""
     header = ["method", "backbone", "precision", "frames", "batch", "samples/s", "augment", "forward", "backward", "update"]
     header += ["GFLOP a sample", "of peak", "peak MiB"]

@@ -97,7 +97,7 @@ def _shapes(value: Any) -> Any:
 
 
 def _step(trial: Trial, skeleton: Skeleton, views: Any, encoders: EncoderCosts) -> TrainingCost:
-    """Of a step on views of SAMPLES samples."""
+    """Measures a step on views of SAMPLES samples."""
     method = trial.method
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
@@ -154,7 +154,7 @@ def _setting(part: Any, name: str, augmented: bool) -> Any:
 
 
 def _switches(augmentation: Any) -> list[bool]:
-    """Which of an augmentation's numbers are 0, and so switch a part of it off."""
+    """Finds which of an augmentation's numbers are 0, and so switch a part of it off."""
     values = (getattr(augmentation, f.name) for f in fields(augmentation)) if is_dataclass(augmentation) else ()
     return [value != 0 for value in values if isinstance(value, float)]
 

@@ -26,7 +26,7 @@ def _entries_of_product(sample: Tensor, a: Tensor, *_: Any, **__: Any) -> int:
 
 
 def _recurrence(x: Tensor, *weights: Any, **__: Any) -> int:
-    """Of one direction of a layer of torch's LSTM on a CPU: input and state times their weights, at each step."""
+    """Counts one direction of a layer of torch's LSTM on a CPU: input and state times their weights, at each step."""
     return 2 * x.numel() // x.shape[-1] * (weights[0].numel() + weights[1].numel())
 
 

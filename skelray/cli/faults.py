@@ -18,7 +18,7 @@ def sentence(error: BaseException, keep: bool = True) -> tuple[str, int]:
     """What went wrong, and the exit status. keep: the traceback goes into a file, where it says more than the sentence."""
     line = " ".join(str(error).split())
     caused = isinstance(error, (UserError, OSError))
-    if caused and not getattr(error, "unexpected", False):
+    if caused and not (isinstance(error, UserError) and error.unexpected):
         return line, CAUSED
     kept = f"the traceback is in {_kept(error)}" if keep else "the traceback is above"
     if caused:

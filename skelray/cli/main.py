@@ -231,9 +231,9 @@ def bench_command(methods: tuple[str, ...], precisions: tuple[str, ...], results
     measured = []
     for one in bench.bench(methods or tuple(bench.METHODS), precisions or PRECISIONS, **settings):
         measured.append(one)
-        bench.keep([one], results)
+        bench.keep_speeds([one], results)
         click.echo(f"{one.method} on {one.backbone}, {one.precision}: {one.samples_per_second:.1f} samples/s", err=True)
-    click.echo(bench.table(measured).markdown())
+    click.echo(bench.speed_table(measured).markdown())
 
 
 @cli.command("import-weights")
@@ -248,11 +248,11 @@ def import_weights_command(file: Path, method: str, backbone: str | None, stream
     Tensors and plain containers are read and nothing else: no code in the file is run.
     """
     from skelray.released.checkpoint import read
-    from skelray.store.imported import keep
+    from skelray.store.imported import keep_imported
     from skelray.store.store import Store
 
     imported = read(file, method, backbone, stream)
-    keep(imported, Store(store))
+    keep_imported(imported, Store(store))
     click.echo(
         f"{imported}\nkept as {imported.digest} in {store}; a study that evaluates it:\n\n{imported.study()}", nl=False
     )

@@ -30,7 +30,7 @@ class _Formats(click.Choice[str]):
 
     @cached_property
     def choices(self) -> Sequence[str]:  # type: ignore[override]
-        from skelray.data.detect import FORMATS
+        from skelray.data.catalogue import FORMATS
 
         return [one.name for one in FORMATS]
 

@@ -38,4 +38,4 @@ def scores_command(
     else:
         found = scores(trial, evaluation, **where)
         made = per_class_table(found) if confusion is None else confusion_table(found, confusion)
-    click.echo(getattr(made, form)())
+    click.echo(made.written(form))

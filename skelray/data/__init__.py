@@ -13,7 +13,7 @@ from skelray.data.formats.utkinect import UTKINECT
 from skelray.data.own.table import open_table
 from skelray.data.preparation.prepare import prepare
 from skelray.data.preprocess import Preprocessing
-from skelray.data.report import Report
+from skelray.data.report import PreparationReport
 from skelray.data.stored import DataError
 from skelray.data.synthetic.benchmark import SYNTHETIC
 
@@ -31,9 +31,9 @@ __all__ = [
     "UTKINECT",
     "Benchmark",
     "DataError",
+    "PreparationReport",
     "Preprocessing",
     "Recording",
-    "Report",
     "SkeletonDataset",
     "Skipped",
     "Split",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -49,6 +49,17 @@ class Skipped:
 
     name: str
     reason: str
+
+
+@runtime_checkable
+class HasNotes(Protocol):
+    """Recordings of which there is something to tell; a benchmark's own notes come first.
+
+    notes: what the report says of them, one sentence each.
+    """
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
 
 class LeftOut(UserError):

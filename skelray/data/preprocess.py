@@ -136,7 +136,7 @@ def _spread(body: np.ndarray) -> float:
 
 
 def centred(clip: np.ndarray, skeleton: Skeleton, frames: int) -> np.ndarray:
-    """As released: centred on each person, resized to ``frames`` and turned frame by frame; all zero without anyone."""
+    """Prepares a clip as released: each person centred, resized to ``frames``, turned frame by frame; zeros if empty."""
     kept = clip[_as_released(clip, "centred")]
     return Preprocessing("centred", frames)._resized(kept, skeleton, released=True, planar=False)
 

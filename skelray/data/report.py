@@ -19,7 +19,7 @@ AMOUNTS = ("cut", "left_out", "joined")  # of each sequence; data sets prepared 
 
 
 @dataclass(frozen=True)
-class Report:
+class PreparationReport:
     """What became of a source.
 
     sequences, frames, bodies: what was kept, as recorded. short: names of kept sequences under ten frames.
@@ -112,7 +112,7 @@ def counted(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return counts
 
 
-def report(target: Path, counts: Mapping[str, Any], benchmark: Benchmark, **also: Any) -> Report:
+def preparation_report(target: Path, counts: Mapping[str, Any], benchmark: Benchmark, **also: Any) -> PreparationReport:
     """The report on a prepared folder of these counts."""
     told = {
         "protocols": tuple(benchmark.protocols),
@@ -121,6 +121,6 @@ def report(target: Path, counts: Mapping[str, Any], benchmark: Benchmark, **also
     }
     counts = {key: value for key, value in counts.items() if key != "stuck"}
     skipped = {reason: tuple(names) for reason, names in counts["skipped"].items()}
-    return Report(
+    return PreparationReport(
         target.name, str(target), **{**counts, **told, **also, "short": tuple(counts["short"]), "skipped": skipped}
     )

@@ -1,6 +1,15 @@
 """Evaluations: what a trial's encoder is worth, frozen, finetuned, on other data or to the eye."""
 
 from skelray.evaluation.clustering import Clustering
+from skelray.evaluation.evaluation import (
+    Evaluation,
+    EvaluationResult,
+    main_metric,
+    measured_by,
+    smaller,
+    smaller_each,
+    trained_on,
+)
 from skelray.evaluation.finetune import Finetune, SemiSupervised, Supervised
 from skelray.evaluation.frozen import Diverged, FrozenEncoder, Load
 from skelray.evaluation.held_out import HeldOut, train_and_test
@@ -9,7 +18,7 @@ from skelray.evaluation.labels import labelled
 from skelray.evaluation.linear import Linear
 from skelray.evaluation.names import names
 from skelray.evaluation.retrieval import Retrieval
-from skelray.evaluation.scores import Evaluation, EvaluationResult, main_metric, measure, smaller, smaller_each, top
+from skelray.evaluation.scores import measure, top
 from skelray.evaluation.transfer import Transfer
 
 __all__ = [
@@ -30,9 +39,11 @@ __all__ = [
     "labelled",
     "main_metric",
     "measure",
+    "measured_by",
     "names",
     "smaller",
     "smaller_each",
     "top",
     "train_and_test",
+    "trained_on",
 ]

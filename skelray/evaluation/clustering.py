@@ -12,9 +12,9 @@ import torch
 from skelray.augment import Draws
 from skelray.checks import UserError, check_whole
 from skelray.data.dataset import SkeletonDataset
+from skelray.evaluation.evaluation import EvaluationResult
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.knn import units
-from skelray.evaluation.scores import EvaluationResult
 
 SHOWN = 20  # as many colours as can be told apart
 

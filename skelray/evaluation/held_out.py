@@ -9,8 +9,8 @@ from torch import Tensor
 
 from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, Splits
+from skelray.evaluation.evaluation import Evaluation, EvaluationResult, chooses_by_test, main_metric, smaller, trained_on
 from skelray.evaluation.frozen import FrozenEncoder
-from skelray.evaluation.scores import Evaluation, EvaluationResult, main_metric, smaller
 from skelray.evaluation.transfer import Transfer
 from skelray.names import SUFFIX
 
@@ -32,7 +32,7 @@ class HeldOut:
             raise UserError(f"{self.evaluation.name} is held out already")
         if isinstance(self.evaluation, Transfer):
             raise UserError(f"{self.evaluation.name} is scored on the other benchmark's test split, which is not held out")
-        if getattr(self.evaluation, "selection", "last") != "last":
+        if chooses_by_test(self.evaluation):
             raise UserError(f'{self.evaluation.name} chooses by the labels it is scored on: hold out with selection="last"')
 
     @property
@@ -49,7 +49,7 @@ class HeldOut:
 
     def trained(self, samples: int) -> int:
         """How many sequences the encoder is trained on, of so many in the training set; those held out are not."""
-        return self.evaluation.trained(samples) if hasattr(self.evaluation, "trained") else 0
+        return trained_on(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor | EvaluationResult:
         return self.evaluation(encoder, train, test)

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from skelray.checks import UserError
-from skelray.evaluation.scores import Evaluation
+from skelray.evaluation.evaluation import Evaluation
 
 
 def names(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -35,7 +35,7 @@ def _apart(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _settings(part: Any) -> dict[str, Any]:
-    """By name, of an evaluation and of the one that it wraps; and its type, where it is none of ours."""
+    """Lists the settings of an evaluation and of the one that it wraps, by name, and its type."""
     found: dict[str, Any] = {"type": type(part).__qualname__}
     for field in fields(part) if is_dataclass(part) else ():
         value = getattr(part, field.name)

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skelray.data.dataset import SkeletonDataset
+from skelray.evaluation.evaluation import EvaluationResult
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.knn import knn_scores, units
-from skelray.evaluation.scores import EvaluationResult
 
 QUERIES = 256  # rows of the ranking held at once
 

@@ -1,79 +1,25 @@
-"""What an evaluation is: from a frozen encoder, a training set and a test set to scores (N_test, classes) or an Outcome."""
+"""Reads evaluations: from the scores that one gives to its metrics, and to the epoch that it reports."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from skelray.checks import UserError, check_whole
 from skelray.data.dataset import SkeletonDataset
-
-if TYPE_CHECKING:
-    from skelray.evaluation.frozen import FrozenEncoder
-from skelray.evaluation.frozen import Diverged
+from skelray.evaluation.evaluation import Evaluation, EvaluationResult
+from skelray.evaluation.frozen import Diverged, FrozenEncoder
 
 SELECTIONS = ("last", "released")
 BEST = " (best on test)"  # how a table marks what the test split has chosen
 
 # A field that an evaluation got later: at its default it leaves the canonical form, and so what is stored, as it was.
 LATER: dict[str, Any] = {"later": True}
-
-
-@dataclass(frozen=True, eq=False)
-class EvaluationResult:
-    """What an evaluation found.
-
-    scores: (N_test, classes), the larger, the likelier; None where no sample is classified. metrics: fractions of 0..1
-    beside the top-1 and top-5 of the scores. arrays: what else is stored. files: pictures, by what their names end in
-    ("png"). test: whose scores they are, where that is not the test set that was given.
-    """
-
-    scores: Tensor | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    test: SkeletonDataset | None = None
-
-
-class Evaluation(Protocol):
-    """A frozen dataclass. name: how tables call it."""
-
-    @property
-    def name(self) -> str: ...
-
-    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor | EvaluationResult:
-        """(N_test, classes) scores; the larger, the likelier. Or an Outcome, where there is more or less to tell."""
-        ...
-
-
-def wraps(evaluation: Evaluation) -> bool:
-    """Whether an evaluation is another one on other data (``Transfer``, ``HeldOut``); they do not nest."""
-    return getattr(evaluation, "wraps", False)
-
-
-def main_metric(evaluation: Evaluation) -> str:
-    """The metric that an evaluation is about: top1, unless it classifies nothing."""
-    return getattr(evaluation, "measures", "top1")
-
-
-def smaller(part: Any) -> Any:
-    """The small version of a backbone, method or evaluation that knows one."""
-    return part.small() if hasattr(part, "small") else part
-
-
-def smaller_each(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
-    """The small versions of evaluations, each once: transfers to several benchmarks become one."""
-    found: list[Evaluation] = []
-    for evaluation in evaluations:
-        small = smaller(evaluation)
-        found += [small] if small not in found else []
-    return tuple(found)
 
 
 def top(scores: Tensor, labels: Tensor, k: int = 1) -> float:

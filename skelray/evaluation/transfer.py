@@ -8,8 +8,9 @@ from typing import ClassVar
 from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, Splits
 from skelray.data.stored import DataError
+from skelray.evaluation.evaluation import Evaluation, EvaluationResult, main_metric, smaller, trained_on, wraps
 from skelray.evaluation.frozen import FrozenEncoder, Load
-from skelray.evaluation.scores import Evaluation, EvaluationResult, main_metric, measure, smaller, wraps
+from skelray.evaluation.scores import measure
 from skelray.skeleton import Skeleton
 
 
@@ -53,7 +54,7 @@ class Transfer:
 
     def trained(self, samples: int) -> int:
         """How many sequences the encoder is trained on, were the target as large as the source."""
-        return self.evaluation.trained(samples) if hasattr(self.evaluation, "trained") else 0
+        return trained_on(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> EvaluationResult:
         if encoder.load is None:

@@ -138,13 +138,13 @@ class Content:
         return self._instance(value)
 
     def _apart(self, item: Any) -> Any:
-        """In a walk of its own, as sets have no order; what is open stays open."""
+        """Walks an item of a set on its own, as sets have no order; what is open stays open."""
         walk = Content()
         walk.open, walk.alive, walk.trail = self.open, self.alive, self.trail
         return walk._form(item)
 
     def _instance(self, value: Any) -> Any:
-        """By what pickling would keep of it."""
+        """Tells any other object by what pickling would keep of it."""
         kind = type(value)
         named = f"{kind.__module__}.{kind.__qualname__}"
         if owner_of_name(kind.__module__) == "library":

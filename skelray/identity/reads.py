@@ -33,7 +33,7 @@ _known: dict[int, tuple[CodeType, Reads]] = {}  # by identity: equal code object
 
 
 def reads(function: FunctionType) -> Reads:
-    """Of a function with all that is defined inside it; looked up once, so that a file may be edited afterwards."""
+    """Reads a function with all that is defined inside it; once, so that its file may be edited afterwards."""
     code = function.__code__
     if id(code) not in _known:
         names: set[tuple[str, ...]] = set()

@@ -5,7 +5,19 @@ from skelray.methods.crossclr import CrosSCLR, MultiStream
 from skelray.methods.eadm import EADM
 from skelray.methods.hiclr import HiCLR
 from skelray.methods.hico import HiCo
-from skelray.methods.method import Backbone, Encoder, Method, Model, Scheduled, Step, Views
+from skelray.methods.method import (
+    Backbone,
+    Encoder,
+    HasFeatureMap,
+    HasLevels,
+    HasMaskValues,
+    HasProjectors,
+    Method,
+    Model,
+    Scheduled,
+    Step,
+    Views,
+)
 from skelray.methods.moco import MoCo, MoCoSettings
 from skelray.methods.similarity import SIMILARITIES, Candidates, Similarity, cosine, cross_entropy, info_nce, kl, l1
 from skelray.methods.skeletonclr import SkeletonCLR
@@ -18,6 +30,10 @@ __all__ = [
     "Candidates",
     "CrosSCLR",
     "Encoder",
+    "HasFeatureMap",
+    "HasLevels",
+    "HasMaskValues",
+    "HasProjectors",
     "HiCLR",
     "HiCo",
     "Method",

@@ -12,7 +12,7 @@ from skelray.augment import BA, EA, AugmentationSet, View
 from skelray.checks import UserError, check_number
 from skelray.methods.crossclr import MultiStream, across
 from skelray.methods.eadm import EADM
-from skelray.methods.method import Backbone, Step, Views
+from skelray.methods.method import Backbone, HasFeatureMap, Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
 from skelray.methods.similarity import Candidates, check_mining, cross_entropy, info_nce, mined_info_nce, nearest
 from skelray.skeleton import Skeleton
@@ -53,7 +53,7 @@ class AimCLR(MoCoSettings):
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo | MultiStream:  # type: ignore[override]
         model = self._model(backbone, skeleton, stream)
         for encoder in model.encoders().values() if self.eadm else ():
-            if not hasattr(encoder, "feature_map"):
+            if not isinstance(encoder, HasFeatureMap):
                 raise UserError("eadm drops from a feature map, which this backbone does not have: set eadm=None")
         return model
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from skelray.augment import HICO, STREAMS, AugmentationSet, CentreCrop, View, form
 from skelray.backbones.encode import precision
 from skelray.checks import UserError
-from skelray.methods.method import Backbone, Step, Views
+from skelray.methods.method import Backbone, HasLevels, Step, Views
 from skelray.methods.moco import MoCoSettings, average, initialise, unit
 from skelray.methods.queue import Queue
 from skelray.methods.similarity import Candidates, info_nce
@@ -153,7 +153,7 @@ class HiCoModel(nn.Module):
 
 def _inputs(levels: tuple[str, ...], encoder: nn.Module) -> dict[str, int]:
     """The features that these losses read and their widths. Raises UserError where the backbone does not have them."""
-    if not hasattr(encoder, "levels"):
+    if not isinstance(encoder, HasLevels):
         raise UserError("HiCo contrasts the levels of a hierarchical encoder: use backbone=Hierarchical()")
     config: Any = encoder.config
     width, domain = config.hidden_dim, config.hidden_dim * config.granularity

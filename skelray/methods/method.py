@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from skelray.augment import AugmentationSet, Rewire, View
+from skelray.backbones.hierarchical import Levels
 from skelray.skeleton import Skeleton
 
 
@@ -19,6 +20,26 @@ class Encoder(Protocol):
     dim: int
 
     def __call__(self, x: Tensor, present: Tensor, rewire: Rewire | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class HasFeatureMap(Protocol):
+    """An encoder in two steps, so that what drops features (EADM) may stand between them."""
+
+    def feature_map(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
+        """(N, C, T, V, M) -> (N, M, T', V, dim)."""
+        ...
+
+    def pool(self, features: Tensor, present: Tensor) -> Tensor:
+        """(N, M, T', V, dim) and (N, M) -> (N, dim)."""
+        ...
+
+
+@runtime_checkable
+class HasLevels(Protocol):
+    """An encoder that describes a sequence at several levels, as HiCo contrasts them."""
+
+    def levels(self, x: Tensor) -> Levels: ...
 
 
 class Backbone(Protocol):
@@ -60,13 +81,27 @@ class Model(Protocol):
         """The query encoder of each stream, without projector."""
         ...
 
-    # Optional, for evaluations after the projector and for those that train with masks:
-    # def projectors(self) -> Mapping[str, nn.Module], from each stream's encoder output to its embedding.
-    # def mask_values(self) -> Mapping[str, Tensor], (1,) what each stream's masked joints become.
-
     def update_key(self, epoch: int) -> None: ...
 
     def enqueue(self, keys: Any) -> None: ...
+
+
+@runtime_checkable
+class HasProjectors(Protocol):
+    """A model whose projectors evaluations may read after; those of one without read its encoders alone."""
+
+    def projectors(self) -> Mapping[str, nn.Module]:
+        """Gives each stream's projector, from its encoder's output to its embedding."""
+        ...
+
+
+@runtime_checkable
+class HasMaskValues(Protocol):
+    """A model that learns what masked joints become; those of one without are 0."""
+
+    def mask_values(self) -> Mapping[str, Tensor]:
+        """(1,) of each stream."""
+        ...
 
 
 class Method(Protocol):

@@ -37,6 +37,10 @@ class Table:
     words: int
     numbers: pd.DataFrame
 
+    def written(self, form: str) -> str:
+        """form: markdown, csv or latex."""
+        return {"markdown": self.markdown, "csv": self.csv, "latex": self.latex}[form]()
+
     def markdown(self) -> str:
         """The caption and a pipe table whose columns line up in a terminal."""
         lines = [[_line(cell).replace("|", r"\|") for cell in line] for line in (self.header, *self.rows)]

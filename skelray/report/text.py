@@ -31,7 +31,7 @@ def text(frame: pd.DataFrame, form: str = "markdown") -> str:
         tables.append(table(frame[~searched]))
         tables.append(differences(frame[~searched]) if form == "markdown" and not searched.any() else None)
         tables.append(fusion_table.table(frame[~searched]))
-    return "\n\n".join(getattr(one, form)() for one in tables if one is not None)
+    return "\n\n".join(one.written(form) for one in tables if one is not None)
 
 
 def table(frame: pd.DataFrame) -> Table:

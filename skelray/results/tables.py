@@ -7,14 +7,11 @@ studies share the two schemas, so any tables concatenate. ``figures/<study>/`` b
 from __future__ import annotations
 
 import json
-import os
 import re
-import time
 import uuid
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from numbers import Integral, Real
 from pathlib import Path
@@ -23,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from skelray.atomic import replacing
 from skelray.checks import UserError
 from skelray.names import transfer_in
 
@@ -129,9 +127,8 @@ def write_pictures(study: str, pictures: Mapping[str, bytes], folder: Path) -> N
         if path.is_file() and path.read_bytes() == content:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        with replacing(path) as (place,):
+            place.write_bytes(content)
 
 
 def _result(row: Row, study: str) -> dict:
@@ -191,23 +188,11 @@ def _unique(rows: Iterable[dict], key: tuple[str, ...]) -> None:
 
 
 def _replace(tables: Mapping[Path, pa.Table]) -> None:
-    """Write all tables beside their places, then move each into its place."""
-    temporary = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp") for path in tables}
-    try:
-        for path, table in tables.items():
-            with temporary[path].open("wb") as file:
+    """Writes all tables beside their places, then moves each into its place."""
+    with replacing(*tables) as places:
+        for place, table in zip(places, tables.values(), strict=True):
+            with place.open("wb") as file:  # pyarrow would tell of a full disk otherwise than Python does
                 pq.write_table(table, file, compression="zstd")
-                file.flush()
-                os.fsync(file.fileno())
-        for path in tables:
-            os.replace(temporary[path], path)
-    finally:
-        for path in tables:
-            temporary[path].unlink(missing_ok=True)
-            for stale in path.parent.glob(f".{path.name}.*.tmp"):  # of a process killed while it wrote
-                with suppress(FileNotFoundError):  # it was another run's, and is in its place now
-                    if stale.stat().st_mtime < time.time() - 3600:
-                        stale.unlink()
 
 
 def _read(study: str | None, folder: Path, suffix: str, schema: pa.Schema) -> pa.Table:

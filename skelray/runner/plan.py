@@ -11,7 +11,7 @@ import torch
 from skelray import machine
 from skelray.bench.estimate import evaluated_bytes, room
 from skelray.checks import UserError
-from skelray.evaluation import Transfer
+from skelray.evaluation import Transfer, trained_on
 from skelray.identity.canonical import canonical
 from skelray.names import shared_subjects
 from skelray.report.printable import printable
@@ -133,7 +133,7 @@ def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, count
         except Exception:  # in a part of the study's own, which the step of two samples has told of
             made.evaluating = None
         else:
-            trained = sum(e.trained(len(splits.train)) for e in missing if hasattr(e, "trained"))
+            trained = sum(trained_on(e, len(splits.train)) for e in missing)
             read = len(splits.train) + len(splits.test) * (1 + len(missing))
             gflop = (3 * trained + read) * each  # backward is twice forward
             made.evaluating += gflop / (found["gflop_per_sample"] * found["samples_per_second"])

@@ -1,4 +1,4 @@
-"""The search for fusion weights: Optuna proposes points, each is judged on held-out scores in microseconds.
+"""The search for fusion weights: Optuna draws points, and numpy judges all of them on held-out scores.
 
 A search takes seconds and is decided by its content alone. So its ledger is one record, written when it is over: a
 search that was killed starts again and ends the same.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,11 @@ from skelray.store.store import Store, evaluated
 from skelray.study.ablation import Fused
 from skelray.study.fusion import Fusion, searched
 
+MOST_LEADS = 1 << 20  # numbers that are multiplied out at once: 8 MiB
+
 
 class HeldOutScores:
-    """Streams' scores of the same samples, arranged so that the top-1 of any weights is one small product.
+    """Streams' scores of the same samples, arranged so that the top-1 of many weights is one small product.
 
     A class that no stream scores above the sample's own never wins, whatever the weights, since none is negative: only the
     other pairs of a sample and a class are kept, with the own class's lead in each stream.
@@ -46,40 +48,37 @@ class HeldOutScores:
         self.starts = np.flatnonzero(np.diff(sample, prepend=-1))  # of each sample's pairs
         self.certain = self.samples - len(self.starts)  # right under all weights
 
-    def top1(self, weights: np.ndarray) -> float:
-        """weights: (S,), at least 0, in the order of the streams. Where all are 0 nothing is right.
+    def top1(self, points: np.ndarray) -> np.ndarray:
+        """(P, S) weights of at least 0, in the order of the streams -> (P,); of weights that are all 0 nothing is right.
 
         They enter as whole numbers, as an ensemble's do, so that what ties there ties here.
         """
-        if not weights.any():
-            return 0.0
-        whole, _ = whole_numbers(weights.tolist())
-        ahead = np.array(whole) @ self.leads >= self.enough  # (pairs,)
-        right = np.logical_and.reduceat(ahead, self.starts).sum() if len(self.starts) else 0
-        return float(self.certain + right) / self.samples
+        whole = np.array([whole_numbers(point)[0] if any(point) else point for point in points.tolist()])  # (P, S)
+        found = np.full(len(points), float(self.certain))
+        if len(self.starts):
+            some = max(1, MOST_LEADS // self.leads.shape[1])  # of the points, at once
+            for at in range(0, len(points), some):
+                ahead = whole[at : at + some] @ self.leads >= self.enough  # (some, pairs)
+                found[at : at + some] += np.logical_and.reduceat(ahead, self.starts, axis=1).sum(axis=1)
+        return np.where(points.any(axis=1), found / self.samples, 0.0)
 
 
 def search(fusion: Fusion, streams: Mapping[str, Arrays]) -> tuple[dict[str, float], float]:
-    """The first of the points with the best top-1 on these scores, and that top-1. The published point comes first."""
+    """Chooses the first of the points with the best top-1 on these scores; returns it and that top-1."""
     held_out = HeldOutScores({stream: streams[stream] for stream in fusion.published})
+    points = list(_points(fusion))
+    values = held_out.top1(np.array([[point[stream] for stream in fusion.published] for point in points], dtype=np.float64))
+    best = int(values.argmax())
+    return points[best], float(values[best])
+
+
+def _points(fusion: Fusion) -> Iterator[dict[str, float]]:
+    """The published point, and then those that Optuna draws."""
+    yield dict(fusion.published)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    best: tuple[dict[str, float], float] = dict(fusion.published), held_out.top1(_array(fusion, fusion.published))
-
-    def objective(trial: optuna.Trial) -> float:
-        nonlocal best
-        weights = weights_of(fusion, trial)
-        value = held_out.top1(_array(fusion, weights))
-        if value > best[1]:
-            best = weights, value
-        return value
-
-    sampler = optuna.samplers.RandomSampler(seed=fusion.sampler.seed)
-    optuna.create_study(direction="maximize", sampler=sampler).optimize(objective, n_trials=fusion.samples - 1)
-    return best
-
-
-def _array(fusion: Fusion, weights: Mapping[str, float]) -> np.ndarray:
-    return np.array([weights[stream] for stream in fusion.published], dtype=np.float64)
+    drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=fusion.sampler.seed))
+    for _ in range(fusion.samples - 1):
+        yield weights_of(fusion, drawn.ask())
 
 
 def weights_of(fusion: Fusion, trial: Any) -> dict[str, float]:

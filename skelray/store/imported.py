@@ -6,6 +6,6 @@ from skelray.released.checkpoint import Imported
 from skelray.store.store import Store
 
 
-def keep(imported: Imported, store: Store) -> None:
+def keep_imported(imported: Imported, store: Store) -> None:
     """Puts the encoder where trials find it by its digest."""
     store.save_weights(imported.digest, {"model": imported.query, "masks": imported.masks, "history": []})

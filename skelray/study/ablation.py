@@ -208,7 +208,7 @@ class Ablation:
         return found
 
     def _places(self, cell: Cell) -> list[Place]:
-        """Where numbers of a cell stand: beside it, and beside the ensemble that it is a stream of."""
+        """Lists where published numbers of a cell stand: beside it, and beside the ensemble that it is a stream of."""
         trial, evaluations = cell.trial, _named(cell.trial)
         columns = set(columns_of(evaluations).values())
         places = [Place(trial.benchmark, trial.protocol, trial.stream, cell.coordinates, columns)]

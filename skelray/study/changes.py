@@ -36,7 +36,7 @@ def changed(trial: Trial, changes: Mapping[str, Any]) -> Trial:
 
 
 def place(trial: Trial, name: str) -> Path:
-    """Where a field lives: ("tau") in the trial itself, ("method", "tau") in a part.
+    """Finds where a field lives: ("tau") in the trial itself, ("method", "tau") in a part.
 
     A plain name is the trial's own field, else that of the one part that has it; with a dot it names its part, as in
     backbone.frames or backbone.s2s.heads. Raises UserError for an unknown field and for one that several parts have.

@@ -27,7 +27,7 @@ SHARE = 0.01  # by which a split may be larger or smaller: those of missing skel
 
 
 def unlike(trial: Trial, benchmark: str, protocol: str, splits: Splits, wanted: Preprocessing | None) -> str:
-    """In one sentence, how data is not what the published numbers of a trial are of; empty where it is."""
+    """Says in a sentence how data differs from what a trial's published numbers are of; empty where it does not."""
     wanted, data = wanted or preprocessing_of(trial), splits.train
     frames = trial.frames or data.sequences.shape[2]
     method = type(trial.method).__name__

@@ -8,7 +8,7 @@ from typing import Any
 
 from skelray.checks import UserError
 from skelray.data.benchmarks import BENCHMARKS
-from skelray.evaluation import Evaluation, main_metric
+from skelray.evaluation import Evaluation, main_metric, measured_by
 from skelray.identity.canonical import canonical
 from skelray.names import STREAMS, column
 
@@ -59,7 +59,7 @@ def place_key(benchmark: str, protocol: str, stream: str, coordinates: Mapping[s
 
 @dataclass(frozen=True)
 class Owner:
-    """Of an arm: its label, its own benchmark, the evaluations of its numbers, and the places that it has."""
+    """An arm as its published numbers see it: label, own benchmark, evaluations by name, and the places that it has."""
 
     label: str
     benchmark: str
@@ -104,13 +104,6 @@ def columns_of(evaluations: Iterable[tuple[str, Evaluation]]) -> dict[str, str]:
         found |= {column(name, metric): column(name, metric) for metric in measured_by(evaluation)}
         found[name] = column(name, main)
     return found
-
-
-def measured_by(evaluation: Evaluation) -> tuple[str, ...]:
-    """The metrics of an evaluation: as it declares them, or top-1 and top-5, or the one that it is about."""
-    main = main_metric(evaluation)
-    declared = getattr(getattr(evaluation, "evaluation", evaluation), "metrics", None)
-    return declared or (("top1", "top5") if main == "top1" else (main,))
 
 
 def homes(arm: Owner, published: Published, benchmarks: Collection[str]) -> dict[tuple[str, ...], dict[str, float]]:
@@ -193,7 +186,7 @@ def _nowhere(figure: Figure, arm: Owner) -> str:
 
 
 def _several(figure: Figure, places: Sequence[Place], arm: Owner) -> str:
-    """Where a number would stand, and how it is said where it does."""
+    """Says at which places a number would stand, and how one of them is named."""
     axes = {name: list(dict.fromkeys(str(p.coordinates.get(name)) for p in places)) for name in places[0].coordinates}
     name, values = next((name, values) for name, values in axes.items() if len(values) > 1)
     last = places[-1].coordinates[name]

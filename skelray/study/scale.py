@@ -131,7 +131,7 @@ def counting_epochs(*parts: Any) -> set[str]:
 
 
 def _path(trial: Trial, name: str) -> Path | None:
-    """Where a trial has this field; None where it has none of the name. Raises UserError where several parts have it."""
+    """Finds a field of a trial; None where there is none of the name. Raises UserError where several parts have it."""
     try:
         return place(trial, name)
     except Unknown:

@@ -17,7 +17,7 @@ def measured(name="hiclr", frames=None, **changes):
     """A measurement of a small version on the CPU."""
     trial = replace(bench.METHODS[name].small(), batch_size=2)
     trial = replace(trial, frames=frames or trial.frames, method=replace(trial.method, queue=8, dim=4))
-    return replace(bench.measure(trial, torch.device("cpu"), steps=1, peak=1e9), **changes)
+    return replace(bench.measure_speed(trial, torch.device("cpu"), steps=1, peak=1e9), **changes)
 
 
 @pytest.mark.parametrize("name", bench.METHODS)
@@ -27,7 +27,7 @@ def test_a_measurement_adds_up(name):
     assert one.samples_per_second == pytest.approx(2 / whole, rel=1e-6)
     assert one.share_of_peak == pytest.approx(one.gflop_per_sample * one.samples_per_second, rel=1e-6)
     assert one.peak_memory > 50
-    text = bench.table([one]).markdown()
+    text = bench.speed_table([one]).markdown()
     assert one.method in text
     assert one.backbone in text
     assert "samples/s" in text
@@ -47,8 +47,8 @@ def test_methods_run_at_their_published_settings():
 def test_figures_of_others_are_kept(tmp_path):
     one = measured("skeletonclr")
     other = replace(one, method="hiclr")
-    bench.keep([one, other], tmp_path)
-    bench.keep([replace(other, samples_per_second=1.5), replace(other, threads=99)], tmp_path)
+    bench.keep_speeds([one, other], tmp_path)
+    bench.keep_speeds([replace(other, samples_per_second=1.5), replace(other, threads=99)], tmp_path)
     found = bench.figures(tmp_path)
     assert found["method"].tolist() == ["skeletonclr", "hiclr", "hiclr"]
     assert found["samples_per_second"].tolist() == [one.samples_per_second, 1.5, other.samples_per_second]

@@ -254,8 +254,10 @@ def test_a_plan_knows_time_and_limits(tmp_path, synthetic_data, monkeypatch):
     trial = run.work.cells[1].trial
     data = run.context.splits(trial).train
     found = training_cost(trial, data.skeleton, 8, 2)
-    one = bench.measure(bench_trial(trial), torch.device("cpu"), 1, 1.0)
-    bench.keep([replace(one, gflop_per_sample=2 * found.gflop, samples_per_second=5.0, threads=1)], run.settings.results)
+    one = bench.measure_speed(bench_trial(trial), torch.device("cpu"), 1, 1.0)
+    bench.keep_speeds(
+        [replace(one, gflop_per_sample=2 * found.gflop, samples_per_second=5.0, threads=1)], run.settings.results
+    )
     known = plan(run)
     arms = [training_cost(cell.trial, data.skeleton, 8, 2).gflop for cell in run.work.cells]
     assert known.seconds == pytest.approx(sum(3 * len(data) * gflop / (2 * found.gflop) / 5.0 for gflop in arms))

@@ -27,7 +27,7 @@ from raw_files import (
 from skelray.data import NTU60, NTU120, DataError, Preprocessing, Skipped, load, open_dataset, prepare
 from skelray.data.detect import detect
 from skelray.data.formats.names import protocol_of
-from skelray.data.formats.npz import Member
+from skelray.data.formats.npz import ZippedArray
 from skelray.skeleton import COCO, KINECT_V2
 
 NAMES, CLIPS = ntu_names(), ntu_clips()
@@ -222,8 +222,8 @@ def test_labels_that_contradict_names_are_left_out(tmp_path):
 
 
 def test_a_plain_npz_is_mapped_and_a_compressed_one_read_in_any_order(tmp_path):
-    plain = Member(write_npz(tmp_path / "a.npz", CLIPS, NAMES, 60), "x_train")
-    packed = Member(write_npz(tmp_path / "b.npz", CLIPS, NAMES, 60, compressed=True), "x_train")
+    plain = ZippedArray(write_npz(tmp_path / "a.npz", CLIPS, NAMES, 60), "x_train")
+    packed = ZippedArray(write_npz(tmp_path / "b.npz", CLIPS, NAMES, 60, compressed=True), "x_train")
     assert isinstance(plain._mapped, np.memmap)
     for at in (0, 1, 7, 3, 19, 0):
         np.testing.assert_array_equal(plain.row(at), packed.row(at))

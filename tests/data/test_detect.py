@@ -23,7 +23,8 @@ from raw_files import (
 from skelray.cli.main import main
 from skelray.data import KINETICS, NTU60, NTU120, NWUCLA, DataError, load, open_dataset, prepare
 from skelray.data.benchmarks import BENCHMARKS
-from skelray.data.detect import FORMATS, detect
+from skelray.data.catalogue import FORMATS
+from skelray.data.detect import detect
 
 NAMES, CLIPS = ntu_names(12), ntu_clips(12)
 

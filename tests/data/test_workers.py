@@ -16,7 +16,7 @@ from raw_files import Drawn, drawn_benchmark, write_nwucla
 
 from skelray.data import NWUCLA, DataError, Preprocessing, Recording, load, open_dataset, prepare
 from skelray.data.preparation.partial import BLOCK
-from skelray.data.preparation.workers import CHUNK, Job, in_order
+from skelray.data.preparation.workers import CHUNK, Recipe, in_order
 from skelray.data.preprocess import channels_first
 
 COUNT = 3 * BLOCK + 17
@@ -74,7 +74,7 @@ def test_no_more_waits_than_two_chunks_a_process(tmp_path):
     path = tmp_path / "asked"
     path.touch()
     recordings = Counted(40 * CHUNK, path)
-    prepared = in_order(recordings, Job(BENCHMARK, Preprocessing(), "float32"), 2)
+    prepared = in_order(recordings, Recipe(BENCHMARK, Preprocessing(), "float32"), 2)
     next(prepared)
     time.sleep(0.5)
     asked = len(path.read_text().splitlines())
@@ -82,7 +82,7 @@ def test_no_more_waits_than_two_chunks_a_process(tmp_path):
     prepared.close()
 
 
-class Noted(Job):
+class Noted(Recipe):
     """Tells in which process a recording was prepared."""
 
     def __call__(self, recording):

@@ -23,11 +23,16 @@ from skelray.evaluation import (
     EvaluationResult,
     Finetune,
     FrozenEncoder,
+    HeldOut,
     Linear,
     Retrieval,
     Transfer,
+    main_metric,
     measure,
+    measured_by,
+    smaller,
     top,
+    trained_on,
 )
 from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.knn import knn_scores
@@ -115,6 +120,59 @@ def test_a_score_for_every_test_sample_and_class(evaluation):
     assert scores.isfinite().all()
     assert not scores.requires_grad
     assert evaluation.name.islower()
+
+
+@dataclass(frozen=True)
+class Declared(Centroid):
+    """The same with all that an evaluation may declare."""
+
+    measures = "purity"
+    metrics = ("purity", "top1")
+    selection: str = "best"
+
+    def small(self):
+        return Centroid("small")
+
+    def trained(self, samples):
+        return 3 * samples
+
+
+@pytest.mark.parametrize("around", [lambda e: e, HeldOut, lambda e: Transfer("nwucla", "xsub", e)], ids=str)
+def test_what_an_evaluation_does_not_declare_has_a_default(around):
+    plain = around(Centroid())
+    assert (main_metric(plain), measured_by(plain), trained_on(plain, 7)) == ("top1", ("top1", "top5"), 0)
+    assert smaller(Centroid()) == Centroid()
+    if around is not HeldOut:
+        told = around(Declared())
+        assert (main_metric(told), measured_by(told), trained_on(told, 7)) == ("purity", ("purity", "top1"), 21)
+        assert smaller(Declared()) == Centroid("small")
+        with pytest.raises(ValueError, match="hold out with selection" if told == Declared() else "other benchmark"):
+            HeldOut(told)
+
+
+class Bare(nn.Module):
+    """A method's model with what a model must have, and nothing beside."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.autocast = Means(), None
+
+    def encoders(self):
+        return {"joint": self.query}
+
+
+class BareMethod(SkeletonCLR):
+    def build(self, backbone, skeleton, stream):
+        return Bare()
+
+
+def test_a_model_without_projectors_or_mask_values_is_evaluated_and_kept():
+    pretraining = Pretraining(replace(TRIAL, method=BareMethod(**MOCO)), splits(), CPU)
+    frozen = pretraining.frozen()
+    assert frozen.mask_values["joint"].tolist() == [0.0]
+    assert pretraining.encoder_state()["masks"] == {}
+    with pytest.raises(ValueError, match="project"):
+        KNN(layer="projector")(frozen, pretraining.splits.train, pretraining.splits.test)
 
 
 @every

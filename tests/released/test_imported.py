@@ -14,7 +14,7 @@ from skelray.evaluation import KNN, top
 from skelray.released.checkpoint import read
 from skelray.runner.execute import execute
 from skelray.skeleton import KINECT_V1, KINECT_V2
-from skelray.store.imported import keep
+from skelray.store.imported import keep_imported
 from skelray.store.store import Store
 
 FILES = [
@@ -70,7 +70,7 @@ def test_a_store_keeps_it_and_a_trial_evaluates_it_like_any_encoder(golden, tmp_
     stored = store.trial(trial.id("tiny0"))
     with pytest.raises(ValueError, match="import-weights"):
         list(execute(trial, data, stored, torch.device("cpu")))
-    keep(imported, store)
+    keep_imported(imported, store)
     assert list(execute(trial, data, stored, torch.device("cpu"))) == []
     scores = stored.scores(0, {"type": "KNN", "k": 1, "temperature": None})
     labels = torch.from_numpy(scores["labels"])
@@ -84,7 +84,7 @@ def test_what_masked_joints_become_is_kept_and_names_nothing(golden, tmp_path):
     torch.save({**state, "mask_param": torch.tensor([0.25])}, tmp_path / "x.pt")
     imported, store = read(tmp_path / "x.pt", "hiclr"), Store(tmp_path)
     assert imported.digest == read(golden("checkpoints/hiclr_gcn_joint.pt"), "hiclr").digest
-    keep(imported, store)
+    keep_imported(imported, store)
     assert store.weights(imported.digest)["masks"] == {"joint": 0.25}
 
 
@@ -211,7 +211,7 @@ def test_another_graph_is_refused_in_any_stream(golden, tmp_path, file):
 @pytest.mark.parametrize("file", ["hiclr_gcn_joint.pt", "hiclr_dsta_joint.pt", "hico_gru/checkpoint_0400.pth.tar"])
 def test_a_benchmark_of_another_skeleton_gets_one_sentence_and_nothing_is_stored(golden, tmp_path, file):
     imported, store = read(golden(f"checkpoints/{file}"), dict(FILES)[file]), Store(tmp_path)
-    keep(imported, store)
+    keep_imported(imported, store)
     trial = replace(imported.trial, benchmark="tiny", evaluations=(KNN(),))
     stored = store.trial(trial.id("tiny0"))
     with pytest.raises(ValueError, match=r"^imported weights are of 25 joints; tiny has 20$"):
@@ -221,7 +221,7 @@ def test_a_benchmark_of_another_skeleton_gets_one_sentence_and_nothing_is_stored
 
 def test_a_study_whose_backbone_is_not_that_of_the_weights_gets_one_sentence(golden, tmp_path):
     imported, store = read(golden("checkpoints/hiclr_gcn_joint.pt"), "hiclr"), Store(tmp_path)
-    keep(imported, store)
+    keep_imported(imported, store)
     wider = replace(imported.trial.backbone, hidden_channels=2 * imported.trial.backbone.hidden_channels)
     trial = replace(imported.trial, backbone=wider, benchmark="tiny", evaluations=(KNN(),))
     with pytest.raises(ValueError, match="the weights do not fit this backbone and method: size mismatch") as caught:

@@ -1,4 +1,5 @@
 import json
+import os
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -189,7 +190,7 @@ def test_a_death_before_the_replacement_leaves_the_old_table(tmp_path, monkeypat
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(results.os, "replace", killed)
+    monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         results.write("arrangement", [row(value=0.1)], [], tmp_path)
     assert list(results.load("arrangement", tmp_path)["value"]) == [0.75]
@@ -218,7 +219,7 @@ def test_what_a_killed_writer_left_is_no_study_and_goes_when_old(tmp_path):
     young, old = (tmp_path / f".arrangement.parquet.{name}.tmp" for name in ("young", "old"))
     for path in (young, old):
         path.write_bytes(b"half")
-    results.os.utime(old, (0, 0))
+    os.utime(old, (0, 0))
     results.write("arrangement", [row()], [], tmp_path)
     assert young.exists()
     assert not old.exists()

@@ -69,12 +69,12 @@ points = st.sampled_from([4, 10, 100]).flatmap(
 @settings(deadline=None, max_examples=200)
 def test_a_point_is_judged_exactly_ties_and_all(weights, seed, votes, skill):
     found = streams(seed, votes, skill=skill)
-    value = HeldOutScores(found).top1(np.array(weights))
+    (value,) = HeldOutScores(found).top1(np.array([weights]))
     assert value == plainly(found, dict(zip(STREAMS, weights, strict=True)))
 
 
 def test_weights_of_0_alone_are_right_about_nothing():
-    assert HeldOutScores(streams(0)).top1(np.zeros(3)) == 0.0
+    assert HeldOutScores(streams(0)).top1(np.zeros((2, 3))).tolist() == [0.0, 0.0]
 
 
 def test_the_first_of_the_best_points_is_chosen():
@@ -88,6 +88,15 @@ def test_the_first_of_the_best_points_is_chosen():
     values = [plainly(found, point) for point in points]
     assert len(set(values)) > 3
     assert search(FUSION, found) == (points[int(np.argmax(values))], max(values))
+
+
+def test_points_are_judged_alike_in_parts_and_together(monkeypatch):
+    held_out, points = HeldOutScores(streams(3)), np.random.default_rng(0).random((40, 3)).round(2)
+    whole = held_out.top1(points)
+    monkeypatch.setattr("skelray.search.fusion_weights.MOST_LEADS", 7 * held_out.leads.shape[1])
+    assert held_out.top1(points).tolist() == whole.tolist()
+    assert [held_out.top1(point[None])[0] for point in points] == whole.tolist()
+    assert len(set(whole)) > 3
 
 
 def test_the_published_weights_stay_where_nothing_is_better():

@@ -154,7 +154,7 @@ def _stacked(graph: Tensor) -> Tensor:
 
 
 def _parts(x: Tensor, subsets: int) -> Iterator[tuple[int, slice, slice]]:
-    """Where x (P, V, R, C) has all joints of few rows."""
+    """Cuts x (P, V, R, C) into parts that hold all joints of few rows, and gives their places."""
     _, joints, rows, channels = x.shape
     some = max(1, PART // (subsets * joints * channels))
     for p, start in product(range(len(x)), range(0, rows, some)):

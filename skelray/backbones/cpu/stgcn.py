@@ -23,7 +23,7 @@ SHORT = 16  # sequences of at most so many frames are held time-first
 
 
 def axes(frames: int) -> tuple[int, ...]:
-    """Those of (B, C, T, V) in the order in which a block's output lies, given the frames of its input."""
+    """Orders the axes of (B, C, T, V) as a block's output lies in memory. frames: of the block's input."""
     return (2, 3, 0, 1) if frames <= SHORT else (3, 0, 2, 1)
 
 

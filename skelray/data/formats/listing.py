@@ -18,7 +18,7 @@ LINKED_FILE = re.compile(r".+\.(?:skeleton|txt|json|npy|npz|pkl|mat|zip)", re.IG
 
 
 def coded(code: str, ending: str) -> re.Pattern[str]:
-    """Of names that are a code and an ending in letters of any size, with what is added to copies and to texts."""
+    """Matches names that are a code and an ending, in capitals or not, with what systems add to copies and to texts."""
     return re.compile(f"{code}{COPIED}{ending}(?:\\.txt)?", re.IGNORECASE)
 
 
@@ -36,7 +36,7 @@ def members(source: Path | None, pattern: re.Pattern[str], what: str, case: Call
 
 
 def matching(source: Path, pattern: re.Pattern[str], case: Callable[[str], str] = str) -> list[Member]:
-    """As ``members``; none where there is none. Of files of one name the one whose name is not that of a copy is first."""
+    """Lists what ``members`` does, and nothing where there is nothing. Of files of one name, copies come last."""
     found = [
         Member(match, path, file, case(match[1]))
         for path, file in listing(source)

@@ -65,7 +65,7 @@ def open_npz(source: Path) -> Arrays:
     parts, classes = [], 0
     for part, code in (("train", TRAIN), ("test", TEST)):
         labels, count = _labels(path, f"y_{part}")
-        rows = Member(path, f"x_{part}")
+        rows = ZippedArray(path, f"x_{part}")
         if len(rows.shape) != 3 or rows.shape[2] not in (3 * JOINTS, 6 * JOINTS) or rows.shape[0] != len(labels):
             raise DataError(
                 f"{path}: x_{part} is {rows.shape} with {len(labels)} labels, not (samples, frames, {6 * JOINTS})"
@@ -76,7 +76,7 @@ def open_npz(source: Path) -> Arrays:
     return Arrays(tuple(parts), two_parts(path), stem_of(path), classes, missing_information, said=_said(path))
 
 
-class Member:
+class ZippedArray:
     """One array of an npz, read row by row. Raises DataError where it is no array of numbers, whole and in C order."""
 
     def __init__(self, path: Path, key: str) -> None:
@@ -156,7 +156,7 @@ def _said(path: Path) -> tuple[Said, ...]:
 
 def _labels(path: Path, key: str) -> tuple[np.ndarray, int]:
     """The labels of a part, and how many classes they are of: (N, classes) one-hot, or (N,) numbers."""
-    member = Member(path, key)
+    member = ZippedArray(path, key)
     try:
         values = member.all()
     except UNREADABLE as error:

@@ -151,7 +151,7 @@ class Recordings(Sequence[Recording | Skipped]):
 
     @property
     def content(self) -> str:
-        """As ``stamp``, but the same of a copy, whose files are of another time; reads every file that is not in a zip."""
+        """Hash of what the files hold, equal for a copy, whose ``stamp`` differs; reads every file that is not in a zip."""
         return self._stamped([member.file.checksum for member in self.members])
 
     def _stamped(self, versions: Sequence[tuple[int, int]]) -> str:

@@ -25,7 +25,7 @@ def decoded(text: bytes, errors: str = "strict") -> str:
 
 
 def encoding(text: bytes) -> str:
-    """As Python calls it, by the first bytes: of UTF-16, letters that are ASCII are zero in every second one."""
+    """Names the encoding as Python does, by the first bytes: in UTF-16 every second byte of an ASCII letter is zero."""
     for mark, name in MARKS.items():
         if text.startswith(mark):
             return name

@@ -77,7 +77,7 @@ class Keys:
         return cls(column, texts, (f"{column}s are texts, which are numbered: {numbered}",))
 
     def numbers(self, listed: list[int | str]) -> tuple[int, ...]:
-        """Those that a protocol lists to train. Raises DataError where one is not in the column's manner."""
+        """Turns what a protocol lists to train into the column's numbers. Raises DataError for what it cannot hold."""
         if not self.texts:
             if wrong := [one for one in listed if not WHOLE.fullmatch(str(one))]:
                 raise DataError(

@@ -43,7 +43,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableReader:
     """Reads a table with these joints and classes; calling it gives its sequences one by one.
 
     numbered: labels are numbers of classes even where a class is named by that number.
@@ -174,7 +174,7 @@ class Table:
 
 
 def own_names(stored: Sequence[str]) -> dict[str, list[str]]:
-    """Of each column that is read, what it is called in a table: as it should be or, if nothing is, in capital letters."""
+    """Finds what a table calls each column that is read: by its own name or, where nothing has that, in other capitals."""
     called = {
         name: [one for one in stored if normal(one) == name] or [one for one in stored if normal(one).casefold() == name]
         for name in KNOWN

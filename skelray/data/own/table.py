@@ -16,7 +16,7 @@ from skelray.data.benchmark import Benchmark, Key, Split
 from skelray.data.formats.text import decoded
 from skelray.data.own.cells import normal
 from skelray.data.own.labels import Keys, Labels, some
-from skelray.data.own.rows import ABOUT, UNSAID, Columns, Table, number_of, written
+from skelray.data.own.rows import ABOUT, UNSAID, Columns, TableReader, number_of, written
 from skelray.data.own.starter import TABLE, undescribed
 from skelray.data.stored import DataError
 from skelray.skeleton import Skeleton
@@ -70,7 +70,7 @@ def open_table(path: Path) -> tuple[Benchmark, Path]:
     persons = described.of(fields, "persons", int, default=1)
     if not 1 <= persons <= 16:
         raise described.error(f"persons is {persons}; it is 1 to 16")
-    columns = Table(skeleton.joints, ()).columns(source)
+    columns = TableReader(skeleton.joints, ()).columns(source)
     cells = written(source, [column for column in ABOUT if columns.has(column)])
     labels = Labels.of(cells["label"], source)
     classes, numbered = _classes(described, labels, source)
@@ -83,7 +83,7 @@ def open_table(path: Path) -> tuple[Benchmark, Path]:
         classes=classes,
         protocols=_protocols(described, classes, trains, keys),
         persons=persons,
-        recordings=Table(
+        recordings=TableReader(
             skeleton.joints, classes, numbered, {column: key.texts for column, key in keys.items() if key.texts}
         ),
         planar=not columns.has("z"),
@@ -164,7 +164,7 @@ def _skeleton(described: Described, name: str) -> Skeleton:
 
 
 def _trains(described: Described, columns: Columns) -> dict[str, tuple[Key, list[int | str]]]:
-    """By which column each protocol divides, and whom it lists to train."""
+    """Reads by which column each protocol divides, and whom it lists to train."""
     found = {}
     for name, fields in described.of(described.fields, "protocols", dict).items():
         where = f"protocols.{name}."

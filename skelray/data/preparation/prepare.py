@@ -17,15 +17,15 @@ from typing import Any, Literal
 import numpy as np
 
 from skelray.checks import UserError
-from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
+from skelray.data.benchmark import Benchmark, HasNotes, Recording, Skipped, Split
 from skelray.data.dataset import open_dataset, open_with_protocols
 from skelray.data.formats.listing import walk
 from skelray.data.formats.sources import LooseFile, Recordings, stamp
 from skelray.data.inspection.describe import division
 from skelray.data.preparation.partial import Partial, alone
-from skelray.data.preparation.workers import Job, in_order
+from skelray.data.preparation.workers import Recipe, in_order
 from skelray.data.preprocess import PathName, Preprocessing
-from skelray.data.report import Report, counted, report
+from skelray.data.report import PreparationReport, counted, preparation_report
 from skelray.data.stored import DTYPES, FORMAT, DataError, read_history
 
 RAW = "raw recordings"
@@ -45,7 +45,7 @@ def prepare(
     force: bool = False,
     dtype: Literal["float32", "float16"] = "float32",
     workers: int = 1,
-) -> Report:
+) -> PreparationReport:
     """Prepares ``source`` as ``root/<name>``; a call that was killed goes on when it is made again.
 
     Does nothing where the same source was prepared in the same way before, unless ``force``. A data set of other
@@ -62,11 +62,11 @@ def prepare(
         raise UserError(f"dtype {dtype!r} and workers {workers}: the first is {' or '.join(DTYPES)}, the second 1 or more")
     if not re.fullmatch(NAME, benchmark.name):
         raise DataError(f"a data set cannot be named {benchmark.name!r}: {NAMED}")
-    job = Job(benchmark, _agreed(benchmark, preprocessing), dtype)
+    recipe = Recipe(benchmark, _agreed(benchmark, preprocessing), dtype)
     root, source = Path(root), source and Path(source)
     try:
         with alone(root / f".{benchmark.name}.lock"):
-            return _prepare(job, source, root / benchmark.name, progress, force, workers)
+            return _prepare(recipe, source, root / benchmark.name, progress, force, workers)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DataError(
@@ -75,19 +75,22 @@ def prepare(
         raise DataError(f"{benchmark.name} could not be prepared in {root}: {error}") from error
 
 
-def _prepare(job: Job, source: Path | None, target: Path, progress: Progress | None, force: bool, workers: int) -> Report:
-    started, benchmark = time.monotonic(), job.benchmark
+def _prepare(
+    recipe: Recipe, source: Path | None, target: Path, progress: Progress | None, force: bool, workers: int
+) -> PreparationReport:
+    started, benchmark = time.monotonic(), recipe.benchmark
     recordings = benchmark.recordings(source)
-    benchmark = replace(benchmark, notes=(*benchmark.notes, *getattr(recordings, "notes", ())))
-    settings = _settings(job, source, _stamp(benchmark, source, recordings))
+    if isinstance(recordings, HasNotes):
+        benchmark = replace(benchmark, notes=(*benchmark.notes, *recordings.notes))
+    settings = _settings(recipe, source, _stamp(benchmark, source, recordings))
     content = cache(lambda: _content(source, recordings))
     if not force:
         if (counts := _already(target, settings, content)) is not None:
-            return report(target, counts, benchmark, already=True, undivided=_undivided(target))
+            return preparation_report(target, counts, benchmark, already=True, undivided=_undivided(target))
         _check_source(target, settings, content)
-    shape = (3, job.preprocessing.frames, len(benchmark.skeleton.joints), benchmark.persons)
+    shape = (3, recipe.preprocessing.frames, len(benchmark.skeleton.joints), benchmark.persons)
     partial = Partial(target.with_name(f".{target.name}.partial"), settings, shape)
-    _read_all(partial, recordings, job, workers, progress)
+    _read_all(partial, recordings, recipe, workers, progress)
     counts = counted(partial.entries())
     if not partial.kept:
         reasons = "; ".join(sorted(counts["skipped"])) or "none at all"
@@ -97,7 +100,7 @@ def _prepare(job: Job, source: Path | None, target: Path, progress: Progress | N
         settings["source"]["content"] = whole
     counts["fingerprint"] = partial.finish(target, {**settings, "counts": counts})
     seconds = time.monotonic() - started
-    return report(target, counts, benchmark, seconds=seconds, undivided=_undivided(target))
+    return preparation_report(target, counts, benchmark, seconds=seconds, undivided=_undivided(target))
 
 
 def _agreed(benchmark: Benchmark, wanted: Preprocessing | None) -> Preprocessing:
@@ -135,7 +138,7 @@ def _missing(benchmark: Benchmark, preprocessing: Preprocessing) -> list[str]:
 def _read_all(
     partial: Partial,
     recordings: Iterable[Recording | Skipped],
-    job: Job,
+    recipe: Recipe,
     workers: int,
     progress: Progress | None,
 ) -> None:
@@ -143,11 +146,11 @@ def _read_all(
     done = partial.done
     if isinstance(recordings, Sequence):
         total: int | None = len(recordings)
-        _check_room(partial, job.benchmark.name, len(recordings) - done)
+        _check_room(partial, recipe.benchmark.name, len(recordings) - done)
         rest: Iterable[Recording | Skipped] = recordings[done:]
     else:
         total, rest = None, islice(recordings, done, None)
-    for count, prepared in enumerate(in_order(rest, job, workers), start=done + 1):
+    for count, prepared in enumerate(in_order(rest, recipe, workers), start=done + 1):
         partial.add(*prepared)
         if progress is not None:
             progress(count, total)
@@ -162,12 +165,12 @@ def _check_room(partial: Partial, name: str, missing: int) -> None:
         )
 
 
-def _settings(job: Job, source: Path | None, version: str) -> dict[str, Any]:
+def _settings(recipe: Recipe, source: Path | None, version: str) -> dict[str, Any]:
     """All that decides the content of a prepared data set, as JSON gives it back.
 
     Data sets prepared before there were OPTIONAL ones stay what they are.
     """
-    benchmark, preprocessing, dtype = job.benchmark, job.preprocessing, job.dtype
+    benchmark, preprocessing, dtype = recipe.benchmark, recipe.preprocessing, recipe.dtype
     settings: dict[str, Any] = {
         "format": FORMAT,
         "name": benchmark.name,

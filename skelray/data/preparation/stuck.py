@@ -45,7 +45,7 @@ def _stuck(body: np.ndarray, skeleton: Skeleton) -> list[tuple[int, str]]:
 
 
 def _alike(body: np.ndarray, joints: list[int], skeleton: Skeleton) -> list[tuple[int, str]]:
-    """Those of these joints that are always where one before them is."""
+    """Finds which of these joints are always where one before them is."""
     if len({*map(tuple, body[0, joints].tolist())}) == len(joints):  # not even in one frame
         return []
     found, seen = [], dict[bytes, int]()

@@ -29,7 +29,7 @@ Prepared = tuple[dict[str, Any], np.ndarray | None]  # an entry of the journal, 
 
 
 @dataclass(frozen=True)
-class Job:
+class Recipe:
     """What is done to every recording of a benchmark."""
 
     benchmark: Benchmark
@@ -81,7 +81,7 @@ class Job:
         return Kept(channels_first(bodies))
 
 
-def in_order(recordings: Iterable[Recording | Skipped], job: Job, workers: int) -> Iterator[Prepared]:
+def in_order(recordings: Iterable[Recording | Skipped], recipe: Recipe, workers: int) -> Iterator[Prepared]:
     """The recordings, prepared, in their order. Only a Sequence of them is shared out to processes, and only by a process
     in which no other thread runs: what is forked beside one may wait for ever for a lock that it held.
 
@@ -89,12 +89,12 @@ def in_order(recordings: Iterable[Recording | Skipped], job: Job, workers: int) 
     """
     threaded = threading.active_count() > 1
     if workers < 2 or threaded or not isinstance(recordings, Sequence) or len(recordings) <= CHUNK:
-        yield from map(job, recordings)
+        yield from map(recipe, recordings)
         return
     chunks = iter(range(0, len(recordings), CHUNK))
     waiting: deque[Future[list[Prepared]]] = deque()
     context = multiprocessing.get_context("fork")  # what is forked need not be pickled: benchmarks may be lambdas
-    pool = ProcessPoolExecutor(workers, context, _begin, (recordings, job, os.getpid()))
+    pool = ProcessPoolExecutor(workers, context, _begin, (recordings, recipe, os.getpid()))
     try:
         while True:
             for _, start in zip(range(2 * workers - len(waiting)), chunks, strict=False):
@@ -114,9 +114,9 @@ def in_order(recordings: Iterable[Recording | Skipped], job: Job, workers: int) 
 _shared: tuple[Sequence[Recording | Skipped], Callable[[Recording | Skipped], Prepared]]  # of a worker process
 
 
-def _begin(recordings: Sequence[Recording | Skipped], job: Job, parent: int) -> None:
+def _begin(recordings: Sequence[Recording | Skipped], recipe: Recipe, parent: int) -> None:
     global _shared
-    _shared = recordings, job
+    _shared = recordings, recipe
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells when to stop
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
@@ -129,5 +129,5 @@ def _follow(parent: int) -> None:
 
 
 def _chunk(start: int) -> list[Prepared]:
-    recordings, job = _shared
-    return [job(recordings[at]) for at in range(start, min(start + CHUNK, len(recordings)))]
+    recordings, recipe = _shared
+    return [recipe(recordings[at]) for at in range(start, min(start + CHUNK, len(recordings)))]

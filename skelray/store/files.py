@@ -1,0 +1,190 @@
+"""Files by name, in a local folder or on any pyarrow file system.
+
+A file is written beside its place and moved there, so a reader or a killed writer never leaves half of one. One that was
+damaged from outside is as good as none: it is kept aside as <name>.damaged, which is logged, and made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pyarrow import fs
+
+from skelray.atomic import STALE
+from skelray.checks import UserError
+from skelray.store import lock
+from skelray.store.checksum import load_with_checksum
+
+log = logging.getLogger("skelray")
+
+
+class StoreError(OSError):
+    """The store cannot be read or written; one sentence."""
+
+
+class Files:
+    """Reads, writes, lists and claims the files under a root.
+
+    root: a local path or a URI that pyarrow knows (s3://bucket/prefix, gs://...).
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(root)
+        if "://" in self.root:
+            try:
+                self.files, self.path = fs.FileSystem.from_uri(self.root)
+            except ValueError as error:  # ArrowInvalid
+                raise UserError(f"store {self.root!r}: {error}") from error
+            if not self.path.strip("/"):
+                raise UserError(f"store {self.root!r}: a URI names a folder, too, as in s3://bucket/prefix")
+        else:
+            self.root = self.path = str(Path(root).absolute())
+            self.files = fs.LocalFileSystem()
+        self.local = isinstance(self.files, fs.LocalFileSystem)
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file; None where there is none, or a folder, which is set aside."""
+        try:
+            with self.files.open_input_stream(f"{self.path}/{name}") as stream:
+                return stream.read()
+        except FileNotFoundError:
+            return None
+        except OSError:
+            if not self._is_folder(name):
+                raise
+            self.set_aside(name, "it is a folder")
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replaces a file at once. Raises StoreError where it cannot; what was there stays."""
+        folder, _, file = f"{self.path}/{name}".rpartition("/")
+        temporary = f"{folder}/.{file}.{uuid.uuid4().hex}.tmp"
+        try:
+            self.files.create_dir(folder, recursive=True)
+            with self.files.open_output_stream(temporary) as stream:
+                stream.write(content)
+            if self._is_folder(name):
+                self.set_aside(name, "it is a folder")
+            self.files.move(temporary, f"{folder}/{file}")
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self.files.delete_file(temporary)
+            why = "the disk is full" if error.errno == errno.ENOSPC else str(error)
+            raise StoreError(
+                f"{self.root}/{name} was not written: {why}; the run goes on from here when started again"
+            ) from error
+
+    def remove(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.files.delete_file(f"{self.path}/{name}")
+
+    def names(self, folder: str) -> list[str]:
+        """The files in a folder, sorted."""
+        return sorted(info.base_name for info in self._listed(folder) if info.is_file)
+
+    def folders(self) -> list[str]:
+        """The folders of the store, sorted: the ids of trials, and a few others."""
+        return sorted(info.base_name for info in self._listed("") if not info.is_file)
+
+    def _listed(self, folder: str) -> list[fs.FileInfo]:
+        return self.files.get_file_info(fs.FileSelector(f"{self.path}/{folder}".rstrip("/"), allow_not_found=True))
+
+    def _is_folder(self, name: str) -> bool:
+        return self.files.get_file_info(f"{self.path}/{name}").type == fs.FileType.Directory
+
+    def read_json(self, name: str, fits: Callable[[Any], bool] = lambda content: True) -> Any:
+        """Reads JSON; None where there is none, or a damaged one, which is set aside. fits: tells the right shape."""
+        content = self.read(name)
+        if content is None:
+            return None
+        try:
+            found = json.loads(content)
+            if fits(found):
+                return found
+            why = "its content is of another kind"
+        except (ValueError, RecursionError) as error:
+            why = str(error) or type(error).__name__
+        self.set_aside(name, why)
+        return None
+
+    def write_json(self, name: str, content: Any) -> None:
+        self.write(name, json.dumps(content, indent=1).encode())
+
+    def read_packed(self, name: str, fits: Callable[[Any], bool]) -> dict[str, Any] | None:
+        """Tensors and plain containers, as ``read_json`` reads JSON."""
+        content = self.read(name)
+        if content is None:
+            return None
+        found = load_with_checksum(content)
+        if found is not None and fits(found):
+            return found
+        self.set_aside(name, "its content is not what was written")
+        return None
+
+    def set_aside(self, name: str, why: str) -> None:
+        """Keeps a damaged file as NAME.damaged, or with a number, so that it is made again; logs it in one line."""
+        folder, _, file = name.rpartition("/")
+        there = [info for info in self._listed(folder) if info.base_name.startswith(f"{file}.damaged")]
+        aside = f"{file}.damaged" + (f".{len(there) + 1}" if there else "")
+        said = " ".join(why.split())[:200]
+        try:
+            self.files.move(f"{self.path}/{name}", f"{self.path}/{folder}/{aside}")
+        except FileNotFoundError:
+            return  # another process has just done so
+        except OSError as error:
+            log.warning("%s/%s is damaged (%s), cannot be moved (%s), and counts as missing", self.root, name, said, error)
+            return
+        log.warning("%s/%s is damaged (%s): kept aside as %s, it counts as missing", self.root, name, said, aside)
+
+    @contextlib.contextmanager
+    def claim(self, name: str, file: str = ".lock", free: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Held by one process at a time, released when it ends however it ends. Local stores only.
+
+        Others wait, and say for whom. free: as for ``lock.held``.
+        """
+        if not self.local:
+            yield
+            return
+        path = self._lock(name, file)
+        with lock.held(path, f"trial {name}", free):
+            self._clean(path.parent)
+            yield
+
+    @contextlib.contextmanager
+    def claim_at_once(self, name: str) -> Iterator[None]:
+        """The same, but others get a StoreError that says who has it."""
+        if not self.local:
+            yield
+            return
+        path = self._lock(name, ".lock")
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(lock.held_at_once(path))
+            except BlockingIOError as error:
+                who = f"{path.parent} is in use by another run of this study ({error})"
+                raise StoreError(f"{who}: wait until it has ended") from None
+            self._clean(path.parent)
+            yield
+
+    def _lock(self, name: str, file: str) -> Path:
+        folder = Path(self.path) / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / file).touch()
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be written to: {error}") from error
+        return folder / file
+
+    def _clean(self, folder: Path) -> None:
+        for leftover in folder.glob(".*.tmp"):  # of a writer that was killed; a live one takes no hour
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - leftover.stat().st_mtime > STALE:
+                    leftover.unlink()

@@ -1,0 +1,187 @@
+"""What a store holds of one trial: its training states, encoders, scores and failures."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skelray.identity.canonical import digest
+from skelray.store import lock, records
+from skelray.store.checksum import dump_with_checksum
+
+if TYPE_CHECKING:
+    from skelray.store.store import Store
+
+
+class StoredTrial:
+    """What the store holds of one trial."""
+
+    def __init__(self, store: Store, id: str) -> None:
+        self.store, self.id = store, id
+
+    @contextlib.contextmanager
+    def claim(self, epochs: int) -> Iterator[None]:
+        """Claims a trial of so many epochs: no other of this length runs meanwhile, nor one that shares its checkpoint.
+
+        A trial that has no use for that waits for no longer one: its encoder is there, or the other has left it behind.
+        """
+        with self.store.claim(self.id, f".lock-{epochs}"), contextlib.ExitStack() as stack:
+            if not self.apart(epochs):
+                with contextlib.suppress(BlockingIOError):  # the holder has gone on beyond this trial's end meanwhile
+                    stack.enter_context(self.store.claim(self.id, free=lambda: self.apart(epochs)))
+            yield
+
+    def holder(self, epochs: int) -> str | None:
+        """Who works on a trial of so many epochs now, another process, or on what it has to wait for."""
+        if self.store.local:
+            for name in (f".lock-{epochs}", *(() if self.apart(epochs) else (".lock",))):
+                path = Path(self.store.path) / self.id / name
+                if path.exists() and lock.is_held(path):
+                    return lock.holder(path)
+        return None
+
+    def apart(self, epochs: int) -> bool:
+        """Whether the latest checkpoint is of no use to a trial of so many epochs, now or later."""
+        if self.has_encoder(epochs):
+            return True
+        reached = self.store.read_json(f"{self.id}/checkpoint.json", records.is_history)
+        return bool(reached) and reached[-1][0] > epochs
+
+    def save_state(self, state: dict[str, Any], only: int | None = None) -> None:
+        """only: of a shorter trial of so many epochs, which leaves the state of a longer one as it is."""
+        name = "checkpoint" if only is None else f"checkpoint-{only}"
+        self.store.write_json(f"{self.id}/{name}.json", state.get("history", []))  # first: never behind the state
+        self.store.write(f"{self.id}/{name}.pt", dump_with_checksum(state))
+
+    def state(self, epochs: int | None = None) -> dict[str, Any] | None:
+        """The latest training state, or the latest of at most so many epochs; None where there is none that is whole."""
+        latest = self.store.read_packed(f"{self.id}/checkpoint.pt", records.is_state)
+        if epochs is None or (latest is not None and latest["epoch"] <= epochs):
+            return latest
+        shorter = [file for file in self.store.names(self.id) if re.fullmatch(r"checkpoint-\d+\.pt", file)]
+        states = [self.store.read_packed(f"{self.id}/{file}", records.is_state) for file in shorter]
+        there = [state for state in states if state is not None and state["epoch"] <= epochs]
+        return max(there, key=lambda state: state["epoch"], default=None)
+
+    def drop_states(self) -> None:
+        """Sets aside what training states there are, as they fit no model of this trial."""
+        for file in self.store.names(self.id):
+            if re.fullmatch(r"checkpoint(-\d+)?\.pt", file):
+                self.store.set_aside(f"{self.id}/{file}", "it does not fit the model")
+
+    def save_encoder(self, epoch: int, content: dict[str, Any]) -> None:
+        """content: the ``model`` state of the query branch, the ``masks`` of its streams, and the ``history`` up to now."""
+        self.store.write_json(f"{self.id}/encoder-{epoch}.json", content.get("history", []))
+        self.store.write(f"{self.id}/encoder-{epoch}.pt", dump_with_checksum(content))
+
+    def encoder(self, epoch: int) -> dict[str, Any] | None:
+        return self.store.read_packed(f"{self.id}/encoder-{epoch}.pt", records.is_encoder)
+
+    def drop_encoder(self, epoch: int) -> None:
+        """Sets aside an encoder that does not fit the model."""
+        self.store.set_aside(f"{self.id}/encoder-{epoch}.pt", "it does not fit the model")
+
+    def history(self, epochs: int) -> list[list[Any]]:
+        """(epoch, metrics, seconds) of every epoch of a trial of so many epochs, or as far as it got."""
+        for file, content in (
+            (f"encoder-{epochs}", lambda: self.encoder(epochs)),
+            (f"checkpoint-{epochs}", lambda: None),
+            ("checkpoint", self.state),
+        ):
+            history = self.store.read_json(f"{self.id}/{file}.json", records.is_history)
+            if history is None and (found := content()) is not None:  # its history was deleted
+                history = found["history"]
+            if history is not None:
+                return [entry for entry in history if entry[0] <= epochs]
+        return []
+
+    def has_encoder(self, epoch: int) -> bool:
+        return f"encoder-{epoch}.pt" in self.store.names(self.id)
+
+    def save_scores(
+        self,
+        epoch: int,
+        evaluation: Any,
+        arrays: dict[str, np.ndarray],
+        result: dict[str, Any],
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Scores and pictures first, then the figures: where there are figures there are scores."""
+        name = f"{self.id}/{evaluated(epoch, evaluation)}"
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        self.store.write(f"{name}.npz", buffer.getvalue())
+        for ending, content in (files or {}).items():
+            self.store.write(f"{name}.{ending}", content)
+        self.store.write_json(f"{name}.json", result)
+
+    def result(self, epoch: int, evaluation: Any) -> dict[str, Any] | None:
+        """The figures of an evaluation, in canonical form, of the encoder at an epoch."""
+        return self.figures(evaluated(epoch, evaluation))
+
+    def figures(self, name: str) -> dict[str, Any] | None:
+        """Figures by the name of their file, as ``evaluated`` gives it."""
+        return self.store.read_json(f"{self.id}/{name}.json", records.is_result)
+
+    def scores(self, epoch: int, evaluation: Any) -> dict[str, np.ndarray] | None:
+        return self.arrays(evaluated(epoch, evaluation))
+
+    def arrays(self, name: str) -> dict[str, np.ndarray] | None:
+        """Scores by the name of their file. Damaged ones are set aside with their figures, so that both are made again."""
+        content = self.store.read(f"{self.id}/{name}.npz")
+        if content is None:
+            return None
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                found = dict(arrays)
+            if records.are_arrays(found):
+                return found
+            why = "its arrays are of other kinds"
+        except Exception as error:  # whatever damage makes numpy and zipfile raise
+            why = str(error) or type(error).__name__
+        self.store.set_aside(f"{self.id}/{name}.npz", why)
+        self.store.set_aside(f"{self.id}/{name}.json", "its scores are damaged")
+        return None
+
+    def picture(self, epoch: int, evaluation: Any, ending: str) -> bytes | None:
+        return self.store.read(f"{self.id}/{evaluated(epoch, evaluation)}.{ending}")
+
+    def save_failure(self, epochs: int, failure: dict[str, Any]) -> None:
+        content = {**failure, "time": time.time(), "process": os.getpid()}
+        self.store.write_json(f"{self.id}/failure-{epochs}.json", content)
+
+    def failure(self, epochs: int) -> dict[str, Any] | None:
+        found = self.store.read_json(f"{self.id}/failure-{epochs}.json", records.is_failure)
+        return None if found is None else {"line": "", "traceback": "", **found}
+
+    def failure_of(self, epochs: int, evaluation: Any) -> dict[str, Any] | None:
+        """Why an evaluation, in canonical form, has no figures: its own failure, or that of the whole trial."""
+        failure = self.failure(epochs)
+        if failure is None or "evaluations" not in failure:
+            return failure
+        own = failure["evaluations"].get(evaluated(epochs, evaluation))
+        return None if own is None else {**own, "time": failure["time"]}
+
+    def clear_failure(self, epochs: int) -> None:
+        self.store.remove(f"{self.id}/failure-{epochs}.json")
+
+    def spec(self) -> dict[str, Any] | None:
+        """What the id stands for."""
+        return self.store.read_json(f"{self.id}/spec.json", records.is_spec)
+
+    def save_spec(self, spec: dict[str, Any]) -> None:
+        if self.spec() is None:
+            self.store.write_json(f"{self.id}/spec.json", spec)
+
+
+def evaluated(epoch: int, evaluation: Any) -> str:
+    """How an evaluation, in canonical form, of the encoder at an epoch is called in a trial's folder."""
+    return f"{epoch}-{digest(evaluation)}"
