@@ -186,7 +186,7 @@ def test_a_failed_row_says_where_and_how_long_it_failed(tmp_path, synthetic_data
     path = study_file(tmp_path, ENDING)
     told = {"device": "a machine far away", "version": "skelray 0", "commit": "abc"}
     with monkeypatch.context() as patch:
-        patch.setattr("skelray.machine.provenance", lambda device: told)
+        patch.setattr("skelray.runner.execute.provenance", lambda device: told)
         run, _ = make_run(path, tmp_path, synthetic_data, epochs=2)
         run_inline(run)
     run, _ = make_run(path, tmp_path, synthetic_data, epochs=2)
