@@ -22,6 +22,7 @@ from skelray.skeleton import Skeleton
 from skelray.trial import Trial
 
 SAMPLES = 2
+ALIKE = frozenset({"key_init", "partition", "absent", "mined_mean"})  # settings of skelray's parts that change no count
 
 # Bytes in a file of the store beside the numbers themselves: of an archive and of each tensor in it (torch's zip, aligned
 # to 64), of an epoch's history, which four files keep, of an evaluation's arrays, figures and picture.
@@ -138,10 +139,9 @@ def structure(part: Any, augmented: bool = True) -> Any:
     if isinstance(part, (tuple, list)):
         return [structure(item, augmented) for item in part]
     if is_dataclass(part) and not isinstance(part, type):
-        return [
-            type(part).__qualname__,
-            *((f.name, _setting(part, f.name, augmented)) for f in fields(part)),
-        ]
+        ours = ALIKE if type(part).__module__.startswith("skelray.") else frozenset()
+        deciding = (f.name for f in fields(part) if f.name not in ours)
+        return [type(part).__qualname__, *((name, _setting(part, name, augmented)) for name in deciding)]
     return canonical(part)
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from skelray import papers
 from skelray.bench import bench, flop
-from skelray.bench.estimate import Known, training_cost
+from skelray.bench.estimate import Known, structure, training_cost
 from skelray.skeleton import KINECT_V2
 from skelray.trial import Trial
 
@@ -84,6 +84,25 @@ def test_what_was_counted_for_another_method_changes_no_count():
     known = Known()
     for trial in (small("skeletonclr"), small("aimclr"), small("hiclr"), small("aimclr", eadm=None), small("hiclr_dsta")):
         assert training_cost(trial, KINECT_V2, 16, 2, known) == training_cost(trial, KINECT_V2, 16, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "backbone"),
+    [
+        ("hiclr", {"key_init": "independent"}, {"partition": "spatial", "absent": "exclude"}),
+        ("hiclr_dsta", {}, {"absent": "exclude"}),
+        ("aimclr", {"mined_mean": True, "mining_from": 0}, {}),
+    ],
+)
+def test_settings_that_share_a_count_change_none(name, method, backbone):
+    one = small(name, **{field: value for field, value in method.items() if field == "mining_from"})
+    other = replace(one, method=replace(one.method, **method), backbone=replace(one.backbone, **backbone))
+    assert one != other
+    assert structure(one.method) == structure(other.method)
+    assert structure(one.backbone) == structure(other.backbone)
+    found, same = (training_cost(trial, KINECT_V2, 48, 2) for trial in (one, other))
+    assert (found.gflop, found.state, found.checkpoint) == (same.gflop, same.state, same.checkpoint)
+    assert found.kept == pytest.approx(same.kept, rel=0.001)
 
 
 def test_an_estimate_grows_with_frames_and_batch():
