@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Under ``-n 2 --dist loadgroup`` what uses Ray stays in one process, so that there is one cluster."""
+    if named := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"{named[0]} has an address in its name, which two processes do not share: give it ids")
     for item in items if config.pluginmanager.hasplugin("xdist") else ():
         if item.get_closest_marker("ray"):
             item.add_marker(pytest.mark.xdist_group("ray"))

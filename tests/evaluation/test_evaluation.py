@@ -137,7 +137,9 @@ class Declared(Centroid):
         return 3 * samples
 
 
-@pytest.mark.parametrize("around", [lambda e: e, HeldOut, lambda e: Transfer("nwucla", "xsub", e)], ids=str)
+@pytest.mark.parametrize(
+    "around", [lambda e: e, HeldOut, lambda e: Transfer("nwucla", "xsub", e)], ids=["plain", "held out", "transfer"]
+)
 def test_what_an_evaluation_does_not_declare_has_a_default(around):
     plain = around(Centroid())
     assert (main_metric(plain), measured_by(plain), trained_on(plain, 7)) == ("top1", ("top1", "top5"), 0)
