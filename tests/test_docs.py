@@ -259,7 +259,7 @@ CLAIMS = {
         "refused before anything starts": "test_a_trial_that_no_node_can_hold_is_said_at_once",
         "On a cluster its nodes decide the device": "test_the_cluster_decides_the_device",
         "they travel with the trial": "test_a_lost_worker_costs_an_epoch_at_most",
-        "costs one epoch at most": "test_a_lost_worker_costs_an_epoch_at_most",
+        "costs the epochs since its last checkpoint": "test_a_lost_worker_costs_an_epoch_at_most",
     },
     "speed.md": {
         "It keeps the figures": "test_figures_of_others_are_kept",

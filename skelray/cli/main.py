@@ -187,7 +187,7 @@ def report_command(study: str, results: Path, form: str, verdicts: bool, margin:
         from skelray.results.tables import load
 
         table = verdict_table(load(study, results), margin / 100)
-        said = f"\n{getattr(table, form)()}" if table else f"skelray: {study} has one arm, and no contrast"
+        said = f"\n{getattr(table, form)()}" if table else f"skelray: {study} has no contrast: no seed is done in two arms"
         click.echo(said, err=table is None)
 
 

@@ -107,9 +107,9 @@ def _word(
     if best >= alpha:
         needed = seeds_to_pass(family, alpha)
         return "not attainable", f"{n} seeds cannot decide one of {family}: {needed} are needed"
-    more = seeds_to_see(margin, sd, family, alpha) - n
-    shown = 100 * detectable(n, sd, alpha / family)
-    return "undecided", f"would have seen {shown:.1f} points; {more} more seeds see {100 * margin:g}"
+    told = f"would have seen {100 * detectable(n, sd, alpha / family):.1f} points"
+    needed = seeds_to_see(margin, sd, family, alpha)
+    return "undecided", f"{told}; {needed - n} more seeds see {100 * margin:g}" if n < needed < MOST else told
 
 
 def sign_flip(d: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Which class does the work of which kind of study; nothing else of the runner asks for the kind."""
+"""Which class does the work of which kind of study; running asks for the kind nowhere else."""
 
 from __future__ import annotations
 

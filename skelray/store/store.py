@@ -3,12 +3,13 @@
 <root>/<trial id>/spec.json               what the id stands for
                   checkpoint.pt           the latest whole training state, and the history up to it
                   checkpoint.json         that history alone, for tables
+                  checkpoint-<epochs>.pt  the state of a shorter trial that began after a longer one had gone on
                   encoder-<epochs>.pt     query encoder and projector at the end of a trial of so many epochs
                   encoder-<epochs>.json   its history alone
                   <epochs>-<evaluation>.npz / .json   scores with labels, and the figures from them; .png: a picture
-                  checkpoint-<epochs>.pt  the same of a shorter trial that began after a longer one had ended
                   failure-<epochs>.json   why the last attempt at so many epochs failed; gone once one succeeds
 <root>/weights/<digest>.pt                encoders imported from elsewhere
+<root>/sweeps, fusions                    ledgers of searches, and weights that were chosen
 """
 
 from __future__ import annotations

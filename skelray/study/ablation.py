@@ -1,4 +1,4 @@
-"""Studies as data: an ablation names arms, a sweep names a search space; both expand to trials."""
+"""A study that compares: an ablation names arms and what they are compared across, and expands to trials."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from result_rows import frame, seeds
 from scipy import stats
 
 from skelray.cli.main import cli
+from skelray.report.verdict_table import verdict_table
 from skelray.results import tables
 from skelray.results.verdicts import (
     bca,
@@ -83,6 +84,15 @@ def test_one_pair_and_none_have_a_verdict_all_the_same():
         assert math.isnan(verdict.sd)
 
 
+def test_undecided_says_how_many_more_seeds_only_where_more_would_do():
+    rng = np.random.default_rng(3)
+    base = rng.normal(0.7, 0.01, 20)
+    near = judge([(base + rng.normal(0.0068, 0.01, 20), base)] * 20)[0]
+    assert "more seeds" in judge([(base[:8] + rng.normal(0.002, 0.02, 8), base[:8])])[0].reason
+    assert "more seeds" not in judge([(base[:8] + rng.normal(0.002, 0.02, 8), base[:8])], margin=0.0)[0].reason
+    assert near.word != "undecided" or " 0 more" not in near.reason
+
+
 def test_improvement_counts_pairs_of_runs():
     assert improvement([1, 2, 3], [0, 2, 2]) == pytest.approx(6 / 9)  # (1>0), (2>0, 2=2, 2=2: 2), (3: 3)
     assert improvement([1, 1], [1, 1]) == 0.5
@@ -133,6 +143,17 @@ def test_a_failed_seed_is_in_no_pair_and_one_arm_has_no_contrast():
     rows = frame([*seeds(0.5, 0.6, 0.7, arm="a"), *seeds(0.5, None, 0.7, arm="b")])
     assert of_table(rows)["n"].tolist() == [2]
     assert of_table(rows[rows["arm"] == "a"]).empty
+
+
+def test_what_varies_within_an_arm_is_shown():
+    rows = [
+        one | {"trial": f"{one['trial']}/{k}", "cell": f'{{"k": {k}}}'}
+        for k in (2, 3)
+        for one in (*seeds(*EIGHT, arm="first"), *seeds(*EIGHT, arm="second"))
+    ]
+    shown = verdict_table(frame(rows), 0.01)
+    assert shown.header[0] == "k"
+    assert [row[0] for row in shown.rows] == ["2", "3"]
 
 
 def test_the_command_prints_them_and_a_frame_has_them(tmp_path):
