@@ -59,7 +59,10 @@ class Work(Protocol):
         ...
 
     def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
-        """Whether a job goes on after a report. source: device, version and commit that the report is from."""
+        """Whether a job goes on after a report. source: device, version and commit that the report is from.
+
+        Raises UserError where a rule of the study's own fails, which costs this job alone.
+        """
         ...
 
     def ended(self, job: Job, status: str) -> None:

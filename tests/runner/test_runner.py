@@ -242,3 +242,31 @@ def test_a_clustering_that_fails_leaves_no_column_of_top_1(tmp_path, synthetic_d
     assert set(found[~found["evaluation"].str.startswith("clustering")]["metric"]) == {"top1"}
     columns = [name for name in report.table(found).header if "clustering" in name]
     assert sorted(columns) == ["xview clustering nmi", "xview clustering on synthetic xsub nmi"]
+
+
+RULED = SWEEP.replace("asha=ASHA(grace=100, reduction=2)", "asha=Rule()")
+RULE = """
+    @dataclass(frozen=True)
+    class Rule:
+        grace: int = 100
+        def rungs(self, epochs):
+            return [self.grace]
+        def goes_on(self, value, others):
+            BODY
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [("raise ValueError('odd')", "ValueError: odd"), ("raise SystemExit(0)", "SystemExit"), ("pass", "returns None")],
+)
+def test_a_stopping_rule_that_fails_costs_its_sample_and_says_where(tmp_path, synthetic_data, body, said):
+    path = study_file(tmp_path, RULE.replace("BODY", body) + RULED)
+    run, _ = make_run(path, tmp_path, synthetic_data, samples=2)
+    heard = Heard()
+    run_inline(run, heard)
+    assert heard.statuses == {"published": "done", "sample 1": "failed"}
+    (error,) = table(tmp_path).query("arm == 'sample 1'")["error"]
+    assert "line" in error.split("\n")[0]
+    assert "the stopping rule fails for sample 1" in error.split("\n")[0]
+    assert said in error.split("\n")[0]
