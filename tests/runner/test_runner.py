@@ -206,6 +206,19 @@ def test_finals_that_fail_are_failed_rows(tmp_path, synthetic_data):
     assert finals["error"].str.startswith("diverged").all()
 
 
+def test_a_failed_sample_without_a_record_is_a_failed_row(tmp_path, synthetic_data):
+    """It has a reading, which is none of a failed row, and its failure was lost."""
+    path = study_file(tmp_path, SWEEP)
+    run, _ = make_run(path, tmp_path, synthetic_data, samples=1)
+    run_inline(run)
+    search = run.work.search
+    search.end(search.samples[0], "failed")
+    make_run(path, tmp_path, synthetic_data, samples=1)[0].write_tables()
+    (row,) = table(tmp_path).query("arm == 'published'").to_dict("records")
+    assert row["status"] == "failed"
+    assert row["error"].startswith("error: no record of why")
+
+
 FAILING_EVALUATION = """
     from skelray import Clustering, Ensemble, Finetune, Transfer
     evaluations = (KNN(), Finetune(epochs=1, frozen=("conv",)), Linear(epochs=5), Clustering(classes=4))
