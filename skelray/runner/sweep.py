@@ -116,7 +116,10 @@ class SweepWork:
         samples = [s for _, s in sorted(search.samples.items())]
         rows = [Planned(search.arm(s), search.trial(s), stopped=s.status == "stopped") for s in samples]
         searched = replace(self._example, evaluations=())
-        rows += [Planned(f"sample {n}, if it runs to its end", searched) for n in range(len(samples), search.sweep.samples)]
+        rows += [
+            Planned(f"sample {n}, if it runs to its end", searched, open=True)
+            for n in range(len(samples), search.sweep.samples)
+        ]
         if search.over():
             return rows + [Planned(arm, trial, final=True) for arm, trial in self._finals().items()]
         finals = [*(["published (test)"] if search.published else []), "best sample (test)"]

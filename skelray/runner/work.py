@@ -30,7 +30,10 @@ class Searches(NamedTuple):
 
 @dataclass(frozen=True)
 class Planned:
-    """A row of a plan. stopped: it ended before its last epoch. final: what a search evaluates; open: of which sample?"""
+    """A row of a plan. stopped: it ended before its last epoch. final: what a search evaluates.
+
+    open: the search has not decided yet which trial it is; another one stands in for what it takes.
+    """
 
     name: str
     trial: Trial

@@ -65,6 +65,22 @@ def test_a_search_without_a_published_setting_evaluates_its_best_alone(tmp_path,
 
 
 def test_each_structure_is_counted_once(tmp_path, synthetic_data, monkeypatch):
+def test_samples_to_come_are_trials_of_their_own_that_nobody_knows(tmp_path, synthetic_data):
+    """One trial stands in for all: each leaves a checkpoint, none has an id, nor is done where the store has that one."""
+    one, _ = make_run(study_file(tmp_path, SWEEP), tmp_path, synthetic_data, samples=1)
+    few, many = (make_run(study_file(tmp_path, SWEEP), tmp_path, synthetic_data, samples=n)[0] for n in (2, 4))
+    alone = plan(one).bytes
+    added = plan(few).bytes - alone
+    assert plan(many).bytes - alone == 3 * added > 0
+    assert added > alone / 3  # a checkpoint, not an encoder alone
+    stood_in = few.work.planned()[0].trial
+    few.context.stored(stood_in).save_encoder(stood_in.epochs, {"weights": {}, "history": []})
+    made = plan(few)
+    assert [(row["trial"], row["state"]) for row in made.rows[:2]] == [("", "run")] * 2
+    assert made.missing == 2
+    assert made.bytes == alone + added
+
+
     body = textwrap.dedent(ABLATION) + textwrap.dedent("""
     study = replace(study, arms=[*study.arms, Arm("tau", {"arrangement": (BA, NA), "tau": 0.5}),
                                  Arm("lambda", {"arrangement": (BA, NA), "lambda_h": 2.0})],
