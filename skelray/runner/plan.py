@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -150,9 +149,9 @@ def notes_on_subjects(trial: Trial) -> list[str]:
 
 def _device(settings: Settings, made: Plan) -> torch.device:
     """What a trial would run on here; where it could not, the plan says so."""
-    cpus = os.cpu_count() or 1
+    cpus = machine.cpus()
     if settings.threads > cpus:
-        made.notes.append(f"a trial of {settings.threads} threads finds no node here: this machine has {cpus} CPUs")
+        made.notes.append(f"a trial of {settings.threads} threads finds no node here: this process may use {cpus} CPUs")
     try:
         return machine.choose_device(settings.device)
     except UserError as error:

@@ -280,6 +280,12 @@ def test_a_plan_knows_time_and_limits(tmp_path, synthetic_data, monkeypatch):
     assert "no trial can run here: device 'abacus'" in many.text()
 
 
+def test_a_plan_counts_the_cpus_that_a_run_may_use(tmp_path, synthetic_data, monkeypatch):
+    monkeypatch.setattr("skelray.machine.cpus", lambda: 0)
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data)
+    assert "a trial of 1 threads finds no node here: this process may use 0 CPUs" in plan(run).text()
+
+
 def bench_trial(trial):
     return replace(trial, batch_size=2)
 
