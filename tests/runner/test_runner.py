@@ -206,6 +206,25 @@ def test_finals_that_fail_are_failed_rows(tmp_path, synthetic_data):
     assert finals["error"].str.startswith("diverged").all()
 
 
+def test_a_final_whose_failure_cannot_be_stored_aborts_no_other(tmp_path, synthetic_data, monkeypatch):
+    body = SWEEP.replace("return replace(base, method=method)", "return replace(base, method=method, evaluations=(KNN(),))")
+    run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, samples=1)
+    closed, close = [], run.work.close
+
+    def broken(*given):
+        raise RuntimeError("no such final")
+
+    def full(*given):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("skelray.runner.run.execute", broken)
+    monkeypatch.setattr("skelray.store.store.StoredTrial.save_failure", full)
+    monkeypatch.setattr(run.work, "close", lambda book: closed.append(1) or close(book))
+    run_inline(run)
+    assert closed == [1]
+    assert list(table(tmp_path)["arm"]) == ["published"]
+
+
 def test_a_failed_sample_without_a_record_is_a_failed_row(tmp_path, synthetic_data):
     """It has a reading, which is none of a failed row, and its failure was lost."""
     path = study_file(tmp_path, SWEEP)
