@@ -17,6 +17,7 @@ from skelray.bench.estimate import structure
 from skelray.methods import HiCLR, SkeletonCLR
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import plan
+from skelray.trial import SGD
 
 MORE = """
     from skelray import Clustering, HeldOut, Retrieval, Transfer
@@ -64,7 +65,6 @@ def test_a_search_without_a_published_setting_evaluates_its_best_alone(tmp_path,
     assert plan(make_run(study_file(tmp_path, body), tmp_path, synthetic_data)[0]).evaluations == 2
 
 
-def test_each_structure_is_counted_once(tmp_path, synthetic_data, monkeypatch):
 def test_samples_to_come_are_trials_of_their_own_that_nobody_knows(tmp_path, synthetic_data):
     """One trial stands in for all: each leaves a checkpoint, none has an id, nor is done where the store has that one."""
     one, _ = make_run(study_file(tmp_path, SWEEP), tmp_path, synthetic_data, samples=1)
@@ -81,6 +81,7 @@ def test_samples_to_come_are_trials_of_their_own_that_nobody_knows(tmp_path, syn
     assert made.bytes == alone + added
 
 
+def test_each_structure_is_counted_once(tmp_path, synthetic_data, monkeypatch):
     body = textwrap.dedent(ABLATION) + textwrap.dedent("""
     study = replace(study, arms=[*study.arms, Arm("tau", {"arrangement": (BA, NA), "tau": 0.5}),
                                  Arm("lambda", {"arrangement": (BA, NA), "lambda_h": 2.0})],
@@ -112,6 +113,11 @@ def test_samples_to_come_are_trials_of_their_own_that_nobody_knows(tmp_path, syn
 )
 def test_what_changes_the_arithmetic_is_another_structure(part, other, same):
     assert (structure(part) == structure(other)) == same
+
+
+def test_of_several_epochs_it_matters_whether_one_is_past():
+    assert structure(SGD(milestones=(250, 300))) == structure(SGD(milestones=(100,))) == structure(SGD(milestones=()))
+    assert structure(SGD(milestones=(0, 300))) != structure(SGD(milestones=(250, 300)))
 
 
 def test_the_counter_finds_what_torchs_finds():
