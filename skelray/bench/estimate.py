@@ -149,7 +149,8 @@ def _setting(part: Any, name: str, augmented: bool) -> Any:
     """A step of the first epoch is counted, so that of an epoch from which something changes it matters if it is past."""
     value = getattr(part, name)
     if isinstance(part, Scheduled) and name in part.COUNT_EPOCHS:
-        return value is not None and value < 1
+        values = value if isinstance(value, (tuple, list)) else (value,)
+        return any(one is not None and one < 1 for one in values)
     return structure(value, augmented)
 
 

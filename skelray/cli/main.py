@@ -170,7 +170,7 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
 
             run_on_ray(run, module, display, Cluster(address, per_gpu))
     failed = _print_report(run.name, options["results"], "markdown")
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if failed or display.finished["failed"] else 0)  # a failure may have no row
 
 
 @cli.command("report")

@@ -175,8 +175,8 @@ def sample_row(study: str, search: Search, sample: Sample, store: Store, data: s
         **_facts(study, search.arm(sample), trial, stored.id, data),
         "cell": json.dumps(sample.params, sort_keys=True),
     }
-    failure = stored.failure(trial.epochs) if sample.status == "failed" else None
-    if failure is not None:
+    if sample.status == "failed":
+        failure = stored.failure(trial.epochs) or {"cause": "error", "line": "no record of why", "time": sample.started}
         return _failed({**facts, **NOWHERE}, trial, search.sweep.monitor.name, HELD_OUT, failure)
     if sample.value is None or sample.status == "running":
         return None

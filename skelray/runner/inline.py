@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import torch
 
 from skelray import machine
+from skelray.checks import UserError
 from skelray.machine import provenance
 from skelray.runner.execute import execute, failure
 from skelray.runner.job import Job, Listener
@@ -61,8 +62,11 @@ def _attempt(run: Run, job: Job, device: torch.device, listener: Listener) -> st
     with closing(_reports(run, job, device)) as reports:
         for report in reports:
             listener.report(job, report)
-            if not run.should_continue(job, report, source):
-                return "stopped"
+            try:
+                if not run.should_continue(job, report, source):
+                    return "stopped"
+            except UserError as error:  # of the study's own stopping rule
+                raise _Failed(error) from error
     return "done"
 
 

@@ -28,6 +28,8 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from skelray import machine
+from skelray.checks import UserError
+from skelray.runner.execute import failure
 from skelray.runner.job import Job, Listener
 from skelray.runner.run import RETRIES, Run
 from skelray.runner.study_file import modules_beside
@@ -107,9 +109,14 @@ class Reporting(FIFOScheduler):
         _log(result)
         report = Report(result["epoch"], _under("metrics", result), result["epoch_seconds"], replayed=result["replayed"])
         self.listener.report(job, report)
-        if self.run.should_continue(job, report, _under("source", result)):
-            return self.CONTINUE
-        self.end(job, "stopped")
+        source, status = _under("source", result), "stopped"
+        try:
+            if self.run.should_continue(job, report, source):
+                return self.CONTINUE
+        except UserError as error:  # of the study's own stopping rule
+            self._keep(job, failure(error) | source)
+            status = "failed"
+        self.end(job, status)
         return self.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -92,20 +91,22 @@ def plan(run: Run) -> Plan:
     made.trials = sum(not item.final for item in items)
     for item in items:
         trial, stored = item.trial, run.context.stored(item.trial)
-        known = not (item.final and item.open)  # which sample is evaluated in the end is not known before
+        known = not item.open  # a sample to come, or to be evaluated in the end, is not known before
         done = known and complete(trial, stored)
-        trained = done or item.stopped or item.final or stored.has_encoder(trial.epochs)
+        trained = done or item.stopped or item.final or (known and stored.has_encoder(trial.epochs))
         left, made.untrained = 0 if trained else trial.epochs, made.untrained + (not trained)
         state = "stopped" if item.stopped else "done" if done else "run" if left else "evaluate"
         try:
-            large = not trained and _add_cost(made, trial, left, counts, stored.id not in seen) > room(device) and left > 0
+            new = not known or stored.id not in seen
+            large = not trained and _add_cost(made, trial, left, counts, new) > room(device) and left > 0
         except Exception as error:  # in a part of the study's own: it costs this trial alone
             made.seconds, large, state = None, False, "fails"
             made.notes.append(f"{item.name} fails at a step of two samples: {type(error).__name__}: {error}")
         if large:
             state = "too large"
             made.notes.append(f"{item.name} keeps more than the {room(device) / 2**30:.1f} GiB of memory there are here")
-        seen.add(stored.id)
+        if known:
+            seen.add(stored.id)
         made.epochs += left
         made.missing += not (done or item.stopped or item.final)
         row = {"trial": stored.id if known else "", "what": item.name, "epochs": str(trial.epochs), "state": state}
@@ -148,9 +149,9 @@ def notes_on_subjects(trial: Trial) -> list[str]:
 
 def _device(settings: Settings, made: Plan) -> torch.device:
     """What a trial would run on here; where it could not, the plan says so."""
-    cpus = os.cpu_count() or 1
+    cpus = machine.cpus()
     if settings.threads > cpus:
-        made.notes.append(f"a trial of {settings.threads} threads finds no node here: this machine has {cpus} CPUs")
+        made.notes.append(f"a trial of {settings.threads} threads finds no node here: this process may use {cpus} CPUs")
     try:
         return machine.choose_device(settings.device)
     except UserError as error:

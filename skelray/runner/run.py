@@ -94,6 +94,7 @@ class Run:
                 for _ in execute(trial, self.context.splits(trial), stored, device, self.context.load):
                     pass
             except Exception as error:
-                stored.save_failure(trial.epochs, failure(error, device, started))
+                with self.context.going_on("the store"):
+                    stored.save_failure(trial.epochs, failure(error, device, started))
         self.work.close(self.book)
         self.book.write()

@@ -51,13 +51,14 @@ class SweepWork:
         return Job(sample.number, self.search.arm(sample), trial, self._context.stored(trial))
 
     def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
-        """What the search's stopping rule says of a reading of the monitor."""
+        """What the search's stopping rule says of a reading of the monitor. Raises UserError where the rule fails."""
         if HELD_OUT not in report.metrics:
             return True
-        sample = self.search.samples[job.number]
+        sample, value = self.search.samples[job.number], report.metrics[HELD_OUT]
+        verdict = self.search.judge(sample, report.epoch, value)
         with self._context.going_on("the ledger"):
-            return self.search.read(sample, report.epoch, report.metrics[HELD_OUT], source)
-        return bool(sample.goes_on(report.epoch))  # judged, if not written
+            self.search.keep(sample, report.epoch, value, verdict, source)
+        return verdict
 
     def ended(self, job: Job, status: str) -> None:
         with self._context.going_on("the ledger"):
@@ -115,7 +116,10 @@ class SweepWork:
         samples = [s for _, s in sorted(search.samples.items())]
         rows = [Planned(search.arm(s), search.trial(s), stopped=s.status == "stopped") for s in samples]
         searched = replace(self._example, evaluations=())
-        rows += [Planned(f"sample {n}, if it runs to its end", searched) for n in range(len(samples), search.sweep.samples)]
+        rows += [
+            Planned(f"sample {n}, if it runs to its end", searched, open=True)
+            for n in range(len(samples), search.sweep.samples)
+        ]
         if search.over():
             return rows + [Planned(arm, trial, final=True) for arm, trial in self._finals().items()]
         finals = [*(["published (test)"] if search.published else []), "best sample (test)"]

@@ -30,7 +30,10 @@ class Searches(NamedTuple):
 
 @dataclass(frozen=True)
 class Planned:
-    """A row of a plan. stopped: it ended before its last epoch. final: what a search evaluates; open: of which sample?"""
+    """A row of a plan. stopped: it ended before its last epoch. final: what a search evaluates.
+
+    open: the search has not decided yet which trial it is; another one stands in for what it takes.
+    """
 
     name: str
     trial: Trial
@@ -59,7 +62,10 @@ class Work(Protocol):
         ...
 
     def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
-        """Whether a job goes on after a report. source: device, version and commit that the report is from."""
+        """Whether a job goes on after a report. source: device, version and commit that the report is from.
+
+        Raises UserError where a rule of the study's own fails, which costs this job alone.
+        """
         ...
 
     def ended(self, job: Job, status: str) -> None:

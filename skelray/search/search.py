@@ -19,11 +19,12 @@ from dataclasses import replace
 
 import optuna
 
+from skelray.contained import contained
 from skelray.identity.canonical import canonical, digest
 from skelray.search.ledger import Ledger
 from skelray.search.proposals import proposed
 from skelray.search.sample import ON, STOP, Sample
-from skelray.search.space import asked, check_scale, example
+from skelray.search.space import asked, check_scale, example, failing
 from skelray.store.store import Store
 from skelray.study.scale import Scale
 from skelray.study.sweep import Sweep
@@ -112,26 +113,35 @@ class Search:
         """The trial with its evaluations on the test split, for the samples that are reported at the end."""
         return asked(sample.number, self.sweep.trial, optuna.trial.FixedTrial(sample.params), self.scale)
 
-    def read(self, sample: Sample, epoch: int, value: float, provenance: dict[str, str]) -> bool:
-        """Records a reading of the monitor with its verdict; whether the sample goes on.
+    def judge(self, sample: Sample, epoch: int, value: float) -> bool:
+        """Whether a sample goes on after a reading of the monitor. Raises UserError, with the line, where the rule fails.
 
         The published setting always does. What was read and judged before is not judged again.
         """
-        verdict = sample.goes_on(epoch)
+        if (verdict := sample.goes_on(epoch)) is not None:
+            return verdict
+        trial = self.trial(sample)
+        try:
+            return contained(self._ruled, sample, trial, epoch, value)
+        except Exception as error:
+            raise failing("the stopping rule", sample.number, error) from error
+
+    def _ruled(self, sample: Sample, trial: Trial, epoch: int, value: float) -> bool:
+        """What the study's rule says, which may be code of its own."""
+        asha = replace(self.sweep.asha, grace=trial.monitor.every if trial.monitor else self.sweep.asha.grace)
+        if epoch not in asha.rungs(trial.epochs) or self.arm(sample) == "published":
+            return True
+        verdict: bool | None = asha.goes_on(value, [s.rungs[epoch] for s in self._rivals(sample) if epoch in s.rungs])
         if verdict is None:
-            verdict = self._judged(sample, epoch, value)
+            raise TypeError("goes_on() returns None: True or False is needed")
+        return bool(verdict)
+
+    def keep(self, sample: Sample, epoch: int, value: float, verdict: bool, provenance: dict[str, str]) -> None:
+        """Records a reading of the monitor with its verdict."""
         if sample.rungs.get(epoch) != value or epoch not in sample.verdicts:
             sample.rungs[epoch], sample.provenance = value, provenance
             sample.verdicts[epoch] = ON if verdict else STOP
             self.ledger.record(sample)
-        return verdict
-
-    def _judged(self, sample: Sample, epoch: int, value: float) -> bool:
-        trial = self.trial(sample)
-        asha = replace(self.sweep.asha, grace=trial.monitor.every if trial.monitor else self.sweep.asha.grace)
-        if epoch not in asha.rungs(trial.epochs) or self.arm(sample) == "published":
-            return True
-        return asha.goes_on(value, [s.rungs[epoch] for s in self._rivals(sample) if epoch in s.rungs])
 
     def _rivals(self, sample: Sample) -> list[Sample]:
         """The samples that one is compared with: in order, those that it was proposed from; else all that there are.

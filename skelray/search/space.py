@@ -57,6 +57,11 @@ def asked(number: int, ask: Callable[[Any, Scale], Trial], point: Any, scale: Sc
     except UserError:
         raise
     except Exception as error:
-        frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
-        line = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
-        raise UserError(f"{line}space() fails for sample {number}: {type(error).__name__}: {error}") from error
+        raise failing("space()", number, error) from error
+
+
+def failing(what: str, number: int, error: Exception) -> UserError:
+    """The error of a study's own code for a sample, in one sentence with its line."""
+    frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
+    line = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
+    return UserError(f"{line}{what} fails for sample {number}: {type(error).__name__}: {error}")

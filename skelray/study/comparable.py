@@ -55,7 +55,7 @@ def reasons(one: Cell | Fused, load: Load, wanted: Preprocessing | None) -> dict
     for evaluation in trial.evaluations:
         if isinstance(evaluation, Transfer) and not own:
             at = evaluation.benchmark, evaluation.protocol
-            columns = [name for name in one.published if name.startswith(evaluation.name)]
+            columns = [name for name in one.published if name == evaluation.name or name.startswith(f"{evaluation.name} ")]
             found |= dict.fromkeys(columns, unlike(trial, *at, load(*at), wanted) if columns else "")
     return found
 

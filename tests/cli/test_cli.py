@@ -78,6 +78,15 @@ def test_a_failed_trial_makes_the_exit_status_1(monkeypatch, capsys, words):
     assert re.search(r"^diverged \(1 trial\)\n  \w+  weak  xview  seed 0  the loss is nan", err, re.MULTILINE)
 
 
+def test_a_failed_trial_without_a_row_makes_the_exit_status_1(monkeypatch, capsys, words):
+    body = words[0].read_text().replace("evaluations=(KNN(), Linear(epochs=5))", "evaluations=()")
+    words[0].write_text(body.replace('"arrangement": (BA,)', '"lr": 1e30'))
+    status, _, err = call(monkeypatch, capsys, "run", "--inline", *words)
+    assert status == 1
+    assert "weak xview seed 0 failed: diverged" in err
+    assert "the table of small_synthetic is empty" in err
+
+
 def test_a_table_is_named_by_what_it_ran_on(tmp_path):
     _, study, _ = load_study(study_file(tmp_path, ABLATION))
     names = {
@@ -269,6 +278,12 @@ def test_a_plan_knows_time_and_limits(tmp_path, synthetic_data, monkeypatch):
     many = plan(Run("small", run.study, run.scale, replace(run.settings, threads=4096, device="abacus")))
     assert "a trial of 4096 threads finds no node here" in many.text()
     assert "no trial can run here: device 'abacus'" in many.text()
+
+
+def test_a_plan_counts_the_cpus_that_a_run_may_use(tmp_path, synthetic_data, monkeypatch):
+    monkeypatch.setattr("skelray.machine.cpus", lambda: 0)
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data)
+    assert "a trial of 1 threads finds no node here: this process may use 0 CPUs" in plan(run).text()
 
 
 def bench_trial(trial):

@@ -17,6 +17,7 @@ from skelray.bench.estimate import structure
 from skelray.methods import HiCLR, SkeletonCLR
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import plan
+from skelray.trial import SGD
 
 MORE = """
     from skelray import Clustering, HeldOut, Retrieval, Transfer
@@ -64,6 +65,22 @@ def test_a_search_without_a_published_setting_evaluates_its_best_alone(tmp_path,
     assert plan(make_run(study_file(tmp_path, body), tmp_path, synthetic_data)[0]).evaluations == 2
 
 
+def test_samples_to_come_are_trials_of_their_own_that_nobody_knows(tmp_path, synthetic_data):
+    """One trial stands in for all: each leaves a checkpoint, none has an id, nor is done where the store has that one."""
+    one, _ = make_run(study_file(tmp_path, SWEEP), tmp_path, synthetic_data, samples=1)
+    few, many = (make_run(study_file(tmp_path, SWEEP), tmp_path, synthetic_data, samples=n)[0] for n in (2, 4))
+    alone = plan(one).bytes
+    added = plan(few).bytes - alone
+    assert plan(many).bytes - alone == 3 * added > 0
+    assert added > alone / 3  # a checkpoint, not an encoder alone
+    stood_in = few.work.planned()[0].trial
+    few.context.stored(stood_in).save_encoder(stood_in.epochs, {"weights": {}, "history": []})
+    made = plan(few)
+    assert [(row["trial"], row["state"]) for row in made.rows[:2]] == [("", "run")] * 2
+    assert made.missing == 2
+    assert made.bytes == alone + added
+
+
 def test_each_structure_is_counted_once(tmp_path, synthetic_data, monkeypatch):
     body = textwrap.dedent(ABLATION) + textwrap.dedent("""
     study = replace(study, arms=[*study.arms, Arm("tau", {"arrangement": (BA, NA), "tau": 0.5}),
@@ -96,6 +113,11 @@ def test_each_structure_is_counted_once(tmp_path, synthetic_data, monkeypatch):
 )
 def test_what_changes_the_arithmetic_is_another_structure(part, other, same):
     assert (structure(part) == structure(other)) == same
+
+
+def test_of_several_epochs_it_matters_whether_one_is_past():
+    assert structure(SGD(milestones=(250, 300))) == structure(SGD(milestones=(100,))) == structure(SGD(milestones=()))
+    assert structure(SGD(milestones=(0, 300))) != structure(SGD(milestones=(250, 300)))
 
 
 def test_the_counter_finds_what_torchs_finds():

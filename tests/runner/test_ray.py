@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 from small_study import ABLATION, FAILING, SWEEP, TINY, Heard, assert_same, inline, make_run, study_file, table
 
+from skelray.checks import UserError
 from skelray.runner.job import Job
 from skelray.store.store import Store
 
@@ -232,6 +233,22 @@ def test_the_driver_keeps_a_failure_that_the_worker_could_not(tmp_path):
     reporting.on_trial_complete(None, Attempt("x"), {"done": True, "epoch": 0, **failed})
     assert reporting.statuses == {0: "failed"}
     assert one.stored.failure(one.trial.epochs)["line"] == "no such bucket"
+
+
+def test_a_stopping_rule_that_fails_costs_its_sample(tmp_path):
+    one = job(tmp_path, 0)
+    jobs, reporting = reporting_on([one])
+    jobs.suggest("x")
+
+    def failing(job, report, source):
+        raise UserError("study.py, line 3: the stopping rule fails")
+
+    reporting.run.should_continue = failing
+    result = {"epoch": 1, "epoch_seconds": 0.0, "replayed": False, "metrics/loss": 1.0, "source/device": "abacus"}
+    assert reporting.on_trial_result(None, Attempt("x"), result) == reporting.STOP
+    assert reporting.statuses == {0: "failed"}
+    kept = one.stored.failure(one.trial.epochs)
+    assert (kept["line"], kept["device"]) == ("study.py, line 3: the stopping rule fails", "abacus")
 
 
 def test_a_worker_without_the_device_says_so(tmp_path, synthetic_data, monkeypatch):

@@ -206,6 +206,38 @@ def test_finals_that_fail_are_failed_rows(tmp_path, synthetic_data):
     assert finals["error"].str.startswith("diverged").all()
 
 
+def test_a_final_whose_failure_cannot_be_stored_aborts_no_other(tmp_path, synthetic_data, monkeypatch):
+    body = SWEEP.replace("return replace(base, method=method)", "return replace(base, method=method, evaluations=(KNN(),))")
+    run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, samples=1)
+    closed, close = [], run.work.close
+
+    def broken(*given):
+        raise RuntimeError("no such final")
+
+    def full(*given):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("skelray.runner.run.execute", broken)
+    monkeypatch.setattr("skelray.store.store.StoredTrial.save_failure", full)
+    monkeypatch.setattr(run.work, "close", lambda book: closed.append(1) or close(book))
+    run_inline(run)
+    assert closed == [1]
+    assert list(table(tmp_path)["arm"]) == ["published"]
+
+
+def test_a_failed_sample_without_a_record_is_a_failed_row(tmp_path, synthetic_data):
+    """It has a reading, which is none of a failed row, and its failure was lost."""
+    path = study_file(tmp_path, SWEEP)
+    run, _ = make_run(path, tmp_path, synthetic_data, samples=1)
+    run_inline(run)
+    search = run.work.search
+    search.end(search.samples[0], "failed")
+    make_run(path, tmp_path, synthetic_data, samples=1)[0].write_tables()
+    (row,) = table(tmp_path).query("arm == 'published'").to_dict("records")
+    assert row["status"] == "failed"
+    assert row["error"].startswith("error: no record of why")
+
+
 FAILING_EVALUATION = """
     from skelray import Clustering, Ensemble, Finetune, Transfer
     evaluations = (KNN(), Finetune(epochs=1, frozen=("conv",)), Linear(epochs=5), Clustering(classes=4))
@@ -242,3 +274,31 @@ def test_a_clustering_that_fails_leaves_no_column_of_top_1(tmp_path, synthetic_d
     assert set(found[~found["evaluation"].str.startswith("clustering")]["metric"]) == {"top1"}
     columns = [name for name in report.table(found).header if "clustering" in name]
     assert sorted(columns) == ["xview clustering nmi", "xview clustering on synthetic xsub nmi"]
+
+
+RULED = SWEEP.replace("asha=ASHA(grace=100, reduction=2)", "asha=Rule()")
+RULE = """
+    @dataclass(frozen=True)
+    class Rule:
+        grace: int = 100
+        def rungs(self, epochs):
+            return [self.grace]
+        def goes_on(self, value, others):
+            BODY
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [("raise ValueError('odd')", "ValueError: odd"), ("raise SystemExit(0)", "SystemExit"), ("pass", "returns None")],
+)
+def test_a_stopping_rule_that_fails_costs_its_sample_and_says_where(tmp_path, synthetic_data, body, said):
+    path = study_file(tmp_path, RULE.replace("BODY", body) + RULED)
+    run, _ = make_run(path, tmp_path, synthetic_data, samples=2)
+    heard = Heard()
+    run_inline(run, heard)
+    assert heard.statuses == {"published": "done", "sample 1": "failed"}
+    (error,) = table(tmp_path).query("arm == 'sample 1'")["error"]
+    assert "line" in error.split("\n")[0]
+    assert "the stopping rule fails for sample 1" in error.split("\n")[0]
+    assert said in error.split("\n")[0]

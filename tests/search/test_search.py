@@ -46,6 +46,13 @@ def search(store, sweep=SWEEP, name="s", scale=None, data="d"):
     return Search(name, sweep, scale or Scale(), store, data)
 
 
+def read(searching, sample, epoch, value, source):
+    """As a run does after a report."""
+    verdict = searching.judge(sample, epoch, value)
+    searching.keep(sample, epoch, value, verdict, source)
+    return verdict
+
+
 def accuracy(sample, epoch):
     """What training would have found: a hump over lambda_h that grows clearer with the epochs."""
     p = sample.params
@@ -58,7 +65,7 @@ def train(searching, sample, until=None):
     for epoch in range(1, trial.epochs + 1):
         if epoch == until:
             return
-        if trial.monitor.due(epoch, trial.epochs) and not searching.read(sample, epoch, accuracy(sample, epoch), {}):
+        if trial.monitor.due(epoch, trial.epochs) and not read(searching, sample, epoch, accuracy(sample, epoch), {}):
             searching.end(sample, "stopped")
             return
     searching.end(sample, "done")
@@ -139,7 +146,7 @@ def test_the_sampler_learns(status):
     def params(value, tmp):
         searching = search(memory(tmp))
         while (sample := searching.propose()) is not None:
-            searching.read(sample, 9, value(sample), {})
+            read(searching, sample, 9, value(sample), {})
             searching.end(sample, status)
         return [s.params for s in searching.samples.values()]
 
@@ -182,7 +189,7 @@ def test_the_best_is_the_best_last_reading_of_the_finished(store):
         sample = searching.propose()
         assert sample.number == number
         for epoch, value in rungs.items():
-            searching.read(sample, epoch, value, {})
+            read(searching, sample, epoch, value, {})
         searching.end(sample, status)
     searching.propose()
     assert searching.best().number == 2
@@ -202,17 +209,17 @@ def test_a_sample_is_not_its_own_rival(store):
     searching = search(store)
     for value, goes_on in ((0.9, True), (0.1, False), (0.5, False)):
         sample = searching.propose()
-        assert searching.read(sample, 1, value, {}) is goes_on
-        assert searching.read(sample, 1, value, {}) is goes_on  # as after a restart
+        assert read(searching, sample, 1, value, {}) is goes_on
+        assert read(searching, sample, 1, value, {}) is goes_on  # as after a restart
 
 
 def test_readings_between_rungs_stop_nobody(store):
     searching = search(store)
     for _ in range(3):
         sample = searching.propose()
-        searching.read(sample, 3, 0.9, {})
-    assert searching.read(searching.propose(), 3, 0.0, {})
-    assert searching.read(sample, 9, 0.0, {})  # after the last epoch there is nothing to save
+        read(searching, sample, 3, 0.9, {})
+    assert read(searching, searching.propose(), 3, 0.0, {})
+    assert read(searching, sample, 9, 0.0, {})  # after the last epoch there is nothing to save
 
 
 def test_grace_follows_the_scale(store):
@@ -220,9 +227,9 @@ def test_grace_follows_the_scale(store):
     searching = search(store, sweep, scale=Scale(epochs=27))
     published, best, worst = (searching.propose() for _ in range(3))
     for sample, value in ((published, 0.5), (best, 0.9)):
-        assert searching.read(sample, 9, value, {})
-    assert searching.read(worst, 3, 0.1, {})  # a third of the first rung at this scale
-    assert not searching.read(worst, 9, 0.1, {})
+        assert read(searching, sample, 9, value, {})
+    assert read(searching, worst, 3, 0.1, {})  # a third of the first rung at this scale
+    assert not read(searching, worst, 9, 0.1, {})
 
 
 def test_an_example_is_recorded_nowhere(store):
@@ -285,10 +292,10 @@ def test_a_rebuilt_search_proposes_the_same_next_sample(tmp_path):
 def test_verdicts_are_the_same_after_a_rebuild(store):
     running = search(store)
     for value in (0.5, 0.7, 0.6, 0.8):
-        running.read(running.propose(), 1, value, {})
-    verdicts = [running.read(s, 1, s.rungs[1], {}) for s in running.samples.values()]
+        read(running, running.propose(), 1, value, {})
+    verdicts = [read(running, s, 1, s.rungs[1], {}) for s in running.samples.values()]
     rebuilt = search(store)
-    assert [rebuilt.read(s, 1, s.rungs[1], {}) for s in rebuilt.samples.values()] == verdicts
+    assert [read(rebuilt, s, 1, s.rungs[1], {}) for s in rebuilt.samples.values()] == verdicts
     assert verdicts == [True, True, False, True]  # the first is the published one
 
 
@@ -296,7 +303,7 @@ def test_samples_under_way_and_failed_are_taken_up_again(store):
     running = search(store)
     for status in ("done", "failed", "running", "stopped"):
         sample = running.propose()
-        running.read(sample, 1, 0.3, {})
+        read(running, sample, 1, 0.3, {})
         if status != "running":
             running.end(sample, status)
     later = search(store)
@@ -321,8 +328,8 @@ def test_numbers_come_back_to_the_last_digit(store):
     running = search(store)
     sample = running.propose()
     value = 0.1 + 0.2
-    running.read(sample, 1, value, {"device": "cpu"})
-    running.read(sample, 10, 1 / 3, {"device": "cpu"})
+    read(running, sample, 1, value, {"device": "cpu"})
+    read(running, sample, 10, 1 / 3, {"device": "cpu"})
     (found,) = search(store).samples.values()
     assert found == sample
     assert found.rungs == {1: value, 10: 1 / 3}
@@ -420,18 +427,18 @@ def test_a_reading_is_judged_once(store):
     """Neither after a restart, nor when it is replayed, though better ones have come since."""
     running = search(store)
     first, second, third = (running.propose() for _ in range(3))
-    assert running.read(first, 1, 0.5, {})
-    assert running.read(second, 1, 0.6, {})  # the best of two so far
-    assert running.read(third, 1, 0.9, {})
-    assert running.read(second, 1, 0.6, {})  # a lost worker's
+    assert read(running, first, 1, 0.5, {})
+    assert read(running, second, 1, 0.6, {})  # the best of two so far
+    assert read(running, third, 1, 0.9, {})
+    assert read(running, second, 1, 0.6, {})  # a lost worker's
     later = search(store)
-    assert later.read(later.samples[1], 1, 0.6, {})
+    assert read(later, later.samples[1], 1, 0.6, {})
     fourth = later.propose()
-    assert not later.read(fourth, 1, 0.1, {})
+    assert not read(later, fourth, 1, 0.1, {})
     for number in (4, 5):
-        later.read(later.propose(), 1, 0.01 * number, {})
+        read(later, later.propose(), 1, 0.01 * number, {})
     again = search(store)
-    assert not again.read(again.samples[3], 1, 0.1, {})
+    assert not read(again, again.samples[3], 1, 0.1, {})
     assert again.samples[3].verdicts == {1: "stop"}
 
 
@@ -439,8 +446,8 @@ def test_a_ledger_from_before_verdicts_is_read(store):
     running = search(store)
     for value in (0.5, 0.6, 0.9, 0.1):
         sample = running.propose()
-        running.read(sample, 1, value, {})
-    running.read(running.samples[1], 2, 0.6, {})
+        read(running, sample, 1, value, {})
+    read(running, running.samples[1], 2, 0.6, {})
     running.end(running.samples[3], "stopped")
     for number in range(4):
         name = f"{running.ledger.folder}/{number:06d}.json"
@@ -448,8 +455,8 @@ def test_a_ledger_from_before_verdicts_is_read(store):
         del entry["verdicts"]
         store.write_json(name, entry)
     later = search(store)
-    assert later.read(later.samples[1], 1, 0.6, {})  # it has gone on: there is a later reading
-    assert not later.read(later.samples[3], 1, 0.1, {})
+    assert read(later, later.samples[1], 1, 0.6, {})  # it has gone on: there is a later reading
+    assert not read(later, later.samples[3], 1, 0.1, {})
 
 
 def test_a_ledger_entry_that_was_deleted_is_proposed_again_and_no_other_touched(store):
@@ -485,7 +492,7 @@ def drive_at_once(searching, slots, seed):
         sample = searching.samples[rng.choice(sorted(under_way))]
         under_way[sample.number] += 1
         epoch, trial = under_way[sample.number], searching.trial(sample)
-        stopped = trial.monitor.due(epoch, 9) and not searching.read(sample, epoch, accuracy(sample, epoch), {})
+        stopped = trial.monitor.due(epoch, 9) and not read(searching, sample, epoch, accuracy(sample, epoch), {})
         if stopped or epoch == 9:
             searching.end(sample, "stopped" if stopped else "done")
             del under_way[sample.number]

@@ -16,8 +16,8 @@ from skelray.runner.context import Settings
 from skelray.runner.plan import plan
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
-from skelray.study.ablation import Ablation, Arm
-from skelray.study.comparable import SEQUENCES, unlike
+from skelray.study.ablation import Ablation, Arm, Cell
+from skelray.study.comparable import SEQUENCES, reasons, unlike
 
 
 class Sized:
@@ -121,6 +121,15 @@ def test_a_transfers_number_is_of_the_targets_data(tmp_path, prepared):
     run = opened(tmp_path, prepared, Ablation(base, [arm], prepared=Preprocessing("centred", 16)))
     assert [cell.published for cell in run.work.cells] == [{"linear": 0.8}]
     assert "on pku_mmd2" in run.work.apart()[0]
+
+
+def test_a_transfers_numbers_are_not_those_of_a_protocol_that_begins_alike():
+    one, ten = (Transfer("florence3d", protocol, Linear()) for protocol in ("loao1", "loao10"))
+    trial = replace(papers.HICLR, benchmark="mine", evaluations=(one,))
+    published = dict.fromkeys([one.name, f"{one.name} top5", ten.name], 0.5)
+    data = {"xsub": Divided(WHOLE), "loao1": Divided(WHOLE, "plain", 20)}
+    found = reasons(Cell("a", trial, {}, published), lambda _, protocol: data[protocol], None)
+    assert [bool(why) for why in found.values()] == [True, True, False]
 
 
 def test_prepared_data_says_its_path(prepared):
