@@ -137,7 +137,7 @@ class AblationWork:
 
     @cached_property
     def _places(self) -> list[StoredTrial]:
-        """Of the cells in the store."""
+        """Finds the places of the cells in the store."""
         return [self._context.stored(cell.trial) for cell in self.cells]
 
     @cached_property

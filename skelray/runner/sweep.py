@@ -87,7 +87,7 @@ class SweepWork:
             book.put((FINALS, number), cell_rows(context.name, cell, context.store, context.data(trial)))
 
     def finals(self) -> list[Trial]:
-        """Those of a search that is over."""
+        """Names the finals of a search that is over."""
         return list(self._finals().values()) if self.search.over() else []
 
     def _finals(self) -> dict[str, Trial]:
