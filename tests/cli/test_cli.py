@@ -121,12 +121,12 @@ def test_a_run_without_evaluations_says_that_there_is_no_table(monkeypatch, caps
 
 @pytest.mark.parametrize(("name", "hint"), [("ray", "pip install 'ray[tune]'`, or --inline"), ("optuna", "pip install")])
 def test_what_is_not_installed_is_one_sentence(monkeypatch, capsys, words, name, hint):
-    for module in [
-        m
-        for m in sys.modules
-        if m in ("skelray.runner.on_ray", "skelray.search.space", "skelray.cli.options", "skelray.runner.run")
-    ]:
-        monkeypatch.delitem(sys.modules, module)
+    for module in ("skelray.runner.on_ray", "skelray.search.space", "skelray.cli.options", "skelray.runner.run"):
+        if module in sys.modules:
+            package, _, own = module.rpartition(".")
+            # the import below sets the package's attribute too: set back, or later tests patch another module than runs
+            monkeypatch.setattr(sys.modules[package], own, sys.modules[module])
+            monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, name, None)
     status, _, err = call(monkeypatch, capsys, "run", *words)
     assert status == 2
