@@ -17,6 +17,7 @@ from skelray.runner.work import Planned, Searches, Size
 from skelray.store.store import StoredTrial
 from skelray.study.ablation import Cell, Fused
 from skelray.study.comparable import compared, reasons
+from skelray.study.notes import Notes
 from skelray.study.scale import Scale
 from skelray.training import Report
 from skelray.trial import Trial
@@ -28,6 +29,8 @@ class Expands(Protocol):
     def cells(self, scale: Scale | None = None) -> list[Cell]: ...
 
     def fused(self, scale: Scale | None = None) -> list[Fused]: ...
+
+    def notes(self) -> Notes: ...
 
 
 class AblationWork:
@@ -99,6 +102,7 @@ class AblationWork:
             self._put_ensemble(number, book)
 
     def put_all(self, book: Book) -> None:
+        book.notes = self._study.notes()
         for number in range(len(self.cells)):
             self._put_cell(number, book)
         for number in range(len(self.ensembles)):
