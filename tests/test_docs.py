@@ -11,6 +11,7 @@ import pytest
 from small_study import ABLATION, make_run, study_file
 
 from skelray import evaluation
+from skelray.checks import UserError
 from skelray.cli.main import cli
 from skelray.cli.studies import listed
 from skelray.report import text as report
@@ -96,6 +97,34 @@ def test_a_sweep_with_a_stopping_rule_of_ones_own_runs(folder, monkeypatch):
     assert len(samples) == 3
     assert set(samples["status"]) <= {"done", "stopped"}
     assert set(samples.loc[samples["status"] == "stopped", "epoch"]) <= {1, 2}
+
+
+def test_a_kind_of_study_of_ones_own_is_planned_and_run_like_any_other(folder, monkeypatch, capsys):
+    """docs/extending.md: no command and no runner knows the class."""
+    monkeypatch.chdir(folder)
+    path = folder / "kind.py"
+    path.write_text("\n\n".join([*blocks("extending.md", "python"), "study = without"]))
+    small = [
+        "--data",
+        "data",
+        "--benchmark",
+        "synthetic",
+        "--protocol",
+        "xview",
+        "--epochs",
+        "1",
+        "--set",
+        "batch_size=16",
+        "--set",
+        "dim=8",
+    ]
+    with pytest.raises(UserError, match="only a search has samples"):
+        cli.main(["plan", "kind.py", *small, "--samples", "3"], standalone_mode=False)
+    with pytest.raises(SystemExit, match=r"^0$"):
+        cli.main(["run", "kind.py", "--inline", "--set", "hidden_channels=2", *small], standalone_mode=False)
+    found = capsys.readouterr()
+    assert re.findall(r"^\| (all|without \w+) ", found.out, re.M) == ["all", "without BA", "without NA", "without Mask"]
+    assert "failed" not in found.err
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -272,7 +301,10 @@ CLAIMS = {
         "are what the papers say": "test_the_published_settings",
         "counts as present in all of it": "test_whether_an_absent_person_counts",
     },
-    "extending.md": {"it gets an id from its source": "test_what_a_study_defines_brings_its_source_along"},
+    "extending.md": {
+        "it gets an id from its source": "test_what_a_study_defines_brings_its_source_along",
+        "runners take it like an ablation": "test_a_kind_of_study_of_ones_own_is_planned_and_run_like_any_other",
+    },
     "architecture.md": {
         "no files import each other in a circle": "test_no_files_import_each_other_in_a_circle",
         "Imports point down this list": "test_imports_point_down_the_order",
