@@ -252,6 +252,10 @@ CLAIMS = {
         "the column `device` has the number": "test_workers_get_the_decided_device_and_finals_the_threads_of_a_trial",
         "with three seeds nothing can pass it": "test_three_seeds_decide_nothing_however_clear",
         '`skelray.verdicts("arrangement")` is the same in pandas': "test_the_command_prints_them_and_a_frame_has_them",
+        "done stands for failed": "test_a_done_row_stands_for_one_that_failed",
+        "where two done rows of one cell differ nothing is written": (
+            "test_two_done_rows_that_differ_are_named_and_nothing_is_written"
+        ),
         "Each method is also a Trainable": "test_every_method_has_a_trainable",
         "it needs no cluster": "test_the_trainable_by_hand_without_a_cluster",
     },
