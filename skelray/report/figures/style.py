@@ -28,7 +28,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS, LINES = "osD^vPX", ("-", "--", ":", "-.")
 INK, FAINT, PAPER = "#1f2937", "#d1d5db", "#ffffff"
 WIDE, HIGH = 6.4, 4.0  # inches: a column and a half of a paper
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), PAPER),
     **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"), INK),
     "axes.grid": True,
@@ -49,6 +49,7 @@ SETTINGS = {
     "savefig.dpi": 150,
     "svg.fonttype": "none",
     "svg.hashsalt": "skelray",  # text stays text; ids are the same every time
+    "axes.prop_cycle": f"cycler(color={list(COLOURS)})",
     "text.parse_math": False,  # a label with dollars is one
 }
 
@@ -64,7 +65,6 @@ def in_style() -> Iterator[None]:
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
-        matplotlib.rcParams["axes.prop_cycle"] = matplotlib.cycler(color=COLOURS)
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # of a script the font lacks: boxes
         yield
 
@@ -76,13 +76,13 @@ def axes(x: str, y: str, width: float = WIDE, height: float = HIGH) -> tuple[Fig
     return figure, grid[0][0]
 
 
-def panels(rows: int, columns: int, width: float = WIDE, height: float = HIGH, **shared: bool) -> tuple[Figure, Any]:
-    """A figure of rows x columns axes, each to be named by who draws. shared: sharex, sharey."""
+def panels(rows: int, columns: int, width: float = WIDE, height: float = HIGH, sharey: bool = False) -> tuple[Figure, Any]:
+    """A figure of rows x columns axes, each to be named by who draws."""
     from matplotlib.figure import Figure
 
     with in_style():
         figure = Figure(figsize=(width, height))
-        return figure, figure.subplots(rows, columns, squeeze=False, **shared)
+        return figure, figure.subplots(rows, columns, squeeze=False, sharey=sharey)
 
 
 def looks(count: int) -> list[dict[str, Any]]:
