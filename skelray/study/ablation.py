@@ -126,6 +126,12 @@ class Ablation:
         self.cells()
         self._published  # noqa: B018 - every number has its cell
 
+    def refuse(self, asked: Scale) -> None:
+        """Raises UserError for samples, which a table has none of, and for a field that each cell says itself."""
+        asked.check_open({*self.across, *set.intersection(*(set(arm.changes) for arm in self.arms))})
+        if asked.samples is not None:
+            raise UserError(f"--samples {asked.samples}: this study is an ablation, and only a search has samples")
+
     def _check_ensemble(self) -> None:
         across = self.across.get("stream", ())
         if self.ensemble is not None and (missing := [s for s in self.ensemble.weights if s not in across]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from skelray.study.contrasts import Contrast
 
@@ -42,3 +42,15 @@ class Notes:
         if "parts" in known:
             known["parts"] = {arm: tuple(on) for arm, on in known["parts"].items()}
         return Notes(**known)
+
+
+@runtime_checkable
+class HasNotes(Protocol):
+    """A study that says more about its table than its rows do."""
+
+    def notes(self) -> Notes: ...
+
+
+def notes_of(study: object) -> Notes:
+    """What a study says about its table, nothing where it has nothing to say."""
+    return study.notes() if isinstance(study, HasNotes) else Notes()
