@@ -180,8 +180,21 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
 @click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
 @click.option("--verdicts", is_flag=True, help="Also what each arm may be said to do, beside the first one, and why.")
 @click.option("--margin", type=click.FloatRange(0, 100), default=1.0, show_default=True, help="Points that do not matter.")
-def report_command(study: str, results: Path, form: str, verdicts: bool, margin: float) -> None:
-    """Print the table of STUDY: mean and standard deviation over seeds, published beside measured."""
+@click.option("--html", is_flag=False, flag_value="", metavar="[FILE]", help="Write a page.  [default: RESULTS/STUDY.html]")
+@click.option("--store", default="store", show_default=True, help="For the page: encoders and scores; a folder or URI.")
+def report_command(
+    study: str, results: Path, form: str, verdicts: bool, margin: float, html: str | None, store: str
+) -> None:
+    """Print the table of STUDY: mean and standard deviation over seeds, published beside measured.
+
+    With --html, write one page that shows the whole study offline, and its figures in RESULTS/figures/STUDY.
+    """
+    if html is not None:
+        from skelray.report.html.page import write
+
+        path = write(study, results, store, margin / 100, Path(html) if html else None)
+        click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        return
     _print_report(study, results, form)
     if verdicts:
         from skelray.report.verdict_table import verdict_table

@@ -120,5 +120,8 @@ def keep(study: str, name: str, figure: Figure, data: pd.DataFrame, folder: Path
 def _saved(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
     content = io.BytesIO()
     with in_style():
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")  # done: not again for every form
         figure.savefig(content, format=form, metadata=metadata)
     return content.getvalue()
