@@ -178,34 +178,36 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
 @click.argument("study")
 @results_option
 @click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
-@click.option("--verdicts", is_flag=True, help="Also what each arm may be said to do, beside the first one, and why.")
-@click.option("--margin", type=click.FloatRange(0, 100), default=1.0, show_default=True, help="Points that do not matter.")
+@click.option("--verdicts", is_flag=True, help="Only what each contrast may be said to show, and why; in any format.")
+@click.option("--margin", type=click.FloatRange(0, 100), help="Points that do not matter.  [default: the study's, mostly 1]")
 @click.option("--html", is_flag=False, flag_value="", metavar="[FILE]", help="Write a page.  [default: RESULTS/STUDY.html]")
 @click.option("--store", default="store", show_default=True, help="For the page: encoders and scores; a folder or URI.")
 def report_command(
-    study: str, results: Path, form: str, verdicts: bool, margin: float, html: str | None, store: str
+    study: str, results: Path, form: str, verdicts: bool, margin: float | None, html: str | None, store: str
 ) -> None:
-    """Print the table of STUDY: mean and standard deviation over seeds, published beside measured.
+    """Print the table of STUDY, published beside measured, and what each of its contrasts may be said to show.
 
     With --html, write one page that shows the whole study offline, and its figures in RESULTS/figures/STUDY.
     """
+    fraction = None if margin is None else margin / 100
     if html is not None:
         from skelray.report.html.page import write
 
-        path = write(study, results, store, margin / 100, Path(html) if html else None)
+        path = write(study, results, store, fraction, Path(html) if html else None)
         click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
         return
-    _print_report(study, results, form)
-    if verdicts:
-        from skelray.report.verdict_table import verdict_table
-        from skelray.results.tables import load
+    if not verdicts:
+        _print_report(study, results, form, fraction)
+        return
+    from skelray.report.verdict_table import verdict_table
+    from skelray.results.tables import load
 
-        table = verdict_table(load(study, results), margin / 100)
-        said = f"\n{getattr(table, form)()}" if table else f"skelray: {study} has no contrast: no seed is done in two arms"
-        click.echo(said, err=table is None)
+    table = verdict_table(load(study, results), fraction)
+    said = f"skelray: {study} has no contrast: no two seeds are done in two arms" if table is None else table.written(form)
+    click.echo(said, err=table is None)
 
 
-def _print_report(study: str, results: Path, form: str) -> bool:
+def _print_report(study: str, results: Path, form: str, margin: float | None = None) -> bool:
     """Whether anything failed."""
     from skelray.report.text import failures, text
     from skelray.results.tables import load
@@ -214,7 +216,7 @@ def _print_report(study: str, results: Path, form: str) -> bool:
     if frame.empty:
         click.echo(f"skelray: the table of {study} is empty: none of its trials has an evaluation", err=True)
         return False
-    click.echo(text(frame, form))
+    click.echo(text(frame, form, margin))
     lines = failures(frame)
     for line in lines:
         click.echo(line, err=True)

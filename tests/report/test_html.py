@@ -33,7 +33,7 @@ def study(folder, name="mine"):
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     folder = study(tmp_path_factory.mktemp("page"))
-    return write("mine", folder, None, 0.01)
+    return write("mine", folder, None, None)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_it_says_what_failed_what_it_costs_and_how_to_make_it_again(opened):
 
 
 def test_the_same_tables_make_the_same_page(tmp_path, path):
-    again = write("mine", study(tmp_path), None, 0.01)
+    again = write("mine", study(tmp_path), None, None)
     assert again.read_text().replace(str(tmp_path), "X") == path.read_text().replace(str(path.parent), "X")
     assert {one.suffix for one in (tmp_path / "figures" / "mine").iterdir()} == {".png", ".svg", ".csv"}
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from skelray.names import HELD_OUT
 from skelray.report.figures.drawing import Drawing, Places
-from skelray.report.figures.style import INK, WIDE, in_style, looks, panels
+from skelray.report.figures.style import INK, WIDE, in_style, looks, panels, short
 
 POINTS, TRIALS = 120, 300  # of a line, and lines
 FIRST = ("loss", HELD_OUT)
@@ -66,5 +66,5 @@ def _stops(plot: Any, stopped: pd.DataFrame, places: Places) -> None:
 def _legend(figure: Any, plot: Any, places: Places, each: dict[str, Any]) -> None:
     if len(places.arms) <= 12:
         for arm in places.arms:
-            plot.plot([], [], label=arm, **{**each[arm], "marker": ""})
+            plot.plot([], [], label=short(arm), **{**each[arm], "marker": ""})
         figure.legend(loc="outside upper left", ncols=3)

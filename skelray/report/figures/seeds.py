@@ -8,7 +8,7 @@ import pandas as pd
 
 from skelray.names import column
 from skelray.report.figures.drawing import Drawing, Places
-from skelray.report.figures.style import COLOURS, INK, in_style, looks, panels
+from skelray.report.figures.style import COLOURS, INK, in_style, looks, panels, short
 
 PANELS, ARMS = 6, 60  # that one figure has room for
 
@@ -36,8 +36,8 @@ def seeds(frame: pd.DataFrame, places: Places) -> Drawing | None:
             places.mark(dots, arm=arm, protocol=points["protocol"].iloc[0], seed=seed)
         for arm, points in some.groupby("arm", sort=False):
             _mean(cell, points, rows[str(arm)], places)
-        cell.set(title=kind, xlabel="top-1 (%)" if set(some["metric"]) == {"top1"} else "of 100")
-        cell.set_yticks(range(count), arms[:ARMS], fontsize=7)
+        cell.set(title=short(str(kind)), xlabel="top-1 (%)" if set(some["metric"]) == {"top1"} else "of 100")
+        cell.set_yticks(range(count), [short(arm) for arm in arms[:ARMS]], fontsize=7)
         cell.set_ylim(count - 0.5, -0.5)
     for cell in cells[len(kinds) :]:
         cell.set_axis_off()

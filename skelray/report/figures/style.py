@@ -95,6 +95,12 @@ def looks(count: int) -> list[dict[str, Any]]:
     return [every[place % len(every)] for place in range(count)]
 
 
+def short(label: str, most: int = 36) -> str:
+    """A label as an axis has room for it, cut where it is long."""
+    label = printable(label)
+    return label if len(label) <= most else f"{label[: most - 1]}…"
+
+
 def svg(figure: Figure) -> str:
     """The figure as SVG; the same text for the same numbers."""
     return _saved(figure, "svg", {"Date": None, "Creator": None}).decode()

@@ -16,14 +16,15 @@ from skelray.store.files import Files
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """frame, curves: the study's tables. store: None where it is not at hand. margin: a fraction, of equivalence."""
+    """frame, curves: the study's tables. store: None where it is not at hand. margin: a fraction, within which
+    differences count as equivalent; None for the study's own."""
 
     study: str
     frame: pd.DataFrame
     curves: pd.DataFrame
     results: Path
     store: Files | None = None
-    margin: float = 0.01
+    margin: float | None = None
 
     @cached_property
     def measured(self) -> pd.DataFrame:
@@ -40,7 +41,7 @@ class Material:
         return Places(self.frame)
 
 
-def gathered(study: str, results: Path, store: str | None, margin: float) -> Material:
+def gathered(study: str, results: Path, store: str | None, margin: float | None = None) -> Material:
     """The material of a study. Raises UserError where it has no table."""
     there = None if store is None or ("://" not in store and not Path(store).is_dir()) else Files(store)
     return Material(study, load(study, results), curves(study, results), Path(results), there, margin)

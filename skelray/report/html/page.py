@@ -26,7 +26,7 @@ SECTIONS: tuple[Callable[[Material], Section], ...] = (
 
 
 def write(
-    study: str, results: Path, store: str | None, margin: float, path: Path | None = None, refresh: int | None = None
+    study: str, results: Path, store: str | None, margin: float | None, path: Path | None = None, refresh: int | None = None
 ) -> Path:
     """Writes the page of a study, RESULTS/STUDY.html by default, at once, and returns its path."""
     path = path or Path(results) / f"{study}.html"

@@ -7,17 +7,19 @@ from skelray.report.html.blocks import Block, Grid, Section, Text
 from skelray.report.html.figures import picture
 from skelray.report.html.material import Material
 from skelray.report.verdict_table import verdict_table
+from skelray.study.notes import Notes
 
 
 def section(material: Material) -> Section:
-    """Each arm beside the one that the study compares it with."""
+    """Each contrast that the study plans."""
     blocks: list[Block] = []
     places = material.places
     table = None if material.measured.empty else verdict_table(material.measured, material.margin)
     if table is None:
-        blocks.append(Text("No contrast: no seed is done in two arms."))
+        blocks.append(Text("No contrast: no two seeds are done in two arms."))
     else:
-        drawn = forest.forest(table.numbers, material.margin, places)
+        own = Notes.of(material.frame.attrs.get("notes", {})).margin / 100
+        drawn = forest.forest(table.numbers, own if material.margin is None else material.margin, places)
         marks = [places.marks(arm=row["arm"], protocol=row["protocol"]) for row in table.numbers.to_dict("records")]
         blocks = [picture(material, drawn), Grid(table, marks)]
     return Section("verdicts", "Verdicts", blocks)
