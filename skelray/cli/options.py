@@ -11,6 +11,7 @@ from typing import Any
 
 from skelray.checks import UserError
 from skelray.data.dataset import NotPrepared
+from skelray.results.tables import load
 from skelray.runner.context import Settings
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study, pointing_at
@@ -46,6 +47,19 @@ def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, 
             hint = "--demo runs the study on generated data, --benchmark NAME on other prepared data"
             raise NotPrepared(f"{error}; {hint}") from error
     return run, module
+
+
+def open_table(options: Options) -> tuple[str, Sweep, Scale, list[dict[Any, Any]]]:
+    """The table's name, the sweep, the scale and the table's rows of what a command ran; neither data nor store are looked at.
+
+    Raises UserError for a study that is no sweep, and where it has no table.
+    """
+    name, study, _ = load_study(options["study"])
+    if not isinstance(study, Sweep):
+        raise UserError(f"{options['study']} is no sweep: only a search finds a setting")
+    scale = scale_from(options)
+    name = options["name"] or table_name(name, study, scale, options["demo"])
+    return name, study, scale, load(name, options["results"]).to_dict("records")
 
 
 def scale_from(options: Options) -> Scale:
