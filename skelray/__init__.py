@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from skelray.results.verdicts import verdicts
     from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
     from skelray.study.ablation import Ablation, Arm
+    from skelray.study.choose import choose
     from skelray.study.fusion import Fusion, Random
     from skelray.study.samplers import TPE
     from skelray.study.scale import DEMO, Scale
@@ -97,6 +98,7 @@ __all__ = [
     "Transformer",
     "Trial",
     "View",
+    "choose",
     "curves",
     "load",
     "orders",
@@ -126,6 +128,7 @@ _HOMES = {
         "study.schedulers": "ASHA",
         "study.samplers": "TPE",
         "study.ablation": "Ablation Arm",
+        "study.choose": "choose",
         "study.sweep": "Sweep",
         "training": "Diverged Pretraining Report run",
         "trial": "SGD Monitor Trial",

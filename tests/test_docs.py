@@ -177,6 +177,7 @@ CLAIMS = {
         "ASHA stops the weak": "test_stopped_samples_were_beaten_at_their_last_rung",
         "both read accuracy on held-out training subjects": "test_searching_never_evaluates_on_the_test_split",
         "for the published setting and for the best sample": "test_a_sweep_reports_its_best_on_the_test_split_once",
+        "two labels of one value are refused": "test_choices_that_cannot_be_told_apart_are_refused",
         "A point costs no training": "test_weights_are_chosen_before_any_test_score_is_opened",
         "never changes what an arm names": "test_a_scale_fills_in_a_whole_method_but_never_what_an_arm_is_about",
         "says in which part, where several": "test_a_part_is_named_where_two_have_a_field",
@@ -252,6 +253,10 @@ CLAIMS = {
         "the column `device` has the number": "test_workers_get_the_decided_device_and_finals_the_threads_of_a_trial",
         "with three seeds nothing can pass it": "test_three_seeds_decide_nothing_however_clear",
         '`skelray.verdicts("arrangement")` is the same in pandas': "test_the_command_prints_them_and_a_frame_has_them",
+        "done stands for failed": "test_a_done_row_stands_for_one_that_failed",
+        "where two done rows of one cell differ nothing is written": (
+            "test_two_done_rows_that_differ_are_named_and_nothing_is_written"
+        ),
         "Each method is also a Trainable": "test_every_method_has_a_trainable",
         "it needs no cluster": "test_the_trainable_by_hand_without_a_cluster",
     },

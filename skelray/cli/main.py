@@ -13,6 +13,7 @@ from skelray.checks import MOST, MOST_SEEDS, MOST_THREADS, UserError
 from skelray.cli.data import FOLDER, data_option
 from skelray.cli.data import data as data_group
 from skelray.cli.faults import CAUSED, sentence, trace
+from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
 from skelray.cli.scores import scores_command
 from skelray.cli.studies import studies_command
@@ -224,6 +225,7 @@ def best_command(**options: Any) -> None:
 
 
 cli.add_command(scores_command)
+cli.add_command(merge_command)
 
 
 @cli.command("bench")
