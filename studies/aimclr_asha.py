@@ -1,4 +1,4 @@
-"""What AimCLR's parts want: EADM's threshold (Algorithm 1), D3M's weight (Eq. 8), and how many neighbours, from when (Eq. 9).
+"""What AimCLR's parts want: EADM's threshold (Algorithm 1), D3M's weight (Eq. 8), how many neighbours, from when (Eq. 9).
 
 The paper gives 0.7, 1, 1 and epoch 150, without a search. mining_from = 300 never mines, and then there is no mining_k.
 Optuna proposes, the published point first; ASHA stops the weak early, by 1-NN accuracy on held-out training subjects.

@@ -11,10 +11,10 @@ has another id, as here the held-out subjects are left out of training.
 
 from dataclasses import replace
 
-from skelray import ASHA, BA, DAE, NA, TPE, AdaIN, AugmentationSet, HiCLR, Mask, Sweep, choose, orders, papers
+from skelray import ASHA, BA, DAE, NA, TPE, AdaIN, HiCLR, Mask, Sweep, choose, orders, papers
 
 STRONG = {"Mask": Mask, "DAE": DAE, "AdaIN": AdaIN}
-PLACES = list(orders([BA, NA, AugmentationSet("strong", ())]))  # "BA, NA, strong" and 12 others
+PLACES = list(orders([BA, NA, replace(Mask, name="strong")]))  # "BA, NA, strong" and 12 others
 
 
 def space(trial):

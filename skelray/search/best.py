@@ -74,6 +74,6 @@ def _check_same(name: str, found: Found, trial: Any) -> None:
     stored, now = json.loads(found.row["spec"]), canonical(trial)
     if differ := sorted(field for field in now if field != "seed" and stored.get(field) != now[field]):
         raise UserError(
-            f"{found.arm} of {name} has another {differ[0]} than space() gives it now: the table is of an earlier form of the "
-            "study file, or of another scale; give the options of its run, or run it again"
+            f"{found.arm} of {name} has another {differ[0]} than space() gives it now: the table is of an earlier form of "
+            "the study file, or of another scale; give the options of its run, or run it again"
         )

@@ -17,7 +17,7 @@ from skelray.trial import Trial
 
 WIDTH = 100  # of a line, beyond which arguments stand one below the other
 STUDY = "skelray_study_"  # how modules of study files are called, which import by their stem
-UNCHANGED = ("benchmark", "protocol", "seed", "evaluations")  # fields that ``leaves`` leaves out, but for the monitor
+UNCHANGED = ("benchmark", "protocol", "evaluations")  # fields that ``leaves`` leaves out, but for seed and monitor
 
 
 def study_source(base: Trial, baseline: str, best: Trial, label: str, says: str) -> str:

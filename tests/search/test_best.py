@@ -62,7 +62,7 @@ def test_any_point_of_the_projects_sweeps_comes_back_from_its_python(name):
     "trial",
     [
         papers.HICLR,
-        replace(papers.HICLR_DSTA, method=AimCLR(), benchmark="nwucla", seed=3, evaluations=()),
+        replace(papers.HICLR_DSTA, method=AimCLR(), benchmark="nwucla", evaluations=()),
         replace(papers.HICLR, method=HiCLR(arrangement=(BA, NA + Mask), similarity=SIMILARITIES["l1"], weights=(0.5,))),
         replace(papers.HICO_GRU, optimizer=replace(papers.HICO_GRU.optimizer, nesterov=True), frames=32),
         replace(
@@ -126,9 +126,7 @@ def test_the_best_ran_to_its_end_and_reads_best_there(lambda_h):
 
 
 def test_the_best_is_an_arm_beside_the_published_one(lambda_h):
-    rows = rows_of(
-        lambda_h, ("published", 0.6, "done", dict(lambda_h.published)), ("sample 1", 0.7, "done", POINT)
-    )
+    rows = rows_of(lambda_h, ("published", 0.6, "done", dict(lambda_h.published)), ("sample 1", 0.7, "done", POINT))
     text = source("lambda_h_asha", lambda_h, Scale(), rows)
     study, trial = evaluated(text)
     assert canonical(trial) == canonical(lambda_h.space(optuna.trial.FixedTrial(POINT)))
