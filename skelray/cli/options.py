@@ -13,13 +13,11 @@ from skelray.checks import UserError
 from skelray.data.dataset import NotPrepared
 from skelray.results.tables import load
 from skelray.runner.context import Settings
+from skelray.runner.kinds import trials_of
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study, pointing_at
-from skelray.search.space import example
-from skelray.study.ablation import Ablation
-from skelray.study.fusion import Fusion, Study
 from skelray.study.scale import DEMO, LAG, Scale
-from skelray.study.sweep import Sweep
+from skelray.study.study import Study
 
 Options = Mapping[str, Any]
 
@@ -32,7 +30,7 @@ def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, 
     path: Path = options["study"]
     name, study, module = load_study(path)
     scale = scale_from(options)
-    _refuse_ignored(study, options, scale)
+    study.refuse(scale_from({**options, "demo": False}))  # what is asked for in so many words
     with pointing_at(path):
         name = options["name"] or table_name(name, study, scale, options["demo"])
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
@@ -87,25 +85,6 @@ def _change(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _refuse_ignored(study: Study, options: Options, scale: Scale) -> None:
-    """Raises UserError for what this kind of study would not listen to."""
-    across = () if isinstance(study, Sweep) else study.across
-    arms = study.arms if isinstance(study, Ablation) else ()
-    for name, value in scale.changes:
-        if name in across or (arms and all(name in arm.changes for arm in arms)):
-            raise UserError(f"--set {name}={value}: the study says the {name} of each of its cells; change it in its file")
-    if not isinstance(study, Sweep):
-        if options["samples"] and not isinstance(study, Fusion):
-            raise UserError(
-                f"--samples {options['samples']}: {options['study']} is an ablation, and only a search has samples"
-            )
-    elif (options["seeds"] or 1) > 1:
-        raise UserError(f"--seeds {options['seeds']}: {options['study']} is a sweep, which is searched under one seed")
-    elif len(scale.protocols or ()) > 1:
-        names = " and ".join(scale.protocols or ())
-        raise UserError(f"--protocol {names}: {options['study']} is a sweep, which is searched under one protocol")
-
-
 def table_name(name: str, study: Study, scale: Scale, demo: bool) -> str:
     """Names the table after the study's file and what it runs on, so that no other table is replaced."""
     if demo:
@@ -113,8 +92,7 @@ def table_name(name: str, study: Study, scale: Scale, demo: bool) -> str:
     elif scale.benchmark is None:
         return name
     else:
-        trials = [example(study, Scale())] if isinstance(study, Sweep) else [cell.trial for cell in study.cells()]
-        own = {trial.benchmark for trial in trials}
+        own = {trial.benchmark for trial in trials_of(study)}
     return name if own == {scale.benchmark} else f"{name}_{re.sub(r'[^A-Za-z0-9_-]', '_', str(scale.benchmark))}"
 
 
