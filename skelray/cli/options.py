@@ -13,11 +13,12 @@ from skelray.checks import UserError
 from skelray.data.dataset import NotPrepared
 from skelray.results.tables import load
 from skelray.runner.context import Settings
-from skelray.runner.kinds import trials_of
+from skelray.runner.kinds import searching, trials_of
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study, pointing_at
 from skelray.study.scale import DEMO, LAG, Scale
 from skelray.study.study import Study
+from skelray.study.sweep import Sweep
 
 Options = Mapping[str, Any]
 
@@ -53,11 +54,9 @@ def open_table(options: Options) -> tuple[str, Sweep, Scale, list[dict[Any, Any]
     Raises UserError for a study that is no sweep, and where it has no table.
     """
     name, study, _ = load_study(options["study"])
-    if not isinstance(study, Sweep):
-        raise UserError(f"{options['study']} is no sweep: only a search finds a setting")
-    scale = scale_from(options)
+    sweep, scale = searching(study, str(options["study"])), scale_from(options)
     name = options["name"] or table_name(name, study, scale, options["demo"])
-    return name, study, scale, load(name, options["results"]).to_dict("records")
+    return name, sweep, scale, load(name, options["results"]).to_dict("records")
 
 
 def scale_from(options: Options) -> Scale:
