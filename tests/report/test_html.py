@@ -85,14 +85,14 @@ def test_filters_of_arm_protocol_seed_and_words(opened):
     opened.page.select_option("[name=protocol]", label="xview")
     assert len(opened.texts(rows)) == 1
     assert "xsub linear" not in opened.texts("#table [data-variant='1'] th")
-    opened.page.click("[type=reset]")
+    opened.page.click("#all")
     opened.page.click("summary")
     opened.page.uncheck("[name=arm] >> nth=0")
     assert not any("weak" in text for text in opened.texts(rows))
-    opened.page.click("[type=reset]")
+    opened.page.click("#all")
     opened.page.fill("[name=words]", "STRONG")
     assert len(opened.texts(rows)) == 2
-    opened.page.click("[type=reset]")
+    opened.page.click("#all")
     assert len(opened.texts(rows)) == everything
 
 

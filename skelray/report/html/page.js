@@ -40,7 +40,10 @@ function filter() {
 
 filters.addEventListener("input", filter);
 filters.addEventListener("submit", (event) => event.preventDefault());
-filters.addEventListener("reset", () => setTimeout(filter));
+document.getElementById("all").addEventListener("click", () => {
+  filters.reset();
+  filter();
+});
 
 // Tables: a click on a head sorts by its column, numbers by their size; another click turns the order.
 function key(row, column) {
