@@ -212,7 +212,7 @@ cli.add_command(scores_command)
 
 @cli.command("bench")
 @click.option("--method", "methods", multiple=True, help="Only this one; may be given several times.")
-@click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="[default: both]")
+@click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="[default: all of the device]")
 @click.option("--batch-size", type=click.IntRange(1, MOST), help="[default: the published one]")
 @click.option("--steps", type=click.IntRange(1, MOST), default=3, show_default=True)
 @click.option("--threads", type=click.IntRange(1, MOST_THREADS), help="[default: 2, where there are two]")
@@ -229,7 +229,7 @@ def bench_command(methods: tuple[str, ...], precisions: tuple[str, ...], results
     settings["threads"] = settings["threads"] or min(2, machine.cpus())
     machine.check_threads(settings["threads"])
     measured = []
-    for one in bench.bench(methods or tuple(bench.METHODS), precisions or PRECISIONS, **settings):
+    for one in bench.bench(methods or tuple(bench.METHODS), precisions, **settings):
         measured.append(one)
         bench.keep_speeds([one], results)
         click.echo(f"{one.method} on {one.backbone}, {one.precision}: {one.samples_per_second:.1f} samples/s", err=True)
