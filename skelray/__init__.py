@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
     from skelray.study.ablation import Ablation, Arm
     from skelray.study.choose import choose
+    from skelray.study.contrasts import Contrast
     from skelray.study.fusion import Fusion, Random
     from skelray.study.samplers import TPE
     from skelray.study.scale import DEMO, Scale
@@ -64,6 +65,7 @@ __all__ = [
     "Arm",
     "AugmentationSet",
     "Clustering",
+    "Contrast",
     "CrosSCLR",
     "DataError",
     "Diverged",
@@ -117,6 +119,7 @@ _HOMES = {
         "ensemble": "Ensemble",
         "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
+        "study.contrasts": "Contrast",
         "study.fusion": "Fusion Random",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.tables": "curves load",

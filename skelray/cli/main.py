@@ -142,21 +142,23 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
 @click.argument("study")
 @results_option
 @click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
-@click.option("--verdicts", is_flag=True, help="Also what each arm may be said to do, beside the first one, and why.")
-@click.option("--margin", type=click.FloatRange(0, 100), default=1.0, show_default=True, help="Points that do not matter.")
-def report_command(study: str, results: Path, form: str, verdicts: bool, margin: float) -> None:
-    """Print the table of STUDY: mean and standard deviation over seeds, published beside measured."""
-    _print_report(study, results, form)
-    if verdicts:
-        from skelray.report.verdict_table import verdict_table
-        from skelray.results.tables import load
+@click.option("--verdicts", is_flag=True, help="Only what each contrast may be said to show, and why; in any format.")
+@click.option("--margin", type=click.FloatRange(0, 100), help="Points that do not matter.  [default: the study's, mostly 1]")
+def report_command(study: str, results: Path, form: str, verdicts: bool, margin: float | None) -> None:
+    """Print the table of STUDY, published beside measured, and what each of its contrasts may be said to show."""
+    fraction = None if margin is None else margin / 100
+    if not verdicts:
+        _print_report(study, results, form, fraction)
+        return
+    from skelray.report.verdict_table import verdict_table
+    from skelray.results.tables import load
 
-        table = verdict_table(load(study, results), margin / 100)
-        said = f"\n{getattr(table, form)()}" if table else f"skelray: {study} has no contrast: no seed is done in two arms"
-        click.echo(said, err=table is None)
+    table = verdict_table(load(study, results), fraction)
+    said = f"skelray: {study} has no contrast: no two seeds are done in two arms" if table is None else table.written(form)
+    click.echo(said, err=table is None)
 
 
-def _print_report(study: str, results: Path, form: str) -> bool:
+def _print_report(study: str, results: Path, form: str, margin: float | None = None) -> bool:
     """Whether anything failed."""
     from skelray.report.text import failures, text
     from skelray.results.tables import load
@@ -165,7 +167,7 @@ def _print_report(study: str, results: Path, form: str) -> bool:
     if frame.empty:
         click.echo(f"skelray: the table of {study} is empty: none of its trials has an evaluation", err=True)
         return False
-    click.echo(text(frame, form))
+    click.echo(text(frame, form, margin))
     lines = failures(frame)
     for line in lines:
         click.echo(line, err=True)
