@@ -174,6 +174,22 @@ def _print_report(study: str, results: Path, form: str, margin: float | None = N
     return bool(lines)
 
 
+@cli.command("best")
+@study_options
+def best_command(**options: Any) -> None:
+    """Print the best setting that the sweep STUDY has found, as Python: a study that measures it beside the published one.
+
+    Give the options of the run. It reads the study file and its table, and neither the store nor the data.
+    """
+    from skelray.cli.options import open_table
+    from skelray.runner.study_file import pointing_at
+    from skelray.search.best import source
+
+    name, study, scale, rows = open_table(options)
+    with pointing_at(options["study"]):
+        click.echo(source(name, study, scale, rows), nl=False)
+
+
 cli.add_command(scores_command)
 cli.add_command(merge_command)
 
