@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from skelray.checks import MOST, MOST_SEEDS, MOST_THREADS, UserError
-from skelray.cli.data import FOLDER, data_option
+from skelray.checks import MOST, MOST_THREADS
 from skelray.cli.data import data as data_group
 from skelray.cli.faults import CAUSED, sentence, trace
 from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
 from skelray.cli.scores import scores_command
 from skelray.cli.studies import studies_command
+from skelray.cli.study_options import results_option, study_options
 from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
 from skelray.report.printable import printable
 
@@ -26,8 +26,6 @@ MISSING = {
     "ray": "`pip install 'ray[tune]'`, or --inline to run in this process without it",
     "optuna": "`pip install optuna`",
 }
-
-results_option = click.option("--results", type=FOLDER, default=Path("results"), show_default=True, help="Tables.")
 
 
 class Refusal(click.ClickException):
@@ -68,40 +66,6 @@ def main() -> None:
 @click.option(TRACEBACK, is_flag=True, expose_value=False, help="Show the whole traceback of an error.")
 def cli() -> None:
     """Which part of a self-supervised skeleton method earns its accuracy, and at what setting?"""
-
-
-def _there(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
-    """The study's path; a mistyped one is said before anything heavy is imported."""
-    if not path.is_file():
-        raise UserError(f"there is no study file {path}")
-    return path
-
-
-def study_options(command: Command) -> Command:
-    """How a study runs away from its published setting, and where."""
-    options: list[Command] = [
-        click.argument("study", type=click.Path(path_type=Path), callback=_there),
-        click.option("--demo", is_flag=True, help="At a small scale on generated data, which is made if it is missing."),
-        click.option(
-            "--benchmark", help="Prepared data to run on instead of the study's own; the table is STUDY_BENCHMARK."
-        ),
-        click.option("--protocol", "protocols", multiple=True, help="Only this protocol; may be given several times."),
-        click.option("--epochs", type=click.IntRange(1, MOST), help="Stretch the schedule to so many epochs."),
-        click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), help="Seeds 0, 1, ... of an ablation."),
-        click.option("--samples", type=click.IntRange(1, MOST), help="Samples of a sweep."),
-        click.option("--ordered", is_flag=True, help="A sweep decides in a fixed order: the same on Ray as with --inline."),
-        click.option("--precision", type=click.Choice(PRECISIONS), help="Of the encoders' matrix products."),
-        click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Any other field of the trials."),
-        click.option("--name", help="Of the table.  [default: STUDY, STUDY_demo or STUDY_BENCHMARK]"),
-        data_option,
-        click.option("--store", default="store", show_default=True, help="Encoders and checkpoints; a folder or URI."),
-        results_option,
-        click.option("--device", help="cpu, cuda, cuda:1, ...  [default: cuda where there is one]"),
-        click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=1, show_default=True, help="Of each trial."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def _make_synthetic(root: Path) -> None:
@@ -245,7 +209,7 @@ cli.add_command(merge_command)
 
 @cli.command("bench")
 @click.option("--method", "methods", multiple=True, help="Only this one; may be given several times.")
-@click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="[default: both]")
+@click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="[default: all of the device]")
 @click.option("--batch-size", type=click.IntRange(1, MOST), help="[default: the published one]")
 @click.option("--steps", type=click.IntRange(1, MOST), default=3, show_default=True)
 @click.option("--threads", type=click.IntRange(1, MOST_THREADS), help="[default: 2, where there are two]")
@@ -262,7 +226,7 @@ def bench_command(methods: tuple[str, ...], precisions: tuple[str, ...], results
     settings["threads"] = settings["threads"] or min(2, machine.cpus())
     machine.check_threads(settings["threads"])
     measured = []
-    for one in bench.bench(methods or tuple(bench.METHODS), precisions or PRECISIONS, **settings):
+    for one in bench.bench(methods or tuple(bench.METHODS), precisions, **settings):
         measured.append(one)
         bench.keep_speeds([one], results)
         click.echo(f"{one.method} on {one.backbone}, {one.precision}: {one.samples_per_second:.1f} samples/s", err=True)
