@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skelray import papers
-    from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View
+    from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View, orders
     from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical, Transformer
     from skelray.data import DataError, Preprocessing, SkeletonDataset, Splits
     from skelray.ensemble import Ensemble
@@ -109,6 +109,7 @@ __all__ = [
     "choose",
     "curves",
     "load",
+    "orders",
     "papers",
     "run",
     "scores",
@@ -119,7 +120,7 @@ __all__ = [
 _HOMES = {
     name: f"skelray.{home}"
     for home, names in {
-        "augment": "BA DAE EA HICO NA AdaIN AugmentationSet Draws Mask View",
+        "augment": "BA DAE EA HICO NA AdaIN AugmentationSet Draws Mask View orders",
         "backbones": "DSTA GRU LSTM STGCN Hierarchical Transformer",
         "data": "DataError Preprocessing SkeletonDataset Splits",
         "ensemble": "Ensemble",
