@@ -99,7 +99,7 @@ def test_a_path_between_two_trials_changes_one_field_at_a_time():
     assert set(study.changes) == {"batch_size", "tau", "lr"}
     step = study.grown(study.cells(), lambda cell: {"lr": 0.9}.get(cell.arm, 0.5))
     assert step.chosen == ("lr",)
-    assert [cell.arm for cell in step.cells()][4:] == ["lr + batch_size", "lr + tau"]
+    assert {cell.arm for cell in step.cells()[4:]} == {"lr + batch_size", "lr + tau"}
     last = AblationPath(TRIAL, best, chosen=("lr", "tau", "batch_size"))
     assert last.grown(last.cells(), lambda cell: 0.5) is None
     assert last.cells()[-1].trial.id("") == replace(best, evaluations=()).id("")
