@@ -77,8 +77,8 @@ class GrowingWork(AblationWork):
 
     def put_all(self, book: Book) -> None:
         self._book = book
-        self.settle()
         self._put_known(book)
+        self.settle()
 
     def _put_known(self, book: Book) -> None:
         super().put_all(book)

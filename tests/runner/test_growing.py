@@ -4,12 +4,13 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from small_study import assert_same, inline, make_run, study_file, table
+from small_study import Heard, assert_same, inline, make_run, study_file, table
 from tiny import TRIAL
 
 from skelray.checks import UserError
 from skelray.results import tables
 from skelray.results.rows import complete
+from skelray.results.verdicts import of_table
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import plan
 from skelray.runner.study_file import load_study
@@ -104,3 +105,42 @@ def test_a_path_between_two_trials_changes_one_field_at_a_time():
     assert last.grown(last.cells(), lambda cell: 0.5) is None
     assert last.cells()[-1].trial.id("") == replace(best, evaluations=()).id("")
     assert study.grown(study.cells(), lambda cell: None) is None  # every candidate has failed
+
+
+DECIDING = """
+    study = Ablation(base=replace(base, epochs=0, evaluations=(KNN(), Linear(epochs=5))), seeds=range(2), published_by="knn",
+        arms=[Arm("narrow", {"hidden_dim": 2}), Arm("wide", {"hidden_dim": 32})])
+"""
+
+
+def deciding(folder, data, budget=None):
+    run, _ = make_run(study_file(folder, DECIDING), folder, data, epochs=None, changes=(("batch_size", 16), ("frames", 8)))
+    run = type(run)(run.name, run.study, replace(run.scale, seeds=(0, 1)), run.settings)
+    run.add_seeds_until_decided(budget)
+    heard = Heard()
+    run_inline(run, heard)
+    return tables.load("small", folder / "results"), heard
+
+
+@pytest.mark.slow
+def test_seeds_are_added_until_a_contrast_is_decided(tmp_path, synthetic_data):
+    frame, _ = deciding(tmp_path, synthetic_data)
+    notes = Notes.of(frame.attrs["notes"])
+    assert notes.looks[:2] == (7, 11)
+    assert notes.stopped == "every contrast is decided"
+    seeds = frame.groupby("arm")["seed"].nunique()
+    assert seeds["narrow"] == seeds["wide"]
+    assert seeds["wide"] in notes.looks
+    found = of_table(frame)
+    assert found.loc[found["evaluation"] == "knn", "word"].tolist()[0] in ("helps", "hurts", "equivalent")
+    again, trained = deciding(tmp_path, synthetic_data)
+    assert trained.statuses == {}
+    assert_same(again, frame)
+    spent = deciding(tmp_path, synthetic_data, budget=1e-9)[0]
+    assert "budget of 1e-09 s is spent" in Notes.of(spent.attrs["notes"]).stopped
+
+
+def test_a_study_without_contrasts_cannot_be_decided(tmp_path, synthetic_data):
+    run, _ = make_run(study_file(tmp_path, PATH), tmp_path, synthetic_data)
+    with pytest.raises(UserError, match="plans no contrasts"):
+        run.add_seeds_until_decided()
