@@ -14,9 +14,10 @@ from skelray.cli.data import data as data_group
 from skelray.cli.faults import CAUSED, sentence, trace
 from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
+from skelray.cli.reproduce import reproduce_command
 from skelray.cli.scores import scores_command
 from skelray.cli.studies import studies_command
-from skelray.cli.study_options import results_option, study_options
+from skelray.cli.study_options import make_synthetic, results_option, study_options
 from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
 from skelray.report.printable import printable
 
@@ -68,17 +69,6 @@ def cli() -> None:
     """Which part of a self-supervised skeleton method earns its accuracy, and at what setting?"""
 
 
-def _make_synthetic(root: Path) -> None:
-    from skelray.data import DataError, open_dataset, prepare
-    from skelray.data.benchmarks import BENCHMARKS
-
-    try:
-        open_dataset(root, "synthetic")
-    except DataError:
-        click.echo("making the synthetic data set (once)", err=True)
-        prepare(BENCHMARKS["synthetic"], None, root)
-
-
 cli.add_command(prepare_command)
 cli.add_command(data_group)
 cli.add_command(studies_command)
@@ -94,7 +84,7 @@ def plan_command(**options: Any) -> None:
     from skelray.cli.options import open_run
     from skelray.runner.plan import plan
 
-    run, _ = open_run(options, _make_synthetic)
+    run, _ = open_run(options, make_synthetic)
     click.echo(plan(run).text())
 
 
@@ -120,7 +110,7 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
         raise click.UsageError(f"--address {address}: --inline uses no cluster; leave one of them out")
     if not address:
         machine.check_threads(options["threads"])
-    run, module = open_run(options, _make_synthetic)
+    run, module = open_run(options, make_synthetic)
     if run.scale.benchmark == "synthetic":
         click.echo(notice(run.scale), err=True)
     for line in run.work.apart():
@@ -192,6 +182,7 @@ def best_command(**options: Any) -> None:
 
 cli.add_command(scores_command)
 cli.add_command(merge_command)
+cli.add_command(reproduce_command)
 
 
 @cli.command("bench")
