@@ -22,6 +22,10 @@ def spec(trial):
     return json.loads(json.dumps(canonical(trial), sort_keys=True))
 
 
+def arranged(*arrangement):
+    return replace(papers.HICLR, method=replace(papers.HICLR.method, arrangement=arrangement))
+
+
 @pytest.mark.parametrize("name", PAPERS)
 def test_a_papers_trial_comes_back(name):
     made = trial_of(spec(PAPERS[name]))
@@ -51,7 +55,7 @@ def test_a_part_of_ones_own_comes_from_the_study_file():
     own = replace(
         papers.HICLR, method=replace(papers.HICLR.method, arrangement=(BA, AugmentationSet("Still", (Still(0.25),))))
     )
-    with pytest.raises(UserError, match="a part 'Still'.*name the study file"):
+    with pytest.raises(UserError, match=r"a part 'Still'.*name the study file"):
         trial_of(spec(own))
     assert trial_of(spec(own), SimpleNamespace(Still=Still)) == own
 
@@ -66,7 +70,7 @@ def test_a_definition_that_has_changed_is_said():
 
 
 def test_a_field_that_came_later_is_at_its_default():
-    older = spec(replace(papers.HICLR, method=replace(papers.HICLR.method, arrangement=(BA, NA, Mask))))
+    older = spec(arranged(BA, NA, Mask))
     del older["method"]["arrangement"][2]["augmentations"][0]["per_sample"]
     assert trial_of(older) == papers.HICLR
 

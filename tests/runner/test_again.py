@@ -68,13 +68,13 @@ def test_other_data_is_refused(made, tmp_path):
     folder, settings = made
     write("small", load("small", folder / "results").assign(data="f" * 64).to_dict("records"), [], tmp_path)
     id = load("small", tmp_path)["trial"].iloc[0]
-    with pytest.raises(UserError, match="fingerprint ffffffffffff, and that in .* on other data the number is another"):
+    with pytest.raises(UserError, match=r"fingerprint ffffffffffff, and that in .* on other data the number is another"):
         find(id, replace(settings, results=tmp_path))
 
 
 def test_no_trial_and_several_are_one_sentence_each(made):
-    folder, settings = made
-    with pytest.raises(UserError, match="no row in .* is of a trial 'zz' that is done"):
+    _, settings = made
+    with pytest.raises(UserError, match=r"no row in .* is of a trial 'zz' that is done"):
         find("zz", settings)
     with pytest.raises(UserError, match="'' begins the ids of 2 trials"):
         find("", settings)
@@ -92,7 +92,7 @@ def test_an_augmentation_of_ones_own_needs_its_file(tmp_path, synthetic_data):
     path = study_file(tmp_path, OWN)
     id = inline(path, tmp_path, synthetic_data, epochs=1)["trial"].iloc[0]
     settings = Settings(synthetic_data, str(tmp_path / "store"), tmp_path / "results", device="cpu")
-    with pytest.raises(UserError, match="'Halved'.*name the study file"):
+    with pytest.raises(UserError, match=r"'Halved'.*name the study file"):
         find(id, settings)
     shutil.rmtree(tmp_path / "store")
     found = find(id, settings, load_study(path)[2])
