@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from skelray.study.contrasts import Contrast
     from skelray.study.fusion import Fusion, Random
     from skelray.study.parts import AddOneIn, Factorial, LeaveOneOut
+    from skelray.study.path import AblationPath
     from skelray.study.samplers import TPE
     from skelray.study.scale import DEMO, Scale
     from skelray.study.schedulers import ASHA
@@ -62,6 +63,7 @@ __all__ = [
     "STGCN",
     "TPE",
     "Ablation",
+    "AblationPath",
     "AdaIN",
     "AddOneIn",
     "AimCLR",
@@ -128,6 +130,7 @@ _HOMES = {
         " SemiSupervised Supervised Transfer",
         "study.contrasts": "Contrast",
         "study.parts": "AddOneIn Factorial LeaveOneOut",
+        "study.path": "AblationPath",
         "study.fusion": "Fusion Random",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.attribution": "attribution",
