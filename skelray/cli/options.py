@@ -11,12 +11,14 @@ from typing import Any
 
 from skelray.checks import UserError
 from skelray.data.dataset import NotPrepared
+from skelray.results.tables import load
 from skelray.runner.context import Settings
-from skelray.runner.kinds import trials_of
+from skelray.runner.kinds import searching, trials_of
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study, pointing_at
 from skelray.study.scale import DEMO, LAG, Scale
 from skelray.study.study import Study
+from skelray.study.sweep import Sweep
 
 Options = Mapping[str, Any]
 
@@ -44,6 +46,17 @@ def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, 
             hint = "--demo runs the study on generated data, --benchmark NAME on other prepared data"
             raise NotPrepared(f"{error}; {hint}") from error
     return run, module
+
+
+def open_table(options: Options) -> tuple[str, Sweep, Scale, list[dict[Any, Any]]]:
+    """The table's name, the sweep, the scale and the table's rows of what a command ran; data and store are not read.
+
+    Raises UserError for a study that is no sweep, and where it has no table.
+    """
+    name, study, _ = load_study(options["study"])
+    sweep, scale = searching(study, str(options["study"])), scale_from(options)
+    name = options["name"] or table_name(name, study, scale, options["demo"])
+    return name, sweep, scale, load(name, options["results"]).to_dict("records")
 
 
 def scale_from(options: Options) -> Scale:

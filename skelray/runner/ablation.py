@@ -15,6 +15,7 @@ from skelray.runner.work import Planned, Searches, Size
 from skelray.store.store import StoredTrial
 from skelray.study.ablation import Cell, Fused
 from skelray.study.comparable import compared, reasons
+from skelray.study.notes import notes_of
 from skelray.study.study import Expands
 from skelray.training import Report
 from skelray.trial import Trial
@@ -89,6 +90,7 @@ class AblationWork:
             self._put_ensemble(number, book)
 
     def put_all(self, book: Book) -> None:
+        book.notes = notes_of(self._study)
         for number in range(len(self.cells)):
             self._put_cell(number, book)
         for number in range(len(self.ensembles)):

@@ -35,6 +35,13 @@ def trials_of(study: Study) -> list[Trial]:
     return [cell.trial for cell in _expanding(study).cells()]
 
 
+def searching(study: Study, what: str) -> Sweep:
+    """The study as a sweep. Raises UserError for another kind. what: the study, in a sentence."""
+    if not isinstance(study, Sweep):
+        raise UserError(f"{what} is no sweep: only a search finds a setting")
+    return study
+
+
 def _expanding(study: Study) -> Expands:
     """A study as one whose trials are known beforehand. Raises UserError for a kind that is none."""
     if not isinstance(study, Expands):

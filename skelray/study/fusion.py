@@ -10,6 +10,8 @@ from skelray.checks import UserError, check_whole
 from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HeldOut, Linear
 from skelray.study.ablation import Ablation, Arm, Cell, Fused, whole_seeds
+from skelray.study.contrasts import Contrast
+from skelray.study.notes import Notes
 from skelray.study.scale import Scale
 from skelray.study.sweep import check_space
 from skelray.trial import Trial
@@ -83,6 +85,10 @@ class Fusion:
     def fused(self, scale: Scale | None = None) -> list[Fused]:
         """The ensembles under the published weights, one for each search; their members read the test split too."""
         return [replace(one, arm=PUBLISHED) for one in self.table().fused(scale)]
+
+    def notes(self) -> Notes:
+        """What is compared: the chosen weights with the published ones."""
+        return Notes((Contrast(CHOSEN, PUBLISHED),))
 
     def at(self, scale: Scale | None) -> Fusion:
         """The fusion with the number of points of a scale."""
