@@ -216,6 +216,7 @@ CLAIMS = {
         "and the value of another field": "test_a_number_along_an_axis_says_where_it_stands",
         "A number that no cell of the study has is refused": "test_a_number_without_a_cell_of_its_own_is_refused",
         "stretches\nthe schedule, milestones and the start of mining": "test_a_scale_stretches_the_schedule",
+        "takes that of the benchmark": "test_a_backbone_reads_as_many_persons_as_the_benchmark_of_the_scale_has",
         "so the study's own table stays": "test_a_table_is_named_by_what_it_ran_on",
     },
     "data.md": {
