@@ -269,6 +269,7 @@ CLAIMS = {
         "Two studies that share a cell share its encoder": "test_two_studies_share_a_cell",
         "run only what is new": "test_added_seeds_and_epochs_run_only_what_is_new",
         "The id covers what a study file's own code reads": "test_what_is_read_changes_the_id",
+        "but no comments": "test_a_comment_changes_no_id_and_what_looks_like_one_does",
         "What cannot be followed is refused by name": "test_what_cannot_be_followed_is_refused_by_name",
         "A damaged file costs its own cell": "test_a_damaged_file_of_any_kind_stops_nothing",
         "`--traceback` prints it": "test_a_bug_is_said_to_be_one_and_its_traceback_is_kept_or_shown",
