@@ -11,6 +11,7 @@ import click
 
 from skelray.checks import MOST, MOST_THREADS
 from skelray.cli.data import data as data_group
+from skelray.cli.duration import Duration
 from skelray.cli.faults import CAUSED, sentence, trace
 from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
@@ -104,7 +105,11 @@ def plan_command(**options: Any) -> None:
 @click.option("--inline", is_flag=True, help="In this process, without Ray; the same rows (of a sweep with --ordered).")
 @click.option("--address", help="Join this Ray cluster ('auto': the one that runs here).")
 @click.option("--per-gpu", type=click.IntRange(1, 1000), default=1, show_default=True, help="Trials that share a GPU.")
-def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any) -> None:
+@click.option("--until-decided", is_flag=True, help="Add seeds to what is not decided, the cheapest first.")
+@click.option("--budget", type=Duration(), help="Of --until-decided, as in 4h, 30m or 90s; what runs then still ends.")
+def run_command(
+    inline: bool, address: str | None, per_gpu: int, until_decided: bool, budget: float | None, **options: Any
+) -> None:
     """Run what is missing of STUDY and print its table.
 
     Killed at any moment and started again, it goes on from the checkpoints and ends with the same table. The exit status
@@ -121,7 +126,11 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
         raise click.UsageError(f"--address {address}: --inline uses no cluster; leave one of them out")
     if not address:
         machine.check_threads(options["threads"])
+    if budget is not None and not until_decided:
+        raise click.UsageError("--budget is of --until-decided: give both, or neither")
     run, module = open_run(options, _make_synthetic)
+    if until_decided:
+        run.add_seeds_until_decided(budget)
     if run.scale.benchmark == "synthetic":
         click.echo(notice(run.scale), err=True)
     for line in run.work.apart():
@@ -145,9 +154,22 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
 @click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
 @click.option("--verdicts", is_flag=True, help="Only what each contrast may be said to show, and why; in any format.")
 @click.option("--margin", type=click.FloatRange(0, 100), help="Points that do not matter.  [default: the study's, mostly 1]")
-def report_command(study: str, results: Path, form: str, verdicts: bool, margin: float | None) -> None:
-    """Print the table of STUDY, published beside measured, and what each of its contrasts may be said to show."""
+@click.option("--html", is_flag=False, flag_value="", metavar="[FILE]", help="Write a page.  [default: RESULTS/STUDY.html]")
+@click.option("--store", default="store", show_default=True, help="For the page: encoders and scores; a folder or URI.")
+def report_command(
+    study: str, results: Path, form: str, verdicts: bool, margin: float | None, html: str | None, store: str
+) -> None:
+    """Print the table of STUDY, published beside measured, and what each of its contrasts may be said to show.
+
+    With --html, write one page that shows the whole study offline, and its figures in RESULTS/figures/STUDY.
+    """
     fraction = None if margin is None else margin / 100
+    if html is not None:
+        from skelray.report.html.page import write
+
+        path = write(study, results, store, fraction, Path(html) if html else None)
+        click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        return
     if not verdicts:
         _print_report(study, results, form, fraction)
         return
@@ -197,7 +219,7 @@ cli.add_command(merge_command)
 
 @cli.command("bench")
 @click.option("--method", "methods", multiple=True, help="Only this one; may be given several times.")
-@click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="[default: both]")
+@click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="[default: all of the device]")
 @click.option("--batch-size", type=click.IntRange(1, MOST), help="[default: the published one]")
 @click.option("--steps", type=click.IntRange(1, MOST), default=3, show_default=True)
 @click.option("--threads", type=click.IntRange(1, MOST_THREADS), help="[default: 2, where there are two]")
@@ -214,7 +236,7 @@ def bench_command(methods: tuple[str, ...], precisions: tuple[str, ...], results
     settings["threads"] = settings["threads"] or min(2, machine.cpus())
     machine.check_threads(settings["threads"])
     measured = []
-    for one in bench.bench(methods or tuple(bench.METHODS), precisions or PRECISIONS, **settings):
+    for one in bench.bench(methods or tuple(bench.METHODS), precisions, **settings):
         measured.append(one)
         bench.keep_speeds([one], results)
         click.echo(f"{one.method} on {one.backbone}, {one.precision}: {one.samples_per_second:.1f} samples/s", err=True)
