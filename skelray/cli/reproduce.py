@@ -118,11 +118,12 @@ def _opened(one: Any, options: dict[str, Any], sources: dict[str, Path]) -> tupl
 def _run(section: Any, given: dict[str, Any]) -> tuple[int, Any]:
     """Runs a study as `skelray run` does, and returns its exit status and its section with the rows that are there."""
     context = click.get_current_context()
-    assert context.parent is not None
-    assert isinstance(context.parent.command, click.Group)
+    group = context.find_root().command
+    if not isinstance(group, click.Group):
+        raise RuntimeError(f"{group.name} has no `run`")
     status, why = 0, ""
     try:
-        context.invoke(context.parent.command.commands["run"], **given)
+        context.invoke(group.commands["run"], **given)
     except SystemExit as ended:
         status = int(ended.code or 0)
     except UserError as error:  # it costs this table alone

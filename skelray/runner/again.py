@@ -29,7 +29,7 @@ NUMBER = ["evaluation", "metric", "epoch"]  # what tells the numbers of one tria
 Showing = Callable[[Run], AbstractContextManager[Listener]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Found:
     """The rows of one trial at one length, the trial that their spec says, and how what is here differs."""
 
