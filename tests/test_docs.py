@@ -225,6 +225,7 @@ CLAIMS = {
         "and the value of another field": "test_a_number_along_an_axis_says_where_it_stands",
         "A number that no cell of the study has is refused": "test_a_number_without_a_cell_of_its_own_is_refused",
         "stretches\nthe schedule, milestones and the start of mining": "test_a_scale_stretches_the_schedule",
+        "takes that of the benchmark": "test_a_backbone_reads_as_many_persons_as_the_benchmark_of_the_scale_has",
         "so the study's own table stays": "test_a_table_is_named_by_what_it_ran_on",
     },
     "data.md": {
@@ -277,6 +278,7 @@ CLAIMS = {
         "Two studies that share a cell share its encoder": "test_two_studies_share_a_cell",
         "run only what is new": "test_added_seeds_and_epochs_run_only_what_is_new",
         "The id covers what a study file's own code reads": "test_what_is_read_changes_the_id",
+        "but no comments": "test_a_comment_changes_no_id_and_what_looks_like_one_does",
         "What cannot be followed is refused by name": "test_what_cannot_be_followed_is_refused_by_name",
         "A damaged file costs its own cell": "test_a_damaged_file_of_any_kind_stops_nothing",
         "`--traceback` prints it": "test_a_bug_is_said_to_be_one_and_its_traceback_is_kept_or_shown",
@@ -302,6 +304,10 @@ CLAIMS = {
         "or says what it plans": "test_only_what_was_planned_is_tested_and_a_claim_is_answered",
         "with three seeds nothing can pass it": "test_three_seeds_decide_nothing_however_clear",
         '`skelray.verdicts("arrangement")` is the same in pandas': "test_the_command_prints_them_and_a_frame_has_them",
+        "each table costs itself alone": "test_a_table_that_cannot_run_costs_itself_alone",
+        "within the 95 % prediction interval": "test_each_word_by_hand",
+        "is not the same to the last digit": "test_a_number_that_is_not_so_is_told",
+        "compared first": "test_what_is_otherwise_here_is_said_first",
         "done stands for failed": "test_a_done_row_stands_for_one_that_failed",
         "where two done rows of one cell differ nothing is written": (
             "test_two_done_rows_that_differ_are_named_and_nothing_is_written"
