@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from skelray.evaluation import (
         KNN,
         Clustering,
+        Corrupted,
         EvaluationResult,
+        FewShot,
         Finetune,
         FrozenEncoder,
         HeldOut,
         Linear,
+        ProbeGrid,
         Retrieval,
         SemiSupervised,
         Supervised,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     )
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
     from skelray.results.attribution import attribution
+    from skelray.results.calibration import Calibration
     from skelray.results.noise import noise
     from skelray.results.scores import Scores, scores
     from skelray.results.tables import curves, load
@@ -70,8 +74,10 @@ __all__ = [
     "AimCLR",
     "Arm",
     "AugmentationSet",
+    "Calibration",
     "Clustering",
     "Contrast",
+    "Corrupted",
     "CrosSCLR",
     "DataError",
     "Diverged",
@@ -79,6 +85,7 @@ __all__ = [
     "Ensemble",
     "EvaluationResult",
     "Factorial",
+    "FewShot",
     "Finetune",
     "FrozenEncoder",
     "Fusion",
@@ -92,6 +99,7 @@ __all__ = [
     "Monitor",
     "Preprocessing",
     "Pretraining",
+    "ProbeGrid",
     "Random",
     "Report",
     "Retrieval",
@@ -128,8 +136,8 @@ _HOMES = {
         "backbones": "DSTA GRU LSTM STGCN Hierarchical Transformer",
         "data": "DataError Preprocessing SkeletonDataset Splits",
         "ensemble": "Ensemble",
-        "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
-        " SemiSupervised Supervised Transfer",
+        "evaluation": "KNN Clustering Corrupted FewShot Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
+        " ProbeGrid SemiSupervised Supervised Transfer",
         "study.contrasts": "Contrast",
         "study.parts": "AddOneIn Factorial LeaveOneOut",
         "study.path": "AblationPath",
@@ -137,6 +145,7 @@ _HOMES = {
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.attribution": "attribution",
         "results.noise": "noise",
+        "results.calibration": "Calibration",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
         "study.scale": "DEMO Scale",

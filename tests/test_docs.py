@@ -169,7 +169,7 @@ def test_the_index_of_studies_is_that_of_the_folder():
 
 def test_evaluations_are_called_as_the_page_says():
     rows = re.findall(r"^\| `([A-Z]\w+\(.*\))` \|.*\| `([^`]+)` \|$", PAGES["evaluations.md"], re.M)
-    assert len(rows) == 10
+    assert len(rows) == 13
     assert [(code, name) for code, name in rows if eval(code, vars(evaluation)).name != name] == []
 
 
@@ -258,6 +258,11 @@ CLAIMS = {
         "the settings in which they differ": "test_names_of_evaluations",
         "added to a finished study trains no encoder again": "test_evaluations_of_a_finished_study_train_no_encoder_again",
         "`skelray plan` says so": "test_the_plan_says_that_only_evaluations_remain",
+        "encoder and training set stay as they are": "test_the_mean_over_severities_is_that_of_each",
+        "is the same for every arm and seed": "test_a_corruption_grows_with_its_severity_and_is_the_same_for_everyone",
+        "draws tasks of some classes": "test_few_shots_are_drawn_by_the_seed_and_right_where_classes_lie_apart",
+        "the expected calibration error": "test_calibration_by_hand",
+        "the one that held-out training subjects choose": "test_the_honest_probe_is_chosen_without_the_test_split",
         "the epoch that is best on the test split": "test_best_on_test_is_the_best_epoch_read_and_says_so",
         "drawn per class by the seed, at least one": "test_a_share_of_each_class_and_at_least_one",
         "the same for every arm": "test_labels_are_the_same_for_every_arm_and_grow_with_their_share",

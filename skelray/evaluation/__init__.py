@@ -1,6 +1,7 @@
 """Evaluations: what a trial's encoder is worth, frozen, finetuned, on other data or to the eye."""
 
 from skelray.evaluation.clustering import Clustering
+from skelray.evaluation.corrupted import Corrupted
 from skelray.evaluation.evaluation import (
     Evaluation,
     EvaluationResult,
@@ -10,6 +11,7 @@ from skelray.evaluation.evaluation import (
     smaller_each,
     trained_on,
 )
+from skelray.evaluation.few_shot import FewShot
 from skelray.evaluation.finetune import Finetune, SemiSupervised, Supervised
 from skelray.evaluation.frozen import Diverged, FrozenEncoder, Load
 from skelray.evaluation.held_out import HeldOut, train_and_test
@@ -17,6 +19,7 @@ from skelray.evaluation.knn import KNN
 from skelray.evaluation.labels import labelled
 from skelray.evaluation.linear import Linear
 from skelray.evaluation.names import names
+from skelray.evaluation.probe_grid import ProbeGrid
 from skelray.evaluation.retrieval import Retrieval
 from skelray.evaluation.scores import measure, top
 from skelray.evaluation.transfer import Transfer
@@ -24,14 +27,17 @@ from skelray.evaluation.transfer import Transfer
 __all__ = [
     "KNN",
     "Clustering",
+    "Corrupted",
     "Diverged",
     "Evaluation",
     "EvaluationResult",
+    "FewShot",
     "Finetune",
     "FrozenEncoder",
     "HeldOut",
     "Linear",
     "Load",
+    "ProbeGrid",
     "Retrieval",
     "SemiSupervised",
     "Supervised",
