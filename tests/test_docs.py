@@ -304,6 +304,7 @@ CLAIMS = {
         "an interval over seeds alone and one over seeds and test subjects together": "test_both_intervals_of_stored_scores",
         "else the table says what it lacks": "test_scores_without_subjects_say_what_they_lack",
         "the wider interval covers 93 to 98 %": "test_the_interval_over_seeds_and_subjects_covers",
+        "A report ends with what the study has cost": "test_hours_are_counted_once_and_points_cost_what_their_arm_did",
         "or says what it plans": "test_only_what_was_planned_is_tested_and_a_claim_is_answered",
         "with three seeds nothing can pass it": "test_three_seeds_decide_nothing_however_clear",
         '`skelray.verdicts("arrangement")` is the same in pandas': "test_the_command_prints_them_and_a_frame_has_them",
