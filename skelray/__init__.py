@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from skelray.results.tables import curves, load
     from skelray.results.verdicts import verdicts
     from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
-    from skelray.study.ablation import Ablation, Arm
+    from skelray.study.ablation import Ablation
+    from skelray.study.arm import Arm, Reference
     from skelray.study.fusion import Fusion, Random
     from skelray.study.samplers import TPE
     from skelray.study.scale import DEMO, Scale
@@ -82,6 +83,7 @@ __all__ = [
     "Preprocessing",
     "Pretraining",
     "Random",
+    "Reference",
     "Report",
     "Retrieval",
     "Scale",
@@ -124,7 +126,8 @@ _HOMES = {
         "skeleton": "KINECT_V1 KINECT_V2 Skeleton",
         "study.schedulers": "ASHA",
         "study.samplers": "TPE",
-        "study.ablation": "Ablation Arm",
+        "study.ablation": "Ablation",
+        "study.arm": "Arm Reference",
         "study.sweep": "Sweep",
         "training": "Diverged Pretraining Report run",
         "trial": "SGD Monitor Trial",

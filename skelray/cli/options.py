@@ -76,7 +76,7 @@ def _change(text: str) -> tuple[str, str]:
 def _refuse_ignored(study: Study, options: Options, scale: Scale) -> None:
     """Raises UserError for what this kind of study would not listen to."""
     across = () if isinstance(study, Sweep) else study.across
-    arms = study.arms if isinstance(study, Ablation) else ()
+    arms = study.rows_run if isinstance(study, Ablation) else ()
     for name, value in scale.changes:
         if name in across or (arms and all(name in arm.changes for arm in arms)):
             raise UserError(f"--set {name}={value}: the study says the {name} of each of its cells; change it in its file")

@@ -5,21 +5,22 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from skelray.checks import UserError
 from skelray.evaluation import Evaluation, Transfer, main_metric, names
-from skelray.identity.canonical import canonical
-from skelray.names import HELD_OUT, column
+from skelray.identity.canonical import canonical, digest
+from skelray.names import HELD_OUT, PUBLISHED, column
 from skelray.results import tables as results
 from skelray.search.sample import Sample
 from skelray.search.search import Search
 from skelray.store.ensembles import StoredEnsemble
 from skelray.store.store import Store, StoredTrial, evaluated
 from skelray.study.ablation import Cell, Fused, scalars
+from skelray.study.quoted import Quoted
 from skelray.trial import Trial
 
 Row = dict[str, Any]
@@ -52,13 +53,16 @@ def _facts(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:
     }
 
 
-def cell_rows(study: str, cell: Cell, store: Store, data: str, stored: StoredTrial | None = None) -> list[Row]:
+def cell_rows(
+    study: str, cell: Cell, store: Store, data: str, stored: StoredTrial | None = None, parameters: int | None = None
+) -> list[Row]:
     """The rows of a cell: figures where they are stored, failures where it failed, nothing where it has not run.
 
-    stored: its trial's place in the store, where it is known.
+    stored: its trial's place in the store, where it is known. parameters: of one stream's encoder, where that is told.
     """
     trial, stored = cell.trial, stored or store.trial(cell.trial.id(data))
-    facts = {**_facts(study, cell.arm, trial, stored.id, data), "cell": scalars(cell.coordinates)}
+    told = {"cell": scalars(cell.coordinates), "parameters": parameters, "published_parameters": cell.params}
+    facts = {**_facts(study, cell.arm, trial, stored.id, data), **told}
     rows = []
     for name, evaluation in _named(trial):
         result = stored.result(trial.epochs, canonical(evaluation))
@@ -87,7 +91,7 @@ def pictures(cell: Cell, stored: StoredTrial) -> dict[str, bytes]:
     return found
 
 
-def fused_rows(study: str, fused: Fused, store: Store, data: str) -> list[Row]:
+def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: int | None = None) -> list[Row]:
     """The rows of an ensemble: figures as soon as all streams have scores, a failure where one of them failed."""
     cells = fused.members.values()
     trial = replace(fused.trial, stream=fused.ensemble.stream)
@@ -97,6 +101,8 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str) -> list[Row]:
         **_facts(study, fused.arm, trial, found.id, data),
         "cell": scalars(fused.coordinates, weights=fused.ensemble.weights),
         "spec": json.dumps({**canonical(trial), **told}, sort_keys=True),
+        "parameters": parameters,
+        "published_parameters": fused.params,
     }
     rows = []
     for name, evaluation in _named(trial):
@@ -203,6 +209,33 @@ def curve_rows(trial: Trial, stored: StoredTrial) -> list[Row]:
     ]
 
 
-def write(study: str, rows: list[Row], curves: list[Row], folder: Path) -> Path:
-    """Replaces the tables of a study."""
-    return results.write(study, rows, curves, folder)
+def reference_row(study: str, one: Quoted) -> Row:
+    """The row of a number that is only published; what nobody ran has no seed, time or machine."""
+    reference, place = one.reference, {"benchmark": one.benchmark, "protocol": one.protocol}
+    spec = {"reference": reference.label, **place, "stream": reference.stream, "evaluation": one.name, "metric": one.metric}
+    return {
+        "study": study,
+        "trial": digest(spec),
+        "arm": reference.label,
+        "cell": json.dumps(place),
+        **place,
+        "stream": reference.stream,
+        "backbone": reference.backbone,
+        **dict.fromkeys(("method", "error", "device", "version", "commit", "data"), ""),
+        "evaluation": one.name,
+        **_target(one.evaluation),
+        "metric": one.metric,
+        "value": float("nan"),
+        "published": one.published,
+        "published_parameters": reference.params,
+        **dict.fromkeys(("seed", "epochs", "epoch"), 0),
+        "status": PUBLISHED,
+        "seconds": 0.0,
+        "started": datetime.datetime.fromtimestamp(0, datetime.UTC),
+        "spec": json.dumps(spec, sort_keys=True),
+    }
+
+
+def write(study: str, rows: list[Row], curves: list[Row], folder: Path, arms: Sequence[str] = ()) -> Path:
+    """Replaces the tables of a study. arms: in the order of its rows."""
+    return results.write(study, rows, curves, folder, arms)

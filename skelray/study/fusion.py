@@ -9,7 +9,8 @@ from typing import Any
 from skelray.checks import UserError, check_whole
 from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HeldOut, Linear
-from skelray.study.ablation import Ablation, Arm, Cell, Fused, whole_seeds
+from skelray.study.ablation import Ablation, Cell, Fused, whole_seeds
+from skelray.study.arm import Arm
 from skelray.study.scale import Scale
 from skelray.study.sweep import Sweep, check_space
 from skelray.trial import Trial

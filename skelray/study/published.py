@@ -130,7 +130,7 @@ def homes(arm: Owner, published: Published, benchmarks: Collection[str]) -> dict
 def _fits(figure: Figure, place: Place) -> bool:
     at = {name: repr(canonical(value)) for name, value in place.coordinates.items()}
     return (
-        figure.benchmark == place.benchmark
+        figure.benchmark in ("", place.benchmark)
         and figure.protocol == place.protocol
         and figure.stream == (place.stream if figure.stream or place.fused else "")
         and figure.evaluation in place.columns
@@ -169,13 +169,15 @@ def _nowhere(figure: Figure, arm: Owner) -> str:
     streams = list(dict.fromkeys(place.stream for place in places))
     if figure.stream and figure.stream not in streams:
         return f"published names stream {figure.stream!r}; arm {arm.label!r} has {', '.join(streams)}"
-    if figure.benchmark not in (there := list(dict.fromkeys(place.benchmark for place in places))):
+    if figure.benchmark and figure.benchmark not in (there := list(dict.fromkeys(place.benchmark for place in places))):
         return f"{told}: it runs on {', '.join(there)} and not on {figure.benchmark}"
     official = BENCHMARKS.get(figure.benchmark)
     if official is not None and figure.protocol not in official.protocols:
         known = ", ".join(official.protocols)
         return f"published {figure.protocol!r} is no protocol of {official.name}; it has {known}"
-    if figure.protocol not in (there := list(dict.fromkeys(p.protocol for p in places if p.benchmark == figure.benchmark))):
+    if figure.protocol not in (
+        there := list(dict.fromkeys(p.protocol for p in places if figure.benchmark in ("", p.benchmark)))
+    ):
         return f'{told}: it runs {", ".join(there)}; add "{figure.protocol}" to across={{"protocol": [...]}} or leave it out'
     for name, value in figure.point:
         there = [p.coordinates[name] for p in places if name in p.coordinates]

@@ -13,7 +13,8 @@ from skelray.results import tables as results
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import plan
 from skelray.store.store import Store
-from skelray.study.ablation import Ablation, Arm
+from skelray.study.ablation import Ablation
+from skelray.study.arm import Arm
 from skelray.study.scale import Scale
 
 # Arms that share an encoder

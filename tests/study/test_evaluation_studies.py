@@ -20,7 +20,8 @@ from skelray.results.rows import cell_rows
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import notes_on_subjects, plan
 from skelray.runner.study_file import load_study
-from skelray.study.ablation import Ablation, Arm
+from skelray.study.ablation import Ablation
+from skelray.study.arm import Arm
 from skelray.study.published import Figure, figures
 from skelray.study.scale import DEMO, Scale
 from skelray.training import Pretraining

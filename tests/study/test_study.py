@@ -21,7 +21,8 @@ from skelray.evaluation import KNN, Linear, Transfer
 from skelray.identity.canonical import canonical
 from skelray.methods import HiCLR, SkeletonCLR, kl, l1
 from skelray.runner.study_file import StudyError, load_study
-from skelray.study.ablation import Ablation, Arm, scalars
+from skelray.study.ablation import Ablation, scalars
+from skelray.study.arm import Arm
 from skelray.study.samplers import TPE
 from skelray.study.scale import DEMO, Scale
 from skelray.study.schedulers import ASHA
