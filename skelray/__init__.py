@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
     from skelray.study.ablation import Ablation
     from skelray.study.arm import Arm, Reference
+    from skelray.study.choose import choose
     from skelray.study.fusion import Fusion, Random
     from skelray.study.samplers import TPE
     from skelray.study.scale import DEMO, Scale
@@ -99,6 +100,7 @@ __all__ = [
     "Transformer",
     "Trial",
     "View",
+    "choose",
     "curves",
     "load",
     "papers",
@@ -128,6 +130,7 @@ _HOMES = {
         "study.samplers": "TPE",
         "study.ablation": "Ablation",
         "study.arm": "Arm Reference",
+        "study.choose": "choose",
         "study.sweep": "Sweep",
         "training": "Diverged Pretraining Report run",
         "trial": "SGD Monitor Trial",

@@ -32,5 +32,5 @@ study = Sweep(
     published={"k": 3, "lambda_h": 0.5, "similarity": "kl", "tau": 0.07},
     samples=64,
     sampler=TPE(seed=0),
-    asha=ASHA(grace=25, reduction=3),
+    stopping=ASHA(grace=25, reduction=3),
 )

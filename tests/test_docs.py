@@ -177,6 +177,7 @@ CLAIMS = {
         "ASHA stops the weak": "test_stopped_samples_were_beaten_at_their_last_rung",
         "both read accuracy on held-out training subjects": "test_searching_never_evaluates_on_the_test_split",
         "for the published setting and for the best sample": "test_a_sweep_reports_its_best_on_the_test_split_once",
+        "two labels of one value are refused": "test_choices_that_cannot_be_told_apart_are_refused",
         "A point costs no training": "test_weights_are_chosen_before_any_test_score_is_opened",
         "never changes what an arm names": "test_a_scale_fills_in_a_whole_method_but_never_what_an_arm_is_about",
         "says in which part, where several": "test_a_part_is_named_where_two_have_a_field",

@@ -26,7 +26,7 @@ HOMES = {
     "ray": {"runner"},
     "optuna": {"search"},
     "click": {"cli"},
-    "matplotlib": {"data", "evaluation"},
+    "matplotlib": {"data", "evaluation", "report"},
     "scipy": {"data", "results"},
     "rich": {"cli"},
     "pyarrow": {"data", "results", "store"},
@@ -36,6 +36,7 @@ HOMES = {
 LAZY = {  # only inside functions, so that the command answers at once
     ("matplotlib", "data"),
     ("matplotlib", "evaluation"),
+    ("matplotlib", "report"),
     ("scipy", "data"),
     ("scipy", "results"),
     ("sklearn", "evaluation"),

@@ -17,7 +17,7 @@ from skelray.bench.encoders import EncoderCosts, keeping
 from skelray.data.dataset import Splits
 from skelray.evaluation import Clustering, Evaluation, Load, Transfer, main_metric, train_and_test
 from skelray.identity.canonical import canonical
-from skelray.methods import Scheduled
+from skelray.methods import Backbone, Scheduled
 from skelray.skeleton import Skeleton
 from skelray.trial import Trial
 
@@ -54,6 +54,13 @@ class TrainingCost:
     def disk(self, epochs: int) -> int:
         """Bytes that the training of so many epochs leaves in a store, which is no state of an optimiser where none ran."""
         return self.checkpoint + self.encoder + (self.momentum if epochs else 0) + EPOCH * epochs + SPEC
+
+
+def parameters(backbone: Backbone, skeleton: Skeleton) -> int:
+    """Counts what an encoder learns, without a projector or classifier."""
+    with torch.random.fork_rng([]):
+        encoder = backbone.build(skeleton)
+    return sum(parameter.numel() for parameter in encoder.parameters())
 
 
 @dataclass

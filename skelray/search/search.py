@@ -43,7 +43,7 @@ class Search:
             "space": canonical(sweep.space),
             "example": canonical(replace(example(sweep, scale), evaluations=())),  # what the source takes from elsewhere
             "published": sorted((name, canonical(value)) for name, value in sweep.published.items()),
-            "sweep": canonical([sweep.sampler, sweep.asha, sweep.monitor]),
+            "sweep": canonical([sweep.sampler, sweep.stopping, sweep.monitor]),
             "scale": canonical(replace(scale, samples=None)),
             "data": data,
         }
@@ -128,10 +128,10 @@ class Search:
 
     def _ruled(self, sample: Sample, trial: Trial, epoch: int, value: float) -> bool:
         """What the study's rule says, which may be code of its own."""
-        asha = replace(self.sweep.asha, grace=trial.monitor.every if trial.monitor else self.sweep.asha.grace)
-        if epoch not in asha.rungs(trial.epochs) or self.arm(sample) == "published":
+        rule = replace(self.sweep.stopping, grace=trial.monitor.every if trial.monitor else self.sweep.stopping.grace)
+        if epoch not in rule.rungs(trial.epochs) or self.arm(sample) == "published":
             return True
-        verdict: bool | None = asha.goes_on(value, [s.rungs[epoch] for s in self._rivals(sample) if epoch in s.rungs])
+        verdict: bool | None = rule.goes_on(value, [s.rungs[epoch] for s in self._rivals(sample) if epoch in s.rungs])
         if verdict is None:
             raise TypeError("goes_on() returns None: True or False is needed")
         return bool(verdict)

@@ -241,7 +241,12 @@ class Ablation:
 
     def quoted(self, scale: Scale | None = None) -> list[Quoted]:
         """The numbers of the references; none at a scale that is not the published one."""
-        return self._quoted if (scale or Scale()).as_published and (scale or Scale()).benchmark is None else []
+        return self._quoted if (scale or Scale()).as_published else []
+
+    @property
+    def labels(self) -> list[str]:
+        """The rows of the table in their order."""
+        return [arm.label for arm in self.arms]
 
     def _places(self, cell: Cell) -> list[Place]:
         """Lists where published numbers of a cell stand: beside it, and beside the ensemble that it is a stream of."""

@@ -11,6 +11,7 @@ from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HeldOut, Linear
 from skelray.study.ablation import Ablation, Cell, Fused, whole_seeds
 from skelray.study.arm import Arm
+from skelray.study.quoted import Quoted
 from skelray.study.scale import Scale
 from skelray.study.sweep import Sweep, check_space
 from skelray.trial import Trial
@@ -79,6 +80,15 @@ class Fusion:
     def fused(self, scale: Scale | None = None) -> list[Fused]:
         """The ensembles under the published weights, one for each search; their members read the test split too."""
         return [replace(one, arm=PUBLISHED) for one in self.table().fused(scale)]
+
+    def quoted(self, scale: Scale | None = None) -> list[Quoted]:
+        """None: its table is about weights."""
+        return []
+
+    @property
+    def labels(self) -> list[str]:
+        """The arms of its table in their order."""
+        return [PUBLISHED, CHOSEN]
 
     def at(self, scale: Scale | None) -> Fusion:
         """The fusion with the number of points of a scale."""

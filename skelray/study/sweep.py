@@ -26,7 +26,7 @@ class Sweep:
     published: Mapping[str, Any] = field(default_factory=dict)
     samples: int = 64
     sampler: TPE = field(default_factory=TPE)
-    asha: Scheduler = field(default_factory=ASHA)
+    stopping: Scheduler = field(default_factory=ASHA)
     monitor: Evaluation = field(default_factory=KNN)
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class Sweep:
 
     def grace(self, trial: Trial, scale: Scale) -> int:
         share = 1.0 if scale.epochs is None else scale.epochs / trial.epochs
-        return max(1, round(self.asha.grace * share))
+        return max(1, round(self.stopping.grace * share))
 
     def at(self, scale: Scale | None) -> Sweep:
         """The sweep with the number of samples of a scale."""

@@ -44,7 +44,7 @@ SWEEP = """
                        lambda_h=trial.suggest_float("lambda_h", 0.05, 5.0, log=True))
         return replace(base, method=method)
     study = Sweep(space=space, published={"k": 2, "lambda_h": 0.5}, samples=5, sampler=TPE(seed=0, startup=3),
-                  asha=ASHA(grace=100, reduction=2))
+                  stopping=ASHA(grace=100, reduction=2))
 """
 
 

@@ -276,7 +276,7 @@ def test_a_clustering_that_fails_leaves_no_column_of_top_1(tmp_path, synthetic_d
     assert sorted(columns) == ["xview clustering nmi", "xview clustering on synthetic xsub nmi"]
 
 
-RULED = SWEEP.replace("asha=ASHA(grace=100, reduction=2)", "asha=Rule()")
+RULED = SWEEP.replace("stopping=ASHA(grace=100, reduction=2)", "stopping=Rule()")
 RULE = """
     @dataclass(frozen=True)
     class Rule:

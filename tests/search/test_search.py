@@ -39,7 +39,7 @@ def other_space(trial):
     return space(trial)
 
 
-SWEEP = Sweep(space=space, published=PUBLISHED, samples=7, sampler=TPE(startup=3), asha=ASHA(grace=1, reduction=2))
+SWEEP = Sweep(space=space, published=PUBLISHED, samples=7, sampler=TPE(startup=3), stopping=ASHA(grace=1, reduction=2))
 
 
 def search(store, sweep=SWEEP, name="s", scale=None, data="d"):
@@ -134,7 +134,7 @@ def test_stopped_samples_were_beaten_at_their_last_rung(undisturbed):
             rung = max(sample.rungs)
             before = [s.rungs[rung] for n, s in undisturbed.samples.items() if n < sample.number and rung in s.rungs]
             assert rung in (1, 2, 4, 8)
-            assert not SWEEP.asha.goes_on(sample.rungs[rung], before)
+            assert not SWEEP.stopping.goes_on(sample.rungs[rung], before)
         else:
             assert max(sample.rungs) == 9
 
@@ -223,7 +223,7 @@ def test_readings_between_rungs_stop_nobody(store):
 
 
 def test_grace_follows_the_scale(store):
-    sweep = replace(SWEEP, asha=ASHA(grace=3, reduction=2))
+    sweep = replace(SWEEP, stopping=ASHA(grace=3, reduction=2))
     searching = search(store, sweep, scale=Scale(epochs=27))
     published, best, worst = (searching.propose() for _ in range(3))
     for sample, value in ((published, 0.5), (best, 0.9)):
@@ -356,7 +356,7 @@ def test_more_samples_later_go_on_where_fewer_ended(store, undisturbed):
         {"scale": Scale(seeds=(1,))},
         {"sweep": replace(SWEEP, space=other_space)},
         {"sweep": replace(SWEEP, sampler=TPE(seed=1))},
-        {"sweep": replace(SWEEP, asha=ASHA(grace=2))},
+        {"sweep": replace(SWEEP, stopping=ASHA(grace=2))},
         {"sweep": replace(SWEEP, monitor=KNN(k=5))},
         {"sweep": replace(SWEEP, published={})},
     ],

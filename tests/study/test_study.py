@@ -423,7 +423,7 @@ def space(trial):
     return replace(TRIAL, method=method, epochs=100, evaluations=(KNN(), Linear()))
 
 
-SWEEP = Sweep(space=space, published={"lambda_h": 0.5}, samples=5, asha=ASHA(grace=10, reduction=2))
+SWEEP = Sweep(space=space, published={"lambda_h": 0.5}, samples=5, stopping=ASHA(grace=10, reduction=2))
 SUGGESTION = optuna.trial.FixedTrial({"lambda_h": 0.25})
 
 
@@ -443,7 +443,7 @@ def test_the_test_split_is_not_for_searching():
 def test_grace_is_scaled_with_the_schedule(epochs, every):
     trial = SWEEP.trial(SUGGESTION, Scale(epochs=epochs))
     assert (trial.epochs, trial.monitor.every) == (epochs, every)
-    rungs = replace(SWEEP.asha, grace=every).rungs(epochs)
+    rungs = replace(SWEEP.stopping, grace=every).rungs(epochs)
     assert all(trial.monitor.due(rung, epochs) for rung in rungs)
 
 

@@ -1,0 +1,124 @@
+"""How every figure looks, and how it is kept: PNG and SVG, the same bytes for the same numbers, and a CSV of what it shows.
+
+Colours are those of Okabe and Ito (Color Universal Design, 2008), which people with each kind of colour blindness tell
+apart; what a colour says, a marker or a line style says too, so that a figure is readable in grey.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from skelray.checks import UserError
+from skelray.report.printable import printable
+from skelray.results.tables import write_pictures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # without yellow: pale in print
+MARKERS, LINES = "osD^vPX", ("-", "--", ":", "-.")
+INK, FAINT, PAPER = "#1f2937", "#d1d5db", "#ffffff"
+WIDE, HIGH = 6.4, 4.0  # inches: a column and a half of a paper
+SETTINGS: dict[Any, Any] = {
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), PAPER),
+    **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"), INK),
+    "axes.grid": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 150,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "skelray",  # text stays text; ids are the same every time
+    "axes.prop_cycle": f"cycler(color={list(COLOURS)})",
+    "text.parse_math": False,  # a label with dollars is one
+}
+
+
+@contextmanager
+def in_style() -> Iterator[None]:
+    """What is drawn within has the style, whatever the user's own settings are.
+
+    A function that draws carries it as its decorator, ``@in_style()``: lines and legends take their look when they are made.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # of a script the font lacks: boxes
+        yield
+
+
+def axes(x: str, y: str, width: float = WIDE, height: float = HIGH) -> tuple[Figure, Axes]:
+    """An empty figure with one pair of axes. x, y: what they show with its unit, as in "top-1 (%)"."""
+    figure, grid = panels(1, 1, width, height)
+    grid[0][0].set(xlabel=x, ylabel=y)
+    return figure, grid[0][0]
+
+
+def panels(rows: int, columns: int, width: float = WIDE, height: float = HIGH, sharey: bool = False) -> tuple[Figure, Any]:
+    """A figure of rows x columns axes, each to be named by who draws."""
+    from matplotlib.figure import Figure
+
+    with in_style():
+        figure = Figure(figsize=(width, height))
+        return figure, figure.subplots(rows, columns, squeeze=False, sharey=sharey)
+
+
+def looks(count: int) -> list[dict[str, Any]]:
+    """Colour, marker and line style of each of so many series: all different up to 28, then from the start again."""
+    every = [
+        {"color": colour, "marker": marker, "linestyle": line}
+        for line in LINES
+        for colour, marker in zip(COLOURS, MARKERS, strict=True)
+    ]
+    return [every[place % len(every)] for place in range(count)]
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG; the same text for the same numbers."""
+    return _saved(figure, "svg", {"Date": None, "Creator": None}).decode()
+
+
+def keep(study: str, name: str, figure: Figure, data: pd.DataFrame, folder: Path | str = "results") -> list[Path]:
+    """Writes NAME.png, .svg and .csv, the numbers that the figure shows, into the study's folder of figures.
+
+    Each is replaced at once, and left alone where it is the same. name: of letters, digits, ``_ + -``; UserError is raised
+    for another. Returns their paths.
+    """
+    if not re.fullmatch(r"[\w+-]+", name, re.ASCII):
+        raise UserError(f"a figure is named by letters, digits, '_', '+' and '-', not {name!r}")
+    content = {
+        f"{name}.csv": data.rename(columns=printable).to_csv(index=False, lineterminator="\n").encode(),
+        f"{name}.svg": svg(figure).encode(),
+        f"{name}.png": _saved(figure, "png", {"Software": None}),
+    }
+    write_pictures(study, content, Path(folder))
+    return [Path(folder) / "figures" / study / file for file in content]
+
+
+def _saved(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
+    content = io.BytesIO()
+    with in_style():
+        figure.savefig(content, format=form, metadata=metadata)
+    return content.getvalue()
