@@ -17,7 +17,7 @@ def parameters(frame: pd.DataFrame, arms: Sequence[str]) -> dict[str, list[str]]
     if not frame["published_parameters"].notna().any():
         return {}
     first = frame.groupby("arm", sort=False)[["parameters", "published_parameters"]].first()
-    counted = {arm: _millions(value / 1e6) for arm, value in first["parameters"].items()}
+    counted = {arm: _millions(value) for arm, value in first["parameters"].items()}
     published = {arm: _millions(value) for arm, value in first["published_parameters"].items()}
     return {"encoder (M)": [counted[arm] for arm in arms], "published": [published[arm] for arm in arms]}
 

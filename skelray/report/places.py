@@ -39,7 +39,7 @@ def placed(cells: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.DataFrame, list
 
 
 def _ranks(name: str, measured: pd.Series) -> Callable[[pd.Series], pd.Series]:
-    """Sorts a column that makes blocks; what no measured cell has comes with the last stream, or with the first of all else."""
+    """Sorts a column that makes blocks; what no measured cell has comes with the last stream, the first of all else."""
     values = list(dict.fromkeys(measured))
     ordered = sorted(values, key=_by_streams) if name == "stream" else values
     ranks = {value: rank for rank, value in enumerate(ordered)}

@@ -65,7 +65,8 @@ def table(frame: pd.DataFrame) -> Table:
     numbers = cells.drop(columns=PLACE if cells["published"].notna().any() else [PLACE, "published"])
     measured_by = set(chosen["metric"])
     what = ", ".join([*(["Top-1"] if "top1" in measured_by else []), *sorted(measured_by - {"top1"})])
-    caption = f"{_setting(cells)} {_meaning(cells, sorted(set(chosen['seed'])), what)}"
+    run = chosen[chosen["status"] != PUBLISHED]
+    caption = f"{_setting(run if len(run) else chosen)} {_meaning(cells, sorted(set(run['seed'])), what)}"
     caption += f"{fusion_table.sentence(chosen)}{_held_out(cells)}{_only_published(chosen)}{_warning(chosen)}"
     return Table(caption, header, lines, len(groups) + 1, numbers)
 
@@ -176,8 +177,8 @@ def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
 def _setting(frame: pd.DataFrame) -> str:
     """What all rows share, as the caption's first sentence."""
     said = {"stream": "{} streams" if "+" in frame["stream"].iloc[0] else "{} stream", "epochs": "{} epochs"}
-    varying = varying(frame, GROUPS)
-    return ", ".join(said.get(name, "{}").format(frame[name].iloc[0]) for name in GROUPS if name not in varying) + "."
+    several = varying(frame, GROUPS)
+    return ", ".join(said.get(name, "{}").format(frame[name].iloc[0]) for name in GROUPS if name not in several) + "."
 
 
 def _meaning(cells: pd.DataFrame, seeds: list[int], what: str) -> str:

@@ -54,11 +54,11 @@ def _facts(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:
 
 
 def cell_rows(
-    study: str, cell: Cell, store: Store, data: str, stored: StoredTrial | None = None, parameters: int | None = None
+    study: str, cell: Cell, store: Store, data: str, stored: StoredTrial | None = None, parameters: float | None = None
 ) -> list[Row]:
     """The rows of a cell: figures where they are stored, failures where it failed, nothing where it has not run.
 
-    stored: its trial's place in the store, where it is known. parameters: of one stream's encoder, where that is told.
+    stored: its trial's place in the store, where it is known. parameters: millions, of one stream's encoder, or None.
     """
     trial, stored = cell.trial, stored or store.trial(cell.trial.id(data))
     told = {"cell": scalars(cell.coordinates), "parameters": parameters, "published_parameters": cell.params}
@@ -91,7 +91,7 @@ def pictures(cell: Cell, stored: StoredTrial) -> dict[str, bytes]:
     return found
 
 
-def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: int | None = None) -> list[Row]:
+def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: float | None = None) -> list[Row]:
     """The rows of an ensemble: figures as soon as all streams have scores, a failure where one of them failed."""
     cells = fused.members.values()
     trial = replace(fused.trial, stream=fused.ensemble.stream)

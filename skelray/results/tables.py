@@ -34,8 +34,8 @@ FIELDS = {
     "metric": TEXT,
     "value": NUMBER,  # 0..1; NaN where the trial failed
     "published": NUMBER,  # 0..1; null where there is none for this benchmark
-    "parameters": WHOLE,  # of one stream's encoder; null where nothing is published of them
-    "published_parameters": NUMBER,  # in millions; null where there are none
+    "parameters": NUMBER,  # millions, of one stream's encoder; null where nothing is published of them
+    "published_parameters": NUMBER,  # millions; null where there are none
     "seed": WHOLE,
     "epochs": WHOLE,  # the trial's length
     "epoch": WHOLE,  # where the value was taken
@@ -91,8 +91,9 @@ def write(
 ) -> Path:
     """Replace the study's two files by these rows, and return the path of the table.
 
-    Arms stay in the order of ``arms``, others in that in which they first appear; within an arm rows are sorted by ORDER, and curves by CURVES_KEY, so equal content gives equal files. A reader sees the old or the new file, never
-    half of one, and where the disk is full both old files stay.
+    Arms stay in the order of ``arms``, others in that in which they first appear; within an arm rows are sorted by ORDER,
+    and curves by CURVES_KEY, so equal content gives equal files. A reader sees the old or the new file, never half of one,
+    and where the disk is full both old files stay.
     """
     check_name(study)
     table = [_result(row, study) for row in rows]

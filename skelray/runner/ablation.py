@@ -47,7 +47,7 @@ class AblationWork:
 
     def __init__(self, study: Expands, context: Context, prepared: Preprocessing | None = None) -> None:
         self._study, self._context, self._prepared = study, context, prepared
-        self._counted: dict[str, int] = {}
+        self._counted: dict[str, float] = {}
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -145,14 +145,14 @@ class AblationWork:
                 alike.add(at)
         return [one for one in quoted if (one.benchmark, one.protocol) in alike]
 
-    def _parameters(self, one: Cell | Fused) -> int | None:
-        """How many parameters an encoder has, where a published number stands beside it."""
+    def _parameters(self, one: Cell | Fused) -> float | None:
+        """How many million parameters an encoder has, where a published number stands beside it."""
         if one.params is None:
             return None
         skeleton = self._context.splits(one.trial).train.skeleton
         key = digest({"backbone": canonical(one.trial.backbone), "skeleton": skeleton.name})
         if key not in self._counted:
-            self._counted[key] = parameters(one.trial.backbone, skeleton)
+            self._counted[key] = parameters(one.trial.backbone, skeleton) / 1e6
         return self._counted[key]
 
     def weighed(self, one: Fused) -> list[Fused]:

@@ -19,7 +19,7 @@ from skelray.identity.canonical import canonical, digest
 from skelray.names import column
 from skelray.study.arm import Arm, Places, Reference
 from skelray.study.points import Coordinates, Point, check_places, points, stream_of_its_own
-from skelray.study.published import Owner, Place, columns_of, homes, place_key
+from skelray.study.published import Owner, Place, columns_of, homes, place_key, spelled
 from skelray.study.quoted import Quoted, quoted
 from skelray.study.scale import Scale
 from skelray.trial import Trial
@@ -219,7 +219,10 @@ class Ablation:
             evaluations = dict(pair for cell in own for pair in _named(cell.trial))
             benchmark = arm.changes.get("benchmark", "" if self.on else self.base.benchmark)
             owner = Owner(arm.label, benchmark, self.published_by, list(evaluations.items()), places)
-            found |= {(arm.label, *key): value for key, value in homes(owner, arm.published, known).items()}
+            found |= {
+                (arm.label, *key): value
+                for key, value in homes(owner, spelled(arm.published, arm.on or self.on, arm.label), known).items()
+            }
         return found
 
     @cached_property
@@ -237,6 +240,7 @@ class Ablation:
         for cell in (cell for own in self._by_arm.values() for cell in own):
             measured.setdefault((cell.trial.benchmark, cell.trial.protocol), []).extend(_named(cell.trial))
         references = [arm for arm in self.arms if isinstance(arm, Reference)]
+        references = [replace(one, published=spelled(one.published, self.on, one.label)) for one in references]
         return quoted(references, measured, self.published_by, "" if self.on else self.base.benchmark)
 
     def quoted(self, scale: Scale | None = None) -> list[Quoted]:

@@ -18,7 +18,8 @@ class Arm:
 
     Where the paper has more, published maps to its numbers by protocol the name of an evaluation ("semi 1%", "clustering
     nmi"), a stream (an ensemble's: joint+bone+motion), a benchmark, or one value of what the study goes across: ("epochs",
-    300). Each number belongs to one cell; what is no accuracy, as NMI, is a fraction as papers print it.
+    300). In a study on several places numbers in a row, [77.8, 83.4, None], are theirs in that order. Each number belongs
+    to one cell; what is no accuracy, as NMI, is a fraction as papers print it.
 
     at: more changes where the benchmark, the protocol or the stream has this name, as {"ntu120": {"mask_ratio": 0.2}}.
     on: those of the study's benchmarks and protocols that it runs on; all by default. params: of the encoder, in millions,
