@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from skelray.names import PUBLISHED, STREAMS
-from skelray.report.table import shown_apart
+from skelray.names import PUBLISHED
+from skelray.report.table import by_stream, shown_apart
 from skelray.results import statistics
 
 GROUPS = ("study", "benchmark", "stream", "backbone", "epochs")
@@ -41,15 +41,10 @@ def placed(cells: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.DataFrame, list
 def _ranks(name: str, measured: pd.Series) -> Callable[[pd.Series], pd.Series]:
     """Sorts a column that makes blocks; what no measured cell has comes with the last stream, the first of all else."""
     values = list(dict.fromkeys(measured))
-    ordered = sorted(values, key=_by_streams) if name == "stream" else values
+    ordered = list(measured.drop_duplicates().sort_values(key=by_stream)) if name == "stream" else values
     ranks = {value: rank for rank, value in enumerate(ordered)}
     strange = len(ordered) - 1 if name == "stream" else 0
     return lambda column: column.map(lambda value: ranks.get(value, strange))
-
-
-def _by_streams(stream: str) -> tuple[int, ...]:
-    """Single streams before several, each in the order in which all are named."""
-    return stream.count("+"), *(STREAMS.index(s) for s in stream.split("+") if s in STREAMS)
 
 
 def by_place(cells: pd.DataFrame, groups: Sequence[str]) -> dict[Key, Mapping[Any, Any]]:

@@ -16,6 +16,7 @@ from skelray.report.parameters import parameters
 from skelray.report.places import GROUPS, PLACE, by_place, columns, leading, placed, varying
 from skelray.report.printable import printable
 from skelray.report.table import NOTHING, Table, percent, shown
+from skelray.report.verdict_table import verdict_table
 from skelray.results import statistics
 
 GENERATED = "these are numbers of generated data, not of a published benchmark."
@@ -24,13 +25,16 @@ FRAME = re.compile(r'^\s+File "(.+)", line (\d+)')
 FOREIGN = re.compile(r"/(site|dist)-packages/|/lib/python3[.\d]*/|^<")  # files of libraries and of Python itself
 
 
-def text(frame: pd.DataFrame, form: str = "markdown") -> str:
-    """All tables of a study in one form; as Markdown with the differences between its arms."""
+def text(frame: pd.DataFrame, form: str = "markdown", margin: float | None = None) -> str:
+    """All tables of a study in one form; as Markdown with what its arms differ by, and what may be said of that.
+
+    margin: differences within it count as equivalent, a fraction; None for the study's own.
+    """
     searched = frame["metric"] == HELD_OUT
     tables: list[Table | None] = [sweep_table(frame[searched])] if searched.any() else []
     if (~searched).any():
         tables.append(table(frame[~searched]))
-        tables.append(differences(frame[~searched]) if form == "markdown" and not searched.any() else None)
+        tables.append(verdict_table(frame[~searched], margin) if form == "markdown" and not searched.any() else None)
         tables.append(fusion_table.table(frame[~searched]))
     return "\n\n".join(one.written(form) for one in tables if one is not None)
 
@@ -69,26 +73,6 @@ def table(frame: pd.DataFrame) -> Table:
     caption = f"{_setting(run if len(run) else chosen)} {_meaning(cells, sorted(set(run['seed'])), what)}"
     caption += f"{fusion_table.sentence(chosen)}{_held_out(cells)}{_only_published(chosen)}{_warning(chosen)}"
     return Table(caption, header, lines, len(groups) + 1, numbers)
-
-
-def differences(frame: pd.DataFrame) -> Table | None:
-    """Each arm minus the first arm within seeds, in percentage points; None where no two seeds pair."""
-    chosen = _shown(frame)
-    first, *others = dict.fromkeys(chosen.loc[chosen["status"] != PUBLISHED, "arm"]) or [""]
-    if not others or chosen.groupby("arm", sort=False)["seed"].nunique().max() < 2:
-        return None  # where no arm has two seeds nothing pairs
-    cells = statistics.against(chosen, first, others)
-    if not (cells["n"] > 1).any():
-        return None
-    cells, groups = placed(cells, chosen)
-    measured = by_place(cells, groups)
-    keys, pairs = list(dict.fromkeys(key[:-2] for key in measured)), columns(cells)
-    rows = [
-        [*lead, *(_difference(measured.get((*key, *pair))) for pair in pairs)]
-        for key, lead in zip(keys, leading(keys), strict=True)
-    ]
-    caption = f"Minus {first}, paired by seed, in points: mean [95 % interval] (pairs)."
-    return Table(caption, [*groups, "arm", *map(" ".join, pairs)], rows, len(groups) + 1, cells)
 
 
 def sweep_table(frame: pd.DataFrame) -> Table:
@@ -223,14 +207,6 @@ def _measured(cell: Mapping[Any, Any] | None, with_n: bool) -> str:
     n = f" ({cell['n']})" if with_n else ""
     failed = f", failed ({cell['failed']} of {cell['n'] + cell['failed']})" if cell["failed"] else ""
     return f"{percent(cell['mean'])}{sd}{n}{failed}"
-
-
-def _difference(cell: Mapping[Any, Any] | None) -> str:
-    """Mean [low, high] (n) in percentage points."""
-    if cell is None:
-        return NOTHING
-    interval = f" [{100 * cell['low']:+.1f}, {100 * cell['high']:+.1f}]" if cell["n"] > 1 else ""
-    return f"{100 * cell['mean']:+.1f}{interval} ({cell['n']})"
 
 
 def _counted(count: int, noun: str) -> str:

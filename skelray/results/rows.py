@@ -20,6 +20,7 @@ from skelray.search.search import Search
 from skelray.store.ensembles import StoredEnsemble
 from skelray.store.store import Store, StoredTrial, evaluated
 from skelray.study.ablation import Cell, Fused, scalars
+from skelray.study.notes import Notes
 from skelray.study.quoted import Quoted
 from skelray.trial import Trial
 
@@ -236,6 +237,8 @@ def reference_row(study: str, one: Quoted) -> Row:
     }
 
 
-def write(study: str, rows: list[Row], curves: list[Row], folder: Path, arms: Sequence[str] = ()) -> Path:
+def write(
+    study: str, rows: list[Row], curves: list[Row], folder: Path, notes: Notes | None = None, arms: Sequence[str] = ()
+) -> Path:
     """Replaces the tables of a study. arms: in the order of its rows."""
-    return results.write(study, rows, curves, folder, arms)
+    return results.write(study, rows, curves, folder, notes, arms)

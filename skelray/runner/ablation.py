@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
-from typing import Protocol
 
 from skelray.bench.estimate import parameters
-from skelray.data import Preprocessing
 from skelray.identity.canonical import canonical, digest
 from skelray.results.book import CELLS, ENSEMBLES, REFERENCES, Book
 from skelray.results.rows import Row, cell_rows, complete, curve_rows, fused_rows, pictures, reference_row
@@ -19,34 +17,20 @@ from skelray.runner.work import Planned, Searches, Size
 from skelray.store.store import StoredTrial
 from skelray.study.ablation import Cell, Fused
 from skelray.study.comparable import compared, reasons, unlike
+from skelray.study.notes import notes_of
 from skelray.study.quoted import Quoted
-from skelray.study.scale import Scale
+from skelray.study.study import Expands, HasReferences
 from skelray.training import Report
 from skelray.trial import Trial
 
 
-class Expands(Protocol):
-    """A study that knows its cells, and the ensembles of them, beforehand."""
-
-    def cells(self, scale: Scale | None = None) -> list[Cell]: ...
-
-    def fused(self, scale: Scale | None = None) -> list[Fused]: ...
-
-    def quoted(self, scale: Scale | None = None) -> list[Quoted]: ...
-
-    @property
-    def labels(self) -> list[str]:
-        """The rows of its table in their order."""
-        ...
-
-
 class AblationWork:
-    """prepared: how the data of the published numbers was, where the study says so."""
+    """Of any study that expands, whatever its kind."""
 
     most_waiting = float("inf")
 
-    def __init__(self, study: Expands, context: Context, prepared: Preprocessing | None = None) -> None:
-        self._study, self._context, self._prepared = study, context, prepared
+    def __init__(self, study: Expands, context: Context) -> None:
+        self._study, self._context = study, context
         self._counted: dict[str, float] = {}
 
     @cached_property
@@ -54,13 +38,13 @@ class AblationWork:
         """The trials of the table, with the published numbers of data like that of the run."""
         pin, load = self._context.pin_targets, self._context.load
         cells = [replace(cell, trial=pin(cell.trial)) for cell in self._study.cells(self._context.scale)]
-        return [compared(cell, load, self._prepared) for cell in cells]
+        return [compared(cell, load, self._study.prepared) for cell in cells]
 
     @cached_property
     def ensembles(self) -> list[Fused]:
         """The ensembles as the study names them."""
         pin, load = self._context.pin_targets, self._context.load
-        return [compared(one.with_trials(pin), load, self._prepared) for one in self._study.fused(self._context.scale)]
+        return [compared(one.with_trials(pin), load, self._study.prepared) for one in self._study.fused(self._context.scale)]
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -110,7 +94,8 @@ class AblationWork:
             self._put_ensemble(number, book)
 
     def put_all(self, book: Book) -> None:
-        book.arms = self._study.labels
+        book.notes = notes_of(self._study)
+        book.arms = self._study.labels if isinstance(self._study, HasReferences) else []
         for number, quoted in enumerate(self.references):
             book.put((REFERENCES, number), [reference_row(self._context.name, quoted)])
         for number in range(len(self.cells)):
@@ -127,7 +112,7 @@ class AblationWork:
     def apart(self) -> list[str]:
         study, scale, load = self._study, self._context.scale, self._context.load
         ones: list[Cell | Fused] = [*study.cells(scale), *study.fused(scale)]
-        told = (why for one in ones if one.published for why in reasons(one, load, self._prepared).values())
+        told = (why for one in ones if one.published for why in reasons(one, load, self._study.prepared).values())
         return list(dict.fromkeys(filter(None, told)))
 
     def rows_of_cell(self, cell: Cell, stored: StoredTrial) -> list[Row]:
@@ -138,10 +123,11 @@ class AblationWork:
     def references(self) -> list[Quoted]:
         """The numbers that are only published, where an arm is measured on data like the papers'."""
         load, alike = self._context.load, set[tuple[str, str]]()
-        quoted = self._study.quoted(self._context.scale)
-        for trial in (cell.trial for cell in self._study.cells(self._context.scale) if quoted):
+        study, scale = self._study, self._context.scale
+        quoted = study.quoted(scale) if isinstance(study, HasReferences) else []
+        for trial in (cell.trial for cell in study.cells(scale) if quoted):
             at = trial.benchmark, trial.protocol
-            if at not in alike and not unlike(trial, *at, load(*at), self._prepared):
+            if at not in alike and not unlike(trial, *at, load(*at), study.prepared):
                 alike.add(at)
         return [one for one in quoted if (one.benchmark, one.protocol) in alike]
 
