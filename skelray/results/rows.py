@@ -5,22 +5,19 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from skelray.checks import UserError
 from skelray.evaluation import Evaluation, Transfer, main_metric, names
 from skelray.identity.canonical import canonical, digest
 from skelray.names import HELD_OUT, PUBLISHED, column
-from skelray.results import tables as results
 from skelray.search.sample import Sample
 from skelray.search.search import Search
 from skelray.store.ensembles import StoredEnsemble
 from skelray.store.store import Store, StoredTrial, evaluated
 from skelray.study.ablation import Cell, Fused, scalars
-from skelray.study.notes import Notes
 from skelray.study.quoted import Quoted
 from skelray.trial import Trial
 
@@ -235,10 +232,3 @@ def reference_row(study: str, one: Quoted) -> Row:
         "started": datetime.datetime.fromtimestamp(0, datetime.UTC),
         "spec": json.dumps(spec, sort_keys=True),
     }
-
-
-def write(
-    study: str, rows: list[Row], curves: list[Row], folder: Path, notes: Notes | None = None, arms: Sequence[str] = ()
-) -> Path:
-    """Replaces the tables of a study. arms: in the order of its rows."""
-    return results.write(study, rows, curves, folder, notes, arms)

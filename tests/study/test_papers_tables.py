@@ -15,6 +15,7 @@ from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Linear
 from skelray.methods import CrosSCLR, HiCLR
 from skelray.report import text as report
+from skelray.report.verdict_table import verdict_table
 from skelray.results import tables as results
 from skelray.runner.context import Settings
 from skelray.runner.inline import run_inline
@@ -207,7 +208,7 @@ def test_published_rows_are_marked_and_enter_no_mean(finished):
     assert list(dict.fromkeys(frame["arm"])) == ["older", "ours", "between", "together"]
     assert (len(only), only["value"].isna().all(), set(only["epochs"])) == (3, True, {0})
     assert sorted(only["published"]) == pytest.approx([0.212, 0.8, 0.849])
-    assert report.differences(frame) is None
+    assert verdict_table(frame) is None
     assert report.failures(frame) == []
 
 
