@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from skelray.ensemble import Ensemble
     from skelray.evaluation import (
         KNN,
+        Apart,
         Clustering,
         EvaluationResult,
         Finetune,
@@ -63,6 +64,7 @@ __all__ = [
     "Ablation",
     "AdaIN",
     "AimCLR",
+    "Apart",
     "Arm",
     "AugmentationSet",
     "Clustering",
@@ -120,7 +122,7 @@ _HOMES = {
         "backbones": "DSTA GRU LSTM STGCN Hierarchical Transformer",
         "data": "DataError Preprocessing SkeletonDataset Splits",
         "ensemble": "Ensemble",
-        "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
+        "evaluation": "KNN Apart Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
         "study.contrasts": "Contrast",
         "study.fusion": "Fusion Random",

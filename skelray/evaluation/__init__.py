@@ -1,5 +1,6 @@
 """Evaluations: what a trial's encoder is worth, frozen, finetuned, on other data or to the eye."""
 
+from skelray.evaluation.apart import Apart
 from skelray.evaluation.clustering import Clustering
 from skelray.evaluation.evaluation import (
     Evaluation,
@@ -23,6 +24,7 @@ from skelray.evaluation.transfer import Transfer
 
 __all__ = [
     "KNN",
+    "Apart",
     "Clustering",
     "Diverged",
     "Evaluation",
