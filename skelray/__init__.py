@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
     from skelray.study.ablation import Ablation
     from skelray.study.arm import Arm, Reference
+    from skelray.study.charts import Bars, Lines
     from skelray.study.choose import choose
-    from skelray.study.contrasts import Contrast
+    from skelray.study.contrasts import Contrast, above, below, fused_above
     from skelray.study.fusion import Fusion, Random
     from skelray.study.samplers import TPE
     from skelray.study.scale import DEMO, Scale
@@ -67,6 +68,7 @@ __all__ = [
     "Apart",
     "Arm",
     "AugmentationSet",
+    "Bars",
     "Clustering",
     "Contrast",
     "CrosSCLR",
@@ -83,6 +85,7 @@ __all__ = [
     "HiCo",
     "Hierarchical",
     "Linear",
+    "Lines",
     "Mask",
     "Monitor",
     "Preprocessing",
@@ -104,8 +107,11 @@ __all__ = [
     "Transformer",
     "Trial",
     "View",
+    "above",
+    "below",
     "choose",
     "curves",
+    "fused_above",
     "load",
     "orders",
     "papers",
@@ -124,7 +130,8 @@ _HOMES = {
         "ensemble": "Ensemble",
         "evaluation": "KNN Apart Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
-        "study.contrasts": "Contrast",
+        "study.charts": "Bars Lines",
+        "study.contrasts": "Contrast above below fused_above",
         "study.fusion": "Fusion Random",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.tables": "curves load",

@@ -214,6 +214,12 @@ CLAIMS = {
         "would make one trial of two": "test_no_scale_makes_one_trial_of_two",
         "on data prepared as the paper's": "test_a_run_has_no_published_numbers_beside_other_data_and_says_why_once",
         "and the value of another field": "test_a_number_along_an_axis_says_where_it_stands",
+        "All 464 figures of the three papers": "test_every_figure_of_the_papers_stands_in_a_study",
+        "what its training takes at\n1000 samples a second": "test_a_papers_study_is_a_page_with_its_cost",
+        "confirmed, contradicted, undecided or not attainable": "test_the_claims_of_the_papers_are_planned",
+        "drawn from the table alone": "test_lines_and_bars_show_what_the_table_has",
+        "each stream evaluated by itself": "test_streams_apart_are_the_ensemble_of_each_evaluated_alone",
+        "so that an ensemble has them side by side": "test_an_ensemble_is_clustered_as_its_streams_side_by_side",
         "where `across` would\nbe a product": "test_a_table_runs_on_its_places_and_not_on_their_product",
         "published numbers then stand in a row": "test_numbers_in_a_row_belong_to_the_places_in_their_order",
         "what an arm changes on one of them": "test_settings_differ_by_benchmark_and_stream",
@@ -323,6 +329,7 @@ CLAIMS = {
     "fidelity.md": {
         "are what the code does": "test_what_was_released_differs_in_what_is_known",
         "are what the papers say": "test_the_published_settings",
+        "SkeletonCLR itself, trained once": "test_the_parts_of_aimclr_train_no_skeletonclr_again",
         "counts as present in all of it": "test_whether_an_absent_person_counts",
     },
     "extending.md": {

@@ -5,6 +5,7 @@ from skelray.evaluation.clustering import Clustering
 from skelray.evaluation.evaluation import (
     Evaluation,
     EvaluationResult,
+    HasFused,
     main_metric,
     measured_by,
     smaller,
@@ -31,6 +32,7 @@ __all__ = [
     "EvaluationResult",
     "Finetune",
     "FrozenEncoder",
+    "HasFused",
     "HeldOut",
     "Linear",
     "Load",

@@ -48,7 +48,7 @@ def table(frame: pd.DataFrame) -> Table:
     own beside the measured one, where there is one. What varies beyond protocol and evaluation (GROUPS, or a scalar of
     the cell within an arm) becomes a leading column. The CSV has one line for each cell.
     """
-    chosen = _shown(frame)
+    chosen = shown_rows(frame)
     cells = statistics.summary(chosen)
     cells, groups = placed(cells, chosen)
     measured = by_place(cells, groups)
@@ -140,7 +140,7 @@ def _of_skelray(path: str) -> bool:
     return (PACKAGE / path.rpartition("/skelray/")[2]).is_file() and "/skelray/" in path
 
 
-def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+def shown_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of a table; a metric other than top-1 stands in the evaluation's name. Top-5 is not shown."""
     metrics = frame["metric"].astype(str)
     other = ~metrics.isin(["top1", "top5"])

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from skelray.checks import UserError
-from skelray.evaluation import Evaluation, Transfer, main_metric, names
+from skelray.evaluation import Evaluation, HasFused, Transfer, main_metric, names
 from skelray.identity.canonical import canonical, digest
 from skelray.names import HELD_OUT, PUBLISHED, column
 from skelray.search.sample import Sample
@@ -75,8 +75,8 @@ def _named(trial: Trial) -> Iterator[tuple[str, Evaluation]]:
     return zip(names(trial.evaluations), trial.evaluations, strict=True)
 
 
-def pictures(cell: Cell, stored: StoredTrial) -> dict[str, bytes]:
-    """The pictures that the evaluations of a cell drew, by the name of a file."""
+def pictures(cell: Cell | Fused, stored: StoredTrial) -> dict[str, bytes]:
+    """The pictures that the evaluations of a cell or an ensemble drew, by the name of a file."""
     trial = cell.trial
     found: dict[str, bytes] = {}
     for called, evaluation in _named(trial):
@@ -89,11 +89,19 @@ def pictures(cell: Cell, stored: StoredTrial) -> dict[str, bytes]:
     return found
 
 
+def fused_pictures(fused: Fused, store: Store, data: str) -> dict[str, bytes]:
+    """The pictures of streams side by side, by the name of a file."""
+    return pictures(fused, _ensemble_of(fused, store, data).stored)
+
+
+def _ensemble_of(fused: Fused, store: Store, data: str) -> StoredEnsemble:
+    members = {cell.trial.stream: cell.trial.id(data) for cell in fused.members.values()}
+    return StoredEnsemble(store, members, fused.ensemble)
+
+
 def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: float | None = None) -> list[Row]:
     """The rows of an ensemble: figures as soon as all streams have scores, a failure where one of them failed."""
-    cells = fused.members.values()
-    trial = replace(fused.trial, stream=fused.ensemble.stream)
-    found = StoredEnsemble(store, {cell.trial.stream: cell.trial.id(data) for cell in cells}, fused.ensemble)
+    trial, found = replace(fused.trial, stream=fused.ensemble.stream), _ensemble_of(fused, store, data)
     told = {"ensemble": found.parts()}
     facts = {
         **_facts(study, fused.arm, trial, found.id, data),
@@ -104,18 +112,19 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: fl
     }
     rows = []
     for name, evaluation in _named(trial):
-        if main_metric(evaluation) != "top1":  # it has no scores to fuse
+        main = main_metric(evaluation)
+        if main != "top1" and not (isinstance(evaluation, HasFused) and evaluation.keep):  # nothing to fuse
             continue
         try:
-            result = found.result(evaluated(trial.epochs, canonical(evaluation)))
+            result = found.result(evaluated(trial.epochs, canonical(evaluation)), evaluation, trial.seed)
         except UserError as error:
             apart = {"cause": "streams differ", "line": str(error), "time": 0.0}
-            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, "top1", apart))
+            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, main, apart))
             continue
         if result is not None:
             rows += _measured({**facts, **_target(evaluation)}, trial, name, result, fused.published)
         elif (failure := _failure_of(fused, store, data, evaluation)) is not None:
-            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, "top1", failure))
+            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, main, failure))
     return rows
 
 
@@ -210,14 +219,14 @@ def curve_rows(trial: Trial, stored: StoredTrial) -> list[Row]:
 def reference_row(study: str, one: Quoted) -> Row:
     """The row of a number that is only published; what nobody ran has no seed, time or machine."""
     reference, place = one.reference, {"benchmark": one.benchmark, "protocol": one.protocol}
-    spec = {"reference": reference.label, **place, "stream": reference.stream, "evaluation": one.name, "metric": one.metric}
+    spec = {"reference": reference.label, **place, "stream": one.stream, "evaluation": one.name, "metric": one.metric}
     return {
         "study": study,
         "trial": digest(spec),
         "arm": reference.label,
         "cell": json.dumps(place),
         **place,
-        "stream": reference.stream,
+        "stream": one.stream,
         "backbone": reference.backbone,
         **dict.fromkeys(("method", "error", "device", "version", "commit", "data"), ""),
         "evaluation": one.name,

@@ -10,7 +10,7 @@ from functools import cached_property
 from skelray.bench.estimate import parameters
 from skelray.identity.canonical import canonical, digest
 from skelray.results.book import CELLS, ENSEMBLES, REFERENCES, Book
-from skelray.results.rows import Row, cell_rows, complete, curve_rows, fused_rows, pictures, reference_row
+from skelray.results.rows import Row, cell_rows, complete, curve_rows, fused_pictures, fused_rows, pictures, reference_row
 from skelray.runner.context import Context
 from skelray.runner.job import Job
 from skelray.runner.work import Planned, Searches, Size
@@ -157,6 +157,7 @@ class AblationWork:
         count = self._parameters(one)
         rows = (fused_rows(context.name, found, context.store, data, count) for found in self.weighed(one))
         book.put((ENSEMBLES, number), [row for some in rows for row in some])
+        book.draw(fused_pictures(one, context.store, data))
 
     @cached_property
     def _places(self) -> list[StoredTrial]:

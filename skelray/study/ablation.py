@@ -14,10 +14,11 @@ from typing import Any
 from skelray.checks import MOST_SEED, MOST_SEEDS, MOST_TRIALS, UserError, check_number, check_whole, shown
 from skelray.data import Preprocessing
 from skelray.ensemble import Ensemble
-from skelray.evaluation import Evaluation, HeldOut, main_metric, names
+from skelray.evaluation import Evaluation, HasFused, HeldOut, main_metric, names
 from skelray.identity.canonical import canonical, digest
 from skelray.names import column
 from skelray.study.arm import Arm, Places, Reference
+from skelray.study.charts import Lines, plain
 from skelray.study.contrasts import FIRST, Contrasts, planned
 from skelray.study.notes import MARGIN, Notes
 from skelray.study.points import Coordinates, Point, check_places, points, stream_of_its_own
@@ -64,6 +65,10 @@ class Fused:
         return next(iter(self.members.values())).params
 
     @property
+    def name(self) -> str:
+        return " ".join([self.arm, *(str(v) for v in self.coordinates.values()), f"seed {self.trial.seed}"])
+
+    @property
     def trial(self) -> Trial:
         """One of its streams'."""
         return next(iter(self.members.values())).trial
@@ -82,7 +87,8 @@ class Ablation:
     evaluation that the published numbers are from. ensemble: of streams that the study goes across; its rows come from the
     stored scores and cost no training. prepared: how the data of the published numbers was, where that is not what the
     method's paper has; beside other data they do not stand. contrasts: what verdicts are about, each arm against the
-    first one ("first") or the one before it ("previous"), or a list. margin: points that do not matter.
+    first one ("first") or the one before it ("previous"), or a list. margin: points that do not matter. figures: that are
+    drawn of the table.
     """
 
     base: Trial
@@ -95,6 +101,7 @@ class Ablation:
     contrasts: Contrasts = FIRST
     margin: float = MARGIN
     on: Places = ()
+    figures: Sequence[Lines] = ()
     _checked: list[Scale] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -142,7 +149,11 @@ class Ablation:
 
     def notes(self) -> Notes:
         """What is planned to be compared, and at what margin."""
-        return Notes(planned(self.contrasts, (arm.label for arm in self.rows_run)), self.margin)
+        return Notes(
+            planned(self.contrasts, (arm.label for arm in self.rows_run)),
+            self.margin,
+            figures=tuple(plain(one) for one in self.figures),
+        )
 
     def _check_contrasts(self) -> None:
         check_number("margin", self.margin, 0)
@@ -284,8 +295,7 @@ class Ablation:
         columns = set(columns_of(evaluations).values())
         places = [Place(trial.benchmark, trial.protocol, trial.stream, cell.coordinates, columns)]
         if self.ensemble is not None and trial.stream == next(iter(self.ensemble.weights)):
-            scored = [name for name, evaluation in evaluations if main_metric(evaluation) == "top1"]
-            fused = {column(name, metric) for name in scored for metric in ("top1", "top5")}
+            fused = {column(name, metric) for name, one in evaluations for metric in _of_ensembles(one)}
             at = {**cell.coordinates, "stream": self.ensemble.stream}
             places.append(Place(trial.benchmark, trial.protocol, self.ensemble.stream, at, fused, fused=True))
         return places
@@ -345,6 +355,13 @@ def _named(trial: Trial) -> list[tuple[str, Evaluation]]:
     """The evaluations of a trial by their names in tables, but those of held-out subjects: no paper has such."""
     named = zip(names(trial.evaluations), trial.evaluations, strict=True)
     return [(name, evaluation) for name, evaluation in named if not isinstance(evaluation, HeldOut)]
+
+
+def _of_ensembles(evaluation: Evaluation) -> tuple[str, ...]:
+    """What is measured of an ensemble: of scores, and of what tells itself what streams are side by side."""
+    if main_metric(evaluation) == "top1":
+        return "top1", "top5"
+    return (main_metric(evaluation),) if isinstance(evaluation, HasFused) and evaluation.keep else ()
 
 
 def _encoder(cell: Cell) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from skelray.evaluation import Evaluation, measured_by
 from skelray.names import column
 from skelray.study.arm import Reference
-from skelray.study.published import Owner, Place, columns_of, homes
+from skelray.study.published import Owner, Place, columns_of, figures, homes
 
 PLACE = ("benchmark", "protocol")
 Named = Sequence[tuple[str, Evaluation]]  # evaluations as a table calls them
@@ -21,6 +21,7 @@ class Quoted:
     reference: Reference
     benchmark: str
     protocol: str
+    stream: str
     evaluation: Evaluation
     name: str
     metric: str
@@ -38,13 +39,15 @@ def quoted(
     known = {column(name, metric): (name, metric) for name, e in evaluations.items() for metric in measured_by(e)}
     found = []
     for one in references:
-        places = [
-            Place(*at, one.stream, dict(zip(PLACE, at, strict=True)), set(columns_of(named).values()))
+        streams = {one.stream: False} | {figure.stream: True for figure in figures(one.published) if figure.stream}
+        places = [  # of a stream that its numbers name, and of the one that goes without saying
+            Place(*at, stream, dict(zip(PLACE, at, strict=True)), set(columns_of(named).values()), fused=named_stream)
             for at, named in measured.items()
+            for stream, named_stream in streams.items()
         ]
         owner = Owner(one.label, benchmark, published_by, list(evaluations.items()), places)
         for key, values in homes(owner, one.published, {name for name, _ in measured}).items():
             for called, value in values.items():
                 name, metric = known[called]
-                found.append(Quoted(one, key[0], key[1], evaluations[name], name, metric, value))
+                found.append(Quoted(one, key[0], key[1], key[2], evaluations[name], name, metric, value))
     return found

@@ -246,3 +246,36 @@ def test_a_small_run_moves_the_places(tmp_path, synthetic_data):
     }
     assert make_run(study_file(tmp_path, ON), tmp_path, synthetic_data)[0].scale == SCALE
     assert "synthetic xview linear" in report.table(table(tmp_path).assign(seconds=0)).header
+
+
+# Clustering
+
+
+CLUSTERED = """
+    from skelray import Clustering, Ensemble
+    base = replace(base, epochs=1, evaluations=(Clustering(classes=3, keep=True),))
+    study = Ablation(base=base, across={"stream": ["joint", "bone"]}, ensemble=Ensemble({"joint": 1.0, "bone": 1.0}),
+                     published_by="clustering", arms=[Arm("apart", {"arrangement": (BA,)})])
+"""
+
+
+def test_an_ensemble_is_clustered_as_its_streams_side_by_side(tmp_path, synthetic_data):
+    frame = inline(study_file(tmp_path, CLUSTERED), tmp_path, synthetic_data, epochs=1)
+    assert set(zip(frame["stream"], frame["metric"], strict=True)) == {(s, "nmi") for s in ("joint", "bone", "joint+bone")}
+    assert frame["value"].between(0, 1).all()
+    pictures = sorted(path.name for path in (tmp_path / "results" / "figures" / "small").iterdir())
+    assert [name for name in pictures if "joint_bone" in name or "joint+bone" in name]
+    shown = report.table(frame.assign(seconds=0.0))  # without a column of top-1
+    assert "clustering nmi" in shown.header[-1]
+    run, _ = make_run(study_file(tmp_path, CLUSTERED), tmp_path, synthetic_data, epochs=1)
+    (one,) = run.work.ensembles
+    evaluation = one.trial.evaluations[0]
+    stored = {s: run.context.store.trial(c.trial.id(run.context.data(c.trial))) for s, c in one.members.items()}
+    from skelray.identity.canonical import canonical
+
+    arrays = {stream: own.scores(1, canonical(evaluation)) for stream, own in stored.items()}
+    expected = evaluation.fused(arrays, 0).metrics["nmi"]
+    assert frame[frame["stream"] == "joint+bone"]["value"].tolist() == [pytest.approx(expected)]
+    moved = {**arrays, "bone": {**arrays["bone"], "place_rows": arrays["bone"]["place_rows"] + 1}}
+    with pytest.raises(UserError, match="of other samples"):
+        evaluation.fused(moved, 0)

@@ -536,26 +536,6 @@ def test_the_arrangement_study_is_table_2(shared):
     assert row == (papers.HICLR.benchmark, papers.HICLR.stream, study.published_by, "top1", str(papers.HICLR.epochs))
 
 
-@pytest.mark.parametrize(
-    ("name", "item", "keys"),
-    [
-        ("aimclr_parts", "table1", [(None, v) for v in ("NA", "EA", "NA+EA", "NA+EA+EADM", "NA+EA+EADM+NNM")]),
-        ("cross_streams", "table4", [("crossclr", "cross-stream"), ("aimclr", "cross-stream")]),
-    ],
-)
-def test_aimclrs_studies_have_its_figures(shared, name, item, keys):
-    """The arms, in order, against the rows of its tables: three streams fused."""
-    with open(shared("papers/published_results.csv"), newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (row["paper"], row["item"]) == ("aimclr", item)]
-    _, study, _ = load_study(STUDIES[0].parent / f"{name}.py")
-    assert len(study.arms) == len(keys)
-    for arm, (method, variant) in zip(study.arms, keys, strict=True):
-        mine = [row for row in rows if row["variant"] == variant and method in (None, row["method"])]
-        assert {row["stream"] for row in mine} == {"joint+motion+bone"}
-        published = arm.published.get("joint+bone+motion", arm.published)
-        assert published == {row["protocol"]: float(row["value"]) for row in mine}
-
-
 def test_the_sweep_of_the_project_starts_at_the_published_setting():
     _, study, _ = load_study(STUDIES[0].parent / "lambda_h_asha.py")
     published = study.trial(optuna.trial.FixedTrial(dict(study.published)))
