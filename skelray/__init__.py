@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Transfer,
     )
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
+    from skelray.results.attribution import attribution
     from skelray.results.scores import Scores, scores
     from skelray.results.tables import curves, load
     from skelray.results.verdicts import verdicts
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from skelray.study.choose import choose
     from skelray.study.contrasts import Contrast, above, below, fused_above
     from skelray.study.fusion import Fusion, Random
+    from skelray.study.parts import AddOneIn, Factorial, LeaveOneOut
+    from skelray.study.path import AblationPath
     from skelray.study.samplers import TPE
     from skelray.study.scale import DEMO, Scale
     from skelray.study.schedulers import ASHA
@@ -63,7 +66,9 @@ __all__ = [
     "STGCN",
     "TPE",
     "Ablation",
+    "AblationPath",
     "AdaIN",
+    "AddOneIn",
     "AimCLR",
     "Apart",
     "Arm",
@@ -77,6 +82,7 @@ __all__ = [
     "Draws",
     "Ensemble",
     "EvaluationResult",
+    "Factorial",
     "Finetune",
     "FrozenEncoder",
     "Fusion",
@@ -84,6 +90,7 @@ __all__ = [
     "HiCLR",
     "HiCo",
     "Hierarchical",
+    "LeaveOneOut",
     "Linear",
     "Lines",
     "Mask",
@@ -108,6 +115,7 @@ __all__ = [
     "Trial",
     "View",
     "above",
+    "attribution",
     "below",
     "choose",
     "curves",
@@ -132,8 +140,11 @@ _HOMES = {
         " SemiSupervised Supervised Transfer",
         "study.charts": "Bars Lines",
         "study.contrasts": "Contrast above below fused_above",
+        "study.parts": "AddOneIn Factorial LeaveOneOut",
+        "study.path": "AblationPath",
         "study.fusion": "Fusion Random",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
+        "results.attribution": "attribution",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
         "study.scale": "DEMO Scale",
