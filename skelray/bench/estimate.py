@@ -28,7 +28,7 @@ ALIKE = frozenset({"key_init", "partition", "absent", "mined_mean"})  # settings
 # Bytes in a file of the store beside the numbers themselves: of an archive and of each tensor in it (torch's zip, aligned
 # to 64), of an epoch's history, which four files keep, of an evaluation's arrays, figures and picture.
 ARCHIVE, ENTRY, EPOCH, ARRAYS, RESULT, SPEC = 1_500, 305, 4 * 110, 800, 420, 2_000
-KEPT = 512  # bytes of the features of a sample that clustering keeps, of one stream of ST-GCN
+KEPT = 1024  # bytes of the features of a sample that clustering keeps, of one stream of ST-GCN
 PICTURE, DOT, LARGEST = 18_500, 40, 120_000  # of t-SNE: bytes alone, for each of its dots, and where these cover one another
 
 
@@ -207,7 +207,7 @@ def evaluated_bytes(evaluation: Evaluation, splits: Splits, load: Load) -> int:
         return len(test) * (4 * len(test.classes) + 8 + 8) + ARRAYS + RESULT
     if isinstance(inner, Clustering):  # places, cluster, label and row of each sample of some classes
         shown = len(test) * min(1.0, inner.classes / len(test.classes))
-        kept = KEPT * inner.keep  # of a wide encoder in half precision
+        kept = KEPT * inner.keep
         return int(shown * (8 + 4 + 8 + 8 + kept) + min(PICTURE + DOT * shown, LARGEST)) + ARRAYS + RESULT
     return RESULT
 

@@ -68,7 +68,7 @@ class Clustering:
             return None
         if any(not np.array_equal(first["place_rows"], arrays["place_rows"]) for arrays in others):
             raise UserError("the streams' features are of other samples: they cannot be put side by side")
-        features = np.concatenate([arrays["place_features"] for arrays in streams.values()], axis=1).astype(np.float32)
+        features = np.concatenate([arrays["place_features"] for arrays in streams.values()], axis=1)
         found = self._of(features, first["place_labels"], tuple(map(str, first["place_names"])), seed)
         return EvaluationResult(metrics=found.metrics, files=found.files)
 
@@ -78,13 +78,12 @@ class Clustering:
         from threadpoolctl import threadpool_limits
 
         count = len(np.unique(labels))
-        features = features.astype(np.float16).astype(np.float32) if self.keep else features  # as they are kept
         with threadpool_limits(torch.get_num_threads()):
             clusters = _clusters(features, count, seed)
             places = _places(features, self.perplexity)
         nmi = float(normalized_mutual_info_score(labels, clusters))
         picture = _picture(places, labels, names, f"{count} of {len(names)} classes, NMI {nmi:.4f}")
-        arrays = {"places": places, "clusters": clusters, "place_labels": labels, "features": features.astype(np.float16)}
+        arrays = {"places": places, "clusters": clusters, "place_labels": labels, "features": features}
         return EvaluationResult(metrics={"nmi": min(1.0, max(0.0, nmi))}, arrays=arrays, files={"png": picture})
 
 
