@@ -21,10 +21,6 @@ from skelray.study.scale import DEMO
 STUDIES = sorted((Path(__file__).parent.parent.parent / "studies").glob("*.py"))
 OTHERS = r"(?!\w*(_asha|_factorial|_path)$)"  # searches and parts
 TABLES = [path for path in STUDIES if re.match(rf"{OTHERS}(aimclr_|hiclr_|hico_|knn|transfer)", path.stem)]
-    path
-    for path in STUDIES
-    if re.match(r"aimclr_(?!asha|factorial)|hiclr_(?!path)|hico_(?!asha|factorial)|knn|transfer", path.stem)
-]
 TRAINED = {place: counts[0] for place, counts in SEQUENCES.items()} | {  # PKU-MMD's are known roughly
     ("pku_mmd1", "xsub"): 18_841,
     ("pku_mmd2", "xsub"): 5_330,
