@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
     from skelray.results.attribution import attribution
+    from skelray.results.noise import noise
     from skelray.results.scores import Scores, scores
     from skelray.results.tables import curves, load
     from skelray.results.verdicts import verdicts
@@ -121,6 +122,7 @@ __all__ = [
     "curves",
     "fused_above",
     "load",
+    "noise",
     "orders",
     "papers",
     "run",
@@ -145,6 +147,7 @@ _HOMES = {
         "study.fusion": "Fusion Random",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.attribution": "attribution",
+        "results.noise": "noise",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
         "study.scale": "DEMO Scale",
