@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from skelray.ensemble import Ensemble
     from skelray.evaluation import (
         KNN,
+        Apart,
         Clustering,
         Corrupted,
         EvaluationResult,
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from skelray.results.tables import curves, load
     from skelray.results.verdicts import verdicts
     from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
-    from skelray.study.ablation import Ablation, Arm
+    from skelray.study.ablation import Ablation
+    from skelray.study.arm import Arm, Reference
+    from skelray.study.charts import Bars, Lines
     from skelray.study.choose import choose
-    from skelray.study.contrasts import Contrast
+    from skelray.study.contrasts import Contrast, above, below, fused_above
     from skelray.study.fusion import Fusion, Random
     from skelray.study.parts import AddOneIn, Factorial, LeaveOneOut
     from skelray.study.path import AblationPath
@@ -72,8 +75,10 @@ __all__ = [
     "AdaIN",
     "AddOneIn",
     "AimCLR",
+    "Apart",
     "Arm",
     "AugmentationSet",
+    "Bars",
     "Calibration",
     "Clustering",
     "Contrast",
@@ -95,12 +100,14 @@ __all__ = [
     "Hierarchical",
     "LeaveOneOut",
     "Linear",
+    "Lines",
     "Mask",
     "Monitor",
     "Preprocessing",
     "Pretraining",
     "ProbeGrid",
     "Random",
+    "Reference",
     "Report",
     "Retrieval",
     "Scale",
@@ -116,9 +123,12 @@ __all__ = [
     "Transformer",
     "Trial",
     "View",
+    "above",
     "attribution",
+    "below",
     "choose",
     "curves",
+    "fused_above",
     "load",
     "noise",
     "orders",
@@ -136,9 +146,10 @@ _HOMES = {
         "backbones": "DSTA GRU LSTM STGCN Hierarchical Transformer",
         "data": "DataError Preprocessing SkeletonDataset Splits",
         "ensemble": "Ensemble",
-        "evaluation": "KNN Clustering Corrupted FewShot Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
-        " ProbeGrid SemiSupervised Supervised Transfer",
-        "study.contrasts": "Contrast",
+        "evaluation": "KNN Apart Clustering Corrupted FewShot Finetune FrozenEncoder HeldOut Linear EvaluationResult"
+        " ProbeGrid Retrieval SemiSupervised Supervised Transfer",
+        "study.charts": "Bars Lines",
+        "study.contrasts": "Contrast above below fused_above",
         "study.parts": "AddOneIn Factorial LeaveOneOut",
         "study.path": "AblationPath",
         "study.fusion": "Fusion Random",
@@ -153,7 +164,8 @@ _HOMES = {
         "skeleton": "KINECT_V1 KINECT_V2 Skeleton",
         "study.schedulers": "ASHA",
         "study.samplers": "TPE",
-        "study.ablation": "Ablation Arm",
+        "study.ablation": "Ablation",
+        "study.arm": "Arm Reference",
         "study.choose": "choose",
         "study.sweep": "Sweep",
         "training": "Diverged Pretraining Report run",

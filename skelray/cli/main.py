@@ -136,7 +136,23 @@ def run_command(
 
             run_on_ray(run, module, display, Cluster(address, per_gpu))
     failed = _print_report(run.name, options["results"], "markdown")
+    _draw(run.name, options["results"])
     sys.exit(1 if failed or display.finished["failed"] else 0)  # a failure may have no row
+
+
+def _draw(study: str, results: Path) -> None:
+    """Draws the figures that a study asks for; what its table lacks for one is said, and costs nothing else."""
+    from skelray.checks import UserError
+    from skelray.report.figures.charts import keep_charts
+    from skelray.results.tables import load
+
+    try:
+        paths = keep_charts(load(study, results), study, results)
+    except UserError as error:
+        click.echo(f"skelray: {printable(error)}", err=True)
+        return
+    for path in paths:
+        click.echo(str(path), err=True)
 
 
 @cli.command("report")
@@ -193,13 +209,16 @@ def report_command(
 def _print_report(study: str, results: Path, form: str, margin: float | None = None) -> bool:
     """Whether anything failed."""
     from skelray.report.text import failures, text
-    from skelray.results.tables import load
+    from skelray.results.costs import costs
+    from skelray.results.tables import curves, load
 
     frame = load(study, results)
     if frame.empty:
         click.echo(f"skelray: the table of {study} is empty: none of its trials has an evaluation", err=True)
         return False
     click.echo(text(frame, form, margin))
+    if form == "markdown":
+        click.echo(f"\n{printable(costs(frame, curves(study, results)).sentence())}")
     lines = failures(frame)
     for line in lines:
         click.echo(line, err=True)

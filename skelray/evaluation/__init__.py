@@ -1,10 +1,12 @@
 """Evaluations: what a trial's encoder is worth, frozen, finetuned, on other data or to the eye."""
 
+from skelray.evaluation.apart import Apart
 from skelray.evaluation.clustering import Clustering
 from skelray.evaluation.corrupted import Corrupted
 from skelray.evaluation.evaluation import (
     Evaluation,
     EvaluationResult,
+    HasFused,
     main_metric,
     measured_by,
     smaller,
@@ -26,6 +28,7 @@ from skelray.evaluation.transfer import Transfer
 
 __all__ = [
     "KNN",
+    "Apart",
     "Clustering",
     "Corrupted",
     "Diverged",
@@ -34,6 +37,7 @@ __all__ = [
     "FewShot",
     "Finetune",
     "FrozenEncoder",
+    "HasFused",
     "HeldOut",
     "Linear",
     "Load",
