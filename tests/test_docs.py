@@ -339,6 +339,7 @@ CLAIMS = {
         "does neither in TF32": "test_a_precision_is_what_it_says",
         "only seed, name, epoch, step and place decide": "test_every_part_of_a_place_changes_what_is_drawn",
         "find the bits that torch finds": "test_the_interpreted_kernels_find_the_bits_that_torch_finds",
+        "a rehearsal on a CPU runs every part": "test_a_rehearsal_runs_every_part",
         "A test keeps these below ceilings": "test_a_step_launches_no_more_than_its_ceiling",
     },
     "fidelity.md": {

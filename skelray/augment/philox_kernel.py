@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from skelray.augment.counters import Place
+if TYPE_CHECKING:
+    from skelray.augment.counters import Place
 
 BLOCK = 256  # of four words each, a program
 
