@@ -139,7 +139,8 @@ def plan_command(**options: Any) -> None:
 @click.option("--inline", is_flag=True, help="In this process, without Ray; the same rows (of a sweep with --ordered).")
 @click.option("--address", help="Join this Ray cluster ('auto': the one that runs here).")
 @click.option("--per-gpu", type=click.IntRange(1, 1000), default=1, show_default=True, help="Trials that share a GPU.")
-def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any) -> None:
+@click.option("--ray-tmp", type=FOLDER, help="Where Ray of this run's own keeps its files.  [default: the system's]")
+def run_command(inline: bool, address: str | None, per_gpu: int, ray_tmp: Path | None, **options: Any) -> None:
     """Run what is missing of STUDY and print its table.
 
     Killed at any moment and started again, it goes on from the checkpoints and ends with the same table. The exit status
@@ -169,7 +170,7 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
             from skelray.runner.cluster import Cluster
             from skelray.runner.on_ray import run_on_ray
 
-            run_on_ray(run, module, display, Cluster(address, per_gpu))
+            run_on_ray(run, module, display, Cluster(address, per_gpu, tmp=ray_tmp))
     failed = _print_report(run.name, options["results"], "markdown")
     sys.exit(1 if failed or display.finished["failed"] else 0)  # a failure may have no row
 
