@@ -152,9 +152,12 @@ class Reporting(FIFOScheduler):
 
 def _cause(trial: TuneTrial) -> BaseException | None:
     """What the last attempt ended in, as the worker raised it."""
-    error: BaseException | None = None
-    with contextlib.suppress(Exception):  # a file that Tune could not write
-        error = trial.get_pickled_error()
+    if trial.pickled_error_file is None:
+        return None
+    try:
+        error: BaseException = ray.cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    except Exception:  # a file that Tune could not write, or what this process has no class for
+        return None
     return error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
 
 

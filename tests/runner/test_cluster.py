@@ -1,6 +1,7 @@
 """Clusters: one of the run's own whatever else there is, joining in a sentence or not at all, and nodes that are unfit."""
 
 import os
+import pickle
 import shutil
 import socket
 import subprocess
@@ -203,6 +204,7 @@ def test_done_is_believed_only_where_the_store_has_it(tmp_path, synthetic_data):
 def test_a_worker_of_a_node_with_other_data_is_unfit_and_costs_the_trial_nothing(tmp_path, synthetic_data):
     from dataclasses import replace
 
+    from ray.exceptions import RayTaskError
     from test_ray import Attempt, reporting_on
 
     from skelray.runner.fit import Unfit, check_fit, needs_of, why_unfit
@@ -218,7 +220,9 @@ def test_a_worker_of_a_node_with_other_data_is_unfit_and_costs_the_trial_nothing
     assert "does not see the driver's store" in why_unfit(replace(run.settings, store=str(tmp_path / "own")), needs)
     jobs, reporting = reporting_on([job])
     jobs.suggest("x")
-    attempt = Attempt("x", error=found.value)
+    raised = RayTaskError("step", "its traceback", found.value, "StudyTrainable", 1, "10.0.0.7")
+    (tmp_path / "error.pkl").write_bytes(pickle.dumps(raised))
+    attempt = Attempt("x", pickled=tmp_path / "error.pkl")
     attempt.run_metadata.num_failures = 1  # Tune has counted it
     reporting.on_trial_error(None, attempt)
     assert attempt.run_metadata.num_failures == 0

@@ -211,12 +211,9 @@ def test_a_lost_worker_is_not_taken_for_an_earlier_failure(tmp_path):
 class Attempt:
     """What a scheduler sees of Tune's trial."""
 
-    def __init__(self, id, error_file=None, error=None):
-        self.error = error
+    def __init__(self, id, error_file=None, pickled=None):
+        self.pickled_error_file = pickled
         self.trial_id, self.error_file, self.run_metadata = id, error_file, SimpleNamespace(num_failures=0)
-
-    def get_pickled_error(self):
-        return self.error
 
 
 def test_what_lost_attempts_ended_in_is_in_the_row(tmp_path):
