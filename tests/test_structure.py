@@ -18,7 +18,7 @@ ORDER = (
     *("data.persons", "data.preprocess", "data.benchmark", "data.stored", "data.report"),
     *("data.formats", "data.synthetic", "data.benchmarks", "data.own", "data.catalogue", "data.detect"),
     *("data.dataset", "data.inspection", "data.preparation", "data"),
-    *("augment", "backbones", "methods", "evaluation", "trial", "papers", "training", "released", "store"),
+    *("augment", "backbones", "methods", "evaluation", "trial", "papers", "engine", "training", "released", "store"),
     *("study", "search", "results", "report", "bench", "runner", "cli"),
 )
 
@@ -29,6 +29,7 @@ HOMES = {
     "matplotlib": {"data", "evaluation", "report"},
     "scipy": {"data", "results"},
     "rich": {"cli"},
+    "jinja2": {"report"},
     "pyarrow": {"data", "results", "store"},
     "sklearn": {"evaluation"},
     "pandas": {"bench", "data", "report", "results", "runner"},
@@ -37,6 +38,7 @@ LAZY = {  # only inside functions, so that the command answers at once
     ("matplotlib", "data"),
     ("matplotlib", "evaluation"),
     ("matplotlib", "report"),
+    ("jinja2", "report"),
     ("scipy", "data"),
     ("scipy", "results"),
     ("sklearn", "evaluation"),
@@ -257,4 +259,4 @@ def test_every_benchmark_finds_what_it_imports():
 def test_only_who_chooses_by_it_asks_for_the_kind_of_a_study():
     kind = re.compile(r"isinstance\([^)]*\b(Ablation|Sweep|Fusion)\b")
     asking = {dotted(path) for path in FILES if kind.search(path.read_text())}
-    assert asking == {"runner.kinds", "runner.study_file", "cli.options"}
+    assert asking == {"runner.kinds"}

@@ -10,6 +10,7 @@ import pandas as pd
 
 from skelray.checks import UserError
 from skelray.results.tables import KEY, STATUSES, curves, load, write
+from skelray.study.notes import Notes
 
 CONTENT = ("value", "published", "cell")  # what two rows of one key must agree in; the rest says where each was made
 
@@ -29,8 +30,9 @@ def merge(study: str, sources: Sequence[Path], into: Path) -> Merged:
     """Writes one table of the rows of a study that ``sources`` hold and, where it has the study, ``into`` holds.
 
     A row is told by tables.KEY. One that several places have is kept once: done before stopped before failed, else from
-    ``into`` and then in the order of ``sources``. A trial's curves come from where its rows do. Raises UserError, and writes
-    nothing, where two done rows of one key differ: one of them is wrong.
+    ``into`` and then in the order of ``sources``. So is what the study says
+    beside its rows. A trial's curves come from where its rows do. Raises UserError, and writes nothing, where two done rows
+    of one key differ: one of them is wrong.
     """
     own = [into] if (into / f"{study}.parquet").exists() else []
     places = list(dict.fromkeys([*own, *sources]))
@@ -52,7 +54,8 @@ def merge(study: str, sources: Sequence[Path], into: Path) -> Merged:
                 _check_same(other, row, places[home], places[place])
     order = _arms(tables)
     rows = sorted((row for _, row in kept.values()), key=lambda row: order.index(row["arm"]))
-    path = write(study, rows, _curves(study, places, kept.values()), into)
+    notes = next((Notes.of(said) for table in tables if (said := table.attrs.get("notes"))), Notes())
+    path = write(study, rows, _curves(study, places, kept.values()), into, notes)
     return Merged(path, len(rows), new, replaced)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from skelray.checks import UserError, check_whole
+from skelray.checks import UserError, check_whole, shown
 from skelray.evaluation import KNN, Evaluation
 from skelray.study.samplers import TPE
 from skelray.study.scale import Scale
@@ -31,18 +31,35 @@ class Sweep:
 
     def __post_init__(self) -> None:
         check_space(self.space)
-        check_whole("samples", self.samples, 0)
+        check_whole("samples", self.samples, 1)
+
+    def refuse(self, asked: Scale) -> None:
+        """Raises UserError for several seeds or protocols."""
+        if len(asked.seeds or ()) > 1:
+            raise UserError(f"--seeds {len(asked.seeds or ())}: this study is a sweep, which is searched under one seed")
+        if len(asked.protocols or ()) > 1:
+            names = " and ".join(asked.protocols or ())
+            raise UserError(f"--protocol {names}: this study is a sweep, which is searched under one protocol")
 
     def trial(self, suggest: Any, scale: Scale | None = None) -> Trial:
         """The trial that a suggestion stands for; its monitor reads at every multiple of ASHA's grace."""
         scale = scale or Scale()
-        trial = self.space(suggest)
+        trial = self._asked(suggest)
         grace = self.grace(trial, scale)
         trial = replace(scale(trial), monitor=Monitor(self.monitor, every=grace))
         if scale.protocols is not None:
             trial = replace(trial, protocol=scale.protocols[0])
         if scale.seeds is not None:
             trial = replace(trial, seed=scale.seeds[0])
+        return trial
+
+    def _asked(self, suggest: Any) -> Trial:
+        """What ``space`` says. Raises UserError, with its line, for what is no Trial."""
+        trial = self.space(suggest)
+        if not isinstance(trial, Trial):
+            code = self.space.__code__
+            told = f"{code.co_filename}, line {code.co_firstlineno}: space() returns {shown(trial)}"
+            raise UserError(f"{told}, not a Trial; is its `return` missing?")
         return trial
 
     def searched(self, suggest: Any, scale: Scale | None = None) -> Trial:
