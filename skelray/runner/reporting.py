@@ -92,6 +92,8 @@ class Reporting(FIFOScheduler):
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
         job, failed = self.jobs.given[trial.trial_id], _under("failed", result)
+        if job.number in self.statuses:  # the run has stopped it
+            return
         _log(result)
         if not failed and not self._is_there(job):
             node = str(result.get("node", ""))
