@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from skelray.checks import MOST, MOST_THREADS
+from skelray.cli.data import FOLDER
 from skelray.cli.data import data as data_group
 from skelray.cli.faults import CAUSED, sentence, trace
 from skelray.cli.merge import merge_command
