@@ -23,6 +23,7 @@ from skelray.report.printable import printable
 
 Command = Callable[..., Any]
 TRACEBACK = "--traceback"
+TERMINATED = 143  # the exit status of a run that SIGTERM has ended
 MISSING = {
     "ray": "`pip install 'ray[tune]'`, or --inline to run in this process without it",
     "optuna": "`pip install optuna`",
@@ -50,7 +51,12 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("skelray: interrupted; the same command goes on from here", err=True)
         sys.exit(130)
-    except Exception as error:
+    except BaseException as error:
+        if type(error).__name__ == "Terminated":  # of skelray.runner.ending, which only a run has imported
+            click.echo("skelray: asked to end, and saved; the same command goes on from here", err=True)
+            sys.exit(TERMINATED)
+        if not isinstance(error, Exception):
+            raise
         if shown:
             click.echo(trace(error), err=True, nl=False)
         name = str(getattr(error, "name", "")).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
@@ -116,6 +122,7 @@ def run_command(inline: bool, address: str | None, per_gpu: int, ray_tmp: Path |
     from skelray import machine
     from skelray.cli.options import notice, open_run
     from skelray.cli.progress import Display
+    from skelray.runner.ending import heeding_sigterm
     from skelray.runner.inline import run_inline
 
     if inline and address:
@@ -128,7 +135,7 @@ def run_command(inline: bool, address: str | None, per_gpu: int, ray_tmp: Path |
     for line in run.work.apart():
         click.echo(printable(line), err=True)
     trials, epochs, done = run.work.size()
-    with Display(Console(stderr=True), run.name, trials, epochs, done) as display:
+    with heeding_sigterm(), Display(Console(stderr=True), run.name, trials, epochs, done) as display:
         if inline:
             run_inline(run, display)
         else:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from skelray import machine
 from skelray.checks import UserError
+from skelray.runner import ending
 from skelray.runner.joining import reach
 from skelray.runner.own_folder import folder_for_ray
 
@@ -76,7 +77,8 @@ def connected(cluster: Cluster) -> Iterator[None]:
                 ray.shutdown()
         return
     address = reach(cluster.address)
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    with ending.keeping_handler():
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     _hush()
     try:
         yield
@@ -88,14 +90,15 @@ def _start(cluster: Cluster, folder: Path) -> None:
     if found := os.environ.get("RAY_ADDRESS"):
         log.warning("RAY_ADDRESS=%s is not followed: this run has Ray of its own; `--address auto` joins that one", found)
     _see_to_a_token()
-    ray.init(
-        address="local",  # whatever else runs on this machine
-        num_cpus=cluster.cpus or machine.cpus(),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        _temp_dir=str(folder),
-    )
+    with ending.keeping_handler():
+        ray.init(
+            address="local",  # whatever else runs on this machine
+            num_cpus=cluster.cpus or machine.cpus(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(folder),
+        )
     _hush()
 
 

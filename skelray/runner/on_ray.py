@@ -21,6 +21,7 @@ import ray
 from ray import tune
 
 from skelray import machine
+from skelray.runner import ending
 from skelray.runner.handing import Jobs
 from skelray.runner.job import Listener
 from skelray.runner.nodes import Nodes
@@ -67,6 +68,7 @@ def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener,
         _tune(run.name, tune.with_parameters(StudyTrainable, settings=settings, needs=needs), jobs, reporting)
     if jobs.error is not None:
         raise jobs.error
+    ending.check()
     if not reporting.over():  # Tune was told to stop, and returns as if it had finished
         raise KeyboardInterrupt
 

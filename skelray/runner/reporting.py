@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ray.tune.schedulers import FIFOScheduler
 
 from skelray.checks import UserError
 from skelray.results.rows import complete
+from skelray.runner import ending
 from skelray.runner.execute import failure
 from skelray.runner.fit import Unfit
 from skelray.runner.handing import Jobs
@@ -42,6 +44,7 @@ class Reporting(FIFOScheduler):
         self.alone: set[str] = set()  # what was short of memory, by Tune's id
         self.errors: dict[int, str] = {}
         self._looked, self._slots, self._waiting = 0.0, 0, False
+        self._ending = False
         jobs.lost, jobs.room = self.lost, self.room
 
     def __getstate__(self) -> dict[str, Any]:
@@ -63,6 +66,9 @@ class Reporting(FIFOScheduler):
         return len(self.jobs.given) - len(self.statuses) < self._slots
 
     def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
+        if ending.asked() and not self._ending:
+            self._ending = True
+            signal.raise_signal(signal.SIGUSR1)  # Tune ends its loop, and has the workers save what they have
         self.room()
         return super().choose_trial_to_run(tune_controller)
 

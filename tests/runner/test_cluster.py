@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -16,6 +17,7 @@ from test_ray import command
 from skelray.checks import UserError
 from skelray.runner.joining import _refusal, reach
 from skelray.runner.own_folder import folder_for_ray
+from skelray.store.store import Store
 
 pytest.importorskip("ray")
 
@@ -247,3 +249,39 @@ def test_where_no_node_holds_a_trial_it_is_said_once_and_when_one_does(caplog, m
         "no node of the cluster can hold a trial now",
         "a node has joined",
     ]
+
+
+# Asked to end
+
+
+def test_sigterm_saves_and_ends_with_a_sentence_and_143(tmp_path, synthetic_data):
+    """The training is too short for the next checkpoint to be due, and goes on where it was."""
+    from test_ray import stopped_when
+
+    rarely = "import skelray.runner.execute as execute\n    execute.CHECKPOINT_SHARE = 1e-9\n    study ="
+    body = ABLATION.replace("study =", rarely)
+    path = study_file(tmp_path, body)
+    words = command(path, synthetic_data, "--inline", "--epochs", "200", "--seeds", "1")
+    began = []
+
+    def well_after_the_first_save():
+        """Some epochs of 0.3 s later."""
+        if list(tmp_path.glob("store/*/checkpoint.pt")):
+            began.append(time.monotonic())
+        return bool(began) and time.monotonic() - began[0] > 5
+
+    status, said = stopped_when(well_after_the_first_save, signal.SIGTERM, words, tmp_path)
+    assert (status, said.splitlines()[-1]) == (143, "skelray: asked to end, and saved; the same command goes on from here")
+    (id,) = (place.parent.name for place in tmp_path.glob("store/*/checkpoint.pt"))
+    assert Store(tmp_path / "store").trial(id).state()["epoch"] > 1
+
+
+@pytest.mark.slow
+def test_sigterm_on_ray_saves_and_ends_with_143(tmp_path, synthetic_data):
+    from test_ray import stopped_when
+
+    path = study_file(tmp_path, ABLATION)
+    words = command(path, synthetic_data, "--epochs", "60", "--seeds", "1")
+    status, said = stopped_when(lambda: list(tmp_path.glob("store/*/checkpoint.pt")), signal.SIGTERM, words, tmp_path)
+    assert (status, said.splitlines()[-1]) == (143, "skelray: asked to end, and saved; the same command goes on from here")
+    assert "Traceback" not in said
