@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         Transfer,
     )
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
+    from skelray.results.attribution import attribution
+    from skelray.results.noise import noise
     from skelray.results.scores import Scores, scores
     from skelray.results.tables import curves, load
     from skelray.results.verdicts import verdicts
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from skelray.study.choose import choose
     from skelray.study.contrasts import Contrast
     from skelray.study.fusion import Fusion, Random
+    from skelray.study.parts import AddOneIn, Factorial, LeaveOneOut
+    from skelray.study.path import AblationPath
     from skelray.study.samplers import TPE
     from skelray.study.scale import DEMO, Scale
     from skelray.study.schedulers import ASHA
@@ -60,7 +64,9 @@ __all__ = [
     "STGCN",
     "TPE",
     "Ablation",
+    "AblationPath",
     "AdaIN",
+    "AddOneIn",
     "AimCLR",
     "Arm",
     "AugmentationSet",
@@ -72,6 +78,7 @@ __all__ = [
     "Draws",
     "Ensemble",
     "EvaluationResult",
+    "Factorial",
     "Finetune",
     "FrozenEncoder",
     "Fusion",
@@ -79,6 +86,7 @@ __all__ = [
     "HiCLR",
     "HiCo",
     "Hierarchical",
+    "LeaveOneOut",
     "Linear",
     "Mask",
     "Monitor",
@@ -100,9 +108,11 @@ __all__ = [
     "Transformer",
     "Trial",
     "View",
+    "attribution",
     "choose",
     "curves",
     "load",
+    "noise",
     "orders",
     "papers",
     "run",
@@ -121,8 +131,12 @@ _HOMES = {
         "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
         "study.contrasts": "Contrast",
+        "study.parts": "AddOneIn Factorial LeaveOneOut",
+        "study.path": "AblationPath",
         "study.fusion": "Fusion Random",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
+        "results.attribution": "attribution",
+        "results.noise": "noise",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
         "study.scale": "DEMO Scale",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,20 +17,8 @@ from skelray.data import DataError, open_dataset
 from skelray.store import lock
 from skelray.store.remote import check_answers
 from skelray.store.store import Store
+from skelray.versions import versions
 
-PACKAGES = (
-    "skelray",
-    "torch",
-    "ray",
-    "optuna",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "scipy",
-    "scikit-learn",
-    "matplotlib",
-    "click",
-)
 LITTLE = 2**30  # bytes free on a disk, below which a study is likely to fill it
 SHARED = 64 * 2**20  # bytes of /dev/shm that Ray needs at least
 
@@ -70,23 +56,14 @@ def _each(asked: list[tuple[str, Callable[[], Finding]]]) -> Iterator[Finding]:
             yield Finding(name, " ".join(str(error).split()), fine=False)
 
 
-def versions() -> str:
-    """The versions of Python and of what results depend on."""
-    found = [f"Python {sys.version.split()[0]}"]
-    for name in PACKAGES:
-        try:
-            found.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            found.append(f"{name} is not installed")
-    return ", ".join(found)
-
-
 def packages() -> Finding:
+    """Their versions, and whether all are there."""
     said = versions()
     return Finding("packages", said, "not installed" not in said)
 
 
 def device() -> Finding:
+    """What trials run on."""
     if not torch.cuda.is_available():
         return Finding("device", "no CUDA device: trials run on the CPU")
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
@@ -119,6 +96,7 @@ def token() -> Finding:
 
 
 def shared_memory() -> Finding:
+    """Whether Ray's object store has room."""
     free = shutil.disk_usage("/dev/shm").free
     way = "" if free >= SHARED else "; give the container more, as with `docker run --shm-size=1g`"
     return Finding("shared memory", f"{free / 2**20:.0f} MiB of /dev/shm are free{way}", free >= SHARED)

@@ -26,6 +26,7 @@ from skelray.store.checksum import load_with_checksum
 from skelray.store.remote import again, is_uri, opened
 
 log = logging.getLogger("skelray")
+WHOLE = ("s3", "gcs")  # file systems that have no folders, and take a file whole or not at all
 
 
 class StoreError(OSError):
@@ -46,6 +47,7 @@ class Files:
             self.root = self.path = str(Path(root).absolute())
             self.files = fs.LocalFileSystem()
         self.local = isinstance(self.files, fs.LocalFileSystem)
+        self.whole = self.files.type_name in WHOLE
         self._known: dict[str, Any] = {}  # what an object store was asked for once and does not change
 
     def read(self, name: str) -> bytes | None:
@@ -69,10 +71,10 @@ class Files:
         """Replaces a file at once. Raises StoreError where it cannot; what was there stays."""
         self._known.pop(name, None)
         try:
-            if self.local:
-                self._replace(name, content)
-            else:
+            if self.whole:
                 again(lambda: self._put(f"{self.path}/{name}", content))
+            else:
+                self._replace(name, content)
         except OSError as error:
             why = "the disk is full" if error.errno == errno.ENOSPC else str(error)
             raise StoreError(
@@ -89,11 +91,13 @@ class Files:
         try:
             self.files.create_dir(folder, recursive=True)
             self._put(temporary, content)
-            to_disk(temporary)
+            if self.local:
+                to_disk(temporary)
             if self._is_folder(name):
                 self.set_aside(name, "it is a folder")
             self.files.move(temporary, f"{folder}/{file}")
-            to_disk(folder)
+            if self.local:
+                to_disk(folder)
         except OSError:
             with contextlib.suppress(OSError):
                 self.files.delete_file(temporary)

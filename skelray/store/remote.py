@@ -67,6 +67,7 @@ def _written_at_once(uri: str) -> str:
     return f"{uri}{'&' if '?' in uri else '?'}allow_delayed_open=true"
 
 
+@cache
 def check_answers(uri: str) -> None:
     """Raises UserError, in some 30 s, where the store does not answer.
 
