@@ -214,6 +214,7 @@ CLAIMS = {
         "would make one trial of two": "test_no_scale_makes_one_trial_of_two",
         "has an arm for every set of parts": "test_a_factorial_has_every_set_of_parts",
         "trains arms that are the same once": "test_the_projects_factorials_share_what_is_the_same",
+        "says how many epochs that saves": "test_a_plan_counts_what_arms_share",
         "which shares out what all of them earn": "test_shapley_is_the_mean_over_all_orders_and_adds_up",
         "the best next change first, each step trained": "test_the_best_next_change_comes_first",
         "the test split is read along the path alone": "test_the_test_split_is_read_along_the_path_alone",
