@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from skelray import Ablation, Arm, Contrast, ProbeGrid, papers
 
-GRID = ProbeGrid(rates=(3.0, 0.1, 0.3, 1.0, 10.0, 30.0), batch_sizes=(128, 32), epochs=(100, 50), poolings=("mean", "max"))
+GRID = ProbeGrid(rates=(3.0, 0.3, 1.0, 10.0), batch_sizes=(128, 32), poolings=("mean", "max"))
 
 study = Ablation(
     base=replace(papers.HICLR, evaluations=(GRID,)),
