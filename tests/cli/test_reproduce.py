@@ -1,9 +1,10 @@
 """`skelray reproduce`: a paper's tables as one page, and a row's trial again."""
 
 import re
+from pathlib import Path
 
 import pytest
-from small_study import TINY, study_file
+from small_study import TINY
 from test_cli import call
 
 from skelray.checks import UserError
@@ -85,8 +86,18 @@ def test_a_table_that_no_study_has_is_said(tmp_path):
 
 
 def test_data_of_another_preparation_lies_beside(tmp_path):
-    body = 'study = Ablation(base=papers.HICO_GRU, arms=[Arm("GRU")])'
-    _, study, _ = load_study(study_file(tmp_path, body))
-    benchmarks, wanted = needs(study)
-    assert (benchmarks, wanted.path, wanted.frames) == ({"ntu60"}, "rigid", 300)
+    _, study, _ = load_study(Path(__file__).parents[2] / "studies" / "hico_linear.py")
+    wanted = needs(study)
+    assert {name: (one.path, one.frames) for name, one in wanted.items()} == {
+        **dict.fromkeys(("ntu60", "ntu120"), ("rigid", 300)),
+        **dict.fromkeys(("pku_mmd1", "pku_mmd2"), ("centred", 50)),
+    }
     assert root_of(tmp_path / "data", wanted) == tmp_path / "data300"
+    _, study, _ = load_study(Path(__file__).parents[2] / "studies" / "arrangement.py")
+    assert root_of(tmp_path / "data", needs(study)) == tmp_path / "data"
+
+
+def test_every_table_of_each_paper_has_a_study():
+    shown = {paper: shown_of(paper, Path(__file__).parents[2] / "studies") for paper in ("aimclr", "hiclr", "hico")}
+    tables = {paper: sorted({number for one in ones for number in one.numbers}, key=int) for paper, ones in shown.items()}
+    assert tables == {"aimclr": list("12345678"), "hiclr": list("1234567"), "hico": list("123456")}
