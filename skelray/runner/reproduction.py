@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,30 +58,34 @@ def shown_of(paper: str, folder: Path, table: str = "all") -> list[Shown]:
 
 
 def needs(study: Study) -> dict[str, Preprocessing]:
-    """The benchmarks that a study reads, each as it is prepared for the published numbers."""
+    """The benchmarks that a study reads, and how each is prepared for its published numbers."""
     trials = trials_of(study)
-    targets = (
-        replace(trial, benchmark=e.benchmark) for trial in trials for e in trial.evaluations if isinstance(e, Transfer)
-    )
     said = study.prepared if isinstance(study, Expands) else None
-    return {trial.benchmark: said or preprocessing_of(trial) or CENTRED for trial in [*targets, *trials]}
+    found: dict[str, Preprocessing] = {}
+    for trial in trials:
+        for benchmark in (trial.benchmark, *(e.benchmark for e in trial.evaluations if isinstance(e, Transfer))):
+            found.setdefault(benchmark, said or preprocessing_of(replace(trial, benchmark=benchmark)) or CENTRED)
+    return found
 
 
-def root_of(data: Path, wanted: Mapping[str, Preprocessing]) -> Path:
-    """Where data prepared so lies: ``data`` itself for the usual 50 frames, else beside it, as ``data300``."""
-    frames = max(one.frames for one in wanted.values())
-    return data if frames == CENTRED.frames else data.with_name(f"{data.name}{frames}")
+def root_of(data: Path, wanted: Iterable[Preprocessing]) -> Path:
+    """Where data prepared so lies: ``data`` itself for the usual 50 frames, else beside it, as ``data300``.
+
+    HiCo's NTU RGB+D of 300 frames and its PKU-MMD of 50 lie together.
+    """
+    other = next((one for one in wanted if one != CENTRED), None)
+    return data if other is None else data.with_name(f"{data.name}{other.frames}")
 
 
 def see_to(study: Study, data: Path, sources: Mapping[str, Path]) -> Path:
     """Prepares what the study needs and is not there, and returns its root. Raises NotPrepared where no source is given."""
     wanted = needs(study)
-    root = root_of(data, wanted)
-    for name, preprocessing in sorted(wanted.items()):
+    root = root_of(data, wanted.values())
+    for name in sorted(wanted):
         try:
             open_dataset(root, name)
         except NotPrepared:
             if name not in sources:
                 raise NotPrepared(f"{name} is not prepared in {root}: give its raw files as --source {name}=PATH") from None
-            prepare(BENCHMARKS[name], sources[name], root, preprocessing)
+            prepare(BENCHMARKS[name], sources[name], root, wanted[name])
     return root
