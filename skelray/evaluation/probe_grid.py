@@ -84,8 +84,11 @@ class ProbeGrid:
         inner, outer = np.flatnonzero(~away), np.flatnonzero(away)
         labels, truth = encoder.labels(train), encoder.labels(test)
         chosen, last, best, all_scores = [], [], [], []
+        features: dict[tuple[str, str], tuple[list[Tensor], ...]] = {}
         for layer, pooling, probe in self.probes:
-            known, asked = (_features(encoder, data, layer, pooling) for data in (train, test))
+            if (layer, pooling) not in features:
+                features[layer, pooling] = tuple(_features(encoder, data, layer, pooling) for data in (train, test))
+            known, asked = features[layer, pooling]
             some, rest = ([f[torch.from_numpy(part)] for f in known] for part in (inner, outer))
             *_, (scores, _) = _epochs(probe, encoder.seed, some, labels[inner], rest, labels[outer], len(train.classes))
             chosen.append(top(scores, labels[outer]))
