@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
     from skelray.study.ablation import Ablation, Arm
     from skelray.study.choose import choose
-    from skelray.study.fusion import Fusion, Random
-    from skelray.study.samplers import TPE
+    from skelray.study.fusion import Fusion
+    from skelray.study.samplers import CMAES, GP, NSGAII, QMC, TPE, Grid, OptunaSampler, Random
     from skelray.study.scale import DEMO, Scale
-    from skelray.study.schedulers import ASHA
+    from skelray.study.stopping import ASHA, HyperBand, Median, Never, Patience, Percentile, Pruner, Threshold
     from skelray.study.sweep import Sweep
     from skelray.training import Diverged, Pretraining, Report, run
     from skelray.trial import SGD, Monitor, Trial
@@ -42,11 +42,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ASHA",
     "BA",
+    "CMAES",
     "DAE",
     "DEMO",
     "DSTA",
     "EA",
     "EADM",
+    "GP",
     "GRU",
     "HICO",
     "KINECT_V1",
@@ -54,6 +56,8 @@ __all__ = [
     "KNN",
     "LSTM",
     "NA",
+    "NSGAII",
+    "QMC",
     "SGD",
     "SIMILARITIES",
     "STGCN",
@@ -73,15 +77,23 @@ __all__ = [
     "Finetune",
     "FrozenEncoder",
     "Fusion",
+    "Grid",
     "HeldOut",
     "HiCLR",
     "HiCo",
     "Hierarchical",
+    "HyperBand",
     "Linear",
     "Mask",
+    "Median",
     "Monitor",
+    "Never",
+    "OptunaSampler",
+    "Patience",
+    "Percentile",
     "Preprocessing",
     "Pretraining",
+    "Pruner",
     "Random",
     "Report",
     "Retrieval",
@@ -94,6 +106,7 @@ __all__ = [
     "Splits",
     "Supervised",
     "Sweep",
+    "Threshold",
     "Transfer",
     "Transformer",
     "Trial",
@@ -117,15 +130,15 @@ _HOMES = {
         "ensemble": "Ensemble",
         "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
-        "study.fusion": "Fusion Random",
+        "study.fusion": "Fusion",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
         "study.scale": "DEMO Scale",
         "results.scores": "Scores scores",
         "skeleton": "KINECT_V1 KINECT_V2 Skeleton",
-        "study.schedulers": "ASHA",
-        "study.samplers": "TPE",
+        "study.stopping": "ASHA HyperBand Median Never Patience Percentile Pruner Threshold",
+        "study.samplers": "CMAES GP NSGAII QMC TPE Grid OptunaSampler Random",
         "study.ablation": "Ablation Arm",
         "study.choose": "choose",
         "study.sweep": "Sweep",
