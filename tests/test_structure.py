@@ -19,7 +19,7 @@ ORDER = (
     *("data.formats", "data.synthetic", "data.benchmarks", "data.own", "data.catalogue", "data.detect"),
     *("data.dataset", "data.inspection", "data.preparation", "data"),
     *("augment", "backbones", "methods", "evaluation", "trial", "papers", "training", "released", "store"),
-    *("study", "search", "results", "report", "bench", "runner", "cli"),
+    *("study", "search", "testing", "results", "report", "bench", "runner", "cli"),
 )
 
 HOMES = {
