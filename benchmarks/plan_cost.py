@@ -21,11 +21,10 @@ from skelray.data.synthetic.benchmark import synthetic
 from skelray.evaluation import Transfer
 from skelray.methods import HiCo
 from skelray.runner.context import Settings
+from skelray.runner.kinds import trials_of
 from skelray.runner.plan import plan
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
-from skelray.search.space import example
-from skelray.study.sweep import Sweep
 
 SMALL = synthetic(subjects=2, replications=1)
 
@@ -35,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for path in map(Path, sys.argv[1:]):
             name, study, _ = load_study(path)
-            trials = [example(study, None)] if isinstance(study, Sweep) else [cell.trial for cell in study.cells()]
+            trials = trials_of(study)
             long = isinstance(trials[0].method, HiCo)
             data = Path(folder, "rigid" if long else "centred")
             named = {trial.benchmark for trial in trials}

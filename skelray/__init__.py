@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skelray import papers
-    from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View
+    from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View, orders
     from skelray.backbones import DSTA, GRU, LSTM, STGCN, Hierarchical, Transformer
     from skelray.data import DataError, Preprocessing, SkeletonDataset, Splits
     from skelray.ensemble import Ensemble
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
     from skelray.study.ablation import Ablation, Arm
     from skelray.study.choose import choose
+    from skelray.study.contrasts import Contrast
     from skelray.study.fusion import Fusion
     from skelray.study.samplers import CMAES, GP, NSGAII, QMC, TPE, Grid, OptunaSampler, Random
     from skelray.study.scale import DEMO, Scale
@@ -68,6 +69,7 @@ __all__ = [
     "Arm",
     "AugmentationSet",
     "Clustering",
+    "Contrast",
     "CrosSCLR",
     "DataError",
     "Diverged",
@@ -114,6 +116,7 @@ __all__ = [
     "choose",
     "curves",
     "load",
+    "orders",
     "papers",
     "run",
     "scores",
@@ -124,12 +127,13 @@ __all__ = [
 _HOMES = {
     name: f"skelray.{home}"
     for home, names in {
-        "augment": "BA DAE EA HICO NA AdaIN AugmentationSet Draws Mask View",
+        "augment": "BA DAE EA HICO NA AdaIN AugmentationSet Draws Mask View orders",
         "backbones": "DSTA GRU LSTM STGCN Hierarchical Transformer",
         "data": "DataError Preprocessing SkeletonDataset Splits",
         "ensemble": "Ensemble",
         "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
+        "study.contrasts": "Contrast",
         "study.fusion": "Fusion",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.tables": "curves load",

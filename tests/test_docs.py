@@ -11,6 +11,7 @@ import pytest
 from small_study import ABLATION, make_run, study_file
 
 from skelray import evaluation
+from skelray.checks import UserError
 from skelray.cli.main import cli
 from skelray.cli.studies import listed
 from skelray.report import text as report
@@ -96,6 +97,34 @@ def test_a_sweep_with_a_stopping_rule_of_ones_own_runs(folder, monkeypatch):
     assert len(samples) == 3
     assert set(samples["status"]) <= {"done", "stopped"}
     assert set(samples.loc[samples["status"] == "stopped", "epoch"]) <= {1, 2}
+
+
+def test_a_kind_of_study_of_ones_own_is_planned_and_run_like_any_other(folder, monkeypatch, capsys):
+    """docs/extending.md: no command and no runner knows the class."""
+    monkeypatch.chdir(folder)
+    path = folder / "kind.py"
+    path.write_text("\n\n".join([*blocks("extending.md", "python"), "study = without"]))
+    small = [
+        "--data",
+        "data",
+        "--benchmark",
+        "synthetic",
+        "--protocol",
+        "xview",
+        "--epochs",
+        "1",
+        "--set",
+        "batch_size=16",
+        "--set",
+        "dim=8",
+    ]
+    with pytest.raises(UserError, match="only a search has samples"):
+        cli.main(["plan", "kind.py", *small, "--samples", "3"], standalone_mode=False)
+    with pytest.raises(SystemExit, match=r"^0$"):
+        cli.main(["run", "kind.py", "--inline", "--set", "hidden_channels=2", *small], standalone_mode=False)
+    found = capsys.readouterr()
+    assert re.findall(r"^\| (all|without \w+) ", found.out, re.M) == ["all", "without BA", "without NA", "without Mask"]
+    assert "failed" not in found.err
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -251,8 +280,16 @@ CLAIMS = {
         "an ablation inline and on Ray": "test_the_same_rows_as_inline_to_the_last_digit",
         "a sweep inline, killed or not": "test_a_search_killed_at_any_write_ends_like_one_that_ran_through",
         "the column `device` has the number": "test_workers_get_the_decided_device_and_finals_the_threads_of_a_trial",
+        "a word and its reason": "test_verdicts_by_what_the_seeds_say",
+        "cover: 95 ± 1 % of 2000 simulated studies": "test_the_interval_of_verdicts_covers_and_bca_does_not_at_few_pairs",
+        "one needs 6, four need 8": "test_seeds_that_the_sign_flip_test_needs",
+        "or says what it plans": "test_only_what_was_planned_is_tested_and_a_claim_is_answered",
         "with three seeds nothing can pass it": "test_three_seeds_decide_nothing_however_clear",
         '`skelray.verdicts("arrangement")` is the same in pandas': "test_the_command_prints_them_and_a_frame_has_them",
+        "done stands for failed": "test_a_done_row_stands_for_one_that_failed",
+        "where two done rows of one cell differ nothing is written": (
+            "test_two_done_rows_that_differ_are_named_and_nothing_is_written"
+        ),
         "Each method is also a Trainable": "test_every_method_has_a_trainable",
         "it needs no cluster": "test_the_trainable_by_hand_without_a_cluster",
     },
@@ -273,7 +310,10 @@ CLAIMS = {
         "are what the papers say": "test_the_published_settings",
         "counts as present in all of it": "test_whether_an_absent_person_counts",
     },
-    "extending.md": {"it gets an id from its source": "test_what_a_study_defines_brings_its_source_along"},
+    "extending.md": {
+        "it gets an id from its source": "test_what_a_study_defines_brings_its_source_along",
+        "runners take it like an ablation": "test_a_kind_of_study_of_ones_own_is_planned_and_run_like_any_other",
+    },
     "architecture.md": {
         "no files import each other in a circle": "test_no_files_import_each_other_in_a_circle",
         "Imports point down this list": "test_imports_point_down_the_order",

@@ -20,6 +20,7 @@ from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Transfer, top
 from skelray.identity.canonical import canonical
 from skelray.report import text as report
+from skelray.report.verdict_table import verdict_table
 from skelray.results import rows as ledger
 from skelray.results import tables as results
 from skelray.store.ensembles import StoredEnsemble, opened
@@ -315,7 +316,7 @@ def test_streams_and_ensemble_read_like_the_papers_table(frame):
 
 
 def test_ensembles_are_paired_by_seed_like_any_row(frame):
-    made = report.differences(frame)
+    made = verdict_table(frame)
     assert "joint+bone+motion" in {line[0] for line in made.rows}
 
 

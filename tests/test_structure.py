@@ -257,4 +257,4 @@ def test_every_benchmark_finds_what_it_imports():
 def test_only_who_chooses_by_it_asks_for_the_kind_of_a_study():
     kind = re.compile(r"isinstance\([^)]*\b(Ablation|Sweep|Fusion)\b")
     asking = {dotted(path) for path in FILES if kind.search(path.read_text())}
-    assert asking == {"runner.kinds", "runner.study_file", "cli.options"}
+    assert asking == {"runner.kinds"}

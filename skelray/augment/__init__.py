@@ -5,6 +5,7 @@ from skelray.augment.batch import view_of
 from skelray.augment.extreme import EA, TimeFlip
 from skelray.augment.hico import HICO, CentreCrop, CropResize, JointCorruption, OneOf
 from skelray.augment.normal import NA, AxisMask, Blur, Flip, Noise, Rotate
+from skelray.augment.orders import orders
 from skelray.augment.streams import STREAMS, form, to_stream
 from skelray.augment.strong import DAE, AdaIN, DropAddEdges, Mask, RandomMask, SkeleAdaIN
 from skelray.augment.view import IDENTITY, Arrangement, Augmentation, AugmentationSet, Draws, Rewire, View, grow
@@ -42,6 +43,7 @@ __all__ = [
     "View",
     "form",
     "grow",
+    "orders",
     "to_stream",
     "view_of",
 ]

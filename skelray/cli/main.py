@@ -13,6 +13,7 @@ from skelray.checks import MOST, MOST_SEEDS, MOST_THREADS, UserError
 from skelray.cli.data import FOLDER, data_option
 from skelray.cli.data import data as data_group
 from skelray.cli.faults import CAUSED, sentence, trace
+from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
 from skelray.cli.scores import scores_command
 from skelray.cli.studies import studies_command
@@ -177,21 +178,23 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
 @click.argument("study")
 @results_option
 @click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
-@click.option("--verdicts", is_flag=True, help="Also what each arm may be said to do, beside the first one, and why.")
-@click.option("--margin", type=click.FloatRange(0, 100), default=1.0, show_default=True, help="Points that do not matter.")
-def report_command(study: str, results: Path, form: str, verdicts: bool, margin: float) -> None:
-    """Print the table of STUDY: mean and standard deviation over seeds, published beside measured."""
-    _print_report(study, results, form)
-    if verdicts:
-        from skelray.report.verdict_table import verdict_table
-        from skelray.results.tables import load
+@click.option("--verdicts", is_flag=True, help="Only what each contrast may be said to show, and why; in any format.")
+@click.option("--margin", type=click.FloatRange(0, 100), help="Points that do not matter.  [default: the study's, mostly 1]")
+def report_command(study: str, results: Path, form: str, verdicts: bool, margin: float | None) -> None:
+    """Print the table of STUDY, published beside measured, and what each of its contrasts may be said to show."""
+    fraction = None if margin is None else margin / 100
+    if not verdicts:
+        _print_report(study, results, form, fraction)
+        return
+    from skelray.report.verdict_table import verdict_table
+    from skelray.results.tables import load
 
-        table = verdict_table(load(study, results), margin / 100)
-        said = f"\n{getattr(table, form)()}" if table else f"skelray: {study} has no contrast: no seed is done in two arms"
-        click.echo(said, err=table is None)
+    table = verdict_table(load(study, results), fraction)
+    said = f"skelray: {study} has no contrast: no two seeds are done in two arms" if table is None else table.written(form)
+    click.echo(said, err=table is None)
 
 
-def _print_report(study: str, results: Path, form: str) -> bool:
+def _print_report(study: str, results: Path, form: str, margin: float | None = None) -> bool:
     """Whether anything failed."""
     from skelray.report.text import failures, text
     from skelray.results.tables import load
@@ -200,14 +203,31 @@ def _print_report(study: str, results: Path, form: str) -> bool:
     if frame.empty:
         click.echo(f"skelray: the table of {study} is empty: none of its trials has an evaluation", err=True)
         return False
-    click.echo(text(frame, form))
+    click.echo(text(frame, form, margin))
     lines = failures(frame)
     for line in lines:
         click.echo(line, err=True)
     return bool(lines)
 
 
+@cli.command("best")
+@study_options
+def best_command(**options: Any) -> None:
+    """Print the best setting that the sweep STUDY has found, as Python: a study that measures it beside the published one.
+
+    Give the options of the run. It reads the study file and its table, and neither the store nor the data.
+    """
+    from skelray.cli.options import open_table
+    from skelray.runner.study_file import pointing_at
+    from skelray.search.best import source
+
+    name, study, scale, rows = open_table(options)
+    with pointing_at(options["study"]):
+        click.echo(source(name, study, scale, rows), nl=False)
+
+
 cli.add_command(scores_command)
+cli.add_command(merge_command)
 
 
 @cli.command("bench")

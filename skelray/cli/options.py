@@ -11,13 +11,13 @@ from typing import Any
 
 from skelray.checks import UserError
 from skelray.data.dataset import NotPrepared
+from skelray.results.tables import load
 from skelray.runner.context import Settings
+from skelray.runner.kinds import searching, trials_of
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study, pointing_at
-from skelray.search.space import example
-from skelray.study.ablation import Ablation
-from skelray.study.fusion import Fusion, Study
 from skelray.study.scale import DEMO, LAG, Scale
+from skelray.study.study import Study
 from skelray.study.sweep import Sweep
 
 Options = Mapping[str, Any]
@@ -31,7 +31,7 @@ def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, 
     path: Path = options["study"]
     name, study, module = load_study(path)
     scale = scale_from(options)
-    _refuse_ignored(study, options, scale)
+    study.refuse(scale_from({**options, "demo": False}))  # what is asked for in so many words
     with pointing_at(path):
         name = options["name"] or table_name(name, study, scale, options["demo"])
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
@@ -46,6 +46,17 @@ def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, 
             hint = "--demo runs the study on generated data, --benchmark NAME on other prepared data"
             raise NotPrepared(f"{error}; {hint}") from error
     return run, module
+
+
+def open_table(options: Options) -> tuple[str, Sweep, Scale, list[dict[Any, Any]]]:
+    """The table's name, the sweep, the scale and the table's rows of what a command ran; data and store are not read.
+
+    Raises UserError for a study that is no sweep, and where it has no table.
+    """
+    name, study, _ = load_study(options["study"])
+    sweep, scale = searching(study, str(options["study"])), scale_from(options)
+    name = options["name"] or table_name(name, study, scale, options["demo"])
+    return name, sweep, scale, load(name, options["results"]).to_dict("records")
 
 
 def scale_from(options: Options) -> Scale:
@@ -73,25 +84,6 @@ def _change(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _refuse_ignored(study: Study, options: Options, scale: Scale) -> None:
-    """Raises UserError for what this kind of study would not listen to."""
-    across = () if isinstance(study, Sweep) else study.across
-    arms = study.arms if isinstance(study, Ablation) else ()
-    for name, value in scale.changes:
-        if name in across or (arms and all(name in arm.changes for arm in arms)):
-            raise UserError(f"--set {name}={value}: the study says the {name} of each of its cells; change it in its file")
-    if not isinstance(study, Sweep):
-        if options["samples"] and not isinstance(study, Fusion):
-            raise UserError(
-                f"--samples {options['samples']}: {options['study']} is an ablation, and only a search has samples"
-            )
-    elif (options["seeds"] or 1) > 1:
-        raise UserError(f"--seeds {options['seeds']}: {options['study']} is a sweep, which is searched under one seed")
-    elif len(scale.protocols or ()) > 1:
-        names = " and ".join(scale.protocols or ())
-        raise UserError(f"--protocol {names}: {options['study']} is a sweep, which is searched under one protocol")
-
-
 def table_name(name: str, study: Study, scale: Scale, demo: bool) -> str:
     """Names the table after the study's file and what it runs on, so that no other table is replaced."""
     if demo:
@@ -99,8 +91,7 @@ def table_name(name: str, study: Study, scale: Scale, demo: bool) -> str:
     elif scale.benchmark is None:
         return name
     else:
-        trials = [example(study, Scale())] if isinstance(study, Sweep) else [cell.trial for cell in study.cells()]
-        own = {trial.benchmark for trial in trials}
+        own = {trial.benchmark for trial in trials_of(study)}
     return name if own == {scale.benchmark} else f"{name}_{re.sub(r'[^A-Za-z0-9_-]', '_', str(scale.benchmark))}"
 
 

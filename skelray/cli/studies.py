@@ -10,8 +10,6 @@ from pathlib import Path
 
 import click
 
-KINDS = ("Ablation", "Sweep", "Fusion")
-
 
 @dataclass(frozen=True)
 class Listed:
@@ -42,7 +40,7 @@ def _kind(tree: ast.Module) -> str | None:
     for node in tree.body:
         if isinstance(node, ast.Assign) and "study" in (ast.unparse(target) for target in node.targets):
             name = ast.unparse(node.value.func).rpartition(".")[2] if isinstance(node.value, ast.Call) else ""
-            return name if name in KINDS else "study"
+            return name if name[:1].isupper() else "study"
     return None
 
 
@@ -63,6 +61,6 @@ def studies_command(folder: Path) -> None:
     found = listed(folder)
     if not found:
         raise click.UsageError(f"{folder} holds no study: one is a Python file with a line `study = Ablation(...)`")
-    width = max(len(one.name) for one in found)
+    width, kinds = max(len(one.name) for one in found), max(len(one.kind) for one in found)
     for one in found:
-        click.echo(f"{one.name:{width}}  {one.kind:8}  {one.trials or '-':>6}  {one.question}")
+        click.echo(f"{one.name:{width}}  {one.kind:{kinds}}  {one.trials or '-':>6}  {one.question}")

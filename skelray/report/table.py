@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from skelray.names import STREAMS
 from skelray.report.printable import printable
 
 NOTHING = "–"
@@ -90,6 +91,11 @@ def escaped(text: str) -> str:
 def _line(text: str) -> str:
     """The text in one line that prints, blanks for its line ends."""
     return printable(" ".join(text.split()))
+
+
+def by_stream(column: pd.Series) -> pd.Series:
+    """What to sort streams by: single ones before several, each in the order in which all are named."""
+    return column.map(lambda stream: (stream.count("+"), *(STREAMS.index(s) for s in stream.split("+") if s in STREAMS)))
 
 
 def percent(fraction: float) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from skelray.checks import UserError
-from skelray.names import HELD_OUT, STREAMS, SUFFIX, column, shared_subjects
+from skelray.names import HELD_OUT, SUFFIX, column, shared_subjects
 from skelray.report import fusion_table
 from skelray.report.printable import printable
-from skelray.report.table import NOTHING, Table, percent, shown, shown_apart
+from skelray.report.table import NOTHING, Table, by_stream, percent, shown, shown_apart
+from skelray.report.verdict_table import verdict_table
 from skelray.results import statistics
 
 GENERATED = "these are numbers of generated data, not of a published benchmark."
@@ -23,13 +24,16 @@ FRAME = re.compile(r'^\s+File "(.+)", line (\d+)')
 FOREIGN = re.compile(r"/(site|dist)-packages/|/lib/python3[.\d]*/|^<")  # files of libraries and of Python itself
 
 
-def text(frame: pd.DataFrame, form: str = "markdown") -> str:
-    """All tables of a study in one form; as Markdown with the differences between its arms."""
+def text(frame: pd.DataFrame, form: str = "markdown", margin: float | None = None) -> str:
+    """All tables of a study in one form; as Markdown with what its arms differ by, and what may be said of that.
+
+    margin: differences within it count as equivalent, a fraction; None for the study's own.
+    """
     searched = frame["metric"] == HELD_OUT
     tables: list[Table | None] = [sweep_table(frame[searched])] if searched.any() else []
     if (~searched).any():
         tables.append(table(frame[~searched]))
-        tables.append(differences(frame[~searched]) if form == "markdown" and not searched.any() else None)
+        tables.append(verdict_table(frame[~searched], margin) if form == "markdown" and not searched.any() else None)
         tables.append(fusion_table.table(frame[~searched]))
     return "\n\n".join(one.written(form) for one in tables if one is not None)
 
@@ -64,26 +68,6 @@ def table(frame: pd.DataFrame) -> Table:
     caption = f"{_setting(cells)} {_meaning(cells, sorted(set(chosen['seed'])), what)}"
     caption += f"{fusion_table.sentence(chosen)}{_held_out(cells)}{_warning(chosen)}"
     return Table(caption, header, columns, len(groups) + 1, numbers)
-
-
-def differences(frame: pd.DataFrame) -> Table | None:
-    """Each arm minus the first arm within seeds, in percentage points; None where no two seeds pair."""
-    chosen = _shown(frame)
-    first, *others = dict.fromkeys(chosen["arm"])
-    if not others or chosen.groupby("arm", sort=False)["seed"].nunique().max() < 2:
-        return None  # where no arm has two seeds nothing pairs
-    cells = statistics.against(chosen, first, others)
-    if not (cells["n"] > 1).any():
-        return None
-    cells, groups = _grouped(cells)
-    measured = _by_place(cells, groups)
-    keys, pairs = list(dict.fromkeys(key[:-2] for key in measured)), _pairs(cells)
-    rows = [
-        [*lead, *(_difference(measured.get((*key, *pair))) for pair in pairs)]
-        for key, lead in zip(keys, _leading(keys), strict=True)
-    ]
-    caption = f"Minus {first}, paired by seed, in points: mean [95 % interval] (pairs)."
-    return Table(caption, [*groups, "arm", *map(" ".join, pairs)], rows, len(groups) + 1, cells)
 
 
 def sweep_table(frame: pd.DataFrame) -> Table:
@@ -174,13 +158,8 @@ def _grouped(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     extra = [name for name in cells.columns if name not in (*statistics.SETTINGS, *statistics.FACTS)]
     groups = _varying(cells, [*GROUPS, *extra])
     for name in reversed(groups):
-        cells = cells.sort_values(name, kind="stable", key=_streams if name == "stream" else lambda c: pd.factorize(c)[0])
+        cells = cells.sort_values(name, kind="stable", key=by_stream if name == "stream" else lambda c: pd.factorize(c)[0])
     return cells, groups
-
-
-def _streams(column: pd.Series) -> pd.Series:
-    """Single streams before several, each in the order in which all are named."""
-    return column.map(lambda stream: (stream.count("+"), *(STREAMS.index(s) for s in stream.split("+") if s in STREAMS)))
 
 
 def _by_place(cells: pd.DataFrame, groups: Sequence[str]) -> dict[tuple[Hashable, ...], Mapping[Any, Any]]:
@@ -252,14 +231,6 @@ def _measured(cell: Mapping[Any, Any] | None, with_n: bool) -> str:
     n = f" ({cell['n']})" if with_n else ""
     failed = f", failed ({cell['failed']} of {cell['n'] + cell['failed']})" if cell["failed"] else ""
     return f"{percent(cell['mean'])}{sd}{n}{failed}"
-
-
-def _difference(cell: Mapping[Any, Any] | None) -> str:
-    """Mean [low, high] (n) in percentage points."""
-    if cell is None:
-        return NOTHING
-    interval = f" [{100 * cell['low']:+.1f}, {100 * cell['high']:+.1f}]" if cell["n"] > 1 else ""
-    return f"{100 * cell['mean']:+.1f}{interval} ({cell['n']})"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -1,43 +1,89 @@
-"""The verdicts of a study as a table to be read: a row for each contrast, its word and its reason."""
+"""The contrasts of a study as a table to be read: a row for each, its difference, its word and its reason."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from skelray.names import column
-from skelray.report.table import NOTHING, Table
+from skelray.report.table import NOTHING, Table, by_stream, shown
+from skelray.results.inference import ALPHA
+from skelray.results.looks import share
 from skelray.results.statistics import SETTINGS
-from skelray.results.verdicts import ALPHA, of_table
+from skelray.results.verdicts import of_table
+from skelray.study.notes import Notes
 
-LEADING = ("benchmark", "stream", "backbone", "epochs")  # shown where they vary
+LEADING = ("study", "benchmark", "stream", "backbone", "epochs")  # shown where they vary
 
 
-def verdict_table(frame: pd.DataFrame, margin: float) -> Table | None:
-    """Each arm against the first one; None where no seed is done in both. margin: of equivalence, a fraction."""
-    found = of_table(frame, margin)
-    if found.empty:
+def verdict_table(frame: pd.DataFrame, margin: float | None = None) -> Table | None:
+    """Each planned contrast at each setting; None where no two seeds pair. margin: a fraction; None for the study's own."""
+    if frame.groupby("arm", sort=False)["seed"].nunique().max() < 2:
         return None
+    found = of_table(frame, margin)
+    if found.empty or not (found["n"] > 1).any():
+        return None
+    found = _ordered(found)
     own = [name for name in found.columns[: list(found.columns).index("baseline")] if name not in SETTINGS]
     groups = [name for name in (*LEADING, *own) if len(found[name].unique()) > 1]
+    several, claims = len(found["baseline"].unique()) > 1, found["claim"].ne("").any()
     rows = [
         [
-            *(str(one[name]) for name in (*groups, "arm", "protocol")),
-            column(one["evaluation"], one["metric"]),
+            *(shown(one[name]) for name in groups),
+            *([one["arm"], one["baseline"]] if several else [one["arm"]]),
+            f"{one['protocol']} {column(one['evaluation'], one['metric'])}",
+            _points(one),
+            str(one["n"]),
+            *map(_share, (one["improvement"], one["correlation"])),
+            *([one["claim"] or NOTHING] if claims else []),
             one["word"],
             one["reason"],
-            _share(one["improvement"]),
-            str(one["n"]),
         ]
         for one in found.to_dict("records")
     ]
-    sizes = found.groupby(["evaluation", "metric"], sort=False).size()
-    families = ", ".join(f"{size} of {column(*name)}" for name, size in sizes.items())  # type: ignore[misc]
-    caption = (
-        f"Against {found['baseline'].iloc[0]}, paired by seed: sign-flip test at {100 * ALPHA:g} %, Holm's correction "
-        f"over each evaluation's contrasts ({families}), margin {100 * margin:g} points. P: that a run of the arm is better."
+    header = [*groups, "arm", *(["minus"] if several else []), "of", "points [95 %]", "seeds", "P", "r"]
+    header += [*(["claim"] if claims else []), "verdict", "why"]
+    return Table(_caption(found, frame, margin, several), header, rows, len(header), found)
+
+
+def _ordered(found: pd.DataFrame) -> pd.DataFrame:
+    """One evaluation after another, within it contrasts as they were planned, each with its streams as papers have them."""
+    places = [pd.factorize(found[name])[0] for name in ("evaluation", "metric", "baseline", "arm")]
+    keys = pd.DataFrame(dict(zip("abcd", places, strict=True)), index=found.index).assign(e=by_stream(found["stream"]))
+    return found.loc[keys.sort_values(list("abcde"), kind="stable").index].reset_index(drop=True)
+
+
+def _caption(found: pd.DataFrame, frame: pd.DataFrame, margin: float | None, several: bool) -> str:
+    notes = Notes.of(frame.attrs.get("notes", {}))
+    points = notes.margin if margin is None else 100 * margin
+    sizes = found.drop_duplicates(["evaluation", "metric"])
+    families = ", ".join(
+        f"{one['family']} of {column(one['evaluation'], one['metric'])}" for one in sizes.to_dict("records")
     )
-    header = [*groups, "arm", "protocol", "evaluation", "verdict", "why", "P", "pairs"]
-    return Table(caption, header, rows, len(groups) + 5, found)
+    first = "Contrasts" if several else f"Minus {found['baseline'].iloc[0]}"
+    return (
+        f"{first}, paired by seed: mean and Student's 95 % interval over seeds; P that a run of the arm is better, r over "
+        f"seeds. Verdicts: exact sign-flip test at {100 * ALPHA:g} %, Holm over an evaluation's contrasts ({families}), "
+        f"margin {points:g} points.{_sequential(notes)}"
+    )
+
+
+def _sequential(notes: Notes) -> str:
+    if not notes.looks:
+        return ""
+    counts = ", ".join(map(str, notes.looks[:4]))
+    why = f" It ended: {notes.stopped}." if notes.stopped else ""
+    return (
+        f" Seeds were added until decided: looked at after {counts}, ... pairs, look k at {100 * ALPHA:g} % / (k (k + 1)), "
+        f"the first {100 * ALPHA * share(1):g} %; p and intervals are corrected for it.{why}"
+    )
+
+
+def _points(one: dict) -> str:
+    """Mean [low, high] in percentage points."""
+    if not one["n"]:
+        return NOTHING
+    interval = f" [{100 * one['low']:+.1f}, {100 * one['high']:+.1f}]" if one["n"] > 1 else ""
+    return f"{100 * one['mean']:+.1f}{interval}"
 
 
 def _share(value: float) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from skelray.results import rows as ledger
 from skelray.results.rows import Row
 from skelray.results.tables import write_pictures
+from skelray.study.notes import Notes
 
 EVERY = 2.0  # seconds at least between two writings of the tables while trials run
 SHARE = 20.0  # times what one writing takes, at least between two: a twentieth of the time at most
@@ -21,7 +22,7 @@ class Book:
     """Rows by place, and curves by trial. What is on disk may be some seconds old: all of it comes from the store."""
 
     def __init__(self, study: str, folder: Path) -> None:
-        self.study, self.folder = study, folder
+        self.study, self.folder, self.notes = study, folder, Notes()
         self.rows: dict[Place, list[Row]] = {}
         self.curves: dict[tuple[str, int], list[Row]] = {}
         self._due = 0.0
@@ -42,7 +43,7 @@ class Book:
         clock = time.monotonic()
         rows = [row for _, some in sorted(self.rows.items()) for row in some]
         curves = {(row["trial"], row["epoch"], row["metric"]): row for some in self.curves.values() for row in some}
-        path = ledger.write(self.study, rows, list(curves.values()), self.folder)
+        path = ledger.write(self.study, rows, list(curves.values()), self.folder, self.notes)
         self._due = time.monotonic() + max(EVERY, SHARE * (time.monotonic() - clock))
         return path
 

@@ -20,6 +20,7 @@ from skelray.search.search import Search
 from skelray.store.ensembles import StoredEnsemble
 from skelray.store.store import Store, StoredTrial, evaluated
 from skelray.study.ablation import Cell, Fused, scalars
+from skelray.study.notes import Notes
 from skelray.trial import Trial
 
 Row = dict[str, Any]
@@ -203,6 +204,6 @@ def curve_rows(trial: Trial, stored: StoredTrial) -> list[Row]:
     ]
 
 
-def write(study: str, rows: list[Row], curves: list[Row], folder: Path) -> Path:
+def write(study: str, rows: list[Row], curves: list[Row], folder: Path, notes: Notes | None = None) -> Path:
     """Replaces the tables of a study."""
-    return results.write(study, rows, curves, folder)
+    return results.write(study, rows, curves, folder, notes)

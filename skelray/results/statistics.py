@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from skelray.checks import UserError
+from skelray.study.contrasts import Contrast
 
 SETTINGS = ("study", "arm", "benchmark", "protocol", "stream", "backbone", "evaluation", "metric", "epochs")
 SHOWN = ("benchmark", "protocol", "stream", "epochs")  # settings that say all that a scalar of that name does
@@ -64,7 +65,39 @@ def pairs_of(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> tuple[p
     known = list(dict.fromkeys(frame["arm"]))
     if unknown := [name for name in (*arms, baseline) if name not in known]:
         raise UserError(f"no arm {unknown[0]!r}; the arms are {', '.join(known)}")
-    left, right = rows[rows["arm"].isin(arms)], rows[rows["arm"] == baseline]
+    pairs = _merged(rows[rows["arm"].isin(arms)], rows[rows["arm"] == baseline], by)
+    order = pd.Categorical(pairs["arm"], list(dict.fromkeys(arms)))  # the arms as they were asked for
+    return pairs.iloc[np.argsort(order.codes, kind="stable")].copy(), by
+
+
+def contrasted(frame: pd.DataFrame, contrasts: Sequence[Contrast]) -> tuple[pd.DataFrame, list[str]]:
+    """The same of planned contrasts, with a column ``contrast`` for the number of each; pairs in the order of seeds."""
+    rows, by = _last(frame)
+    rows = rows[rows["status"] == "done"].sort_values("seed", kind="stable")
+    alike: dict[tuple[Any, ...], dict[str, int]] = {}  # contrasts with one baseline at one place are paired at once
+    for number, one in enumerate(contrasts):
+        key = (one.other, tuple(one.at.items()), tuple(one.other_at.items()))
+        alike.setdefault(key, {})[one.arm] = number
+    parts = []
+    for (other, at, other_at), arms in alike.items():
+        left, right = _at(rows, dict(at)), _at(rows, {**dict(at), **dict(other_at)})
+        right = right[right["arm"] == other].assign(**{name: dict(at)[name] for name, _ in other_at})
+        pairs = _merged(left[left["arm"].isin(list(arms))], right, by)
+        parts.append(pairs.assign(contrast=pairs["arm"].map(arms).astype(int)))
+    return pd.concat(parts, ignore_index=True).sort_values("contrast", kind="stable"), by
+
+
+def _at(rows: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows with these values, as text."""
+    if unknown := sorted(set(where) - set(rows.columns)):
+        raise UserError(f"a contrast is planned at {unknown[0]!r}, and the table has no such column that varies")
+    for name, value in where.items():
+        rows = rows[rows[name].astype(str) == str(value)]
+    return rows
+
+
+def _merged(left: pd.DataFrame, right: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Rows of arms beside those of a baseline, by seed and by all settings that neither is about."""
     own = list(OWN)
     several = left.groupby("arm", sort=False)[own].nunique().gt(1) | right[own].nunique().gt(1)
     parts = []
@@ -73,9 +106,9 @@ def pairs_of(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> tuple[p
         shared = [name for name in by if name not in {"arm", *open_}]
         some = left.loc[left["arm"].isin(alike.index), [*by, "seed", "value"]]
         parts.append(some.merge(right[[*shared, "seed", "value"]], on=[*shared, "seed"], suffixes=("", "_baseline")))
-    pairs = pd.concat(parts, ignore_index=True) if parts else left.assign(value_baseline=left["value"])
-    order = pd.Categorical(pairs["arm"], list(dict.fromkeys(arms)))  # the arms as they were asked for
-    return pairs.iloc[np.argsort(order.codes, kind="stable")].copy(), by
+    if not parts:
+        return left.iloc[:0][[*by, "seed", "value"]].assign(value_baseline=[])
+    return pd.concat(parts, ignore_index=True)
 
 
 def spread(cells: pd.Series) -> pd.DataFrame:

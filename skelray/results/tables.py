@@ -1,7 +1,8 @@
 """The tables of a study: their schema, and how they are written and read.
 
 ``<study>.parquet`` holds one row for each number, ``<study>.curves.parquet`` what was watched during training. All
-studies share the two schemas, so any tables concatenate. ``figures/<study>/`` beside them has the pictures.
+studies share the two schemas, so any tables concatenate. ``figures/<study>/`` beside them has the pictures. What a study
+says beside its rows (``Notes``) is in the metadata of the first file, as JSON.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import pyarrow.parquet as pq
 from skelray.atomic import replacing
 from skelray.checks import UserError
 from skelray.names import transfer_in
+from skelray.study.notes import Notes
 
 TEXT, WHOLE, NUMBER, TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
 FIELDS = {
@@ -55,6 +57,7 @@ COLUMNS = tuple(SCHEMA.names)
 STATUSES = ("done", "stopped", "failed")  # stopped: by ASHA
 
 KEY = ("trial", "arm", "evaluation", "metric", "epoch")
+NOTES = b"skelray"  # the key of the metadata
 CURVES_KEY = ("trial", "epoch", "metric")
 ORDER = ("benchmark", "protocol", "stream", "backbone", "epochs", "cell", "seed", *KEY[2:], "trial")
 
@@ -78,7 +81,9 @@ def check_writable(folder: Path) -> None:
         raise OSError(f"tables cannot be written to {folder}: {error.strerror}") from error
 
 
-def write(study: str, rows: Sequence[Row], curves: Sequence[Row], folder: Path = Path("results")) -> Path:
+def write(
+    study: str, rows: Sequence[Row], curves: Sequence[Row], folder: Path = Path("results"), notes: Notes | None = None
+) -> Path:
     """Replace the study's two files by these rows, and return the path of the table.
 
     Arms stay in the order in which they first appear in ``rows``, the study's order; within an arm rows are sorted by
@@ -96,17 +101,23 @@ def write(study: str, rows: Sequence[Row], curves: Sequence[Row], folder: Path =
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{study}.parquet"
     new = {folder / f"{study}.curves.parquet": pa.Table.from_pylist(lines, schema=CURVES)}
-    new[path] = pa.Table.from_pylist(table, schema=SCHEMA)  # last: a trial in the table has its curve
+    content = (notes or Notes()).content()
+    schema = SCHEMA.with_metadata({NOTES: json.dumps(content, sort_keys=True)}) if content else SCHEMA
+    new[path] = pa.Table.from_pylist(table, schema=schema)  # last: a trial in the table has its curve
     _replace(new)
     return path
 
 
 def load(study: str | None = None, folder: Path | str = Path("results")) -> pd.DataFrame:
-    """The table of one study, or of all studies in the folder.
+    """The table of one study, or of all studies in the folder. Of one, ``attrs["notes"]`` has what it says beside its rows.
 
     Raises UserError for a file that is no such table; of all, it is left out with a warning that says so.
     """
-    return _read(study, Path(folder), ".parquet", SCHEMA).to_pandas()
+    table = _read(study, Path(folder), ".parquet", SCHEMA)
+    frame = table.to_pandas()
+    if study is not None and (said := (table.schema.metadata or {}).get(NOTES)):
+        frame.attrs["notes"] = json.loads(said)
+    return frame
 
 
 def curves(study: str | None = None, folder: Path | str = Path("results")) -> pd.DataFrame:
@@ -201,7 +212,7 @@ def _read(study: str | None, folder: Path, suffix: str, schema: pa.Schema) -> pa
     if study is not None and study not in known:
         there = f"there are {', '.join(known)}" if known else "there are none"
         raise UserError(f"no results of a study {study!r} in {folder}; {there}")
-    tables = [schema.empty_table()]
+    tables = []
     for path in (folder / f"{name}{suffix}" for name in (known if study is None else [study])):
         if study is None and not path.exists():
             continue  # a foreign table has no curves
@@ -211,7 +222,7 @@ def _read(study: str | None, folder: Path, suffix: str, schema: pa.Schema) -> pa
             if study is not None:
                 raise
             warnings.warn(f"{error}; it is left out", stacklevel=3)
-    return pa.concat_tables(tables)
+    return pa.concat_tables(tables or [schema.empty_table()])
 
 
 def _table(path: Path, schema: pa.Schema) -> pa.Table:

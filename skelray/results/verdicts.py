@@ -1,39 +1,43 @@
 """What a table may claim: one word for each contrast, paired by seed, and the reason for it.
 
 A family is the planned contrasts of one table under one evaluation; Holm's correction (Scand. J. Stat. 1979) is over it.
-An exact sign-flip test decides whether a mean differs from 0, a BCa interval (Efron 1987) says by how much, two one-sided
-t tests (Schuirmann 1987) whether it is within a margin of 0.
+An exact sign-flip test decides whether a mean differs from 0, Student's interval says by how much, two one-sided t tests
+(Schuirmann 1987) whether it is within a margin of 0. A BCa interval stands beside them in the frame.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from skelray.checks import check_number
 from skelray.names import HELD_OUT
-from skelray.results.statistics import pairs_of
+from skelray.results import inference
+from skelray.results.inference import ALPHA
+from skelray.results.looks import always_valid, least, reached, share
+from skelray.results.statistics import contrasted
 from skelray.results.tables import load
+from skelray.study.contrasts import Contrast, planned
+from skelray.study.notes import MARGIN, Notes
 
-ALPHA, POWER = 0.05, 0.8
-MARGIN = 0.01  # one point of accuracy
-EXACT = 14  # pairs up to which all 2^n signs are tried; beyond, 99 999 random ones
-MOST = 10_000  # pairs beyond which no study goes
+DECIDED = ("helps", "hurts", "equivalent")
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What n pairs say of a contrast; values as they came in (accuracies of 0..1).
 
-    word: helps, hurts, equivalent, not attainable or undecided. low, high: the 95 % BCa interval of the mean. p: of the
-    sign-flip test; holm: the same, adjusted over the family. improvement: the probability that a run of the arm is better
-    than one of the baseline. correlation: of arm and baseline over seeds; where it is 0, pairing gains nothing.
+    word: helps, hurts, equivalent, not attainable or undecided. low, high: Student's 95 % interval of the mean; where seeds
+    were added until it was decided, at the level that the last look spent. bca_low, bca_high: the 95 % BCa interval. p: of
+    the sign-flip test, corrected for looks; holm: the same, adjusted over the family. improvement: the probability that a
+    run of the arm is better than one of the other. correlation: of both over seeds; where it is 0, pairing gains nothing.
+    claim: of what a paper says, confirmed, contradicted or the word of what decides nothing; empty where it says nothing.
     NaN stands for what n pairs do not tell.
     """
 
@@ -44,179 +48,129 @@ class Verdict:
     sd: float
     low: float
     high: float
+    bca_low: float
+    bca_high: float
     p: float
     holm: float
     improvement: float
     correlation: float
+    claim: str = ""
 
 
-def verdicts(study: str, folder: Path | str = "results", margin: float = MARGIN) -> pd.DataFrame:
-    """The verdicts of a study's table, a row for each contrast: each arm against the first one, at each setting.
+def verdicts(study: str, folder: Path | str = "results", margin: float | None = None) -> pd.DataFrame:
+    """The verdicts of a study's table, a row for each planned contrast at each setting.
 
-    margin: differences within it count as equivalent. Raises UserError where there is no such table, or no margin.
+    margin: differences within it count as equivalent, a fraction; the study's own where it is not given. Raises UserError
+    where there is no such table, or no margin.
     """
     return of_table(load(study, Path(folder)), margin)
 
 
-def of_table(frame: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
+def of_table(frame: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:
     """The same of a results frame. All contrasts of one evaluation and metric are one family."""
+    notes = Notes.of(frame.attrs.get("notes", {}))
+    margin = notes.margin / 100 if margin is None else margin
     check_number("margin", margin, 0)
     rows = frame[~frame["metric"].isin([HELD_OUT, "top5"])]
-    first, *others = dict.fromkeys(rows["arm"]) or [""]
-    if not others:
+    contrasts = planned("first", dict.fromkeys(rows["arm"])) if notes.contrasts is None else notes.contrasts
+    if not contrasts or rows.empty:
         return pd.DataFrame()
-    pairs, by = pairs_of(rows, first, others)
+    pairs, by = contrasted(rows, contrasts)
     found = []
-    for _, family in pairs.groupby(["evaluation", "metric"], sort=False):
-        contrasts = list(family.groupby(by, sort=False, dropna=False))
-        judged = judge([(one["value"].tolist(), one["value_baseline"].tolist()) for _, one in contrasts], margin)
-        for (setting, _), verdict in zip(contrasts, judged, strict=True):
-            found.append({**dict(zip(by, setting, strict=True)), "baseline": first, **asdict(verdict)})
+    for named, family in pairs.groupby(["evaluation", "metric"], sort=False):
+        ones = list(family.groupby(["contrast", *by], sort=False, dropna=False))
+        size = len(ones) + _waiting(rows, contrasts, set(family["contrast"]), named)
+        values = [(one["value"].tolist(), one["value_baseline"].tolist()) for _, one in ones]
+        judged = judge(values, margin, family=size, looks=notes.looks)
+        for ((_, *setting), own), verdict in zip(ones, judged, strict=True):
+            one = contrasts[own["contrast"].iloc[0]]
+            told = asdict(verdict) | {"claim": _of_claim(one.claim, verdict.word)}
+            found.append({**dict(zip(by, setting, strict=True)), "baseline": one.name, "family": size, **told})
     return pd.DataFrame(found)
 
 
+def _waiting(rows: pd.DataFrame, contrasts: Sequence[Contrast], seen: set[int], measured: Any) -> int:
+    """How many planned contrasts have no pair yet under an evaluation, of those whose arms may still get one."""
+    named = dict(zip(("evaluation", "metric"), measured, strict=True))
+    there = rows[(rows["evaluation"] == named["evaluation"]) & (rows["metric"] == named["metric"])]
+    without = set(rows["arm"]) - set(there["arm"])  # measured, and not by this evaluation
+    waiting = [one for number, one in enumerate(contrasts) if number not in seen and not {one.arm, one.other} & without]
+    return sum(all(one.at.get(name, value) == value for name, value in named.items()) for one in waiting)
+
+
+def _of_claim(claim: str, word: str) -> str:
+    if not claim or word not in ("helps", "hurts"):
+        return word if claim and word == "not attainable" else "undecided" if claim else ""
+    return "confirmed" if (claim == "above") == (word == "helps") else "contradicted"
+
+
 def judge(
-    pairs: Sequence[tuple[Sequence[float], Sequence[float]]], margin: float = MARGIN, alpha: float = ALPHA
+    pairs: Sequence[tuple[Sequence[float], Sequence[float]]],
+    margin: float = MARGIN / 100,
+    alpha: float = ALPHA,
+    *,
+    family: int | None = None,
+    looks: Sequence[int] = (),
 ) -> list[Verdict]:
-    """The verdicts of a family. pairs: for each contrast the arm's values and the baseline's, seed by seed."""
-    differences = [np.asarray(arm, float) - np.asarray(baseline, float) for arm, baseline in pairs]
-    p = [sign_flip(d) for d in differences]
-    adjusted, least = holm(p), holm([floor(len(d)) for d in differences])
-    found = []
-    for (arm, baseline), d, one, corrected, best in zip(pairs, differences, p, adjusted, least, strict=True):
-        low, high = bca(d, 1 - alpha)
-        facts = (len(d), *_moments(d), low, high, one, corrected)
-        word, reason = _word(d, low, high, corrected, best, len(pairs), margin, alpha)
-        found.append(Verdict(word, reason, *facts, improvement(arm, baseline), _correlation(arm, baseline)))
-    return found
+    """The verdicts of a family. pairs: for each contrast the arm's values and the other's, seed by seed.
 
-
-def _word(
-    d: np.ndarray, low: float, high: float, p: float, best: float, family: int, margin: float, alpha: float
-) -> tuple[str, str]:
-    n, (mean, sd) = len(d), _moments(d)
-    if p < alpha and (low > 0 or high < 0):
-        interval = f"[{100 * low:+.1f}, {100 * high:+.1f}]"
-        return "helps" if mean > 0 else "hurts", f"{100 * mean:+.1f} points {interval}, p = {p:.2g}"
-    inner = t_interval(d, 1 - 2 * alpha)
-    if -margin < inner[0] and inner[1] < margin:
-        return (
-            "equivalent",
-            f"within {100 * margin:g} points of 0: 90 % interval [{100 * inner[0]:+.1f}, {100 * inner[1]:+.1f}]",
-        )
-    if best >= alpha:
-        needed = seeds_to_pass(family, alpha)
-        return "not attainable", f"{n} seeds cannot decide one of {family}: {needed} are needed"
-    told = f"would have seen {100 * detectable(n, sd, alpha / family):.1f} points"
-    needed = seeds_to_see(margin, sd, family, alpha)
-    return "undecided", f"{told}; {needed - n} more seeds see {100 * margin:g}" if n < needed < MOST else told
-
-
-def sign_flip(d: np.ndarray) -> float:
-    """The two-sided p of a mean of 0, where every difference is as likely to have had the other sign. NaN without any."""
-    from scipy import stats
-
-    if len(d) == 0:
-        return math.nan
-    if len(d) == 1:
-        return 1.0  # either sign is as far from 0
-    tries = np.inf if len(d) <= EXACT else 99_999
-    test = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=tries, vectorized=True, rng=0)
-    return float(test.pvalue)
-
-
-def floor(n: int) -> float:
-    """The smallest p that a sign-flip test over n pairs can give."""
-    return min(1.0, 2.0 ** (1 - n))
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """The p values adjusted for their number by Holm's step-down rule; NaN counts as 1."""
-    filled = np.nan_to_num(np.asarray(p, float), nan=1.0)
-    order = np.argsort(filled, kind="stable")
-    steps = filled[order] * np.arange(len(filled), 0, -1)
-    adjusted = np.empty_like(filled)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(steps)) if len(filled) else steps
-    return adjusted.tolist()
-
-
-def bca(d: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """The bias-corrected and accelerated bootstrap interval of the mean; NaN for fewer than 3 pairs.
-
-    Of normal differences it covers the mean in 86, 90 and 92 % of cases at 6, 8 and 20 pairs (2000 simulated each), so that
-    a verdict asks for the sign-flip test too.
+    family: how many contrasts it has, where some have no pair yet. looks: the numbers of pairs at which it was looked.
     """
-    from scipy import stats
-
-    if len(d) < 3:
-        return math.nan, math.nan
-    if np.ptp(d) == 0:
-        return float(d[0]), float(d[0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of differences that are nearly equal: the interval is then NaN
-        found = stats.bootstrap((d,), np.mean, confidence_level=confidence, method="BCa", rng=0).confidence_interval
-    return float(found.low), float(found.high)
-
-
-def t_interval(d: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """Student's interval of the mean; NaN for fewer than 2 pairs."""
-    from scipy import stats
-
-    if len(d) < 2:
-        return math.nan, math.nan
-    mean, sd = _moments(d)
-    half = stats.t.ppf((1 + confidence) / 2, len(d) - 1) * sd / math.sqrt(len(d))
-    return mean - half, mean + half
+    used = [(np.asarray(arm, float)[:n], np.asarray(other, float)[:n]) for arm, other, n in _looked_at(pairs, looks)]
+    differences = [arm - other for arm, other in used]
+    size = max(len(pairs), family or 0)
+    adjusted = inference.holm([always_valid(d, looks) for d in differences], size)
+    best = inference.holm([least(len(d), looks) for d in differences], size)
+    return [
+        _verdict(arm, other, _Asked(margin, alpha, size, looks), corrected, attainable)
+        for (arm, other), corrected, attainable in zip(used, adjusted, best, strict=True)
+    ]
 
 
-def detectable(n: int, sd: float, alpha: float = ALPHA, power: float = POWER) -> float:
-    """The smallest mean that a paired t test over n pairs finds at two-sided alpha with this power. NaN for 1 pair."""
-    from scipy import optimize, stats
-
-    if n < 2 or not math.isfinite(sd):
-        return math.nan
-    freedom, critical = n - 1, stats.t.ppf(1 - alpha / 2, n - 1)
-
-    def lacking(shift: float) -> float:  # shift: the mean in standard errors; the other tail is below 1e-4 where it matters
-        return power - float(stats.nct.sf(critical, freedom, shift))
-
-    return float(optimize.brentq(lacking, 0, 10 * critical)) * sd / math.sqrt(n)
+def _looked_at(
+    pairs: Sequence[tuple[Sequence[float], Sequence[float]]], looks: Sequence[int]
+) -> Iterator[tuple[Sequence[float], Sequence[float], int]]:
+    """Each contrast with the pairs that its last look saw; those beyond wait for the next."""
+    for arm, other in pairs:
+        k = reached(len(arm), looks)
+        yield arm, other, looks[k - 1] if k else len(arm)
 
 
-def seeds_to_pass(family: int, alpha: float = ALPHA) -> int:
-    """The fewest pairs whose smallest p passes Holm's first step over a family."""
-    return next(n for n in range(1, MOST) if family * floor(n) < alpha)
+@dataclass(frozen=True)
+class _Asked:
+    """What a family is asked: its margin, level, size, and looks."""
+
+    margin: float
+    alpha: float
+    size: int
+    looks: Sequence[int]
+
+    def level(self, n: int) -> float:
+        """The level that is spent where n pairs are looked at."""
+        return self.alpha * share(max(1, reached(n, self.looks))) if self.looks else self.alpha
 
 
-def seeds_to_see(difference: float, sd: float, family: int = 1, alpha: float = ALPHA) -> int:
-    """The fewest pairs that find a difference at Holm's first step with power 0.8, ``MOST`` at most."""
-    low = seeds_to_pass(family, alpha) - 1
-    if not math.isfinite(sd) or detectable(MOST, sd, alpha / family) > difference:
-        return MOST
-    high = max(2, low + 1)
-    while detectable(high, sd, alpha / family) > difference:
-        low, high = high, min(MOST, 2 * high)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if detectable(middle, sd, alpha / family) <= difference else (middle, high)
-    return high
+def _verdict(arm: np.ndarray, other: np.ndarray, asked: _Asked, corrected: float, attainable: float) -> Verdict:
+    d = arm - other
+    low, high = inference.t_interval(d, 1 - asked.level(len(d)))
+    word, reason = _word(d, low, high, asked, corrected, attainable)
+    facts = (len(d), *inference.moments(d), low, high, *inference.bca(d), always_valid(d, asked.looks), corrected)
+    return Verdict(word, reason, *facts, inference.improvement(arm, other), inference.correlation(arm, other))
 
 
-def improvement(arm: Sequence[float], baseline: Sequence[float]) -> float:
-    """P(a run of the arm > a run of the baseline), ties half (Agarwal et al., NeurIPS 2021)."""
-    from scipy import stats
-
-    if not len(arm):
-        return math.nan
-    return float(stats.mannwhitneyu(arm, baseline, method="asymptotic").statistic) / (len(arm) * len(baseline))
-
-
-def _moments(d: np.ndarray) -> tuple[float, float]:
-    mean = float(d.mean()) if len(d) else math.nan
-    return mean, float(d.std(ddof=1)) if len(d) > 1 else math.nan
-
-
-def _correlation(arm: Sequence[float], baseline: Sequence[float]) -> float:
-    if len(arm) < 3 or np.ptp(arm) == 0 or np.ptp(baseline) == 0:
-        return math.nan
-    return float(np.corrcoef(arm, baseline)[0, 1])
+def _word(d: np.ndarray, low: float, high: float, asked: _Asked, p: float, attainable: float) -> tuple[str, str]:
+    n, (mean, sd), level, margin = len(d), inference.moments(d), asked.level(len(d)), asked.margin
+    if p < asked.alpha and (low > 0 or high < 0):
+        return "helps" if mean > 0 else "hurts", f"p = {p:.2g} of {asked.size}" if asked.size > 1 else f"p = {p:.2g}"
+    inner = inference.t_interval(d, 1 - 2 * level)
+    if -margin < inner[0] and inner[1] < margin:
+        told = f"{100 - 200 * level:.4g} % interval [{100 * inner[0]:+.1f}, {100 * inner[1]:+.1f}]"
+        return "equivalent", f"within {100 * margin:g} points of 0: {told}"
+    if attainable >= asked.alpha:
+        needed = inference.seeds_to_pass(asked.size, asked.alpha * share(1) if asked.looks else asked.alpha)
+        return "not attainable", f"{n} seeds cannot decide one of {asked.size}: {needed} are needed"
+    told = f"would have seen {100 * inference.detectable(n, sd, level / asked.size):.1f} points"
+    needed = inference.seeds_to_see(margin, sd, asked.size, level)
+    if n < needed < inference.MOST:
+        return "undecided", f"{told}; {needed - n} more seeds see {100 * margin:g}"
+    return "undecided", told if math.isfinite(sd) else f"{n} seeds tell nothing of their spread"

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
-from typing import Protocol
 
-from skelray.data import Preprocessing
 from skelray.results.book import CELLS, ENSEMBLES, Book
 from skelray.results.rows import Row, cell_rows, complete, curve_rows, fused_rows, pictures
 from skelray.runner.context import Context
@@ -17,39 +15,32 @@ from skelray.runner.work import Planned, Searches, Size
 from skelray.store.store import StoredTrial
 from skelray.study.ablation import Cell, Fused
 from skelray.study.comparable import compared, reasons
-from skelray.study.scale import Scale
+from skelray.study.notes import notes_of
+from skelray.study.study import Expands
 from skelray.training import Report
 from skelray.trial import Trial
 
 
-class Expands(Protocol):
-    """A study that knows its cells, and the ensembles of them, beforehand."""
-
-    def cells(self, scale: Scale | None = None) -> list[Cell]: ...
-
-    def fused(self, scale: Scale | None = None) -> list[Fused]: ...
-
-
 class AblationWork:
-    """prepared: how the data of the published numbers was, where the study says so."""
+    """Of any study that expands, whatever its kind."""
 
     most_waiting = float("inf")
 
-    def __init__(self, study: Expands, context: Context, prepared: Preprocessing | None = None) -> None:
-        self._study, self._context, self._prepared = study, context, prepared
+    def __init__(self, study: Expands, context: Context) -> None:
+        self._study, self._context = study, context
 
     @cached_property
     def cells(self) -> list[Cell]:
         """The trials of the table, with the published numbers of data like that of the run."""
         pin, load = self._context.pin_targets, self._context.load
         cells = [replace(cell, trial=pin(cell.trial)) for cell in self._study.cells(self._context.scale)]
-        return [compared(cell, load, self._prepared) for cell in cells]
+        return [compared(cell, load, self._study.prepared) for cell in cells]
 
     @cached_property
     def ensembles(self) -> list[Fused]:
         """The ensembles as the study names them."""
         pin, load = self._context.pin_targets, self._context.load
-        return [compared(one.with_trials(pin), load, self._prepared) for one in self._study.fused(self._context.scale)]
+        return [compared(one.with_trials(pin), load, self._study.prepared) for one in self._study.fused(self._context.scale)]
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -99,6 +90,7 @@ class AblationWork:
             self._put_ensemble(number, book)
 
     def put_all(self, book: Book) -> None:
+        book.notes = notes_of(self._study)
         for number in range(len(self.cells)):
             self._put_cell(number, book)
         for number in range(len(self.ensembles)):
@@ -113,7 +105,7 @@ class AblationWork:
     def apart(self) -> list[str]:
         study, scale, load = self._study, self._context.scale, self._context.load
         ones: list[Cell | Fused] = [*study.cells(scale), *study.fused(scale)]
-        told = (why for one in ones if one.published for why in reasons(one, load, self._prepared).values())
+        told = (why for one in ones if one.published for why in reasons(one, load, self._study.prepared).values())
         return list(dict.fromkeys(filter(None, told)))
 
     def rows_of_cell(self, cell: Cell, stored: StoredTrial) -> list[Row]:

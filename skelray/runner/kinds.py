@@ -1,14 +1,20 @@
-"""Which class does the work of which kind of study; running asks for the kind nowhere else."""
+"""Which class does the work of which kind of study; nothing else asks for the kind."""
 
 from __future__ import annotations
 
+from skelray.checks import UserError
 from skelray.runner.ablation import AblationWork
 from skelray.runner.context import Context
 from skelray.runner.fusion import FusionWork
 from skelray.runner.sweep import SweepWork
 from skelray.runner.work import Work
-from skelray.study.fusion import Fusion, Study
+from skelray.search import fusion_weights as weights
+from skelray.search.space import example
+from skelray.study.fusion import Fusion
+from skelray.study.scale import Scale
+from skelray.study.study import Expands, Study
 from skelray.study.sweep import Sweep
+from skelray.trial import Trial
 
 
 def work_of(study: Study, context: Context) -> Work:
@@ -17,4 +23,27 @@ def work_of(study: Study, context: Context) -> Work:
         return SweepWork(study, context)
     if isinstance(study, Fusion):
         return FusionWork(study, context)
-    return AblationWork(study, context, study.prepared)
+    return AblationWork(_expanding(study), context)
+
+
+def trials_of(study: Study) -> list[Trial]:
+    """The trials as the study's file has them, of a search an example. Raises UserError where its space gives none."""
+    if isinstance(study, Sweep):
+        return [example(study, Scale())]
+    if isinstance(study, Fusion):
+        weights.example(study)
+    return [cell.trial for cell in _expanding(study).cells()]
+
+
+def searching(study: Study, what: str) -> Sweep:
+    """The study as a sweep. Raises UserError for another kind. what: the study, in a sentence."""
+    if not isinstance(study, Sweep):
+        raise UserError(f"{what} is no sweep: only a search finds a setting")
+    return study
+
+
+def _expanding(study: Study) -> Expands:
+    """A study as one whose trials are known beforehand. Raises UserError for a kind that is none."""
+    if not isinstance(study, Expands):
+        raise UserError(f"a {type(study).__name__} has no trials: it needs cells, fused and prepared, as Ablation has them")
+    return study

@@ -15,8 +15,8 @@ from skelray.runner.context import Context, Settings
 from skelray.runner.execute import execute, failure
 from skelray.runner.job import Job
 from skelray.runner.kinds import work_of
-from skelray.study.fusion import Study
 from skelray.study.scale import Scale
+from skelray.study.study import Study
 from skelray.training import Report
 
 RETRIES = 2  # attempts beyond the first at a trial that failed for a transient cause

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import io
 import linecache
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
 
 from skelray.checks import UserError
-from skelray.identity.canonical import canonical, forget_sources, keep_sources
+from skelray.identity.canonical import forget_sources, keep_sources
 from skelray.identity.reads import owner
-from skelray.study.ablation import Ablation
-from skelray.study.fusion import Fusion, Study
-from skelray.study.scale import Scale
-from skelray.study.sweep import Sweep
-from skelray.trial import Trial
+from skelray.runner.kinds import trials_of
+from skelray.study.study import Study
 
 
 class StudyError(UserError):
@@ -53,15 +47,15 @@ def load_study(path: Path) -> tuple[str, Study, ModuleType]:
         raise StudyError(f"there is no study file {path}")
     module = _load(path)
     study = getattr(module, "study", None)
-    if not isinstance(study, (Ablation, Sweep, Fusion)):
+    if not isinstance(study, Study) or isinstance(study, type):
         raise StudyError(f"{path} names no study: it needs a line `study = Ablation(...)`, `Sweep(...)` or `Fusion(...)`")
-    if isinstance(study, Sweep):
-        _check_sweep(path, study)
-    if isinstance(study, Fusion):
-        from skelray.search import fusion_weights as weights  # brings Optuna
-
+    try:
         with pointing_at(path):
-            weights.example(study)
+            trials_of(study)
+    except StudyError:
+        raise
+    except UserError as error:
+        raise StudyError(str(error) if path.name in str(error) else f"{path}: {error}") from error
     return path.stem, study, module
 
 
@@ -129,25 +123,3 @@ def _sentence(path: Path, error: BaseException, lines: list[int | None]) -> str:
         return f"{path}, line {lines[-1]}: a study file does not end the program, as this one does (status {error.code})"
     kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
     return f"{path}, line {lines[-1]}: {kind}{error}"
-
-
-def _check_sweep(path: Path, sweep: Sweep) -> None:
-    """Asks ``space`` for one trial."""
-    from skelray.search.space import example  # brings Optuna
-
-    if sweep.samples < 1:
-        raise StudyError(f"{path}: samples is {sweep.samples}, so the sweep has no trial; it needs at least one")
-
-    def space(suggest: Any) -> Trial:
-        found = sweep.space(suggest)
-        if not isinstance(found, Trial):
-            line = inspect.getsourcelines(sweep.space)[1]
-            raise StudyError(f"{path}, line {line}: space() returns {found!r}, not a Trial; is its `return` missing?")
-        return found
-
-    with pointing_at(path):
-        trial = example(replace(sweep, space=space), Scale())
-    try:
-        canonical(trial)
-    except UserError as error:
-        raise StudyError(f"{path}: a trial of space() has no id: {error}") from error

@@ -10,7 +10,7 @@ import optuna
 
 from skelray.checks import UserError
 from skelray.contained import contained
-from skelray.identity.canonical import digest
+from skelray.identity.canonical import canonical, digest
 from skelray.study.changes import Path, leaves
 from skelray.study.scale import Scale, counting_epochs
 from skelray.study.sweep import Sweep
@@ -18,9 +18,14 @@ from skelray.trial import Trial
 
 
 def example(sweep: Sweep, scale: Scale) -> Trial:
-    """Any trial of a sweep, to see which data it is about; recorded nowhere."""
+    """Any trial of a sweep, to see which data it is about; recorded nowhere. Raises UserError for one without an id."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return sweep.trial(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask(), scale)
+    trial = sweep.trial(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask(), scale)
+    try:
+        canonical(trial)
+    except UserError as error:
+        raise UserError(f"a trial of space() has no id: {error}") from error
+    return trial
 
 
 def check_scale(sweep: Sweep, scale: Scale, draws: int = 12) -> None:

@@ -11,15 +11,20 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from skelray.checks import MOST_SEED, MOST_SEEDS, MOST_TRIALS, UserError, check_label, check_whole, shown
+from skelray.checks import MOST_SEED, MOST_SEEDS, MOST_TRIALS, UserError, check_label, check_number, check_whole, shown
 from skelray.data import Preprocessing
 from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HeldOut, main_metric, names
 from skelray.identity.canonical import canonical, digest
 from skelray.names import column
+from skelray.study.contrasts import FIRST, Contrasts, planned
+from skelray.study.notes import MARGIN, Notes
 from skelray.study.published import Owner, Place, Published, columns_of, figures, homes, place_key
 from skelray.study.scale import Scale
 from skelray.trial import Trial
+
+# Of a table, where a contrast may be planned.
+COLUMNS = ("benchmark", "protocol", "stream", "backbone", "epochs", "evaluation", "metric")
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ class Ablation:
 
     published_by: the evaluation that the published numbers are from. ensemble: of streams that the study goes across; its
     rows come from the stored scores and cost no training. prepared: how the data of the published numbers was, where that is
-    not what the method's paper has; beside other data they do not stand.
+    not what the method's paper has; beside other data they do not stand. contrasts: what verdicts are about, each arm
+    against the first one ("first") or the one before it ("previous"), or a list. margin: points that do not matter.
     """
 
     base: Trial
@@ -93,6 +99,8 @@ class Ablation:
     published_by: str = "linear"
     ensemble: Ensemble | None = None
     prepared: Preprocessing | None = None
+    contrasts: Contrasts = FIRST
+    margin: float = MARGIN
     _checked: list[Scale] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -114,14 +122,32 @@ class Ablation:
             if both := sorted(set(arm.changes) & {*self.across, "seed"}):
                 raise UserError(f"arm {arm.label!r} sets {both[0]}, which the study goes across itself")
         self._check_ensemble()
+        self._check_contrasts()
         self.cells()
         self._published  # noqa: B018 - every number has its cell
+
+    def refuse(self, asked: Scale) -> None:
+        """Raises UserError for samples, which a table has none of, and for a field that each cell says itself."""
+        asked.check_open({*self.across, *set.intersection(*(set(arm.changes) for arm in self.arms))})
+        if asked.samples is not None:
+            raise UserError(f"--samples {asked.samples}: this study is an ablation, and only a search has samples")
 
     def _check_ensemble(self) -> None:
         across = self.across.get("stream", ())
         if self.ensemble is not None and (missing := [s for s in self.ensemble.weights if s not in across]):
             known = f"goes across {', '.join(across)}" if across else "does not go across streams"
             raise UserError(f"the ensemble fuses stream {missing[0]!r}, and the study {known}: add it to across")
+
+    def notes(self) -> Notes:
+        """What is planned to be compared, and at what margin."""
+        return Notes(planned(self.contrasts, (arm.label for arm in self.arms)), self.margin)
+
+    def _check_contrasts(self) -> None:
+        check_number("margin", self.margin, 0)
+        known = {*COLUMNS, *self.across}
+        for one in self.notes().contrasts or ():
+            if unknown := sorted(set(one.at) - known):
+                raise UserError(f"a contrast is planned at {unknown[0]!r}; there are {', '.join(sorted(known))}")
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
         """Every trial of the table, seeds outermost, so that a whole table is there after the first seed.

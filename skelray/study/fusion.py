@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from skelray.checks import UserError, check_whole
 from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HeldOut, Linear
 from skelray.study.ablation import Ablation, Arm, Cell, Fused, whole_seeds
+from skelray.study.contrasts import Contrast
+from skelray.study.notes import Notes
 from skelray.study.samplers import Random
 from skelray.study.scale import Scale
-from skelray.study.sweep import Sweep, check_space
+from skelray.study.sweep import check_space
 from skelray.trial import Trial
 
 PUBLISHED, CHOSEN = "published weights", "chosen weights"  # the arms of its table
@@ -39,6 +41,7 @@ class Fusion:
     samples: int = 10_000
     sampler: Random = field(default_factory=Random)
     figures: Mapping[str, float] = field(default_factory=dict)
+    prepared: ClassVar[None] = None  # its published numbers are on data prepared as the method's paper has it
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", whole_seeds(self.seeds))
@@ -49,6 +52,10 @@ class Fusion:
         if isinstance(self.evaluation, HeldOut):
             raise UserError(f"evaluation {self.evaluation.name!r}: give it without HeldOut; the search adds that itself")
         self.table()
+
+    def refuse(self, asked: Scale) -> None:
+        """Raises UserError for a field that the fusion goes across."""
+        asked.check_open(self.across)
 
     def table(self) -> Ablation:
         """The streams' encoders and their ensemble under the published weights, as an ablation of one arm."""
@@ -70,6 +77,10 @@ class Fusion:
         """The ensembles under the published weights, one for each search; their members read the test split too."""
         return [replace(one, arm=PUBLISHED) for one in self.table().fused(scale)]
 
+    def notes(self) -> Notes:
+        """What is compared: the chosen weights with the published ones."""
+        return Notes((Contrast(CHOSEN, PUBLISHED),))
+
     def at(self, scale: Scale | None) -> Fusion:
         """The fusion with the number of points of a scale."""
         return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
@@ -84,6 +95,3 @@ def closed(one: Fused) -> Fused:
     """An ensemble whose weights are not chosen yet: the test split stays closed."""
     members = {stream: replace(cell, trial=searched(cell.trial)) for stream, cell in one.members.items()}
     return replace(one, members=members)
-
-
-Study = Ablation | Sweep | Fusion

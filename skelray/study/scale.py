@@ -116,6 +116,14 @@ class Scale:
                 f"compares is not set for all; change {name} in its file"
             )
 
+    def check_open(self, fields: Collection[str]) -> None:
+        """Raises UserError where it changes one of these fields, which a study says for each of its cells itself."""
+        for name, value in self.changes:
+            if name in fields:
+                raise UserError(
+                    f"--set {name}={value}: the study says the {name} of each of its cells; change it in its file"
+                )
+
     @property
     def said(self) -> str:
         """What of it changes trials, as the command line says it."""

@@ -42,7 +42,7 @@ class Sweep:
 
     def __post_init__(self) -> None:
         check_space(self.space)
-        check_whole("samples", self.samples, 0)
+        check_whole("samples", self.samples, 1)
         check_parts(self.sampler, self.stopping)
         if self.seeds is not None:
             object.__setattr__(self, "seeds", whole_seeds(self.seeds))
@@ -56,13 +56,21 @@ class Sweep:
         if self.objectives and not self.sampler.several:
             raise UserError(f"{type(self.sampler).__name__} takes one objective: take NSGAII, TPE or GP for several")
 
+    def refuse(self, asked: Scale) -> None:
+        """Raises UserError for several seeds or protocols."""
+        if len(asked.seeds or ()) > 1:
+            raise UserError(f"--seeds {len(asked.seeds or ())}: this study is a sweep, which is searched under one seed")
+        if len(asked.protocols or ()) > 1:
+            names = " and ".join(asked.protocols or ())
+            raise UserError(f"--protocol {names}: this study is a sweep, which is searched under one protocol")
+
     def trial(self, suggest: Any, scale: Scale | None = None, seed: int | None = None) -> Trial:
         """The trial that a suggestion stands for; its monitor reads at every multiple of the rule's grace.
 
         seed: one of ``seeds_at``; None: the first.
         """
         scale = scale or Scale()
-        trial = self.space(suggest)
+        trial = self._asked(suggest)
         grace = self.grace(trial, scale)
         trial = replace(scale(trial), monitor=Monitor(self.monitor, every=grace))
         if scale.protocols is not None:
@@ -71,6 +79,15 @@ class Sweep:
         if seed is None and seeds is not None:
             seed = seeds[0]
         return trial if seed is None else replace(trial, seed=seed)
+
+    def _asked(self, suggest: Any) -> Trial:
+        """What ``space`` says. Raises UserError, with its line, for what is no Trial."""
+        trial = self.space(suggest)
+        if not isinstance(trial, Trial):
+            code = self.space.__code__
+            told = f"{code.co_filename}, line {code.co_firstlineno}: space() returns {shown(trial)}"
+            raise UserError(f"{told}, not a Trial; is its `return` missing?")
+        return trial
 
     def seeds_at(self, scale: Scale) -> tuple[int, ...] | None:
         """The seeds of every sample; None: what the space says."""

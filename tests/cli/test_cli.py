@@ -177,8 +177,8 @@ def test_a_mistake_gets_one_sentence(monkeypatch, capsys, words, given, sentence
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        (["--seeds", "3"], "--seeds 3: sweep.py is a sweep, which is searched under one seed"),
-        (["--protocol", "xsub", "--protocol", "xview"], "--protocol xsub and xview: sweep.py is a sweep"),
+        (["--seeds", "3"], "--seeds 3: this study is a sweep, which is searched under one seed"),
+        (["--protocol", "xsub", "--protocol", "xview"], "--protocol xsub and xview: this study is a sweep"),
     ],
 )
 def test_a_sweep_refuses_what_it_would_ignore(monkeypatch, capsys, tmp_path, given, sentence):
@@ -228,7 +228,7 @@ BROKEN = {
     ),
     "no samples": (
         "def space(trial):\n    return base\nstudy = Sweep(space=space, samples=0)",
-        "broken.py: samples is 0, so",
+        r"broken.py, line 10: samples 0: a whole number, at least 1, is needed",
     ),
 }
 

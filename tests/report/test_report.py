@@ -6,7 +6,8 @@ import pytest
 from result_rows import frame, row, seeds
 
 from skelray.report.table import escaped, shown_apart
-from skelray.report.text import differences, failures, sweep_table, table, text, told
+from skelray.report.text import failures, sweep_table, table, text, told
+from skelray.report.verdict_table import verdict_table
 from skelray.results import statistics
 
 TRACEBACK = """Traceback (most recent call last):
@@ -147,23 +148,23 @@ def test_settings_that_agree_to_four_digits_stay_apart():
 
 def test_differences_to_the_first_arm_are_paired_by_seed():
     rows = [*ablation(), *ablation(evaluation="knn"), *seeds(0.5, arm="[Mask]")]
-    made = differences(frame(rows))
-    assert made.markdown() == (
-        "Minus [BA, NA], paired by seed, in points: mean [95 % interval] (pairs).\n"
-        "\n"
-        "| arm      |             xsub linear |                xsub knn |\n"
-        "| -------- | ----------------------: | ----------------------: |\n"
-        "| [NA, BA] | -13.0 [-22.0, -4.0] (3) | -13.0 [-22.0, -4.0] (3) |\n"
-        "| [Mask]   |               -20.0 (1) |                       – |"
-    )
+    made = verdict_table(frame(rows))
+    assert [line[:4] for line in made.rows] == [
+        ["[NA, BA]", "xsub linear", "-13.0 [-22.0, -4.0]", "3"],
+        ["[Mask]", "xsub linear", "-20.0", "1"],
+        ["[NA, BA]", "xsub knn", "-13.0 [-22.0, -4.0]", "3"],
+    ]
+    assert [line[-2] for line in made.rows] == ["not attainable"] * 3
+    assert "Minus [BA, NA]" in made.caption
+    assert "(2 of linear, 1 of knn)" in made.caption
     assert made.markdown() in text(frame(rows))
     assert "Minus" not in text(frame(rows), "csv")
 
 
-def test_without_two_pairs_there_are_no_differences():
-    assert differences(frame([*seeds(0.7, arm="a"), *seeds(0.6, arm="b")])) is None
-    assert differences(frame([*seeds(0.7, 0.8, arm="a"), *seeds(None, 0.6, arm="b")])) is None
-    assert differences(frame(seeds(0.7, 0.8, arm="a"))) is None
+def test_without_two_pairs_there_are_no_verdict_table():
+    assert verdict_table(frame([*seeds(0.7, arm="a"), *seeds(0.6, arm="b")])) is None
+    assert verdict_table(frame([*seeds(0.7, 0.8, arm="a"), *seeds(None, 0.6, arm="b")])) is None
+    assert verdict_table(frame(seeds(0.7, 0.8, arm="a"))) is None
     assert "Minus" not in text(frame([*seeds(0.7, arm="a"), *seeds(0.6, arm="b")]))
 
 
@@ -259,7 +260,7 @@ def test_a_study_without_top1_has_a_table():
     assert made.rows == [["a", "67.0 ± 1.4", "66.7"], ["b", "55.0 ± 7.1", "–"]]
     assert "nmi in percent, mean ± sd, n = 2" in made.caption
     assert "Top-1" not in made.caption
-    assert "| b   |" in differences(frame(rows)).markdown()
+    assert "| b   |" in verdict_table(frame(rows)).markdown()
     for form in ("markdown", "csv", "latex"):
         assert "clustering nmi" in text(frame(rows), form)
 
@@ -291,7 +292,7 @@ def test_a_report_pairs_all_arms_at_once(monkeypatch):
     """Its cost does not grow with the arms: the rows are gone through once, and with one seed not at all."""
     calls, last = [], statistics._last
     monkeypatch.setattr(statistics, "_last", lambda frame: calls.append(1) or last(frame))
-    differences(frame([r for n in range(30) for r in seeds(0.5, 0.6, arm=f"arm {n}")]))
+    verdict_table(frame([r for n in range(30) for r in seeds(0.5, 0.6, arm=f"arm {n}")]))
     assert len(calls) == 1
-    assert differences(frame([r for n in range(30) for r in seeds(0.5, arm=f"arm {n}")])) is None
+    assert verdict_table(frame([r for n in range(30) for r in seeds(0.5, arm=f"arm {n}")])) is None
     assert len(calls) == 1

@@ -1,0 +1,67 @@
+"""What a study plans to compare, before any number is there: two arms, and what a paper says of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from skelray.checks import UserError, check_label
+
+FIRST, PREVIOUS = "first", "previous"
+CLAIMS = ("", "above", "below")
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """An arm minus another one, paired by seed.
+
+    at: values of the table's columns where it is planned, as {"protocol": "xsub"}; everywhere where it is empty. other_at:
+    those of them that are not the same for the other arm, as {"stream": "joint"} beside {"stream": "joint+bone+motion"}.
+    claim: what a paper says of the arm: "above" or "below" the other, or nothing.
+    """
+
+    arm: str
+    other: str
+    at: Mapping[str, str | int] = field(default_factory=dict)
+    other_at: Mapping[str, str | int] = field(default_factory=dict)
+    claim: str = ""
+
+    def __post_init__(self) -> None:
+        check_label("arm", self.arm)
+        check_label("arm", self.other)
+        if self.arm == self.other and not self.other_at:
+            raise UserError(f"arm {self.arm!r} is compared with itself: name another one, or other_at")
+        if missing := sorted(set(self.other_at) - set(self.at)):
+            raise UserError(f"other_at names {missing[0]!r} and at does not: say there what the arm's own is")
+        if self.claim not in CLAIMS:
+            raise UserError(f"claim {self.claim!r} is none of 'above', 'below' or nothing")
+
+    @property
+    def name(self) -> str:
+        """The other arm, with what makes it another where that is no arm's name."""
+        told = " ".join(map(str, self.other_at.values()))
+        return f"{self.other} ({told})" if told else self.other
+
+
+Contrasts = str | Sequence[Contrast]  # "first", "previous", or what is planned
+
+
+def planned(contrasts: Contrasts, arms: Iterable[str]) -> tuple[Contrast, ...]:
+    """Each arm against the first one ("first") or the one before it ("previous"), or the contrasts that are given.
+
+    Raises UserError for an arm that there is not, and for a contrast that is planned twice.
+    """
+    labels = list(arms)
+    if contrasts == FIRST:
+        return tuple(Contrast(arm, labels[0]) for arm in labels[1:])
+    if contrasts == PREVIOUS:
+        return tuple(Contrast(arm, other) for other, arm in itertools.pairwise(labels))
+    if isinstance(contrasts, str) or not all(isinstance(one, Contrast) for one in contrasts):
+        raise UserError(f"contrasts {contrasts!r}: 'first', 'previous' or a list of Contrast is needed")
+    for place, one in enumerate(contrasts):
+        if unknown := [name for name in (one.arm, one.other) if name not in labels]:
+            raise UserError(f"a contrast names the arm {unknown[0]!r}; the arms are {', '.join(labels)}")
+        if one in contrasts[:place]:
+            raise UserError(f"{one.arm!r} against {one.name!r} is planned twice: a test would be counted twice")
+    return tuple(contrasts)

@@ -1,0 +1,37 @@
+"""What the command line and runners ask of any kind of study."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from skelray.data import Preprocessing
+from skelray.study.ablation import Cell, Fused
+from skelray.study.scale import Scale
+
+
+@runtime_checkable
+class Study(Protocol):
+    """What a study file's ``study`` is; one whose trials are not known beforehand has its own work in ``runner``."""
+
+    def refuse(self, asked: Scale) -> None:
+        """Raises UserError for what a user asks for that this kind of study would not listen to."""
+        ...
+
+
+@runtime_checkable
+class Expands(Study, Protocol):
+    """A study whose trials are known beforehand; nothing else need know of such a kind.
+
+    prepared: how the data of its published numbers was, where that is not what the method's paper has.
+    """
+
+    @property
+    def prepared(self) -> Preprocessing | None: ...
+
+    def cells(self, scale: Scale | None = None) -> list[Cell]:
+        """Its trials at a scale, each with its place in the table and the published numbers beside it."""
+        ...
+
+    def fused(self, scale: Scale | None = None) -> list[Fused]:
+        """The ensembles of these trials; none where the study fuses none."""
+        ...
