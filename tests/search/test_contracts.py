@@ -51,7 +51,7 @@ RULES = [
     "rule", RULES, ids=lambda rule: f"{type(rule).__name__}{'+' if getattr(rule, 'promotion', 0) else ''}"
 )
 def test_every_rule_keeps_the_contract(rule):
-    check_rule(rule, samples=8 if isinstance(rule, Pruner) else 24, seeds=1 if isinstance(rule, Pruner) else 3)
+    check_rule(rule, samples=6 if isinstance(rule, Pruner) else 12, seeds=1)
 
 
 def partial_tpe(draw):
@@ -74,7 +74,7 @@ SAMPLERS = [
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: type(sampler).__name__)
 def test_every_sampler_keeps_the_contract(sampler):
-    check_sampler(sampler, samples=9 if isinstance(sampler, GP) else 14)
+    check_sampler(sampler, samples=9)
 
 
 # What breaks it
@@ -156,12 +156,16 @@ class Fixed(Sampler):
     def build(self, draw):
         import optuna
 
-        return optuna.samplers.RandomSampler(seed=draw % 2**31 if self.seed < 0 else COUNT.append(0) or 7)
+        return optuna.samplers.RandomSampler(seed=7)
 
 
 @pytest.mark.parametrize(
-    ("sampler", "said"), [(Forgetful(), "draws otherwise in a second search"), (Fixed(), "draws the same whatever its seed")]
+    ("sampler", "said"),
+    [
+        (Forgetful(), "draws otherwise where a search was killed"),
+        (Fixed(), "draws the same whatever its seed|proposes one point twice"),
+    ],
 )
 def test_a_sampler_that_breaks_it_is_found(sampler, said):
     with pytest.raises(ContractBroken, match=said):
-        check_sampler(sampler, samples=4)
+        check_sampler(sampler, samples=6)
