@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,12 +13,12 @@ from skelray import papers
 from skelray.methods import SIMILARITIES, HiCLR
 from skelray.search.sample import Sample
 from skelray.search.search import Search
-from skelray.store.store import Store
 from skelray.study.samplers import Sampler
 from skelray.study.scale import Scale
 from skelray.study.stopping import ASHA
 from skelray.study.sweep import Sweep
 from skelray.testing.contract import check_settings, require
+from skelray.testing.memory import MemoryStore
 from skelray.trial import Trial
 
 Space = Callable[[Any], Trial]
@@ -79,19 +78,18 @@ def check_sampler(sampler: Sampler, samples: int = 24) -> None:
 
 def _drawn(sweep: Sweep, kill_every: int = 0) -> list[str]:
     """The points of a search by number. kill_every: so many samples later it is another process's."""
-    with tempfile.TemporaryDirectory() as folder:
-        search = Search("contract", sweep, Scale(), Store(folder), "data")
-        found = []
-        while (sample := search.propose()) is not None:
-            for name, text in sample.distributions.items():
-                distribution = json_to_distribution(text)
-                inside = distribution._contains(distribution.to_internal_repr(sample.params[name]))
-                require(inside, f"{type(sweep.sampler).__name__} proposes {name} {sample.params[name]!r}, outside the space")
-            found.append(json.dumps(sample.params, sort_keys=True))
-            _run(search, sample)
-            if kill_every and len(found) % kill_every == 0:
-                search = Search("contract", sweep, Scale(), Store(folder), "data")
-        return found
+    store, found = MemoryStore(), list[str]()
+    search = Search("contract", sweep, Scale(), store, "data")
+    while (sample := search.propose()) is not None:
+        for name, text in sample.distributions.items():
+            distribution = json_to_distribution(text)
+            inside = distribution._contains(distribution.to_internal_repr(sample.params[name]))
+            require(inside, f"{type(sweep.sampler).__name__} proposes {name} {sample.params[name]!r}, outside the space")
+        found.append(json.dumps(sample.params, sort_keys=True))
+        _run(search, sample)
+        if kill_every and len(found) % kill_every == 0:
+            search = Search("contract", sweep, Scale(), store, "data")
+    return found
 
 
 def _run(search: Search, sample: Sample) -> None:
