@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from skelray.study.contrasts import Contrast
     from skelray.study.fusion import Fusion
     from skelray.study.parts import AddOneIn, Factorial, LeaveOneOut
+    from skelray.study.path import AblationPath
     from skelray.study.racing import Racing
     from skelray.study.samplers import CMAES, GP, NSGAII, QMC, TPE, Grid, OptunaSampler, Random
     from skelray.study.scale import DEMO, Scale
@@ -67,6 +68,7 @@ __all__ = [
     "STGCN",
     "TPE",
     "Ablation",
+    "AblationPath",
     "AdaIN",
     "AddOneIn",
     "AimCLR",
@@ -144,6 +146,7 @@ _HOMES = {
         "study.contrasts": "Contrast",
         "study.fusion": "Fusion",
         "study.parts": "AddOneIn Factorial LeaveOneOut",
+        "study.path": "AblationPath",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.attribution": "attribution",
         "results.tables": "curves load",

@@ -24,7 +24,7 @@ ORDER = (
 
 HOMES = {
     "ray": {"runner"},
-    "optuna": {"search", "study"},
+    "optuna": {"search", "study", "testing"},
     "click": {"cli"},
     "matplotlib": {"data", "evaluation", "report"},
     "scipy": {"data", "results"},

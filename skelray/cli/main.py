@@ -11,6 +11,7 @@ import click
 
 from skelray.checks import MOST, MOST_THREADS
 from skelray.cli.data import data as data_group
+from skelray.cli.duration import Duration
 from skelray.cli.faults import CAUSED, sentence, trace
 from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
@@ -103,7 +104,11 @@ def plan_command(**options: Any) -> None:
 @click.option("--inline", is_flag=True, help="In this process, without Ray; the same rows (of a sweep with --ordered).")
 @click.option("--address", help="Join this Ray cluster ('auto': the one that runs here).")
 @click.option("--per-gpu", type=click.IntRange(1, 1000), default=1, show_default=True, help="Trials that share a GPU.")
-def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any) -> None:
+@click.option("--until-decided", is_flag=True, help="Add seeds to what is not decided, the cheapest first.")
+@click.option("--budget", type=Duration(), help="Of --until-decided, as in 4h, 30m or 90s; what runs then still ends.")
+def run_command(
+    inline: bool, address: str | None, per_gpu: int, until_decided: bool, budget: float | None, **options: Any
+) -> None:
     """Run what is missing of STUDY and print its table.
 
     Killed at any moment and started again, it goes on from the checkpoints and ends with the same table. The exit status
@@ -120,7 +125,11 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
         raise click.UsageError(f"--address {address}: --inline uses no cluster; leave one of them out")
     if not address:
         machine.check_threads(options["threads"])
+    if budget is not None and not until_decided:
+        raise click.UsageError("--budget is of --until-decided: give both, or neither")
     run, module = open_run(options, _make_synthetic)
+    if until_decided:
+        run.add_seeds_until_decided(budget)
     if run.scale.benchmark == "synthetic":
         click.echo(notice(run.scale), err=True)
     for line in run.work.apart():

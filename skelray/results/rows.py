@@ -183,7 +183,7 @@ def _sample_row(study: str, search: Search, sample: Sample, seed: int, store: St
         readings = {trial.epochs: sample.raced[seed]}
     facts = {
         **_facts(study, search.arm(sample), trial, stored.id, search.data),
-        "cell": json.dumps({**sample.params, **sample.figures}, sort_keys=True),
+        "cell": json.dumps(sample.params, sort_keys=True),
     }
     if sample.status == "failed":
         failure = stored.failure(trial.epochs)
