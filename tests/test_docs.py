@@ -225,6 +225,7 @@ CLAIMS = {
         "and the value of another field": "test_a_number_along_an_axis_says_where_it_stands",
         "A number that no cell of the study has is refused": "test_a_number_without_a_cell_of_its_own_is_refused",
         "stretches\nthe schedule, milestones and the start of mining": "test_a_scale_stretches_the_schedule",
+        "takes that of the benchmark": "test_a_backbone_reads_as_many_persons_as_the_benchmark_of_the_scale_has",
         "so the study's own table stays": "test_a_table_is_named_by_what_it_ran_on",
     },
     "data.md": {
@@ -277,6 +278,7 @@ CLAIMS = {
         "Two studies that share a cell share its encoder": "test_two_studies_share_a_cell",
         "run only what is new": "test_added_seeds_and_epochs_run_only_what_is_new",
         "The id covers what a study file's own code reads": "test_what_is_read_changes_the_id",
+        "but no comments": "test_a_comment_changes_no_id_and_what_looks_like_one_does",
         "What cannot be followed is refused by name": "test_what_cannot_be_followed_is_refused_by_name",
         "A damaged file costs its own cell": "test_a_damaged_file_of_any_kind_stops_nothing",
         "`--traceback` prints it": "test_a_bug_is_said_to_be_one_and_its_traceback_is_kept_or_shown",

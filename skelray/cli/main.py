@@ -45,6 +45,7 @@ def main() -> None:
     try:
         cli(words, prog_name="skelray", standalone_mode=False)
     except click.ClickException as error:
+        vars(error)["message"] = printable(error.message)  # click declares it final, and shows it with its usage
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
