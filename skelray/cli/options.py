@@ -74,8 +74,8 @@ def scale_from(options: Options) -> Scale:
         seeds=tuple(range(options["seeds"])) if options["seeds"] else base.seeds,
         samples=options["samples"] or base.samples,
         ordered=LAG if options["ordered"] else base.ordered,
-        budget=Budget.of(options["budget"]) if options["budget"] else base.budget,
-        until=Stable() if options["until"] else base.until,
+        budget=Budget.of(options["budget"]) if options.get("budget") else base.budget,
+        until=Stable() if options.get("until") else base.until,
         changes=tuple({**dict(base.changes), **changes}.items()),
     )
 

@@ -40,10 +40,6 @@ def run_options(command: Command) -> Command:
         click.option("--epochs", type=click.IntRange(1, MOST), help="Stretch the schedule to so many epochs."),
         click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), help="Seeds 0, 1, ... of each cell or sample."),
         click.option("--samples", type=click.IntRange(1, MOST), help="Samples of a sweep."),
-        click.option("--budget", help="A sweep proposes no more once so much is spent: 8h of training, or 500epochs."),
-        click.option(
-            "--until", type=click.Choice(["stable"]), help="A sweep ends once its best gains less than the seed noise."
-        ),
         click.option("--ordered", is_flag=True, help="A sweep decides in a fixed order: the same on Ray as with --inline."),
         click.option("--precision", type=click.Choice(PRECISIONS), help="Of the encoders' matrix products."),
         click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Any other field of the trials."),
