@@ -301,6 +301,10 @@ CLAIMS = {
         "or says what it plans": "test_only_what_was_planned_is_tested_and_a_claim_is_answered",
         "with three seeds nothing can pass it": "test_three_seeds_decide_nothing_however_clear",
         '`skelray.verdicts("arrangement")` is the same in pandas': "test_the_command_prints_them_and_a_frame_has_them",
+        "each table costs itself alone": "test_a_table_that_cannot_run_costs_itself_alone",
+        "within the 95 % prediction interval": "test_each_word_by_hand",
+        "is not the same to the last digit": "test_a_number_that_is_not_so_is_told",
+        "compared first": "test_what_is_otherwise_here_is_said_first",
         "done stands for failed": "test_a_done_row_stands_for_one_that_failed",
         "where two done rows of one cell differ nothing is written": (
             "test_two_done_rows_that_differ_are_named_and_nothing_is_written"

@@ -15,9 +15,10 @@ from skelray.cli.duration import Duration
 from skelray.cli.faults import CAUSED, sentence, trace
 from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
+from skelray.cli.reproduce import reproduce_command
 from skelray.cli.scores import scores_command
 from skelray.cli.studies import studies_command
-from skelray.cli.study_options import results_option, study_options
+from skelray.cli.study_options import make_synthetic, results_option, study_options
 from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
 from skelray.report.printable import printable
 
@@ -70,17 +71,6 @@ def cli() -> None:
     """Which part of a self-supervised skeleton method earns its accuracy, and at what setting?"""
 
 
-def _make_synthetic(root: Path) -> None:
-    from skelray.data import DataError, open_dataset, prepare
-    from skelray.data.benchmarks import BENCHMARKS
-
-    try:
-        open_dataset(root, "synthetic")
-    except DataError:
-        click.echo("making the synthetic data set (once)", err=True)
-        prepare(BENCHMARKS["synthetic"], None, root)
-
-
 cli.add_command(prepare_command)
 cli.add_command(data_group)
 cli.add_command(studies_command)
@@ -96,7 +86,7 @@ def plan_command(**options: Any) -> None:
     from skelray.cli.options import open_run
     from skelray.runner.plan import plan
 
-    run, _ = open_run(options, _make_synthetic)
+    run, _ = open_run(options, make_synthetic)
     click.echo(plan(run).text())
 
 
@@ -137,7 +127,7 @@ def run_command(
         machine.check_threads(options["threads"])
     seconds = None if budget is None or not until_decided else Duration().convert(budget, None, None)
     ended_by = {"until": until, "budget": None if until_decided else budget}
-    run, module = open_run({**options, **ended_by}, _make_synthetic)
+    run, module = open_run({**options, **ended_by}, make_synthetic)
     if until_decided:
         run.add_seeds_until_decided(seconds)
     if run.scale.benchmark == "synthetic":
@@ -224,6 +214,7 @@ def best_command(**options: Any) -> None:
 
 cli.add_command(scores_command)
 cli.add_command(merge_command)
+cli.add_command(reproduce_command)
 
 
 @cli.command("bench")
