@@ -6,8 +6,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_search import SWEEP, Killed, accuracy, ledger, search
+from tiny import TRIAL
 
-from skelray import ASHA, CMAES, NSGAII, QMC, Grid, HyperBand, Median, Never, Patience, Percentile, Pruner, Random, Threshold
+from skelray import (
+    ASHA,
+    CMAES,
+    NSGAII,
+    QMC,
+    Grid,
+    HiCLR,
+    HyperBand,
+    Median,
+    Never,
+    Patience,
+    Percentile,
+    Pruner,
+    Random,
+    Threshold,
+)
 from skelray.checks import UserError
 from skelray.study.enough import Budget, Stable
 from skelray.study.scale import Scale
@@ -113,6 +129,16 @@ def test_the_percentile_rules_say_what_optunas_pruners_do(mine, theirs):
 # Whole searches
 
 
+def height(sample, epoch):
+    """What training would have found."""
+    return accuracy(sample, epoch) if "lambda_h" in sample.params else 0.5 - 0.1 / epoch
+
+
+def known(searching):
+    """What a search knows, but for the bytes of what its sampler has pickled."""
+    return [{**line, "notes": sorted(line["notes"].get("trial", {}))} for line in ledger(searching)]
+
+
 def drive(searching):
     """As a run does: what is unfinished, then what may go on, then new samples; each under each of its seeds."""
     for sample in searching.unfinished():
@@ -125,7 +151,7 @@ def drive(searching):
 def train(searching, sample):
     for seed in searching.left(sample):
         for epoch in range(1, 10):
-            value = round(accuracy(sample, epoch) + 0.002 * seed, 6)
+            value = round(height(sample, epoch) + 0.002 * seed, 6)
             verdict = searching.judge(sample, epoch, value, seed)
             searching.keep(sample, epoch, value, verdict, {}, seed)
             if verdict != "on":
@@ -150,7 +176,7 @@ SWEEPS = {
     "seeds": replace(SWEEP, seeds=range(3)),
     "seeds, promotion": replace(SWEEP, seeds=range(2), stopping=ASHA(grace=1, reduction=2, promotion=True)),
     "generations": replace(SWEEP, sampler=NSGAII(population=3), objectives={"cost": cost}, samples=9),
-    "evolution": replace(SWEEP, sampler=CMAES(population=3), samples=9),
+    "evolution": replace(SWEEP, sampler=CMAES(population=4), samples=9),
 }
 
 
@@ -185,7 +211,7 @@ def test_under_every_rule_a_search_killed_at_any_write_ends_like_one_that_ran_th
         break
     again = search(MortalMemory(content, -1, False), SWEEPS[kind])
     drive(again)
-    assert ledger(again) == ledger(whole)
+    assert known(again) == known(whole)
 
 
 @pytest.mark.slow
@@ -202,26 +228,27 @@ def test_under_every_rule_a_search_may_be_killed_at_each_single_write(kind):
         except Killed:
             again = search(MortalMemory(content, -1, False), SWEEPS[kind])
             drive(again)
-            assert ledger(again) == ledger(whole)
+            assert known(again) == known(whole)
     assert at > 20
 
 
-def test_a_paused_sample_goes_on_when_it_is_among_the_best(tmp_path):
+def test_a_paused_sample_goes_on_when_it_is_among_the_best():
     searching = search(MemoryStore(), SWEEPS["promotion"])
     drive(searching)
     published, *others = searching.samples.values()
     assert published.status == "done"
-    assert {sample.status for sample in others} == {"done", "paused"}
+    assert {sample.status for sample in others} <= {"done", "paused"}
     assert all("stop" not in own.values() for s in others for own in s.verdicts.values())
-    at_first = sorted((s.rungs[1] for s in others), reverse=True)
-    further = [s.rungs[1] for s in others if max(s.rungs) > 1]
-    assert sorted(further, reverse=True) == at_first[: len(further)]
-    assert len(further) == len(searching.samples) // 2 - (published.rungs[1] >= at_first[len(further) - 1])
+    further = {n for n, s in searching.samples.items() if max(s.rungs) > 1}
+    ranked = sorted(searching.samples, key=lambda n: (-searching.samples[n].rungs[1], n))
+    assert further - {0} <= {n for n in further if searching.samples[n].verdicts[0][1] == "on"}
+    assert set(ranked[: len(ranked) // 2]) <= further  # the best half has been promoted, and some that were it before
+    assert len(further) < len(ranked)
     assert searching.over()
     more = search(searching.ledger.store, replace(SWEEPS["promotion"], samples=15))
     drive(more)
-    went_on = {n for n, s in more.samples.items() if max(s.rungs) > 1} & set(range(9))
-    assert went_on >= {s.number for s in others if max(s.rungs) > 1}
+    assert {n for n, s in more.samples.items() if max(s.rungs) > 1} >= further
+    assert more.over()
 
 
 def test_a_rung_judges_the_mean_over_the_seeds_and_a_seed_that_stops_stops_all():
@@ -264,17 +291,9 @@ def test_a_suggestion_of_a_trial_that_is_there_spends_no_sample():
 
 
 def small_space(trial):
-    from test_search import space
-
-    k = trial.suggest_int("k", 1, 10)
-
-    class Point:
-        number = 0
-        suggest_int = staticmethod(lambda name, low, high: min(k, 6) % 3 + 1)
-        suggest_float = staticmethod(lambda name, low, high, log: 0.5 if min(k, 6) > 3 else 0.7)
-        suggest_categorical = staticmethod(lambda name, choices: "kl")
-
-    return space(Point)
+    """Ten points, five of which are one trial."""
+    method = HiCLR(queue=32, dim=8 * min(trial.suggest_int("k", 1, 10), 6))
+    return replace(TRIAL, method=method, epochs=9)
 
 
 def test_a_grid_ends_when_every_point_is_there():
@@ -285,10 +304,6 @@ def test_a_grid_ends_when_every_point_is_there():
 
 
 def grid_space(trial):
-    from tiny import TRIAL
-
-    from skelray import HiCLR
-
     tau = trial.suggest_float("tau", 0.1, 0.3, step=0.1)
     return replace(TRIAL, method=HiCLR(queue=32, tau=tau, dim=8 * trial.suggest_int("dim", 1, 2)), epochs=9)
 
@@ -324,12 +339,12 @@ def test_what_is_no_budget_is_refused(text):
 def test_a_budget_ends_a_search_and_a_larger_one_goes_on_as_if_there_had_been_none():
     store, whole = MemoryStore(), search(MemoryStore())
     drive(whole)
-    few = search(store, scale=Scale(budget=Budget(epochs=20)))
+    few = search(store, scale=Scale(budget=Budget(epochs=12)))
     drive(few)
     assert few.over()
-    assert sum(s.epochs for s in few.samples.values()) >= 20 > sum(s.epochs for s in list(few.samples.values())[:-1])
+    assert sum(s.epochs for s in few.samples.values()) >= 12 > sum(s.epochs for s in list(few.samples.values())[:-1])
     ended = store.read_json(f"{few.ledger.folder}/about/end.json")
-    assert ended == {"why": "the budget of 20 epochs is spent", "samples": len(few.samples)}
+    assert ended == {"why": "the budget of 12 epochs is spent", "samples": len(few.samples)}
     more = search(store, scale=Scale(budget=Budget(epochs=10_000)))
     drive(more)
     assert ledger(more) == ledger(whole)
