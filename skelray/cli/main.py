@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from skelray.checks import MOST, MOST_THREADS
+from skelray.cli.data import FOLDER
 from skelray.cli.data import data as data_group
 from skelray.cli.duration import Duration
 from skelray.cli.faults import CAUSED, sentence, trace
@@ -144,7 +145,23 @@ def run_command(
 
             run_on_ray(run, module, display, Cluster(address, per_gpu))
     failed = _print_report(run.name, options["results"], "markdown")
+    _draw(run.name, options["results"])
     sys.exit(1 if failed or display.finished["failed"] else 0)  # a failure may have no row
+
+
+def _draw(study: str, results: Path) -> None:
+    """Draws the figures that a study asks for; what its table lacks for one is said, and costs nothing else."""
+    from skelray.checks import UserError
+    from skelray.report.figures.charts import keep_charts
+    from skelray.results.tables import load
+
+    try:
+        paths = keep_charts(load(study, results), study, results)
+    except UserError as error:
+        click.echo(f"skelray: {printable(error)}", err=True)
+        return
+    for path in paths:
+        click.echo(str(path), err=True)
 
 
 @cli.command("report")
@@ -153,10 +170,20 @@ def run_command(
 @click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
 @click.option("--verdicts", is_flag=True, help="Only what each contrast may be said to show, and why; in any format.")
 @click.option("--margin", type=click.FloatRange(0, 100), help="Points that do not matter.  [default: the study's, mostly 1]")
+@click.option("--subjects", is_flag=True, help="Only intervals over seeds and test subjects together, from stored scores.")
 @click.option("--html", is_flag=False, flag_value="", metavar="[FILE]", help="Write a page.  [default: RESULTS/STUDY.html]")
-@click.option("--store", default="store", show_default=True, help="For the page: encoders and scores; a folder or URI.")
+@click.option("--store", default="store", show_default=True, help="Of stored scores; a folder or URI.")
+@click.option("--data", type=FOLDER, default=Path("data"), help="Of subjects that scores lack.")
 def report_command(
-    study: str, results: Path, form: str, verdicts: bool, margin: float | None, html: str | None, store: str
+    study: str,
+    results: Path,
+    form: str,
+    verdicts: bool,
+    margin: float | None,
+    subjects: bool,
+    html: str | None,
+    store: str,
+    data: Path,
 ) -> None:
     """Print the table of STUDY, published beside measured, and what each of its contrasts may be said to show.
 
@@ -168,6 +195,14 @@ def report_command(
 
         path = write(study, results, store, fraction, Path(html) if html else None)
         click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        return
+    if subjects:
+        from skelray.report.noise_table import noise_table
+        from skelray.results.tables import load
+        from skelray.store.store import Store
+
+        noise = noise_table(load(study, results), Store(store), data)
+        click.echo(noise.written(form) if noise else f"skelray: {study} has no contrast", err=noise is None)
         return
     if not verdicts:
         _print_report(study, results, form, fraction)
