@@ -13,15 +13,21 @@ SPACE = """
         method = HiCLR(arrangement=(BA, NA), lambda_h=trial.suggest_float("lambda_h", 0.05, 5.0, log=True))
         return replace(base, method=method, evaluations=(KNN(),))
 """
-PROMOTED = SPACE + """
+PROMOTED = (
+    SPACE
+    + """
     study = Sweep(space=space, published={"lambda_h": 0.5}, samples=6, sampler=TPE(startup=3),
                   stopping=ASHA(grace=100, reduction=2, promotion=True))
 """
-WHOLE = SPACE + """
+)
+WHOLE = (
+    SPACE
+    + """
     study = Sweep(space=space, published={"lambda_h": 0.5}, samples=3, sampler=TPE(startup=3), seeds=range(2),
                   stopping=ASHA(grace=100, reduction=2), racing=Racing(best=2, seeds=3, margin=0.0),
                   across={"stream": ["joint", "bone"]}, ensemble=Ensemble({"joint": 0.6, "bone": 0.4}))
 """
+)
 
 
 def samples(rows):
