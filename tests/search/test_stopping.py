@@ -185,7 +185,7 @@ class MortalMemory(MemoryStore):
 
     def __init__(self, content, at, after):
         super().__init__()
-        self._content, self.left, self.after = content, at, after
+        self.kept, self.left, self.after = content, at, after
 
     def write(self, name, content):
         self.left -= 1
