@@ -18,7 +18,8 @@ ORDER = (
     *("data.persons", "data.preprocess", "data.benchmark", "data.stored", "data.report"),
     *("data.formats", "data.synthetic", "data.benchmarks", "data.own", "data.catalogue", "data.detect"),
     *("data.dataset", "data.inspection", "data.preparation", "data"),
-    *("augment", "backbones", "methods", "evaluation", "trial", "papers", "engine", "training", "released", "store"),
+    *("augment", "backbones", "methods", "engine.resident", "engine.descent", "engine.runners"),
+    *("evaluation", "trial", "papers", "engine", "training", "released", "store"),
     *("study", "search", "results", "report", "bench", "runner", "cli"),
 )
 
