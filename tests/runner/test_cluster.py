@@ -298,10 +298,9 @@ def test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be(tmp_path, 
     (job, *_), asked = run.work.jobs, []
     jobs, reporting = reporting_on([job])
     jobs.suggest("x")
-    (tmp_path / "error.pkl").write_bytes(
-        pickle.dumps(OutOfMemoryError("Task was killed due to the node running low on memory."))
-    )
-    (tmp_path / "error.txt").write_text("Task was killed due to the node running low on memory.")
+    said = "Task was killed due to the node running low on memory."
+    (tmp_path / "error.pkl").write_bytes(pickle.dumps(OutOfMemoryError(said)))
+    (tmp_path / "error.txt").write_text(said)
     attempt = Attempt("x", tmp_path / "error.txt", tmp_path / "error.pkl")
     attempt.should_recover, attempt.update_resources = lambda: True, asked.append
     reporting.on_trial_error(None, attempt)
