@@ -232,6 +232,7 @@ def test_the_page_of_a_papers_table_has_its_rows(finished):
     text = path.read_text()
     assert all(f">{name}<" in text for name in ("older", "between", "ours"))
     assert "Published only: older, between." in text
+    assert "1970" not in text  # when what nobody ran has begun
 
 
 def test_published_rows_do_not_stand_beside_other_data(tmp_path, data, finished):
