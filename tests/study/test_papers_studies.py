@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 from published_rows import Figure, figures, missing, of_project, rows
+from result_rows import frame, row
 
 from skelray import papers
 from skelray.names import in_order
+from skelray.results.verdicts import of_table
 from skelray.runner.context import Settings
 from skelray.runner.inline import run_inline
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
-from skelray.study.ablation import Ablation
+from skelray.study.ablation import Ablation, scalars
 from skelray.study.arm import Arm
 from skelray.study.comparable import SEQUENCES
 from skelray.study.scale import DEMO
@@ -124,6 +126,34 @@ def test_the_claims_of_the_papers_are_planned():
     assert ("both, instance", "temporal, instance", "above") in planned["hico_levels"]
     assert ("+ clip, part", "+ domain", "above") in planned["hico_levels"]
     assert ("AimCLR", "AimCLR", "above") in planned["aimclr_ntu60"]  # its streams fused above each of them
+
+
+def measured(study, name):
+    """A table of the study as it would be, of numbers that mean nothing."""
+    made = []
+    for number, one in enumerate([*study.cells(), *study.fused()]):
+        trial = one.trial
+        stream = one.coordinates.get("stream", trial.stream)
+        place = {"benchmark": trial.benchmark, "protocol": trial.protocol, "stream": stream, "seed": trial.seed}
+        facts = {"arm": one.arm, "cell": scalars(one.coordinates), "epochs": trial.epochs, "epoch": trial.epochs}
+        made.append(row(study=name, trial=f"t{number}", value=number % 7 / 7, **place, **facts))
+    table = frame(made)
+    table.attrs["notes"] = study.notes().content()
+    return table
+
+
+@pytest.mark.parametrize(
+    "name", ["aimclr_epochs", *(pytest.param(p.stem, marks=pytest.mark.slow) for p in TABLES if p.stem != "aimclr_epochs")]
+)
+def test_every_claim_finds_its_cells_and_has_an_answer(name):
+    """Three seeds decide nothing: not attainable."""
+    _, study, _ = load_study(STUDIES[0].parent / f"{name}.py")
+    claimed = {(one.arm, one.name) for one in study.notes().contrasts or () if one.claim}
+    found = of_table(measured(study, name))
+    answered = found[found["claim"] != ""] if claimed else found.iloc[:0]
+    assert set(zip(answered["arm"], answered["baseline"], strict=True)) == claimed
+    assert set(answered["claim"]) <= {"not attainable", "undecided"}
+    assert set(answered["n"]) <= {3}
 
 
 def test_the_parts_of_aimclr_train_no_skeletonclr_again():
