@@ -337,6 +337,14 @@ CLAIMS = {
         "PNG, SVG and the numbers that it shows as CSV": "test_a_figure_is_kept_as_png_svg_and_the_numbers_it_shows",
     },
     "cluster.md": {
+        "as with a dead head": "test_an_address_without_a_head_is_said_at_once",
+        "wrong token or other versions, one sentence": "test_why_a_cluster_cannot_be_joined_is_one_sentence",
+        "whatever `RAY_ADDRESS` says": "test_a_run_has_ray_of_its_own_whatever_runs_beside_it",
+        "are gone at the end": "test_the_folder_of_ray_is_gone_at_the_end_and_that_of_a_killed_run_too",
+        "one that is unfit is set aside": "test_a_node_that_does_not_share_the_store_or_the_data_is_set_aside",
+        "asked by its first trial": "test_a_worker_of_a_node_with_other_data_is_unfit_and_costs_the_trial_nothing",
+        "A trial is done where the store that the driver sees": "test_done_is_believed_only_where_the_store_has_it",
+        "waits for a node to join, which is said": "test_where_no_node_holds_a_trial_it_is_said_once_and_when_one_does",
         "refused before anything starts": "test_a_trial_that_no_node_can_hold_is_said_at_once",
         "On a cluster its nodes decide the device": "test_the_cluster_decides_the_device",
         "they travel with the trial": "test_a_lost_worker_costs_an_epoch_at_most",
@@ -356,6 +364,7 @@ CLAIMS = {
         "only seed, name, epoch, step and place decide": "test_every_part_of_a_place_changes_what_is_drawn",
         "find the bits that torch finds": "test_the_interpreted_kernels_find_the_bits_that_torch_finds",
         "a rehearsal on a CPU runs every part": "test_a_rehearsal_runs_every_part",
+        "are each the trial alone, to the last bit": "test_each_trial_is_the_trial_alone",
         "A test keeps these below ceilings": "test_a_step_launches_no_more_than_its_ceiling",
     },
     "fidelity.md": {
