@@ -9,6 +9,7 @@ from published_rows import Figure, figures, missing, of_project, rows
 from result_rows import frame, row
 
 from skelray import papers
+from skelray.evaluation import Apart, Linear
 from skelray.names import in_order
 from skelray.results.verdicts import of_table
 from skelray.runner.context import Settings
@@ -164,6 +165,19 @@ def test_the_parts_of_aimclr_train_no_skeletonclr_again():
     assert normal == {cell.trial.id("d") for cell in streams.cells() if cell.arm == "SkeletonCLR"}
     whole = {cell.trial.id("d") for cell in parts.cells() if cell.arm == "normal, extreme, EADM, NNM"}
     assert whole == {cell.trial.id("d") for cell in streams.cells() if cell.arm == "AimCLR"}
+
+
+def test_settings_that_were_decided_stay():
+    """docs/fidelity.md says why."""
+    assert all(semi.whole_epochs for semi in papers.AIMCLR_SEMI)
+    assert not any(semi.whole_epochs for semi in papers.RELEASED_TUNED["aimclr"][1:])
+    assert {(e.std, e.nesterov, e.init) for e in (papers.HICO_FINETUNE, *papers.HICO_SEMI)} == {(0.01, False, "normal")}
+    assert papers.HICLR_PKU_MMD2.evaluations[-1] == Linear(epochs=200, milestones=(160,))
+    assert papers.AIMCLR_ACROSS.evaluations[-1] == Apart(Linear(), papers.AIMCLR_FUSION)
+    assert [papers.preprocessing_of(replace(papers.HICO_GRU, benchmark=name)) for name in ("ntu60", "pku_mmd1")] == [
+        papers.RIGID,
+        papers.CENTRED,
+    ]
 
 
 def test_one_training_of_aimclr_is_read_at_four_lengths():
