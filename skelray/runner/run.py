@@ -19,6 +19,7 @@ from skelray.runner.kinds import work_of
 from skelray.study.scale import Scale
 from skelray.study.study import Study
 from skelray.training import Report
+from skelray.trial import Trial
 
 RETRIES = 2  # attempts beyond the first at a trial that failed for a transient cause
 
@@ -81,13 +82,14 @@ class Run:
         """Whether a job goes on after a report."""
         return self.work.should_continue(job, report, source)
 
-    def ended(self, job: Job, status: str) -> None:
-        """Keeps how a job ended and its rows; the tables follow when it costs little."""
+    def ended(self, job: Job, status: str) -> str:
+        """Keeps how a job ended and its rows; the tables follow when it costs little. Returns the word for how it ended."""
         self.running.discard(job.stored.id)
-        self.work.ended(job, status)
+        status = self.work.ended(job, status)
         with self.context.going_on("the tables"):
             self.work.put(job, self.book)
             self.book.write_if_due()
+        return status
 
     def write_tables(self) -> Path:
         """The tables from what the store holds now, finished or not."""
@@ -97,12 +99,21 @@ class Run:
     def evaluate_finals(self, device: torch.device) -> None:
         """Once all jobs have ended; trains nothing. One that fails is a failed row. Brings the tables up to date."""
         for trial in self.work.finals():
-            stored, started = self.context.stored(trial), datetime.now(UTC)
-            try:
-                for _ in execute(trial, self.context.splits(trial), stored, device, self.context.load):
-                    pass
-            except Exception as error:
-                with self.context.going_on("the store"):
-                    stored.save_failure(trial.epochs, failure(error, device, started))
+            for _ in range(RETRIES + 1):
+                if not self._fails_in_passing(trial, device):
+                    break
         self.work.close(self.book)
         self.book.write()
+
+    def _fails_in_passing(self, trial: Trial, device: torch.device) -> bool:
+        """Evaluates a final; whether it failed for what may pass. A failure is kept."""
+        stored, started = self.context.stored(trial), datetime.now(UTC)
+        try:
+            for _ in execute(trial, self.context.splits(trial), stored, device, self.context.load):
+                pass
+        except Exception as error:
+            failed = failure(error, device, started)
+            with self.context.going_on("the store"):
+                stored.save_failure(trial.epochs, failed)
+            return bool(failed["transient"])
+        return False
