@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from skelray.ensemble import Ensemble
     from skelray.evaluation import (
         KNN,
+        Apart,
         Clustering,
         EvaluationResult,
         Finetune,
@@ -26,13 +27,16 @@ if TYPE_CHECKING:
     )
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
     from skelray.results.attribution import attribution
+    from skelray.results.noise import noise
     from skelray.results.scores import Scores, scores
     from skelray.results.tables import curves, load
     from skelray.results.verdicts import verdicts
     from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
-    from skelray.study.ablation import Ablation, Arm
+    from skelray.study.ablation import Ablation
+    from skelray.study.arm import Arm, Reference
+    from skelray.study.charts import Bars, Lines
     from skelray.study.choose import choose
-    from skelray.study.contrasts import Contrast
+    from skelray.study.contrasts import Contrast, above, below, fused_above
     from skelray.study.fusion import Fusion, Random
     from skelray.study.parts import AddOneIn, Factorial, LeaveOneOut
     from skelray.study.path import AblationPath
@@ -67,8 +71,10 @@ __all__ = [
     "AdaIN",
     "AddOneIn",
     "AimCLR",
+    "Apart",
     "Arm",
     "AugmentationSet",
+    "Bars",
     "Clustering",
     "Contrast",
     "CrosSCLR",
@@ -87,11 +93,13 @@ __all__ = [
     "Hierarchical",
     "LeaveOneOut",
     "Linear",
+    "Lines",
     "Mask",
     "Monitor",
     "Preprocessing",
     "Pretraining",
     "Random",
+    "Reference",
     "Report",
     "Retrieval",
     "Scale",
@@ -107,10 +115,14 @@ __all__ = [
     "Transformer",
     "Trial",
     "View",
+    "above",
     "attribution",
+    "below",
     "choose",
     "curves",
+    "fused_above",
     "load",
+    "noise",
     "orders",
     "papers",
     "run",
@@ -126,14 +138,16 @@ _HOMES = {
         "backbones": "DSTA GRU LSTM STGCN Hierarchical Transformer",
         "data": "DataError Preprocessing SkeletonDataset Splits",
         "ensemble": "Ensemble",
-        "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
+        "evaluation": "KNN Apart Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
-        "study.contrasts": "Contrast",
+        "study.charts": "Bars Lines",
+        "study.contrasts": "Contrast above below fused_above",
         "study.parts": "AddOneIn Factorial LeaveOneOut",
         "study.path": "AblationPath",
         "study.fusion": "Fusion Random",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.attribution": "attribution",
+        "results.noise": "noise",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
         "study.scale": "DEMO Scale",
@@ -141,7 +155,8 @@ _HOMES = {
         "skeleton": "KINECT_V1 KINECT_V2 Skeleton",
         "study.schedulers": "ASHA",
         "study.samplers": "TPE",
-        "study.ablation": "Ablation Arm",
+        "study.ablation": "Ablation",
+        "study.arm": "Arm Reference",
         "study.choose": "choose",
         "study.sweep": "Sweep",
         "training": "Diverged Pretraining Report run",

@@ -10,14 +10,16 @@ from typing import Any
 import click
 
 from skelray.checks import MOST, MOST_THREADS
+from skelray.cli.data import FOLDER
 from skelray.cli.data import data as data_group
 from skelray.cli.duration import Duration
 from skelray.cli.faults import CAUSED, sentence, trace
 from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
+from skelray.cli.reproduce import reproduce_command
 from skelray.cli.scores import scores_command
 from skelray.cli.studies import studies_command
-from skelray.cli.study_options import results_option, study_options
+from skelray.cli.study_options import make_synthetic, results_option, study_options
 from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
 from skelray.report.printable import printable
 
@@ -70,17 +72,6 @@ def cli() -> None:
     """Which part of a self-supervised skeleton method earns its accuracy, and at what setting?"""
 
 
-def _make_synthetic(root: Path) -> None:
-    from skelray.data import DataError, open_dataset, prepare
-    from skelray.data.benchmarks import BENCHMARKS
-
-    try:
-        open_dataset(root, "synthetic")
-    except DataError:
-        click.echo("making the synthetic data set (once)", err=True)
-        prepare(BENCHMARKS["synthetic"], None, root)
-
-
 cli.add_command(prepare_command)
 cli.add_command(data_group)
 cli.add_command(studies_command)
@@ -96,7 +87,7 @@ def plan_command(**options: Any) -> None:
     from skelray.cli.options import open_run
     from skelray.runner.plan import plan
 
-    run, _ = open_run(options, _make_synthetic)
+    run, _ = open_run(options, make_synthetic)
     click.echo(plan(run).text())
 
 
@@ -128,7 +119,7 @@ def run_command(
         machine.check_threads(options["threads"])
     if budget is not None and not until_decided:
         raise click.UsageError("--budget is of --until-decided: give both, or neither")
-    run, module = open_run(options, _make_synthetic)
+    run, module = open_run(options, make_synthetic)
     if until_decided:
         run.add_seeds_until_decided(budget)
     if run.scale.benchmark == "synthetic":
@@ -145,7 +136,23 @@ def run_command(
 
             run_on_ray(run, module, display, Cluster(address, per_gpu))
     failed = _print_report(run.name, options["results"], "markdown")
+    _draw(run.name, options["results"])
     sys.exit(1 if failed or display.finished["failed"] else 0)  # a failure may have no row
+
+
+def _draw(study: str, results: Path) -> None:
+    """Draws the figures that a study asks for; what its table lacks for one is said, and costs nothing else."""
+    from skelray.checks import UserError
+    from skelray.report.figures.charts import keep_charts
+    from skelray.results.tables import load
+
+    try:
+        paths = keep_charts(load(study, results), study, results)
+    except UserError as error:
+        click.echo(f"skelray: {printable(error)}", err=True)
+        return
+    for path in paths:
+        click.echo(str(path), err=True)
 
 
 @cli.command("report")
@@ -154,10 +161,20 @@ def run_command(
 @click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
 @click.option("--verdicts", is_flag=True, help="Only what each contrast may be said to show, and why; in any format.")
 @click.option("--margin", type=click.FloatRange(0, 100), help="Points that do not matter.  [default: the study's, mostly 1]")
+@click.option("--subjects", is_flag=True, help="Only intervals over seeds and test subjects together, from stored scores.")
 @click.option("--html", is_flag=False, flag_value="", metavar="[FILE]", help="Write a page.  [default: RESULTS/STUDY.html]")
-@click.option("--store", default="store", show_default=True, help="For the page: encoders and scores; a folder or URI.")
+@click.option("--store", default="store", show_default=True, help="Of stored scores; a folder or URI.")
+@click.option("--data", type=FOLDER, default=Path("data"), help="Of subjects that scores lack.")
 def report_command(
-    study: str, results: Path, form: str, verdicts: bool, margin: float | None, html: str | None, store: str
+    study: str,
+    results: Path,
+    form: str,
+    verdicts: bool,
+    margin: float | None,
+    subjects: bool,
+    html: str | None,
+    store: str,
+    data: Path,
 ) -> None:
     """Print the table of STUDY, published beside measured, and what each of its contrasts may be said to show.
 
@@ -169,6 +186,14 @@ def report_command(
 
         path = write(study, results, store, fraction, Path(html) if html else None)
         click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        return
+    if subjects:
+        from skelray.report.noise_table import noise_table
+        from skelray.results.tables import load
+        from skelray.store.store import Store
+
+        noise = noise_table(load(study, results), Store(store), data)
+        click.echo(noise.written(form) if noise else f"skelray: {study} has no contrast", err=noise is None)
         return
     if not verdicts:
         _print_report(study, results, form, fraction)
@@ -215,6 +240,7 @@ def best_command(**options: Any) -> None:
 
 cli.add_command(scores_command)
 cli.add_command(merge_command)
+cli.add_command(reproduce_command)
 
 
 @cli.command("bench")
