@@ -335,7 +335,8 @@ def stopped_when(event, how, command, folder):
         while not event() and driver.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         if how == signal.SIGKILL:
-            os.killpg(driver.pid, how)
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself: its status and errors say why
+                os.killpg(driver.pid, how)
         else:
             driver.send_signal(how)
         status = driver.wait(timeout=300)
