@@ -15,7 +15,7 @@ from skelray.augment import Draws, View, view_of
 from skelray.checks import UserError
 from skelray.contained import contained
 from skelray.data.dataset import Splits
-from skelray.engine import Engine
+from skelray.engine.engine import Engine
 from skelray.evaluation import Diverged, FrozenEncoder, Load, measure
 from skelray.methods import HasMaskValues, HasProjectors, Method, Model, Step, Views
 from skelray.names import HELD_OUT
@@ -93,6 +93,15 @@ class Pretraining:
             metrics[HELD_OUT] = self.held_out()
         self.history.append(Report(epoch, metrics, time.perf_counter() - started))
         return self.history[-1]
+
+    @property
+    def captured(self) -> bool:
+        """Whether epochs were, or on a CUDA device would be, a graph replayed."""
+        return self._engine is not None and self._engine.captured
+
+    def step_by_step(self) -> None:
+        """Has the engine make each step call by call, as where it cannot be captured."""
+        self._engine_or_new().step_by_step()
 
     def _engine_or_new(self) -> Engine:
         if self._engine is None:
