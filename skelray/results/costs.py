@@ -53,7 +53,7 @@ def costs(frame: pd.DataFrame, curves: pd.DataFrame) -> Costs:
     spent["hours"] = (seconds.reindex(spent.index).fillna(0.0) + evaluation.reindex(spent.index).fillna(0.0)) / HOUR
     of_device = spent.assign(device=spent["device"].astype(str).str.split(",").str[0]).groupby("device")["hours"].sum()
     stopped = trials[trials["status"] == "stopped"]
-    again = arms[arms.duplicated("trial")]
+    again = arms[arms.duplicated(["trial", "epochs"])]
     own = [trial for trial in spent.index if trial in seconds.index]
     return Costs(
         training=float(seconds.reindex(own).sum()) / HOUR,

@@ -35,6 +35,11 @@ def test_hours_are_counted_once_and_points_cost_what_their_arm_did():
     assert "saved by stopping" not in found.sentence()
 
 
+def test_a_shorter_trial_of_the_same_encoder_saves_nothing():
+    rows = [row(trial="t1", arm="trained", epochs=3, epoch=3), row(trial="t1", arm="untrained", epochs=0, epoch=0)]
+    assert costs(frame(rows), curves(t1=3)).shared == 0
+
+
 def test_what_was_stopped_saved_its_other_epochs():
     shared = {"metric": "held_out_top1", "evaluation": "knn", "epochs": 300}
     rows = [
