@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from skelray.study.ablation import Ablation, Arm
     from skelray.study.choose import choose
     from skelray.study.contrasts import Contrast
-    from skelray.study.fusion import Fusion, Random
-    from skelray.study.samplers import TPE
+    from skelray.study.fusion import Fusion
+    from skelray.study.samplers import CMAES, GP, NSGAII, QMC, TPE, Grid, OptunaSampler, Random
     from skelray.study.scale import DEMO, Scale
-    from skelray.study.schedulers import ASHA
+    from skelray.study.stopping import ASHA, HyperBand, Median, Never, Patience, Percentile, Pruner, Threshold
     from skelray.study.sweep import Sweep
     from skelray.training import Diverged, Pretraining, Report, run
     from skelray.trial import SGD, Monitor, Trial
@@ -43,11 +43,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ASHA",
     "BA",
+    "CMAES",
     "DAE",
     "DEMO",
     "DSTA",
     "EA",
     "EADM",
+    "GP",
     "GRU",
     "HICO",
     "KINECT_V1",
@@ -55,6 +57,8 @@ __all__ = [
     "KNN",
     "LSTM",
     "NA",
+    "NSGAII",
+    "QMC",
     "SGD",
     "SIMILARITIES",
     "STGCN",
@@ -75,15 +79,23 @@ __all__ = [
     "Finetune",
     "FrozenEncoder",
     "Fusion",
+    "Grid",
     "HeldOut",
     "HiCLR",
     "HiCo",
     "Hierarchical",
+    "HyperBand",
     "Linear",
     "Mask",
+    "Median",
     "Monitor",
+    "Never",
+    "OptunaSampler",
+    "Patience",
+    "Percentile",
     "Preprocessing",
     "Pretraining",
+    "Pruner",
     "Random",
     "Report",
     "Retrieval",
@@ -96,6 +108,7 @@ __all__ = [
     "Splits",
     "Supervised",
     "Sweep",
+    "Threshold",
     "Transfer",
     "Transformer",
     "Trial",
@@ -121,15 +134,15 @@ _HOMES = {
         "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
         "study.contrasts": "Contrast",
-        "study.fusion": "Fusion Random",
+        "study.fusion": "Fusion",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
         "study.scale": "DEMO Scale",
         "results.scores": "Scores scores",
         "skeleton": "KINECT_V1 KINECT_V2 Skeleton",
-        "study.schedulers": "ASHA",
-        "study.samplers": "TPE",
+        "study.stopping": "ASHA HyperBand Median Never Patience Percentile Pruner Threshold",
+        "study.samplers": "CMAES GP NSGAII QMC TPE Grid OptunaSampler Random",
         "study.ablation": "Ablation Arm",
         "study.choose": "choose",
         "study.sweep": "Sweep",

@@ -24,7 +24,7 @@ ORDER = (
 
 HOMES = {
     "ray": {"runner"},
-    "optuna": {"search"},
+    "optuna": {"search", "study"},
     "click": {"cli"},
     "matplotlib": {"data", "evaluation", "report"},
     "scipy": {"data", "results"},

@@ -16,6 +16,7 @@ from skelray.search.sample import Sample
 from skelray.search.search import Search
 from skelray.search.space import example
 from skelray.study.ablation import Cell
+from skelray.study.stopping.rule import ON, PAUSE
 from skelray.study.sweep import Sweep
 from skelray.training import Report
 from skelray.trial import Trial
@@ -42,9 +43,12 @@ class SweepWork:
         while True:
             while not self.search.may_propose():
                 yield None
-            if (proposed := self.search.propose()) is None:
+            if (more := self.search.promote() or self.search.propose()) is not None:
+                yield self._job(more)
+            elif self.search.under_way():  # what comes of it may let another go on
+                yield None
+            else:
                 return
-            yield self._job(proposed)
 
     def _job(self, sample: Sample) -> Job:
         trial = self.search.trial(sample)
@@ -58,11 +62,13 @@ class SweepWork:
         verdict = self.search.judge(sample, report.epoch, value)
         with self._context.going_on("the ledger"):
             self.search.keep(sample, report.epoch, value, verdict, source)
-        return verdict
+        return verdict == ON
 
     def ended(self, job: Job, status: str) -> None:
+        sample = self.search.samples[job.number]
+        paused = any(PAUSE in own.values() for own in sample.verdicts.values())
         with self._context.going_on("the ledger"):
-            self.search.end(self.search.samples[job.number], status)
+            self.search.end(sample, "paused" if status == "stopped" and paused else status)
 
     def put(self, job: Job, book: Book) -> None:
         self._put_sample(self.search.samples[job.number], book)

@@ -90,9 +90,9 @@ class Files:
         """The files in a folder, sorted."""
         return sorted(info.base_name for info in self._listed(folder) if info.is_file)
 
-    def folders(self) -> list[str]:
-        """The folders of the store, sorted: the ids of trials, and a few others."""
-        return sorted(info.base_name for info in self._listed("") if not info.is_file)
+    def folders(self, folder: str = "") -> list[str]:
+        """The folders of the store, or within a folder, sorted: the ids of trials, and a few others."""
+        return sorted(info.base_name for info in self._listed(folder) if not info.is_file)
 
     def _listed(self, folder: str) -> list[fs.FileInfo]:
         return self.files.get_file_info(fs.FileSelector(f"{self.path}/{folder}".rstrip("/"), allow_not_found=True))

@@ -12,21 +12,12 @@ from skelray.evaluation import Evaluation, HeldOut, Linear
 from skelray.study.ablation import Ablation, Arm, Cell, Fused, whole_seeds
 from skelray.study.contrasts import Contrast
 from skelray.study.notes import Notes
+from skelray.study.samplers import Random
 from skelray.study.scale import Scale
 from skelray.study.sweep import check_space
 from skelray.trial import Trial
 
 PUBLISHED, CHOSEN = "published weights", "chosen weights"  # the arms of its table
-
-
-@dataclass(frozen=True)
-class Random:
-    """Optuna's random sampler; point n is decided by (seed, n). Points are cheap, so that nothing cleverer pays."""
-
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_whole("seed", self.seed, 0, 2**32 - 1)  # what numpy's generators take
 
 
 @dataclass(frozen=True)
