@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from skelray.checks import MOST_THREADS, UserError, check_whole
+from skelray.names import PRECISIONS
 
 _GROUP = Path("/sys/fs/cgroup")
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
@@ -38,11 +39,13 @@ def keep_memory() -> bool:
 def choose_device(name: str | None = None) -> torch.device:
     """The device of that name; by default CUDA where there is one. Raises UserError for what this machine lacks."""
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
         raise UserError(f"device {name!r} is none of cpu, cuda, cuda:0, ...") from None
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as it asks for, to sum in one order
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {name!r}: this machine has no CUDA device; leave --device out or give cpu")
     return device
@@ -71,6 +74,25 @@ def configure_process(threads: int) -> None:
     keep_memory()
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
+
+
+def precisions(device: torch.device) -> tuple[str, ...]:
+    """Those that the device computes in."""
+    return tuple(one for one in PRECISIONS if one != "tf32" or device.type == "cuda")
+
+
+def compute_in(precision: str, device: torch.device) -> None:
+    """Sets what a CUDA device's products and convolutions are computed in, and that equal runs give equal bits.
+
+    By default torch computes convolutions in TF32, whose products have ten bits, and products in float32. Here "float32" has
+    neither in TF32 and "tf32" both. Raises UserError for tf32 on another device.
+    """
+    if device.type != "cuda":
+        if precision == "tf32":
+            raise UserError(f"precision tf32: only a CUDA device computes in it; on {device.type} give float32 or bfloat16")
+        return
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
 
 
 def describe(device: torch.device) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 STREAMS = ("joint", "bone", "motion")
-PRECISIONS = ("float32", "bfloat16")  # of the encoders' matrix products
+PRECISIONS = ("float32", "tf32", "bfloat16")  # of the encoders' matrix products; tf32 on a CUDA device alone
 
 # By what code a released checkpoint may have been written, and on what.
 METHODS = ("skeletonclr", "crossclr", "aimclr", "hiclr", "hico")

@@ -15,6 +15,7 @@ from skelray.augment import Draws, View, view_of
 from skelray.checks import UserError
 from skelray.contained import contained
 from skelray.data.dataset import Splits
+from skelray.engine import Engine
 from skelray.evaluation import Diverged, FrozenEncoder, Load, measure
 from skelray.methods import HasMaskValues, HasProjectors, Method, Model, Step, Views
 from skelray.names import HELD_OUT
@@ -51,8 +52,11 @@ class Pretraining:
     and dropout. So a state holds no generators, and a run cut at any epoch goes on exactly as if it had not been.
     """
 
-    def __init__(self, trial: Trial, splits: Splits, device: torch.device) -> None:
+    def __init__(self, trial: Trial, splits: Splits, device: torch.device, static: bool | None = None) -> None:
+        """static: whether epochs are made by an ``Engine``, by default on a CUDA device."""
         self.trial, self.device = trial, device
+        self.static = device.type == "cuda" if static is None else static
+        machine.compute_in(trial.precision, device)
         self.data = splits.train if trial.monitor is None else splits.reduced
         if trial.epochs and len(self.data) < trial.batch_size:
             raise UserError(
@@ -67,6 +71,7 @@ class Pretraining:
         self.model.autocast = torch.bfloat16 if trial.precision == "bfloat16" else None
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = trial.optimizer.build(parameters)
+        self._engine: Engine | None = None
 
     def train_epoch(self) -> Report:
         """Trains the next epoch. Raises Diverged where the loss or a weight is not finite."""
@@ -75,19 +80,30 @@ class Pretraining:
     def _train_epoch(self) -> Report:
         started, trial = time.perf_counter(), self.trial
         epoch = self.epoch + 1
+        machine.compute_in(trial.precision, self.device)
         self.optimizer.param_groups[0]["lr"] = trial.optimizer.lr_at(epoch)
         self.model.train()
-        with machine.seeded(self.device, Draws(trial.seed, epoch).number("dropout")):
-            metrics = self._mean([self._step(views, epoch) for views in self._views(epoch)])
+        metrics, finite = self._engine_or_new().epoch(epoch) if self.static else self._plain_epoch(epoch)
         if not math.isfinite(metrics["loss"]):
             raise Diverged(f"the loss is {metrics['loss']} in epoch {epoch}")
-        if not torch.stack([p.isfinite().all() for p in self.model.query.parameters()]).all():
+        if not finite:
             raise Diverged(f"weights are not numbers after epoch {epoch}")  # the last step's, which no loss has read
         self.epoch = epoch
         if trial.monitor is not None and trial.monitor.due(epoch, trial.epochs):
             metrics[HELD_OUT] = self.held_out()
         self.history.append(Report(epoch, metrics, time.perf_counter() - started))
         return self.history[-1]
+
+    def _engine_or_new(self) -> Engine:
+        if self._engine is None:
+            self._engine = Engine(self.trial, self.data, self.model, self.optimizer, self.device)
+        return self._engine
+
+    def _plain_epoch(self, epoch: int) -> tuple[dict[str, float], bool]:
+        """The mean of the loss and of its parts over the steps, and whether weights are numbers after them."""
+        with machine.seeded(self.device, Draws(self.trial.seed, epoch).number("dropout")):
+            metrics = self._mean([self._step(views, epoch) for views in self._views(epoch)])
+        return metrics, bool(torch.stack([p.isfinite().all() for p in self.model.query.parameters()]).all())
 
     def batches(self, epoch: int) -> Iterator[View]:
         """Views of whole batches in the epoch's order; what is left over is dropped."""
@@ -174,6 +190,8 @@ class Pretraining:
     def load_state(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self._engine is not None:
+            self._engine.adopt()
         self.epoch = state["epoch"]
         self.history = [Report(*entry) for entry in state["history"]]
 

@@ -293,6 +293,14 @@ CLAIMS = {
         "Each method is also a Trainable": "test_every_method_has_a_trainable",
         "it needs no cluster": "test_the_trainable_by_hand_without_a_cluster",
     },
+    "report.md": {
+        "No request leaves it": "test_no_request_leaves_it",
+        "A click on a column's head sorts by it": "test_a_click_on_a_head_sorts_by_it_and_another_turns_the_order",
+        "reach into the figures": "test_a_filter_reaches_into_the_figures",
+        "A label is text, whatever stands in it": "test_hostile_text_is_text",
+        "the same bytes for the same numbers": ("test_the_same_numbers_make_the_same_bytes_whatever_the_users_settings_are"),
+        "PNG, SVG and the numbers that it shows as CSV": "test_a_figure_is_kept_as_png_svg_and_the_numbers_it_shows",
+    },
     "cluster.md": {
         "refused before anything starts": "test_a_trial_that_no_node_can_hold_is_said_at_once",
         "On a cluster its nodes decide the device": "test_the_cluster_decides_the_device",

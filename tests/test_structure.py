@@ -18,7 +18,7 @@ ORDER = (
     *("data.persons", "data.preprocess", "data.benchmark", "data.stored", "data.report"),
     *("data.formats", "data.synthetic", "data.benchmarks", "data.own", "data.catalogue", "data.detect"),
     *("data.dataset", "data.inspection", "data.preparation", "data"),
-    *("augment", "backbones", "methods", "evaluation", "trial", "papers", "training", "released", "store"),
+    *("augment", "backbones", "methods", "evaluation", "trial", "papers", "engine", "training", "released", "store"),
     *("study", "search", "results", "report", "bench", "runner", "cli"),
 )
 
@@ -29,6 +29,7 @@ HOMES = {
     "matplotlib": {"data", "evaluation", "report"},
     "scipy": {"data", "results"},
     "rich": {"cli"},
+    "jinja2": {"report"},
     "pyarrow": {"data", "results", "store"},
     "sklearn": {"evaluation"},
     "pandas": {"bench", "data", "report", "results", "runner"},
@@ -37,6 +38,7 @@ LAZY = {  # only inside functions, so that the command answers at once
     ("matplotlib", "data"),
     ("matplotlib", "evaluation"),
     ("matplotlib", "report"),
+    ("jinja2", "report"),
     ("scipy", "data"),
     ("scipy", "results"),
     ("sklearn", "evaluation"),

@@ -363,7 +363,7 @@ def test_the_original_is_left_alone():
     ("make", "said"),
     [
         (lambda: replace(TRIAL, stream="sound"), "stream 'sound' is none of joint, bone, motion"),
-        (lambda: replace(TRIAL, precision="float16"), "precision 'float16' is none of float32, bfloat16"),
+        (lambda: replace(TRIAL, precision="float16"), "precision 'float16' is none of float32, tf32, bfloat16"),
         (lambda: replace(TRIAL, epochs=-1), "epochs -1"),
         (lambda: replace(TRIAL, batch_size=0), "batch_size 0"),
         (lambda: replace(TRIAL, frames=0), "frames 0"),

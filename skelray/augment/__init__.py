@@ -2,13 +2,15 @@
 
 from skelray.augment.basic import BA, Crop, Shear
 from skelray.augment.batch import view_of
+from skelray.augment.counters import CannotCapture, Clock, CounterDraws
+from skelray.augment.draws import Draws
 from skelray.augment.extreme import EA, TimeFlip
 from skelray.augment.hico import HICO, CentreCrop, CropResize, JointCorruption, OneOf
 from skelray.augment.normal import NA, AxisMask, Blur, Flip, Noise, Rotate
 from skelray.augment.orders import orders
 from skelray.augment.streams import STREAMS, form, to_stream
 from skelray.augment.strong import DAE, AdaIN, DropAddEdges, Mask, RandomMask, SkeleAdaIN
-from skelray.augment.view import IDENTITY, Arrangement, Augmentation, AugmentationSet, Draws, Rewire, View, grow
+from skelray.augment.view import IDENTITY, Arrangement, Augmentation, AugmentationSet, Rewire, View, grow
 
 __all__ = [
     "BA",
@@ -24,7 +26,10 @@ __all__ = [
     "AugmentationSet",
     "AxisMask",
     "Blur",
+    "CannotCapture",
     "CentreCrop",
+    "Clock",
+    "CounterDraws",
     "Crop",
     "CropResize",
     "Draws",

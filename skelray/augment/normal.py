@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skelray.augment.basic import linear
+from skelray.augment.indices import indices
 from skelray.augment.view import AugmentationSet, View
 from skelray.checks import UserError, check_number, check_whole
 
@@ -62,7 +63,7 @@ class Flip:
         check_probability("Flip", self.probability)
 
     def __call__(self, view: View) -> View:
-        flipped = view.x[:, :, :, list(view.skeleton.mirrored)]
+        flipped = view.x.index_select(3, indices(view.skeleton.mirrored, view.x.device))
         if self.mirror:
             flipped = torch.cat((-flipped[:, :1], flipped[:, 1:]), dim=1)
         return view.with_x(each(view.coin(self.probability), flipped, view.x))
@@ -99,8 +100,7 @@ class Noise:
         check_number("Noise std", self.std, 0)
 
     def __call__(self, view: View) -> View:
-        generator = view.draws[view.branch]
-        noise = torch.empty_like(view.x).normal_(0.0, self.std, generator=generator)
+        noise = view.normal(self.std)
         if not self.ghosts:
             noise = noise * view.present[:, None, None, None, :]
         return view.with_x(each(view.coin(self.probability), view.x + noise, view.x))

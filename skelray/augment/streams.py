@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from skelray.augment.indices import indices
 from skelray.augment.view import View
 from skelray.checks import UserError
 from skelray.names import STREAMS
@@ -20,7 +21,7 @@ def to_stream(x: Tensor, skeleton: Skeleton, stream: str) -> Tensor:
     if stream == "joint":
         return x
     if stream == "bone":
-        return x - x[:, :, :, list(skeleton.parents)]
+        return x - x.index_select(3, indices(skeleton.parents, x.device))
     if stream == "motion":
         return torch.cat((x[:, :, 1:] - x[:, :, :-1], torch.zeros_like(x[:, :, :1])), dim=2)
     raise UserError(f"stream {stream!r} is none of {', '.join(STREAMS)}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from skelray.augment.draws import Draws
 from skelray.augment.view import AugmentationSet, View
 from skelray.checks import UserError
 
@@ -62,7 +63,8 @@ class RandomEdges:
 
     drop: float
     add: float
-    generator: torch.Generator
+    draws: Draws
+    name: str
 
     def __call__(self, a: Tensor) -> Tensor:
         if self.drop:
@@ -73,7 +75,7 @@ class RandomEdges:
         return a
 
     def _uniform(self, a: Tensor, *shape: int) -> Tensor:
-        return torch.rand(*shape, generator=self.generator, device=a.device)
+        return self.draws.uniform(self.name, shape, a.device)
 
 
 def drop_edges(a: Tensor, keep: Tensor, rate: Tensor) -> Tensor:
@@ -106,7 +108,7 @@ class DropAddEdges:
                 raise UserError(f"DropAddEdges {name} {getattr(self, name)}: a rate is at least 0 and below 1")
 
     def __call__(self, view: View) -> View:
-        edges, earlier = RandomEdges(self.drop, self.add, view.draws[f"{view.branch}/edges"]), view.rewire
+        edges, earlier = RandomEdges(self.drop, self.add, view.draws, f"{view.branch}/edges"), view.rewire
         return replace(view, rewire=edges if earlier is None else lambda a: edges(earlier(a)))
 
 
@@ -149,8 +151,8 @@ class SkeleAdaIN:
             raise UserError(f"SkeleAdaIN over {self.over!r} is none of sequence, frame")
 
     def __call__(self, view: View) -> View:
-        samples, generator = len(view.x), view.draws[view.branch]
-        shift = torch.randint(1, max(2, samples - 1), (1,), generator=generator, device=view.x.device)
+        samples = len(view.x)
+        shift = view.draws.integers(view.branch, 1, max(1, samples - 2), 1, view.x.device)
         partner = (torch.arange(samples, device=view.x.device) + shift) % samples
         axes = (2, 3) if self.over == "sequence" else (3,)
         op = ExchangeStyle(partner, None if self.ghosts else view.present, axes)

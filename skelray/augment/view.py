@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -10,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from skelray.augment.draws import Draws
 from skelray.skeleton import Skeleton
 
 # Acts on the stream tensor (N, C, T, V, M), after joints became bones or motion; gets the model's mask value (1,).
@@ -20,34 +20,13 @@ StreamOp = Callable[[Tensor, Tensor], Tensor]
 Rewire = Callable[[Tensor], Tensor]
 
 
-class Draws:
-    """Random generators of one epoch, one for each name, all decided by (seed, epoch).
-
-    Nothing has to be saved to resume at an epoch, and equal names draw the same numbers in every arm of a study.
-    """
-
-    def __init__(self, seed: int, epoch: int, device: torch.device | str = "cpu") -> None:
-        self.seed, self.epoch, self.device = seed, epoch, torch.device(device)
-        self._generators: dict[str, torch.Generator] = {}
-
-    def number(self, name: str) -> int:
-        """The 63-bit seed of a name."""
-        digest = hashlib.sha256(f"{self.seed}/{self.epoch}/{name}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") >> 1
-
-    def __getitem__(self, name: str) -> torch.Generator:
-        if name not in self._generators:
-            self._generators[name] = torch.Generator(self.device).manual_seed(self.number(name))
-        return self._generators[name]
-
-
 @dataclass(frozen=True, eq=False)
 class View:
     """A batch under augmentation.
 
     x: (N, C, T, V, M) joint coordinates. present: (N, M) bool, which persons exist at all; one who is there for part of a
-    clip is present in all of it, so that noise, blur, style and mask also reach the frames without them. branch: names the
-    generator that augmentations draw from. lengths: (N,) int64, how many leading frames were recorded; what follows repeats
+    clip is present in all of it, so that noise, blur, style and mask also reach the frames without them. branch: names what
+    augmentations draw from. lengths: (N,) int64, how many leading frames were recorded; what follows repeats
     them. stream_ops: what augmentations defer until the stream is formed. rewire: what they do to the backbone's graph.
     """
 
@@ -76,8 +55,12 @@ class View:
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Independent draws from U(low, high), of the view's dtype and device."""
-        draw = torch.rand(*shape, generator=self.draws[self.branch], device=self.x.device, dtype=self.x.dtype)
+        draw = self.draws.uniform(self.branch, shape, self.x.device, self.x.dtype)
         return draw.mul_(high - low).add_(low)
+
+    def normal(self, std: float) -> Tensor:
+        """Independent draws from N(0, std), one for every coordinate. (N, C, T, V, M)."""
+        return self.draws.normal(self.branch, self.x, std)
 
     def coin(self, probability: float) -> Tensor:
         """(N,) bool, one toss a sample."""
@@ -85,7 +68,7 @@ class View:
 
     def integers(self, low: int, high: int) -> Tensor:
         """(N,) int64 from low..high inclusive, one draw a sample."""
-        return torch.randint(low, high + 1, (len(self.x),), generator=self.draws[self.branch], device=self.x.device)
+        return self.draws.integers(self.branch, low, high, len(self.x), self.x.device)
 
 
 class Augmentation(Protocol):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skelray.augment import CounterDraws
 from skelray.checks import UserError
 
 PART = 2**19  # elements that are dropped at a time, so that they stay in a CPU's cache; a multiple of 8
@@ -83,6 +85,24 @@ class _ShareDropout(torch.autograd.Function):
         return torch.ops.aten.native_dropout_backward(grad, ctx.saved_tensors[0], ctx.scale), None
 
 
+_draws: list[CounterDraws] = []  # the innermost that dropout draws from; torch's generators where there is none
+
+
+@contextmanager
+def drawing(draws: CounterDraws) -> Iterator[None]:
+    """Within it every Dropout draws from these, on whatever device, in the order of the calls."""
+    _draws.append(draws)
+    try:
+        yield
+    finally:
+        _draws.pop()
+
+
+def _counted(x: Tensor, p: float) -> Tensor:
+    kept = _draws[-1].uniform("dropout", x.shape, x.device) >= p
+    return x * kept * (1 / (1 - p))
+
+
 class Dropout(nn.Module):
     """nn.Dropout, whose draws on a CPU are bits, the same in each form of a backbone.
 
@@ -98,6 +118,8 @@ class Dropout(nn.Module):
         """axes: in which order of x's axes a CPU draws, that of memory in the form for a CPU; as they come if None."""
         if not self.training or self.p == 0:
             return x
+        if _draws:
+            return _counted(x, self.p)
         if x.device.type != "cpu" or not 2**-16 <= self.p <= 1 - 2**-16:
             return F.dropout(x, self.p)
         if axes is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +24,8 @@ def encode(
         return encoder(x, view.present, view.rewire)
 
 
-def precision(x: Tensor, dtype: torch.dtype | None) -> torch.autocast:
-    """Matrix products on x's device in this precision, None for x's own."""
+def precision(x: Tensor, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    """Matrix products on x's device in this precision, None for x's own. The meta device computes nothing."""
+    if x.is_meta:
+        return nullcontext()
     return torch.autocast(x.device.type, dtype, enabled=dtype is not None)

@@ -185,11 +185,14 @@ def _measure_here(trial: Trial, device: str | None, steps: int, threads: int) ->
 def bench(
     methods: Sequence[str], precisions: Sequence[str], device: str | None, batch_size: int | None, steps: int, threads: int
 ) -> Iterator[Measured]:
-    """Each method at its published setting in each precision, each in a process of its own, so that peaks are its own."""
+    """Each method at its published setting in each precision, each in a process of its own, so that peaks are its own.
+
+    precisions: all that the device has, where none is named.
+    """
     if unknown := [name for name in methods if name not in METHODS]:
         raise UserError(f"method {unknown[0]!r} is none of {', '.join(METHODS)}")
     for name in methods:
-        for precision in precisions:
+        for precision in precisions or machine.precisions(machine.choose_device(device)):
             trial = replace(METHODS[name], precision=precision)
             trial = replace(trial, batch_size=batch_size or trial.batch_size)
             context = multiprocessing.get_context("spawn")

@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from skelray.checks import MOST, MOST_SEEDS, MOST_THREADS, UserError
-from skelray.cli.data import FOLDER, data_option
+from skelray.checks import MOST, MOST_THREADS
 from skelray.cli.data import data as data_group
 from skelray.cli.faults import CAUSED, sentence, trace
 from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
 from skelray.cli.scores import scores_command
 from skelray.cli.studies import studies_command
+from skelray.cli.study_options import results_option, study_options
 from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
 from skelray.report.printable import printable
 
@@ -26,8 +26,6 @@ MISSING = {
     "ray": "`pip install 'ray[tune]'`, or --inline to run in this process without it",
     "optuna": "`pip install optuna`",
 }
-
-results_option = click.option("--results", type=FOLDER, default=Path("results"), show_default=True, help="Tables.")
 
 
 class Refusal(click.ClickException):
@@ -68,40 +66,6 @@ def main() -> None:
 @click.option(TRACEBACK, is_flag=True, expose_value=False, help="Show the whole traceback of an error.")
 def cli() -> None:
     """Which part of a self-supervised skeleton method earns its accuracy, and at what setting?"""
-
-
-def _there(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
-    """The study's path; a mistyped one is said before anything heavy is imported."""
-    if not path.is_file():
-        raise UserError(f"there is no study file {path}")
-    return path
-
-
-def study_options(command: Command) -> Command:
-    """How a study runs away from its published setting, and where."""
-    options: list[Command] = [
-        click.argument("study", type=click.Path(path_type=Path), callback=_there),
-        click.option("--demo", is_flag=True, help="At a small scale on generated data, which is made if it is missing."),
-        click.option(
-            "--benchmark", help="Prepared data to run on instead of the study's own; the table is STUDY_BENCHMARK."
-        ),
-        click.option("--protocol", "protocols", multiple=True, help="Only this protocol; may be given several times."),
-        click.option("--epochs", type=click.IntRange(1, MOST), help="Stretch the schedule to so many epochs."),
-        click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), help="Seeds 0, 1, ... of an ablation."),
-        click.option("--samples", type=click.IntRange(1, MOST), help="Samples of a sweep."),
-        click.option("--ordered", is_flag=True, help="A sweep decides in a fixed order: the same on Ray as with --inline."),
-        click.option("--precision", type=click.Choice(PRECISIONS), help="Of the encoders' matrix products."),
-        click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Any other field of the trials."),
-        click.option("--name", help="Of the table.  [default: STUDY, STUDY_demo or STUDY_BENCHMARK]"),
-        data_option,
-        click.option("--store", default="store", show_default=True, help="Encoders and checkpoints; a folder or URI."),
-        results_option,
-        click.option("--device", help="cpu, cuda, cuda:1, ...  [default: cuda where there is one]"),
-        click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=1, show_default=True, help="Of each trial."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def _make_synthetic(root: Path) -> None:
@@ -180,9 +144,22 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
 @click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
 @click.option("--verdicts", is_flag=True, help="Only what each contrast may be said to show, and why; in any format.")
 @click.option("--margin", type=click.FloatRange(0, 100), help="Points that do not matter.  [default: the study's, mostly 1]")
-def report_command(study: str, results: Path, form: str, verdicts: bool, margin: float | None) -> None:
-    """Print the table of STUDY, published beside measured, and what each of its contrasts may be said to show."""
+@click.option("--html", is_flag=False, flag_value="", metavar="[FILE]", help="Write a page.  [default: RESULTS/STUDY.html]")
+@click.option("--store", default="store", show_default=True, help="For the page: encoders and scores; a folder or URI.")
+def report_command(
+    study: str, results: Path, form: str, verdicts: bool, margin: float | None, html: str | None, store: str
+) -> None:
+    """Print the table of STUDY, published beside measured, and what each of its contrasts may be said to show.
+
+    With --html, write one page that shows the whole study offline, and its figures in RESULTS/figures/STUDY.
+    """
     fraction = None if margin is None else margin / 100
+    if html is not None:
+        from skelray.report.html.page import write
+
+        path = write(study, results, store, fraction, Path(html) if html else None)
+        click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        return
     if not verdicts:
         _print_report(study, results, form, fraction)
         return
@@ -232,7 +209,7 @@ cli.add_command(merge_command)
 
 @cli.command("bench")
 @click.option("--method", "methods", multiple=True, help="Only this one; may be given several times.")
-@click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="[default: both]")
+@click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="[default: all of the device]")
 @click.option("--batch-size", type=click.IntRange(1, MOST), help="[default: the published one]")
 @click.option("--steps", type=click.IntRange(1, MOST), default=3, show_default=True)
 @click.option("--threads", type=click.IntRange(1, MOST_THREADS), help="[default: 2, where there are two]")
@@ -249,7 +226,7 @@ def bench_command(methods: tuple[str, ...], precisions: tuple[str, ...], results
     settings["threads"] = settings["threads"] or min(2, machine.cpus())
     machine.check_threads(settings["threads"])
     measured = []
-    for one in bench.bench(methods or tuple(bench.METHODS), precisions or PRECISIONS, **settings):
+    for one in bench.bench(methods or tuple(bench.METHODS), precisions, **settings):
         measured.append(one)
         bench.keep_speeds([one], results)
         click.echo(f"{one.method} on {one.backbone}, {one.precision}: {one.samples_per_second:.1f} samples/s", err=True)

@@ -14,7 +14,7 @@ from skelray.methods.crossclr import MultiStream, across
 from skelray.methods.eadm import EADM
 from skelray.methods.method import Backbone, HasFeatureMap, Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
-from skelray.methods.similarity import Candidates, check_mining, cross_entropy, info_nce, mined_info_nce, nearest
+from skelray.methods.similarity import Candidates, check_mining, cross_entropy, info_nce, mined_info_nce, mines, nearest
 from skelray.skeleton import Skeleton
 
 
@@ -65,6 +65,9 @@ class AimCLR(MoCoSettings):
     def scaled(self, share: float) -> Self:
         return self if self.mining_from is None else replace(self, mining_from=round(self.mining_from * share))
 
+    def stage(self, epoch: int) -> int:
+        return int(mines(self.mining_from, epoch))
+
     def views(self, view: View) -> Views:
         queries = [self.normal(view.on("query0"))]
         if self.extreme is not None:
@@ -72,7 +75,7 @@ class AimCLR(MoCoSettings):
         return Views(key=self.normal(view.on("key")), queries=queries)
 
     def loss(self, model: Any, views: Views, epoch: int) -> Step:
-        mining = self.mining_from is not None and epoch > self.mining_from
+        mining = mines(self.mining_from, epoch)
         if not self.cross_streams:
             keys = model.embed_key(views.key)  # (N, D)
             queries = self._queries(model, views, keys)

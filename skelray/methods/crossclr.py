@@ -13,7 +13,7 @@ from skelray.augment import BA, AugmentationSet, View
 from skelray.checks import UserError
 from skelray.methods.method import Backbone, Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
-from skelray.methods.similarity import Candidates, check_mining, cross_info_nce, info_nce
+from skelray.methods.similarity import Candidates, check_mining, cross_info_nce, info_nce, mines
 from skelray.skeleton import Skeleton
 
 
@@ -127,6 +127,9 @@ class CrosSCLR(MoCoSettings):
     def scaled(self, share: float) -> Self:
         return self if self.mining_from is None else replace(self, mining_from=round(self.mining_from * share))
 
+    def stage(self, epoch: int) -> int:
+        return int(mines(self.mining_from, epoch))
+
     def views(self, view: View) -> Views:
         return Views(key=self.key(view.on("key")), queries=[self.query(view.on("query0"))])
 
@@ -137,9 +140,9 @@ class CrosSCLR(MoCoSettings):
             name: Candidates.of(moco.embed(views.queries[0]), keys[name], moco.queue.keys, self.tau)
             for name, moco in mocos.items()
         }
-        if self.mining_from is None or epoch <= self.mining_from:
-            losses = {name: info_nce(query) for name, query in queries.items()}
-        else:
+        if mines(self.mining_from, epoch):
             losses = across(queries, self.mining_k, self.tau, self.context)
+        else:
+            losses = {name: info_nce(query) for name, query in queries.items()}
         parts = {name: loss.detach() for name, loss in losses.items()}
         return Step(torch.stack(list(losses.values())).sum(), keys, parts)

@@ -9,7 +9,7 @@ from skelray.augment import BA, NA, Arrangement, Mask, View, grow
 from skelray.checks import UserError, check_number, check_whole
 from skelray.methods.method import Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
-from skelray.methods.similarity import Candidates, Similarity, check_mining, info_nce, kl, mined_info_nce, nearest
+from skelray.methods.similarity import Candidates, Similarity, check_mining, info_nce, kl, mined_info_nce, mines, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,9 @@ class HiCLR(MoCoSettings):
     def scaled(self, share: float) -> Self:
         return self if self.mining_from is None else replace(self, mining_from=round(self.mining_from * share))
 
+    def stage(self, epoch: int) -> int:
+        return int(mines(self.mining_from, epoch))
+
     def views(self, view: View) -> Views:
         return Views(key=self.arrangement[0](view.on("key")), queries=grow(self.arrangement, view))  # Eq. 2
 
@@ -56,12 +59,12 @@ class HiCLR(MoCoSettings):
         keys = model.embed_key(views.key)  # (N, D)
         branches = [Candidates.of(model.embed(query), keys, model.queue.keys, self.tau) for query in views.queries]
         parts = {}
-        if self.mining_from is None or epoch <= self.mining_from:
-            loss = info_nce(branches[0])  # Eq. 1
-            parts["infonce"] = loss.detach()
-        else:
+        if mines(self.mining_from, epoch):
             loss = mined_info_nce(branches[0], nearest(branches[: self.mining_branches], self.mining_k))
             parts["mined"] = loss.detach()
+        else:
+            loss = info_nce(branches[0])  # Eq. 1
+            parts["infonce"] = loss.detach()
         weights = self.weights or (1.0,) * (len(branches) - 1)
         for i, weight in enumerate(weights, start=1):
             term = self.similarity(branches[i - 1], branches[i])  # Eq. 5, 6

@@ -56,6 +56,9 @@ class HiCo(MoCoSettings):
             raise UserError(f"HiCo trains one stream, not {stream}")
         return HiCoModel(self, backbone, skeleton, stream)
 
+    def stage(self, epoch: int) -> int:
+        return 0
+
     def views(self, view: View) -> Views:
         return Views(key=self.key(view.on("key")), queries=[self.query(view.on("query0"))])
 

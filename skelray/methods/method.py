@@ -122,6 +122,15 @@ class Method(Protocol):
 
 
 @runtime_checkable
+class HasStages(Protocol):
+    """A method that says when its loss changes, so that on a CUDA device one captured step serves every epoch between."""
+
+    def stage(self, epoch: int) -> int:
+        """A number that is equal for epochs whose ``loss`` and ``update_key`` do the same."""
+        ...
+
+
+@runtime_checkable
 class Scheduled(Protocol):
     """What a method has, and an optimizer, some of whose fields count epochs. COUNT_EPOCHS: their names.
 

@@ -52,6 +52,11 @@ def check_mining(start: int | None, k: int, queue: int) -> None:
         raise UserError(f"mining_k {k}: between 1 and the queue's {queue} keys are mined")
 
 
+def mines(start: int | None, epoch: int) -> bool:
+    """Whether neighbours are mined in this epoch: after ``start``, never where that is None."""
+    return start is not None and epoch > start
+
+
 def nearest(queries: Sequence[Candidates], k: int) -> Tensor:
     """(N, K) bool: the union of each branch's k most similar keys in the queue."""
     mined = torch.zeros_like(queries[0].negatives, dtype=torch.bool)

@@ -17,6 +17,9 @@ class SkeletonCLR(MoCoSettings):
     query: AugmentationSet = BA
     key: AugmentationSet = BA
 
+    def stage(self, epoch: int) -> int:
+        return 0
+
     def views(self, view: View) -> Views:
         return Views(key=self.key(view.on("key")), queries=[self.query(view.on("query0"))])
 

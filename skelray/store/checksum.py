@@ -7,13 +7,13 @@ import io
 import pickle
 from typing import Any
 
-import torch
-
 CHECKSUM = 64  # hex digits
 
 
 def dump_with_checksum(content: dict[str, Any]) -> bytes:
     """What torch.save makes, a zip archive, with its SHA-256 as the archive's comment; torch.load reads it as it is."""
+    import torch
+
     buffer = io.BytesIO()
     torch.save(content, buffer)
     archive = buffer.getvalue()  # ends in the length of its comment, 0
@@ -25,6 +25,8 @@ def load_with_checksum(content: bytes | None) -> dict[str, Any] | None:
 
     torch does not check the sums within the archive.
     """
+    import torch
+
     if content is None:
         return None
     archive = content[: -CHECKSUM - 2] + bytes(2)

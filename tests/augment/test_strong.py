@@ -18,7 +18,7 @@ NOTHING = torch.zeros(1)
 
 
 def edges(drop, add, seed=0):
-    return RandomEdges(drop, add, Draws(seed, 0)["edges"])
+    return RandomEdges(drop, add, Draws(seed, 0), "edges")
 
 
 def test_what_is_kept_is_scaled_so_that_the_mean_stays():
@@ -85,9 +85,8 @@ def test_a_second_rewiring_acts_on_what_the_first_leaves():
     both = add(drop(view())).rewire(GRAPH)
     assert (both[GRAPH > 0] == 0).any()
     assert (both[GRAPH == 0] > 0).any()
-    name = f"{view().branch}/edges"
-    generator = view().draws[name]
-    expected = RandomEdges(0.0, 0.9, generator)(RandomEdges(0.9, 0.0, generator)(GRAPH))
+    draws, name = view().draws, f"{view().branch}/edges"
+    expected = RandomEdges(0.0, 0.9, draws, name)(RandomEdges(0.9, 0.0, draws, name)(GRAPH))
     assert torch.equal(both, expected)
 
 

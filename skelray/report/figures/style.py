@@ -95,6 +95,12 @@ def looks(count: int) -> list[dict[str, Any]]:
     return [every[place % len(every)] for place in range(count)]
 
 
+def short(label: str, most: int = 36) -> str:
+    """A label as an axis has room for it, cut where it is long."""
+    label = printable(label)
+    return label if len(label) <= most else f"{label[: most - 1]}…"
+
+
 def svg(figure: Figure) -> str:
     """The figure as SVG; the same text for the same numbers."""
     return _saved(figure, "svg", {"Date": None, "Creator": None}).decode()
@@ -120,5 +126,8 @@ def keep(study: str, name: str, figure: Figure, data: pd.DataFrame, folder: Path
 def _saved(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
     content = io.BytesIO()
     with in_style():
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")  # done: not again for every form
         figure.savefig(content, format=form, metadata=metadata)
     return content.getvalue()

@@ -1,0 +1,54 @@
+"""The contrasts of a table: each difference with its interval, in the colour of its verdict."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from skelray.names import column
+from skelray.report.figures.drawing import Drawing, Places
+from skelray.report.figures.style import COLOURS, INK, WIDE, axes, in_style, short
+
+WORDS = {  # colour and marker of each verdict
+    "helps": (COLOURS[0], "^"),
+    "hurts": (COLOURS[1], "v"),
+    "equivalent": (COLOURS[2], "s"),
+    "undecided": ("#6b7280", "o"),
+    "not attainable": ("#9ca3af", "D"),
+}
+MOST = 80  # contrasts that one figure has room for
+
+
+@in_style()
+def forest(found: pd.DataFrame, margin: float, places: Places) -> Drawing:
+    """found: the rows of ``skelray.verdicts``. margin: a fraction; differences within it count as equivalent."""
+    shown = found.head(MOST)
+    several = len(set(shown["baseline"])) > 1
+    name = "difference (points of accuracy)" if several else f"minus {short(shown['baseline'].iloc[0])} (points of accuracy)"
+    figure, plot = axes(name, "", 1.5 * WIDE if several else 1.2 * WIDE, 1.1 + 0.22 * len(shown))
+    plot.axvspan(-100 * margin, 100 * margin, color=COLOURS[2], alpha=0.1, linewidth=0)
+    plot.axvline(0, color=INK, linewidth=0.8)
+    for row, one in enumerate(shown.to_dict("records")):
+        colour, marker = WORDS.get(one["word"], WORDS["undecided"])
+        bar = [100 * one["low"], 100 * one["high"]]
+        (line,) = plot.plot(bar, [row, row], color=colour, linewidth=1.4)
+        (dot,) = plot.plot([100 * one["mean"]], [row], color=colour, marker=marker, linestyle="")
+        for artist in (line, dot):
+            places.mark(artist, arm=one["arm"], protocol=one["protocol"])
+    for word in dict.fromkeys(shown["word"]):
+        colour, marker = WORDS.get(word, WORDS["undecided"])
+        plot.plot([], [], color=colour, marker=marker, linestyle="", label=word)
+    labels = [_label(one, several) for one in shown.to_dict("records")]
+    plot.set_yticks(range(len(shown)), labels, fontsize=7)
+    plot.set_ylim(len(shown) - 0.4, -0.6)
+    plot.grid(visible=False, axis="y")
+    figure.legend(loc="outside upper left", ncols=len(WORDS))
+    more = f" The first {MOST} of {len(found)}." if len(found) > MOST else ""
+    told = "Differences over paired seeds with their 95 % intervals"
+    caption = f"{told}; shaded: within the margin of {100 * margin:g} points.{more}"
+    names = ["arm", "baseline", "protocol", "evaluation", "metric", "mean", "low", "high", "n", "word"]
+    return Drawing("forest", caption, figure, shown[names])
+
+
+def _label(one: dict, several: bool) -> str:
+    arm = short(one["arm"]) + (f" − {short(one['baseline'])}" if several else "")
+    return f"{arm}, {one['protocol']} {column(one['evaluation'], one['metric'])}"

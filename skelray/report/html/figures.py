@@ -1,0 +1,39 @@
+"""A figure as the page has it: kept beside the tables, and inline with colours and marks that the page decides."""
+
+from __future__ import annotations
+
+import re
+
+from skelray.report.figures.drawing import MARK, Drawing
+from skelray.report.figures.style import INK, PAPER, keep
+from skelray.report.html.blocks import Picture
+from skelray.report.html.material import Material
+
+ID = re.compile(r' id="([^"]*)"')
+LINK = re.compile(r'(url\(#|href="#)([^")]+)')
+
+
+def picture(material: Material, drawing: Drawing) -> Picture:
+    """Keeps a drawing as PNG, SVG and CSV, and gives it to the page."""
+    paths = keep(material.study, drawing.name, drawing.figure, drawing.data, material.results)
+    kept = next(path for path in paths if path.suffix == ".svg").read_text(encoding="utf-8")
+    return Picture(drawing.name, inline(kept, drawing.name), drawing.caption)
+
+
+def inline(text: str, name: str) -> str:
+    """An SVG file as a part of a page: its ids are its own, its marks are data, ink and paper are the page's."""
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.S)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", text, count=1)
+    text = ID.sub(lambda found: _identity(found[1], name), text)
+    text = LINK.sub(lambda found: f"{found[1]}{name}-{found[2]}", text)
+    text = text.replace(INK, "var(--ink)").replace(f"fill: {PAPER}", "fill: var(--paper)")
+    return re.sub(r">\s+<", "><", text)
+
+
+def _identity(id: str, name: str) -> str:
+    """A mark a3p0s1 as data of the page's filters; another id within the figure's own names."""
+    if not (found := MARK.fullmatch(id)):
+        return f' id="{name}-{id}"'
+    marks = zip(("a", "p", "s"), found.groups(), strict=True)
+    return "".join(f' data-{kind}="{number}"' for kind, number in marks if number)

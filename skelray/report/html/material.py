@@ -1,0 +1,47 @@
+"""All that a page is made of: the tables of a study and what the store has beside them. No data set, no training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from skelray.names import HELD_OUT
+from skelray.report.figures.drawing import Places
+from skelray.results.tables import curves, load
+from skelray.store.files import Files
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """frame, curves: the study's tables. store: None where it is not at hand. margin: a fraction, within which
+    differences count as equivalent; None for the study's own."""
+
+    study: str
+    frame: pd.DataFrame
+    curves: pd.DataFrame
+    results: Path
+    store: Files | None = None
+    margin: float | None = None
+
+    @cached_property
+    def measured(self) -> pd.DataFrame:
+        """The rows of evaluations; the others are readings of a search."""
+        return self.frame[self.frame["metric"] != HELD_OUT]
+
+    @cached_property
+    def searched(self) -> pd.DataFrame:
+        """The readings of a search, on held-out training subjects."""
+        return self.frame[self.frame["metric"] == HELD_OUT]
+
+    @cached_property
+    def places(self) -> Places:
+        return Places(self.frame)
+
+
+def gathered(study: str, results: Path, store: str | None, margin: float | None = None) -> Material:
+    """The material of a study. Raises UserError where it has no table."""
+    there = None if store is None or ("://" not in store and not Path(store).is_dir()) else Files(store)
+    return Material(study, load(study, results), curves(study, results), Path(results), there, margin)

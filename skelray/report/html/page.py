@@ -1,0 +1,55 @@
+"""One HTML file of a whole study. No request leaves it: a policy in it forbids them, and runs its one script alone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from skelray.atomic import replacing
+from skelray.report.html import costs, failures, points, provenance, tables, verdicts
+from skelray.report.html.blocks import Section
+from skelray.report.html.material import Material, gathered
+
+HERE = Path(__file__).parent
+SCRIPTS = ("page.js",)
+SECTIONS: tuple[Callable[[Material], Section], ...] = (
+    tables.section,
+    verdicts.section,
+    points.section,
+    points.watched,
+    costs.section,
+    failures.section,
+    provenance.section,
+)
+
+
+def write(
+    study: str, results: Path, store: str | None, margin: float | None, path: Path | None = None, refresh: int | None = None
+) -> Path:
+    """Writes the page of a study, RESULTS/STUDY.html by default, at once, and returns its path."""
+    path = path or Path(results) / f"{study}.html"
+    made = page(gathered(study, results, store, margin), refresh)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as (place,):
+        place.write_text(made, encoding="utf-8")
+    return path
+
+
+def page(material: Material, refresh: int | None = None) -> str:
+    """The page. refresh: seconds after which a browser reads it again, while a study runs."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    sections = [section(material) for section in SECTIONS]
+    script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    engine = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return engine.get_template("page.html").render(
+        study=material.study,
+        sections=sections,
+        places=material.places,
+        style=(HERE / "page.css").read_text(encoding="utf-8"),
+        script=script,
+        hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        refresh=refresh,
+    )

@@ -1,0 +1,44 @@
+"""Where the numbers come from, and the commands that make them and the page again."""
+
+from __future__ import annotations
+
+import shlex
+
+from skelray.report.html.blocks import Command, Grid, Section, Text
+from skelray.report.html.material import Material
+from skelray.report.table import Table
+from skelray.results.runs import runs
+
+FACTS = {
+    "version": "versions",
+    "commit": "commit",
+    "device": "device",
+    "benchmark": "benchmark",
+    "data": "fingerprint of the data",
+}
+
+
+def section(material: Material) -> Section:
+    """Versions, commits, devices, data and time; every value that rows have, and how many have it."""
+    frame = material.frame
+    lines = [
+        [title, str(value) or "not known", str(count)]
+        for name, title in FACTS.items()
+        for value, count in frame.groupby(name, sort=False).size().items()
+    ]
+    first, last = frame["started"].min(), frame["started"].max()
+    lines.append(["begun", f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC", str(len(frame))])
+    table = Table("Every row says where it comes from.", ["what", "value", "rows"], lines, 2, frame)
+    return Section("provenance", "Provenance", [*_commands(material), Grid(table, [])])
+
+
+def _commands(material: Material) -> list[Text | Command]:
+    made = runs(material.study, material.results)
+    told: list[Text | Command] = [Text("The command that made it; started again, it runs what is missing:")]
+    if made:
+        told.append(Command(made[-1].command))
+    else:
+        told = [Text("The command that made it was not kept. In a checkout with its study file:")]
+        told.append(Command(f"skelray run studies/{material.study}.py"))
+    again = f"skelray report {shlex.quote(material.study)} --html --results {shlex.quote(str(material.results))}"
+    return [*told, Text("This page:"), Command(again)]

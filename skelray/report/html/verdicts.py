@@ -1,0 +1,25 @@
+"""What the table may claim: a forest of the contrasts, and the word and reason for each."""
+
+from __future__ import annotations
+
+from skelray.report.figures import forest
+from skelray.report.html.blocks import Block, Grid, Section, Text
+from skelray.report.html.figures import picture
+from skelray.report.html.material import Material
+from skelray.report.verdict_table import verdict_table
+from skelray.study.notes import Notes
+
+
+def section(material: Material) -> Section:
+    """Each contrast that the study plans."""
+    blocks: list[Block] = []
+    places = material.places
+    table = None if material.measured.empty else verdict_table(material.measured, material.margin)
+    if table is None:
+        blocks.append(Text("No contrast: no two seeds are done in two arms."))
+    else:
+        own = Notes.of(material.frame.attrs.get("notes", {})).margin / 100
+        drawn = forest.forest(table.numbers, own if material.margin is None else material.margin, places)
+        marks = [places.marks(arm=row["arm"], protocol=row["protocol"]) for row in table.numbers.to_dict("records")]
+        blocks = [picture(material, drawn), Grid(table, marks)]
+    return Section("verdicts", "Verdicts", blocks)
