@@ -1,4 +1,4 @@
-"""The command line: prepare, data, studies, plan, run, report, scores, bench, import-weights."""
+"""The command line: prepare, data, studies, plan, run, report, best, simulate, dashboard, scores, bench, import-weights."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from skelray.cli.faults import CAUSED, sentence, trace
 from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
 from skelray.cli.scores import scores_command
+from skelray.cli.search import dashboard_command, simulate_command
 from skelray.cli.studies import studies_command
 from skelray.cli.study_options import results_option, study_options
-from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
+from skelray.names import BACKBONES, HELD_OUT, METHODS, PRECISIONS, STREAMS
 from skelray.report.printable import printable
 
 Command = Callable[..., Any]
@@ -181,10 +182,28 @@ def _print_report(study: str, results: Path, form: str, margin: float | None = N
         click.echo(f"skelray: the table of {study} is empty: none of its trials has an evaluation", err=True)
         return False
     click.echo(text(frame, form, margin))
+    if form == "markdown" and (frame["metric"] == HELD_OUT).any():
+        for line in _drawn(study, results, frame):
+            click.echo(line, err=True)
     lines = failures(frame)
     for line in lines:
         click.echo(line, err=True)
     return bool(lines)
+
+
+def _drawn(study: str, results: Path, frame: Any) -> list[str]:
+    """Draws a sweep's figures, where they are older than its table, and says where they are."""
+    from skelray.report.figures.sweep import draw
+    from skelray.report.sweep_tables import told
+
+    folder, table = results / "figures" / study, results / f"{study}.parquet"
+    last = folder / "history.png"
+    try:
+        if not last.is_file() or last.stat().st_mtime < table.stat().st_mtime:
+            draw(told(frame), study, results)
+    except OSError as error:
+        return [f"skelray: the figures of {study} cannot be written to {folder}: {error.strerror}"]
+    return [f"figures: {folder}; `skelray best` prints the best setting as a study"]
 
 
 @cli.command("best")
@@ -203,7 +222,9 @@ def best_command(**options: Any) -> None:
         click.echo(source(name, study, scale, rows), nl=False)
 
 
+cli.add_command(dashboard_command)
 cli.add_command(scores_command)
+cli.add_command(simulate_command)
 cli.add_command(merge_command)
 
 

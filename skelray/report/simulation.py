@@ -33,10 +33,10 @@ def pools(frame: pd.DataFrame, curves: pd.DataFrame) -> list[list[Curve]]:
     if watched.empty:
         there = ", ".join(sorted(set(curves["metric"]))) or "none"
         raise UserError(
-            f"no curve of {_named(frame)} has held-out accuracy, which rules read; their metrics are {there}. A sweep has it, and "
-            "so has an arm with monitor=Monitor(KNN(), every=1)"
+            f"no curve of {_named(frame)} has held-out accuracy, which rules read; they have {there}. A sweep has it, "
+            "and so has an arm with monitor=Monitor(KNN(), every=1)"
         )
-    readings = {trial: dict(zip(own["epoch"], own["value"], strict=True)) for trial, own in watched.groupby("trial")}
+    readings = {str(trial): dict(zip(own["epoch"], own["value"], strict=True)) for trial, own in watched.groupby("trial")}
     rows = frame[frame["status"] == "done"]
     rows = rows[~rows["arm"].str.endswith(" (test)")].drop_duplicates(["trial", "arm"])
     rows = rows[[max(readings.get(t, {0: 0.0})) == e for t, e in zip(rows["trial"], rows["epochs"], strict=True)]]
@@ -78,8 +78,8 @@ def table(outcomes: Sequence[Outcome], found: Sequence[Sequence[Curve]], margin:
     header = ["rule", *(["sampler"] if several else []), "epochs (%)", *early, "at its end", "best kept (%)"]
     count, epochs = sum(map(len, found)), sum(curve.epochs for pool in found for curve in pool)
     caption = (
-        f"{count} curves, {epochs} epochs in all. Regret: points of held-out top-1 below the best of them, mean over replays in "
-        f"random orders. * The cheapest that ends within {100 * margin:g} points of the least regret."
+        f"{count} curves, {epochs} epochs in all. Regret: points of held-out top-1 below the best of them, mean of replays, "
+        f"each in an order of its own. * The cheapest that ends within {100 * margin:g} points of the least regret."
     )
     columns = ["rule", "sampler", "epochs", *(f"regret at {share:g}" for share in SHOWN), "regret", "best kept"]
     return Table(caption, header, rows, 2 if several else 1, pd.DataFrame(numbers, columns=columns))
@@ -98,7 +98,9 @@ def figure(outcomes: Sequence[Outcome], margin: float) -> Drawing:
         plot.plot(shares[:until], regret[:until], label=said(one.rule), **{**look, "marker": ""})
         plot.plot([100 * one.spent], [100 * one.last], color=look["color"], marker=look["marker"], linestyle="")
     rest = [one for one in outcomes if one not in shown]
-    plot.plot([100 * o.spent for o in rest], [100 * o.last for o in rest], color=INK, marker=".", linestyle="", label="others")
+    plot.plot(
+        [100 * o.spent for o in rest], [100 * o.last for o in rest], color=INK, marker=".", linestyle="", label="others"
+    )
     plot.set_ylim(bottom=0)
     plot.legend(loc="best")
     data = pd.DataFrame(
@@ -109,7 +111,9 @@ def figure(outcomes: Sequence[Outcome], margin: float) -> Drawing:
         ],
         columns=["rule", "sampler", "share", "regret", "spread", "spent"],
     )
-    caption = "What a search has not found after so many epochs, mean over replays; a line ends where every curve was taken up."
+    caption = (
+        "What a search has not found after so many epochs, mean over replays; a line ends where every curve was taken up."
+    )
     return Drawing("simulation", caption, drawing, data)
 
 

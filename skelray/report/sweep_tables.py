@@ -13,8 +13,14 @@ from skelray.search.from_table import LEAST, Told, rungs, samples
 
 
 def told(frame: pd.DataFrame) -> list[Told]:
-    """The samples of a sweep's table; none of a table that holds several sweeps."""
-    return samples(frame.to_dict("records")) if frame["study"].nunique() == 1 else []  # type: ignore[arg-type]
+    """The samples of a sweep's table; none where the frame is of several studies, whose samples have the same names."""
+    return samples(frame.to_dict("records")) if len(set(frame["study"])) == 1 else []  # type: ignore[arg-type]
+
+
+def at_the_end(frame: pd.DataFrame) -> list[Table | None]:
+    """The tables that stand below the samples of a sweep."""
+    found = told(frame)
+    return [rungs_table(found), importance_table(found)]
 
 
 def spending(found: Sequence[Told]) -> str:
@@ -26,7 +32,8 @@ def spending(found: Sequence[Told]) -> str:
     if not whole or kept >= whole or not spent:
         return f"{said} None was stopped."
     saved = whole - kept
-    return f"{said} Stopping saved {saved} of {whole} epochs ({100 * saved / whole:.0f} %), some {_hours(hours * saved / spent)}."
+    share, time = f"{100 * saved / whole:.0f} %", _hours(hours * saved / spent)
+    return f"{said} Stopping saved {saved} of {whole} epochs ({share}), some {time}."
 
 
 def rungs_table(found: Sequence[Told]) -> Table | None:
@@ -61,8 +68,8 @@ def importance_table(found: Sequence[Told]) -> Table | None:
         for name, line in zip(wide.index, wide.to_numpy().tolist(), strict=True)
     ]
     caption = (
-        "Importance in percent at each rung, by PED-ANOVA: what sets the best tenth (five at least) of all samples that came "
-        f"there apart. Rungs with fewer than {LEAST} are left out."
+        "Importance in percent at each rung, by PED-ANOVA: what sets the best tenth (five at least) of all samples that "
+        f"came there apart. Rungs with fewer than {LEAST} are left out."
         + (" * Only some samples have this parameter." if some else "")
     )
     header = ["parameter", *(f"epoch {epoch} (n = {counts[epoch]})" for epoch in wide.columns)]

@@ -13,10 +13,8 @@ from typing import Any
 from skelray.checks import UserError
 from skelray.evaluation import Evaluation, Transfer, main_metric, names
 from skelray.identity.canonical import canonical
-from skelray.names import HELD_OUT, column
+from skelray.names import column
 from skelray.results import tables as results
-from skelray.search.sample import Sample
-from skelray.search.search import Search
 from skelray.store.ensembles import StoredEnsemble
 from skelray.store.store import Store, StoredTrial, evaluated
 from skelray.study.ablation import Cell, Fused, scalars
@@ -34,7 +32,8 @@ def complete(trial: Trial, stored: StoredTrial) -> bool:
     )
 
 
-def _facts(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:
+def facts_of(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:
+    """What all rows of a trial in an arm share."""
     return {
         "study": study,
         "trial": id,
@@ -59,14 +58,14 @@ def cell_rows(study: str, cell: Cell, store: Store, data: str, stored: StoredTri
     stored: its trial's place in the store, where it is known.
     """
     trial, stored = cell.trial, stored or store.trial(cell.trial.id(data))
-    facts = {**_facts(study, cell.arm, trial, stored.id, data), "cell": scalars(cell.coordinates)}
+    facts = {**facts_of(study, cell.arm, trial, stored.id, data), "cell": scalars(cell.coordinates)}
     rows = []
     for name, evaluation in _named(trial):
         result = stored.result(trial.epochs, canonical(evaluation))
         if result is not None:
             rows += _measured({**facts, **_target(evaluation)}, trial, name, result, cell.published)
         elif (failure := stored.failure_of(trial.epochs, canonical(evaluation))) is not None:
-            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, main_metric(evaluation), failure))
+            rows.append(failed_row({**facts, **_target(evaluation)}, trial, name, main_metric(evaluation), failure))
     return rows
 
 
@@ -95,7 +94,7 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str) -> list[Row]:
     found = StoredEnsemble(store, {cell.trial.stream: cell.trial.id(data) for cell in cells}, fused.ensemble)
     told = {"ensemble": found.parts()}
     facts = {
-        **_facts(study, fused.arm, trial, found.id, data),
+        **facts_of(study, fused.arm, trial, found.id, data),
         "cell": scalars(fused.coordinates, weights=fused.ensemble.weights),
         "spec": json.dumps({**canonical(trial), **told}, sort_keys=True),
     }
@@ -107,12 +106,12 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str) -> list[Row]:
             result = found.result(evaluated(trial.epochs, canonical(evaluation)))
         except UserError as error:
             apart = {"cause": "streams differ", "line": str(error), "time": 0.0}
-            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, "top1", apart))
+            rows.append(failed_row({**facts, **_target(evaluation)}, trial, name, "top1", apart))
             continue
         if result is not None:
             rows += _measured({**facts, **_target(evaluation)}, trial, name, result, fused.published)
         elif (failure := _failure_of(fused, store, data, evaluation)) is not None:
-            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, "top1", failure))
+            rows.append(failed_row({**facts, **_target(evaluation)}, trial, name, "top1", failure))
     return rows
 
 
@@ -152,8 +151,8 @@ def _measured(facts: Row, trial: Trial, name: str, result: dict[str, Any], publi
     ]
 
 
-def _failed(facts: Row, trial: Trial, name: str, metric: str, failure: dict[str, Any]) -> Row:
-    """device, version and commit are those of where it failed; empty where nobody has told."""
+def failed_row(facts: Row, trial: Trial, name: str, metric: str, failure: dict[str, Any]) -> Row:
+    """A row without a value. device, version and commit are those of where it failed; empty where nobody has told."""
     return {
         **facts,
         "evaluation": name,
@@ -165,33 +164,6 @@ def _failed(facts: Row, trial: Trial, name: str, metric: str, failure: dict[str,
         "seconds": failure.get("seconds", 0.0),
         "started": datetime.datetime.fromtimestamp(failure.get("began", failure["time"]), datetime.UTC),
         **{key: failure.get(key, "") for key in ("device", "version", "commit")},
-    }
-
-
-def sample_row(study: str, search: Search, sample: Sample, store: Store, data: str) -> Row | None:
-    """The latest reading of a sample, None where there is none yet."""
-    trial = search.trial(sample)
-    stored = store.trial(trial.id(data))
-    facts = {
-        **_facts(study, search.arm(sample), trial, stored.id, data),
-        "cell": json.dumps(sample.params, sort_keys=True),
-    }
-    if sample.status == "failed":
-        failure = stored.failure(trial.epochs) or {"cause": "error", "line": "no record of why", "time": sample.started}
-        return _failed({**facts, **NOWHERE}, trial, search.sweep.monitor.name, HELD_OUT, failure)
-    if sample.value is None or sample.status == "running":
-        return None
-    return {
-        **facts,
-        "evaluation": search.sweep.monitor.name,
-        **NOWHERE,
-        "metric": HELD_OUT,
-        "value": sample.value,
-        "epoch": max(sample.rungs),
-        "status": sample.status,
-        "seconds": float(sum(seconds for epoch, _, seconds in stored.history(trial.epochs) if epoch <= max(sample.rungs))),
-        "started": datetime.datetime.fromtimestamp(sample.started, datetime.UTC),
-        **{key: sample.provenance.get(key, "") for key in ("device", "version", "commit")},
     }
 
 

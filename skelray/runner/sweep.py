@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from skelray.names import HELD_OUT
 from skelray.results.book import FINALS, SAMPLES, Book
-from skelray.results.rows import cell_rows, curve_rows, sample_row
+from skelray.results.rows import Row, cell_rows, curve_rows
+from skelray.results.sample_rows import sample_rows
 from skelray.runner.context import Context
 from skelray.runner.job import Job
 from skelray.runner.work import Planned, Searches, Size
@@ -79,11 +80,13 @@ class SweepWork:
         self._put_finals(book)
 
     def _put_sample(self, sample: Sample, book: Book) -> None:
-        context, trial = self._context, self.search.trial(sample)
-        stored = context.stored(trial)
-        row = sample_row(context.name, self.search, sample, context.store, context.data(trial))
-        book.put((SAMPLES, sample.number), [] if row is None else [row])
-        book.curves[stored.id, trial.epochs] = curve_rows(trial, stored)
+        context, rows = self._context, list[Row]()
+        for seed in sample.trials:
+            trial = self.search.trial(sample, seed)
+            stored = context.stored(trial)
+            rows += sample_rows(context.name, self.search, sample, seed, stored, context.data(trial))
+            book.curves[stored.id, trial.epochs] = curve_rows(trial, stored)
+        book.put((SAMPLES, sample.number), rows)
 
     def _put_finals(self, book: Book) -> None:
         context = self._context

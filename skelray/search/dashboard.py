@@ -51,6 +51,6 @@ def server(name: str, store: str | Path, host: str = "127.0.0.1", port: int = 80
     """
     served = app(name, store)
     try:
-        return make_server(host, port, served, handler_class=Quiet)  # type: ignore[arg-type]
+        return make_server(host, port, served, handler_class=Quiet)
     except OSError as error:
         raise UserError(f"{host}:{port} cannot be served from: {error.strerror}; --port gives another") from error

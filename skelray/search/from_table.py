@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from skelray.names import HELD_OUT, SEARCH
@@ -81,7 +82,9 @@ def _told(arm: str, rows: list[Row]) -> Told:
 
 def distributions(spec: str) -> dict[str, BaseDistribution]:
     """What the parameters of a sample's row were drawn from; none where its table is of an older version."""
-    return {name: json_to_distribution(text) for name, text in json.loads(spec).get(SEARCH, {}).get("distributions", {}).items()}
+    return {
+        name: json_to_distribution(text) for name, text in json.loads(spec).get(SEARCH, {}).get("distributions", {}).items()
+    }
 
 
 def rungs(told: Sequence[Told]) -> list[int]:
@@ -96,7 +99,8 @@ def study(told: Sequence[Told], rung: int | None = None) -> optuna.Study:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     names = sorted({name for sample in told for name in sample.figures}) if rung is None else []
-    made = optuna.create_study(directions=["maximize", *["minimize"] * len(names)])
+    directions = [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * len(names)]
+    made = optuna.create_study(directions=directions)
     for sample in told:
         if rung is None or rung in sample.readings:
             made.add_trial(_frozen(sample, rung, names))
@@ -145,5 +149,5 @@ def _varies(told: Sequence[Told], name: str) -> bool:
 
 def conditional(told: Sequence[Told]) -> set[str]:
     """The parameters that only some samples have."""
-    every = [set(sample.params) for sample in told]
-    return set.union(*every) - set.intersection(*every) if every else set()
+    every = {name for sample in told for name in sample.params}
+    return {name for name in every if any(name not in sample.params for sample in told)}

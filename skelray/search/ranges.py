@@ -41,17 +41,13 @@ class Range:
 def ranges(told: Sequence[Told]) -> dict[str, Range]:
     """The range of each parameter that varies, in the order in which the space asks for them first."""
     names = dict.fromkeys(name for sample in told for name in sample.params)
-    return {name: _range(name, told) for name in names if len({str(value) for value in _values(name, told)}) > 1}
+    drawn = {name: [sample.distributions[name] for sample in told if name in sample.distributions] for name in names}
+    values = {name: [sample.params[name] for sample in told if name in sample.params] for name in names}
+    return {name: range_of(name, drawn[name], values[name]) for name in names if len(set(map(str, values[name]))) > 1}
 
 
-def _values(name: str, told: Sequence[Told]) -> list[Any]:
-    return [sample.params[name] for sample in told if name in sample.params]
-
-
-def _range(name: str, told: Sequence[Told]) -> Range:
-    """Of its distributions, which may differ between samples; of its values, where the table does not have them."""
-    drawn: list[Any] = [sample.distributions[name] for sample in told if name in sample.distributions]
-    values = _values(name, told)
+def range_of(name: str, drawn: Sequence[Any], values: Sequence[Any]) -> Range:
+    """drawn: a parameter's distributions, which may differ between samples; none where a table does not have them."""
     if any(isinstance(one, CategoricalDistribution) for one in drawn):
         return Range(name, tuple(dict.fromkeys(str(choice) for one in drawn for choice in one.choices)))
     if not all(isinstance(value, (int, float)) for value in values):

@@ -9,20 +9,20 @@ from __future__ import annotations
 import math
 import random
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 
 from skelray.checks import UserError
-from skelray.search.judging import asked
+from skelray.search.ranges import Range, range_of
 from skelray.study.samplers import Random, Sampler
 from skelray.study.stopping import ASHA, HyperBand, Median, Never, Patience, Percentile, Rule
-from skelray.study.stopping.rule import ON, PAUSE
+from skelray.study.stopping.rule import ON, PAUSE, asked
 
 PUBLISHED = "published"  # the arm that a sweep starts with and never stops
 
@@ -147,8 +147,11 @@ def replay(rule: Rule, pool: Sequence[Curve], propose: Propose) -> Replay:
     waiting: dict[int, int] = {}  # where a paused sample waits
     ended: dict[int, float] = {}
     spent, trace = 0, []
-    while (number := _next(rule, readings, waiting)) is not None or (place := propose(readings, taken)) is not None:
+    while True:
+        number = _next(rule, readings, waiting)
         if number is None:
+            if (place := propose(readings, taken)) is None:
+                break
             number = len(taken)
             taken.append(place)
         start = waiting.pop(number, 0)
@@ -213,8 +216,11 @@ class _Nearest:
             self.study = optuna.create_study(direction="maximize", sampler=sampler.build(seed))
         self.pool, self.first, self.told = pool, list(first), 0
         self.space = {name: one for curve in pool for name, one in curve.distributions.items()}
+        self.ranges = {name: range_of(name, [one], []) for name, one in self.space.items()}
         if not self.space:
-            raise UserError(f"{type(sampler).__name__} needs to know where samples lie, and these curves do not say: take Random")
+            raise UserError(
+                f"{type(sampler).__name__} needs to know where samples lie, and these curves do not say: take Random"
+            )
 
     def __call__(self, readings: Mapping[int, Mapping[int, float]], taken: Sequence[int]) -> int | None:
         for number in range(self.told, len(taken)):
@@ -227,7 +233,7 @@ class _Nearest:
             return self.first[0]
         trial = self.study.ask(self.space)
         self.study.tell(trial, state=optuna.trial.TrialState.FAIL)  # the point itself is not read
-        return min(left, key=lambda place: (_distance(self.pool[place], trial.params, self.space), place))
+        return min(left, key=lambda place: (_distance(self.pool[place], trial.params, self.ranges), place))
 
     def _tell(self, curve: Curve, readings: Mapping[int, float]) -> None:
         ended = max(readings) == curve.epochs
@@ -243,19 +249,14 @@ class _Nearest:
         )
 
 
-def _distance(curve: Curve, params: Mapping[str, Any], space: Mapping[str, BaseDistribution]) -> float:
-    """Mean over the curve's parameters of how far they lie apart: 0 or 1 for a category, a share of the range for a number."""
-    apart = []
-    for name, value in curve.params.items():
-        distribution = space[name]
-        if isinstance(distribution, CategoricalDistribution):
-            apart.append(float(value != params[name]))
-        else:
-            low, high, here, there = (
-                np.log(number) if getattr(distribution, "log", False) else number
-                for number in (distribution.low, distribution.high, value, params[name])  # type: ignore[attr-defined]
-            )
-            apart.append(abs(here - there) / (high - low) if high > low else 0.0)
+def _distance(curve: Curve, params: Mapping[str, Any], space: Mapping[str, Range]) -> float:
+    """Mean over the curve's parameters of how far they lie apart: 0 or 1 for a category, a share of a number's range."""
+    apart = [
+        float(value != params[name])
+        if space[name].choices
+        else abs(space[name].share(value) - space[name].share(params[name]))
+        for name, value in curve.params.items()
+    ]
     return fmean(apart) if apart else 0.0
 
 
@@ -273,11 +274,11 @@ def _check(pools: Sequence[Sequence[Curve]], rules: Sequence[Rule]) -> None:
         for curve in (curve for pool in pools for curve in pool):
             missing = [epoch for epoch in range(rule.grace, curve.epochs, rule.grace) if epoch not in curve.readings]
             if missing:
-                raise UserError(f"{rule} reads at epoch {missing[0]}, where {curve.name} has no reading: it has {_spacing(curve)}")
+                raise UserError(
+                    f"{rule} reads at epoch {missing[0]}, where {curve.name} has no reading: it has {_spacing(curve)}"
+                )
 
 
 def _spacing(curve: Curve) -> str:
     epochs = sorted(curve.readings)
     return ", ".join(map(str, epochs[:4])) + (", ..." if len(epochs) > 4 else "")
-
-
