@@ -94,7 +94,7 @@ def test_a_sweep_with_a_stopping_rule_of_ones_own_runs(folder, monkeypatch):
     run_inline(Run("rule", module.sweep, scale, settings))
     frame = results.load("rule", folder / "ruled_results")
     samples = frame[frame["metric"] == "held_out_top1"]
-    assert len(samples) == 3
+    assert samples["arm"].nunique() == 3
     assert set(samples["status"]) <= {"done", "stopped"}
     assert set(samples.loc[samples["status"] == "stopped", "epoch"]) <= {1, 2}
 

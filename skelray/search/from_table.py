@@ -18,7 +18,7 @@ from skelray.names import HELD_OUT, SEARCH
 
 Row = Mapping[str, Any]
 STATES = {"done": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
-LEAST = 8  # samples at a rung, below which no importance is told
+LEAST = 10  # samples at a rung, below which no importance is told
 TOP = 5  # of the best, at least, which importance compares with all
 
 
@@ -74,7 +74,7 @@ def _told(arm: str, rows: list[Row]) -> Told:
         rows[0]["epochs"],
         sum(row["epoch"] for row in reached.values()),
         len(last),
-        sum(row["seconds"] for row in last.values()),
+        sum(row["seconds"] for row in reached.values()),
         min(row["started"] for row in rows),
         search.get("figures", {}),
     )
