@@ -218,6 +218,26 @@ CLAIMS = {
         "stretches\nthe schedule, milestones and the start of mining": "test_a_scale_stretches_the_schedule",
         "so the study's own table stays": "test_a_table_is_named_by_what_it_ran_on",
     },
+    "search.md": {
+        "each arrangement stands there once": "test_as_many_as_there_are_ordered_partitions",
+        "a decade below and above its recipe, with mining branches": (
+            "test_the_published_cosine_and_l1_lie_inside_with_mining_as_in_their_recipes"
+        ),
+        "start at the very trial of the paper": "test_a_search_starts_at_the_published_setting",
+        "a row for each rung, with how many came": "test_a_row_for_each_rung",
+        "what stopping saved in epochs and hours": "test_what_was_spent_and_saved",
+        "the importance of each parameter at every rung": "test_importance_stands_for_each_rung_with_conditional_ones_marked",
+        "A rung with fewer than ten says nothing": "test_a_rung_with_few_samples_says_nothing",
+        "each figure as PNG, SVG and the CSV": "test_each_figure_shows_what_it_says",
+        "it needs neither the store nor the data": "test_a_report_needs_neither_the_data_nor_torch",
+        "`done` where the sample went on and `stopped`": "test_a_row_for_each_reading_says_whether_the_sample_went_on",
+        "as a study of two arms": "test_the_best_is_an_arm_beside_the_published_one",
+        "A part of the study's own is imported from its file": "test_what_has_no_name_to_import_is_refused",
+        "rules of your own among them": "test_a_rule_of_ones_own_is_replayed_without_a_change",
+        "the nearest curve that is left stands for it": "test_a_sampler_finds_its_way_among_curves",
+        "live while the sweep runs": "test_it_answers_with_the_sweeps_trials_and_follows_the_sweep",
+        "a request that would write is refused and changes nothing": "test_nothing_that_is_sent_changes_the_ledger",
+    },
     "data.md": {
         "a folder, a zip, or a folder of zips": "test_folder_zip_and_folder_of_zips_are_the_same",
         "Links are followed": "test_links_are_followed_and_a_dangling_one_is_skipped",

@@ -143,6 +143,20 @@ def test_a_sweep_reports_its_best_on_the_test_split_once(undisturbed):
     assert set(tested["arm"]) == {"published (test)", f"best: {best['arm']} (test)"}
 
 
+def test_a_row_for_each_reading_says_whether_the_sample_went_on(undisturbed):
+    rows = table(undisturbed["sweep"][0])
+    rows = rows[rows["metric"] == "held_out_top1"]
+    curves = results.curves("small", undisturbed["sweep"][0] / "results")
+    read = curves[curves["metric"] == "held_out_top1"].set_index(["trial", "epoch"])["value"]
+    assert len(rows) > 5
+    for arm, own in rows.groupby("arm"):
+        assert own["value"].tolist() == [read[row.trial, row.epoch] for row in own.itertuples()]
+        *before, last = own["status"]
+        assert set(before) <= {"done"}, arm
+        assert last == ("done" if own["epoch"].max() == own["epochs"].max() else "stopped")
+        assert json.loads(own["spec"].iloc[0])["search"]["distributions"].keys() == json.loads(own["cell"].iloc[0]).keys()
+
+
 def test_missing_data_is_one_sentence(tmp_path):
     path = study_file(tmp_path, ABLATION)
     run, _ = make_run(path, tmp_path, tmp_path / "nowhere")
