@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Transfer,
     )
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
+    from skelray.results.attribution import attribution
     from skelray.results.scores import Scores, scores
     from skelray.results.tables import curves, load
     from skelray.results.verdicts import verdicts
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from skelray.study.choose import choose
     from skelray.study.contrasts import Contrast
     from skelray.study.fusion import Fusion
+    from skelray.study.parts import AddOneIn, Factorial, LeaveOneOut
     from skelray.study.samplers import CMAES, GP, NSGAII, QMC, TPE, Grid, OptunaSampler, Random
     from skelray.study.scale import DEMO, Scale
     from skelray.study.stopping import ASHA, HyperBand, Median, Never, Patience, Percentile, Pruner, Threshold
@@ -65,6 +67,7 @@ __all__ = [
     "TPE",
     "Ablation",
     "AdaIN",
+    "AddOneIn",
     "AimCLR",
     "Arm",
     "AugmentationSet",
@@ -76,6 +79,7 @@ __all__ = [
     "Draws",
     "Ensemble",
     "EvaluationResult",
+    "Factorial",
     "Finetune",
     "FrozenEncoder",
     "Fusion",
@@ -85,6 +89,7 @@ __all__ = [
     "HiCo",
     "Hierarchical",
     "HyperBand",
+    "LeaveOneOut",
     "Linear",
     "Mask",
     "Median",
@@ -113,6 +118,7 @@ __all__ = [
     "Transformer",
     "Trial",
     "View",
+    "attribution",
     "choose",
     "curves",
     "load",
@@ -134,8 +140,10 @@ _HOMES = {
         "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
         "study.contrasts": "Contrast",
+        "study.parts": "AddOneIn Factorial LeaveOneOut",
         "study.fusion": "Fusion",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
+        "results.attribution": "attribution",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
         "study.scale": "DEMO Scale",

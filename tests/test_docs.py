@@ -212,6 +212,11 @@ CLAIMS = {
         "says in which part, where several": "test_a_part_is_named_where_two_have_a_field",
         "refused with the arms' names": "test_every_study_of_the_project_takes_the_readmes_settings_or_says_who_differs",
         "would make one trial of two": "test_no_scale_makes_one_trial_of_two",
+        "has an arm for every set of parts": "test_a_factorial_has_every_set_of_parts",
+        "trains arms that are the same once": "test_the_projects_factorials_share_what_is_the_same",
+        "which shares out what all of them earn": "test_shapley_is_the_mean_over_all_orders_and_adds_up",
+        "where two parts change one field": "test_two_parts_of_one_field_are_functions",
+        "the whole without each part": "test_leaving_out_and_adding_in_compare_with_the_whole_and_the_base",
         "on data prepared as the paper's": "test_a_run_has_no_published_numbers_beside_other_data_and_says_why_once",
         "and the value of another field": "test_a_number_along_an_axis_says_where_it_stands",
         "A number that no cell of the study has is refused": "test_a_number_without_a_cell_of_its_own_is_refused",
@@ -226,7 +231,9 @@ CLAIMS = {
         "start at the very trial of the paper": "test_a_search_starts_at_the_published_setting",
         "a row for each rung, with how many came": "test_a_row_for_each_rung",
         "what stopping saved in epochs and hours": "test_what_was_spent_and_saved",
-        "the importance of each parameter at every rung": "test_importance_stands_for_each_rung_with_conditional_ones_marked",
+        "the importance of each parameter at every rung": (
+            "test_importance_stands_for_each_rung_with_conditional_ones_marked"
+        ),
         "A rung with fewer than ten says nothing": "test_a_rung_with_few_samples_says_nothing",
         "each figure as PNG, SVG and the CSV": "test_each_figure_shows_what_it_says",
         "it needs neither the store nor the data": "test_a_report_needs_neither_the_data_nor_torch",

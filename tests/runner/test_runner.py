@@ -1,5 +1,6 @@
 """Running a study in one process: tables, kills at any moment, failures, and what is not run twice."""
 
+import json
 import os
 import signal
 
@@ -146,8 +147,8 @@ def test_a_sweep_reports_its_best_on_the_test_split_once(undisturbed):
 def test_a_row_for_each_reading_says_whether_the_sample_went_on(undisturbed):
     rows = table(undisturbed["sweep"][0])
     rows = rows[rows["metric"] == "held_out_top1"]
-    curves = results.curves("small", undisturbed["sweep"][0] / "results")
-    read = curves[curves["metric"] == "held_out_top1"].set_index(["trial", "epoch"])["value"]
+    watched = curves(undisturbed["sweep"][0])
+    read = watched[watched["metric"] == "held_out_top1"].set_index(["trial", "epoch"])["value"]
     assert len(rows) > 5
     for arm, own in rows.groupby("arm"):
         assert own["value"].tolist() == [read[row.trial, row.epoch] for row in own.itertuples()]
