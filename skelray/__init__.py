@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
     from skelray.results.attribution import attribution
+    from skelray.results.noise import noise
     from skelray.results.scores import Scores, scores
     from skelray.results.tables import curves, load
     from skelray.results.verdicts import verdicts
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from skelray.study.contrasts import Contrast
     from skelray.study.fusion import Fusion
     from skelray.study.parts import AddOneIn, Factorial, LeaveOneOut
+    from skelray.study.path import AblationPath
     from skelray.study.samplers import CMAES, GP, NSGAII, QMC, TPE, Grid, OptunaSampler, Random
     from skelray.study.scale import DEMO, Scale
     from skelray.study.stopping import ASHA, HyperBand, Median, Never, Patience, Percentile, Pruner, Threshold
@@ -66,6 +68,7 @@ __all__ = [
     "STGCN",
     "TPE",
     "Ablation",
+    "AblationPath",
     "AdaIN",
     "AddOneIn",
     "AimCLR",
@@ -122,6 +125,7 @@ __all__ = [
     "choose",
     "curves",
     "load",
+    "noise",
     "orders",
     "papers",
     "run",
@@ -141,9 +145,11 @@ _HOMES = {
         " SemiSupervised Supervised Transfer",
         "study.contrasts": "Contrast",
         "study.parts": "AddOneIn Factorial LeaveOneOut",
+        "study.path": "AblationPath",
         "study.fusion": "Fusion",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.attribution": "attribution",
+        "results.noise": "noise",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
         "study.scale": "DEMO Scale",
