@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from skelray.study.fusion import Fusion
     from skelray.study.parts import AddOneIn, Factorial, LeaveOneOut
     from skelray.study.path import AblationPath
+    from skelray.study.racing import Racing
     from skelray.study.samplers import CMAES, GP, NSGAII, QMC, TPE, Grid, OptunaSampler, Random
     from skelray.study.scale import DEMO, Scale
     from skelray.study.stopping import ASHA, HyperBand, Median, Never, Patience, Percentile, Pruner, Threshold
@@ -104,6 +105,7 @@ __all__ = [
     "Preprocessing",
     "Pretraining",
     "Pruner",
+    "Racing",
     "Random",
     "Report",
     "Retrieval",
@@ -144,14 +146,15 @@ _HOMES = {
         "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
         "study.contrasts": "Contrast",
+        "study.fusion": "Fusion",
         "study.parts": "AddOneIn Factorial LeaveOneOut",
         "study.path": "AblationPath",
-        "study.fusion": "Fusion",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.attribution": "attribution",
         "results.noise": "noise",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
+        "study.racing": "Racing",
         "study.scale": "DEMO Scale",
         "results.scores": "Scores scores",
         "skeleton": "KINECT_V1 KINECT_V2 Skeleton",

@@ -19,12 +19,12 @@ ORDER = (
     *("data.formats", "data.synthetic", "data.benchmarks", "data.own", "data.catalogue", "data.detect"),
     *("data.dataset", "data.inspection", "data.preparation", "data"),
     *("augment", "backbones", "methods", "evaluation", "trial", "papers", "engine", "training", "released", "store"),
-    *("study", "search", "results", "report", "bench", "runner", "cli"),
+    *("study", "search", "testing", "results", "report", "bench", "runner", "cli"),
 )
 
 HOMES = {
     "ray": {"runner"},
-    "optuna": {"search", "study"},
+    "optuna": {"search", "study", "testing"},
     "click": {"cli"},
     "matplotlib": {"data", "evaluation", "report"},
     "scipy": {"data", "results"},

@@ -48,7 +48,7 @@ class Jobs(Searcher):
         self.given: dict[str, Job] = {}
         self.exhausted = False
         self.error: Exception | None = None  # of the study's own code, or of the store: Tune would end in one of its own
-        self.lost: Callable[[Job], None] = lambda job: None
+        self.lost: Callable[[str], None] = lambda trial_id: None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """None: not yet, as nothing can start before something has ended."""
@@ -70,7 +70,7 @@ class Jobs(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if error:  # of a trial whose attempts are used up; a scheduler hears of every lost attempt
-            self.lost(self.given[trial_id])
+            self.lost(trial_id)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune keeps a copy of its parts, and none of ours is restored from it."""
@@ -87,7 +87,7 @@ class Reporting(FIFOScheduler):
     def __init__(self, run: Run, jobs: Jobs, listener: Listener) -> None:
         super().__init__()
         self.run, self.jobs, self.listener = run, jobs, listener
-        self.statuses: dict[int, str] = {}  # by number: names may coincide
+        self.statuses: dict[str, str] = {}  # by Tune's id of a trial: a job that was paused comes again
         self.begun: set[str] = set()
         self.errors: dict[int, str] = {}
         jobs.lost = self.lost
@@ -97,7 +97,7 @@ class Reporting(FIFOScheduler):
 
     def over(self) -> bool:
         """Whether there was no further job and every one has ended."""
-        return self.jobs.exhausted and all(job.number in self.statuses for job in self.jobs.given.values())
+        return self.jobs.exhausted and all(id in self.statuses for id in self.jobs.given)
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
         if trial.trial_id not in self.begun:  # Tune adds a trial again for each attempt
@@ -116,7 +116,7 @@ class Reporting(FIFOScheduler):
         except UserError as error:  # of the study's own stopping rule
             self._keep(job, failure(error) | source)
             status = "failed"
-        self.end(job, status)
+        self.end(trial.trial_id, status)
         return self.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
@@ -124,19 +124,20 @@ class Reporting(FIFOScheduler):
         _log(result)
         if failed:
             self._keep(job, failed)  # unless the worker has
-        self.end(job, "failed" if failed else "done")
+        self.end(trial.trial_id, "failed" if failed else "done")
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         if trial.error_file is not None:  # where Tune keeps what every attempt ended in
             with contextlib.suppress(OSError):
                 self.errors[self.jobs.given[trial.trial_id].number] = Path(trial.error_file).read_text()
 
-    def lost(self, job: Job) -> None:
+    def lost(self, trial_id: str) -> None:
         """Every attempt at a job has ended in a lost worker or a transient failure; the latter is in the store."""
+        job = self.jobs.given[trial_id]
         line = f"its worker process was lost or did not start, {RETRIES + 1} times"
         traceback = self.errors.get(job.number, "")
         self._keep(job, {"cause": "worker lost", "line": line, "traceback": traceback, "transient": True})
-        self.end(job, "failed")
+        self.end(trial_id, "failed")
 
     def _keep(self, job: Job, failed: dict[str, Any]) -> None:
         """Puts a failure into the store where none is; one that cannot be written stops no other trial."""
@@ -144,11 +145,11 @@ class Reporting(FIFOScheduler):
             if job.stored.failure(job.trial.epochs) is None:
                 job.stored.save_failure(job.trial.epochs, failed)
 
-    def end(self, job: Job, status: str) -> None:
-        if job.number not in self.statuses:
-            self.statuses[job.number] = status
-            self.run.ended(job, status)
-            self.listener.ended(job, status)
+    def end(self, trial_id: str, status: str) -> None:
+        if trial_id not in self.statuses:
+            job = self.jobs.given[trial_id]
+            self.statuses[trial_id] = status
+            self.listener.ended(job, self.run.ended(job, status))
 
 
 def _log(result: dict[str, Any]) -> None:

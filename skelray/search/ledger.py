@@ -11,6 +11,7 @@ from skelray.search.sample import Sample, is_sample, sample_from
 from skelray.store.store import Store
 
 ABOUT = "about/sweep.json"  # in the folder of a ledger: whose it is
+END = "about/end.json"  # why it has no further samples for now
 
 
 def is_about(content: Any) -> bool:
@@ -58,6 +59,12 @@ class Ledger:
     def _put(self, sample: Sample) -> None:
         self.samples[sample.number] = sample
         self.revisions[sample.number] = self.revisions.get(sample.number, 0) + 1
+
+    def note_end(self, why: str, samples: int) -> None:
+        """Records why the search proposes no more for now, after so many samples."""
+        place, content = f"{self.folder}/{END}", {"why": why, "samples": samples}
+        if self.store.read_json(place) != content:
+            self.store.write_json(place, content)
 
     def describe(self, about: dict[str, Any]) -> None:
         """Says whose ledger it is."""

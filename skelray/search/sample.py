@@ -30,8 +30,8 @@ class Sample:
     """One line of the ledger. readings: held-out accuracy by seed and epoch; verdicts: on, pause or stop, likewise.
 
     status: running, paused, done, stopped or failed. trials: ids in the store, by seed. figures: further objectives by name.
-    raced: the last readings under seeds beyond the sweep's own. started, ended: seconds since 1970. notes: what the sampler
-    keeps with it. provenance: device, version and commit of its last reading.
+    raced: the last readings under seeds beyond the sweep's own. seconds: of training, under all seeds. started, ended:
+    seconds since 1970. notes: what the sampler keeps with it. provenance: device, version and commit of its last reading.
     """
 
     number: int
@@ -46,6 +46,7 @@ class Sample:
     notes: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     ended: float | None = None
+    seconds: float = 0.0
     provenance: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -93,6 +94,7 @@ def is_sample(content: Any) -> bool:
         and isinstance(content["number"], int)
         and content["status"] in STATES
         and _is_number(content["started"])
+        and _is_number(content["seconds"])
         and (content["ended"] is None or _is_number(content["ended"]))
         and _keyed(content["readings"], lambda own: _keyed(own, _is_number))
         and _keyed(content["verdicts"], lambda own: _keyed(own, lambda value: value in (ON, PAUSE, STOP)))

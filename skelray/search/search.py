@@ -55,7 +55,7 @@ class Search:
             "published": sorted((name, canonical(value)) for name, value in sweep.published.items()),
             "sweep": canonical([sweep.sampler, sweep.stopping, sweep.monitor, sweep.seeds]),
             "objectives": sorted((name, canonical(objective)) for name, objective in sweep.objectives.items()),
-            "scale": canonical(replace(scale, samples=None)),
+            "scale": canonical(replace(scale, samples=None, budget=None, until=None)),
             "data": data,
         }
         self.ledger = Ledger(store, f"sweeps/{digest(content)}")
@@ -71,8 +71,29 @@ class Search:
 
     def over(self) -> bool:
         """Whether every sample was proposed and has ended; one that waits has, unless it may go on now."""
+        if self.under_way():
+            return False
         proposed = self.used_up or len(self.samples) >= self.sweep.samples
-        return proposed and not self.under_way() and self.promoted() is None
+        return bool(self.enough()) or (proposed and self.promoted() is None)
+
+    def spent(self) -> bool:
+        """Whether the budget is used up."""
+        budget = self.scale.budget
+        if budget is None:
+            return False
+        epochs = sum(s.epochs + len(s.raced) * self.trial(s).epochs for s in self.samples.values())
+        return budget.spent(sum(s.seconds for s in self.samples.values()), epochs)
+
+    def enough(self) -> str:
+        """Why no further sample is proposed, though there could be; nothing where one is."""
+        if self.spent():
+            return f"the budget of {self.scale.budget} is spent"
+        until = self.scale.until
+        if until is None:
+            return ""
+        ended = [s for _, s in sorted(self.samples.items()) if s.status not in ("running", "failed") and s.value is not None]
+        by_seed = [[own[max(own)] for own in s.readings.values() if own] for s in ended if s.status == "done"]
+        return str(until) if until.reached([s.value or 0.0 for s in ended], by_seed) else ""
 
     def under_way(self) -> bool:
         """Whether any sample was proposed and has not ended."""
@@ -100,6 +121,9 @@ class Search:
         """
         number = self._next()
         if number >= self.sweep.samples or self.used_up:
+            return None
+        if why := self.enough():
+            self.ledger.note_end(why, len(self.samples))
             return None
         sample = self.ledger.copy_of(number) or self._proposed(number)
         if sample is None:
@@ -209,14 +233,23 @@ class Search:
         verdict: Verdict,
         provenance: dict[str, str],
         seed: Seed | None = None,
+        seconds: float = 0.0,
     ) -> None:
-        """Records a reading of the monitor with its verdict."""
+        """Records a reading of the monitor with its verdict. seconds: of the training since the last one."""
         seed = next(iter(sample.trials)) if seed is None else seed
         readings, verdicts = sample.readings.setdefault(seed, {}), sample.verdicts.setdefault(seed, {})
         if readings.get(epoch) != value or epoch not in verdicts:
             readings[epoch], sample.provenance = value, provenance
+            sample.seconds += seconds
             verdicts.setdefault(epoch, verdict)
             self.ledger.record(sample)
+
+    def race(self, sample: Sample, seed: Seed, value: float, seconds: float) -> None:
+        """Records what a racer read at its end under a further seed."""
+        judging.check_finite(sample, self.trial(sample).epochs, value)
+        sample.raced[seed] = value
+        sample.seconds += seconds
+        self.ledger.record(sample)
 
     def promoted(self) -> tuple[Sample, Seed, Epoch] | None:
         """The paused sample that may go on now, with where it waits."""
@@ -228,7 +261,7 @@ class Search:
 
     def promote(self) -> Sample | None:
         """Lets the paused sample that may go on now do so; the verdict where it waited is then that."""
-        if (found := self.promoted()) is None:
+        if self.enough() or (found := self.promoted()) is None:
             return None
         sample, seed, epoch = found
         sample.verdicts[seed][epoch] = ON
@@ -256,7 +289,18 @@ class Search:
         done = [s for _, s in sorted(self.samples.items()) if s.status == "done" and s.value is not None]
         return max(done, key=lambda s: s.value or 0.0, default=None)
 
+    def front(self) -> list[Sample]:
+        """The finished samples that no other beats in accuracy and in every further objective."""
+        done = [s for _, s in sorted(self.samples.items()) if s.status == "done" and s.value is not None]
+        values = {s.number: (-(s.value or 0.0), *(s.figures[name] for name in self.sweep.objectives)) for s in done}
+        return [s for s in done if not any(_beats(other, values[s.number]) for other in values.values())]
+
 
 def _first(sample: Sample) -> str:
     """The id of its trial under the first seed."""
     return next(iter(sample.trials.values()), "")
+
+
+def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether one point is nowhere larger, and somewhere smaller."""
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))

@@ -56,6 +56,7 @@ class Fusion:
     def refuse(self, asked: Scale) -> None:
         """Raises UserError for a field that the fusion goes across."""
         asked.check_open(self.across)
+        asked.check_whole_search("a fusion")
 
     def table(self) -> Ablation:
         """The streams' encoders and their ensemble under the published weights, as an ablation of one arm."""

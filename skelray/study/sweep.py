@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
 from skelray.checks import UserError, check_label, check_whole, shown
+from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Evaluation
-from skelray.study.ablation import whole_seeds
+from skelray.study.ablation import check_across, check_ensemble, whole_seeds
+from skelray.study.racing import Racing
 from skelray.study.samplers import TPE, Sampler
 from skelray.study.scale import Scale
 from skelray.study.stopping import ASHA, Rule
@@ -29,6 +31,8 @@ class Sweep:
     published: parameters of the published setting, tried first. seeds: of every sample, which is judged by the mean over
     them; None: the one that the space says. objectives: beside accuracy, by name, what should be small and is known of a
     trial before it is trained, as ``{"parameters": parameters}``; the samples on the Pareto front are then what is best.
+    racing: gives the best samples further seeds. across, ensemble: fields by name, with values, and a fusion of streams that
+    the published setting and the best sample are read at in the end; the search itself has what the space says.
     """
 
     space: Callable[[Any], Trial]
@@ -39,6 +43,9 @@ class Sweep:
     monitor: Evaluation = field(default_factory=KNN)
     seeds: Iterable[int] | None = None
     objectives: Mapping[str, Callable[[Trial], float]] = field(default_factory=dict)
+    racing: Racing | None = None
+    across: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    ensemble: Ensemble | None = None
 
     def __post_init__(self) -> None:
         check_space(self.space)
@@ -53,13 +60,15 @@ class Sweep:
             if not inspect.isfunction(objective):
                 needed = "a function of a trial, written with def, is needed"
                 raise UserError(f"objective {name!r} is {shown(objective)}: {needed}")
+        object.__setattr__(self, "across", check_across(self.across))
+        check_ensemble(self.ensemble, self.across)
+        if self.racing is not None and (not isinstance(self.racing, Racing) or self.objectives):
+            raise UserError(f"racing={shown(self.racing)}: Racing(best=3, seeds=10) is needed, of a sweep of one objective")
         if self.objectives and not self.sampler.several:
             raise UserError(f"{type(self.sampler).__name__} takes one objective: take NSGAII, TPE or GP for several")
 
     def refuse(self, asked: Scale) -> None:
-        """Raises UserError for several seeds or protocols."""
-        if len(asked.seeds or ()) > 1:
-            raise UserError(f"--seeds {len(asked.seeds or ())}: this study is a sweep, which is searched under one seed")
+        """Raises UserError for several protocols."""
         if len(asked.protocols or ()) > 1:
             names = " and ".join(asked.protocols or ())
             raise UserError(f"--protocol {names}: this study is a sweep, which is searched under one protocol")

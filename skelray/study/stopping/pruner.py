@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,10 +33,12 @@ class Pruner:
         import optuna
         from optuna.trial import TrialState, create_trial
 
-        study = optuna.create_study(direction="maximize", storage=optuna.storages.InMemoryStorage())
-        for number, own in readings.items():
-            if number != sample and own:
-                study.add_trial(create_trial(value=own[max(own)], intermediate_values=dict(own)))
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(direction="maximize")
+        for number, own in sorted(readings.items()):
+            read = {e: value for e, value in own.items() if not math.isnan(value)}
+            if number != sample and read:
+                study.add_trial(create_trial(value=read[max(read)], intermediate_values=read))
         mine = {e: value for e, value in readings[sample].items() if e <= epoch}
         study.add_trial(create_trial(state=TrialState.RUNNING, intermediate_values=mine))
         return STOP if self.make().prune(study, study.get_trials(deepcopy=False)[-1]) else ON
