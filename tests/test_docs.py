@@ -184,6 +184,19 @@ def test_the_figures_of_nwucla_are_those_of_the_tables(study):
     assert [figure for figure in figures if figure not in made] == []
 
 
+def test_the_answer_about_rules_is_what_simulating_them_says():
+    """docs/search.md: every row of the table, rounded as there, from the committed curves."""
+    from skelray.report import simulation
+    from skelray.search.simulate import candidates, simulate
+
+    pools = simulation.pools(*(read("nwucla_rules", ROOT / "results") for read in (results.load, results.curves)))
+    told = dict(re.findall(r"^\| `(\w+\(.*?\))` \| (.*) \|$", PAGES["search.md"], re.M))
+    rules = [rule for rule in candidates(pools) if simulation.said(rule) in told]
+    rows = simulation.table(simulate(pools, rules), pools, 0.01).rows
+    assert {row[0].removesuffix(" *"): " | ".join(row[1:]) for row in rows} == told
+    assert len(told) == 8
+
+
 # What the pages say of behaviour, and the test that holds it.
 CLAIMS = {
     "README.md": {

@@ -1,6 +1,7 @@
 """Rules replayed on curves: what each spends and misses, by hand and against a real search."""
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 from optuna.distributions import FloatDistribution
 from result_rows import row
 from sweeps import curves
+from test_search import SWEEP, drive, search
 
 from skelray import ASHA, TPE, HyperBand, Median, Never, Patience, Random
 from skelray.checks import UserError
@@ -15,6 +17,7 @@ from skelray.cli.main import cli
 from skelray.report import simulation
 from skelray.results.tables import write
 from skelray.search.simulate import Curve, candidates, chosen, replay, simulate
+from skelray.store.store import Store
 
 
 def in_order(count):
@@ -88,6 +91,24 @@ def test_the_same_twice():
     pools = simulation.pools(frame, watched)
     rules = [ASHA(grace=2, reduction=2), HyperBand(grace=1, reduction=2), Median(grace=2), Patience(grace=1)]
     assert simulate(pools, rules, replays=5) == simulate(pools, rules, replays=5)
+
+
+@pytest.mark.parametrize("rule", [ASHA(grace=1, reduction=2), HyperBand(1, 2, 2), Median(grace=1, startup=3)], ids=str)
+def test_a_replay_stops_what_a_real_search_stops(rule, tmp_path):
+    """The curves of a search that stopped nobody, replayed in its order, cost what the same search costs under the rule."""
+    whole = replace(SWEEP, sampler=Random(), stopping=Never(grace=1), samples=10)
+    all_read, stopping = (
+        search(Store(tmp_path / "all"), whole),
+        search(Store(tmp_path / "some"), replace(whole, stopping=rule)),
+    )
+    drive(all_read)
+    drive(stopping)
+    pool = [Curve(all_read.arm(sample), sample.rungs) for sample in all_read.samples.values()]
+    replayed = replay(rule, pool, in_order(10))
+    reached = [max(sample.rungs) for sample in stopping.samples.values()]
+    assert replayed.spent == tuple(itertools.accumulate(reached))
+    assert min(reached) < max(reached)
+    assert replayed.found[-1] == stopping.best().value
 
 
 @dataclass(frozen=True)

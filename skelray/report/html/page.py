@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skelray.atomic import replacing
-from skelray.report.html import costs, failures, points, provenance, tables, verdicts
+from skelray.report.html import costs, failures, points, provenance, search, tables, verdicts
 from skelray.report.html.blocks import Section
 from skelray.report.html.material import Material, gathered
 
@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 SCRIPTS = ("page.js",)
 SECTIONS: tuple[Callable[[Material], Section], ...] = (
     tables.section,
+    search.section,
     verdicts.section,
     points.section,
     points.watched,
@@ -41,7 +42,7 @@ def page(material: Material, refresh: int | None = None) -> str:
     """The page. refresh: seconds after which a browser reads it again, while a study runs."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    sections = [section(material) for section in SECTIONS]
+    sections = [made for section in SECTIONS if (made := section(material)).blocks]
     script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
     engine = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return engine.get_template("page.html").render(
