@@ -112,7 +112,7 @@ class CMAES(Sampler):
         super().__post_init__()
         check_whole("startup", self.startup, 1)
         if self.population is not None:
-            check_whole("population", self.population, 2)
+            check_whole("population", self.population, 4)
         if find_spec("cmaes") is None:
             raise UserError("CMAES needs the package cmaes: pip install 'skelray[samplers]'")
 

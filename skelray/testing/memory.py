@@ -6,22 +6,22 @@ from skelray.store.store import Store
 
 
 class MemoryStore(Store):
-    """Files by name. It holds what a ledger asks of a store, and is gone with the process."""
+    """Files by name, ``kept``. It holds what a ledger asks of a store, and is gone with the process."""
 
     def __init__(self) -> None:
         super().__init__(".")
         self.local = False
-        self._content: dict[str, bytes] = {}
+        self.kept: dict[str, bytes] = {}
 
     def read(self, name: str) -> bytes | None:
-        return self._content.get(name)
+        return self.kept.get(name)
 
     def write(self, name: str, content: bytes) -> None:
-        self._content[name] = content
+        self.kept[name] = content
 
     def remove(self, name: str) -> None:
-        self._content.pop(name, None)
+        self.kept.pop(name, None)
 
     def names(self, folder: str) -> list[str]:
-        inside = (name.removeprefix(f"{folder}/") for name in self._content if name.startswith(f"{folder}/"))
+        inside = (name.removeprefix(f"{folder}/") for name in self.kept if name.startswith(f"{folder}/"))
         return sorted(name for name in inside if "/" not in name)
