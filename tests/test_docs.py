@@ -152,7 +152,7 @@ def test_what_a_page_points_to_is_there(page):
     for link in re.findall(r"\]\(([^)#]+)\)", PAGES[page]):
         assert link.startswith("https://") or (here / link).is_file(), link
     for path in re.findall(rf"(?<![\w/.])((?:{'|'.join(PLACES)})/[\w/]+\.(?:py|md|parquet))", PAGES[page]):
-        assert (ROOT / path).is_file() or path.startswith("results/figures"), path
+        assert (ROOT / path).is_file() or path.startswith(("results/figures", "results/reproduction_")), path
 
 
 def test_the_readme_is_one_screen_or_so_and_leads_everywhere():
