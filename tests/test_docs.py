@@ -295,6 +295,9 @@ CLAIMS = {
     },
     "report.md": {
         "No request leaves it": "test_no_request_leaves_it",
+        "what a page shows of one is kept with the scores": "test_a_sequence_is_played_as_recorded_and_as_each_arm_sees_it",
+        "They decide no result": "test_what_fails_of_an_excerpt_costs_nothing",
+        "the page says what it lacks": "test_a_page_without_a_store_says_what_it_lacks",
         "A click on a column's head sorts by it": "test_a_click_on_a_head_sorts_by_it_and_another_turns_the_order",
         "reach into the figures": "test_a_filter_reaches_into_the_figures",
         "A label is text, whatever stands in it": "test_hostile_text_is_text",

@@ -19,6 +19,7 @@ from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure, tr
 from skelray.identity.canonical import canonical
 from skelray.machine import provenance
 from skelray.names import HELD_OUT
+from skelray.runner.excerpts import keep_excerpt
 from skelray.skeleton import KINECT_V2
 from skelray.store.store import StoredTrial, evaluated
 from skelray.training import Pretraining, Report
@@ -193,6 +194,7 @@ def _evaluate(
         if outcome.scores is not None and outcome.test is not None:
             arrays |= {"scores": outcome.scores.numpy(), "labels": outcome.test.labels, "rows": outcome.test.rows}
             result["test"] = {"benchmark": outcome.test.name, "data": outcome.test.fingerprint}  # whose rows they are
+        result |= keep_excerpt(trial, test if outcome.test is None else outcome.test, stored.store)
         stored.save_scores(trial.epochs, canonical(evaluation), arrays, result, outcome.files)
     if failures:
         raise EvaluationsFailed(failures)

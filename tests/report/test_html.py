@@ -80,7 +80,7 @@ def test_filters_of_arm_protocol_seed_and_words(opened):
     assert everything == 10
     opened.page.select_option("[name=seed]", label="1")
     assert len(opened.texts(rows)) == 4
-    assert "seeds 0, 1" not in opened.texts("#table caption")[0]  # the table of that seed alone
+    assert "seeds 0, 1" not in opened.texts("#table .caption")[0]  # the table of that seed alone
     assert column(opened, 2, "#table [data-variant='1'] table")[0] == "72.0"
     opened.page.select_option("[name=protocol]", label="xview")
     assert len(opened.texts(rows)) == 1
