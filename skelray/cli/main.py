@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from skelray.cli.prepare import prepare_command
 from skelray.cli.scores import scores_command
 from skelray.cli.studies import studies_command
 from skelray.cli.study_options import results_option, study_options
+from skelray.cli.watch import watch_command
 from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
 from skelray.report.printable import printable
 
@@ -114,6 +116,7 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
     from skelray import machine
     from skelray.cli.options import notice, open_run
     from skelray.cli.progress import Display
+    from skelray.runner.board import Board
     from skelray.runner.inline import run_inline
 
     if inline and address:
@@ -125,15 +128,18 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
         click.echo(notice(run.scale), err=True)
     for line in run.work.apart():
         click.echo(printable(line), err=True)
-    trials, epochs, done = run.work.size()
-    with Display(Console(stderr=True), run.name, trials, epochs, done) as display:
+    size, command = run.work.size(), shlex.join(["skelray", *sys.argv[1:]])
+    with (
+        Display(Console(stderr=True), run.name, *size) as display,
+        Board.of(run.name, command, size, run.settings.results, display) as listener,
+    ):
         if inline:
-            run_inline(run, display)
+            run_inline(run, listener)
         else:
             from skelray.runner.cluster import Cluster
             from skelray.runner.on_ray import run_on_ray
 
-            run_on_ray(run, module, display, Cluster(address, per_gpu))
+            run_on_ray(run, module, listener, Cluster(address, per_gpu))
     failed = _print_report(run.name, options["results"], "markdown")
     sys.exit(1 if failed or display.finished["failed"] else 0)  # a failure may have no row
 
@@ -204,6 +210,7 @@ def best_command(**options: Any) -> None:
 
 
 cli.add_command(scores_command)
+cli.add_command(watch_command)
 cli.add_command(merge_command)
 
 
