@@ -12,6 +12,7 @@ import click
 
 from skelray.checks import MOST, MOST_THREADS
 from skelray.cli.data import data as data_group
+from skelray.cli.export import TRACKERS, exported
 from skelray.cli.faults import CAUSED, sentence, trace
 from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
@@ -152,14 +153,27 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
 @click.option("--margin", type=click.FloatRange(0, 100), help="Points that do not matter.  [default: the study's, mostly 1]")
 @click.option("--html", is_flag=False, flag_value="", metavar="[FILE]", help="Write a page.  [default: RESULTS/STUDY.html]")
 @click.option("--store", default="store", show_default=True, help="For the page: encoders and scores; a folder or URI.")
+@click.option("--log", "tracker", type=click.Choice(list(TRACKERS)), help="Export curves and hyperparameters, once.")
+@click.option("--to", help="For --log: a folder or an address.  [default: the tracker's own]")
 def report_command(
-    study: str, results: Path, form: str, verdicts: bool, margin: float | None, html: str | None, store: str
+    study: str,
+    results: Path,
+    form: str,
+    verdicts: bool,
+    margin: float | None,
+    html: str | None,
+    store: str,
+    tracker: str | None,
+    to: str | None,
 ) -> None:
     """Print the table of STUDY, published beside measured, and what each of its contrasts may be said to show.
 
     With --html, write one page that shows the whole study offline, and its figures in RESULTS/figures/STUDY.
     """
     fraction = None if margin is None else margin / 100
+    if tracker is not None:
+        click.echo(exported(study, results, tracker, to))
+        return
     if html is not None:
         from skelray.report.html.page import write
 
