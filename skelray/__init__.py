@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Transfer,
     )
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
+    from skelray.results.attribution import attribution
     from skelray.results.scores import Scores, scores
     from skelray.results.tables import curves, load
     from skelray.results.verdicts import verdicts
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from skelray.study.choose import choose
     from skelray.study.contrasts import Contrast
     from skelray.study.fusion import Fusion, Random
+    from skelray.study.parts import AddOneIn, Factorial, LeaveOneOut
     from skelray.study.samplers import TPE
     from skelray.study.scale import DEMO, Scale
     from skelray.study.schedulers import ASHA
@@ -61,6 +63,7 @@ __all__ = [
     "TPE",
     "Ablation",
     "AdaIN",
+    "AddOneIn",
     "AimCLR",
     "Arm",
     "AugmentationSet",
@@ -72,6 +75,7 @@ __all__ = [
     "Draws",
     "Ensemble",
     "EvaluationResult",
+    "Factorial",
     "Finetune",
     "FrozenEncoder",
     "Fusion",
@@ -79,6 +83,7 @@ __all__ = [
     "HiCLR",
     "HiCo",
     "Hierarchical",
+    "LeaveOneOut",
     "Linear",
     "Mask",
     "Monitor",
@@ -100,6 +105,7 @@ __all__ = [
     "Transformer",
     "Trial",
     "View",
+    "attribution",
     "choose",
     "curves",
     "load",
@@ -121,8 +127,10 @@ _HOMES = {
         "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
         "study.contrasts": "Contrast",
+        "study.parts": "AddOneIn Factorial LeaveOneOut",
         "study.fusion": "Fusion Random",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
+        "results.attribution": "attribution",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
         "study.scale": "DEMO Scale",

@@ -12,6 +12,7 @@ import pandas as pd
 from skelray.checks import UserError
 from skelray.names import HELD_OUT, SUFFIX, column, shared_subjects
 from skelray.report import fusion_table
+from skelray.report.effects_table import effects_table
 from skelray.report.printable import printable
 from skelray.report.table import NOTHING, Table, by_stream, percent, shown, shown_apart
 from skelray.report.verdict_table import verdict_table
@@ -33,6 +34,7 @@ def text(frame: pd.DataFrame, form: str = "markdown", margin: float | None = Non
     tables: list[Table | None] = [sweep_table(frame[searched])] if searched.any() else []
     if (~searched).any():
         tables.append(table(frame[~searched]))
+        tables.append(effects_table(frame[~searched], margin) if form == "markdown" else None)
         tables.append(verdict_table(frame[~searched], margin) if form == "markdown" and not searched.any() else None)
         tables.append(fusion_table.table(frame[~searched]))
     return "\n\n".join(one.written(form) for one in tables if one is not None)

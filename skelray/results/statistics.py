@@ -60,8 +60,7 @@ def against(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> pd.DataF
 
 def pairs_of(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
     """A row for each seed that an arm and the baseline have done, with both values, and the columns that make a setting."""
-    rows, by = _last(frame)
-    rows = rows[rows["status"] == "done"]
+    rows, by = done_rows(frame)
     known = list(dict.fromkeys(frame["arm"]))
     if unknown := [name for name in (*arms, baseline) if name not in known]:
         raise UserError(f"no arm {unknown[0]!r}; the arms are {', '.join(known)}")
@@ -70,10 +69,16 @@ def pairs_of(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> tuple[p
     return pairs.iloc[np.argsort(order.codes, kind="stable")].copy(), by
 
 
+def done_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The last row of each trial and setting that is done, and the columns that make a setting."""
+    rows, by = _last(frame)
+    return rows[rows["status"] == "done"], by
+
+
 def contrasted(frame: pd.DataFrame, contrasts: Sequence[Contrast]) -> tuple[pd.DataFrame, list[str]]:
     """The same of planned contrasts, with a column ``contrast`` for the number of each; pairs in the order of seeds."""
-    rows, by = _last(frame)
-    rows = rows[rows["status"] == "done"].sort_values("seed", kind="stable")
+    rows, by = done_rows(frame)
+    rows = rows.sort_values("seed", kind="stable")
     alike: dict[tuple[Any, ...], dict[str, int]] = {}  # contrasts with one baseline at one place are paired at once
     for number, one in enumerate(contrasts):
         key = (one.other, tuple(one.at.items()), tuple(one.other_at.items()))

@@ -102,7 +102,7 @@ def write(
     path = folder / f"{study}.parquet"
     new = {folder / f"{study}.curves.parquet": pa.Table.from_pylist(lines, schema=CURVES)}
     content = (notes or Notes()).content()
-    schema = SCHEMA.with_metadata({NOTES: json.dumps(content, sort_keys=True)}) if content else SCHEMA
+    schema = SCHEMA.with_metadata({NOTES: json.dumps(content)}) if content else SCHEMA
     new[path] = pa.Table.from_pylist(table, schema=schema)  # last: a trial in the table has its curve
     _replace(new)
     return path

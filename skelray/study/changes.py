@@ -78,6 +78,19 @@ def leaves(trial: Trial) -> dict[Path, str]:
     return found
 
 
+def difference(base: Trial, trial: Trial) -> dict[str, Any]:
+    """The changes that make the trial of the base, by name; a part of another class is changed whole."""
+    before, after = leaves(base), leaves(trial)
+    whole = {part for part in PARTS if before[part, "type"] != after[part, "type"]}
+    found = {part: getattr(trial, part) for part in PARTS if part in whole}
+    for path, mark in after.items():
+        if path[0] not in whole and path[-1] != "type" and mark != before.get(path):
+            found[".".join(path)] = value_at(trial, path)
+    if canonical(base.evaluations) != canonical(trial.evaluations):
+        found["evaluations"] = trial.evaluations
+    return found
+
+
 def _check(trial: Trial, path: Path, name: str) -> None:
     part: Any = trial
     for one in path:
