@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Transfer,
     )
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
+    from skelray.report.show import show
     from skelray.results.attribution import attribution
     from skelray.results.scores import Scores, scores
     from skelray.results.tables import curves, load
@@ -113,6 +114,7 @@ __all__ = [
     "papers",
     "run",
     "scores",
+    "show",
     "verdicts",
 ]
 
@@ -131,6 +133,7 @@ _HOMES = {
         "study.fusion": "Fusion Random",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.attribution": "attribution",
+        "report.show": "show",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
         "study.scale": "DEMO Scale",

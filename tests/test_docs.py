@@ -303,6 +303,8 @@ CLAIMS = {
         "what a page shows of one is kept with the scores": "test_a_sequence_is_played_as_recorded_and_as_each_arm_sees_it",
         "They decide no result": "test_what_fails_of_an_excerpt_costs_nothing",
         "the page says what it lacks": "test_a_page_without_a_store_says_what_it_lacks",
+        "the page in the cell": "test_a_notebook_shows_the_page_in_a_frame",
+        "a study, a table and verdicts show themselves": "test_studies_and_tables_show_themselves_as_text_in_html",
         "in any other terminal": "test_it_shows_the_table_so_far_what_runs_and_what_failed",
         "the browser reads it again": "test_it_keeps_a_page_that_reads_itself_again_while_the_run_goes",
         "replaces a small file": "test_a_board_passes_on_what_it_hears_and_keeps_it_in_a_file",

@@ -21,6 +21,7 @@ from skelray.study.contrasts import FIRST, Contrasts, planned
 from skelray.study.notes import MARGIN, Notes
 from skelray.study.published import Owner, Place, Published, columns_of, figures, homes, place_key
 from skelray.study.scale import Scale
+from skelray.study.shown import of_arms
 from skelray.trial import Trial
 
 # Of a table, where a contrast may be planned.
@@ -131,6 +132,9 @@ class Ablation:
         asked.check_open({*self.across, *set.intersection(*(set(arm.changes) for arm in self.arms))})
         if asked.samples is not None:
             raise UserError(f"--samples {asked.samples}: this study is an ablation, and only a search has samples")
+
+    def _repr_html_(self) -> str:
+        return of_arms("Ablation", self.base, self.arms, self.across, tuple(self.seeds))
 
     def _check_ensemble(self) -> None:
         across = self.across.get("stream", ())

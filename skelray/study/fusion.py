@@ -13,6 +13,7 @@ from skelray.study.ablation import Ablation, Arm, Cell, Fused, whole_seeds
 from skelray.study.contrasts import Contrast
 from skelray.study.notes import Notes
 from skelray.study.scale import Scale
+from skelray.study.shown import of_fields
 from skelray.study.sweep import check_space
 from skelray.trial import Trial
 
@@ -65,6 +66,15 @@ class Fusion:
     def refuse(self, asked: Scale) -> None:
         """Raises UserError for a field that the fusion goes across."""
         asked.check_open(self.across)
+
+    def _repr_html_(self) -> str:
+        told = {
+            "space": self.space,
+            "published": self.published,
+            "figures": self.figures,
+            "evaluation": self.evaluation.name,
+        }
+        return of_fields("Fusion", {**told, "across": self.across, "seeds": self.seeds, "samples": self.samples})
 
     def table(self) -> Ablation:
         """The streams' encoders and their ensemble under the published weights, as an ablation of one arm."""

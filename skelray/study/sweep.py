@@ -12,6 +12,7 @@ from skelray.evaluation import KNN, Evaluation
 from skelray.study.samplers import TPE
 from skelray.study.scale import Scale
 from skelray.study.schedulers import ASHA, Scheduler
+from skelray.study.shown import of_fields
 from skelray.trial import Monitor, Trial
 
 
@@ -40,6 +41,10 @@ class Sweep:
         if len(asked.protocols or ()) > 1:
             names = " and ".join(asked.protocols or ())
             raise UserError(f"--protocol {names}: this study is a sweep, which is searched under one protocol")
+
+    def _repr_html_(self) -> str:
+        told = {"space": self.space, "published": self.published, "samples": self.samples, "sampler": self.sampler}
+        return of_fields("Sweep", {**told, "stopping": self.stopping, "monitor": self.monitor.name})
 
     def trial(self, suggest: Any, scale: Scale | None = None) -> Trial:
         """The trial that a suggestion stands for; its monitor reads at every multiple of ASHA's grace."""
