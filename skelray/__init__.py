@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
     from skelray.report.show import show
     from skelray.results.attribution import attribution
+    from skelray.results.noise import noise
     from skelray.results.scores import Scores, scores
     from skelray.results.tables import curves, load
     from skelray.results.verdicts import verdicts
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from skelray.study.contrasts import Contrast
     from skelray.study.fusion import Fusion, Random
     from skelray.study.parts import AddOneIn, Factorial, LeaveOneOut
+    from skelray.study.path import AblationPath
     from skelray.study.samplers import TPE
     from skelray.study.scale import DEMO, Scale
     from skelray.study.schedulers import ASHA
@@ -63,6 +65,7 @@ __all__ = [
     "STGCN",
     "TPE",
     "Ablation",
+    "AblationPath",
     "AdaIN",
     "AddOneIn",
     "AimCLR",
@@ -110,6 +113,7 @@ __all__ = [
     "choose",
     "curves",
     "load",
+    "noise",
     "orders",
     "papers",
     "run",
@@ -130,10 +134,12 @@ _HOMES = {
         " SemiSupervised Supervised Transfer",
         "study.contrasts": "Contrast",
         "study.parts": "AddOneIn Factorial LeaveOneOut",
+        "study.path": "AblationPath",
         "study.fusion": "Fusion Random",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.attribution": "attribution",
         "report.show": "show",
+        "results.noise": "noise",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
         "study.scale": "DEMO Scale",

@@ -80,4 +80,4 @@ class Ensemble:
                 shapes = f"{streams[stream]['scores'].shape} and {shared['scores'].shape}"
                 raise UserError(f"{stream}'s scores and {first}'s have the shapes {shapes}: they cannot be fused")
         scores = self({stream: arrays["scores"] for stream, arrays in streams.items()})
-        return {"scores": scores, "labels": shared["labels"], "rows": shared["rows"]}
+        return {"scores": scores, **{name: shared[name] for name in ("labels", "rows", "subjects") if name in shared}}

@@ -336,6 +336,17 @@ def test_what_libraries_have_is_known_by_name(tmp_path, body):
     assert identity(tmp_path / "a", body) == identity(tmp_path / "b", body)
 
 
+def test_a_comment_changes_no_id_and_what_looks_like_one_does(tmp_path):
+    """A function without comments keeps the id that it had when these still counted."""
+    body = 'def part(a, b):\n    said = """{}\n    b"""\n    return (len(said),\n            a.z.mean())\n'
+    plain = identity(tmp_path / "a", body.format("a"))
+    assert plain == "682a16647fe427ca"
+    written = body.format("a").replace("(a, b):", "(a, b):  # of both\n    # more").replace("),\n", "),  # its length\n")
+    assert "# its length" in written
+    assert identity(tmp_path / "b", written) == plain
+    assert identity(tmp_path / "c", body.format("a  # no comment")) != plain
+
+
 def test_a_study_is_what_its_file_says_now_even_within_a_second(tmp_path):
     """Python's compiled copies are told apart by whole seconds and sizes."""
     ids = {

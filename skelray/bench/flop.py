@@ -42,7 +42,25 @@ def _formulas() -> dict[Any, Any]:
     return formulas
 
 
-FORMULAS = {**flop_registry, **_formulas()}  # by packet of operators; ours are given the tensors themselves, as torch's are
+def _of_shapes(formula: Any) -> Any:
+    """A formula of torch's, which takes shapes, for the tensors themselves; torch's own wrapping looks into everything."""
+
+    def of_tensors(*given: Any, out_val: Any, **options: Any) -> int:
+        return int(formula(*map(_shape, given), out_shape=_shape(out_val), **options))
+
+    return of_tensors
+
+
+def _shape(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.shape
+    return [_shape(one) for one in value] if isinstance(value, (tuple, list)) else value
+
+
+# By packet of operators; torch's own that read more than shapes are not wrapped.
+FORMULAS = {
+    op: _of_shapes(f.__wrapped__) if hasattr(f, "__wrapped__") else f for op, f in flop_registry.items()
+} | _formulas()
 
 
 class Counter(TorchDispatchMode):
@@ -68,8 +86,8 @@ class Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        formula = FORMULAS.get(func._overloadpacket)
-        if formula is None and _is_composed(func):
+        formula, composed = _known(func)
+        if composed:
             with self:
                 return func.decompose(*args, **kwargs)
         out = func(*args, **kwargs)
@@ -79,6 +97,12 @@ class Counter(TorchDispatchMode):
 
 
 @cache
+def _known(func: Any) -> tuple[Any, bool]:
+    """The formula of an operator, and whether it is taken apart because it has none."""
+    formula = FORMULAS.get(func._overloadpacket)
+    return formula, formula is None and _is_composed(func)
+
+
 def _is_composed(func: Any) -> bool:
     """Whether an operator is made of others; elsewhere than in inference mode torch takes it apart itself."""
     return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")

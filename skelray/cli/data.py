@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from skelray.report.printable import printable
+
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 data_option = click.option("--data", type=FOLDER, default=Path("data"), show_default=True, help="Prepared data.")
@@ -28,7 +30,7 @@ def describe_command(name: str, data: Path, picture: Path | None, page: Path | N
     from skelray.data.inspection.describe import describe
 
     description = describe(data, name)
-    click.echo(str(description))
+    click.echo(printable(description, keep="\n"))
     if picture is None and page is None:
         return
     drawn = pictures.png(data, name)
@@ -50,5 +52,5 @@ def check_command(name: str, data: Path) -> None:
     from skelray.data.inspection.check import check
 
     report = check(data, name)
-    click.echo(str(report))
+    click.echo(printable(report, keep="\n"))
     sys.exit(1 if report.wrong else 0)

@@ -11,14 +11,17 @@ from typing import Any
 import click
 
 from skelray.checks import MOST, MOST_THREADS
+from skelray.cli.data import FOLDER
 from skelray.cli.data import data as data_group
+from skelray.cli.duration import Duration
 from skelray.cli.export import TRACKERS, exported
 from skelray.cli.faults import CAUSED, sentence, trace
 from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
+from skelray.cli.reproduce import reproduce_command
 from skelray.cli.scores import scores_command
 from skelray.cli.studies import studies_command
-from skelray.cli.study_options import results_option, study_options
+from skelray.cli.study_options import make_synthetic, results_option, study_options
 from skelray.cli.watch import watch_command
 from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
 from skelray.report.printable import printable
@@ -47,6 +50,7 @@ def main() -> None:
     try:
         cli(words, prog_name="skelray", standalone_mode=False)
     except click.ClickException as error:
+        vars(error)["message"] = printable(error.message)  # click declares it final, and shows it with its usage
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -71,17 +75,6 @@ def cli() -> None:
     """Which part of a self-supervised skeleton method earns its accuracy, and at what setting?"""
 
 
-def _make_synthetic(root: Path) -> None:
-    from skelray.data import DataError, open_dataset, prepare
-    from skelray.data.benchmarks import BENCHMARKS
-
-    try:
-        open_dataset(root, "synthetic")
-    except DataError:
-        click.echo("making the synthetic data set (once)", err=True)
-        prepare(BENCHMARKS["synthetic"], None, root)
-
-
 cli.add_command(prepare_command)
 cli.add_command(data_group)
 cli.add_command(studies_command)
@@ -97,7 +90,7 @@ def plan_command(**options: Any) -> None:
     from skelray.cli.options import open_run
     from skelray.runner.plan import plan
 
-    run, _ = open_run(options, _make_synthetic)
+    run, _ = open_run(options, make_synthetic)
     click.echo(plan(run).text())
 
 
@@ -106,7 +99,11 @@ def plan_command(**options: Any) -> None:
 @click.option("--inline", is_flag=True, help="In this process, without Ray; the same rows (of a sweep with --ordered).")
 @click.option("--address", help="Join this Ray cluster ('auto': the one that runs here).")
 @click.option("--per-gpu", type=click.IntRange(1, 1000), default=1, show_default=True, help="Trials that share a GPU.")
-def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any) -> None:
+@click.option("--until-decided", is_flag=True, help="Add seeds to what is not decided, the cheapest first.")
+@click.option("--budget", type=Duration(), help="Of --until-decided, as in 4h, 30m or 90s; what runs then still ends.")
+def run_command(
+    inline: bool, address: str | None, per_gpu: int, until_decided: bool, budget: float | None, **options: Any
+) -> None:
     """Run what is missing of STUDY and print its table.
 
     Killed at any moment and started again, it goes on from the checkpoints and ends with the same table. The exit status
@@ -124,7 +121,11 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
         raise click.UsageError(f"--address {address}: --inline uses no cluster; leave one of them out")
     if not address:
         machine.check_threads(options["threads"])
-    run, module = open_run(options, _make_synthetic)
+    if budget is not None and not until_decided:
+        raise click.UsageError("--budget is of --until-decided: give both, or neither")
+    run, module = open_run(options, make_synthetic)
+    if until_decided:
+        run.add_seeds_until_decided(budget)
     if run.scale.benchmark == "synthetic":
         click.echo(notice(run.scale), err=True)
     for line in run.work.apart():
@@ -151,18 +152,22 @@ def run_command(inline: bool, address: str | None, per_gpu: int, **options: Any)
 @click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
 @click.option("--verdicts", is_flag=True, help="Only what each contrast may be said to show, and why; in any format.")
 @click.option("--margin", type=click.FloatRange(0, 100), help="Points that do not matter.  [default: the study's, mostly 1]")
+@click.option("--subjects", is_flag=True, help="Only intervals over seeds and test subjects together, from stored scores.")
 @click.option("--html", is_flag=False, flag_value="", metavar="[FILE]", help="Write a page.  [default: RESULTS/STUDY.html]")
-@click.option("--store", default="store", show_default=True, help="For the page: encoders and scores; a folder or URI.")
 @click.option("--log", "tracker", type=click.Choice(list(TRACKERS)), help="Export curves and hyperparameters, once.")
 @click.option("--to", help="For --log: a folder or an address.  [default: the tracker's own]")
+@click.option("--store", default="store", show_default=True, help="Of stored scores; a folder or URI.")
+@click.option("--data", type=FOLDER, default=Path("data"), help="Of subjects that scores lack.")
 def report_command(
     study: str,
     results: Path,
     form: str,
     verdicts: bool,
     margin: float | None,
+    subjects: bool,
     html: str | None,
     store: str,
+    data: Path,
     tracker: str | None,
     to: str | None,
 ) -> None:
@@ -179,6 +184,14 @@ def report_command(
 
         path = write(study, results, store, fraction, Path(html) if html else None)
         click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        return
+    if subjects:
+        from skelray.report.noise_table import noise_table
+        from skelray.results.tables import load
+        from skelray.store.store import Store
+
+        noise = noise_table(load(study, results), Store(store), data)
+        click.echo(noise.written(form) if noise else f"skelray: {study} has no contrast", err=noise is None)
         return
     if not verdicts:
         _print_report(study, results, form, fraction)
@@ -226,6 +239,7 @@ def best_command(**options: Any) -> None:
 cli.add_command(scores_command)
 cli.add_command(watch_command)
 cli.add_command(merge_command)
+cli.add_command(reproduce_command)
 
 
 @cli.command("bench")

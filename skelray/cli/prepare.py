@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skelray.cli.data import data_option
+from skelray.report.printable import printable
 
 if TYPE_CHECKING:
     from skelray.data import Benchmark, Preprocessing
@@ -69,7 +70,8 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
     try:
         benchmark, source = _to_prepare(given, how["form"])
     except Undescribed as error:
-        click.echo(f"# A beginning of the TOML file, to be completed:\n\n{error.starter}", err=True)
+        starter = printable(error.starter, keep="\n")
+        click.echo(f"# A beginning of the TOML file, to be completed:\n\n{starter}", err=True)
         raise
     benchmark = replace(benchmark, name=how["name"] or benchmark.name)
     console = Console(stderr=True)
@@ -95,9 +97,10 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
             dtype="float16" if half else "float32",
             workers=workers or len(os.sched_getaffinity(0)),
         )
-    click.echo(str(report))
+    click.echo(printable(report, keep="\n"))
     if report.unread:  # what lies on the disk and is not in the data set
-        click.echo(f"skelray: {len(report.unread):,} recordings of {source} could not be read and are left out", err=True)
+        told = f"skelray: {len(report.unread):,} recordings of {source} could not be read and are left out"
+        click.echo(printable(told), err=True)
         raise SystemExit(1)
 
 

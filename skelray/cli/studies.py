@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from skelray.report.printable import printable
+
 
 @dataclass(frozen=True)
 class Listed:
@@ -63,4 +65,5 @@ def studies_command(folder: Path) -> None:
         raise click.UsageError(f"{folder} holds no study: one is a Python file with a line `study = Ablation(...)`")
     width, kinds = max(len(one.name) for one in found), max(len(one.kind) for one in found)
     for one in found:
-        click.echo(f"{one.name:{width}}  {one.kind:{kinds}}  {one.trials or '-':>6}  {one.question}")
+        line = f"{one.name:{width}}  {one.kind:{kinds}}  {one.trials or '-':>6}  {one.question}"
+        click.echo(printable(line))

@@ -53,3 +53,15 @@ def run_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def make_synthetic(root: Path) -> None:
+    """Makes the generated data in a folder, where it is not there."""
+    from skelray.data import DataError, open_dataset, prepare
+    from skelray.data.benchmarks import BENCHMARKS
+
+    try:
+        open_dataset(root, "synthetic")
+    except DataError:
+        click.echo("making the synthetic data set (once)", err=True)
+        prepare(BENCHMARKS["synthetic"], None, root)

@@ -28,14 +28,20 @@ def watch_command(study: str, results: Path, every: float, once: bool, html: str
     """
     from skelray.report.html.page import write
     from skelray.results.runs import runs
+    from skelray.results.tables import load
 
     page = None if html is None else Path(html) if html else results / f"{study}.html"
     once, drawn = once or not sys.stdout.isatty(), 0.0
     while True:
-        there = (results / f"{study}.parquet").exists()
+        there = (results / f"{study}.parquet").exists() and not load(study, results).empty
         found, text = runs(study, results), look(study, results)
         alive = any(run.alive(time.time()) for run in found)
-        if page is not None and there and (not alive or once or time.monotonic() > drawn + PAGE_EVERY):
+        if (
+            page is not None
+            and there
+            and not load(study, results).empty
+            and (not alive or once or time.monotonic() > drawn + PAGE_EVERY)
+        ):
             write(study, results, store, None, page, refresh=int(PAGE_EVERY) if alive and not once else None)
             drawn = time.monotonic()
             text += f"\n\n{page} is up to date"

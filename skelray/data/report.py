@@ -15,6 +15,7 @@ UNREAD, UNLABELLED = "its bytes cannot be read", "its label file cannot be read"
 SHORT = 10  # frames; a clip with fewer is reported
 CUT, LEFT_OUT = "frames left out with someone in them", "persons left out"
 JOINED = "persons whose number changes, joined"
+VACANT = "frames without anyone"
 AMOUNTS = ("cut", "left_out", "joined")  # of each sequence; data sets prepared before do not say them
 
 
@@ -25,7 +26,8 @@ class PreparationReport:
     sequences, frames, bodies: what was kept, as recorded. short: names of kept sequences under ten frames.
     skipped: names by reason, the empty ones among them. already: nothing was done, the data set was there.
     cut: of kept sequences, frames in which someone is and of which nothing is kept. left_out: persons of whom nothing is.
-    joined: bodies that were taken for another one going on. All three by name, without those that have none.
+    joined: bodies that were taken for another one going on. vacant: recorded frames without anyone. All by name, without
+    those that have none.
     missing_information: what this source does not say, and notes: what was read otherwise than it is written, one sentence
     each.
     undivided: what belongs to no part of a protocol, one sentence each.
@@ -46,6 +48,7 @@ class PreparationReport:
     cut: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     joined: Mapping[str, int] = field(default_factory=dict)
+    vacant: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     already: bool = False
 
@@ -67,7 +70,8 @@ class PreparationReport:
             lines.append(f"  {len(self.short):,} shorter than {SHORT} frames: {shortened(self.short)}")
         for reason, names in sorted(self.skipped.items(), key=lambda item: -len(item[1])):
             lines.append(f"  {len(names):,} skipped, {reason}: {shortened(names)}")
-        for amounts, what in ((self.cut, CUT), (self.left_out, LEFT_OUT), (self.joined, JOINED)):
+        told = ((self.cut, CUT), (self.left_out, LEFT_OUT), (self.joined, JOINED), (self.vacant, VACANT))
+        for amounts, what in told:
             if amounts:
                 worst = sorted(amounts, key=lambda name: -amounts[name])
                 lines.append(f"  {what}: {sum(amounts.values()):,}, in {len(amounts):,} sequences: {shortened(worst)}")
@@ -93,7 +97,7 @@ def counted(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     skipped: dict[str, list[str]] = {}
     stuck: dict[str, dict[str, list[Any]]] = {}
     counts: dict[str, Any] = {"sequences": 0, "frames": 0, "bodies": 0, "short": [], "skipped": skipped}
-    counts.update({key: {} for key in AMOUNTS}, stuck=stuck)
+    counts.update({key: {} for key in (*AMOUNTS, "vacant")}, stuck=stuck)
     for entry in entries:
         if "reason" in entry:
             skipped.setdefault(entry["reason"], []).append(entry["name"])
@@ -103,7 +107,7 @@ def counted(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         counts["bodies"] += entry["persons"]
         if entry["frames"] < SHORT:
             counts["short"].append(entry["name"])
-        for key in AMOUNTS:
+        for key in (*AMOUNTS, "vacant"):
             if key in entry:
                 counts[key][entry["name"]] = entry[key]
         for joint, how in entry.get("stuck", ()):

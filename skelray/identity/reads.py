@@ -10,6 +10,7 @@ import linecache
 import os
 import sys
 import sysconfig
+import tokenize
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -22,7 +23,10 @@ _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}  # the latter until Python 3.11
 
 
 class Reads(NamedTuple):
-    """source: the text, None where there is none. names: (global, attribute, ...) it loads. imports: modules, by name."""
+    """source: the text without comments, None where there is none. names: (global, attribute, ...) it loads.
+
+    imports: modules, by name.
+    """
 
     source: str | None
     names: tuple[tuple[str, ...], ...]
@@ -76,7 +80,7 @@ def _definitions(text: str) -> dict[tuple[int, str], list[str]]:
         tree = ast.parse(text)
     except SyntaxError:
         return found
-    lines = io.StringIO(text).readlines()  # as Python counts them: a form feed or a line separator ends none
+    lines = _without_comments(text)
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
@@ -84,6 +88,17 @@ def _definitions(text: str) -> dict[tuple[int, str], list[str]]:
         elif isinstance(node, ast.Lambda):
             found.setdefault((node.lineno, "<lambda>"), []).append(ast.get_source_segment(text, node) or "")
     return found
+
+
+def _without_comments(text: str) -> list[str]:
+    """The lines of a file, which a comment does not change: one that is nothing else is empty. Other text stays as it is."""
+    lines = io.StringIO(text).readlines()  # as Python counts them: a form feed or a line separator ends none
+    for token in tokenize.generate_tokens(iter(lines).__next__):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            left = lines[row - 1][:column].rstrip()
+            lines[row - 1] = f"{left}\n" if left else ""
+    return lines
 
 
 @lru_cache(maxsize=4096)

@@ -106,6 +106,15 @@ def scores(
     return _named(arrays, _dataset(where, of, name, Path(data), arrays))
 
 
+def stored_arrays(store: Store, id: str, evaluation: str, epochs: int, spec: str | None = None) -> Arrays | None:
+    """The stored arrays of a row's evaluation, fused where the row is an ensemble; None where there are none.
+
+    spec: the row's, which tells settings of one name apart. Raises UserError where there is no such evaluation.
+    """
+    name, ensemble = _name(store, id, evaluation, epochs, spec), opened(store, id)
+    return store.trial(id).arrays(name) if ensemble is None else ensemble.arrays(name)
+
+
 def _id(store: Store, trial: str) -> str:
     """The one id that begins so."""
     found = [name for name in store.folders() if name.startswith(trial) and re.fullmatch("[0-9a-f]{16}", name)]

@@ -75,8 +75,13 @@ def done_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return rows[rows["status"] == "done"], by
 
 
-def contrasted(frame: pd.DataFrame, contrasts: Sequence[Contrast]) -> tuple[pd.DataFrame, list[str]]:
-    """The same of planned contrasts, with a column ``contrast`` for the number of each; pairs in the order of seeds."""
+def contrasted(
+    frame: pd.DataFrame, contrasts: Sequence[Contrast], carried: Sequence[str] = ("value",)
+) -> tuple[pd.DataFrame, list[str]]:
+    """The same of planned contrasts, with a column ``contrast`` for the number of each; pairs in the order of seeds.
+
+    carried: columns that come from both arms, the other's as NAME_baseline.
+    """
     rows, by = done_rows(frame)
     rows = rows.sort_values("seed", kind="stable")
     alike: dict[tuple[Any, ...], dict[str, int]] = {}  # contrasts with one baseline at one place are paired at once
@@ -87,7 +92,7 @@ def contrasted(frame: pd.DataFrame, contrasts: Sequence[Contrast]) -> tuple[pd.D
     for (other, at, other_at), arms in alike.items():
         left, right = _at(rows, dict(at)), _at(rows, {**dict(at), **dict(other_at)})
         right = right[right["arm"] == other].assign(**{name: dict(at)[name] for name, _ in other_at})
-        pairs = _merged(left[left["arm"].isin(list(arms))], right, by)
+        pairs = _merged(left[left["arm"].isin(list(arms))], right, by, carried)
         parts.append(pairs.assign(contrast=pairs["arm"].map(arms).astype(int)))
     return pd.concat(parts, ignore_index=True).sort_values("contrast", kind="stable"), by
 
@@ -101,7 +106,7 @@ def _at(rows: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
     return rows
 
 
-def _merged(left: pd.DataFrame, right: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+def _merged(left: pd.DataFrame, right: pd.DataFrame, by: list[str], carried: Sequence[str] = ("value",)) -> pd.DataFrame:
     """Rows of arms beside those of a baseline, by seed and by all settings that neither is about."""
     own = list(OWN)
     several = left.groupby("arm", sort=False)[own].nunique().gt(1) | right[own].nunique().gt(1)
@@ -109,10 +114,10 @@ def _merged(left: pd.DataFrame, right: pd.DataFrame, by: list[str]) -> pd.DataFr
     for pattern, alike in several.groupby(own, sort=False):  # arms that pair by the same settings
         open_ = {name for name, settles in zip(own, tuple(pattern), strict=True) if not settles}
         shared = [name for name in by if name not in {"arm", *open_}]
-        some = left.loc[left["arm"].isin(alike.index), [*by, "seed", "value"]]
-        parts.append(some.merge(right[[*shared, "seed", "value"]], on=[*shared, "seed"], suffixes=("", "_baseline")))
+        some = left.loc[left["arm"].isin(alike.index), [*by, "seed", *carried]]
+        parts.append(some.merge(right[[*shared, "seed", *carried]], on=[*shared, "seed"], suffixes=("", "_baseline")))
     if not parts:
-        return left.iloc[:0][[*by, "seed", "value"]].assign(value_baseline=[])
+        return left.iloc[:0][[*by, "seed", *carried]].assign(**{f"{name}_baseline": [] for name in carried})
     return pd.concat(parts, ignore_index=True)
 
 

@@ -34,10 +34,10 @@ class Verdict:
     """What n pairs say of a contrast; values as they came in (accuracies of 0..1).
 
     word: helps, hurts, equivalent, not attainable or undecided. low, high: Student's 95 % interval of the mean; where seeds
-    were added until it was decided, at the level that the last look spent. bca_low, bca_high: the 95 % BCa interval. p: of
-    the sign-flip test, corrected for looks; holm: the same, adjusted over the family. improvement: the probability that a
-    run of the arm is better than one of the other. correlation: of both over seeds; where it is 0, pairing gains nothing.
-    claim: of what a paper says, confirmed, contradicted or the word of what decides nothing; empty where it says nothing.
+    were added until it was decided, at the level that the last look spent. p: of the sign-flip test, corrected for looks;
+    holm: the same, adjusted over the family. improvement: the probability that a run of the arm is better than one of the
+    other. correlation: of both over seeds; where it is 0, pairing gains nothing. claim: of what a paper says, confirmed,
+    contradicted or the word of what decides nothing; empty where it says nothing.
     NaN stands for what n pairs do not tell.
     """
 
@@ -48,8 +48,6 @@ class Verdict:
     sd: float
     low: float
     high: float
-    bca_low: float
-    bca_high: float
     p: float
     holm: float
     improvement: float
@@ -58,7 +56,7 @@ class Verdict:
 
 
 def verdicts(study: str, folder: Path | str = "results", margin: float | None = None) -> pd.DataFrame:
-    """The verdicts of a study's table, a row for each planned contrast at each setting.
+    """The verdicts of a study's table, a row for each planned contrast at each setting, with its 95 % BCa interval.
 
     margin: differences within it count as equivalent, a fraction; the study's own where it is not given. Raises UserError
     where there is no such table, or no margin.
@@ -84,8 +82,11 @@ def of_table(frame: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:
         judged = judge(values, margin, family=size, looks=notes.looks)
         for ((_, *setting), own), verdict in zip(ones, judged, strict=True):
             one = contrasts[own["contrast"].iloc[0]]
-            told = asdict(verdict) | {"claim": _of_claim(one.claim, verdict.word)}
-            found.append({**dict(zip(by, setting, strict=True)), "baseline": one.name, "family": size, **told})
+            low, high = inference.bca((own["value"] - own["value_baseline"]).to_numpy())
+            told = asdict(verdict) | {"bca_low": low, "bca_high": high, "claim": _of_claim(one.claim, verdict.word)}
+            found.append(
+                {**dict(zip(by, setting, strict=True)), "baseline": one.name, "other": one.other, "family": size, **told}
+            )
     return pd.DataFrame(found)
 
 
@@ -154,7 +155,7 @@ def _verdict(arm: np.ndarray, other: np.ndarray, asked: _Asked, corrected: float
     d = arm - other
     low, high = inference.t_interval(d, 1 - asked.level(len(d)))
     word, reason = _word(d, low, high, asked, corrected, attainable)
-    facts = (len(d), *inference.moments(d), low, high, *inference.bca(d), always_valid(d, asked.looks), corrected)
+    facts = (len(d), *inference.moments(d), low, high, always_valid(d, asked.looks), corrected)
     return Verdict(word, reason, *facts, inference.improvement(arm, other), inference.correlation(arm, other))
 
 

@@ -57,10 +57,14 @@ class Speeds:
         figures, self.threads = bench.figures(settings.results), settings.threads
         here = machine.describe(device) if device.type == "cuda" else "cpu"
         self.figures = figures[figures["device"].astype(str).str.split(",").str[0] == here.split(",")[0]]
+        self._found: dict[tuple[str, str, str], dict[str, Any] | None] = {}
 
     def of(self, trial: Trial) -> dict[str, Any] | None:
         """The row of a trial's method, backbone and precision, measured with the same threads if there is one."""
-        (method, backbone), figures = bench.kind(trial), self.figures
-        of_kind = (figures["method"] == method) & (figures["backbone"] == backbone)
-        rows: list[Any] = figures[of_kind & (figures["precision"] == trial.precision)].to_dict("records")
-        return min(rows, key=lambda row: abs(row["threads"] - self.threads), default=None)
+        kind = (*bench.kind(trial), trial.precision)
+        if kind not in self._found:
+            figures = self.figures
+            same = (figures["method"] == kind[0]) & (figures["backbone"] == kind[1]) & (figures["precision"] == kind[2])
+            rows: list[Any] = figures[same].to_dict("records")
+            self._found[kind] = min(rows, key=lambda row: abs(row["threads"] - self.threads), default=None)
+        return self._found[kind]

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from skelray.checks import UserError
@@ -193,6 +194,7 @@ def _evaluate(
         arrays = dict(outcome.arrays)
         if outcome.scores is not None and outcome.test is not None:
             arrays |= {"scores": outcome.scores.numpy(), "labels": outcome.test.labels, "rows": outcome.test.rows}
+            arrays["subjects"] = outcome.test.samples["subject"].fillna(-1).to_numpy().astype(np.int64)  # who performs each
             result["test"] = {"benchmark": outcome.test.name, "data": outcome.test.fingerprint}  # whose rows they are
         result |= keep_excerpt(trial, test if outcome.test is None else outcome.test, stored.store)
         stored.save_scores(trial.epochs, canonical(evaluation), arrays, result, outcome.files)

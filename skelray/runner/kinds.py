@@ -6,13 +6,14 @@ from skelray.checks import UserError
 from skelray.runner.ablation import AblationWork
 from skelray.runner.context import Context
 from skelray.runner.fusion import FusionWork
+from skelray.runner.growing import GrowingWork
 from skelray.runner.sweep import SweepWork
 from skelray.runner.work import Work
 from skelray.search import fusion_weights as weights
 from skelray.search.space import example
 from skelray.study.fusion import Fusion
 from skelray.study.scale import Scale
-from skelray.study.study import Expands, Study
+from skelray.study.study import Expands, Grows, Study
 from skelray.study.sweep import Sweep
 from skelray.trial import Trial
 
@@ -23,6 +24,8 @@ def work_of(study: Study, context: Context) -> Work:
         return SweepWork(study, context)
     if isinstance(study, Fusion):
         return FusionWork(study, context)
+    if isinstance(study, Grows):
+        return GrowingWork(study, context)
     return AblationWork(_expanding(study), context)
 
 

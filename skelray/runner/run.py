@@ -12,6 +12,7 @@ import torch
 from skelray.results.book import Book
 from skelray.results.tables import check_name, check_writable
 from skelray.runner.context import Context, Settings
+from skelray.runner.deciding import DecidingWork
 from skelray.runner.execute import execute, failure
 from skelray.runner.job import Job
 from skelray.runner.kinds import work_of
@@ -32,6 +33,13 @@ class Run:
         self.book = Book(name, settings.results)
         self.work = work_of(study, self.context)
         self.running: set[str] = set()  # ids of trials under way
+
+    def add_seeds_until_decided(self, budget: float | None = None) -> None:
+        """Lets the run add seeds until the study's contrasts are decided; budget: seconds, None for as long as it takes.
+
+        Raises UserError for a study without contrasts.
+        """
+        self.work = DecidingWork(self.study, self.context, budget)  # type: ignore[arg-type]
 
     @contextmanager
     def session(self) -> Iterator[None]:

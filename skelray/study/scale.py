@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
+from skelray.backbones import Hierarchical
 from skelray.checks import MOST_SEED, UserError, check_whole, shown
+from skelray.data.benchmarks import BENCHMARKS
 from skelray.evaluation import smaller, smaller_each
 from skelray.identity.canonical import canonical, digest
 from skelray.methods import Scheduled
@@ -71,6 +73,7 @@ class Scale:
         late = {name: value for name, value in self.changes if name not in early}
         trial = replace(trial, benchmark=self.benchmark or trial.benchmark)
         trial = trial.small() if self.small else trial
+        trial = replace(trial, backbone=self._for_its_people(trial.backbone, compared))
         trial = changed(trial, {name: value for name, value in early.items() if not arm or _path(trial, name)})
         trial = changed(trial, {name: self._fitted(name, value, compared) for name, value in arm.items()})
         whole = {name: value for name, value in early.items() if _brought(trial, arm, name)}
@@ -80,6 +83,7 @@ class Scale:
 
     def _fitted(self, name: str, part: Any, compared: Collection[tuple[type, str]]) -> Any:
         """A whole method or backbone that an arm brings: small in what all leave at its default."""
+        part = self._for_its_people(part, compared)
         if self.small and name == "evaluations":
             return smaller_each(part)
         if not self.small or isinstance(part, type) or not is_dataclass(part):
@@ -88,6 +92,13 @@ class Scale:
         open_ = [f.name for f in fields(part) if f.init and (type(part), f.name) not in compared]
         shrunk = {name: getattr(small, name) for name in open_ if at_default(part, name)}
         return replace(part, **shrunk)  # type: ignore[type-var]
+
+    def _for_its_people(self, part: Any, compared: Collection[tuple[type, str]]) -> Any:
+        """A backbone that reads a fixed number of persons, for as many as the scale's benchmark has, where that is known."""
+        known = None if self.benchmark is None else BENCHMARKS.get(self.benchmark)
+        if known is None or not isinstance(part, Hierarchical) or (Hierarchical, "persons") in compared:
+            return part
+        return replace(part, persons=known.persons)
 
     def check(self, base: Trial, variants: Variants) -> None:
         """Raises UserError where this scale would change what a study compares in a field that it sets."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Protocol, runtime_checkable
 
 from skelray.data import Preprocessing
@@ -34,4 +35,20 @@ class Expands(Study, Protocol):
 
     def fused(self, scale: Scale | None = None) -> list[Fused]:
         """The ensembles of these trials; none where the study fuses none."""
+        ...
+
+
+@runtime_checkable
+class Grows(Expands, Protocol):
+    """A study of which results decide what comes next."""
+
+    def grown(self, cells: Iterable[Cell], value: Callable[[Cell], float | None]) -> Expands | None:
+        """The study with what comes next, once all of its cells have ended; None where nothing does.
+
+        cells: its own, at the scale of the run. value: the main metric of a cell's last evaluation, None where it failed.
+        """
+        ...
+
+    def to_come(self, scale: Scale | None = None) -> list[Cell]:
+        """As many cells as are not known yet, with the trial of another in their place; none where nobody can know."""
         ...

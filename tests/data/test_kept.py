@@ -114,6 +114,14 @@ def test_what_is_left_out_is_counted_and_warned_of(tmp_path):
     assert not found.wrong
 
 
+def test_frames_without_anyone_are_counted(tmp_path):
+    clips = [bodies((3, 10, 0), (6, 30, 1)), bodies((0, 40, 0)), bodies((0, 39, 0))]
+    report = prepare(own(clips), None, tmp_path)
+    assert (report.vacant, report.cut) == ({"r0": 3 + 10, "r2": 1}, {})
+    assert "frames without anyone: 14, in 2 sequences: r0, r2" in str(report)
+    assert prepare(own(clips), None, tmp_path).vacant == report.vacant
+
+
 def test_frames_outside_the_middle_of_a_long_clip_are_counted(tmp_path):
     report = prepare(own([walk(30), walk(20)], persons=1), None, tmp_path, Preprocessing("rigid", 20))
     assert report.cut == {"r0": 10}

@@ -194,7 +194,7 @@ def test_a_file_of_any_kind_that_cannot_be_opened_refuses_the_source(tmp_path):
 
 def test_a_pipe_named_as_a_zip_is_not_waited_for(tmp_path):
     os.mkfifo(ntu(tmp_path / "raw") / "more.zip")
-    with pytest.raises(DataError, match=r"more\.zip is not a readable zip"):
+    with pytest.raises(DataError, match=r"more\.zip is not a readable zip .*: fetch it again, or move it elsewhere"):
         detect(tmp_path / "raw")
 
 

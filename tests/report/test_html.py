@@ -1,7 +1,9 @@
 import pytest
+from click.testing import CliRunner
 from headless import Opened, headless
 from result_rows import row, seeds
 
+from skelray.cli.main import cli
 from skelray.names import HELD_OUT
 from skelray.report.html.figures import inline
 from skelray.report.html.page import write
@@ -139,6 +141,17 @@ def test_the_same_tables_make_the_same_page(tmp_path, path):
     again = write("mine", study(tmp_path), None, None)
     assert again.read_text().replace(str(tmp_path), "X") == path.read_text().replace(str(path.parent), "X")
     assert {one.suffix for one in (tmp_path / "figures" / "mine").iterdir()} == {".png", ".svg", ".csv"}
+
+
+def test_the_command_says_where_the_page_is(tmp_path):
+    study(tmp_path)
+    said = CliRunner().invoke(
+        cli, ["report", "mine", "--results", str(tmp_path), "--html", str(tmp_path / "sub" / "x.html")]
+    )
+    assert said.output.startswith(f"{tmp_path / 'sub' / 'x.html'} (0.")
+    results.write("empty", [], [], tmp_path)
+    said = CliRunner().invoke(cli, ["report", "empty", "--results", str(tmp_path), "--html"])
+    assert "the table of empty is empty" in str(said.exception)
 
 
 def test_ids_of_two_figures_in_one_page_are_apart():

@@ -135,7 +135,7 @@ def _archive(path: Path, prefix: str) -> Iterator[tuple[str, PackedFile]]:
             raise OSError("a link that leads nowhere" if path.is_symlink() else "no file")
         archive = Archive(path)
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:  # the last: of a later zip version
-        raise DataError(f"{path} is not a readable zip ({error})") from error
+        raise DataError(f"{path} is not a readable zip ({error}): fetch it again, or move it elsewhere") from error
     for info in archive.zip.infolist():
         if info.is_dir():
             continue

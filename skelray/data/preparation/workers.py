@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from skelray.data.benchmark import Benchmark, Recording, Skipped
+from skelray.data.persons import there
 from skelray.data.preparation.stuck import stuck
 from skelray.data.preprocess import Kept, Preprocessing, channels_first
 from skelray.data.report import EMPTY
@@ -66,6 +67,7 @@ class Recipe:
         told: dict[str, Any] = {"cut": kept.frames, "left_out": kept.persons, "joined": kept.joined}
         if self.benchmark.preprocessed is None:
             told["stuck"] = stuck(bodies, self.benchmark.skeleton)
+            told["vacant"] = int((~there(bodies).any(axis=1)).sum())
         return {**entry, **{key: value for key, value in told.items() if value}}, sequence
 
     def _kept(self, bodies: np.ndarray) -> Kept:

@@ -1,0 +1,100 @@
+"""The work of a study that grows: which trials come next is decided by the results of those before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from skelray.evaluation import main_metric
+from skelray.identity.canonical import canonical
+from skelray.results.book import Book
+from skelray.results.rows import complete
+from skelray.runner.ablation import AblationWork
+from skelray.runner.context import Context
+from skelray.runner.job import Job
+from skelray.runner.work import Planned, Size
+from skelray.study.ablation import Cell
+from skelray.study.notes import notes_of
+from skelray.study.study import Expands, Grows
+
+DECIDED = ("cells", "ensembles", "jobs", "_places", "_sharing")  # by the study as it is now, kept until it grows
+
+
+class GrowingWork(AblationWork):
+    """Runs what the study has, and when all of that has ended asks for what comes next. Cells keep their numbers."""
+
+    def __init__(self, study: Expands, context: Context) -> None:
+        super().__init__(study, context)
+        self._under_way: set[tuple[str, int]] = set()
+        self._book: Book | None = None
+
+    def next_study(self) -> Expands | None:
+        """The study with what comes next, of what the store has; None where nothing does."""
+        study = self._study
+        return study.grown(self.cells, self.value) if isinstance(study, Grows) else None
+
+    def value(self, cell: Cell) -> float | None:
+        """The main metric of a cell's last evaluation; None where the store does not have it."""
+        trial, evaluation = cell.trial, cell.trial.evaluations[-1]
+        result = self._context.stored(trial).result(trial.epochs, canonical(evaluation))
+        return None if result is None else result["metrics"].get(main_metric(evaluation))
+
+    def grow(self) -> bool:
+        """Takes up what comes next; false where nothing does."""
+        study = self.next_study()
+        if study is None:
+            return False
+        self._study = study
+        for name in DECIDED:
+            self.__dict__.pop(name, None)
+        if self._book is not None:
+            self._put_known(self._book)
+        return True
+
+    def settle(self) -> None:
+        """Grows as far as the store already decides."""
+        while all(complete(job.trial, job.stored) for job in self.jobs) and self.grow():
+            pass
+
+    def missing(self) -> Iterator[Job | None]:
+        self.settle()
+        given: set[Any] = set()
+        while True:
+            for job in self.jobs:
+                mark = job.key, len(job.trial.evaluations)  # a candidate that was chosen is measured once more
+                if mark not in given and not complete(job.trial, job.stored):
+                    given.add(mark)
+                    self._under_way.add(job.key)
+                    yield job
+            while self._under_way:
+                yield None
+            if not self.grow():
+                return
+
+    def ended(self, job: Job, status: str) -> None:
+        self._under_way.discard(job.key)
+
+    def put_all(self, book: Book) -> None:
+        self._book = book
+        self._put_known(book)
+        self.settle()
+
+    def _put_known(self, book: Book) -> None:
+        super().put_all(book)
+
+    def close(self, book: Book) -> None:
+        book.notes = notes_of(self._study)
+
+    def size(self) -> Size:
+        self.settle()
+        known, left = super().size(), self._to_come()
+        return Size(known.trials + len(left), known.epochs + sum(one.trial.epochs for one in left), known.done)
+
+    def planned(self) -> list[Planned]:
+        self.settle()
+        return super().planned() + [replace(one, open=True) for one in self._to_come()]
+
+    def _to_come(self) -> list[Planned]:
+        study, scale = self._study, self._context.scale
+        return [Planned(cell.name, cell.trial) for cell in study.to_come(scale)] if isinstance(study, Grows) else []

@@ -1,0 +1,84 @@
+"""The tables of a paper: which studies have them, what data each needs, and where that lies."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from skelray.checks import UserError
+from skelray.data import Preprocessing, open_dataset, prepare
+from skelray.data.benchmarks import BENCHMARKS
+from skelray.data.dataset import NotPrepared
+from skelray.evaluation import Transfer
+from skelray.papers import CENTRED, preprocessing_of
+from skelray.runner.kinds import trials_of
+from skelray.study.study import Expands, Study
+
+PAPERS = {"aimclr": "AimCLR", "hiclr": "HiCLR", "hico": "HiCo"}
+HEADING = r"\b{paper}, ((?:Tables?|Figures?|slides?) [^:]*?)(?:, (?:and )?[A-Z][A-Za-z]*CLR\b|, with|:)"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A study that shows something of a paper, as its first line says: "HiCLR, Table 2: which ...?"."""
+
+    path: Path
+    heading: str
+    question: str
+
+    @property
+    def numbers(self) -> set[str]:
+        """Of its tables: {"2"}."""
+        return set(re.findall(r"\d+", self.heading)) if self.heading.startswith("Table") else set()
+
+
+def shown_of(paper: str, folder: Path, table: str = "all") -> list[Shown]:
+    """The studies of a folder that a paper's tables are in. table: all, a number, or a study's name.
+
+    Raises UserError where there is none.
+    """
+    found = []
+    for path in sorted(folder.glob("*.py")):
+        try:
+            line = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+        except (SyntaxError, ValueError):  # `skelray run` says what is wrong with it, and in which line
+            continue
+        if heading := re.search(HEADING.format(paper=PAPERS[paper]), line):
+            found.append(Shown(path, heading[1], line.partition(":")[2].strip()))
+    wanted = re.sub(r"(?i)^t(able)?\s*(?=\d)", "", table)
+    some = [one for one in found if wanted in ("all", one.path.stem, *one.numbers)]
+    if not some:
+        known = ", ".join(f"{one.path.stem} ({one.heading})" for one in found) or "none"
+        raise UserError(f"no study in {folder} has {table} of {PAPERS[paper]}; those of it are {known}")
+    return some
+
+
+def needs(study: Study) -> tuple[set[str], Preprocessing]:
+    """The benchmarks that a study reads, and how they are prepared for its published numbers."""
+    trials = trials_of(study)
+    transfers = (e for trial in trials for e in trial.evaluations if isinstance(e, Transfer))
+    benchmarks = {*(trial.benchmark for trial in trials), *(e.benchmark for e in transfers)}
+    said = study.prepared if isinstance(study, Expands) else None
+    return benchmarks, said or next(filter(None, map(preprocessing_of, trials)), CENTRED)
+
+
+def root_of(data: Path, wanted: Preprocessing) -> Path:
+    """Where data prepared so lies: ``data`` itself for the usual 50 frames, else beside it, as ``data300``."""
+    return data if wanted == CENTRED else data.with_name(f"{data.name}{wanted.frames}")
+
+
+def see_to(study: Study, data: Path, sources: Mapping[str, Path]) -> Path:
+    """Prepares what the study needs and is not there, and returns its root. Raises NotPrepared where no source is given."""
+    benchmarks, wanted = needs(study)
+    root = root_of(data, wanted)
+    for name in sorted(benchmarks):
+        try:
+            open_dataset(root, name)
+        except NotPrepared:
+            if name not in sources:
+                raise NotPrepared(f"{name} is not prepared in {root}: give its raw files as --source {name}=PATH") from None
+            prepare(BENCHMARKS[name], sources[name], root, wanted)
+    return root
