@@ -26,31 +26,33 @@ def watch_command(study: str, results: Path, every: float, once: bool, html: str
 
     It reads the files in RESULTS alone, so it works on any machine that sees them.
     """
-    from skelray.report.html.page import write
     from skelray.results.runs import runs
-    from skelray.results.tables import load
 
     page = None if html is None else Path(html) if html else results / f"{study}.html"
     once, drawn = once or not sys.stdout.isatty(), 0.0
     while True:
-        there = (results / f"{study}.parquet").exists() and not load(study, results).empty
-        found, text = runs(study, results), look(study, results)
-        alive = any(run.alive(time.time()) for run in found)
-        if (
-            page is not None
-            and there
-            and not load(study, results).empty
-            and (not alive or once or time.monotonic() > drawn + PAGE_EVERY)
-        ):
-            write(study, results, store, None, page, refresh=int(PAGE_EVERY) if alive and not once else None)
+        alive = any(run.alive(time.time()) for run in runs(study, results))
+        text = look(study, results)
+        if page is not None and (not alive or once or time.monotonic() > drawn + PAGE_EVERY):
+            text += f"\n\n{_drawn(page, study, results, store, alive and not once)}"
             drawn = time.monotonic()
-            text += f"\n\n{page} is up to date"
         if not once:
             click.clear()
         click.echo(printable(text, keep="\n"))
         if once or not alive:
             return
         time.sleep(every)
+
+
+def _drawn(page: Path, study: str, results: Path, store: str, again: bool) -> str:
+    """Writes the page, if there is a number to show, and says so. again: a browser reads it again by itself."""
+    from skelray.report.html.page import write
+    from skelray.results.tables import load
+
+    if not (results / f"{study}.parquet").exists() or load(study, results).empty:
+        return f"{page} waits for the first number"
+    write(study, results, store, None, page, refresh=int(PAGE_EVERY) if again else None)
+    return f"{page} is up to date"
 
 
 def look(study: str, results: Path) -> str:
