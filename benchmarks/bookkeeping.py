@@ -26,7 +26,8 @@ from skelray.evaluation import KNN, Linear
 from skelray.identity.canonical import canonical
 from skelray.runner.context import Settings
 from skelray.runner.run import Run
-from skelray.study.ablation import Ablation, Arm
+from skelray.study.ablation import Ablation
+from skelray.study.arm import Arm
 
 FACTS = {"files": [], "seconds": 1.0, "started": "2026-01-02T03:04:05+00:00", "device": "cpu", "version": "v", "commit": "c"}
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from skelray.ensemble import Ensemble
     from skelray.evaluation import (
         KNN,
+        Apart,
         Clustering,
         EvaluationResult,
         Finetune,
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
     from skelray.results.tables import curves, load
     from skelray.results.verdicts import verdicts
     from skelray.skeleton import KINECT_V1, KINECT_V2, Skeleton
-    from skelray.study.ablation import Ablation, Arm
+    from skelray.study.ablation import Ablation
+    from skelray.study.arm import Arm, Reference
+    from skelray.study.charts import Bars, Lines
     from skelray.study.choose import choose
-    from skelray.study.contrasts import Contrast
+    from skelray.study.contrasts import Contrast, above, below, fused_above
     from skelray.study.fusion import Fusion, Random
     from skelray.study.parts import AddOneIn, Factorial, LeaveOneOut
     from skelray.study.path import AblationPath
@@ -69,8 +72,10 @@ __all__ = [
     "AdaIN",
     "AddOneIn",
     "AimCLR",
+    "Apart",
     "Arm",
     "AugmentationSet",
+    "Bars",
     "Clustering",
     "Contrast",
     "CrosSCLR",
@@ -89,11 +94,13 @@ __all__ = [
     "Hierarchical",
     "LeaveOneOut",
     "Linear",
+    "Lines",
     "Mask",
     "Monitor",
     "Preprocessing",
     "Pretraining",
     "Random",
+    "Reference",
     "Report",
     "Retrieval",
     "Scale",
@@ -109,9 +116,12 @@ __all__ = [
     "Transformer",
     "Trial",
     "View",
+    "above",
     "attribution",
+    "below",
     "choose",
     "curves",
+    "fused_above",
     "load",
     "noise",
     "orders",
@@ -130,9 +140,10 @@ _HOMES = {
         "backbones": "DSTA GRU LSTM STGCN Hierarchical Transformer",
         "data": "DataError Preprocessing SkeletonDataset Splits",
         "ensemble": "Ensemble",
-        "evaluation": "KNN Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
+        "evaluation": "KNN Apart Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
-        "study.contrasts": "Contrast",
+        "study.charts": "Bars Lines",
+        "study.contrasts": "Contrast above below fused_above",
         "study.parts": "AddOneIn Factorial LeaveOneOut",
         "study.path": "AblationPath",
         "study.fusion": "Fusion Random",
@@ -147,7 +158,8 @@ _HOMES = {
         "skeleton": "KINECT_V1 KINECT_V2 Skeleton",
         "study.schedulers": "ASHA",
         "study.samplers": "TPE",
-        "study.ablation": "Ablation Arm",
+        "study.ablation": "Ablation",
+        "study.arm": "Arm Reference",
         "study.choose": "choose",
         "study.sweep": "Sweep",
         "training": "Diverged Pretraining Report run",

@@ -16,6 +16,15 @@ SUFFIX = " held-out"  # of an evaluation on held-out training subjects
 SHARED_SUBJECTS = ("ntu", "pku")
 
 
+PUBLISHED = "published"  # the status of a row that nobody ran: a paper's
+
+
+def in_order(stream: str) -> str:
+    """Several streams as tables name them, whatever order they were trained in: joint+bone+motion."""
+    parts = stream.split("+")
+    return "+".join(sorted(parts, key=STREAMS.index)) if all(part in STREAMS for part in parts) else stream
+
+
 def shared_subjects(source: str, target: str) -> str:
     """What a reader of a transfer between these benchmarks has to know of their people; empty where nothing."""
     families = {family for family in SHARED_SUBJECTS for name in (source, target) if name.startswith(family)}

@@ -94,6 +94,15 @@ class Pretraining:
         self.history.append(Report(epoch, metrics, time.perf_counter() - started))
         return self.history[-1]
 
+    @property
+    def captured(self) -> bool:
+        """Whether epochs were, or on a CUDA device would be, a graph replayed."""
+        return self._engine is not None and self._engine.captured
+
+    def step_by_step(self) -> None:
+        """Has the engine make each step call by call, as where it cannot be captured."""
+        self._engine_or_new().step_by_step()
+
     def _engine_or_new(self) -> Engine:
         if self._engine is None:
             self._engine = Engine(self.trial, self.data, self.model, self.optimizer, self.device)

@@ -1,5 +1,8 @@
 """CrosSCLR: what each difference between paper and released code is worth; three streams fused, linear evaluation.
 
+117 h of training at 1000 samples/s.
+
+skelray prepare ntu60 nturgbd_skeletons_s001_to_s017.zip
 skelray run studies/fidelity_crossclr.py     # 6 arms x 2 protocols x 3 seeds = 36 trials
 """
 

@@ -3,7 +3,9 @@
 AimCLR's paper gives 0.6, 0.6, 0.4; HiCLR's gives none, and its code tries two sets on the test labels. Here Optuna
 searches on held-out training subjects, the published point first; the test split is read once, for the published and the
 chosen weights. The encoders are those of streams.py: with both in one store, nothing is trained again.
+58 h of training at 1000 samples/s.
 
+    skelray prepare ntu60 nturgbd_skeletons_s001_to_s017.zip
     skelray run studies/fusion_weights.py      # 2 protocols x 3 seeds: 18 encoders, then 6 searches of 10 000 points
     skelray report fusion_weights
 """

@@ -25,7 +25,8 @@ from skelray.results import rows as ledger
 from skelray.results import tables as results
 from skelray.store.ensembles import StoredEnsemble, opened
 from skelray.store.store import Store, evaluated
-from skelray.study.ablation import Ablation, Arm
+from skelray.study.ablation import Ablation
+from skelray.study.arm import Arm
 from skelray.study.scale import Scale
 
 

@@ -16,6 +16,22 @@ from skelray.skeleton import KINECT_V2
 from skelray.training import optimisation_step
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+# In the form that a CPU chooses, and in the one for a GPU, whose queries go in one pass.
+FORMS = pytest.mark.parametrize(
+    ("dtype", "form"),
+    [(torch.float64, None), (torch.float32, None), (torch.float64, "gpu")],
+    ids=["float64", "float32", "float64, gpu"],
+    indirect=["form"],
+)
+
+
+@pytest.fixture(autouse=True)
+def form(request, monkeypatch):
+    """Every encoder is built in this form."""
+    form = getattr(request, "param", None)
+    for kind in (STGCN, DSTA):
+        built = kind.build
+        monkeypatch.setattr(kind, "build", lambda self, skeleton, of=built: of(self, skeleton, form))
 
 
 def build(file, method, dtype, backbone=None):
@@ -74,7 +90,7 @@ def kind_is_relative(name):
     return "queue" not in name and "num_batches" not in name
 
 
-@DTYPES
+@FORMS
 def test_skeletonclr(golden, dtype):
     file = GoldenFile(golden("train_skeletonclr.npz"))
     method = SkeletonCLR(**shared_settings(file))
@@ -87,7 +103,7 @@ def test_skeletonclr(golden, dtype):
     compare(file, model, losses, dtype)
 
 
-@DTYPES
+@FORMS
 @pytest.mark.parametrize("name", ["train_hiclr_gcn", "train_hiclr_dsta"])
 def test_hiclr(golden, name, dtype):
     file = GoldenFile(golden(f"{name}.npz"))
@@ -110,7 +126,7 @@ def test_hiclr(golden, name, dtype):
     compare(file, model, losses, dtype)
 
 
-@DTYPES
+@FORMS
 def test_aimclr(golden, dtype):
     file = GoldenFile(golden("train_aimclr.npz"))
     on = re.search(r"threshold ([\d.]+)", str(file.config["eadm"]))
@@ -126,7 +142,7 @@ def test_aimclr(golden, dtype):
     compare(file, model, losses, dtype)
 
 
-@DTYPES
+@FORMS
 def test_crossclr(golden, dtype):
     file = GoldenFile(golden("train_crossclr_3views.npz"))
     config = file.config

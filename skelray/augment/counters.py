@@ -7,7 +7,9 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,6 +46,26 @@ def hashed(text: str) -> tuple[int, int]:
     return number >> 32, number & WORD
 
 
+class Place(NamedTuple):
+    """Of a draw: the trial's clock, the words of its name, and how many draws of that name the step made before."""
+
+    clock: Clock
+    name: tuple[int, int]
+    number: int
+
+    def words(self, count: int) -> Tensor:
+        """(count,) int64 of 32 random bits each."""
+        clock, key = self.clock, self.clock.key
+        words_of_key = key[0] ^ self.name[0], key[1] ^ self.name[1]
+        return words(count, (self.number, clock.step, clock.epoch), words_of_key, key.device)
+
+
+@cache
+def kernels() -> bool:
+    """Whether there is Triton, which draws in one kernel on a GPU."""
+    return find_spec("triton") is not None
+
+
 class CounterDraws(Draws):
     """Draws whose every number is decided by (seed, name, epoch, step, draws of that name before it, its place).
 
@@ -71,16 +93,26 @@ class CounterDraws(Draws):
             raise CannotCapture("it draws from a torch.Generator: let view.uniform, coin, integers or normal draw")
         return super().__getitem__(name)
 
-    def words(self, name: str, count: int) -> Tensor:
-        """(count,) int64 of 32 random bits each."""
-        number, name_key, clock = self._drawn[name], hashed(name), self.clock
+    def place(self, name: str) -> Place:
+        """Of the next draw of this name."""
+        number = self._drawn[name]
         self._drawn[name] += 1
-        key = clock.key[0] ^ name_key[0], clock.key[1] ^ name_key[1]
-        return words(count, (number, clock.step, clock.epoch), key, self.device)
+        return Place(self.clock, hashed(name), number)
+
+    def _draw(self, name: str, count: int, dtype: torch.dtype) -> Tensor:
+        """Words as int64, or as float32 their first 24 bits as numbers of [0, 1)."""
+        place = self.place(name)
+        if self.device.type == "meta":  # which has shapes alone: one operator, as a kernel's
+            return torch.zeros(count, dtype=dtype, device=self.device)
+        if self.device.type == "cuda" and kernels():
+            from skelray.augment import philox_kernel
+
+            return philox_kernel.draw(count, place, dtype)
+        drawn = place.words(count)
+        return drawn if dtype == torch.int64 else (drawn >> 8).to(dtype) * 2.0**-24
 
     def uniform(self, name: str, shape: Sequence[int], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
-        drawn = self.words(name, math.prod(shape)).view(*shape)
-        return (drawn >> 8).to(dtype) * 2.0**-24
+        return self._draw(name, math.prod(shape), torch.float32).view(*shape).to(dtype)
 
     def normal(self, name: str, like: Tensor, std: float) -> Tensor:
         """By Box and Muller (1958)."""
@@ -88,4 +120,4 @@ class CounterDraws(Draws):
         return torch.sqrt(-2 * torch.log(1 - radius)) * torch.cos(2 * math.pi * angle) * std
 
     def integers(self, name: str, low: int, high: int, count: int, device: torch.device) -> Tensor:
-        return (self.words(name, count) * (high + 1 - low) >> 32) + low
+        return (self._draw(name, count, torch.int64) * (high + 1 - low) >> 32) + low

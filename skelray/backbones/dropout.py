@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skelray.augment import CounterDraws
+from skelray.augment.counters import kernels
 from skelray.checks import UserError
 
 PART = 2**19  # elements that are dropped at a time, so that they stay in a CPU's cache; a multiple of 8
@@ -98,8 +99,14 @@ def drawing(draws: CounterDraws) -> Iterator[None]:
         _draws.pop()
 
 
-def _counted(x: Tensor, p: float) -> Tensor:
-    kept = _draws[-1].uniform("dropout", x.shape, x.device) >= p
+def _counted(x: Tensor, p: float, draws: CounterDraws) -> Tensor:
+    if x.is_meta:  # one operator each way, as the kernel's
+        return x * (1 / (1 - p))
+    if x.device.type == "cuda" and kernels():
+        from skelray.backbones.gpu.dropout_kernel import CountedDropout
+
+        return cast(Tensor, CountedDropout.apply(x, p, draws.place("dropout")))
+    kept = draws.uniform("dropout", x.shape, x.device) >= p
     return x * kept * (1 / (1 - p))
 
 
@@ -119,7 +126,7 @@ class Dropout(nn.Module):
         if not self.training or self.p == 0:
             return x
         if _draws:
-            return _counted(x, self.p)
+            return _counted(x, self.p, _draws[-1])
         if x.device.type != "cpu" or not 2**-16 <= self.p <= 1 - 2**-16:
             return F.dropout(x, self.p)
         if axes is not None:

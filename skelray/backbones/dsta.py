@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skelray.augment import Rewire
-from skelray.backbones import cpu
+from skelray.backbones import cpu, gpu
 from skelray.backbones.dropout import Dropout, check_share
-from skelray.backbones.form import check_form, cpu_form
+from skelray.backbones.form import check_form, cpu_form, gpu_form
 from skelray.backbones.pointwise import Pointwise
 from skelray.backbones.pool import pool
 from skelray.checks import UserError, check_whole
@@ -72,7 +72,7 @@ class DSTA:
         return self.layers[-1][1]
 
     def build(self, skeleton: Skeleton, form: str | None = None) -> DSTAEncoder:
-        """form: "plain" or "cpu", by default as the size of a sequence asks (``cpu_form``)."""
+        """form: "plain", "cpu" or "gpu", by default as device and size of a sequence ask (``form.py``)."""
         return DSTAEncoder(self, skeleton, form)
 
 
@@ -204,8 +204,17 @@ class DSTAEncoder(nn.Module):
         self.join = Join(config.layers[0][0])
         self.layers = nn.ModuleList(Layer(layer, config.subsets, joints, config.dropout) for layer in config.layers)
 
-    def feature_map(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
-        """(N, C, T, V, M) -> (N, M, T', V, dim); rewire: acts on each layer's attention, its learned map included."""
+    def takes_views(self, x: Tensor) -> bool:
+        """Whether ``feature_map`` may be given several views of x's kind at once."""
+        return gpu_form(self.form, x)
+
+    def feature_map(self, x: Tensor, rewire: Rewire | None = None, views: int = 1) -> Tensor:
+        """(N, C, T, V, M) -> (N, M, T', V, dim); rewire: acts on each layer's attention, its learned map included.
+
+        views: N is so many views of N / views samples, each normalised by its own statistics; where ``takes_views``.
+        """
+        if gpu_form(self.form, x):
+            return gpu.dsta.feature_map(self, x, rewire, views)
         samples, _, frames, joints, persons = x.shape
         if cpu_form(self.form, x, frames * joints * self.config.layers[0][0], LEAST):
             return cpu.dsta.feature_map(self, x, rewire)

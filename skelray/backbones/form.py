@@ -1,4 +1,4 @@
-"""Which form of a backbone runs: the plain one, or the one in ``cpu/`` that is faster on a CPU, by the same parameters."""
+"""Which form of a backbone runs: the plain one, or the one for a CPU or a GPU, by the same parameters."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch import Tensor
 
 from skelray.checks import UserError
 
-FORMS = ("plain", "cpu")
+FORMS = ("plain", "cpu", "gpu")
 SWITCH = "SKELRAY_PLAIN"  # in the environment, neither empty nor 0: the plain form everywhere
 
 
 def check_form(form: str | None) -> None:
     """Raises UserError for a form that does not exist."""
     if form is not None and form not in FORMS:
-        raise UserError(f"form {form!r} is none of {', '.join(FORMS)}; None chooses by size")
+        raise UserError(f"form {form!r} is none of {', '.join(FORMS)}; None chooses by device and size")
 
 
 def cpu_form(form: str | None, x: Tensor, size: int, least: int) -> bool:
@@ -23,8 +23,21 @@ def cpu_form(form: str | None, x: Tensor, size: int, least: int) -> bool:
 
     form: "plain" or "cpu" whatever the size; None takes the CPU's from ``least`` on. ``size`` is that of one sequence, so
     that a trial's settings decide and neither the batch nor a clock: the last batch of an epoch is computed as the others.
-    Elsewhere than on a CPU the plain form runs.
     """
-    if x.device.type != "cpu" or form == "plain" or os.environ.get(SWITCH, "0") not in ("", "0"):
+    if x.device.type != "cpu" or form in ("plain", "gpu") or _plain_everywhere():
         return False
     return form == "cpu" or size >= least
+
+
+def gpu_form(form: str | None, x: Tensor) -> bool:
+    """Whether the GPU's form is to run on x: where that lies on a CUDA device, or wherever it is asked for.
+
+    Tensors of the meta device, on which a step is tried before it is captured, are taken for a GPU's.
+    """
+    if form is not None or _plain_everywhere():
+        return form == "gpu" and not _plain_everywhere()
+    return x.device.type in ("cuda", "meta")
+
+
+def _plain_everywhere() -> bool:
+    return os.environ.get(SWITCH, "0") not in ("", "0")

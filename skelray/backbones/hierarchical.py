@@ -18,7 +18,8 @@ BRANCHES = ("temporal", "spatial")
 
 @dataclass(frozen=True)
 class Hierarchical:
-    """hidden_dim: of every level; granularity: L, how many levels, each merging ``factor`` neighbours of the one before.
+    """hidden_dim: of every level; granularity: L, how many levels, each merging ``factor`` neighbours of the one before;
+    spatial_granularity: the same of the spatial branch, where it is another one.
 
     branches: any of temporal and spatial, in this order. frames, persons: what the input must have, because they are
     features of the spatial and the temporal branch. kernel: taps of the downsampling convolution.
@@ -40,10 +41,13 @@ class Hierarchical:
     factor: int = 2
     frames: int = 64
     persons: int = 2
+    spatial_granularity: int | None = field(default=None, metadata={"later": True})
 
     def __post_init__(self) -> None:
         for name in ("hidden_dim", "granularity", "kernel", "factor", "frames", "persons"):
             check_whole(name, getattr(self, name), 1)
+        if self.spatial_granularity is not None:
+            check_whole("spatial_granularity", self.spatial_granularity, 1)
         if self.kernel % 2 == 0:
             raise UserError(f"kernel {self.kernel}: an odd number, so that the middle tap is the step itself")
         if isinstance(self.s2s, type) or not isinstance(self.s2s, SequenceEncoder):
@@ -52,6 +56,11 @@ class Hierarchical:
             raise UserError(f"branches {self.branches!r}: a tuple of temporal, spatial or both, in this order")
         if self.downsampling not in ("depthwise", "full"):
             raise UserError(f"downsampling {self.downsampling!r} is none of depthwise, full")
+
+    def granularities(self) -> dict[str, int]:
+        """How many levels each of its branches has."""
+        spatial = self.granularity if self.spatial_granularity is None else self.spatial_granularity
+        return {branch: self.granularity if branch == "temporal" else spatial for branch in self.branches}
 
     def small(self) -> Hierarchical:
         """An eighth of the features, for demonstrations."""
@@ -121,9 +130,9 @@ class Downsampling(nn.Module):
 class Domain(nn.Module):
     """A branch: embeds each step of a sequence and describes the sequence at every granularity."""
 
-    def __init__(self, config: Hierarchical, inputs: int) -> None:
+    def __init__(self, config: Hierarchical, inputs: int, levels: int) -> None:
         super().__init__()
-        width, levels = config.hidden_dim, config.granularity
+        width = config.hidden_dim
         self.embed1 = nn.Linear(inputs, width)
         self.norm = nn.LayerNorm(width) if config.embedding_norm else nn.Identity()
         self.embed2 = nn.Linear(width, width)
@@ -149,13 +158,14 @@ class HierarchicalEncoder(nn.Module):
     def __init__(self, config: Hierarchical, skeleton: Skeleton) -> None:
         super().__init__()
         self.config = config
-        self.dim = len(config.branches) * config.granularity * config.hidden_dim
+        levels = config.granularities()
+        self.dim = sum(levels.values()) * config.hidden_dim
         tokens = config.persons * len(skeleton.joints)
         for branch, steps in (("temporal", config.frames), ("spatial", tokens)):
-            if branch in config.branches and steps < config.factor ** (config.granularity - 1):
-                raise UserError(f"granularity {config.granularity}: nothing is left of {steps} steps at the last level")
-        self.temporal = Domain(config, 3 * tokens) if "temporal" in config.branches else None
-        self.spatial = Domain(config, 3 * config.frames) if "spatial" in config.branches else None
+            if branch in levels and steps < config.factor ** (levels[branch] - 1):
+                raise UserError(f"granularity {levels[branch]}: nothing is left of {steps} steps at the last level")
+        self.temporal = Domain(config, 3 * tokens, levels["temporal"]) if "temporal" in levels else None
+        self.spatial = Domain(config, 3 * config.frames, levels["spatial"]) if "spatial" in levels else None
 
     def levels(self, x: Tensor) -> Levels:
         """The clip and part features of (N, C, T, V, M). Raises UserError for other frames or persons than configured."""

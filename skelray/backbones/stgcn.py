@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skelray.augment import Rewire
-from skelray.backbones import cpu
+from skelray.backbones import cpu, gpu
 from skelray.backbones.dropout import Dropout, check_share
-from skelray.backbones.form import check_form, cpu_form
+from skelray.backbones.form import check_form, cpu_form, gpu_form
 from skelray.backbones.graph import check_partition, spatial_partition
 from skelray.backbones.pointwise import Pointwise
 from skelray.backbones.pool import pool
@@ -57,7 +57,7 @@ class STGCN:
         return replace(self, hidden_channels=4, hidden_dim=64, dropout=0.0)
 
     def build(self, skeleton: Skeleton, form: str | None = None) -> STGCNEncoder:
-        """form: "plain" or "cpu", by default as the size of a sequence asks (``cpu_form``)."""
+        """form: "plain", "cpu" or "gpu", by default as device and size of a sequence ask (``form.py``)."""
         return STGCNEncoder(self, skeleton, form)
 
 
@@ -148,8 +148,17 @@ class STGCNEncoder(nn.Module):
             channels = out
         self.blocks = nn.ModuleList(blocks)
 
-    def feature_map(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
-        """(N, C, T, V, M) -> (N, M, T', V, dim); rewire: acts on each block's graph before its learned importance."""
+    def takes_views(self, x: Tensor) -> bool:
+        """Whether ``feature_map`` may be given several views of x's kind at once."""
+        return gpu_form(self.form, x)
+
+    def feature_map(self, x: Tensor, rewire: Rewire | None = None, views: int = 1) -> Tensor:
+        """(N, C, T, V, M) -> (N, M, T', V, dim); rewire: acts on each block's graph before its learned importance.
+
+        views: N is so many views of N / views samples, each normalised by its own statistics; where ``takes_views``.
+        """
+        if gpu_form(self.form, x):
+            return gpu.stgcn.feature_map(self, x, rewire, views)
         samples, _, frames, joints, persons = x.shape
         if cpu_form(self.form, x, frames * joints * self.config.hidden_channels, LEAST):
             return cpu.stgcn.feature_map(self, x, rewire)

@@ -18,7 +18,7 @@ import torch
 from skelray import machine, papers
 from skelray.atomic import replacing
 from skelray.augment import Draws, View
-from skelray.bench import flop
+from skelray.bench import flop, launches, static
 from skelray.checks import UserError
 from skelray.machine import provenance
 from skelray.methods import Method, Model
@@ -49,7 +49,9 @@ class Measured:
     """What was measured of a method: seconds of a step, median over the steps; memory in MiB.
 
     gflop_per_sample: of the matrix products and convolutions really run; share_of_peak: of the machine's rate in one large
-    matrix product of that precision.
+    matrix product of that precision. On a CUDA device rate and memory are of the static step that trials make there,
+    the parts of a step of one made call by call. launches: operators of it that launch kernels; prepared: seconds until it
+    is captured; 0 on a CPU.
     """
 
     method: str
@@ -65,6 +67,8 @@ class Measured:
     gflop_per_sample: float
     share_of_peak: float
     peak_memory: float
+    launches: int
+    prepared: float
     threads: int
     device: str
     version: str
@@ -104,6 +108,10 @@ def measure_speed(trial: Trial, device: torch.device, steps: int, peak: float) -
     parts = torch.tensor(list(islice(taken, steps)))
     augment, forward, backward, update = parts.median(dim=0).values.tolist()
     seconds = parts.sum(dim=1).median().item()
+    prepared, memory = 0.0, peak_memory(device)
+    if device.type == "cuda":  # where trials train by the static step
+        found = static.rate(trial, device, max(steps, 10))
+        seconds, prepared, memory = found.seconds, found.prepared, found.memory
     return Measured(
         method=kind(trial)[0],
         backbone=kind(trial)[1],
@@ -117,7 +125,9 @@ def measure_speed(trial: Trial, device: torch.device, steps: int, peak: float) -
         update=update,
         gflop_per_sample=work / trial.batch_size / 1e9,
         share_of_peak=work / seconds / peak,
-        peak_memory=peak_memory(device),
+        peak_memory=memory,
+        launches=launches.of_step(trial).total() if device.type == "cuda" else 0,
+        prepared=prepared,
         threads=torch.get_num_threads(),
         **provenance(device),
     )
@@ -179,6 +189,7 @@ def timed(work: Callable[[], Any], device: torch.device) -> float:
 def _measure_here(trial: Trial, device: str | None, steps: int, threads: int) -> Measured:
     machine.configure_process(threads)
     chosen = machine.choose_device(device)
+    machine.compute_in(trial.precision, chosen)
     return measure_speed(trial, chosen, steps, peak(chosen, trial.precision))
 
 

@@ -18,7 +18,7 @@ from skelray.bench.encoders import EncoderCosts, keeping
 from skelray.data.dataset import Splits
 from skelray.evaluation import Clustering, Evaluation, Load, Transfer, main_metric, train_and_test
 from skelray.identity.canonical import canonical
-from skelray.methods import Scheduled
+from skelray.methods import Backbone, Scheduled
 from skelray.skeleton import Skeleton
 from skelray.trial import Trial
 
@@ -28,6 +28,7 @@ ALIKE = frozenset({"key_init", "partition", "absent", "mined_mean"})  # settings
 # Bytes in a file of the store beside the numbers themselves: of an archive and of each tensor in it (torch's zip, aligned
 # to 64), of an epoch's history, which four files keep, of an evaluation's arrays, figures and picture.
 ARCHIVE, ENTRY, EPOCH, ARRAYS, RESULT, SPEC = 1_500, 305, 4 * 110, 800, 420, 2_000
+KEPT = 1024  # bytes of the features of a sample that clustering keeps, of one stream of ST-GCN
 PICTURE, DOT, LARGEST = 18_500, 40, 120_000  # of t-SNE: bytes alone, for each of its dots, and where these cover one another
 
 
@@ -55,6 +56,13 @@ class TrainingCost:
     def disk(self, epochs: int) -> int:
         """Bytes that the training of so many epochs leaves in a store, which is no state of an optimiser where none ran."""
         return self.checkpoint + self.encoder + (self.momentum if epochs else 0) + EPOCH * epochs + SPEC
+
+
+def parameters(backbone: Backbone, skeleton: Skeleton) -> int:
+    """Counts what an encoder learns, without a projector or classifier."""
+    with torch.random.fork_rng([]):
+        encoder = backbone.build(skeleton)
+    return sum(parameter.numel() for parameter in encoder.parameters())
 
 
 @dataclass
@@ -199,7 +207,8 @@ def evaluated_bytes(evaluation: Evaluation, splits: Splits, load: Load) -> int:
         return len(test) * (4 * len(test.classes) + 8 + 8) + ARRAYS + RESULT
     if isinstance(inner, Clustering):  # places, cluster, label and row of each sample of some classes
         shown = len(test) * min(1.0, inner.classes / len(test.classes))
-        return int(shown * (8 + 4 + 8 + 8) + min(PICTURE + DOT * shown, LARGEST)) + ARRAYS + RESULT
+        kept = KEPT * inner.keep
+        return int(shown * (8 + 4 + 8 + 8 + kept) + min(PICTURE + DOT * shown, LARGEST)) + ARRAYS + RESULT
     return RESULT
 
 

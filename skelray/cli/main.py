@@ -143,7 +143,23 @@ def run_command(
 
             run_on_ray(run, module, listener, Cluster(address, per_gpu))
     failed = _print_report(run.name, options["results"], "markdown")
+    _draw(run.name, options["results"])
     sys.exit(1 if failed or display.finished["failed"] else 0)  # a failure may have no row
+
+
+def _draw(study: str, results: Path) -> None:
+    """Draws the figures that a study asks for; what its table lacks for one is said, and costs nothing else."""
+    from skelray.checks import UserError
+    from skelray.report.figures.charts import keep_charts
+    from skelray.results.tables import load
+
+    try:
+        paths = keep_charts(load(study, results), study, results)
+    except UserError as error:
+        click.echo(f"skelray: {printable(error)}", err=True)
+        return
+    for path in paths:
+        click.echo(str(path), err=True)
 
 
 @cli.command("report")

@@ -62,6 +62,10 @@ class Engine:
             self._runner.run(self.steps)
         return self._read()
 
+    def step_by_step(self) -> None:
+        """Makes the steps from here on call by call, from the same draws."""
+        self.captured, self._stage = False, None
+
     def adopt(self) -> None:
         """Takes over what was loaded into the optimizer."""
         self.descent.adopt()
@@ -107,7 +111,7 @@ class Engine:
             try_step(self.trial.method, self.model, self.data.skeleton, shape, 1)
 
     def _give_up(self, reason: CannotCapture) -> None:
-        self.captured, self._stage = False, None
+        self.step_by_step()
         log.warning("%s: each step is made call by call, as none can be captured: %s", self._name(), reason)
 
     def _batch(self, positions: Tensor, draws: CounterDraws) -> View:

@@ -1,9 +1,11 @@
 """Evaluations: what a trial's encoder is worth, frozen, finetuned, on other data or to the eye."""
 
+from skelray.evaluation.apart import Apart
 from skelray.evaluation.clustering import Clustering
 from skelray.evaluation.evaluation import (
     Evaluation,
     EvaluationResult,
+    HasFused,
     main_metric,
     measured_by,
     smaller,
@@ -23,12 +25,14 @@ from skelray.evaluation.transfer import Transfer
 
 __all__ = [
     "KNN",
+    "Apart",
     "Clustering",
     "Diverged",
     "Evaluation",
     "EvaluationResult",
     "Finetune",
     "FrozenEncoder",
+    "HasFused",
     "HeldOut",
     "Linear",
     "Load",

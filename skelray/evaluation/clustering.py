@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.evaluation import EvaluationResult
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.knn import units
+from skelray.evaluation.scores import LATER
 
 SHOWN = 20  # as many colours as can be told apart
 
@@ -25,7 +27,8 @@ class Clustering:
 
     classes: how many, drawn from those of the test set. nmi: normalised mutual information (arithmetic mean) of the
     labels with the clusters that k-means finds among unit features, one a class. The picture is t-SNE's with fixed
-    settings. Labels are read for choosing the classes, colouring and nmi alone.
+    settings. Labels are read for choosing the classes, colouring and nmi alone. keep: the features are stored, so that an
+    ensemble of streams has them side by side, as a method has that trains its streams together.
     """
 
     measures: ClassVar[str] = "nmi"
@@ -33,6 +36,7 @@ class Clustering:
     classes: int = 10
     perplexity: float = 30.0
     name: str = "clustering"
+    keep: bool = field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         check_whole("classes", self.classes, 2)
@@ -42,21 +46,44 @@ class Clustering:
             raise UserError(f"perplexity {self.perplexity}: above 0")
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> EvaluationResult:
-        from sklearn.metrics import normalized_mutual_info_score
-        from threadpoolctl import threadpool_limits
-
         there = np.unique(test.labels)
         chosen = torch.randperm(len(there), generator=Draws(0, 0)["clustering"]).numpy()[: self.classes]
         rows = np.flatnonzero(np.isin(test.labels, there[chosen]))
         if len(rows) < 3 or len(chosen) < 2:
             raise UserError(f"clustering takes two classes and three samples, not {len(chosen)} and {len(rows)}")
-        features, labels = units(encoder.by_stream(test))[rows].cpu().numpy(), test.labels[rows]
+        found = self._of(units(encoder.by_stream(test))[rows].cpu().numpy(), test.labels[rows], test.classes, encoder.seed)
+        arrays = {**found.arrays, "place_rows": test.rows[rows]}
+        if self.keep:
+            arrays |= {"place_features": found.arrays["features"], "place_names": np.array(test.classes)}
+        del arrays["features"]
+        return EvaluationResult(metrics=found.metrics, arrays=arrays, files=found.files)
+
+    def fused(self, streams: Mapping[str, Mapping[str, np.ndarray]], seed: int) -> EvaluationResult | None:
+        """The same of streams side by side, from what each has stored; None where one was stored without its features.
+
+        Raises UserError where they are of different samples.
+        """
+        first, *others = streams.values()
+        if not all("place_features" in arrays for arrays in streams.values()):
+            return None
+        if any(not np.array_equal(first["place_rows"], arrays["place_rows"]) for arrays in others):
+            raise UserError("the streams' features are of other samples: they cannot be put side by side")
+        features = np.concatenate([arrays["place_features"] for arrays in streams.values()], axis=1)
+        found = self._of(features, first["place_labels"], tuple(map(str, first["place_names"])), seed)
+        return EvaluationResult(metrics=found.metrics, files=found.files)
+
+    def _of(self, features: np.ndarray, labels: np.ndarray, names: tuple[str, ...], seed: int) -> EvaluationResult:
+        """What k-means and t-SNE make of unit features, (N, S dim)."""
+        from sklearn.metrics import normalized_mutual_info_score
+        from threadpoolctl import threadpool_limits
+
+        count = len(np.unique(labels))
         with threadpool_limits(torch.get_num_threads()):
-            clusters = _clusters(features, len(chosen), encoder.seed)
+            clusters = _clusters(features, count, seed)
             places = _places(features, self.perplexity)
         nmi = float(normalized_mutual_info_score(labels, clusters))
-        picture = _picture(places, labels, test.classes, f"{len(chosen)} of {len(test.classes)} classes, NMI {nmi:.4f}")
-        arrays = {"places": places, "clusters": clusters, "place_labels": labels, "place_rows": test.rows[rows]}
+        picture = _picture(places, labels, names, f"{count} of {len(names)} classes, NMI {nmi:.4f}")
+        arrays = {"places": places, "clusters": clusters, "place_labels": labels, "features": features}
         return EvaluationResult(metrics={"nmi": min(1.0, max(0.0, nmi))}, arrays=arrays, files={"png": picture})
 
 

@@ -102,6 +102,19 @@ class HasSelection(Protocol):
     def selection(self) -> str: ...
 
 
+@runtime_checkable
+class HasFused(Protocol):
+    """An evaluation that has no scores to add up, and tells what streams are side by side from what each has stored.
+
+    keep: whether that is stored.
+    """
+
+    @property
+    def keep(self) -> bool: ...
+
+    def fused(self, streams: Mapping[str, Mapping[str, np.ndarray]], seed: int) -> EvaluationResult | None: ...
+
+
 def wraps(evaluation: Evaluation) -> bool:
     """Whether an evaluation is another one on other data (``Transfer``, ``HeldOut``); they do not nest."""
     return isinstance(evaluation, HasWraps) and evaluation.wraps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import torch
@@ -19,7 +19,7 @@ from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.classifier import INITS, Classifier
 from skelray.evaluation.frozen import Diverged, FrozenEncoder
 from skelray.evaluation.labels import labelled
-from skelray.evaluation.scores import BEST, check_selection, reported
+from skelray.evaluation.scores import BEST, LATER, check_selection, reported
 
 MODES = ("train", "eval")
 
@@ -34,7 +34,8 @@ class Finetune:
     as AimCLR's code. augmentation: of training sequences, see ``augmented``; None: as they are. init: of the classifier.
     frozen: parts of the encoder that stay as they are, by name. dropout: of the encoder in training, None for its own.
     clip_norm: the gradient is scaled to this length at most. whole_epochs: an epoch takes as many steps as all labels
-    would, going round those there are, as HiCLR's semi-supervised code. selection, every: as in Linear.
+    would, going round those there are, as HiCLR's semi-supervised code. selection, every: as in Linear. std: of
+    a classifier whose init is "normal".
     """
 
     fresh: ClassVar[bool] = False  # whether the encoder starts as it was before pretraining
@@ -57,8 +58,10 @@ class Finetune:
     whole_epochs: bool = False
     selection: str = "last"
     every: int = 5
+    std: float = field(default=0.02, metadata=LATER)
 
     def __post_init__(self) -> None:
+        check_number("std", self.std, 0)
         if not 0 < self.labels <= 1:
             raise UserError(f"labels {self.labels}: the share of the labels, above 0 and at most 1")
         if not self.lr > 0:
@@ -105,7 +108,7 @@ class Finetune:
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
         subset = labelled(train, self.labels, encoder.seed)
-        network = Network(*encoder.trainable(self.fresh), len(train.classes), self.init, encoder)
+        network = Network(*encoder.trainable(self.fresh), len(train.classes), (self.init, self.std), encoder)
         self._settle(network)
 
         @torch.no_grad()
@@ -190,13 +193,18 @@ class Network(nn.Module):
     """An encoder and a mask value for each stream, and the mean of their classifiers' logits."""
 
     def __init__(
-        self, encoders: dict[str, nn.Module], masks: dict[str, Tensor], classes: int, init: str, frozen: FrozenEncoder
+        self,
+        encoders: dict[str, nn.Module],
+        masks: dict[str, Tensor],
+        classes: int,
+        init: tuple[str, float],
+        frozen: FrozenEncoder,
     ) -> None:
         super().__init__()
         dims: list[int] = [encoder.dim for encoder in encoders.values()]  # type: ignore[misc]
         self.encoders = nn.ModuleDict(encoders)
         self.masks = nn.ParameterDict(masks)
-        self.classifier = Classifier(dims, classes, Draws(frozen.seed, 0)["classifier"], init).to(frozen.device)
+        self.classifier = Classifier(dims, classes, Draws(frozen.seed, 0)["classifier"], *init).to(frozen.device)
 
     def forward(self, view: View, autocast: torch.dtype | None = None) -> Tensor:
         """(N, classes)."""

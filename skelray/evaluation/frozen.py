@@ -52,7 +52,31 @@ class FrozenEncoder:
         self.projectors, self.autocast, self.load = projectors or {}, autocast, load
         self.mask_values = self._masks(mask_values or {})
         self._fresh = fresh
+        self._whole: FrozenEncoder | None = None  # of which this is one stream
         self._features: dict[int, tuple[SkeletonDataset, list[Tensor]]] = {}
+
+    def alone(self, stream: str) -> FrozenEncoder:
+        """One of the streams as an encoder of its own; features are extracted here, once for all of them."""
+        make = self._fresh
+
+        def fresh() -> tuple[Mapping[str, nn.Module], Mapping[str, Tensor]]:
+            encoders, masks = make() if make is not None else ({}, {})
+            return {stream: encoders[stream]}, {name: value for name, value in masks.items() if name == stream}
+
+        one = FrozenEncoder(
+            {stream: self.encoders[stream]},
+            self.device,
+            self.clip,
+            self.frames,
+            self.seed,
+            projectors={name: head for name, head in self.projectors.items() if name == stream},
+            autocast=self.autocast,
+            mask_values={stream: self.mask_values[stream]},
+            fresh=None if make is None else fresh,
+            load=self.load,
+        )
+        one._whole = self
+        return one
 
     def by_stream(self, data: SkeletonDataset) -> list[Tensor]:
         """(N, dim) float32 on the device for each stream, before the projector."""
@@ -100,6 +124,8 @@ class FrozenEncoder:
 
     @torch.no_grad()
     def _extract(self, data: SkeletonDataset) -> list[Tensor]:
+        if self._whole is not None:
+            return [self._whole.by_stream(data)[list(self._whole.encoders).index(stream)] for stream in self.encoders]
         training = {stream: encoder.training for stream, encoder in self.encoders.items()}
         features: dict[str, list[Tensor]] = {stream: [] for stream in self.encoders}
         try:

@@ -17,6 +17,7 @@ from skelray.methods.method import (
     Model,
     Scheduled,
     Step,
+    TakesViews,
     Views,
 )
 from skelray.methods.moco import MoCo, MoCoSettings
@@ -47,6 +48,7 @@ __all__ = [
     "Similarity",
     "SkeletonCLR",
     "Step",
+    "TakesViews",
     "Views",
     "cosine",
     "cross_entropy",

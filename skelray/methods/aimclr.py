@@ -95,9 +95,7 @@ class AimCLR(MoCoSettings):
 
     def _queries(self, model: MoCo, views: Views, keys: Tensor) -> list[Candidates]:
         """Embeds the normal view, the extreme one and the extreme one after EADM, as far as there are."""
-        embeddings = [model.embed(views.queries[0])]
-        for extreme in views.queries[1:]:
-            embeddings += model.embed_dropped(extreme, self.eadm) if self.eadm else [model.embed(extreme)]
+        embeddings = model.embed_each(views.queries, self.eadm)
         return [Candidates.of(z, keys, model.queue.keys, self.tau) for z in embeddings]
 
     def _positives(self, queries: list[Candidates], mining: bool) -> Tensor:

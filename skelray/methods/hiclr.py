@@ -57,7 +57,7 @@ class HiCLR(MoCoSettings):
 
     def loss(self, model: MoCo, views: Views, epoch: int) -> Step:
         keys = model.embed_key(views.key)  # (N, D)
-        branches = [Candidates.of(model.embed(query), keys, model.queue.keys, self.tau) for query in views.queries]
+        branches = [Candidates.of(z, keys, model.queue.keys, self.tau) for z in model.embed_each(views.queries)]
         parts = {}
         if mines(self.mining_from, epoch):
             loss = mined_info_nce(branches[0], nearest(branches[: self.mining_branches], self.mining_k))

@@ -121,10 +121,11 @@ class HiCoModel(nn.Module):
         self.key.requires_grad_(False)
         self.mask_value = nn.Parameter(torch.zeros(1))
         self.heads = tuple(inputs)
-        granularity: int = backbone.granularity  # type: ignore[attr-defined]
+        counts: dict[str, int] = backbone.granularities()  # type: ignore[attr-defined]
+        per_sample = {"clip": counts.get("temporal", 1), "part": counts.get("spatial", 1)}
         self.queues = nn.ModuleDict()
         for name in inputs:
-            keys = granularity if name in ("clip", "part") else 1  # of a sample
+            keys = per_sample.get(name, 1)
             self.queues[name] = Queue(keys * method.queue, method.dim, method.queue if method.short_queue else None)
 
     def encoders(self) -> dict[str, nn.Module]:
@@ -159,11 +160,12 @@ def _inputs(levels: tuple[str, ...], encoder: nn.Module) -> dict[str, int]:
     if not isinstance(encoder, HasLevels):
         raise UserError("HiCo contrasts the levels of a hierarchical encoder: use backbone=Hierarchical()")
     config: Any = encoder.config
-    width, domain = config.hidden_dim, config.hidden_dim * config.granularity
+    width = config.hidden_dim
+    domains = {branch: width * count for branch, count in config.granularities().items()}
     lacking = {"clip": "temporal", "part": "spatial"}
     for level, branch in lacking.items():
         if {level, "domain"} & set(levels) and branch not in config.branches:
             raise UserError(f"levels {levels!r} read the {branch} branch, which the backbone leaves out")
-    widths = {"clip": width, "part": width, "temporal": domain, "spatial": domain, "instance": domain * len(config.branches)}
+    widths = {"clip": width, "part": width, "temporal": 0, "spatial": 0} | domains | {"instance": sum(domains.values())}
     wanted = {*levels, *(("temporal", "spatial") if "domain" in levels else ())}
     return {name: widths[name] for name in widths if name in wanted}

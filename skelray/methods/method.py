@@ -36,6 +36,21 @@ class HasFeatureMap(Protocol):
 
 
 @runtime_checkable
+class TakesViews(Protocol):
+    """An encoder with a feature map that may be given several views in one pass, each normalised by its own statistics."""
+
+    def takes_views(self, x: Tensor) -> bool:
+        """Whether it does so on x's device."""
+        ...
+
+    def feature_map(self, x: Tensor, rewire: Rewire | None = None, views: int = 1) -> Tensor:
+        """(views N, C, T, V, M) -> (views N, M, T', V, dim)."""
+        ...
+
+    def pool(self, features: Tensor, present: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
 class HasLevels(Protocol):
     """An encoder that describes a sequence at several levels, as HiCo contrasts them."""
 

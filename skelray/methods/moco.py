@@ -6,9 +6,9 @@ training mode with batch statistics of its own, running statistics not averaged 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from skelray.augment import IDENTITY, STREAMS, AugmentationSet, Rewire, View, form
 from skelray.backbones.encode import encode, precision
 from skelray.checks import UserError, check_positive, check_whole
-from skelray.methods.method import Backbone
+from skelray.methods.method import Backbone, TakesViews
 from skelray.methods.queue import Queue
 from skelray.skeleton import Skeleton
 
@@ -115,6 +115,35 @@ class MoCo(nn.Module):
     def embed_key(self, view: View) -> Tensor:
         """(N, D) unit embeddings of the key branch, without gradient."""
         return self._embed(self.key, view)
+
+    def embed_each(self, views: Sequence[View], drop: Callable[[Tensor], Tensor] | None = None) -> list[Tensor]:
+        """(N, D) unit embeddings of the query branch of each view, in one pass where its encoder has one for them.
+
+        drop: each view after the first has a second embedding, with this on its feature map.
+        """
+        if self._takes(views):
+            return self._embed_together(views, drop)
+        embeddings = [self.embed(views[0])]
+        for view in views[1:]:
+            embeddings += self.embed_dropped(view, drop) if drop else (self.embed(view),)
+        return embeddings
+
+    def _takes(self, views: Sequence[View]) -> bool:
+        encoder = self.query.encoder
+        together = len(views) > 1 and isinstance(encoder, TakesViews) and encoder.takes_views(views[0].x)
+        return together and all(view.rewire is None for view in views)
+
+    def _embed_together(self, views: Sequence[View], drop: Callable[[Tensor], Tensor] | None) -> list[Tensor]:
+        encoder: Any = self.query.encoder
+        x = torch.cat([form(view, self.stream, self.mask_value) for view in views])
+        with precision(x, self.autocast):
+            maps = encoder.feature_map(x, views=len(views)).chunk(len(views))
+            parts = [(f, view.present) for f, view in zip(maps, views, strict=True)]
+            each = [parts[0]]
+            for f, present in parts[1:]:
+                each += [(f, present), (drop(f), present)] if drop else [(f, present)]
+            pooled = [encoder.pool(f, present) for f, present in each]
+            return list(unit(self.query.head(torch.cat(pooled))).chunk(len(pooled)))
 
     def _embed(self, branch: nn.Module, view: View) -> Tensor:
         return unit(encode(branch, view, self.stream, self.mask_value, self.autocast))

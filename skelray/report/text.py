@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from skelray.checks import UserError
-from skelray.names import HELD_OUT, SUFFIX, column, shared_subjects
+from skelray.names import HELD_OUT, PUBLISHED, SUFFIX, column, shared_subjects
 from skelray.report import fusion_table
 from skelray.report.effects_table import effects_table
+from skelray.report.parameters import parameters
+from skelray.report.places import GROUPS, PLACE, by_place, columns, leading, placed, varying
 from skelray.report.printable import printable
-from skelray.report.table import NOTHING, Table, by_stream, percent, shown, shown_apart
+from skelray.report.table import NOTHING, Table, percent, shown
 from skelray.report.verdict_table import verdict_table
 from skelray.results import statistics
 
 GENERATED = "these are numbers of generated data, not of a published benchmark."
-GROUPS = ("study", "benchmark", "stream", "backbone", "epochs")
 PACKAGE = Path(__file__).parent.parent
 FRAME = re.compile(r'^\s+File "(.+)", line (\d+)')
 FOREIGN = re.compile(r"/(site|dist)-packages/|/lib/python3[.\d]*/|^<")  # files of libraries and of Python itself
@@ -49,27 +50,31 @@ def table(frame: pd.DataFrame) -> Table:
     own beside the measured one, where there is one. What varies beyond protocol and evaluation (GROUPS, or a scalar of
     the cell within an arm) becomes a leading column. The CSV has one line for each cell.
     """
-    chosen = _shown(frame)
+    chosen = shown_rows(frame)
     cells = statistics.summary(chosen)
-    cells, groups = _grouped(cells)
-    measured = _by_place(cells, groups)
+    cells, groups = placed(cells, chosen)
+    measured = by_place(cells, groups)
     keys = list(dict.fromkeys(key[:-2] for key in measured))
     with_n = len(set(cells["n"]) - {0}) > 1
-    header, columns = [*groups, "arm"], _leading(keys)
-    for pair in _pairs(cells):
+    header, lines = [*groups, "arm"], leading(keys)
+    for pair in columns(cells):
         line = [measured.get((*key, *pair)) for key in keys]
         header.append(" ".join(pair))
         added = [[_measured(cell, with_n) for cell in line]]
         if any(cell and pd.notna(cell["published"]) for cell in line):
             header.append("published")
             added.append([percent(cell["published"]) if cell else NOTHING for cell in line])
-        columns = [row + list(new) for row, new in zip(columns, zip(*added, strict=True), strict=True)]
-    numbers = cells if cells["published"].notna().any() else cells.drop(columns="published")
+        lines = [row + list(new) for row, new in zip(lines, zip(*added, strict=True), strict=True)]
+    for name, cells_of in parameters(chosen, [str(key[-1]) for key in keys]).items():
+        header.append(name)
+        lines = [[*row, cell] for row, cell in zip(lines, cells_of, strict=True)]
+    numbers = cells.drop(columns=PLACE if cells["published"].notna().any() else [PLACE, "published"])
     measured_by = set(chosen["metric"])
     what = ", ".join([*(["Top-1"] if "top1" in measured_by else []), *sorted(measured_by - {"top1"})])
-    caption = f"{_setting(cells)} {_meaning(cells, sorted(set(chosen['seed'])), what)}"
-    caption += f"{fusion_table.sentence(chosen)}{_held_out(cells)}{_warning(chosen)}"
-    return Table(caption, header, columns, len(groups) + 1, numbers)
+    run = chosen[chosen["status"] != PUBLISHED]
+    caption = f"{_setting(run if len(run) else chosen)} {_meaning(cells, sorted(set(run['seed'])), what)}"
+    caption += f"{fusion_table.sentence(chosen)}{_held_out(cells)}{_only_published(chosen)}{_warning(chosen)}"
+    return Table(caption, header, lines, len(groups) + 1, numbers)
 
 
 def sweep_table(frame: pd.DataFrame) -> Table:
@@ -80,7 +85,7 @@ def sweep_table(frame: pd.DataFrame) -> Table:
     chosen = _of_metric(frame, "held_out_top1").sort_values("epoch", kind="stable")
     chosen = chosen.drop_duplicates(["study", "trial", "arm", "evaluation"], keep="last")
     chosen = chosen.sort_values("value", ascending=False, kind="stable", na_position="last")
-    groups = _varying(chosen, [*GROUPS, "protocol", "evaluation"])
+    groups = varying(chosen, [*GROUPS, "protocol", "evaluation"])
     cells = statistics.spread(chosen["cell"])
     parameters = cells[[name for name in cells.columns if name not in groups]]
     rows = [
@@ -137,7 +142,7 @@ def _of_skelray(path: str) -> bool:
     return (PACKAGE / path.rpartition("/skelray/")[2]).is_file() and "/skelray/" in path
 
 
-def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+def shown_rows(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of a table; a metric other than top-1 stands in the evaluation's name. Top-5 is not shown."""
     metrics = frame["metric"].astype(str)
     other = ~metrics.isin(["top1", "top5"])
@@ -155,46 +160,11 @@ def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     return chosen
 
 
-def _grouped(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The cells one block after another, each with the arms in the study's order, and what makes the blocks."""
-    extra = [name for name in cells.columns if name not in (*statistics.SETTINGS, *statistics.FACTS)]
-    groups = _varying(cells, [*GROUPS, *extra])
-    for name in reversed(groups):
-        cells = cells.sort_values(name, kind="stable", key=by_stream if name == "stream" else lambda c: pd.factorize(c)[0])
-    return cells, groups
-
-
-def _by_place(cells: pd.DataFrame, groups: Sequence[str]) -> dict[tuple[Hashable, ...], Mapping[Any, Any]]:
-    """Each cell by what makes its row, unrounded, and the protocol and evaluation of its column."""
-    return {
-        (
-            *(None if cell[name] != cell[name] else cell[name] for name in groups),
-            *(cell[name] for name in ("arm", "protocol", "evaluation")),
-        ): cell
-        for cell in cells.to_dict("records")
-    }
-
-
-def _leading(keys: Sequence[tuple[Hashable, ...]]) -> list[list[str]]:
-    """The leading cells of each row."""
-    return [list(line) for line in zip(*map(shown_apart, zip(*keys, strict=True)), strict=True)]
-
-
-def _varying(frame: pd.DataFrame, names: Iterable[str]) -> list[str]:
-    return [name for name in names if len(frame[name].unique()) > 1]
-
-
-def _pairs(cells: pd.DataFrame) -> list[tuple[str, str]]:
-    """The (protocol, evaluation) pairs that there are, protocol by protocol."""
-    there = set(zip(cells["protocol"], cells["evaluation"], strict=True))
-    return [(p, e) for p in cells["protocol"].unique() for e in cells["evaluation"].unique() if (p, e) in there]
-
-
 def _setting(frame: pd.DataFrame) -> str:
     """What all rows share, as the caption's first sentence."""
     said = {"stream": "{} streams" if "+" in frame["stream"].iloc[0] else "{} stream", "epochs": "{} epochs"}
-    varying = _varying(frame, GROUPS)
-    return ", ".join(said.get(name, "{}").format(frame[name].iloc[0]) for name in GROUPS if name not in varying) + "."
+    several = varying(frame, GROUPS)
+    return ", ".join(said.get(name, "{}").format(frame[name].iloc[0]) for name in GROUPS if name not in several) + "."
 
 
 def _meaning(cells: pd.DataFrame, seeds: list[int], what: str) -> str:
@@ -214,13 +184,19 @@ def _held_out(frame: pd.DataFrame) -> str:
     return " Held-out: on training subjects, not on the test split." if there else ""
 
 
+def _only_published(frame: pd.DataFrame) -> str:
+    """Which rows nobody ran."""
+    arms = list(dict.fromkeys(frame.loc[frame["status"] == PUBLISHED, "arm"]))
+    return f" Published only: {', '.join(arms)}." if arms else ""
+
+
 def _warning(frame: pd.DataFrame) -> str:
     there = frame[frame["target"].notna()]
     pairs = sorted(set(zip(there["benchmark"].astype(str), there["target"].astype(str), strict=True)))
     shared = "".join(f" {told}" for source, target in pairs if (told := shared_subjects(source, target)))
     if "synthetic" not in set(frame["benchmark"]):
         return shared
-    return shared + (f" On synthetic, {GENERATED}" if _varying(frame, ["benchmark"]) else f" {GENERATED.capitalize()}")
+    return shared + (f" On synthetic, {GENERATED}" if varying(frame, ["benchmark"]) else f" {GENERATED.capitalize()}")
 
 
 def _measured(cell: Mapping[Any, Any] | None, with_n: bool) -> str:

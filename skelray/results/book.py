@@ -6,15 +6,14 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from skelray.results import rows as ledger
 from skelray.results.rows import Row
-from skelray.results.tables import write_pictures
+from skelray.results.tables import write, write_pictures
 from skelray.study.notes import Notes
 
 EVERY = 2.0  # seconds at least between two writings of the tables while trials run
 SHARE = 20.0  # times what one writing takes, at least between two: a twentieth of the time at most
 
-CELLS, ENSEMBLES, SAMPLES, FINALS = range(4)  # kinds of rows, in the order of the table
+CELLS, ENSEMBLES, SAMPLES, FINALS, REFERENCES = range(5)  # kinds of rows, in the order of the table
 Place = tuple[int, int]  # kind of row and number within
 
 
@@ -25,6 +24,7 @@ class Book:
         self.study, self.folder, self.notes = study, folder, Notes()
         self.rows: dict[Place, list[Row]] = {}
         self.curves: dict[tuple[str, int], list[Row]] = {}
+        self.arms: list[str] = []  # in the order of the study's rows
         self._due = 0.0
 
     def put(self, place: Place, rows: Iterable[Row]) -> None:
@@ -43,7 +43,7 @@ class Book:
         clock = time.monotonic()
         rows = [row for _, some in sorted(self.rows.items()) for row in some]
         curves = {(row["trial"], row["epoch"], row["metric"]): row for some in self.curves.values() for row in some}
-        path = ledger.write(self.study, rows, list(curves.values()), self.folder, self.notes)
+        path = write(self.study, rows, list(curves.values()), self.folder, self.notes, self.arms)
         self._due = time.monotonic() + max(EVERY, SHARE * (time.monotonic() - clock))
         return path
 

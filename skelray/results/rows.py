@@ -7,20 +7,18 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from skelray.checks import UserError
-from skelray.evaluation import Evaluation, Transfer, main_metric, names
-from skelray.identity.canonical import canonical
-from skelray.names import HELD_OUT, column
-from skelray.results import tables as results
+from skelray.evaluation import Evaluation, HasFused, Transfer, main_metric, names
+from skelray.identity.canonical import canonical, digest
+from skelray.names import HELD_OUT, PUBLISHED, column
 from skelray.search.sample import Sample
 from skelray.search.search import Search
 from skelray.store.ensembles import StoredEnsemble
 from skelray.store.store import Store, StoredTrial, evaluated
 from skelray.study.ablation import Cell, Fused, scalars
-from skelray.study.notes import Notes
+from skelray.study.quoted import Quoted
 from skelray.trial import Trial
 
 Row = dict[str, Any]
@@ -53,13 +51,16 @@ def _facts(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:
     }
 
 
-def cell_rows(study: str, cell: Cell, store: Store, data: str, stored: StoredTrial | None = None) -> list[Row]:
+def cell_rows(
+    study: str, cell: Cell, store: Store, data: str, stored: StoredTrial | None = None, parameters: float | None = None
+) -> list[Row]:
     """The rows of a cell: figures where they are stored, failures where it failed, nothing where it has not run.
 
-    stored: its trial's place in the store, where it is known.
+    stored: its trial's place in the store, where it is known. parameters: millions, of one stream's encoder, or None.
     """
     trial, stored = cell.trial, stored or store.trial(cell.trial.id(data))
-    facts = {**_facts(study, cell.arm, trial, stored.id, data), "cell": scalars(cell.coordinates)}
+    told = {"cell": scalars(cell.coordinates), "parameters": parameters, "published_parameters": cell.params}
+    facts = {**_facts(study, cell.arm, trial, stored.id, data), **told}
     rows = []
     for name, evaluation in _named(trial):
         result = stored.result(trial.epochs, canonical(evaluation))
@@ -74,8 +75,8 @@ def _named(trial: Trial) -> Iterator[tuple[str, Evaluation]]:
     return zip(names(trial.evaluations), trial.evaluations, strict=True)
 
 
-def pictures(cell: Cell, stored: StoredTrial) -> dict[str, bytes]:
-    """The pictures that the evaluations of a cell drew, by the name of a file."""
+def pictures(cell: Cell | Fused, stored: StoredTrial) -> dict[str, bytes]:
+    """The pictures that the evaluations of a cell or an ensemble drew, by the name of a file."""
     trial = cell.trial
     found: dict[str, bytes] = {}
     for called, evaluation in _named(trial):
@@ -88,31 +89,42 @@ def pictures(cell: Cell, stored: StoredTrial) -> dict[str, bytes]:
     return found
 
 
-def fused_rows(study: str, fused: Fused, store: Store, data: str) -> list[Row]:
+def fused_pictures(fused: Fused, store: Store, data: str) -> dict[str, bytes]:
+    """The pictures of streams side by side, by the name of a file."""
+    return pictures(fused, _ensemble_of(fused, store, data).stored)
+
+
+def _ensemble_of(fused: Fused, store: Store, data: str) -> StoredEnsemble:
+    members = {cell.trial.stream: cell.trial.id(data) for cell in fused.members.values()}
+    return StoredEnsemble(store, members, fused.ensemble)
+
+
+def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: float | None = None) -> list[Row]:
     """The rows of an ensemble: figures as soon as all streams have scores, a failure where one of them failed."""
-    cells = fused.members.values()
-    trial = replace(fused.trial, stream=fused.ensemble.stream)
-    found = StoredEnsemble(store, {cell.trial.stream: cell.trial.id(data) for cell in cells}, fused.ensemble)
+    trial, found = replace(fused.trial, stream=fused.ensemble.stream), _ensemble_of(fused, store, data)
     told = {"ensemble": found.parts()}
     facts = {
         **_facts(study, fused.arm, trial, found.id, data),
         "cell": scalars(fused.coordinates, weights=fused.ensemble.weights),
         "spec": json.dumps({**canonical(trial), **told}, sort_keys=True),
+        "parameters": parameters,
+        "published_parameters": fused.params,
     }
     rows = []
     for name, evaluation in _named(trial):
-        if main_metric(evaluation) != "top1":  # it has no scores to fuse
+        main = main_metric(evaluation)
+        if main != "top1" and not (isinstance(evaluation, HasFused) and evaluation.keep):  # nothing to fuse
             continue
         try:
-            result = found.result(evaluated(trial.epochs, canonical(evaluation)))
+            result = found.result(evaluated(trial.epochs, canonical(evaluation)), evaluation, trial.seed)
         except UserError as error:
             apart = {"cause": "streams differ", "line": str(error), "time": 0.0}
-            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, "top1", apart))
+            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, main, apart))
             continue
         if result is not None:
             rows += _measured({**facts, **_target(evaluation)}, trial, name, result, fused.published)
         elif (failure := _failure_of(fused, store, data, evaluation)) is not None:
-            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, "top1", failure))
+            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, main, failure))
     return rows
 
 
@@ -204,6 +216,28 @@ def curve_rows(trial: Trial, stored: StoredTrial) -> list[Row]:
     ]
 
 
-def write(study: str, rows: list[Row], curves: list[Row], folder: Path, notes: Notes | None = None) -> Path:
-    """Replaces the tables of a study."""
-    return results.write(study, rows, curves, folder, notes)
+def reference_row(study: str, one: Quoted) -> Row:
+    """The row of a number that is only published; what nobody ran has no seed, time or machine."""
+    reference, place = one.reference, {"benchmark": one.benchmark, "protocol": one.protocol}
+    spec = {"reference": reference.label, **place, "stream": one.stream, "evaluation": one.name, "metric": one.metric}
+    return {
+        "study": study,
+        "trial": digest(spec),
+        "arm": reference.label,
+        "cell": json.dumps(place),
+        **place,
+        "stream": one.stream,
+        "backbone": reference.backbone,
+        **dict.fromkeys(("method", "error", "device", "version", "commit", "data"), ""),
+        "evaluation": one.name,
+        **_target(one.evaluation),
+        "metric": one.metric,
+        "value": float("nan"),
+        "published": one.published,
+        "published_parameters": reference.params,
+        **dict.fromkeys(("seed", "epochs", "epoch"), 0),
+        "status": PUBLISHED,
+        "seconds": 0.0,
+        "started": datetime.datetime.fromtimestamp(0, datetime.UTC),
+        "spec": json.dumps(spec, sort_keys=True),
+    }

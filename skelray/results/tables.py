@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -23,7 +24,7 @@ import pyarrow.parquet as pq
 
 from skelray.atomic import replacing
 from skelray.checks import UserError
-from skelray.names import transfer_in
+from skelray.names import PUBLISHED, transfer_in
 from skelray.study.notes import Notes
 
 TEXT, WHOLE, NUMBER, TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
@@ -35,6 +36,8 @@ FIELDS = {
     "metric": TEXT,
     "value": NUMBER,  # 0..1; NaN where the trial failed
     "published": NUMBER,  # 0..1; null where there is none for this benchmark
+    "parameters": NUMBER,  # millions, of one stream's encoder; null where nothing is published of them
+    "published_parameters": NUMBER,  # millions; null where there are none
     "seed": WHOLE,
     "epochs": WHOLE,  # the trial's length
     "epoch": WHOLE,  # where the value was taken
@@ -48,13 +51,14 @@ FIELDS = {
 }
 CURVES_FIELDS = {"trial": TEXT, "epoch": WHOLE, "metric": TEXT, "value": NUMBER, "seconds": NUMBER}
 
-ABSENT = ("published", "target", "target_protocol")  # what a row may be without
-LATER = ("target", "target_protocol")  # columns that older tables lack
+COUNTS = ("parameters", "published_parameters")
+TARGETS = ("target", "target_protocol")
+ABSENT = ("published", *COUNTS, *TARGETS)  # what a row may be without; older tables lack the columns, but for the first
 
 SCHEMA = pa.schema([pa.field(name, kind, nullable=name in ABSENT) for name, kind in FIELDS.items()])
 CURVES = pa.schema([pa.field(name, kind, nullable=False) for name, kind in CURVES_FIELDS.items()])
 COLUMNS = tuple(SCHEMA.names)
-STATUSES = ("done", "stopped", "failed")  # stopped: by ASHA
+STATUSES = ("done", "stopped", "failed", PUBLISHED)  # stopped: by ASHA; published: run by nobody here
 
 KEY = ("trial", "arm", "evaluation", "metric", "epoch")
 NOTES = b"skelray"  # the key of the metadata
@@ -82,20 +86,25 @@ def check_writable(folder: Path) -> None:
 
 
 def write(
-    study: str, rows: Sequence[Row], curves: Sequence[Row], folder: Path = Path("results"), notes: Notes | None = None
+    study: str,
+    rows: Sequence[Row],
+    curves: Sequence[Row],
+    folder: Path = Path("results"),
+    notes: Notes | None = None,
+    arms: Sequence[str] = (),
 ) -> Path:
     """Replace the study's two files by these rows, and return the path of the table.
 
-    Arms stay in the order in which they first appear in ``rows``, the study's order; within an arm rows are sorted by
-    ORDER, and curves by CURVES_KEY, so equal content gives equal files. A reader sees the old or the new file, never
-    half of one, and where the disk is full both old files stay.
+    Arms stay in the order of ``arms``, others in that in which they first appear; within an arm rows are sorted by ORDER,
+    and curves by CURVES_KEY, so equal content gives equal files. A reader sees the old or the new file, never half of one,
+    and where the disk is full both old files stay.
     """
     check_name(study)
     table = [_result(row, study) for row in rows]
     lines = [_checked(row, CURVES, "curves") for row in curves]
     _unique(table, KEY)
     _unique(lines, CURVES_KEY)
-    rank = {arm: place for place, arm in enumerate(dict.fromkeys(row["arm"] for row in table))}
+    rank = {arm: place for place, arm in enumerate(dict.fromkeys([*arms, *(row["arm"] for row in table)]))}
     table.sort(key=lambda row: (rank[row["arm"]], *(row[name] for name in ORDER)))
     lines.sort(key=lambda row: tuple(row[name] for name in CURVES_KEY))
     folder.mkdir(parents=True, exist_ok=True)
@@ -155,8 +164,8 @@ def _result(row: Row, study: str) -> dict:
         raise UserError(f"column 'status' is one of {', '.join(STATUSES)}, got {checked['status']!r}")
     if checked["study"] != study:
         raise UserError(f"column 'study' is {checked['study']!r} in a row of study {study!r}")
-    if checked["status"] == "failed" and checked["value"] == checked["value"]:
-        raise UserError(f"trial {checked['trial']!r} failed, so its value is NaN, not {checked['value']!r}")
+    if checked["status"] in ("failed", PUBLISHED) and checked["value"] == checked["value"]:
+        raise UserError(f"trial {checked['trial']!r} is {checked['status']}, so its value is NaN, not {checked['value']!r}")
     return checked
 
 
@@ -171,9 +180,9 @@ def _checked(row: Row, schema: pa.Schema, what: str) -> dict:
     """The row in the schema's order and types; UserError names a column unknown, missing or of another type."""
     if unknown := sorted(set(row) - set(schema.names)):
         raise UserError(f"{what} have no column {unknown[0]!r}; the columns are {', '.join(schema.names)}")
-    if missing := [name for name in schema.names if name not in row]:
+    if missing := [field.name for field in schema if field.name not in row and not field.nullable]:
         raise UserError(f"a row of {what} misses the column {missing[0]!r}")
-    return {field.name: _stored(field, row[field.name]) for field in schema}
+    return {field.name: _stored(field, row.get(field.name)) for field in schema}
 
 
 def _stored(field: pa.Field, value: object) -> object:
@@ -231,8 +240,8 @@ def _table(path: Path, schema: pa.Schema) -> pa.Table:
         table = pq.read_table(pa.BufferReader(path.read_bytes()))  # one open: a path would be opened twice
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-    if schema is SCHEMA and not set(LATER) & set(table.schema.names):
-        table = _with_targets(table)
+    if schema is SCHEMA:
+        table = _with_later(table)
     if not table.schema.equals(schema):
         raise UserError(f"{path} is no table of this version: {_unlike(table.schema, schema)}")
     if schema is SCHEMA and (wrong := _wrong(table)):
@@ -248,17 +257,25 @@ def _unlike(found: pa.Schema, wanted: pa.Schema) -> str:
     return f"its column {name} is of {found.field(name).type}, and {wanted.field(name).type} is needed"
 
 
-def _with_targets(table: pa.Table) -> pa.Table:
-    """An older table with the targets of its transfers, which its specs tell."""
-    if not {"spec", "evaluation"} <= set(table.schema.names):
-        return table
-    specs, names = (table.column(name).to_pylist() for name in ("spec", "evaluation"))
-    found = {pair: _target(*pair) for pair in set(zip(specs, names, strict=True))}
-    pairs = [found[pair] for pair in zip(specs, names, strict=True)]
-    at = table.schema.names.index("evaluation") + 1
-    for place, name in enumerate(LATER):
-        table = table.add_column(at + place, SCHEMA.field(name), pa.array([pair[place] for pair in pairs], TEXT))
+def _with_later(table: pa.Table) -> pa.Table:
+    """An older table with the columns that came later; the targets of its transfers are in its specs."""
+    there = set(table.schema.names)
+    if not set(TARGETS) & there and {"spec", "evaluation"} <= there:
+        specs, names = (table.column(name).to_pylist() for name in ("spec", "evaluation"))
+        found = {pair: _target(*pair) for pair in set(zip(specs, names, strict=True))}
+        pairs = [found[pair] for pair in zip(specs, names, strict=True)]
+        for place, name in enumerate(TARGETS):
+            table = _inserted(table, name, [pair[place] for pair in pairs])
+    if not set(COUNTS) & there and "published" in there:
+        for name in COUNTS:
+            table = _inserted(table, name, [None] * len(table))
     return table
+
+
+def _inserted(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
+    """The table with a column behind the one that it stands behind in the schema."""
+    field, before = SCHEMA.field(name), COLUMNS[COLUMNS.index(name) - 1]
+    return table.add_column(table.schema.names.index(before) + 1, field, pa.array(values, field.type))
 
 
 def _target(spec: str, evaluation: str) -> tuple[str, str] | tuple[None, None]:

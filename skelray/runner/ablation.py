@@ -7,16 +7,19 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 
-from skelray.results.book import CELLS, ENSEMBLES, Book
-from skelray.results.rows import Row, cell_rows, complete, curve_rows, fused_rows, pictures
+from skelray.bench.estimate import parameters
+from skelray.identity.canonical import canonical, digest
+from skelray.results.book import CELLS, ENSEMBLES, REFERENCES, Book
+from skelray.results.rows import Row, cell_rows, complete, curve_rows, fused_pictures, fused_rows, pictures, reference_row
 from skelray.runner.context import Context
 from skelray.runner.job import Job
 from skelray.runner.work import Planned, Searches, Size
 from skelray.store.store import StoredTrial
 from skelray.study.ablation import Cell, Fused
-from skelray.study.comparable import compared, reasons
+from skelray.study.comparable import compared, reasons, unlike
 from skelray.study.notes import notes_of
-from skelray.study.study import Expands
+from skelray.study.quoted import Quoted
+from skelray.study.study import Expands, HasReferences
 from skelray.training import Report
 from skelray.trial import Trial
 
@@ -28,6 +31,7 @@ class AblationWork:
 
     def __init__(self, study: Expands, context: Context) -> None:
         self._study, self._context = study, context
+        self._counted: dict[str, float] = {}
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -91,6 +95,9 @@ class AblationWork:
 
     def put_all(self, book: Book) -> None:
         book.notes = notes_of(self._study)
+        book.arms = self._study.labels if isinstance(self._study, HasReferences) else []
+        for number, quoted in enumerate(self.references):
+            book.put((REFERENCES, number), [reference_row(self._context.name, quoted)])
         for number in range(len(self.cells)):
             self._put_cell(number, book)
         for number in range(len(self.ensembles)):
@@ -109,7 +116,30 @@ class AblationWork:
         return list(dict.fromkeys(filter(None, told)))
 
     def rows_of_cell(self, cell: Cell, stored: StoredTrial) -> list[Row]:
-        return cell_rows(self._context.name, cell, self._context.store, self._context.data(cell.trial), stored)
+        context, parameters = self._context, self._parameters(cell)
+        return cell_rows(context.name, cell, context.store, context.data(cell.trial), stored, parameters)
+
+    @cached_property
+    def references(self) -> list[Quoted]:
+        """The numbers that are only published, where an arm is measured on data like the papers'."""
+        load, alike = self._context.load, set[tuple[str, str]]()
+        study, scale = self._study, self._context.scale
+        quoted = study.quoted(scale) if isinstance(study, HasReferences) else []
+        for trial in (cell.trial for cell in study.cells(scale) if quoted):
+            at = trial.benchmark, trial.protocol
+            if at not in alike and not unlike(trial, *at, load(*at), study.prepared):
+                alike.add(at)
+        return [one for one in quoted if (one.benchmark, one.protocol) in alike]
+
+    def _parameters(self, one: Cell | Fused) -> float | None:
+        """How many million parameters an encoder has, where a published number stands beside it."""
+        if one.params is None:
+            return None
+        skeleton = self._context.splits(one.trial).train.skeleton
+        key = digest({"backbone": canonical(one.trial.backbone), "skeleton": skeleton.name})
+        if key not in self._counted:
+            self._counted[key] = parameters(one.trial.backbone, skeleton) / 1e6
+        return self._counted[key]
 
     def weighed(self, one: Fused) -> list[Fused]:
         """An ensemble under each of the weights that the table has."""
@@ -124,8 +154,10 @@ class AblationWork:
     def _put_ensemble(self, number: int, book: Book) -> None:
         one, context = self.ensembles[number], self._context
         data = context.data(one.trial)
-        rows = (fused_rows(context.name, found, context.store, data) for found in self.weighed(one))
+        count = self._parameters(one)
+        rows = (fused_rows(context.name, found, context.store, data, count) for found in self.weighed(one))
         book.put((ENSEMBLES, number), [row for some in rows for row in some])
+        book.draw(fused_pictures(one, context.store, data))
 
     @cached_property
     def _places(self) -> list[StoredTrial]:

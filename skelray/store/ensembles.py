@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from skelray.ensemble import Arrays, Ensemble
-from skelray.evaluation import top
+from skelray.evaluation import Evaluation, EvaluationResult, HasFused, top
 from skelray.identity.canonical import digest
 from skelray.store.store import Store
 
@@ -41,8 +41,11 @@ class StoredEnsemble:
             streams[stream] = arrays
         return self.ensemble.fuse(streams)
 
-    def result(self, name: str) -> dict[str, Any] | None:
-        """The figures of an evaluation as a trial's; kept until a stream's are made again. None where one has no scores."""
+    def result(self, name: str, evaluation: Evaluation | None = None, seed: int = 0) -> dict[str, Any] | None:
+        """The figures of an evaluation as a trial's; kept until a stream's are made again. None where one has no scores.
+
+        evaluation, seed: of what tells itself what streams are side by side, as clustering does.
+        """
         found = [self.store.trial(id).figures(name) for id in self.members.values()]
         results = [result for result in found if result is not None]
         if len(results) < len(found):
@@ -51,21 +54,34 @@ class StoredEnsemble:
         if kept is not None and kept.get("of") == of:
             return kept
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-        arrays = self.arrays(name)
-        if arrays is None:  # of an evaluation that has none
+        made = self._side_by_side(name, evaluation, seed) if isinstance(evaluation, HasFused) else self._fused(name)
+        if made is None:  # of an evaluation that has no scores, or that kept no features
             return None
-        scores, labels = torch.from_numpy(arrays["scores"]), torch.from_numpy(arrays["labels"])
         result = {
-            **results[0],  # device and versions: what the figures depend on is the streams' scores
-            "files": [],
-            "metrics": {"top1": top(scores, labels), "top5": top(scores, labels, 5)},
+            **results[0],  # device and versions: what the figures depend on is what the streams have stored
+            "files": list(made.files),
+            "metrics": dict(made.metrics),
             "seconds": time.perf_counter() - clock,
             "started": started.isoformat(),
             "of": of,  # when the streams' were made
         }
         self.stored.save_spec({"ensemble": self.parts()})
+        for ending, content in made.files.items():
+            self.store.write(f"{self.id}/{name}.{ending}", content)
         self.store.write_json(f"{self.id}/{name}.json", result)
         return result
+
+    def _fused(self, name: str) -> EvaluationResult | None:
+        arrays = self.arrays(name)
+        if arrays is None:
+            return None
+        scores, labels = torch.from_numpy(arrays["scores"]), torch.from_numpy(arrays["labels"])
+        return EvaluationResult(metrics={"top1": top(scores, labels), "top5": top(scores, labels, 5)})
+
+    def _side_by_side(self, name: str, evaluation: HasFused, seed: int) -> EvaluationResult | None:
+        streams = {stream: self.store.trial(id).arrays(name) for stream, id in self.members.items()}
+        there = {stream: arrays for stream, arrays in streams.items() if arrays is not None}
+        return evaluation.fused(there, seed) if len(there) == len(streams) else None
 
 
 def opened(store: Store, id: str) -> StoredEnsemble | None:

@@ -11,15 +11,19 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from skelray.checks import MOST_SEED, MOST_SEEDS, MOST_TRIALS, UserError, check_label, check_number, check_whole, shown
+from skelray.checks import MOST_SEED, MOST_SEEDS, MOST_TRIALS, UserError, check_number, check_whole, shown
 from skelray.data import Preprocessing
 from skelray.ensemble import Ensemble
-from skelray.evaluation import Evaluation, HeldOut, main_metric, names
+from skelray.evaluation import Evaluation, HasFused, HeldOut, main_metric, names
 from skelray.identity.canonical import canonical, digest
 from skelray.names import column
+from skelray.study.arm import Arm, Places, Reference
+from skelray.study.charts import Lines, plain
 from skelray.study.contrasts import FIRST, Contrasts, planned
 from skelray.study.notes import MARGIN, Notes
-from skelray.study.published import Owner, Place, Published, columns_of, figures, homes, place_key
+from skelray.study.points import Coordinates, Point, check_places, points, stream_of_its_own
+from skelray.study.published import Owner, Place, columns_of, homes, place_key, spelled
+from skelray.study.quoted import Quoted, quoted
 from skelray.study.scale import Scale
 from skelray.study.shown import of_arms
 from skelray.trial import Trial
@@ -29,34 +33,17 @@ COLUMNS = ("benchmark", "protocol", "stream", "backbone", "epochs", "evaluation"
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One row of a table. changes: fields by name. published: top-1 in percent for each protocol of the paper.
-
-    Where the paper has more, published maps to its numbers by protocol the name of an evaluation ("semi 1%", "clustering
-    nmi"), a stream (an ensemble's: joint+bone+motion), a benchmark, or one value of what the study goes across: ("epochs",
-    300). Each number belongs to one cell; what is no accuracy, as NMI, is a fraction as papers print it.
-    """
-
-    label: str
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    published: Published = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_label("arm", self.label)
-        try:
-            figures(self.published)
-        except UserError as error:
-            raise UserError(f"arm {self.label!r} has {error}") from None
-
-
-@dataclass(frozen=True)
 class Cell:
-    """One arm at one point of ``across`` under one seed. published: the paper's 0..1, by column of the table."""
+    """One arm at one point of ``across`` under one seed. published: the paper's 0..1, by column of the table.
+
+    params: of the encoder, in millions, as published.
+    """
 
     arm: str
     trial: Trial
-    coordinates: Mapping[str, Any]
+    coordinates: Coordinates
     published: Mapping[str, float] = field(default_factory=dict)
+    params: float | None = None
 
     @property
     def name(self) -> str:
@@ -70,8 +57,17 @@ class Fused:
     arm: str
     members: Mapping[str, Cell]
     ensemble: Ensemble
-    coordinates: Mapping[str, Any]
+    coordinates: Coordinates
     published: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def params(self) -> float | None:
+        """As published, of one stream's encoder."""
+        return next(iter(self.members.values())).params
+
+    @property
+    def name(self) -> str:
+        return " ".join([self.arm, *(str(v) for v in self.coordinates.values()), f"seed {self.trial.seed}"])
 
     @property
     def trial(self) -> Trial:
@@ -87,14 +83,17 @@ class Fused:
 class Ablation:
     """A table: arms (rows) across fields of the trial (columns), each under every seed.
 
-    published_by: the evaluation that the published numbers are from. ensemble: of streams that the study goes across; its
-    rows come from the stored scores and cost no training. prepared: how the data of the published numbers was, where that is
-    not what the method's paper has; beside other data they do not stand. contrasts: what verdicts are about, each arm
-    against the first one ("first") or the one before it ("previous"), or a list. margin: points that do not matter.
+    on: benchmarks with their protocols, as [("ntu60", "xsub"), ("ntu120", "xset")], where across is a product. Of the rows,
+    a Reference is only published. An arm of several streams runs once in a study across single ones. published_by: the
+    evaluation that the published numbers are from. ensemble: of streams that the study goes across; its rows come from the
+    stored scores and cost no training. prepared: how the data of the published numbers was, where that is not what the
+    method's paper has; beside other data they do not stand. contrasts: what verdicts are about, each arm against the
+    first one ("first") or the one before it ("previous"), or a list. margin: points that do not matter. figures: that are
+    drawn of the table.
     """
 
     base: Trial
-    arms: Sequence[Arm]
+    arms: Sequence[Arm | Reference]
     across: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     seeds: Iterable[int] = (0,)
     published_by: str = "linear"
@@ -102,6 +101,8 @@ class Ablation:
     prepared: Preprocessing | None = None
     contrasts: Contrasts = FIRST
     margin: float = MARGIN
+    on: Places = ()
+    figures: Sequence[Lines] = ()
     _checked: list[Scale] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -110,26 +111,34 @@ class Ablation:
         labels = [unicodedata.normalize("NFKC", " ".join(arm.label.split())) for arm in self.arms]
         if doubled := sorted({label for label in labels if labels.count(label) > 1}):
             raise UserError(f"two arms are called {doubled[0]!r}: a label names one row of the table")
-        if not labels:
+        if not self.rows_run:
             raise UserError("a study needs at least one arm")
         if not self.seeds or not all(self.across.values()):
             raise UserError("a study needs at least one seed, and a value of every field it goes across")
         if "seed" in self.across:
             raise UserError("a study goes across seeds by itself: give them as seeds")
-        count = len(labels) * len(tuple(self.seeds)) * math.prod(len(values) for values in self.across.values())
-        if count > MOST_TRIALS:
+        check_places(self.rows_run, self.across, self.on)
+        places = math.prod(len(values) for values in self.across.values()) * max(1, len(self.on))
+        if (count := len(self.rows_run) * len(tuple(self.seeds)) * places) > MOST_TRIALS:
             raise UserError(f"a study of {count} trials: at most {MOST_TRIALS} can be told apart in a table")
-        for arm in self.arms:
-            if both := sorted(set(arm.changes) & {*self.across, "seed"}):
+        for arm in self.rows_run:
+            alone = ["stream"] if stream_of_its_own(arm, self.across) else []
+            if both := sorted(set(arm.changes) & {*self.across, "seed"} - {*alone}):
                 raise UserError(f"arm {arm.label!r} sets {both[0]}, which the study goes across itself")
         self._check_ensemble()
         self._check_contrasts()
         self.cells()
         self._published  # noqa: B018 - every number has its cell
+        self._quoted  # noqa: B018 - and every reference
+
+    @cached_property
+    def rows_run(self) -> list[Arm]:
+        """The rows of the table that are run."""
+        return [arm for arm in self.arms if isinstance(arm, Arm)]
 
     def refuse(self, asked: Scale) -> None:
         """Raises UserError for samples, which a table has none of, and for a field that each cell says itself."""
-        asked.check_open({*self.across, *set.intersection(*(set(arm.changes) for arm in self.arms))})
+        asked.check_open({*self.across, *set.intersection(*(set(arm.changes) for arm in self.rows_run))})
         if asked.samples is not None:
             raise UserError(f"--samples {asked.samples}: this study is an ablation, and only a search has samples")
 
@@ -144,7 +153,11 @@ class Ablation:
 
     def notes(self) -> Notes:
         """What is planned to be compared, and at what margin."""
-        return Notes(planned(self.contrasts, (arm.label for arm in self.arms)), self.margin)
+        return Notes(
+            planned(self.contrasts, (arm.label for arm in self.rows_run)),
+            self.margin,
+            figures=tuple(plain(one) for one in self.figures),
+        )
 
     def _check_contrasts(self) -> None:
         check_number("margin", self.margin, 0)
@@ -165,23 +178,38 @@ class Ablation:
             return cells
         return [replace(cell, published=self._figures(cell.arm, cell.trial, cell.coordinates)) for cell in cells]
 
+    def _points(self, scale: Scale) -> list[tuple[int, Point]]:
+        """The points of the table with their seeds, seeds outermost."""
+        self._check_scale(scale)
+        there = points(self.rows_run, self.across, self.on, scale)
+        return list(itertools.product(scale.seeds if scale.seeds is not None else tuple(self.seeds), there))
+
     def _expanded(self, scale: Scale) -> list[Cell]:
-        across = dict(self.across)
-        if scale.protocols is not None:
-            across["protocol"] = scale.protocols
-        seeds = scale.seeds if scale.seeds is not None else self.seeds
-        self._check_scale(scale, across)
         cells = []
-        for seed, values, arm in itertools.product(seeds, itertools.product(*across.values()), self.arms):
-            coordinates = dict(zip(across, values, strict=True))
-            trial = scale(self.base, {**coordinates, **arm.changes, "seed": seed}, self._compared)
-            cells.append(Cell(arm.label, trial, coordinates))
+        for seed, point in self._points(scale):
+            changes = self._changes(point.arm, point.coordinates, scale)
+            trial = scale(self.base, {**changes, "seed": seed}, self._compared)
+            cells.append(Cell(point.arm.label, trial, point.coordinates, params=point.arm.params))
         return cells
+
+    def _written(self, scale: Scale) -> list[Cell]:
+        """What the cells at a scale are in the study as it stands."""
+        plain = Scale()
+        cells = []
+        for seed, point in self._points(scale):
+            trial = plain(self.base, {**self._changes(point.arm, point.written, plain), "seed": seed})
+            cells.append(Cell(point.arm.label, trial, point.written))
+        return cells
+
+    def _changes(self, arm: Arm, coordinates: Coordinates, scale: Scale) -> dict[str, Any]:
+        base = self.base
+        there = {"benchmark": scale.benchmark or base.benchmark, "protocol": base.protocol, "stream": base.stream}
+        return arm.changes_at(coordinates, there)
 
     @cached_property
     def _compared(self) -> frozenset[tuple[type, str]]:
         """Fields in which the whole parts of one class differ that arms and ``across`` bring."""
-        brought = [part for arm in self.arms for part in arm.changes.values()]
+        brought = [part for arm in self.rows_run for own in (arm.changes, *arm.at.values()) for part in own.values()]
         brought += [part for values in self.across.values() for part in values]
         values: dict[tuple[type, str], set[str]] = {}
         for part in brought:
@@ -200,7 +228,7 @@ class Ablation:
             shared.setdefault(_encoder(cell), []).append(number)
         if len(shared) == len(cells):
             return
-        written = self._expanded(Scale(protocols=scale.protocols, seeds=scale.seeds))  # as the study says them
+        written = self._written(scale)
         first: dict[Any, int] = {}
         for number in (number for same in shared.values() if len(same) > 1 for number in same):
             cell = cells[number]
@@ -224,18 +252,46 @@ class Ablation:
     def _published(self) -> dict[tuple[str, ...], dict[str, float]]:
         """Fractions by column of the table, by arm and place. Raises UserError for a number without a cell of its own."""
         found: dict[tuple[str, ...], dict[str, float]] = {}
-        cells: dict[str, list[Cell]] = {}
-        for cell in self._expanded(Scale(seeds=tuple(self.seeds)[:1])):
-            cells.setdefault(cell.arm, []).append(cell)
+        cells = self._by_arm
         known = {cell.trial.benchmark for own in cells.values() for cell in own}
-        for arm in self.arms:
+        for arm in self.rows_run:
             own = cells[arm.label]
             places = sorted((place for cell in own for place in self._places(cell)), key=lambda place: place.fused)
             evaluations = dict(pair for cell in own for pair in _named(cell.trial))
-            benchmark = arm.changes.get("benchmark", self.base.benchmark)
+            benchmark = arm.changes.get("benchmark", "" if self.on else self.base.benchmark)
             owner = Owner(arm.label, benchmark, self.published_by, list(evaluations.items()), places)
-            found |= {(arm.label, *key): value for key, value in homes(owner, arm.published, known).items()}
+            found |= {
+                (arm.label, *key): value
+                for key, value in homes(owner, spelled(arm.published, arm.on or self.on, arm.label), known).items()
+            }
         return found
+
+    @cached_property
+    def _by_arm(self) -> dict[str, list[Cell]]:
+        """The cells of the first seed as the study says them."""
+        cells: dict[str, list[Cell]] = {}
+        for cell in self._expanded(Scale(seeds=tuple(self.seeds)[:1])):
+            cells.setdefault(cell.arm, []).append(cell)
+        return cells
+
+    @cached_property
+    def _quoted(self) -> list[Quoted]:
+        """The numbers of the references."""
+        measured: dict[tuple[str, str], list[tuple[str, Evaluation]]] = {}
+        for cell in (cell for own in self._by_arm.values() for cell in own):
+            measured.setdefault((cell.trial.benchmark, cell.trial.protocol), []).extend(_named(cell.trial))
+        references = [arm for arm in self.arms if isinstance(arm, Reference)]
+        references = [replace(one, published=spelled(one.published, self.on, one.label)) for one in references]
+        return quoted(references, measured, self.published_by, "" if self.on else self.base.benchmark)
+
+    def quoted(self, scale: Scale | None = None) -> list[Quoted]:
+        """The numbers of the references; none at a scale that is not the published one."""
+        return self._quoted if (scale or Scale()).as_published else []
+
+    @property
+    def labels(self) -> list[str]:
+        """The rows of the table in their order."""
+        return [arm.label for arm in self.arms]
 
     def _places(self, cell: Cell) -> list[Place]:
         """Lists where published numbers of a cell stand: beside it, and beside the ensemble that it is a stream of."""
@@ -243,26 +299,32 @@ class Ablation:
         columns = set(columns_of(evaluations).values())
         places = [Place(trial.benchmark, trial.protocol, trial.stream, cell.coordinates, columns)]
         if self.ensemble is not None and trial.stream == next(iter(self.ensemble.weights)):
-            scored = [name for name, evaluation in evaluations if main_metric(evaluation) == "top1"]
-            fused = {column(name, metric) for name in scored for metric in ("top1", "top5")}
+            fused = {column(name, metric) for name, one in evaluations for metric in _of_ensembles(one)}
             at = {**cell.coordinates, "stream": self.ensemble.stream}
             places.append(Place(trial.benchmark, trial.protocol, self.ensemble.stream, at, fused, fused=True))
         return places
 
-    def _check_scale(self, scale: Scale, across: Mapping[str, Sequence[Any]]) -> None:
+    def _check_scale(self, scale: Scale) -> None:
         """Raises UserError where a scale changes what the study compares; once a scale, as a study never changes."""
         if scale in self._checked:
             return
-        for arm in self.arms if scale.protocols is not None else ():
+        for arm in self.rows_run if scale.protocols is not None else ():
             if "protocol" in arm.changes:
                 raise UserError(f"--protocol {' '.join(scale.protocols or ())}: arm {arm.label!r} names its protocol itself")
         variants = []
-        named = [[(_called(name, number, v), v) for number, v in enumerate(values, 1)] for name, values in across.items()]
-        for point, arm in itertools.product(itertools.product(*named), self.arms):
-            coordinates = {name: value for name, (_, value) in zip(across, point, strict=True)}
-            variants.append((" ".join([arm.label, *(called for called, _ in point)]), {**coordinates, **arm.changes}))
+        for point in points(self.rows_run, self.across, self.on, scale):
+            called = [_called(name, self._number(name, value), value) for name, value in point.coordinates.items()]
+            changes = self._changes(point.arm, point.coordinates, scale)
+            if self.on:
+                del changes["benchmark"]  # which follows the scale
+            variants.append((" ".join([point.arm.label, *called]), changes))
         scale.check(self.base, variants)
         self._checked.append(scale)
+
+    def _number(self, name: str, value: Any) -> int:
+        """Which of the values of a field that the study goes across one is, counted from 1."""
+        same = (number for number, one in enumerate(self.across.get(name, ()), 1) if one is value)
+        return next(same, 0)
 
     def fused(self, scale: Scale | None = None) -> list[Fused]:
         """The ensembles of the table, one for all cells that differ in stream only; none where the study fuses none."""
@@ -274,6 +336,8 @@ class Ablation:
             alike.setdefault((cell.arm, where, cell.trial.seed), {})[cell.trial.stream] = cell
         found = []
         for (label, _, _), cells in alike.items():
+            if not cells.keys() >= self.ensemble.weights.keys():
+                continue  # an arm of several streams is fused already
             members = {stream: cells[stream] for stream in self.ensemble.weights}
             one = next(iter(members.values()))
             coordinates = {**one.coordinates, "stream": self.ensemble.stream}
@@ -295,6 +359,13 @@ def _named(trial: Trial) -> list[tuple[str, Evaluation]]:
     """The evaluations of a trial by their names in tables, but those of held-out subjects: no paper has such."""
     named = zip(names(trial.evaluations), trial.evaluations, strict=True)
     return [(name, evaluation) for name, evaluation in named if not isinstance(evaluation, HeldOut)]
+
+
+def _of_ensembles(evaluation: Evaluation) -> tuple[str, ...]:
+    """What is measured of an ensemble: of scores, and of what tells itself what streams are side by side."""
+    if main_metric(evaluation) == "top1":
+        return "top1", "top5"
+    return (main_metric(evaluation),) if isinstance(evaluation, HasFused) and evaluation.keep else ()
 
 
 def _encoder(cell: Cell) -> tuple[int, str]:

@@ -56,7 +56,8 @@ def reasons(one: Cell | Fused, load: Load, wanted: Preprocessing | None) -> dict
         if isinstance(evaluation, Transfer) and not own:
             at = evaluation.benchmark, evaluation.protocol
             columns = [name for name in one.published if name == evaluation.name or name.startswith(f"{evaluation.name} ")]
-            found |= dict.fromkeys(columns, unlike(trial, *at, load(*at), wanted) if columns else "")
+            there = replace(trial, benchmark=at[0])  # as the method's authors prepared the target
+            found |= dict.fromkeys(columns, unlike(there, *at, load(*at), wanted) if columns else "")
     return found
 
 

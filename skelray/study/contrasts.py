@@ -65,3 +65,18 @@ def planned(contrasts: Contrasts, arms: Iterable[str]) -> tuple[Contrast, ...]:
         if one in contrasts[:place]:
             raise UserError(f"{one.arm!r} against {one.name!r} is planned twice: a test would be counted twice")
     return tuple(contrasts)
+
+
+def above(arm: str, *others: str, at: Mapping[str, str | int] | None = None) -> list[Contrast]:
+    """What a paper says of an arm: that it is above others. at: where, as {"stream": "joint+bone+motion"}."""
+    return [Contrast(arm, other, at or {}, claim="above") for other in others]
+
+
+def below(arm: str, *others: str, at: Mapping[str, str | int] | None = None) -> list[Contrast]:
+    """The same of an arm that is below others."""
+    return [Contrast(arm, other, at or {}, claim="below") for other in others]
+
+
+def fused_above(arm: str, fused: str, *streams: str) -> list[Contrast]:
+    """That an arm's streams together are above each of them alone. fused: how the table calls them together."""
+    return [Contrast(arm, arm, {"stream": fused}, {"stream": stream}, "above") for stream in streams]

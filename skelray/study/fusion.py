@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from skelray.checks import UserError, check_whole
 from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HeldOut, Linear
-from skelray.study.ablation import Ablation, Arm, Cell, Fused, whole_seeds
+from skelray.study.ablation import Ablation, Cell, Fused, whole_seeds
+from skelray.study.arm import Arm
 from skelray.study.contrasts import Contrast
 from skelray.study.notes import Notes
 from skelray.study.scale import Scale

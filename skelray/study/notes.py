@@ -17,7 +17,7 @@ class Notes:
     matter.
 
     looks: numbers of pairs at which a contrast was looked at, where seeds were added until it was decided; stopped: why no
-    more were. parts: of a study of parts, those that each arm has on.
+    more were. parts: of a study of parts, those that each arm has on. figures: that are drawn of its table, as plain data.
     """
 
     contrasts: tuple[Contrast, ...] | None = None
@@ -25,6 +25,7 @@ class Notes:
     looks: tuple[int, ...] = ()
     stopped: str = ""
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    figures: tuple[Mapping[str, Any], ...] = ()
 
     def content(self) -> dict[str, Any]:
         """As plain data, without what is at its default."""
@@ -41,6 +42,8 @@ class Notes:
             known["looks"] = tuple(known["looks"])
         if "parts" in known:
             known["parts"] = {arm: tuple(on) for arm, on in known["parts"].items()}
+        if "figures" in known:
+            known["figures"] = tuple(known["figures"])
         return Notes(**known)
 
 

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from skelray.data import Preprocessing
 from skelray.study.ablation import Cell, Fused
+from skelray.study.quoted import Quoted
 from skelray.study.scale import Scale
 
 
@@ -35,6 +36,20 @@ class Expands(Study, Protocol):
 
     def fused(self, scale: Scale | None = None) -> list[Fused]:
         """The ensembles of these trials; none where the study fuses none."""
+        ...
+
+
+@runtime_checkable
+class HasReferences(Protocol):
+    """A study whose table has rows that are only published."""
+
+    @property
+    def labels(self) -> list[str]:
+        """The rows of its table in their order."""
+        ...
+
+    def quoted(self, scale: Scale | None = None) -> list[Quoted]:
+        """The numbers of those rows at a scale."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The plain form of a backbone and the one for a CPU are one model: values, gradients, statistics and draws."""
+"""The plain form of a backbone and those for a CPU and a GPU are one model: values, gradients, statistics and draws."""
 
 from dataclasses import replace
 
@@ -29,17 +29,18 @@ def add(edges):
     return edges + 0.1
 
 
-def encoders(backbone, dtype):
+def encoders(backbone, dtype, forms=FORMS):
     """One in each form, with the same weights and statistics, none of them as they start."""
-    plain, fast = (backbone.build(KINECT_V2, form) for form in FORMS)
+    plain, *others = (backbone.build(KINECT_V2, form) for form in forms)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, tensor in plain.state_dict().items():
             if tensor.is_floating_point() and not name.endswith("position"):
                 around_one = name.endswith(("var", "importance")) or ("norm" in name and name.endswith("weight"))
                 tensor.copy_(torch.rand(tensor.shape, generator=generator) * 0.2 - 0.1 + around_one)
-    fast.load_state_dict(plain.state_dict())
-    return plain.to(dtype), fast.to(dtype)
+    for other in others:
+        other.load_state_dict(plain.state_dict())
+    return [encoder.to(dtype) for encoder in (plain, *others)]
 
 
 def same(found, expected, dtype):
@@ -65,14 +66,14 @@ def same(found, expected, dtype):
 @pytest.mark.parametrize("rewire", [None, drop, add], ids=["whole", "dropped", "added"])
 @pytest.mark.parametrize("frames", [7, 50])
 @pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
-def test_both_forms_are_one_model(backbone, frames, rewire, dtype, training):
+def test_all_forms_are_one_model(backbone, frames, rewire, dtype, training):
     """Features of masked joints and absent persons, the drop that AimCLR puts on the map, gradients and statistics."""
     x = sequences(samples=5, frames=frames, dtype=dtype)
     present = x.ne(0).flatten(1, 3).any(dim=1)
     x[1, :, :, 3:9] = 0
     kept = (torch.arange(25) % 4 > 0).to(dtype)[:, None]
     sides = []
-    for encoder in encoders(backbone, dtype):
+    for encoder in encoders(backbone, dtype, FORMS if dtype is torch.float64 else FORMS[:2]):
         leaf = x.clone().requires_grad_()
         torch.manual_seed(3)  # dropout
         features = encoder.train(training).feature_map(leaf, rewire)
@@ -81,11 +82,12 @@ def test_both_forms_are_one_model(backbone, frames, rewire, dtype, training):
         ((plain - 0.5 * dropped.square()) * cotangent).sum().backward()
         gradients = {f"to {name}": p.grad for name, p in encoder.named_parameters()}
         sides.append({"map": features, "feature": plain, "to x": leaf.grad, **gradients, **encoder.state_dict()})
-    same(sides[1], sides[0], dtype)
+    for side in sides[1:]:
+        same(side, sides[0], dtype)
 
 
 @pytest.mark.parametrize("backbone", [BACKBONE, DSTA_BACKBONE], ids=["stgcn", "dsta"])
-def test_both_forms_are_close_in_bfloat16(backbone):
+def test_all_forms_are_close_in_bfloat16(backbone):
     x = sequences(samples=4, frames=40)
     present = x.ne(0).flatten(1, 3).any(dim=1)
     features = []
@@ -93,7 +95,29 @@ def test_both_forms_are_close_in_bfloat16(backbone):
         with torch.autocast("cpu", torch.bfloat16):
             features.append(encoder.train()(x, present).float())
         assert all(norm.num_batches_tracked == 1 for norm in encoder.modules() if hasattr(norm, "num_batches_tracked"))
-    assert torch.nn.functional.cosine_similarity(*features).min() > 0.995
+    for other in features[1:]:
+        assert torch.nn.functional.cosine_similarity(features[0], other).min() > 0.995
+
+
+@pytest.mark.parametrize("rewire", [None, drop], ids=["whole", "dropped"])
+@pytest.mark.parametrize("backbone", [BACKBONE, DSTA_BACKBONE], ids=["stgcn", "dsta"])
+def test_views_together_are_views_apart(backbone, rewire):
+    """Three views in one pass of the form for a GPU, each by its own statistics, and running ones moved in their order."""
+    views = [sequences(samples=3, frames=14, seed=seed, dtype=torch.float64) for seed in range(3)]
+    sides = []
+    pair = encoders(replace(backbone, dropout=0.0), torch.float64, ("gpu", "gpu"))
+    for encoder, together in zip(pair, (True, False), strict=True):
+        assert encoder.takes_views(views[0])
+        leaves = [x.clone().requires_grad_() for x in views]
+        if together:
+            maps = encoder.train().feature_map(torch.cat(leaves), rewire, views=3).chunk(3)
+        else:
+            maps = [encoder.train().feature_map(x, rewire) for x in leaves]
+        sum((i + 1) * m.square().sum() for i, m in enumerate(maps)).backward()
+        gradients = {f"to {name}": p.grad for name, p in encoder.named_parameters()}
+        gradients |= {f"to view {i}": x.grad for i, x in enumerate(leaves)}
+        sides.append({**{f"map {i}": m for i, m in enumerate(maps)}, **gradients, **encoder.state_dict()})
+    same(*sides, torch.float64)
 
 
 # Which one runs

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 from plain_hierarchical import PlainHiCo
-from tiny import sequences
+from tiny import LEVELLED, model, sequences
 from torch import nn
 from torch.nn import functional as F
 
 from skelray.backbones import GRU, LSTM, Hierarchical, Transformer
+from skelray.checks import UserError
 from skelray.identity.canonical import canonical
+from skelray.methods import HiCo
 from skelray.methods.moco import Branch, initialise
 from skelray.released.hierarchical import heads_from_released, hierarchical_from_released
 from skelray.skeleton import KINECT_V1, KINECT_V2
@@ -314,3 +316,19 @@ def test_heads_keep_their_level():
     released = {"clip_proj.0.weight": 1, "td_proj.2.bias": 2, "sd_proj.0.bias": 3, "hi_encoder.t_embedding.0.bias": 4}
     assert heads_from_released(released) == {"clip.0.weight": 1, "temporal.2.bias": 2, "spatial.0.bias": 3}
     assert hierarchical_from_released(released) == {"temporal.embed1.bias": 4}
+
+
+def test_each_branch_may_have_a_granularity_of_its_own():
+    """And an encoder of one granularity keeps its form, so that what is stored keeps its name."""
+    assert "spatial_granularity" not in canonical(Hierarchical())
+    config = replace(LEVELLED, granularity=3, spatial_granularity=1)
+    built = model(HiCo(queue=8, dim=4), backbone=config)
+    encoder = built.encoders()["joint"]
+    levels = encoder.levels(sequences(samples=2, frames=16))
+    assert (levels.clip.shape, levels.part.shape) == ((2, 3, 8), (2, 1, 8))
+    assert encoder.dim == levels.instance.shape[1] == 4 * 8
+    assert {name: queue.keys.shape[0] for name, queue in built.queues.items()} == {
+        "clip": 24, "part": 8, "temporal": 8, "spatial": 8, "instance": 8,
+    }  # fmt: skip
+    with pytest.raises(UserError, match="spatial_granularity 0"):
+        replace(config, spatial_granularity=0)

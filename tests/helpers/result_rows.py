@@ -22,6 +22,8 @@ PLAIN = {
     "metric": "top1",
     "value": 0.75,
     "published": None,
+    "parameters": None,
+    "published_parameters": None,
     "seed": 0,
     "epochs": 300,
     "epoch": 300,
@@ -60,4 +62,6 @@ def seeds(*values, **changes):
 
 def frame(rows):
     """The rows as ``results.load`` gives them, in the order given."""
-    return pd.DataFrame(rows, columns=list(results.COLUMNS)).astype({"published": float, "value": float})
+    return pd.DataFrame(rows, columns=list(results.COLUMNS)).astype(
+        dict.fromkeys(("published", "value", "parameters", "published_parameters"), float)
+    )

@@ -10,7 +10,8 @@ from tiny import TRIAL
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, HeldOut, Linear, top
 from skelray.identity.canonical import canonical
-from skelray.study.ablation import Ablation, Arm
+from skelray.study.ablation import Ablation
+from skelray.study.arm import Arm
 
 STREAMS = ("joint", "bone", "motion")
 WEIGHTS = Ensemble({"joint": 0.6, "bone": 0.6, "motion": 0.4})

@@ -28,6 +28,7 @@ made = {
     "study": st.just("made"),
     "value": st.one_of(fraction, st.just(float("nan"))),
     "published": st.one_of(st.none(), fraction),
+    **dict.fromkeys(("parameters", "published_parameters"), st.one_of(st.none(), st.floats(0, 1e3))),
     "status": st.sampled_from(["done", "stopped"]),
     "seconds": st.floats(0, 1e9),
     "started": moments,
@@ -114,7 +115,7 @@ def test_arms_keep_the_order_of_the_study(tmp_path):
         ({"seed": 1.0}, "'seed' wants int64"),
         ({"arm": 3}, "'arm' wants string, got 3"),
         ({"started": datetime(2026, 1, 1)}, "'started' wants timestamp"),
-        ({"status": "ok"}, "one of done, stopped, failed, got 'ok'"),
+        ({"status": "ok"}, "one of done, stopped, failed, published, got 'ok'"),
         ({"status": "failed", "value": 0.5}, "failed, so its value is NaN"),
         ({"cell": "k=3"}, "'cell' holds a JSON object, got 'k=3'"),
         ({"spec": "[1]"}, "'spec' holds a JSON object"),
@@ -268,7 +269,7 @@ def crafted(folder, name="arrangement", **columns):
         ({"value": 1e300}, r"'value' holds fractions 0\.\.1, not 1e\+300"),
         ({"value": float("inf")}, "'value' holds fractions"),
         ({"published": -0.5}, "'published' holds fractions"),
-        ({"status": "well"}, "'status' is one of done, stopped, failed, not 'well'"),
+        ({"status": "well"}, "'status' is one of done, stopped, failed, published, not 'well'"),
     ],
 )
 def test_a_crafted_table_is_one_sentence(tmp_path, columns, said):

@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 from small_study import SWEEP, Heard, assert_same, inline, make_run, study_file, table
 
-from skelray.results import rows as ledger
+from skelray.results import book
 from skelray.results import tables as results
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import plan
 from skelray.store.store import Store
-from skelray.study.ablation import Ablation, Arm
+from skelray.study.ablation import Ablation
+from skelray.study.arm import Arm
 from skelray.study.scale import Scale
 
 # Arms that share an encoder
@@ -270,7 +271,7 @@ def test_the_plan_of_a_finished_sweep_has_nothing_to_run(whole, synthetic_data):
 
 def test_a_table_that_cannot_be_written_on_the_way_costs_no_trial(tmp_path, synthetic_data, monkeypatch, caplog):
     run, _ = make_run(study_file(tmp_path, CELLS), tmp_path, synthetic_data, epochs=1)
-    write, calls = ledger.write, []
+    write, calls = book.write, []
 
     def once(*given):
         calls.append(given)
@@ -278,7 +279,7 @@ def test_a_table_that_cannot_be_written_on_the_way_costs_no_trial(tmp_path, synt
             raise OSError("the disk is full")
         return write(*given)
 
-    monkeypatch.setattr(ledger, "write", once)
+    monkeypatch.setattr(book, "write", once)
     heard = Heard()
     run_inline(run, heard)
     assert set(heard.statuses.values()) == {"done"}

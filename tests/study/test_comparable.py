@@ -16,7 +16,8 @@ from skelray.runner.context import Settings
 from skelray.runner.plan import plan
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
-from skelray.study.ablation import Ablation, Arm, Cell
+from skelray.study.ablation import Ablation, Cell
+from skelray.study.arm import Arm
 from skelray.study.comparable import SEQUENCES, reasons, unlike
 
 

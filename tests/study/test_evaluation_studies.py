@@ -1,6 +1,5 @@
 """Evaluations as parts of a study: plan, tables, pictures, published numbers of several, and other benchmarks."""
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +19,8 @@ from skelray.results.rows import cell_rows
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import notes_on_subjects, plan
 from skelray.runner.study_file import load_study
-from skelray.study.ablation import Ablation, Arm
+from skelray.study.ablation import Ablation
+from skelray.study.arm import Arm
 from skelray.study.published import Figure, figures
 from skelray.study.scale import DEMO, Scale
 from skelray.training import Pretraining
@@ -246,34 +246,11 @@ def test_shared_subjects_are_told_in_plan_and_table(finished):
 # The studies of the project
 
 
-def test_the_figures_of_the_evaluations_study_are_the_papers(shared):
-    """Arm by arm, stream by stream: HiCLR's Tables 1, 4, 5, 6 and 7, AimCLR's 2, 7 and 8."""
-    with open(shared("papers/published_results.csv"), newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["dataset"] == "ntu60" and row["metric"] == "top1"]
-    called = {"skeletonclr": "SkeletonCLR", "aimclr": "AimCLR", "hiclr": "HiCLR", "st_gcn": "Supervised"}
-    shares = {"0.01": "semi 1%", "0.10": "semi 10%"}
-    known = {}
-    for row in rows:
-        if row["paper"] in ("hiclr", "aimclr") and row["method"] in called and row["backbone"] in ("stgcn", "dsta"):
-            arm = called[row["method"]] + (" on DSTA-Net" if row["backbone"] == "dsta" else "")
-            stream = "+".join(sorted(row["stream"].split("+"), key=["joint", "bone", "motion"].index))
-            name = {"semi": shares.get(row["label_fraction"]), "knn": papers.KNN_PROJECTOR.name}.get(row["evaluation"])
-            known.setdefault((arm, stream, name or row["evaluation"], row["protocol"]), set()).add(float(row["value"]))
-    _, study, _ = load_study(STUDIES / "evaluations.py")
-    found = {
-        (arm.label, figure.stream, figure.evaluation, figure.protocol): figure.value
-        for arm in study.arms
-        for figure in figures(arm.published)
-    }
-    assert len(found) == 2 * (7 + 10 + 9 + 3 + 1)
-    assert {key: value for key, value in found.items() if value not in known.get(key, ())} == {}
-
-
 def test_supervised_encoders_are_trained_once_for_all_methods():
-    _, study, _ = load_study(STUDIES / "evaluations.py")
+    _, study, _ = load_study(STUDIES / "aimclr_finetune.py")
     cells = study.cells()
     supervised = [cell for cell in cells if any(isinstance(e, Supervised) for e in cell.trial.evaluations)]
-    assert (len(cells), len(supervised)) == (90, 18)
+    assert (len(cells), len(supervised)) == (120, 36)
     assert {cell.trial.epochs for cell in supervised} == {0}
 
 

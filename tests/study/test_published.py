@@ -8,7 +8,8 @@ from skelray import papers
 from skelray.checks import UserError
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Clustering, EvaluationResult, HeldOut, Linear, Retrieval
-from skelray.study.ablation import Ablation, Arm
+from skelray.study.ablation import Ablation
+from skelray.study.arm import Arm
 from skelray.study.scale import Scale
 
 BOTH = {"protocol": ["xsub", "xview"]}

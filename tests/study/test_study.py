@@ -21,7 +21,8 @@ from skelray.evaluation import KNN, Linear, Transfer
 from skelray.identity.canonical import canonical
 from skelray.methods import HiCLR, SkeletonCLR, kl, l1
 from skelray.runner.study_file import StudyError, load_study
-from skelray.study.ablation import Ablation, Arm, scalars
+from skelray.study.ablation import Ablation, scalars
+from skelray.study.arm import Arm
 from skelray.study.samplers import TPE
 from skelray.study.scale import DEMO, Scale
 from skelray.study.schedulers import ASHA
@@ -329,9 +330,14 @@ def test_every_study_of_the_project_takes_the_readmes_settings_or_says_who_diffe
     else:
         trials = [cell.trial for cell in study.cells(SMALL_SET)]
         assert {(t.batch_size, t.method.queue) for t in trials} == {(32, 512)}
-        assert len({(t.id("d"), t.epochs) for t in trials}) == len(
-            {(c.trial.id("d"), c.trial.epochs) for c in study.cells()}
+        own = {(t.protocol, t.stream, t.seed, t.id("d"), t.epochs) for t in (cell.trial for cell in study.cells())}
+        moved = isinstance(study, Ablation) and study.on  # its places become the protocols of one benchmark
+        there = (
+            {(c.arm, c.trial.protocol, c.trial.stream, c.trial.seed, c.trial.epochs) for c in study.cells()}
+            if moved
+            else own
         )
+        assert len({(t.id("d"), t.epochs) for t in trials}) == len(there)
 
 
 def test_what_is_set_of_the_schedule_is_meant_as_it_stands():
@@ -528,26 +534,6 @@ def test_the_arrangement_study_is_table_2(shared):
     assert len(study.cells()) == 30
     (row,) = {(r["dataset"], r["stream"], r["evaluation"], r["metric"], r["pretrain_epochs"]) for r in rows}
     assert row == (papers.HICLR.benchmark, papers.HICLR.stream, study.published_by, "top1", str(papers.HICLR.epochs))
-
-
-@pytest.mark.parametrize(
-    ("name", "item", "keys"),
-    [
-        ("aimclr_parts", "table1", [(None, v) for v in ("NA", "EA", "NA+EA", "NA+EA+EADM", "NA+EA+EADM+NNM")]),
-        ("cross_streams", "table4", [("crossclr", "cross-stream"), ("aimclr", "cross-stream")]),
-    ],
-)
-def test_aimclrs_studies_have_its_figures(shared, name, item, keys):
-    """The arms, in order, against the rows of its tables: three streams fused."""
-    with open(shared("papers/published_results.csv"), newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (row["paper"], row["item"]) == ("aimclr", item)]
-    _, study, _ = load_study(STUDIES[0].parent / f"{name}.py")
-    assert len(study.arms) == len(keys)
-    for arm, (method, variant) in zip(study.arms, keys, strict=True):
-        mine = [row for row in rows if row["variant"] == variant and method in (None, row["method"])]
-        assert {row["stream"] for row in mine} == {"joint+motion+bone"}
-        published = arm.published.get("joint+bone+motion", arm.published)
-        assert published == {row["protocol"]: float(row["value"]) for row in mine}
 
 
 def test_the_sweep_of_the_project_starts_at_the_published_setting():

@@ -1,0 +1,50 @@
+"""Batch norm of several views in one pass, each by its own statistics, and what all norms share done once for a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+class Norms:
+    """The norms of one pass over ``views`` views that lie one after another along the first axis, channels last."""
+
+    def __init__(self, views: int, low: torch.dtype) -> None:
+        """low: the precision of what lies between kernels; statistics are float32 at least."""
+        self.views, self.low = views, low
+        self._seen: list[tuple[Norm, Tensor | None]] = []
+
+    def __call__(self, norm: Norm, y: Tensor, offset: Tensor | None = None) -> Tensor:
+        """y: (views B, ..., C) without ``offset`` (C,), the bias of the layer before, which only running means see."""
+        mean, var = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+        bias: Tensor = norm.bias
+        momentum, eps = cast(float, norm.momentum), norm.eps
+        if norm.training:
+            self._seen.append((norm, offset))
+        elif offset is not None:
+            bias = bias + offset * norm.weight * (var + eps).rsqrt()
+        rows = y.reshape(-1, y.shape[-1])
+        views = (rows,) if self.views == 1 else rows.chunk(self.views)
+        each = [F.batch_norm(r, mean, var, norm.weight, bias, norm.training, momentum, eps) for r in views]
+        return (each[0] if len(each) == 1 else torch.cat(each)).view(y.shape)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Adds to the running means what the norms did not see, and counts the views. All norms have one momentum."""
+        if not self._seen:
+            return
+        torch._foreach_add_([cast(Tensor, norm.num_batches_tracked) for norm, _ in self._seen], self.views)
+        share = 1 - (1 - cast(float, self._seen[0][0].momentum)) ** self.views  # of a running mean that is of this pass
+        pairs = [(cast(Tensor, norm.running_mean).data, offset) for norm, offset in self._seen if offset is not None]
+        torch._foreach_add_([mean for mean, _ in pairs], [offset.detach() for _, offset in pairs], alpha=share)
+
+
+def without_effect(anchor: Tensor, biases: Sequence[Tensor]) -> Tensor:
+    """The anchor, through which biases that a norm takes away again have a gradient, of zero, so that they decay."""
+    return anchor + 0 * torch.cat(list(biases)).sum()

@@ -1,0 +1,23 @@
+"""The precision of a pass that casts by hand: once for each weight, and what lies between kernels in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import Tensor
+
+from skelray.backbones.cpu.precision import autocast_dtype
+
+
+@contextmanager
+def by_hand(x: Tensor) -> Iterator[torch.dtype]:
+    """Gives the precision of x's matrix products, autocast's where there is one, and leaves autocast out within."""
+    if x.is_meta:  # which has no autocast
+        yield x.dtype
+        return
+    low = autocast_dtype(x)
+    within = torch.autocast(x.device.type, enabled=False) if low != x.dtype else nullcontext()
+    with within:
+        yield low

@@ -1,0 +1,56 @@
+"""Streams apart: each stream of a trial of several evaluated by itself, and their raw scores added by weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from skelray.checks import UserError
+from skelray.data.dataset import SkeletonDataset
+from skelray.ensemble import Ensemble
+from skelray.evaluation.evaluation import Evaluation, main_metric, smaller, trained_on, wraps
+from skelray.evaluation.frozen import FrozenEncoder
+from skelray.evaluation.scores import measure
+
+
+@dataclass(frozen=True)
+class Apart:
+    """An evaluation of every stream by itself, fused as an ensemble of trials is.
+
+    AimCLR (Guo et al., AAAI 2022) sums all its results of three streams so, at 0.6, 0.6 and 0.4, those of streams that were
+    trained together, too; without it a probe learns them jointly, as CrosSCLR's. It is called as the evaluation is, so that
+    a table has both in one column.
+    """
+
+    evaluation: Evaluation
+    ensemble: Ensemble
+
+    metrics = ("top1", "top5")
+
+    def __post_init__(self) -> None:
+        if wraps(self.evaluation) or main_metric(self.evaluation) != "top1":
+            raise UserError(f"{self.evaluation.name} cannot be fused: give what classifies samples, as Linear()")
+
+    @property
+    def name(self) -> str:
+        return self.evaluation.name
+
+    def small(self) -> Apart:
+        return replace(self, evaluation=smaller(self.evaluation))
+
+    def trained(self, samples: int) -> int:
+        """How many sequences each encoder is trained on, of so many in the training set."""
+        return trained_on(self.evaluation, samples)
+
+    def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
+        if missing := [stream for stream in self.ensemble.weights if stream not in encoder.encoders]:
+            raise UserError(f"stream {missing[0]!r} is fused, and the trial has {', '.join(encoder.encoders)}")
+        found = {}
+        for stream in self.ensemble.weights:
+            scores = measure(self.evaluation, encoder.alone(stream), train, test).scores
+            if scores is None:
+                raise UserError(f"{self.name} has no scores to fuse")
+            found[stream] = scores.cpu().numpy()
+        return torch.from_numpy(self.ensemble(found))

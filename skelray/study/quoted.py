@@ -1,0 +1,53 @@
+"""The numbers of a table's references: each in its place, and none that no arm is measured beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from skelray.evaluation import Evaluation, measured_by
+from skelray.names import column
+from skelray.study.arm import Reference
+from skelray.study.published import Owner, Place, columns_of, figures, homes
+
+PLACE = ("benchmark", "protocol")
+Named = Sequence[tuple[str, Evaluation]]  # evaluations as a table calls them
+
+
+@dataclass(frozen=True)
+class Quoted:
+    """A number of a reference, 0..1, in its place. name: of the evaluation that it is of."""
+
+    reference: Reference
+    benchmark: str
+    protocol: str
+    stream: str
+    evaluation: Evaluation
+    name: str
+    metric: str
+    published: float
+
+
+def quoted(
+    references: Sequence[Reference], measured: Mapping[tuple[str, str], Named], published_by: str, benchmark: str
+) -> list[Quoted]:
+    """The numbers of references. measured: what is evaluated on each benchmark under each protocol.
+
+    benchmark: of a number that names none, where that goes without saying. Raises UserError for a number without a place.
+    """
+    evaluations = dict(pair for named in measured.values() for pair in named)
+    known = {column(name, metric): (name, metric) for name, e in evaluations.items() for metric in measured_by(e)}
+    found = []
+    for one in references:
+        streams = {one.stream: False} | {figure.stream: True for figure in figures(one.published) if figure.stream}
+        places = [  # of a stream that its numbers name, and of the one that goes without saying
+            Place(*at, stream, dict(zip(PLACE, at, strict=True)), set(columns_of(named).values()), fused=named_stream)
+            for at, named in measured.items()
+            for stream, named_stream in streams.items()
+        ]
+        owner = Owner(one.label, benchmark, published_by, list(evaluations.items()), places)
+        for key, values in homes(owner, one.published, {name for name, _ in measured}).items():
+            for called, value in values.items():
+                name, metric = known[called]
+                found.append(Quoted(one, key[0], key[1], key[2], evaluations[name], name, metric, value))
+    return found

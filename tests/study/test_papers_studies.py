@@ -1,0 +1,168 @@
+"""The papers' tables as studies: every figure is the paper's, none is left out, each says its cost and its claims."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from published_rows import Figure, figures, missing, of_project, rows
+
+from skelray import papers
+from skelray.names import in_order
+from skelray.runner.context import Settings
+from skelray.runner.inline import run_inline
+from skelray.runner.run import Run
+from skelray.runner.study_file import load_study
+from skelray.study.ablation import Ablation
+from skelray.study.arm import Arm
+from skelray.study.comparable import SEQUENCES
+from skelray.study.scale import DEMO
+
+STUDIES = sorted((Path(__file__).parent.parent.parent / "studies").glob("*.py"))
+OTHERS = r"(?!\w*(_asha|_factorial|_path)$)"  # searches and parts
+TABLES = [path for path in STUDIES if re.match(rf"{OTHERS}(aimclr_|hiclr_|hico_|knn|transfer)", path.stem)]
+TRAINED = {place: counts[0] for place, counts in SEQUENCES.items()} | {  # PKU-MMD's are known roughly
+    ("pku_mmd1", "xsub"): 18_841,
+    ("pku_mmd2", "xsub"): 5_330,
+}
+
+
+@pytest.fixture(scope="module")
+def published(shared):
+    shared("papers/published_results.csv")
+    return rows(shared("papers").parent)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return of_project()
+
+
+def test_every_figure_of_every_study_is_a_papers(published, found):
+    """By method, variant, backbone, stream, data set, protocol, evaluation, share of labels, metric and epochs."""
+    assert len(found) > 480
+    assert [one for one in found if not any(one.equals(row) for row in published)] == []
+
+
+def test_every_figure_of_the_papers_stands_in_a_study(published, found):
+    left = missing(found, published)
+    assert [row for row in left if row["method"]] == []
+    assert len(published) == 464
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"value": 77.5},
+        {"protocol": "xview"},
+        {"stream": "bone"},
+        {"benchmark": "ntu120"},
+        {"column": "knn"},
+        {"column": "semi 10%"},
+        {"epochs": 100},
+        {"backbone": "dsta"},
+        {"named": (("aimclr", ""),)},
+        {"named": (("hiclr", "[BA, NA, DAE]"),)},
+    ],
+    ids=str,
+)
+def test_a_figure_in_the_wrong_place_is_found(published, wrong):
+    right = Figure("s", (("hiclr", ""),), "stgcn", "joint", "ntu60", "xsub", "linear", 300, 77.6)
+    assert any(row["value"] == "77.6" for row in published)
+    named = replace(right, named=(("hiclr", "[BA, NA, Mask]"),))
+    assert any(named.equals(row) for row in published)
+    assert not any(replace(named, **wrong).equals(row) for row in published)
+
+
+def test_figures_are_those_of_cells_ensembles_and_references():
+    study = Ablation(papers.HICLR, [Arm("HiCLR", published={"xsub": 77.6})])
+    (one,) = figures(study, "s")
+    assert (one.value, one.stream, one.epochs, one.named[0]) == (77.6, "joint", 300, ("hiclr", "[BA, NA, Mask]"))
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_a_papers_study_is_a_page_with_its_cost(path):
+    """What it asks, how data is prepared, trials, and hours at 1000 samples a second, a step of each taken as one sample."""
+    name, study, module = load_study(path)
+    text = path.read_text()
+    assert len(text.splitlines()) <= 90
+    assert re.search(r"(Table|Figure|Tables) \d", module.__doc__.splitlines()[0])
+    assert "skelray prepare" in module.__doc__
+    trials = [cell.trial for cell in study.cells()]
+    assert int(re.search(r"(\d+) trials", module.__doc__)[1]) == len({(t.id("d"), t.epochs) for t in trials}) == len(trials)
+    longest: dict[str, int] = {}
+    for trial in trials:
+        work = trial.epochs * TRAINED[trial.benchmark, trial.protocol]
+        longest[trial.id("d")] = max(work, longest.get(trial.id("d"), 0))
+    hours = sum(longest.values()) / 1000 / 3600
+    assert int(re.search(r"(\d+) h of training at 1000 samples/s", module.__doc__)[1]) == round(hours)
+    if any("hico" in type(trial.method).__name__.lower() and trial.benchmark.startswith("ntu") for trial in trials):
+        assert "--path rigid --frames 300" in module.__doc__
+    asked = study.notes()
+    assert name in ("hico_linear", "hico_retrieval", "hico_semi", "transfer_hico") or any(
+        one.claim for one in asked.contrasts or ()
+    )
+
+
+def test_the_claims_of_the_papers_are_planned():
+    """Those that reference/studies.md lists: an order of arms each, with its sign."""
+    planned = {}
+    for path in STUDIES:
+        name, study, _ = load_study(path)
+        if isinstance(study, Ablation):
+            planned[name] = {(one.arm, one.other, one.claim) for one in study.notes().contrasts or () if one.claim}
+    best = "[BA, NA, Mask]"
+    others = ("[NA, BA, Mask]", "[Mask, BA, NA]", "[BA+NA, Mask]", "[BA, NA+Mask]")
+    assert planned["arrangement"] == {(best, other, "above") for other in others}
+    assert planned["similarity"] == {("kl", "cosine", "above"), ("kl", "l1", "above"), ("cosine", "l1", "above")}
+    assert ("BA, NA, Mask directly", "BA, NA directly", "below") in planned["strong"]
+    assert ("[BA, NA, Mask]", "[BA, NA]", "above") in planned["strong"]
+    assert {("HiCLR", "AimCLR", "above"), ("AimCLR", "SkeletonCLR", "above")} <= planned["knn"]
+    assert ("normal, extreme", "normal", "above") in planned["aimclr_parts"]
+    assert ("normal, extreme, EADM", "normal, extreme", "above") in planned["aimclr_parts"]
+    assert ("AimCLR", "SkeletonCLR", "above") in planned["aimclr_epochs"]
+    assert ("both, instance", "temporal, instance", "above") in planned["hico_levels"]
+    assert ("+ clip, part", "+ domain", "above") in planned["hico_levels"]
+    assert ("AimCLR", "AimCLR", "above") in planned["aimclr_ntu60"]  # its streams fused above each of them
+
+
+def test_the_parts_of_aimclr_train_no_skeletonclr_again():
+    """ "normal" had an id of its own, and 18 trials were trained twice."""
+    parts, streams = (load_study(STUDIES[0].parent / f"{name}.py")[1] for name in ("aimclr_parts", "streams"))
+    normal = {cell.trial.id("d") for cell in parts.cells() if cell.arm == "normal"}
+    assert len(normal) == 18
+    assert normal == {cell.trial.id("d") for cell in streams.cells() if cell.arm == "SkeletonCLR"}
+    whole = {cell.trial.id("d") for cell in parts.cells() if cell.arm == "normal, extreme, EADM, NNM"}
+    assert whole == {cell.trial.id("d") for cell in streams.cells() if cell.arm == "AimCLR"}
+
+
+def test_one_training_of_aimclr_is_read_at_four_lengths():
+    _, study, _ = load_study(STUDIES[0].parent / "aimclr_epochs.py")
+    cells = study.cells()
+    assert {cell.trial.epochs for cell in cells} == {100, 150, 200, 300}
+    assert 4 * len({cell.trial.id("d") for cell in cells}) == len(cells)
+    own = {c.trial.id("d") for c in cells if c.arm == "AimCLR" and c.trial.stream == "joint" and c.trial.seed == 0}
+    assert own == {replace(papers.AIMCLR, protocol="xsub").id("d")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_a_papers_study_runs_end_to_end_as_a_demonstration(path, tmp_path, synthetic_data):
+    name, study, _ = load_study(path)
+    scale = replace(DEMO, protocols=("xsub",), changes=(("batch_size", 32),))
+    run = Run(name, study, scale, Settings(synthetic_data, str(tmp_path / "store"), tmp_path / "results", "cpu"))
+    run_inline(run)
+    from skelray.report.figures.charts import charts
+    from skelray.report.text import failures, text
+    from skelray.results.tables import load
+
+    frame = load(name, tmp_path / "results")
+    assert failures(frame) == []
+    assert set(frame["status"]) == {"done"}
+    assert frame["published"].isna().all()
+    arms = [arm.label for arm in study.rows_run]
+    assert list(dict.fromkeys(frame["arm"])) == arms
+    assert all(arm in text(frame) for arm in arms)
+    if study.ensemble is not None:
+        assert in_order(study.ensemble.stream) in set(frame["stream"].map(in_order))
+    assert len(charts(frame)) == len(study.figures)
