@@ -7,12 +7,13 @@ import hashlib
 from pathlib import Path
 
 from skelray.atomic import replacing
-from skelray.report.html import classes, costs, failures, features, motion, points, provenance, tables, verdicts
+from skelray.report.html import classes, costs, failures, features, motion, others, points, provenance, tables, verdicts
 from skelray.report.html.blocks import Section
 from skelray.report.html.material import Material, gathered
 from skelray.report.html.stored import Stored
 
 HERE = Path(__file__).parent
+OWN = ("forest", "seeds", "curves", "costs")  # figures that a section of the page draws
 SCRIPTS = ("page.js", "widgets.js", "classes.js", "features.js", "motion.js")
 
 
@@ -58,6 +59,7 @@ def _sections(material: Material) -> list[Section]:
         features.section(material, stored),
         motion.section(material, answers),
         costs.section(material),
+        others.section(material, OWN),
         failures.section(material),
         provenance.section(material),
     ]
