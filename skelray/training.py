@@ -15,7 +15,7 @@ from skelray.augment import Draws, View, view_of
 from skelray.checks import UserError
 from skelray.contained import contained
 from skelray.data.dataset import Splits
-from skelray.engine import Engine
+from skelray.engine.engine import Engine
 from skelray.evaluation import Diverged, FrozenEncoder, Load, measure
 from skelray.methods import HasMaskValues, HasProjectors, Method, Model, Step, Views
 from skelray.names import HELD_OUT

@@ -1,4 +1,4 @@
-"""AimCLR, Table 2, beyond NTU60: joint, motion and bone, and the three fused, on PKU-MMD I and NTU120.
+"""AimCLR, Table 2: beyond NTU60, joint, motion and bone, and the three fused, on PKU-MMD I and NTU120.
 
 Does what extreme augmentations add on NTU60 (``streams.py`` has these columns) hold on other data? Linear evaluation.
 205 h of training at 1000 samples/s.

@@ -60,6 +60,5 @@ def synthetic_data(tmp_path_factory) -> Path:
 def cluster():
     """One local Ray cluster of two CPUs for all tests."""
     ray_runner = pytest.importorskip("skelray.runner.on_ray")
-    ray_runner.connect(ray_runner.Cluster(cpus=2))
-    yield ray_runner
-    ray_runner.ray.shutdown()
+    with ray_runner.connected(ray_runner.Cluster(cpus=2)):
+        yield ray_runner

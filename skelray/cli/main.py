@@ -13,6 +13,7 @@ import click
 from skelray.checks import MOST, MOST_THREADS
 from skelray.cli.data import FOLDER
 from skelray.cli.data import data as data_group
+from skelray.cli.doctor import doctor_command
 from skelray.cli.duration import Duration
 from skelray.cli.export import TRACKERS, exported
 from skelray.cli.faults import CAUSED, sentence, trace
@@ -28,6 +29,7 @@ from skelray.report.printable import printable
 
 Command = Callable[..., Any]
 TRACEBACK = "--traceback"
+TERMINATED = 143  # the exit status of a run that SIGTERM has ended
 MISSING = {
     "ray": "`pip install 'ray[tune]'`, or --inline to run in this process without it",
     "optuna": "`pip install optuna`",
@@ -56,7 +58,12 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("skelray: interrupted; the same command goes on from here", err=True)
         sys.exit(130)
-    except Exception as error:
+    except BaseException as error:
+        if type(error).__name__ == "Terminated":  # of skelray.runner.ending, which only a run has imported
+            click.echo("skelray: asked to end, and saved; the same command goes on from here", err=True)
+            sys.exit(TERMINATED)
+        if not isinstance(error, Exception):
+            raise
         if shown:
             click.echo(trace(error), err=True, nl=False)
         name = str(getattr(error, "name", "")).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
@@ -68,8 +75,19 @@ def main() -> None:
         sys.exit(status)
 
 
+def _versions(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """Names the packages that results depend on."""
+    if wanted and not context.resilient_parsing:
+        from skelray.versions import versions
+
+        click.echo(versions().replace(", ", "\n"))
+        context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="skelray")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_versions, help="Of skelray and others."
+)
 @click.option(TRACEBACK, is_flag=True, expose_value=False, help="Show the whole traceback of an error.")
 def cli() -> None:
     """Which part of a self-supervised skeleton method earns its accuracy, and at what setting?"""
@@ -99,10 +117,17 @@ def plan_command(**options: Any) -> None:
 @click.option("--inline", is_flag=True, help="In this process, without Ray; the same rows (of a sweep with --ordered).")
 @click.option("--address", help="Join this Ray cluster ('auto': the one that runs here).")
 @click.option("--per-gpu", type=click.IntRange(1, 1000), default=1, show_default=True, help="Trials that share a GPU.")
+@click.option("--ray-tmp", type=FOLDER, help="Where Ray of this run's own keeps its files.  [default: the system's]")
 @click.option("--until-decided", is_flag=True, help="Add seeds to what is not decided, the cheapest first.")
 @click.option("--budget", type=Duration(), help="Of --until-decided, as in 4h, 30m or 90s; what runs then still ends.")
 def run_command(
-    inline: bool, address: str | None, per_gpu: int, until_decided: bool, budget: float | None, **options: Any
+    inline: bool,
+    address: str | None,
+    per_gpu: int,
+    ray_tmp: Path | None,
+    until_decided: bool,
+    budget: float | None,
+    **options: Any,
 ) -> None:
     """Run what is missing of STUDY and print its table.
 
@@ -115,6 +140,7 @@ def run_command(
     from skelray.cli.options import notice, open_run
     from skelray.cli.progress import Display
     from skelray.runner.board import Board
+    from skelray.runner.ending import heeding_sigterm
     from skelray.runner.inline import run_inline
 
     if inline and address:
@@ -132,6 +158,7 @@ def run_command(
         click.echo(printable(line), err=True)
     size, command = run.work.size(), shlex.join(["skelray", *sys.argv[1:]])
     with (
+        heeding_sigterm(),
         Display(Console(stderr=True), run.name, *size) as display,
         Board.of(run.name, command, size, run.settings.results, display) as listener,
     ):
@@ -141,7 +168,7 @@ def run_command(
             from skelray.runner.cluster import Cluster
             from skelray.runner.on_ray import run_on_ray
 
-            run_on_ray(run, module, listener, Cluster(address, per_gpu))
+            run_on_ray(run, module, listener, Cluster(address, per_gpu, tmp=ray_tmp))
     failed = _print_report(run.name, options["results"], "markdown")
     _draw(run.name, options["results"])
     sys.exit(1 if failed or display.finished["failed"] else 0)  # a failure may have no row
@@ -254,6 +281,7 @@ def best_command(**options: Any) -> None:
 
 cli.add_command(scores_command)
 cli.add_command(watch_command)
+cli.add_command(doctor_command)
 cli.add_command(merge_command)
 cli.add_command(reproduce_command)
 

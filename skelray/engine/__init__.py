@@ -1,5 +1,1 @@
 """The epochs of a trial as one static step: captured once on a CUDA device, replayed for every batch."""
-
-from skelray.engine.engine import Engine
-
-__all__ = ["Engine"]

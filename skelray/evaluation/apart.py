@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,17 +22,22 @@ class Apart:
 
     AimCLR (Guo et al., AAAI 2022) sums all its results of three streams so, at 0.6, 0.6 and 0.4, those of streams that were
     trained together, too; without it a probe learns them jointly, as CrosSCLR's. It is called as the evaluation is, so that
-    a table has both in one column.
+    a table has both in one column. weights: an Ensemble, kept as pairs of stream and weight.
     """
 
-    evaluation: Evaluation
-    ensemble: Ensemble
+    metrics: ClassVar[tuple[str, ...]] = ("top1", "top5")
 
-    metrics = ("top1", "top5")
+    evaluation: Evaluation
+    weights: Ensemble | tuple[tuple[str, float], ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", tuple(self.ensemble.weights.items()))
         if wraps(self.evaluation) or main_metric(self.evaluation) != "top1":
             raise UserError(f"{self.evaluation.name} cannot be fused: give what classifies samples, as Linear()")
+
+    @property
+    def ensemble(self) -> Ensemble:
+        return self.weights if isinstance(self.weights, Ensemble) else Ensemble(dict(self.weights))
 
     @property
     def name(self) -> str:
@@ -45,12 +51,13 @@ class Apart:
         return trained_on(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
-        if missing := [stream for stream in self.ensemble.weights if stream not in encoder.encoders]:
+        ensemble = self.ensemble
+        if missing := [stream for stream in ensemble.weights if stream not in encoder.encoders]:
             raise UserError(f"stream {missing[0]!r} is fused, and the trial has {', '.join(encoder.encoders)}")
         found = {}
-        for stream in self.ensemble.weights:
+        for stream in ensemble.weights:
             scores = measure(self.evaluation, encoder.alone(stream), train, test).scores
             if scores is None:
                 raise UserError(f"{self.name} has no scores to fuse")
             found[stream] = scores.cpu().numpy()
-        return torch.from_numpy(self.ensemble(found))
+        return torch.from_numpy(ensemble(found))

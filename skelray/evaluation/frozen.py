@@ -9,17 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skelray.augment import IDENTITY, Augmentation, Draws, View, view_of
+from skelray.augment import IDENTITY, Augmentation, CannotCapture, Draws, View, view_of
 from skelray.backbones.encode import encode
 from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, Splits
+from skelray.engine.resident import Resident
 
 
 class Diverged(ArithmeticError):
     """What is trained or measured is no longer a number."""
 
 
-EMBED_BATCH = 64
+EMBED_BATCH, DEVICE_BATCH = 64, 1024  # sequences embedded at a time; the latter where they lie on a CUDA device
 Load = Callable[[str, str], Splits]  # a benchmark's splits under a protocol; DataError where it is not prepared
 
 
@@ -53,6 +54,8 @@ class FrozenEncoder:
         self.mask_values = self._masks(mask_values or {})
         self._fresh = fresh
         self._whole: FrozenEncoder | None = None  # of which this is one stream
+        self.keeps_data = device.type == "cuda"  # on the device, for every evaluation
+        self._residents: dict[int, tuple[SkeletonDataset, Resident | None]] = {}
         self._features: dict[int, tuple[SkeletonDataset, list[Tensor]]] = {}
 
     def alone(self, stream: str) -> FrozenEncoder:
@@ -120,7 +123,18 @@ class FrozenEncoder:
 
     def view(self, data: SkeletonDataset, positions: np.ndarray, draws: Draws) -> View:
         """The sequences at these positions, whole; ``clip`` gives what an encoder reads of them."""
+        if self.keeps_data and (there := self._resident(data)) is not None:
+            return there.view(torch.from_numpy(positions).to(self.device), draws)
         return view_of(data, positions, draws, self.frames)
+
+    def _resident(self, data: SkeletonDataset) -> Resident | None:
+        """The data set on the device; None where it has no room for it."""
+        if id(data) not in self._residents:
+            try:
+                self._residents[id(data)] = (data, Resident(data, self.frames, self.device))
+            except CannotCapture:
+                self._residents[id(data)] = (data, None)
+        return self._residents[id(data)][1]
 
     @torch.no_grad()
     def _extract(self, data: SkeletonDataset) -> list[Tensor]:
@@ -143,6 +157,7 @@ class FrozenEncoder:
     def batches(self, data: SkeletonDataset) -> Iterator[View]:
         """Clipped views of all samples in their order."""
         draws = Draws(self.seed, 0, self.device)
-        for start in range(0, len(data), EMBED_BATCH):
-            positions = np.arange(start, min(start + EMBED_BATCH, len(data)))
+        size = DEVICE_BATCH if self.keeps_data else EMBED_BATCH
+        for start in range(0, len(data), size):
+            positions = np.arange(start, min(start + size, len(data)))
             yield self.clip(self.view(data, positions, draws))

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from skelray.augment import Draws
 from skelray.checks import UserError, check_each, check_number, check_whole
 from skelray.data.dataset import SkeletonDataset
+from skelray.evaluation import static_probe
 from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.scores import BEST, LATER, check_selection, reported
@@ -65,9 +66,14 @@ class Linear:
         self, classifier: Classifier, features: list[Tensor], labels: Tensor, generator: torch.Generator
     ) -> Iterator[int]:
         """An epoch at a time; every sample is seen, also those that do not fill a batch."""
+        past = [sum(epoch > milestone for milestone in self.milestones) for epoch in range(1, self.epochs + 1)]
+        rates = [self.lr * 0.1**milestones for milestones in past]
+        if labels.device.type == "cuda":
+            yield from static_probe.train(classifier, features, labels, generator, rates, self.batch_size)
+            return
         optimizer = torch.optim.SGD(classifier.parameters(), lr=self.lr, momentum=0.9)
-        for epoch in range(1, self.epochs + 1):
-            optimizer.param_groups[0]["lr"] = self.lr * 0.1 ** sum(epoch > milestone for milestone in self.milestones)
+        for epoch, rate in enumerate(rates, start=1):
+            optimizer.param_groups[0]["lr"] = rate
             order = torch.randperm(len(labels), generator=generator).to(labels.device)
             for batch in order.split(self.batch_size):
                 loss = F.cross_entropy(classifier([f[batch] for f in features]), labels[batch])

@@ -1,15 +1,20 @@
-"""The Ray cluster that a study runs on: joined or started here, its device, and how many trials it holds at once."""
+"""The Ray cluster that a study runs on: joined or started here, and the device of its trials."""
 
 from __future__ import annotations
 
 import logging
-import math
 import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 from skelray import machine
 from skelray.checks import UserError
+from skelray.runner import ending
+from skelray.runner.joining import reach
+from skelray.runner.own_folder import folder_for_ray
 
 # Before ray is imported: no banner, no usage report, no copies of worker output; Ctrl-C stops us, not Tune alone.
 ENVIRONMENT = {
@@ -28,14 +33,20 @@ for name, value in ENVIRONMENT.items():
 
 import ray  # noqa: E402
 
+log = logging.getLogger("skelray")
+
 
 @dataclass(frozen=True)
 class Cluster:
-    """address: of a cluster to join; None: a local one of ``cpus``, by default this machine's. per_gpu: trials a GPU."""
+    """address: of a cluster to join; None: one of its own, of ``cpus``, by default those that this process may use.
+
+    per_gpu: trials that share a GPU. tmp: the folder below which Ray keeps the files of a cluster of one's own.
+    """
 
     address: str | None = None
     per_gpu: int = 1
     cpus: int | None = None
+    tmp: Path | None = None
 
 
 def device_of_trials(name: str | None, joined: bool) -> str:
@@ -54,24 +65,52 @@ def device_of_trials(name: str | None, joined: bool) -> str:
     return "cpu"
 
 
-def connect(cluster: Cluster) -> None:
-    """Joins the cluster, or starts a local one."""
-    local: dict[str, Any] = {} if cluster.address else {"num_cpus": cluster.cpus, "include_dashboard": False}
+@contextmanager
+def connected(cluster: Cluster) -> Iterator[None]:
+    """Joins the cluster, or starts one of its own, whose files are gone at the end. Raises UserError where it cannot."""
+    if cluster.address is None:
+        with folder_for_ray(cluster.tmp) as folder:
+            _start(cluster, folder)
+            try:
+                yield
+            finally:
+                ray.shutdown()
+        return
+    address = reach(cluster.address)
+    with ending.keeping_handler():
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    _hush()
     try:
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR, **local)
-    except ValueError as error:  # an address that none can be
-        raise UserError(f"address {cluster.address!r}: {error}") from error
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start(cluster: Cluster, folder: Path) -> None:
+    if found := os.environ.get("RAY_ADDRESS"):
+        log.warning("RAY_ADDRESS=%s is not followed: this run has Ray of its own; `--address auto` joins that one", found)
+    _see_to_a_token()
+    with ending.keeping_handler():
+        ray.init(
+            address="local",  # whatever else runs on this machine
+            num_cpus=cluster.cpus or machine.cpus(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(folder),
+        )
+    _hush()
+
+
+def _hush() -> None:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
 
 
-def slots(resources: dict[str, float]) -> int:
-    """How many trials of these needs the cluster holds at once. Raises UserError where it is none."""
-    fits = 0
-    for node in ray.nodes():
-        has = node["Resources"] if node["Alive"] else {}
-        cpu, gpu = has.get("CPU", 0.0), has.get("GPU", 0.0)
-        by_gpu = math.floor(gpu / resources["gpu"] + 1e-9) if resources.get("gpu") else math.inf
-        fits += int(min(cpu // resources["cpu"], by_gpu))
-    if not fits:
-        raise UserError(f"no node of the cluster can hold a trial that needs {resources}: ask for fewer --threads")
-    return fits
+def _see_to_a_token() -> None:
+    """Gives the cluster a token of its own where Ray could not keep one in the home folder."""
+    if os.environ.get("RAY_AUTH_MODE") == "disabled" or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
+        return
+    place = Path.home() / ".ray"
+    if (place / "auth_token").is_file() or os.access(place if place.is_dir() else place.parent, os.W_OK | os.X_OK):
+        return
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

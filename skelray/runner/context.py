@@ -11,6 +11,7 @@ from pathlib import Path
 
 from skelray.data.dataset import Splits, load
 from skelray.runner.execute import pin_targets
+from skelray.store.remote import check_answers
 from skelray.store.store import Store, StoredTrial
 from skelray.study.scale import Scale
 from skelray.trial import Trial
@@ -41,6 +42,8 @@ class Context:
     def __init__(self, name: str, scale: Scale, settings: Settings) -> None:
         self.name, self.scale, self.settings = name, scale, settings
         self.store = Store(settings.store)
+        if not self.store.local:
+            check_answers(settings.store)
         self._told: set[str] = set()
 
     def load(self, benchmark: str, protocol: str) -> Splits:

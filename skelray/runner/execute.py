@@ -145,7 +145,12 @@ def _train(trial: Trial, pretraining: Pretraining, stored: StoredTrial) -> Itera
             trained, cost = 0.0, time.perf_counter() - clock
         if pretraining.epoch == trial.epochs:
             _keep(pretraining, stored, own)
-        yield report
+        try:
+            yield report
+        except GeneratorExit:  # stopped early, or asked to end: what is trained and not saved is saved now
+            if trained and pretraining.epoch < trial.epochs:
+                stored.save_state(pretraining.state(), own)
+            raise
 
 
 def _resumed(pretraining: Pretraining, state: dict[str, Any], stored: StoredTrial) -> bool:

@@ -12,6 +12,7 @@ import torch
 from skelray import machine
 from skelray.checks import UserError
 from skelray.machine import provenance
+from skelray.runner import ending
 from skelray.runner.execute import execute, failure
 from skelray.runner.job import Job, Listener
 from skelray.runner.run import RETRIES, Run
@@ -43,7 +44,7 @@ def _attempts(run: Run, job: Job, device: torch.device, listener: Listener) -> s
             kept = failure(failed.error, device, started)
             with run.context.going_on("the store"):
                 job.stored.save_failure(job.trial.epochs, kept)
-            if not kept["transient"]:
+            if not kept["transient"] or attempt == RETRIES:
                 break
             time.sleep(attempt)
     return "failed"
@@ -62,6 +63,7 @@ def _attempt(run: Run, job: Job, device: torch.device, listener: Listener) -> st
     with closing(_reports(run, job, device)) as reports:
         for report in reports:
             listener.report(job, report)
+            ending.check()
             try:
                 if not run.should_continue(job, report, source):
                     return "stopped"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skelray.checks import UserError
@@ -56,29 +56,35 @@ def shown_of(paper: str, folder: Path, table: str = "all") -> list[Shown]:
     return some
 
 
-def needs(study: Study) -> tuple[set[str], Preprocessing]:
-    """The benchmarks that a study reads, and how they are prepared for its published numbers."""
+def needs(study: Study) -> dict[str, Preprocessing]:
+    """The benchmarks that a study reads, and how each is prepared for its published numbers."""
     trials = trials_of(study)
-    transfers = (e for trial in trials for e in trial.evaluations if isinstance(e, Transfer))
-    benchmarks = {*(trial.benchmark for trial in trials), *(e.benchmark for e in transfers)}
     said = study.prepared if isinstance(study, Expands) else None
-    return benchmarks, said or next(filter(None, map(preprocessing_of, trials)), CENTRED)
+    found: dict[str, Preprocessing] = {}
+    for trial in trials:
+        for benchmark in (trial.benchmark, *(e.benchmark for e in trial.evaluations if isinstance(e, Transfer))):
+            found.setdefault(benchmark, said or preprocessing_of(replace(trial, benchmark=benchmark)) or CENTRED)
+    return found
 
 
-def root_of(data: Path, wanted: Preprocessing) -> Path:
-    """Where data prepared so lies: ``data`` itself for the usual 50 frames, else beside it, as ``data300``."""
-    return data if wanted == CENTRED else data.with_name(f"{data.name}{wanted.frames}")
+def root_of(data: Path, wanted: Iterable[Preprocessing]) -> Path:
+    """Where data prepared so lies: ``data`` itself for the usual 50 frames, else beside it, as ``data300``.
+
+    HiCo's NTU RGB+D of 300 frames and its PKU-MMD of 50 lie together.
+    """
+    other = next((one for one in wanted if one != CENTRED), None)
+    return data if other is None else data.with_name(f"{data.name}{other.frames}")
 
 
 def see_to(study: Study, data: Path, sources: Mapping[str, Path]) -> Path:
     """Prepares what the study needs and is not there, and returns its root. Raises NotPrepared where no source is given."""
-    benchmarks, wanted = needs(study)
-    root = root_of(data, wanted)
-    for name in sorted(benchmarks):
+    wanted = needs(study)
+    root = root_of(data, wanted.values())
+    for name in sorted(wanted):
         try:
             open_dataset(root, name)
         except NotPrepared:
             if name not in sources:
                 raise NotPrepared(f"{name} is not prepared in {root}: give its raw files as --source {name}=PATH") from None
-            prepare(BENCHMARKS[name], sources[name], root, wanted)
+            prepare(BENCHMARKS[name], sources[name], root, wanted[name])
     return root

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import ray
 import torch
 from ray import tune
 
@@ -19,6 +20,7 @@ from skelray.evaluation import measure, names, train_and_test
 from skelray.machine import provenance
 from skelray.runner.context import Settings, splits
 from skelray.runner.execute import execute, failure
+from skelray.runner.fit import Needs, Unfit, check_fit
 from skelray.store.store import Store, StoredTrial
 from skelray.study.changes import changed
 from skelray.training import Pretraining, Report
@@ -32,8 +34,8 @@ class StudyTrainable(tune.Trainable):
     that Ray tries again; any other is kept in the store and ends the trial at once.
     """
 
-    def setup(self, config: dict[str, Any], settings: Settings) -> None:  # type: ignore[override]
-        self.settings, self.said = settings, _Said()
+    def setup(self, config: dict[str, Any], settings: Settings, needs: Needs | None = None) -> None:  # type: ignore[override]
+        self.settings, self.needs, self.said = settings, needs, _Said()
         self.begin(config)
 
     def begin(self, config: dict[str, Any]) -> None:
@@ -46,6 +48,8 @@ class StudyTrainable(tune.Trainable):
         """Everything that can fail is in the first step, where a failure is reported by cause."""
         self.device = machine.choose_device(self.settings.device)
         trial: Trial = pickle.loads(content)  # from our own driver
+        if self.needs is not None:
+            check_fit(self.settings, self.needs, trial, ray.get_runtime_context().get_node_id())
         data = splits(self.settings.data, trial.benchmark, trial.protocol)
         yield from execute(trial, data, self.stored(), self.device, partial(splits, self.settings.data))
 
@@ -56,7 +60,9 @@ class StudyTrainable(tune.Trainable):
         try:
             report = next(self.reports)
         except StopIteration:
-            return {"done": True, "epoch": self.last, "said": self.said.new()}
+            return {"done": True, "epoch": self.last, "said": self.said.new(), **self.told()}
+        except Unfit:
+            raise  # the driver sets this node aside
         except Exception as error:
             failed = failure(error, self.device, self.started)
             if self.kept(failed) and failed["transient"]:
@@ -68,9 +74,14 @@ class StudyTrainable(tune.Trainable):
             "epoch_seconds": report.seconds,
             "replayed": report.replayed,
             "metrics": report.metrics,
-            "source": provenance(self.device),
             "said": self.said.new(),
+            **self.told(),
         }
+
+    def told(self) -> dict[str, Any]:
+        """Where a result is from."""
+        node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
+        return {"source": provenance(self.device), "node": node}
 
     def kept(self, failed: dict[str, Any]) -> bool:
         """Whether a failure is in the store; where that cannot be reached from here, the driver keeps it."""

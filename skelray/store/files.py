@@ -1,7 +1,8 @@
 """Files by name, in a local folder or on any pyarrow file system.
 
-A file is written beside its place and moved there, so a reader or a killed writer never leaves half of one. One that was
-damaged from outside is as good as none: it is kept aside as <name>.damaged, which is logged, and made again.
+A local file is written beside its place, brought to the disk and moved there; an object store takes one whole or not at all.
+So a killed writer never leaves half of one, and what refers to a file is never there before it. A file that was damaged from
+outside is as good as none: it is kept aside as <name>.damaged, which is logged, and made again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import errno
 import json
 import logging
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,11 +21,12 @@ from typing import Any
 from pyarrow import fs
 
 from skelray.atomic import STALE
-from skelray.checks import UserError
-from skelray.store import lock
+from skelray.store import lease, lock
 from skelray.store.checksum import load_with_checksum
+from skelray.store.remote import again, is_uri, opened
 
 log = logging.getLogger("skelray")
+WHOLE = ("s3", "gcs")  # file systems that have no folders, and take a file whole or not at all
 
 
 class StoreError(OSError):
@@ -38,23 +41,19 @@ class Files:
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root)
-        if "://" in self.root:
-            try:
-                self.files, self.path = fs.FileSystem.from_uri(self.root)
-            except ValueError as error:  # ArrowInvalid
-                raise UserError(f"store {self.root!r}: {error}") from error
-            if not self.path.strip("/"):
-                raise UserError(f"store {self.root!r}: a URI names a folder, too, as in s3://bucket/prefix")
+        if is_uri(self.root):
+            self.files, self.path = opened(self.root)
         else:
             self.root = self.path = str(Path(root).absolute())
             self.files = fs.LocalFileSystem()
         self.local = isinstance(self.files, fs.LocalFileSystem)
+        self.whole = self.files.type_name in WHOLE
+        self._known: dict[str, Any] = {}  # what an object store was asked for once and does not change
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None where there is none, or a folder, which is set aside."""
         try:
-            with self.files.open_input_stream(f"{self.path}/{name}") as stream:
-                return stream.read()
+            return again(lambda: self._content(name))
         except FileNotFoundError:
             return None
         except OSError:
@@ -63,51 +62,84 @@ class Files:
             self.set_aside(name, "it is a folder")
             return None
 
+    def _content(self, name: str) -> bytes:
+        with self.files.open_input_stream(f"{self.path}/{name}") as stream:
+            found: bytes = stream.read()
+        return found
+
     def write(self, name: str, content: bytes) -> None:
         """Replaces a file at once. Raises StoreError where it cannot; what was there stays."""
-        folder, _, file = f"{self.path}/{name}".rpartition("/")
-        temporary = f"{folder}/.{file}.{uuid.uuid4().hex}.tmp"
+        self._known.pop(name, None)
         try:
-            self.files.create_dir(folder, recursive=True)
-            with self.files.open_output_stream(temporary) as stream:
-                stream.write(content)
-            if self._is_folder(name):
-                self.set_aside(name, "it is a folder")
-            self.files.move(temporary, f"{folder}/{file}")
+            if self.whole:
+                again(lambda: self._put(f"{self.path}/{name}", content))
+            else:
+                self._replace(name, content)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                self.files.delete_file(temporary)
             why = "the disk is full" if error.errno == errno.ENOSPC else str(error)
             raise StoreError(
                 f"{self.root}/{name} was not written: {why}; the run goes on from here when started again"
             ) from error
 
+    def _put(self, path: str, content: bytes) -> None:
+        with self.files.open_output_stream(path) as stream:
+            stream.write(content)
+
+    def _replace(self, name: str, content: bytes) -> None:
+        folder, _, file = f"{self.path}/{name}".rpartition("/")
+        temporary = f"{folder}/.{file}.{uuid.uuid4().hex}.tmp"
+        try:
+            self.files.create_dir(folder, recursive=True)
+            self._put(temporary, content)
+            if self.local:
+                to_disk(temporary)
+            if self._is_folder(name):
+                self.set_aside(name, "it is a folder")
+            self.files.move(temporary, f"{folder}/{file}")
+            if self.local:
+                to_disk(folder)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self.files.delete_file(temporary)
+            raise
+
     def remove(self, name: str) -> None:
+        self._known.pop(name, None)
         with contextlib.suppress(FileNotFoundError):
-            self.files.delete_file(f"{self.path}/{name}")
+            again(lambda: self.files.delete_file(f"{self.path}/{name}"))
 
     def names(self, folder: str) -> list[str]:
         """The files in a folder, sorted."""
-        return sorted(info.base_name for info in self._listed(folder) if info.is_file)
+        return sorted(info.base_name for info in self.listed(folder) if info.is_file)
 
     def folders(self) -> list[str]:
         """The folders of the store, sorted: the ids of trials, and a few others."""
-        return sorted(info.base_name for info in self._listed("") if not info.is_file)
+        return sorted(info.base_name for info in self.listed("") if not info.is_file)
 
-    def _listed(self, folder: str) -> list[fs.FileInfo]:
-        return self.files.get_file_info(fs.FileSelector(f"{self.path}/{folder}".rstrip("/"), allow_not_found=True))
+    def listed(self, folder: str) -> list[fs.FileInfo]:
+        """What is in a folder, of nothing below it."""
+        place = fs.FileSelector(f"{self.path}/{folder}".rstrip("/"), allow_not_found=True)
+        found: list[fs.FileInfo] = again(lambda: self.files.get_file_info(place))
+        return found
 
     def _is_folder(self, name: str) -> bool:
         return self.files.get_file_info(f"{self.path}/{name}").type == fs.FileType.Directory
 
-    def read_json(self, name: str, fits: Callable[[Any], bool] = lambda content: True) -> Any:
-        """Reads JSON; None where there is none, or a damaged one, which is set aside. fits: tells the right shape."""
+    def read_json(self, name: str, fits: Callable[[Any], bool] = lambda content: True, lasts: bool = False) -> Any:
+        """Reads JSON; None where there is none, or a damaged one, which is set aside. fits: tells the right shape.
+
+        lasts: once there, it stays as it is, so that an object store is asked for it once.
+        """
+        if name in self._known:
+            return self._known[name]
         content = self.read(name)
         if content is None:
             return None
         try:
             found = json.loads(content)
             if fits(found):
+                if lasts and not self.local:
+                    self._known[name] = found
                 return found
             why = "its content is of another kind"
         except (ValueError, RecursionError) as error:
@@ -131,8 +163,9 @@ class Files:
 
     def set_aside(self, name: str, why: str) -> None:
         """Keeps a damaged file as NAME.damaged, or with a number, so that it is made again; logs it in one line."""
+        self._known.pop(name, None)
         folder, _, file = name.rpartition("/")
-        there = [info for info in self._listed(folder) if info.base_name.startswith(f"{file}.damaged")]
+        there = [info for info in self.listed(folder) if info.base_name.startswith(f"{file}.damaged")]
         aside = f"{file}.damaged" + (f".{len(there) + 1}" if there else "")
         said = " ".join(why.split())[:200]
         try:
@@ -146,33 +179,43 @@ class Files:
 
     @contextlib.contextmanager
     def claim(self, name: str, file: str = ".lock", free: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """Held by one process at a time, released when it ends however it ends. Local stores only.
+        """Held by one process at a time, released when it ends however it ends: at once by a lock, or as ``lease`` says.
 
         Others wait, and say for whom. free: as for ``lock.held``.
         """
-        if not self.local:
-            yield
+        what = f"trial {name}"
+        if not self._has_locks(name):
+            with lease.held(self, self._tickets(name, file), what, free):
+                yield
             return
         path = self._lock(name, file)
-        with lock.held(path, f"trial {name}", free):
+        with lock.held(path, what, free):
             self._clean(path.parent)
             yield
 
     @contextlib.contextmanager
     def claim_at_once(self, name: str) -> Iterator[None]:
         """The same, but others get a StoreError that says who has it."""
-        if not self.local:
-            yield
-            return
-        path = self._lock(name, ".lock")
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(lock.held_at_once(path))
+                if self._has_locks(name):
+                    path = self._lock(name, ".lock")
+                    stack.enter_context(lock.held_at_once(path))
+                    self._clean(path.parent)
+                else:
+                    stack.enter_context(lease.held_at_once(self, self._tickets(name, ".lock")))
             except BlockingIOError as error:
-                who = f"{path.parent} is in use by another run of this study ({error})"
+                who = f"{self.path}/{name} is in use by another run of this study ({error})"
                 raise StoreError(f"{who}: wait until it has ended") from None
-            self._clean(path.parent)
             yield
+
+    def _has_locks(self, name: str) -> bool:
+        """Whether the store is on a file system of this machine's or one shared with it that has locks."""
+        return self.local and lock.works(self._lock(name, ".lock"))
+
+    @staticmethod
+    def _tickets(name: str, file: str) -> str:
+        return f"{name}/claims{file.removeprefix('.lock')}"
 
     def _lock(self, name: str, file: str) -> Path:
         folder = Path(self.path) / name
@@ -188,3 +231,12 @@ class Files:
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - leftover.stat().st_mtime > STALE:
                     leftover.unlink()
+
+
+def to_disk(path: str) -> None:
+    """Waits until a file, or which files a folder has, would outlast a loss of power."""
+    place = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(place)
+    finally:
+        os.close(place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import json
 import logging
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+ABSENT = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # how a file system without locks says so
 PAUSE = 0.2  # seconds between two tries of one who waits
 
 log = logging.getLogger("skelray")
@@ -45,6 +47,18 @@ def held_at_once(path: Path) -> Iterator[None]:
             raise BlockingIOError(holder(path))
         _sign(lock)
         yield
+
+
+def works(path: Path) -> bool:
+    """Whether the file system has locks; some shared ones have none."""
+    try:
+        with open(path, "a+") as lock:
+            _taken(lock)
+    except OSError as error:
+        if error.errno in ABSENT:
+            return False
+        raise
+    return True
 
 
 def _taken(lock: IO[str]) -> bool:

@@ -96,7 +96,8 @@ class StoredTrial:
             (f"checkpoint-{epochs}", lambda: None),
             ("checkpoint", self.state),
         ):
-            history = self.store.read_json(f"{self.id}/{file}.json", records.is_history)
+            lasts = file.startswith("encoder")
+            history = self.store.read_json(f"{self.id}/{file}.json", records.is_history, lasts)
             if history is None and (found := content()) is not None:  # its history was deleted
                 history = found["history"]
             if history is not None:
@@ -129,7 +130,7 @@ class StoredTrial:
 
     def figures(self, name: str) -> dict[str, Any] | None:
         """Figures by the name of their file, as ``evaluated`` gives it."""
-        return self.store.read_json(f"{self.id}/{name}.json", records.is_result)
+        return self.store.read_json(f"{self.id}/{name}.json", records.is_result, lasts=True)
 
     def scores(self, epoch: int, evaluation: Any) -> dict[str, np.ndarray] | None:
         return self.arrays(evaluated(epoch, evaluation))

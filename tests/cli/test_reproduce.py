@@ -7,6 +7,7 @@ from small_study import TINY, study_file
 from test_cli import call
 
 from skelray.checks import UserError
+from skelray.papers import CENTRED, RIGID
 from skelray.results.tables import load
 from skelray.runner.reproduction import needs, root_of, shown_of
 from skelray.runner.study_file import load_study
@@ -87,6 +88,18 @@ def test_a_table_that_no_study_has_is_said(tmp_path):
 def test_data_of_another_preparation_lies_beside(tmp_path):
     body = 'study = Ablation(base=papers.HICO_GRU, arms=[Arm("GRU")])'
     _, study, _ = load_study(study_file(tmp_path, body))
-    benchmarks, wanted = needs(study)
-    assert (benchmarks, wanted.path, wanted.frames) == ({"ntu60"}, "rigid", 300)
-    assert root_of(tmp_path / "data", wanted) == tmp_path / "data300"
+    assert needs(study) == {"ntu60": RIGID}
+    assert root_of(tmp_path / "data", [RIGID]) == tmp_path / "data300"
+
+
+def test_each_benchmark_of_a_table_is_prepared_as_its_numbers_were(tmp_path):
+    """HiCo read 300 frames of NTU RGB+D and 50 of PKU-MMD, of a transfer's target too."""
+    places = '[("ntu60", "xsub"), ("pku_mmd1", "xsub")]'
+    body = f"""
+    from skelray import Transfer
+    base = replace(papers.HICO_GRU, evaluations=(Transfer("pku_mmd2", "xsub", Linear()),))
+    study = Ablation(base=base, on={places}, arms=[Arm("GRU")])
+    """
+    _, study, _ = load_study(study_file(tmp_path, body))
+    assert needs(study) == {"ntu60": RIGID, "pku_mmd1": CENTRED, "pku_mmd2": CENTRED}
+    assert root_of(tmp_path / "data", needs(study).values()) == tmp_path / "data300"

@@ -1,5 +1,6 @@
 """Streams that were trained together, evaluated apart and fused by weight."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from tiny import MOCO, TRIAL, splits
 from skelray.checks import UserError
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Apart, Clustering, Finetune, HeldOut, Linear, Supervised, measure, names
+from skelray.identity.canonical import canonical
 from skelray.methods import CrosSCLR
 from skelray.training import Pretraining
 
@@ -49,6 +51,14 @@ def test_features_are_extracted_once_for_all_streams(frozen, monkeypatch):
     monkeypatch.setattr(type(frozen), "batches", lambda self, data: calls.append(self) or batches(self, data))
     Apart(KNN(), WEIGHTS)(frozen, data.train, data.test)
     assert calls == [frozen, frozen]  # training and test set
+
+
+def test_it_has_a_canonical_form_and_comes_back_from_it():
+    trial = replace(TRIAL, evaluations=(Apart(Linear(), WEIGHTS),))
+    form = json.loads(json.dumps(canonical(trial)))["evaluations"][0]
+    assert form["weights"] == [["joint", 0.6], ["bone", 0.6], ["motion", 0.4]]
+    assert Apart(Linear(), WEIGHTS) == Apart(Linear(), tuple(map(tuple, form["weights"])))
+    assert trial.id("d") == replace(trial, evaluations=()).id("d")
 
 
 def test_it_is_called_and_counted_as_what_it_asks():

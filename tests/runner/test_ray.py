@@ -84,7 +84,7 @@ def test_a_sweep_ends_every_sample_and_keeps_every_reading(cluster, tmp_path, sy
 
 def test_a_trial_that_no_node_can_hold_is_said_at_once(cluster):
     with pytest.raises(ValueError, match="no node of the cluster can hold a trial"):
-        cluster.slots({"cpu": 1000.0})
+        cluster.Nodes({"cpu": 1000.0}).check_slots()
 
 
 def config(data, **fields):
@@ -176,7 +176,9 @@ class Ended:
 def reporting_on(jobs):
     ray_runner = pytest.importorskip("skelray.runner.on_ray")
     given = ray_runner.Jobs(iter(jobs))
-    return given, ray_runner.Reporting(Ended(), given, Heard())
+    nodes = ray_runner.Nodes({"cpu": 1.0})
+    nodes.slots = lambda: 8
+    return given, ray_runner.Reporting(Ended(), given, Heard(), nodes)
 
 
 def job(folder, number, name="a"):
@@ -209,8 +211,9 @@ def test_a_lost_worker_is_not_taken_for_an_earlier_failure(tmp_path):
 class Attempt:
     """What a scheduler sees of Tune's trial."""
 
-    def __init__(self, id, error_file=None):
-        self.trial_id, self.error_file = id, error_file
+    def __init__(self, id, error_file=None, pickled=None):
+        self.pickled_error_file = pickled
+        self.trial_id, self.error_file, self.run_metadata = id, error_file, SimpleNamespace(num_failures=0)
 
 
 def test_what_lost_attempts_ended_in_is_in_the_row(tmp_path):

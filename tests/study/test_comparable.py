@@ -7,18 +7,20 @@ import pytest
 from small_study import study_file
 
 from skelray import papers
+from skelray.checks import UserError
 from skelray.data import Preprocessing, load, prepare
 from skelray.data.benchmarks import BENCHMARKS
 from skelray.data.synthetic.benchmark import synthetic
-from skelray.evaluation import Linear, Transfer
+from skelray.evaluation import Linear, SemiSupervised, Transfer
 from skelray.papers import preprocessing_of
 from skelray.runner.context import Settings
 from skelray.runner.plan import plan
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
 from skelray.study.ablation import Ablation, Cell
-from skelray.study.arm import Arm
+from skelray.study.arm import Arm, Reference
 from skelray.study.comparable import SEQUENCES, reasons, unlike
+from skelray.study.scale import Scale
 
 
 class Sized:
@@ -131,6 +133,54 @@ def test_a_transfers_numbers_are_not_those_of_a_protocol_that_begins_alike():
     data = {"xsub": Divided(WHOLE), "loao1": Divided(WHOLE, "plain", 20)}
     found = reasons(Cell("a", trial, {}, published), lambda _, protocol: data[protocol], None)
     assert [bool(why) for why in found.values()] == [True, True, False]
+
+
+HERE = Preprocessing("centred", 16)
+NUMBERS = {"linear": {"xsub": 80.0}, "semi 1%": {"xsub": 50.0}}
+SHARES = (SemiSupervised(labels=0.01), SemiSupervised(labels=0.1))
+
+
+@pytest.mark.parametrize(
+    ("scale", "changes", "stands"),
+    [
+        ({}, {}, {"linear": 0.8, "semi 1%": 0.5}),  # and nothing beside 10 % of the labels
+        ({"benchmark": "pku_mmd2"}, {}, {}),
+        ({"protocols": ("xview",)}, {}, {}),
+        ({"epochs": 3}, {}, {}),
+        ({"changes": (("queue", 64),)}, {}, {}),
+        ({}, {"prepared": Preprocessing("rigid", 16)}, {}),
+        ({}, {"prepared": Preprocessing("centred", 50)}, {}),
+    ],
+    ids=str,
+)
+def test_no_number_stands_where_one_thing_is_another(tmp_path, prepared, scale, changes, stands):
+    base = replace(papers.HICLR, benchmark="pku_mmd1", evaluations=(Linear(), *SHARES))
+    small = synthetic(subjects=2, replications=1)
+    if "benchmark" in scale:
+        prepare(replace(small, name="pku_mmd2"), None, tmp_path, HERE)
+    study = Ablation(base, [Arm("a", published=NUMBERS), Reference("r", {"xsub": 70.0})], prepared=HERE)
+    run = opened(tmp_path, tmp_path if "benchmark" in scale else prepared, replace(study, **changes))
+    run = Run("s", run.study, Scale(**scale), run.settings)
+    assert [cell.published for cell in run.work.cells] == [pytest.approx(stands)]
+    assert [one.published for one in run.work.references] == ([0.7] if stands else [])
+
+
+@pytest.mark.parametrize(
+    ("arm", "said"),
+    [
+        (Arm("a", {"stream": "bone"}, {"joint": {"xsub": 80.0}}), "published names stream 'joint'; arm 'a' has bone"),
+        (
+            Arm("a", {"evaluations": SHARES[1:]}, {"semi 1%": {"xsub": 50.0}}),
+            "'semi 1%' is none of the evaluations semi 10%",
+        ),
+        (Arm("a", {"evaluations": SHARES}, {"xsub": 80.0}), "'linear' is none of the evaluations"),
+        (Arm("a", {"benchmark": "ntu120"}, {"ntu60": {"xsub": 80.0}}), "it runs on ntu120 and not on ntu60"),
+    ],
+    ids=str,
+)
+def test_a_number_of_another_stream_evaluation_or_share_is_refused(arm, said):
+    with pytest.raises(UserError, match=said):
+        Ablation(replace(papers.HICLR, evaluations=(Linear(),)), [arm])
 
 
 def test_prepared_data_says_its_path(prepared):

@@ -332,11 +332,9 @@ def test_every_study_of_the_project_takes_the_readmes_settings_or_says_who_diffe
         assert {(t.batch_size, t.method.queue) for t in trials} == {(32, 512)}
         own = {(t.protocol, t.stream, t.seed, t.id("d"), t.epochs) for t in (cell.trial for cell in study.cells())}
         moved = isinstance(study, Ablation) and study.on  # its places become the protocols of one benchmark
-        there = (
-            {(c.arm, c.trial.protocol, c.trial.stream, c.trial.seed, c.trial.epochs) for c in study.cells()}
-            if moved
-            else own
-        )
+        there = own
+        if moved:
+            there = {(c.arm, *({**c.coordinates, "benchmark": "other"}.values()), c.trial.seed) for c in study.cells()}
         assert len({(t.id("d"), t.epochs) for t in trials}) == len(there)
 
 

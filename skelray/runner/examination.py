@@ -1,0 +1,142 @@
+"""Looks at what a run needs on this machine: each finding is a line, with the way to mend it where it is not fine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from skelray import machine
+from skelray.checks import UserError
+from skelray.data import DataError, open_dataset
+from skelray.store import lock
+from skelray.store.remote import check_answers
+from skelray.store.store import Store
+from skelray.versions import versions
+
+LITTLE = 2**30  # bytes free on a disk, below which a study is likely to fill it
+SHARED = 64 * 2**20  # bytes of /dev/shm that Ray needs at least
+
+
+class Finding(NamedTuple):
+    """What was found of one thing; fine: nothing has to be done about it."""
+
+    name: str
+    said: str
+    fine: bool = True
+
+
+def examine(data: Path, store: str, results: Path, address: str | None = None) -> list[Finding]:
+    """All findings. An examination that fails is a finding, too."""
+    asked: list[tuple[str, Callable[[], Finding]]] = [
+        ("packages", packages),
+        ("device", device),
+        ("CPUs", lambda: Finding("CPUs", f"{machine.cpus()} of {os.cpu_count()} may be used")),
+        ("Ray", lambda: ray(address)),
+        ("token", token),
+        ("shared memory", shared_memory),
+        ("temporary files", lambda: room("temporary files", Path(tempfile.gettempdir()), "give --ray-tmp")),
+        ("tables", lambda: room("tables", results, "give --results")),
+        ("store", lambda: stored(store)),
+        ("data", lambda: prepared(data)),
+    ]
+    return list(_each(asked))
+
+
+def _each(asked: list[tuple[str, Callable[[], Finding]]]) -> Iterator[Finding]:
+    for name, ask in asked:
+        try:
+            yield ask()
+        except (OSError, ValueError, RuntimeError, ImportError) as error:
+            yield Finding(name, " ".join(str(error).split()), fine=False)
+
+
+def packages() -> Finding:
+    """Their versions, and whether all are there."""
+    said = versions()
+    return Finding("packages", said, "not installed" not in said)
+
+
+def device() -> Finding:
+    """What trials run on."""
+    if not torch.cuda.is_available():
+        return Finding("device", "no CUDA device: trials run on the CPU")
+    names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return Finding("device", ", ".join(names))
+
+
+def ray(address: str | None) -> Finding:
+    """Whether a cluster can be joined; without an address, whether one of the run's own is as it says."""
+    if address is not None:
+        from skelray.runner.joining import reach
+
+        return Finding("Ray", f"the cluster at {reach(address)} can be joined")
+    said = "a run without --address has Ray of its own"
+    if found := os.environ.get("RAY_ADDRESS"):
+        said += f"; RAY_ADDRESS={found} is followed by --address auto alone"
+    return Finding("Ray", said)
+
+
+def token() -> Finding:
+    """Where Ray's token is from; it is never shown."""
+    if os.environ.get("RAY_AUTH_MODE") == "disabled":
+        return Finding("token", "RAY_AUTH_MODE=disabled: who reaches Ray's ports can run code here; unset it", fine=False)
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        if os.environ.get(name):
+            return Finding("token", f"that of {name}")
+    file = Path.home() / ".ray" / "auth_token"
+    if file.is_file():
+        return Finding("token", f"that of {file}")
+    return Finding("token", f"none in {file}: Ray makes one, or the run has one of its own")
+
+
+def shared_memory() -> Finding:
+    """Whether Ray's object store has room."""
+    free = shutil.disk_usage("/dev/shm").free
+    way = "" if free >= SHARED else "; give the container more, as with `docker run --shm-size=1g`"
+    return Finding("shared memory", f"{free / 2**20:.0f} MiB of /dev/shm are free{way}", free >= SHARED)
+
+
+def room(name: str, folder: Path, way: str) -> Finding:
+    """Whether a folder, or the one that it will lie in, can be written to and has room."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Finding(name, f"{there} cannot be written to: {way} that can", fine=False)
+    free = shutil.disk_usage(there).free
+    return Finding(
+        name, f"{free / 2**30:.1f} GiB are free in {there}{'' if free > LITTLE else f': {way} with room'}", free > LITTLE
+    )
+
+
+def stored(root: str) -> Finding:
+    """Whether the store answers, and how it keeps two runs from one trial."""
+    store = Store(root)
+    if not store.local:
+        check_answers(root)
+        return Finding("store", f"{root} answers; claims are leases")
+    finding = room("store", Path(store.path), "give --store")
+    place = Path(store.path)
+    if not finding.fine or not place.is_dir():
+        return finding
+    probe = place / ".lock"
+    probe.touch()
+    return finding._replace(said=f"{finding.said}; claims are {'locks' if lock.works(probe) else 'leases: it has no locks'}")
+
+
+def prepared(root: Path) -> Finding:
+    """Which data sets are prepared, each opened."""
+    found, wrong = [], []
+    for place in sorted(root.iterdir()) if root.is_dir() else []:
+        if not place.is_dir():
+            continue
+        try:
+            found.append(f"{place.name} ({len(open_dataset(root, place.name))})")
+        except (DataError, UserError, OSError) as error:
+            wrong.append(f"{place.name}: {error}")
+    said = ", ".join(found) if found else f"none in {root}: `skelray prepare` makes them, `--demo` generates one"
+    return Finding("data", "; ".join([said, *wrong]), not wrong)

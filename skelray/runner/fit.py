@@ -1,0 +1,91 @@
+"""Whether a node may run trials of a study: it sees the driver's store, and has the same data."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from skelray.evaluation import Transfer
+from skelray.runner.context import Context, Settings, splits
+from skelray.runner.execute import pin_targets
+from skelray.store.store import Store
+from skelray.trial import Trial
+
+PROBES = "probes"  # a folder of the store
+
+
+class Unfit(RuntimeError):
+    """This node may not run the trial; one sentence. It costs the trial nothing: it goes elsewhere. node: its id."""
+
+    def __init__(self, why: str, node: str) -> None:
+        super().__init__(why, node)  # all of it, so that it can be sent to another process
+        self.node = node
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What each node has to find. word: the driver's, in the store; data: benchmark, protocol and fingerprint."""
+
+    word: str
+    data: tuple[tuple[str, str, str], ...]
+
+    @property
+    def file(self) -> str:
+        return f"{PROBES}/{self.word}.json"
+
+    def answer(self, node: str) -> str:
+        """Where a node leaves word in turn."""
+        return f"{PROBES}/{self.word}-{node}.json"
+
+
+def needs_of(context: Context, trials: Iterable[Trial]) -> Needs:
+    """Writes the driver's word into the store, and asks for the data of these trials."""
+    wanted = {(trial.benchmark, trial.protocol) for trial in trials}
+    wanted |= {(e.benchmark, e.protocol) for trial in trials for e in trial.evaluations if isinstance(e, Transfer)}
+    data = tuple((*one, context.load(*one).train.fingerprint) for one in sorted(wanted))
+    needs = Needs(uuid.uuid4().hex, data)
+    context.store.write_json(needs.file, {"word": needs.word})
+    return needs
+
+
+def forget(context: Context, needs: Needs) -> None:
+    """Removes the words from the store."""
+    with suppress(OSError):
+        for name in context.store.names(PROBES):
+            if name.startswith(needs.word):
+                context.store.remove(f"{PROBES}/{name}")
+
+
+def why_unfit(settings: Settings, needs: Needs, node: str | None = None) -> str:
+    """Why this machine may run no trial; empty where it may. node: leaves word in the store under this name, too."""
+    try:
+        store = Store(settings.store)
+        if (store.read_json(needs.file) or {}).get("word") != needs.word:
+            return f"it does not see the driver's store {settings.store}: that has to be a folder or URI that nodes share"
+        if node is not None:
+            store.write_json(needs.answer(node), {"node": node})
+    except (OSError, ValueError) as error:
+        return f"it cannot use the store {settings.store}: {' '.join(str(error).split())}"
+    for benchmark, protocol, fingerprint in needs.data:
+        try:
+            found = splits(settings.data, benchmark, protocol).train.fingerprint
+        except (OSError, ValueError) as error:
+            return f"it cannot read the data: {' '.join(str(error).split())}"
+        if found != fingerprint:
+            return f"its {benchmark} in {settings.data} is other data than the driver's ({found}, not {fingerprint})"
+    return ""
+
+
+def check_fit(settings: Settings, needs: Needs, trial: Trial, node: str) -> None:
+    """Raises Unfit where this worker would compute something else than the driver asked for."""
+    if why := why_unfit(settings, needs):
+        raise Unfit(why, node)
+    load = partial(splits, settings.data)
+    if pin_targets(trial, load(trial.benchmark, trial.protocol), load) != trial:
+        raise Unfit("it has other data than the driver's for a transfer", node)

@@ -1,0 +1,84 @@
+"""Whether a Ray cluster can be joined, found out in a process that may hang or be aborted instead of this one."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+
+from skelray.checks import UserError
+
+PATIENCE = 25.0  # seconds for the cluster to answer
+KNOCK = 5.0  # seconds for its machine to
+
+_JOIN = """
+import logging, sys
+import ray
+context = ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
+print("JOINED", context.address_info["gcs_address"])
+ray.shutdown()
+"""
+
+
+def reach(address: str) -> str:
+    """The address of the cluster's head as host:port. Raises UserError, within some 30 s, where it cannot be joined."""
+    if "://" in address:
+        raise UserError(f"address {address!r}: give HOST:PORT of the head, as in --address 10.0.0.1:6379, or auto")
+    if address != "auto":
+        _knock(address)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _JOIN, address], capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired as error:
+        told = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else ""
+        raise UserError(_refusal(address, told)) from None
+    found = re.search(r"^JOINED (\S+)$", done.stdout, re.M)
+    if found is None:
+        raise UserError(_refusal(address, done.stderr))
+    return found[1]
+
+
+def _knock(address: str) -> None:
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise UserError(f"address {address!r}: give HOST:PORT of the head, as in --address 10.0.0.1:6379, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK).close()
+    except OSError as error:
+        why = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
+        raise UserError(
+            f"address {address!r}: no Ray head answers there ({why}); start one with `ray start --head`, or leave "
+            "--address out for a cluster of this run's own"
+        ) from error
+
+
+def _refusal(address: str, told: str) -> str:
+    """Why a cluster could not be joined, from what Ray said."""
+    start = f"address {address!r}: "
+    if "no authentication token was found" in told:
+        return start + "the cluster wants a token and there is none here: " + _token()
+    if "Unauthenticated" in told or "InvalidAuthToken" in told:
+        return start + "the cluster does not take the token from here: " + _token()
+    if "Version mismatch" in told:
+        versions = re.findall(r"(Ray|Python): (\S+)", told)
+        there, here = versions[: len(versions) // 2], versions[len(versions) // 2 :]
+        said = f"it has {' '.join(map(' '.join, there))}, here is {' '.join(map(' '.join, here))}"
+        return f"{start}the cluster's versions differ from those here: {said}; install the same on both"
+    if "Could not find any running Ray instance" in told:
+        return f"{start}no Ray runs on this machine; start it with `ray start --head`, or leave --address out"
+    said = next((line.strip() for line in reversed(told.splitlines()) if re.match(r"\w[\w.]*(Error|Exception): ", line)), "")
+    return f"{start}the cluster did not take this run in {PATIENCE:.0f} s ({said or 'no answer'}); is its head alive?"
+
+
+def _token() -> str:
+    """What is to be done about a token, and which one was used."""
+    way = "copy that of the head's ~/.ray/auth_token"
+    if os.environ.get("RAY_AUTH_MODE", "disabled") != "token":
+        return f"{way} and set RAY_AUTH_MODE=token"
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        if name in os.environ:
+            return f"it is that of {name}; {way} there"
+    return f"{way} to ~/.ray/auth_token, or set RAY_AUTH_TOKEN"

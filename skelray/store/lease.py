@@ -1,0 +1,154 @@
+"""Claims without file locks: tickets in a folder of the store that their holders renew while they live.
+
+Who wants a claim puts a ticket and lists the folder: alone there, it holds the claim; else it takes its ticket back and
+tries again. So of two that come at once none or one gets it, on any store whose listings show what was written. A holder
+that is gone is told by a ticket that no one renews, by the clock of who waits, or by its process where that ran here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import re
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skelray.store.files import Files
+
+BEAT = 15.0  # seconds between two renewals
+DEAD = 60.0  # seconds without one, after which a holder is gone
+PAUSE = 2.0  # seconds between two looks of one who waits
+
+log = logging.getLogger("skelray")
+
+
+@contextlib.contextmanager
+def held(files: Files, folder: str, what: str, free: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """The claim of a folder, waited for if need be.
+
+    what and free: as for ``lock.held``. Raises BlockingIOError where it is no longer needed.
+    """
+    with _Tickets(files, folder) as tickets:
+        told = False
+        while (other := tickets.take()) is not None:
+            if not told:
+                log.warning("%s waits for %s", what, _who(other, folder))
+                told = True
+            if free():
+                raise BlockingIOError(f"{folder} is no longer needed")
+            time.sleep(PAUSE * random.uniform(0.5, 1.5))
+        with tickets.renewed():
+            yield
+
+
+@contextlib.contextmanager
+def held_at_once(files: Files, folder: str) -> Iterator[None]:
+    """The same without waiting for who lives. Raises BlockingIOError where another process has it."""
+    with _Tickets(files, folder) as tickets:
+        until = time.monotonic() + DEAD + BEAT
+        while (other := tickets.take()) is not None:
+            if tickets.lives(other) or time.monotonic() > until:
+                raise BlockingIOError(_who(other, folder))
+            time.sleep(PAUSE * random.uniform(0.5, 1.5))
+        with tickets.renewed():
+            yield
+
+
+class _Tickets:
+    """The tickets of a folder, and this process's own while it has one."""
+
+    def __init__(self, files: Files, folder: str) -> None:
+        self.files, self.folder, self.mine = files, folder, False
+        host = re.sub(r"[^\w.-]", "_", socket.gethostname())
+        self.name = f"{uuid.uuid4().hex[:12]}~{host}~{os.getpid()}~{_started(os.getpid())}"
+        self._seen: dict[str, tuple[Any, float, bool]] = {}  # when written, since when by our clock, and whether renewed
+
+    def __enter__(self) -> _Tickets:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._back()
+
+    def take(self) -> str | None:
+        """Takes the claim; returns who else has it, or wants it at the same moment."""
+        if (other := self._other()) is not None:
+            return other
+        self._renew()
+        if (other := self._other()) is not None:
+            self._back()
+        return other
+
+    def lives(self, ticket: str) -> bool:
+        """Whether its holder has shown that it lives: it runs here, or has renewed it while this process waited."""
+        _, host, process, started = ticket.split("~")
+        return (host == self.name.split("~")[1] and started == _started(int(process))) or self._seen[ticket][2]
+
+    @contextlib.contextmanager
+    def renewed(self) -> Iterator[None]:
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(BEAT):
+                with contextlib.suppress(OSError):  # the next may be written
+                    self._renew()
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _renew(self) -> None:
+        self.mine = True
+        self.files.write(f"{self.folder}/{self.name}", uuid.uuid4().hex.encode())
+
+    def _back(self) -> None:
+        if self.mine:
+            self.mine = False
+            with contextlib.suppress(OSError):
+                self.files.remove(f"{self.folder}/{self.name}")
+
+    def _other(self) -> str | None:
+        """A ticket of someone else who is not known to be gone; those of the dead are removed."""
+        for info in self.files.listed(self.folder):
+            ticket = info.base_name
+            if ticket == self.name or ticket.startswith(".") or ticket.count("~") != 3:
+                continue  # not a ticket, or one that is being written
+            if not self._gone(ticket, info.mtime):
+                return ticket
+            self.files.remove(f"{self.folder}/{ticket}")
+        return None
+
+    def _gone(self, ticket: str, written: Any) -> bool:
+        _, host, process, started = ticket.split("~")
+        if host == self.name.split("~")[1] and process.isdecimal():
+            return _started(int(process)) != started
+        now = time.monotonic()
+        before, since, renewed = self._seen.get(ticket, (written, now, False))
+        if before != written:
+            since, renewed = now, True
+        self._seen[ticket] = written, since, renewed
+        return now - since > DEAD
+
+
+def _started(process: int) -> str:
+    """When a process of this machine started, in ticks since it booted; empty where there is none."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _who(ticket: str, folder: str) -> str:
+    _, host, process, _ = ticket.split("~")
+    return f"process {process} on {host}, which has {folder}"

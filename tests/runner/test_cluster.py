@@ -1,0 +1,287 @@
+"""Clusters: one of the run's own whatever else there is, joining in a sentence or not at all, and nodes that are unfit."""
+
+import os
+import pickle
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from ray_nodes import ray_nodes
+from small_study import ABLATION, assert_same, inline, make_run, study_file, table
+from test_ray import command
+
+from skelray.checks import UserError
+from skelray.runner.joining import _refusal, reach
+from skelray.runner.own_folder import folder_for_ray
+from skelray.store.store import Store
+
+pytest.importorskip("ray")
+
+
+# Joining
+
+
+def test_an_address_without_a_head_is_said_at_once():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        dead = f"127.0.0.1:{one.getsockname()[1]}"
+    with pytest.raises(UserError, match="no Ray head answers there"):
+        reach(dead)
+    for wrong in ("nonsense", "ray://head:10001", "head:99999999", ":6379"):
+        with pytest.raises(UserError, match="give HOST:PORT of the head"):
+            reach(wrong)
+
+
+@pytest.mark.parametrize(
+    ("told", "mode", "said"),
+    [
+        ("AuthenticationError: ... but no authentication token was found. Ensure", "token", "there is none here: copy that"),
+        ("Failed: Unauthenticated: RPC error: InvalidAuthToken", "token", "does not take the token from here"),
+        ("Failed: Unauthenticated: RPC error: InvalidAuthToken", None, "set RAY_AUTH_MODE=token"),
+        (
+            "RuntimeError: Version mismatch: The cluster was started with:\n    Ray: 2.50.0\n    Python: 3.12.1\n"
+            "This process on node 1 was started with:\n    Ray: 2.60.0\n    Python: 3.11.9\n",
+            "token",
+            "it has Ray 2.50.0 Python 3.12.1, here is Ray 2.60.0 Python 3.11.9; install the same on both",
+        ),
+        ("ConnectionError: Could not find any running Ray instance. Please", None, "no Ray runs on this machine"),
+        (
+            "[warn]\nConnectionError: Failed to connect to Ray cluster at x:1\n",
+            None,
+            "Failed to connect to Ray cluster at x:1",
+        ),
+    ],
+)
+def test_why_a_cluster_cannot_be_joined_is_one_sentence(monkeypatch, told, mode, said):
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    if mode is None:
+        monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    else:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    found = _refusal("auto", told)
+    assert said in found
+    assert "\n" not in found
+
+
+def test_a_machine_that_answers_and_is_no_head_is_said_in_time(monkeypatch):
+    """A listener that never says a word."""
+    monkeypatch.setattr("skelray.runner.joining.PATIENCE", 3.0)
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        with pytest.raises(UserError, match=r"did not take this run in 3 s .*is its head alive"):
+            reach(f"127.0.0.1:{mute.getsockname()[1]}")
+
+
+# A folder for Ray's files
+
+
+def test_the_folder_of_ray_is_gone_at_the_end_and_that_of_a_killed_run_too():
+    short = Path("/tmp") / f"sr{os.getpid()}"
+    try:
+        with folder_for_ray(short) as folder:
+            (folder / "session").mkdir()
+            killed = short / "skelray-ray-99999999-abc"
+            killed.mkdir()
+            with folder_for_ray(short) as other:
+                assert other.is_dir()
+                assert folder.is_dir()
+                assert not killed.exists()
+        assert list(short.iterdir()) == []
+    finally:
+        shutil.rmtree(short, ignore_errors=True)
+
+
+def test_a_folder_that_ray_cannot_use_is_one_sentence(tmp_path, monkeypatch):
+    with (
+        pytest.raises(UserError, match=r"too long a path for Ray's sockets.*--ray-tmp"),
+        folder_for_ray(tmp_path / ("x" * 90)),
+    ):
+        pass
+    with (
+        pytest.raises(UserError, match=r"cannot keep its files in /dev/null/x.*--ray-tmp"),
+        folder_for_ray(Path("/dev/null/x")),
+    ):
+        pass
+    usage = shutil.disk_usage("/tmp")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2**20))
+    with pytest.raises(UserError, match=r"1 MiB are free.*--ray-tmp"), folder_for_ray(Path("/tmp")):
+        pass
+
+
+# Whole clusters
+
+
+def run_joined(nodes, path, data, folder, *options, **env):
+    """The study's run as a user starts it on the cluster; its exit status and standard error."""
+    folder.mkdir(exist_ok=True)
+    words = command(path, data, "--address", nodes.address, "--epochs", "2", "--seeds", "2", *options)
+    done = subprocess.run(
+        words, cwd=folder, env={**nodes.env, **env}, capture_output=True, text=True, check=False, timeout=600
+    )
+    return done.returncode, done.stderr
+
+
+needs_namespaces = pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode != 0,
+    reason="no mount namespaces of one's own here (unshare -m)",
+)
+
+
+@pytest.mark.slow
+@needs_namespaces
+@pytest.mark.parametrize("hidden", ["store", "data"])
+def test_a_node_that_does_not_share_the_store_or_the_data_is_set_aside(tmp_path, synthetic_data, hidden):
+    """Alone it is refused before anything trains; beside a sound node all trials go there."""
+    data = tmp_path / "data"
+    shutil.copytree(synthetic_data, data)
+    folder = tmp_path / "on_ray"
+    (folder / "store").mkdir(parents=True)
+    path = study_file(tmp_path, ABLATION)
+    place = {"store": folder / "store", "data": data}[hidden]
+    with ray_nodes() as nodes:
+        nodes.add(hidden=place)
+        status, said = run_joined(nodes, path, data, folder)
+        assert status == 2, said
+        assert "no node of the cluster may run a trial" in said
+        assert {"store": "does not see the driver's store", "data": "cannot read the data"}[hidden] in said
+        nodes.add()
+        status, said = run_joined(nodes, path, data, folder)
+        assert status == 0, said
+        assert "is set aside" in said
+    assert_same(table(folder), inline(path, tmp_path / "inline", data, epochs=2, seeds=(0, 1)))
+
+
+@pytest.mark.slow
+def test_a_token_is_asked_for_by_name(tmp_path, synthetic_data):
+    path = study_file(tmp_path, ABLATION)
+    with ray_nodes(cpus=1) as nodes:
+        for env, said in (
+            ({"RAY_AUTH_TOKEN": "ab" * 32}, "does not take the token from here: it is that of RAY_AUTH_TOKEN"),
+            ({"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none"), "RAY_AUTH_TOKEN": ""}, "token"),
+        ):
+            clock = time.monotonic()
+            status, told = run_joined(nodes, path, synthetic_data, tmp_path / "joined", **env)
+            assert (status, time.monotonic() - clock < 45) == (2, True), told
+            assert said in told.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_run_has_ray_of_its_own_whatever_runs_beside_it(tmp_path, synthetic_data):
+    """RAY_ADDRESS names a dead head and HOME cannot be written to."""
+    path = study_file(tmp_path, ABLATION)
+    env = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
+    env |= {"RAY_ADDRESS": "127.0.0.1:1", "HOME": "/proc/nowhere"}
+    short = Path(f"/tmp/o{os.getpid()}")
+    words = command(path, synthetic_data, "--epochs", "1", "--ray-tmp", str(short))
+    try:
+        done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert "RAY_ADDRESS=127.0.0.1:1 is not followed" in done.stderr
+        assert list(short.iterdir()) == []
+    finally:
+        shutil.rmtree(short, ignore_errors=True)
+
+
+# A worker that says what is not so
+
+
+def test_done_is_believed_only_where_the_store_has_it(tmp_path, synthetic_data):
+    from test_ray import Attempt, reporting_on
+
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, epochs=1)
+    jobs, reporting = reporting_on(list(run.work.jobs))
+    reporting.run.context = run.context
+    jobs.suggest("x")
+    jobs.suggest("y")
+    reporting.on_trial_complete(None, Attempt("x"), {"done": True, "epoch": 1, "node": "abc"})
+    assert reporting.statuses == {0: "failed"}
+    reporting.end(jobs.given["y"], "stopped")  # by the run: Tune says so once more
+    reporting.on_trial_complete(None, Attempt("y"), {"done": True, "epoch": 1, "node": "sound"})
+    assert reporting.statuses == {0: "failed", 1: "stopped"}
+    assert list(reporting.nodes.aside) == ["abc"]
+    assert run.work.jobs[0].stored.failure(1)["cause"] == "store"
+
+
+def test_a_worker_of_a_node_with_other_data_is_unfit_and_costs_the_trial_nothing(tmp_path, synthetic_data):
+    from dataclasses import replace
+
+    from ray.exceptions import RayTaskError
+    from test_ray import Attempt, reporting_on
+
+    from skelray.runner.fit import Unfit, check_fit, needs_of, why_unfit
+
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, epochs=1)
+    job = run.work.jobs[0]
+    needs = needs_of(run.context, [job.trial])
+    assert why_unfit(run.settings, needs) == ""
+    check_fit(run.settings, needs, job.trial, "n")
+    other = replace(needs, data=tuple((*one[:2], "0" * 16) for one in needs.data))
+    with pytest.raises(Unfit, match="other data than the driver's") as found:
+        check_fit(run.settings, other, job.trial, "node7")
+    assert "does not see the driver's store" in why_unfit(replace(run.settings, store=str(tmp_path / "own")), needs)
+    jobs, reporting = reporting_on([job])
+    jobs.suggest("x")
+    raised = RayTaskError("step", "its traceback", found.value, "StudyTrainable", 1, "10.0.0.7")
+    (tmp_path / "error.pkl").write_bytes(pickle.dumps(raised))
+    attempt = Attempt("x", pickled=tmp_path / "error.pkl")
+    attempt.run_metadata.num_failures = 1  # Tune has counted it
+    reporting.on_trial_error(None, attempt)
+    assert attempt.run_metadata.num_failures == 0
+    assert list(reporting.nodes.aside) == ["node7"]
+
+
+def test_where_no_node_holds_a_trial_it_is_said_once_and_when_one_does(caplog, monkeypatch):
+    from test_ray import reporting_on
+
+    monkeypatch.setattr("skelray.runner.reporting.LOOK", -1.0)
+    _, reporting = reporting_on([])
+    found = []
+    for slots in (2, 0, 0, 1, 1):
+        reporting.nodes.slots = lambda slots=slots: slots
+        found.append(reporting.room())
+    assert found == [True, False, False, True, True]
+    assert [line.split(":")[0] for line in caplog.messages] == [
+        "no node of the cluster can hold a trial now",
+        "a node has joined",
+    ]
+
+
+# Asked to end
+
+
+def test_sigterm_saves_and_ends_with_a_sentence_and_143(tmp_path, synthetic_data):
+    """The training is too short for the next checkpoint to be due, and goes on where it was."""
+    from test_ray import stopped_when
+
+    rarely = "import skelray.runner.execute as execute\n    execute.CHECKPOINT_SHARE = 1e-9\n    study ="
+    body = ABLATION.replace("study =", rarely)
+    path = study_file(tmp_path, body)
+    words = command(path, synthetic_data, "--inline", "--epochs", "200", "--seeds", "1")
+    began = []
+
+    def well_after_the_first_save():
+        """Some epochs of 0.3 s later."""
+        if list(tmp_path.glob("store/*/checkpoint.pt")):
+            began.append(time.monotonic())
+        return bool(began) and time.monotonic() - began[0] > 5
+
+    status, said = stopped_when(well_after_the_first_save, signal.SIGTERM, words, tmp_path)
+    assert (status, said.splitlines()[-1]) == (143, "skelray: asked to end, and saved; the same command goes on from here")
+    (id,) = (place.parent.name for place in tmp_path.glob("store/*/checkpoint.pt"))
+    assert Store(tmp_path / "store").trial(id).state()["epoch"] > 1
+
+
+@pytest.mark.slow
+def test_sigterm_on_ray_saves_and_ends_with_143(tmp_path, synthetic_data):
+    from test_ray import stopped_when
+
+    path = study_file(tmp_path, ABLATION)
+    words = command(path, synthetic_data, "--epochs", "60", "--seeds", "1")
+    status, said = stopped_when(lambda: list(tmp_path.glob("store/*/checkpoint.pt")), signal.SIGTERM, words, tmp_path)
+    assert (status, said.splitlines()[-1]) == (143, "skelray: asked to end, and saved; the same command goes on from here")
+    assert "Traceback" not in said
