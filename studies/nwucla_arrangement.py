@@ -1,4 +1,4 @@
-"""HiCLR, Table 2, asked of NW-UCLA: in which branch should an augmentation first appear?
+"""HiCLR's arrangement, asked of NW-UCLA: in which branch should an augmentation first appear?
 
 Cameras 1 and 2 train, camera 3 tests. Frames and epochs were chosen by the 1-NN accuracy on held-out training subjects of
 seed 0 (72 % after 50 epochs of 25 frames, 63 % after 45 of 16) before any figure of this study was seen; the rate and the

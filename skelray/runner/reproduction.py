@@ -31,8 +31,9 @@ class Shown:
 
     @property
     def numbers(self) -> set[str]:
-        """Of its tables: {"2"}."""
-        return set(re.findall(r"\d+", self.heading)) if self.heading.startswith("Table") else set()
+        """Of its tables: {"3", "4"} of "Tables 3 and 4"."""
+        listed = re.match(r"Tables? (\d+(?:(?:, | and )\d+)*)", self.heading)
+        return set(re.findall(r"\d+", listed[1])) if listed else set()
 
 
 def shown_of(paper: str, folder: Path, table: str = "all") -> list[Shown]:

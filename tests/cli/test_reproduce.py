@@ -1,6 +1,7 @@
 """`skelray reproduce`: a paper's tables as one page, and a row's trial again."""
 
 import re
+from pathlib import Path
 
 import pytest
 from small_study import TINY, study_file
@@ -103,3 +104,9 @@ def test_each_benchmark_of_a_table_is_prepared_as_its_numbers_were(tmp_path):
     _, study, _ = load_study(study_file(tmp_path, body))
     assert needs(study) == {"ntu60": RIGID, "pku_mmd1": CENTRED, "pku_mmd2": CENTRED}
     assert root_of(tmp_path / "data", needs(study).values()) == tmp_path / "data300"
+
+
+def test_every_table_of_each_paper_has_a_study():
+    shown = {paper: shown_of(paper, Path(__file__).parents[2] / "studies") for paper in ("aimclr", "hiclr", "hico")}
+    tables = {paper: sorted({number for one in ones for number in one.numbers}, key=int) for paper, ones in shown.items()}
+    assert tables == {"aimclr": list("12345678"), "hiclr": list("1234567"), "hico": list("123456")}
