@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from skelray import machine
-from skelray.augment import Draws, View, view_of
+from skelray.augment import CannotCapture, Draws, View, view_of
 from skelray.checks import UserError
 from skelray.contained import contained
 from skelray.data.dataset import Splits
@@ -22,6 +23,7 @@ from skelray.names import HELD_OUT
 from skelray.trial import Trial
 
 State = dict[str, Any]
+log = logging.getLogger("skelray")
 
 
 @dataclass
@@ -83,7 +85,8 @@ class Pretraining:
         machine.compute_in(trial.precision, self.device)
         self.optimizer.param_groups[0]["lr"] = trial.optimizer.lr_at(epoch)
         self.model.train()
-        metrics, finite = self._engine_or_new().epoch(epoch) if self.static else self._plain_epoch(epoch)
+        engine = self._engine_or_none()
+        metrics, finite = engine.epoch(epoch) if engine else self._plain_epoch(epoch)
         if not math.isfinite(metrics["loss"]):
             raise Diverged(f"the loss is {metrics['loss']} in epoch {epoch}")
         if not finite:
@@ -101,11 +104,17 @@ class Pretraining:
 
     def step_by_step(self) -> None:
         """Has the engine make each step call by call, as where it cannot be captured."""
-        self._engine_or_new().step_by_step()
+        if engine := self._engine_or_none():
+            engine.step_by_step()
 
-    def _engine_or_new(self) -> Engine:
-        if self._engine is None:
-            self._engine = Engine(self.trial, self.data, self.model, self.optimizer, self.device)
+    def _engine_or_none(self) -> Engine | None:
+        """None for the plain loop: where that is asked for, and where the optimizer is none that a static step makes."""
+        if self.static and self._engine is None:
+            try:
+                self._engine = Engine(self.trial, self.data, self.model, self.optimizer, self.device)
+            except CannotCapture as reason:
+                self.static = False
+                log.warning("each step is made call by call, as none can be captured: %s", reason)
         return self._engine
 
     def _plain_epoch(self, epoch: int) -> tuple[dict[str, float], bool]:

@@ -375,6 +375,7 @@ CLAIMS = {
         "only seed, name, epoch, step and place decide": "test_every_part_of_a_place_changes_what_is_drawn",
         "find the bits that torch finds": "test_the_interpreted_kernels_find_the_bits_that_torch_finds",
         "a rehearsal on a CPU runs every part": "test_a_rehearsal_runs_every_part",
+        "are each the trial alone, to the last bit": "test_each_trial_is_the_trial_alone",
         "A test keeps these below ceilings": "test_a_step_launches_no_more_than_its_ceiling",
     },
     "fidelity.md": {

@@ -48,19 +48,24 @@ class Engine:
             self._give_up(reason)
         self._stage: int | None = None
         self._runner: Runner
-        self._step: StaticStep
+        self.step: StaticStep
 
     def epoch(self, number: int) -> tuple[dict[str, float], bool]:
         """Trains an epoch: the mean of the loss and of its parts over its steps, and whether weights are finite after it."""
+        if self.begin(number):
+            self._runner = self._run_by()
+        with machine.seeded(self.device, Draws(self.trial.seed, number).number("dropout")):
+            self._runner.run(self.steps)
+        return self.read()
+
+    def begin(self, number: int) -> bool:
+        """Sets order, clock and rate to an epoch's start; whether its step is another than before, as in a new stage."""
         order = torch.randperm(len(self.data), generator=Draws(self.trial.seed, number)["order"])
         self.order.copy_(order[: len(self.order)])
         self.clock.epoch.fill_(number)
         self.clock.step.zero_()
         self.descent.rate.fill_(self.trial.optimizer.lr_at(number))
-        self._prepare(number)
-        with machine.seeded(self.device, Draws(self.trial.seed, number).number("dropout")):
-            self._runner.run(self.steps)
-        return self._read()
+        return self._prepare(number)
 
     def step_by_step(self) -> None:
         """Makes the steps from here on call by call, from the same draws."""
@@ -70,33 +75,36 @@ class Engine:
         """Takes over what was loaded into the optimizer."""
         self.descent.adopt()
 
-    def _read(self) -> tuple[dict[str, float], bool]:
+    def read(self) -> tuple[dict[str, float], bool]:
         """The one transfer of an epoch."""
-        means = self._step.figures.double().mean(dim=0)
+        means = self.step.figures.double().mean(dim=0)
         weights = list(self.model.query.parameters())
         largest = torch.stack(torch._foreach_norm(weights, float("inf"))).max().double()  # type: ignore[arg-type]
         *figures, weight = torch.cat((means, largest[None])).tolist()
-        return dict(zip(self._step.names, figures, strict=True)), math.isfinite(weight)
+        return dict(zip(self.step.names, figures, strict=True)), math.isfinite(weight)
 
-    def _prepare(self, epoch: int) -> None:
-        """Has a runner for the epoch's stage; one is kept, as a stage that has passed does not come again."""
+    def _prepare(self, epoch: int) -> bool:
+        """Has a step for the epoch's stage; one is kept, as a stage that has passed does not come again."""
         stage = check_stages(self.trial.method).stage(epoch) if self.captured else epoch
         if stage == self._stage:
-            return
+            return False
         self._stage = stage
         draws = CounterDraws(self.trial.seed, epoch, self.clock, captured=self.captured)
-        self._step = StaticStep(
+        self.step = StaticStep(
             self.trial.method, self.model, self._batch, self.order, self.trial.batch_size, draws, self.descent, epoch
         )
-        self._runner = Stepwise(self._step)
+        return True
+
+    def _run_by(self) -> Runner:
         if self.captured and self.device.type == "cuda":
             try:
-                self._runner = Captured(self._step, self._state())
+                return Captured(self.step, self.state())
             except CannotCapture as reason:
                 self._give_up(reason)
-                self._prepare(epoch)
+                self._prepare(self.step.stage_epoch)
+        return Stepwise(self.step)
 
-    def _state(self) -> list[Tensor]:
+    def state(self) -> list[Tensor]:
         """Every tensor that a step writes, figures apart, which each step writes anew."""
         model: Any = self.model
         tensors = chain(model.parameters(), model.buffers(), self.descent.momenta, (self.clock.step,))

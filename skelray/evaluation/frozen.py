@@ -124,7 +124,7 @@ class FrozenEncoder:
     def view(self, data: SkeletonDataset, positions: np.ndarray, draws: Draws) -> View:
         """The sequences at these positions, whole; ``clip`` gives what an encoder reads of them."""
         if self.keeps_data and (there := self._resident(data)) is not None:
-            return there.view(torch.from_numpy(positions).to(self.device), draws)
+            return there.view(torch.as_tensor(positions, dtype=torch.int64).to(self.device), draws)
         return view_of(data, positions, draws, self.frames)
 
     def _resident(self, data: SkeletonDataset) -> Resident | None:

@@ -306,6 +306,15 @@ def test_own_parts_that_can_be_captured_are(caplog):
     assert caplog.records == []
 
 
-def test_an_optimizer_of_another_kind_is_no_descent():
-    with pytest.raises(CannotCapture, match="Adam"):
-        Descent(torch.optim.Adam([torch.nn.Parameter(torch.ones(1))]))
+@dataclass(frozen=True)
+class Adam(SGD):
+    """An optimizer as a study file may define it."""
+
+    def build(self, parameters):
+        return torch.optim.Adam(parameters, lr=1e-3)
+
+
+def test_an_optimizer_of_another_kind_trains_by_the_plain_loop(caplog):
+    trained = Pretraining(replace(tiny.TRIAL, optimizer=Adam()), tiny.splits(), CPU, static=True)
+    assert trained.train_epoch().metrics["loss"] > 0
+    assert "Adam, not torch's SGD" in caplog.text

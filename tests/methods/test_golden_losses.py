@@ -1,5 +1,6 @@
 """The losses against the released implementations, values and gradients."""
 
+from itertools import chain
 from types import SimpleNamespace
 
 import pytest
@@ -42,9 +43,10 @@ class Embeddings:
 
     embed_key = embed
 
-    def embed_dropped(self, raw, drop):
-        """The extreme view is a pair here: what the encoder makes of it, and that after the drop."""
-        return tuple(self.embed(one) for one in raw)
+    def embed_each(self, views, drop=None):
+        """Where something is dropped, a view after the first is a pair: what the encoder makes of it, and that after."""
+        first, *others = views
+        return [self.embed(raw) for raw in (first, *(chain.from_iterable(others) if drop else others))]
 
 
 def hiclr(file, branches, stage, similarity, weights, **changes):

@@ -474,6 +474,9 @@ def test_each_branch_is_held_to_its_weaker_neighbour():
         def embed(self, number):
             return F.one_hot(torch.tensor([number]), 4).float().requires_grad_()
 
+        def embed_each(self, numbers):
+            return list(map(self.embed, numbers))
+
         embed_key = embed
 
     HiCLR(similarity=spy, **MOCO).loss(Planted(), Views(key=3, queries=[0, 1, 2]), epoch=1)
@@ -497,6 +500,9 @@ def test_mining_counts_the_branches_it_is_told(branches):
 
         def embed(self, degrees):
             return torch.tensor(angle([degrees]), dtype=F64)
+
+        def embed_each(self, angles):
+            return list(map(self.embed, angles))
 
         embed_key = embed
 
