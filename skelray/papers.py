@@ -192,9 +192,10 @@ RELEASED["hiclr_dsta"] = replace(
     evaluations=(*HICLR_DSTA.evaluations, *_best(5, Linear(milestones=(30, 80)))),
 )
 
-# What trains the encoder, as released: HiCLR's earlier configs read the test split every third epoch of a share of labels.
+# What trains the encoder, as released: of a share of labels an epoch is as long as that is in AimCLR's code, and HiCLR's
+# earlier configs read the test split every third epoch.
 RELEASED_TUNED = {
-    "aimclr": _best(5, AIMCLR_FINETUNE, *AIMCLR_SEMI),
+    "aimclr": _best(5, AIMCLR_FINETUNE, *(replace(semi, whole_epochs=False) for semi in AIMCLR_SEMI)),
     "hiclr": (*_best(5, HICLR_FINETUNE), *_best(3, *HICLR_SEMI)),
     "hiclr_dsta": (*_best(5, HICLR_DSTA_FINETUNE), *_best(3, *HICLR_DSTA_SEMI)),
 }

@@ -12,7 +12,7 @@ import pandas as pd
 
 from skelray.evaluation import measured_by, names
 from skelray.identity.canonical import canonical
-from skelray.names import column
+from skelray.names import PUBLISHED, column
 from skelray.report.table import NOTHING, Table
 from skelray.report.verdict_table import verdict_table
 from skelray.results.statistics import WEIGHTS, t_quantile
@@ -111,7 +111,8 @@ def _made(table: pd.DataFrame | None) -> str:
     """Where the numbers of a table come from."""
     if table is None or table.empty:
         return ""
-    facts = table[["device", "commit", "data"]].assign(data=table["data"].str[:12])
+    run = table[table["status"] != PUBLISHED]
+    facts = run[["device", "commit", "data"]].assign(data=run["data"].str[:12])
     return "; " + "; ".join(f"{name} {', '.join(sorted(values.unique()))}" for name, values in facts.items())
 
 

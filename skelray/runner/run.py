@@ -19,6 +19,7 @@ from skelray.runner.kinds import work_of
 from skelray.study.scale import Scale
 from skelray.study.study import Study
 from skelray.training import Report
+from skelray.trial import Trial
 
 RETRIES = 2  # attempts beyond the first at a trial that failed for a transient cause
 
@@ -97,12 +98,21 @@ class Run:
     def evaluate_finals(self, device: torch.device) -> None:
         """Once all jobs have ended; trains nothing. One that fails is a failed row. Brings the tables up to date."""
         for trial in self.work.finals():
-            stored, started = self.context.stored(trial), datetime.now(UTC)
-            try:
-                for _ in execute(trial, self.context.splits(trial), stored, device, self.context.load):
-                    pass
-            except Exception as error:
-                with self.context.going_on("the store"):
-                    stored.save_failure(trial.epochs, failure(error, device, started))
+            for _ in range(RETRIES + 1):
+                if not self._fails_in_passing(trial, device):
+                    break
         self.work.close(self.book)
         self.book.write()
+
+    def _fails_in_passing(self, trial: Trial, device: torch.device) -> bool:
+        """Evaluates a final; whether it failed for what may pass. A failure is kept."""
+        stored, started = self.context.stored(trial), datetime.now(UTC)
+        try:
+            for _ in execute(trial, self.context.splits(trial), stored, device, self.context.load):
+                pass
+        except Exception as error:
+            failed = failure(error, device, started)
+            with self.context.going_on("the store"):
+                stored.save_failure(trial.epochs, failed)
+            return bool(failed["transient"])
+        return False

@@ -39,6 +39,7 @@ def test_lines_and_bars_show_what_the_table_has():
     drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines]
     assert ([100, 200, 300], pytest.approx([70, 74, 76])) in drawn
     assert axes.get_ylabel() == "linear (%)"
+    assert [text.get_text() for text in lines.figure.legends[0].get_texts()] == ["published", "a", "b"]
     assert [patch.get_height() for patch in bars.figure.axes[0].patches] == pytest.approx([76, 62])
 
 

@@ -285,3 +285,44 @@ def test_sigterm_on_ray_saves_and_ends_with_143(tmp_path, synthetic_data):
     status, said = stopped_when(lambda: list(tmp_path.glob("store/*/checkpoint.pt")), signal.SIGTERM, words, tmp_path)
     assert (status, said.splitlines()[-1]) == (143, "skelray: asked to end, and saved; the same command goes on from here")
     assert "Traceback" not in said
+
+
+# Memory, and progress between losses
+
+
+def test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be(tmp_path, synthetic_data, caplog):
+    from ray.exceptions import OutOfMemoryError
+    from test_ray import Attempt, reporting_on
+
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, epochs=1)
+    (job, *_), asked = run.work.jobs, []
+    jobs, reporting = reporting_on([job])
+    jobs.suggest("x")
+    said = "Task was killed due to the node running low on memory."
+    (tmp_path / "error.pkl").write_bytes(pickle.dumps(OutOfMemoryError(said)))
+    (tmp_path / "error.txt").write_text(said)
+    attempt = Attempt("x", tmp_path / "error.txt", tmp_path / "error.pkl")
+    attempt.should_recover, attempt.update_resources = lambda: True, asked.append
+    reporting.on_trial_error(None, attempt)
+    assert "tried again alone" in caplog.messages[-1]
+    reporting.nodes._able = lambda: [{"Resources": {"CPU": 4.0}}, {"Resources": {"CPU": 16.0}}]
+    reporting.on_trial_add(None, attempt)
+    assert asked[0].bundles == [{"CPU": 16.0}]
+    jobs.on_trial_complete("x", error=True)
+    kept = job.stored.failure(1)
+    assert (kept["cause"], "smaller batch" in kept["line"]) == ("out of memory", True)
+
+
+def test_an_epoch_of_progress_forgets_the_losses_before_it(tmp_path, synthetic_data):
+    from test_ray import Attempt, reporting_on
+
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, epochs=1)
+    jobs, reporting = reporting_on([run.work.jobs[0]])
+    reporting.run.should_continue = lambda *given: True
+    jobs.suggest("x")
+    attempt = Attempt("x")
+    for replayed, left in ((True, 2), (False, 0)):
+        attempt.run_metadata.num_failures = 2
+        result = {"epoch": 1, "epoch_seconds": 0.0, "replayed": replayed, "metrics/loss": 1.0}
+        reporting.on_trial_result(None, attempt, result)
+        assert attempt.run_metadata.num_failures == left

@@ -302,3 +302,37 @@ def test_a_stopping_rule_that_fails_costs_its_sample_and_says_where(tmp_path, sy
     assert "line" in error.split("\n")[0]
     assert "the stopping rule fails for sample 1" in error.split("\n")[0]
     assert said in error.split("\n")[0]
+
+
+def test_what_happens_once_a_trial_reads_no_other_trial(tmp_path, synthetic_data, monkeypatch):
+    """Reads of the store for 3 seeds and for 6: as many a trial."""
+    path, counts = study_file(tmp_path, ABLATION.replace('Arm("strong", {"arrangement": (BA, NA)}),', "")), []
+    reads, read, names = [], Store.read, Store.names
+    monkeypatch.setattr(Store, "read", lambda store, name: reads.append(name) or read(store, name))
+    monkeypatch.setattr(Store, "names", lambda store, folder: reads.append(folder) or names(store, folder))
+    for seeds in (3, 6):
+        reads.clear()
+        run, _ = make_run(path, tmp_path / str(seeds), synthetic_data, epochs=1, seeds=tuple(range(seeds)))
+        run_inline(run)
+        counts.append(len(reads))
+    assert counts[1] == 2 * counts[0]
+
+
+def test_a_final_that_fails_in_passing_is_tried_again(tmp_path, synthetic_data, monkeypatch):
+    body = SWEEP.replace("return replace(base, method=method)", "return replace(base, method=method, evaluations=(KNN(),))")
+    run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, samples=1, epochs=1)
+    from skelray.runner import run as module
+
+    execute, calls = module.execute, []
+
+    def once(*given):
+        calls.append(given)
+        if len(calls) == 1:
+            raise OSError("the connection was lost")
+        return execute(*given)
+
+    monkeypatch.setattr(module, "execute", once)
+    run_inline(run)
+    finals = table(tmp_path).query("metric == 'top1'")
+    assert set(finals["status"]) == {"done"}
+    assert len(calls) > 1

@@ -74,6 +74,7 @@ def server(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _briefly(monkeypatch):
     monkeypatch.setattr(lease, "PAUSE", 0.1)
+    monkeypatch.setattr(lease, "BEAT", 1000.0)  # renewals are a matter of time, and requests are counted
 
 
 def run_on(uri, path, folder, data, **scale):

@@ -224,6 +224,17 @@ def test_sizes_of_encoders_are_counted_beside_the_published(finished):
     assert [line[-1] for line in made.rows if "ours" in line] == ["0.85"] * 3
 
 
+def test_the_page_of_a_papers_table_has_its_rows(finished):
+    from skelray.report.html.page import write
+
+    folder, _ = finished
+    path = write("places", folder / "results", str(folder / "store"), None)
+    text = path.read_text()
+    assert all(f">{name}<" in text for name in ("older", "between", "ours"))
+    assert "Published only: older, between." in text
+    assert "1970" not in text  # when what nobody ran has begun
+
+
 def test_published_rows_do_not_stand_beside_other_data(tmp_path, data, finished):
     _, study = finished
     run = Run("places", replace(study, prepared=Preprocessing("centred", 50)), None, Settings(data, str(tmp_path / "store")))

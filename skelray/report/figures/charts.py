@@ -50,6 +50,8 @@ def _drawn(frame: pd.DataFrame, chart: Lines, name: str) -> Drawing:
         axes.set(title=" ".join(map(str, key)), xlabel="" if chart.x in (PLACE, "stream", "arm") else chart.x)
     evaluation = cells["evaluation"].iloc[0]
     grid[0][0].set_ylabel(f"{evaluation} (%)")
+    if cells["published"].notna().any():
+        grid[0][0].plot([], [], marker="o", linestyle="", color=INK, markerfacecolor="none", label="published")
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=4)
     caption = f"{evaluation} by {chart.x}, mean over seeds with one standard deviation; open marks are published."

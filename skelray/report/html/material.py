@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from skelray.checks import UserError
-from skelray.names import HELD_OUT
+from skelray.names import HELD_OUT, PUBLISHED
 from skelray.report.figures.drawing import Places
 from skelray.results.tables import curves, load
 from skelray.store.files import Files
@@ -26,6 +26,11 @@ class Material:
     results: Path
     store: Files | None = None
     margin: float | None = None
+
+    @cached_property
+    def run(self) -> pd.DataFrame:
+        """Without the rows that are only published."""
+        return self.frame[self.frame["status"] != PUBLISHED]
 
     @cached_property
     def measured(self) -> pd.DataFrame:

@@ -20,7 +20,7 @@ FACTS = {
 
 def section(material: Material) -> Section:
     """Versions, commits, devices, data and time; every value that rows have, and how many have it."""
-    frame = material.frame
+    frame = material.run
     lines = [
         [title, str(value) or "not known", str(count)]
         for name, title in FACTS.items()
