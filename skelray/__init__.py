@@ -38,12 +38,13 @@ if TYPE_CHECKING:
     from skelray.study.charts import Bars, Lines
     from skelray.study.choose import choose
     from skelray.study.contrasts import Contrast, above, below, fused_above
-    from skelray.study.fusion import Fusion, Random
+    from skelray.study.fusion import Fusion
     from skelray.study.parts import AddOneIn, Factorial, LeaveOneOut
     from skelray.study.path import AblationPath
-    from skelray.study.samplers import TPE
+    from skelray.study.racing import Racing
+    from skelray.study.samplers import CMAES, GP, NSGAII, QMC, TPE, Grid, OptunaSampler, Random
     from skelray.study.scale import DEMO, Scale
-    from skelray.study.schedulers import ASHA
+    from skelray.study.stopping import ASHA, HyperBand, Median, Never, Patience, Percentile, Pruner, Threshold
     from skelray.study.sweep import Sweep
     from skelray.training import Diverged, Pretraining, Report, run
     from skelray.trial import SGD, Monitor, Trial
@@ -51,11 +52,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ASHA",
     "BA",
+    "CMAES",
     "DAE",
     "DEMO",
     "DSTA",
     "EA",
     "EADM",
+    "GP",
     "GRU",
     "HICO",
     "KINECT_V1",
@@ -63,6 +66,8 @@ __all__ = [
     "KNN",
     "LSTM",
     "NA",
+    "NSGAII",
+    "QMC",
     "SGD",
     "SIMILARITIES",
     "STGCN",
@@ -88,17 +93,26 @@ __all__ = [
     "Finetune",
     "FrozenEncoder",
     "Fusion",
+    "Grid",
     "HeldOut",
     "HiCLR",
     "HiCo",
     "Hierarchical",
+    "HyperBand",
     "LeaveOneOut",
     "Linear",
     "Lines",
     "Mask",
+    "Median",
     "Monitor",
+    "Never",
+    "OptunaSampler",
+    "Patience",
+    "Percentile",
     "Preprocessing",
     "Pretraining",
+    "Pruner",
+    "Racing",
     "Random",
     "Reference",
     "Report",
@@ -112,6 +126,7 @@ __all__ = [
     "Splits",
     "Supervised",
     "Sweep",
+    "Threshold",
     "Transfer",
     "Transformer",
     "Trial",
@@ -142,22 +157,23 @@ _HOMES = {
         "ensemble": "Ensemble",
         "evaluation": "KNN Apart Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
         " SemiSupervised Supervised Transfer",
+        "study.fusion": "Fusion",
         "study.charts": "Bars Lines",
         "study.contrasts": "Contrast above below fused_above",
         "study.parts": "AddOneIn Factorial LeaveOneOut",
         "study.path": "AblationPath",
-        "study.fusion": "Fusion Random",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.attribution": "attribution",
         "report.show": "show",
         "results.noise": "noise",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
+        "study.racing": "Racing",
         "study.scale": "DEMO Scale",
         "results.scores": "Scores scores",
         "skeleton": "KINECT_V1 KINECT_V2 Skeleton",
-        "study.schedulers": "ASHA",
-        "study.samplers": "TPE",
+        "study.stopping": "ASHA HyperBand Median Never Patience Percentile Pruner Threshold",
+        "study.samplers": "CMAES GP NSGAII QMC TPE Grid OptunaSampler Random",
         "study.ablation": "Ablation",
         "study.arm": "Arm Reference",
         "study.choose": "choose",

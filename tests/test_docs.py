@@ -241,6 +241,26 @@ CLAIMS = {
         "takes that of the benchmark": "test_a_backbone_reads_as_many_persons_as_the_benchmark_of_the_scale_has",
         "so the study's own table stays": "test_a_table_is_named_by_what_it_ran_on",
     },
+    "search.md": {
+        "so a search that was killed proposes what it would have": "test_every_sampler_keeps_the_contract",
+        "spends no sample": "test_a_suggestion_of_a_trial_that_is_there_spends_no_sample",
+        "ends early when its space is used up": "test_a_grid_ends_when_every_point_is_there",
+        "The samples on the Pareto front": "test_the_front_has_what_nothing_beats",
+        "until it is among the best third there": "test_a_share_of_those_at_a_rung_is_promoted_and_the_others_wait",
+        "and then goes on from its checkpoint": "test_a_paused_sample_goes_on_from_its_checkpoint_inline",
+        "never made again": "test_a_reading_is_judged_once",
+        "costs its sample, and no rung sees it": "test_a_reading_that_is_no_number_costs_its_sample_and_counts_nowhere",
+        "tried first and never stopped": "test_the_published_point_comes_first_and_is_never_stopped",
+        "raise an error with one sentence": "test_a_rule_that_breaks_it_is_found",
+        "a seed that stops stops all": "test_a_rung_judges_the_mean_over_the_seeds_and_a_seed_that_stops_stops_all",
+        "with all of these seeds": "test_seeds_a_race_and_finals_across_streams",
+        "with a larger budget it goes on as if there had been none": (
+            "test_a_budget_ends_a_search_and_a_larger_one_goes_on_as_if_there_had_been_none"
+        ),
+        "less than the seed noise": "test_a_search_is_stable_when_the_best_has_gained_less_than_the_seed_noise",
+        "read-only and follows the ledger": "test_it_follows_a_search_that_goes_on",
+        "No trial is made anew": "test_no_trial_is_made_anew_for_a_sample_that_has_not_changed",
+    },
     "data.md": {
         "a folder, a zip, or a folder of zips": "test_folder_zip_and_folder_of_zips_are_the_same",
         "Links are followed": "test_links_are_followed_and_a_dangling_one_is_skipped",

@@ -20,12 +20,12 @@ ORDER = (
     *("data.dataset", "data.inspection", "data.preparation", "data"),
     *("augment", "backbones", "methods", "engine.resident", "engine.descent", "engine.runners"),
     *("evaluation", "trial", "papers", "engine", "training", "released", "store"),
-    *("study", "search", "results", "report", "bench", "runner", "cli"),
+    *("study", "search", "testing", "results", "report", "bench", "runner", "cli"),
 )
 
 HOMES = {
     "ray": {"runner"},
-    "optuna": {"search"},
+    "optuna": {"search", "study", "testing"},
     "click": {"cli"},
     "matplotlib": {"data", "evaluation", "report"},
     "scipy": {"data", "results"},

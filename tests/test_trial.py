@@ -24,7 +24,7 @@ from skelray.methods import EADM, SIMILARITIES, CrosSCLR, HiCLR, SkeletonCLR, co
 from skelray.study.changes import changed
 from skelray.study.samplers import TPE
 from skelray.study.scale import Scale
-from skelray.study.schedulers import ASHA
+from skelray.study.stopping import ASHA
 from skelray.trial import SGD, Monitor, Trial
 
 MONITORED = replace(papers.HICLR, monitor=Monitor(KNN()), frames=30)

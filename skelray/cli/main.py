@@ -119,14 +119,18 @@ def plan_command(**options: Any) -> None:
 @click.option("--per-gpu", type=click.IntRange(1, 1000), default=1, show_default=True, help="Trials that share a GPU.")
 @click.option("--ray-tmp", type=FOLDER, help="Where Ray of this run's own keeps its files.  [default: the system's]")
 @click.option("--until-decided", is_flag=True, help="Add seeds to what is not decided, the cheapest first.")
-@click.option("--budget", type=Duration(), help="Of --until-decided, as in 4h, 30m or 90s; what runs then still ends.")
+@click.option("--until", type=click.Choice(["stable"]), help="A sweep ends once its best gains less than the seed noise.")
+@click.option(
+    "--budget", help="Of --until-decided or a sweep: 4h, 30m; of a sweep 500epochs, too. What runs then still ends."
+)
 def run_command(
     inline: bool,
     address: str | None,
     per_gpu: int,
     ray_tmp: Path | None,
     until_decided: bool,
-    budget: float | None,
+    until: str | None,
+    budget: str | None,
     **options: Any,
 ) -> None:
     """Run what is missing of STUDY and print its table.
@@ -147,11 +151,11 @@ def run_command(
         raise click.UsageError(f"--address {address}: --inline uses no cluster; leave one of them out")
     if not address:
         machine.check_threads(options["threads"])
-    if budget is not None and not until_decided:
-        raise click.UsageError("--budget is of --until-decided: give both, or neither")
-    run, module = open_run(options, make_synthetic)
+    seconds = None if budget is None or not until_decided else Duration().convert(budget, None, None)
+    ended_by = {"until": until, "budget": None if until_decided else budget}
+    run, module = open_run({**options, **ended_by}, make_synthetic)
     if until_decided:
-        run.add_seeds_until_decided(budget)
+        run.add_seeds_until_decided(seconds)
     if run.scale.benchmark == "synthetic":
         click.echo(notice(run.scale), err=True)
     for line in run.work.apart():

@@ -16,6 +16,7 @@ from skelray.runner.context import Settings
 from skelray.runner.kinds import searching, trials_of
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study, pointing_at
+from skelray.study.enough import Budget, Stable
 from skelray.study.scale import DEMO, LAG, Scale
 from skelray.study.study import Study
 from skelray.study.sweep import Sweep
@@ -73,6 +74,8 @@ def scale_from(options: Options) -> Scale:
         seeds=tuple(range(options["seeds"])) if options["seeds"] else base.seeds,
         samples=options["samples"] or base.samples,
         ordered=LAG if options["ordered"] else base.ordered,
+        budget=Budget.of(options["budget"]) if options.get("budget") else base.budget,
+        until=Stable() if options.get("until") else base.until,
         changes=tuple({**dict(base.changes), **changes}.items()),
     )
 

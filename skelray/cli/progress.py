@@ -61,10 +61,14 @@ class Display(Listener):
         self.progress.advance(self.whole, advance)
 
     def ended(self, job: Job, status: str) -> None:
-        self.finished[status] += 1
         task = self.running.pop(job.name, None)
         if task is not None:
             self.progress.remove_task(task)
+        if status == "paused":  # its epochs are yet to come, those so far are read back then
+            self.progress.advance(self.whole, -self.epochs.get(job.name, 0))
+            self.progress.update(self.whole, description=self._headline())
+            return
+        self.finished[status] += 1
         self.progress.advance(self.whole, job.trial.epochs - self.epochs.get(job.name, 0))
         self.progress.update(self.whole, description=self._headline())
         if not self.console.is_terminal or status == "failed":

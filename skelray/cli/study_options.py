@@ -38,7 +38,7 @@ def run_options(command: Command) -> Command:
         ),
         click.option("--protocol", "protocols", multiple=True, help="Only this protocol; may be given several times."),
         click.option("--epochs", type=click.IntRange(1, MOST), help="Stretch the schedule to so many epochs."),
-        click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), help="Seeds 0, 1, ... of an ablation."),
+        click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), help="Seeds 0, 1, ... of each cell or sample."),
         click.option("--samples", type=click.IntRange(1, MOST), help="Samples of a sweep."),
         click.option("--ordered", is_flag=True, help="A sweep decides in a fixed order: the same on Ray as with --inline."),
         click.option("--precision", type=click.Choice(PRECISIONS), help="Of the encoders' matrix products."),

@@ -80,12 +80,13 @@ def table(frame: pd.DataFrame) -> Table:
 def sweep_table(frame: pd.DataFrame) -> Table:
     """The samples of a sweep, best first, by top-1 on held-out training subjects, each with its parameters.
 
-    A sample's last value counts. The arm "published", where the search started, carries a star.
+    A sample's last value counts; of several seeds their mean. The arm "published", where the search started, has a star.
     """
     chosen = _of_metric(frame, "held_out_top1").sort_values("epoch", kind="stable")
-    chosen = chosen.drop_duplicates(["study", "trial", "arm", "evaluation"], keep="last")
+    chosen = _over_seeds(chosen.drop_duplicates(["study", "trial", "arm", "evaluation"], keep="last"))
     chosen = chosen.sort_values("value", ascending=False, kind="stable", na_position="last")
     groups = varying(chosen, [*GROUPS, "protocol", "evaluation"])
+    several = bool((chosen["seeds"] > 1).any())
     cells = statistics.spread(chosen["cell"])
     parameters = cells[[name for name in cells.columns if name not in groups]]
     rows = [
@@ -93,6 +94,7 @@ def sweep_table(frame: pd.DataFrame) -> Table:
             *(shown(row[name]) for name in groups),
             "published *" if row["arm"] == "published" else row["arm"],
             *(percent(row["value"]), row["status"], f"{row['epoch']} of {row['epochs']}"),
+            *((str(row["seeds"]),) if several else ()),
             *map(shown, cell),
         ]
         for row, cell in zip(chosen.to_dict("records"), parameters.to_numpy().tolist(), strict=True)
@@ -101,9 +103,16 @@ def sweep_table(frame: pd.DataFrame) -> Table:
     told = ", ".join(f"{counts[status]} {status}" for status in ("done", "stopped", "failed") if status in counts)
     star = " * is the published setting." if "published" in set(chosen["arm"]) else ""
     caption = f"{_setting(chosen)} Top-1 in percent on held-out training subjects; {told}.{star}{_warning(chosen)}"
-    header = [*groups, "sample", "held-out", "status", "epoch", *parameters.columns]
+    header = [*groups, "sample", "held-out", "status", "epoch", *(["seeds"] if several else []), *parameters.columns]
     facts = ["study", "trial", "arm", *GROUPS[1:], "protocol", "evaluation", "seed", "value", "status", "epoch"]
     return Table(caption, header, rows, len(groups) + 1, pd.concat([chosen[facts], parameters], axis=1))
+
+
+def _over_seeds(chosen: pd.DataFrame) -> pd.DataFrame:
+    """A row for each sample: the mean over its seeds, and their number as ``seeds``."""
+    alike = chosen.groupby(["study", "arm", *GROUPS[1:], "protocol", "evaluation"], sort=False, dropna=False)
+    means = chosen.assign(value=alike["value"].transform("mean"), seeds=alike["seed"].transform("nunique"))
+    return means[~means.duplicated(["study", "arm", *GROUPS[1:], "protocol", "evaluation"])]
 
 
 def failures(frame: pd.DataFrame) -> list[str]:

@@ -13,7 +13,7 @@ from skelray.study.notes import Notes
 EVERY = 2.0  # seconds at least between two writings of the tables while trials run
 SHARE = 20.0  # times what one writing takes, at least between two: a twentieth of the time at most
 
-CELLS, ENSEMBLES, SAMPLES, FINALS, REFERENCES = range(5)  # kinds of rows, in the order of the table
+CELLS, ENSEMBLES, SAMPLES, FINALS, FUSED_FINALS, REFERENCES = range(6)  # kinds of rows, in the order of the table
 Place = tuple[int, int]  # kind of row and number within
 
 

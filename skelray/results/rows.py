@@ -180,28 +180,40 @@ def _failed(facts: Row, trial: Trial, name: str, metric: str, failure: dict[str,
     }
 
 
-def sample_row(study: str, search: Search, sample: Sample, store: Store, data: str) -> Row | None:
-    """The latest reading of a sample, None where there is none yet."""
-    trial = search.trial(sample)
-    stored = store.trial(trial.id(data))
+def sample_rows(study: str, search: Search, sample: Sample, store: Store) -> list[Row]:
+    """The latest reading of a sample under each of its seeds, the racing ones too; nothing where it is under way."""
+    if sample.status == "running":
+        return []
+    rows = [_sample_row(study, search, sample, seed, store) for seed in (*sample.trials, *sorted(sample.raced))]
+    return [row for row in rows if row is not None]
+
+
+def _sample_row(study: str, search: Search, sample: Sample, seed: int, store: Store) -> Row | None:
+    trial = search.trial(sample, seed)
+    stored, readings = store.trial(trial.id(search.data)), sample.readings.get(seed, {})
+    if seed in sample.raced:
+        readings = {trial.epochs: sample.raced[seed]}
     facts = {
-        **_facts(study, search.arm(sample), trial, stored.id, data),
+        **_facts(study, search.arm(sample), trial, stored.id, search.data),
         "cell": json.dumps(sample.params, sort_keys=True),
     }
     if sample.status == "failed":
-        failure = stored.failure(trial.epochs) or {"cause": "error", "line": "no record of why", "time": sample.started}
-        return _failed({**facts, **NOWHERE}, trial, search.sweep.monitor.name, HELD_OUT, failure)
-    if sample.value is None or sample.status == "running":
+        failure = stored.failure(trial.epochs)
+        if failure is None and len(sample.trials) > 1:  # under another seed
+            return None
+        unknown = {"cause": "error", "line": "no record of why", "time": sample.started}
+        return _failed({**facts, **NOWHERE}, trial, search.sweep.monitor.name, HELD_OUT, failure or unknown)
+    if not readings:
         return None
     return {
         **facts,
         "evaluation": search.sweep.monitor.name,
         **NOWHERE,
         "metric": HELD_OUT,
-        "value": sample.value,
-        "epoch": max(sample.rungs),
-        "status": sample.status,
-        "seconds": float(sum(seconds for epoch, _, seconds in stored.history(trial.epochs) if epoch <= max(sample.rungs))),
+        "value": readings[max(readings)],
+        "epoch": max(readings),
+        "status": "stopped" if sample.status == "paused" else sample.status,
+        "seconds": float(sum(seconds for epoch, _, seconds in stored.history(trial.epochs) if epoch <= max(readings))),
         "started": datetime.datetime.fromtimestamp(sample.started, datetime.UTC),
         **{key: sample.provenance.get(key, "") for key in ("device", "version", "commit")},
     }

@@ -82,8 +82,9 @@ class AblationWork:
         """Always: a table compares trials of whole length."""
         return True
 
-    def ended(self, job: Job, status: str) -> None:
+    def ended(self, job: Job, status: str) -> str:
         """The store has it."""
+        return status
 
     def put(self, job: Job, book: Book) -> None:
         """The rows of the cells that share the job's encoder, and of the ensembles that they are in."""

@@ -72,8 +72,9 @@ class GrowingWork(AblationWork):
             if not self.grow():
                 return
 
-    def ended(self, job: Job, status: str) -> None:
+    def ended(self, job: Job, status: str) -> str:
         self._under_way.discard(job.key)
+        return status
 
     def put_all(self, book: Book) -> None:
         self._book = book

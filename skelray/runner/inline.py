@@ -30,8 +30,7 @@ def run_inline(run: Run, listener: Listener | None = None) -> None:
                 raise RuntimeError("no trial is under way, and none can start")
             listener.started(job)
             status = _attempts(run, job, device, listener)
-            run.ended(job, status)
-            listener.ended(job, status)
+            listener.ended(job, run.ended(job, status))
         run.evaluate_finals(device)
 
 

@@ -39,7 +39,7 @@ class Reporting(FIFOScheduler):
     def __init__(self, run: Run, jobs: Jobs, listener: Listener, nodes: Nodes) -> None:
         super().__init__()
         self.run, self.jobs, self.listener, self.nodes = run, jobs, listener, nodes
-        self.statuses: dict[int, str] = {}  # by number: names may coincide
+        self.statuses: dict[int, str] = {}  # by identity: a job that was paused comes again under its number
         self.begun: set[str] = set()
         self.alone: set[str] = set()  # what was short of memory, by Tune's id
         self.errors: dict[int, str] = {}
@@ -52,7 +52,7 @@ class Reporting(FIFOScheduler):
 
     def over(self) -> bool:
         """Whether there was no further job and every one has ended."""
-        return self.jobs.exhausted and all(job.number in self.statuses for job in self.jobs.given.values())
+        return self.jobs.exhausted and all(id(job) in self.statuses for job in self.jobs.given.values())
 
     def room(self) -> bool:
         """Whether the nodes that are there now hold another trial. Where they hold none, it is said."""
@@ -98,7 +98,7 @@ class Reporting(FIFOScheduler):
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
         job, failed = self.jobs.given[trial.trial_id], _under("failed", result)
-        if job.number in self.statuses:  # the run has stopped it
+        if id(job) in self.statuses:  # the run has stopped it
             return
         _log(result)
         if not failed and not self._is_there(job):
@@ -152,10 +152,9 @@ class Reporting(FIFOScheduler):
                 job.stored.save_failure(job.trial.epochs, failed)
 
     def end(self, job: Job, status: str) -> None:
-        if job.number not in self.statuses:
-            self.statuses[job.number] = status
-            self.run.ended(job, status)
-            self.listener.ended(job, status)
+        if id(job) not in self.statuses:
+            self.statuses[id(job)] = status
+            self.listener.ended(job, self.run.ended(job, status))
 
 
 def _cause(trial: TuneTrial) -> BaseException | None:

@@ -82,13 +82,14 @@ class Run:
         """Whether a job goes on after a report."""
         return self.work.should_continue(job, report, source)
 
-    def ended(self, job: Job, status: str) -> None:
-        """Keeps how a job ended and its rows; the tables follow when it costs little."""
+    def ended(self, job: Job, status: str) -> str:
+        """Keeps how a job ended and its rows; the tables follow when it costs little. Returns the word for how it ended."""
         self.running.discard(job.stored.id)
-        self.work.ended(job, status)
+        status = self.work.ended(job, status)
         with self.context.going_on("the tables"):
             self.work.put(job, self.book)
             self.book.write_if_due()
+        return status
 
     def write_tables(self) -> Path:
         """The tables from what the store holds now, finished or not."""

@@ -4,68 +4,153 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from skelray.checks import MOST
 from skelray.names import HELD_OUT
-from skelray.results.book import FINALS, SAMPLES, Book
-from skelray.results.rows import cell_rows, curve_rows, sample_row
+from skelray.results.book import FINALS, FUSED_FINALS, SAMPLES, Book
+from skelray.results.rows import cell_rows, curve_rows, fused_rows, sample_rows
+from skelray.runner import finals
 from skelray.runner.context import Context
 from skelray.runner.job import Job
+from skelray.runner.race import Standing, standing
 from skelray.runner.work import Planned, Searches, Size
-from skelray.search.sample import Sample
+from skelray.search.sample import Sample, Seed
 from skelray.search.search import Search
 from skelray.search.space import example
-from skelray.study.ablation import Cell
+from skelray.study.ablation import Cell, Fused
+from skelray.study.stopping.rule import ON, PAUSE
 from skelray.study.sweep import Sweep
 from skelray.training import Report
 from skelray.trial import Trial
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What a job is of a search: a sample under a seed, judged as it goes, or a racer; None: one of the finals."""
+
+    sample: Sample | None = None
+    seed: Seed = 0
+    judged: bool = False
+
+
 class SweepWork:
-    """A job is a sample, and its number the sample's. Raises DataError where the data is missing."""
+    """A job is a sample under a seed; then come the racers, and what the finals lack. Raises DataError without data."""
 
     most_waiting = 2.0
 
     def __init__(self, sweep: Sweep, context: Context) -> None:
         self._context, self._example = context, example(sweep, context.scale)
         self.search = Search(context.name, sweep, context.scale, context.store, context.data(self._example))
+        self._parts: dict[int, _Part] = {}
+        self._seconds: dict[int, float] = {}  # trained since the last reading, by job
+        self._lost: dict[int, Seed] = {}  # racers that failed, with the seed
 
     def claim(self) -> AbstractContextManager[None]:
         """No other run extends the same ledger."""
         return self.search.claim()
 
     def missing(self) -> Iterator[Job | None]:
-        """What an earlier run left unfinished, then new samples, each proposed when it is asked for."""
+        """What an earlier run left unfinished, then new samples, each proposed when it is asked for, then the race."""
         for sample in self.search.unfinished():
             self.search.restart(sample)
-            yield self._job(sample)
+            yield from self._jobs(sample)
+        yield from self._searched()
+        yield from self._raced()
+        yield from self._confirmed()
+
+    def _searched(self) -> Iterator[Job | None]:
         while True:
             while not self.search.may_propose():
                 yield None
-            if (proposed := self.search.propose()) is None:
+            if (sample := self.search.promote() or self.search.propose()) is not None:
+                yield from self._jobs(sample)
+            elif self.search.under_way():  # what comes of it may let another go on
+                yield None
+            else:
                 return
-            yield self._job(proposed)
 
-    def _job(self, sample: Sample) -> Job:
-        trial = self.search.trial(sample)
-        return Job(sample.number, self.search.arm(sample), trial, self._context.stored(trial))
+    def _jobs(self, sample: Sample) -> Iterator[Job]:
+        """A sample under each of its seeds, until one of them has stopped it."""
+        for seed in self.search.left(sample):
+            if sample.status == "running":
+                yield self._job(sample, seed, judged=True)
+
+    def _raced(self) -> Iterator[Job | None]:
+        while self.search.sweep.racing is not None and not self.search.spent() and (needed := self._race().missing):
+            asked = [self._job(sample, seed, judged=False) for sample, seed in needed]
+            yield from asked
+            while self._race().missing and set(needed) & set(self._race().missing):
+                yield None
+
+    def _race(self) -> Standing:
+        racing = self.search.sweep.racing
+        return Standing(self.search.best(), ()) if racing is None else standing(self.search, racing, self._lost)
+
+    def _confirmed(self) -> Iterator[Job | None]:
+        """The finals that no sample has trained: other streams, protocols and seeds."""
+        for number, cell in enumerate(self._cells()):
+            stored = self._context.stored(cell.trial)
+            if not stored.has_encoder(cell.trial.epochs):
+                self._parts[-1 - number] = _Part()
+                yield Job(-1 - number, cell.name, cell.trial, stored)
+
+    def _job(self, sample: Sample, seed: Seed, judged: bool) -> Job:
+        trial, arm = self.search.trial(sample, seed), self.search.arm(sample)
+        seeds = list(sample.trials)
+        place = seeds.index(seed) if seed in seeds else len(seeds) + seed
+        number = place * MOST + sample.number
+        self._parts[number] = _Part(sample, seed, judged)
+        name = arm if seeds == [seed] else f"{arm} seed {seed}"
+        return Job(number, name, trial, self._context.stored(trial))
 
     def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
         """What the search's stopping rule says of a reading of the monitor. Raises UserError where the rule fails."""
-        if HELD_OUT not in report.metrics:
+        part = self._parts[job.number]
+        if not report.replayed:
+            self._seconds[job.number] = self._seconds.get(job.number, 0.0) + report.seconds
+        if part.sample is None or HELD_OUT not in report.metrics:
             return True
-        sample, value = self.search.samples[job.number], report.metrics[HELD_OUT]
-        verdict = self.search.judge(sample, report.epoch, value)
+        value = report.metrics[HELD_OUT]
+        if not part.judged:
+            if report.epoch == job.trial.epochs:
+                with self._context.going_on("the ledger"):
+                    self.search.race(part.sample, part.seed, value, self._spent(job))
+            return True
+        verdict = self.search.judge(part.sample, report.epoch, value, part.seed)
         with self._context.going_on("the ledger"):
-            self.search.keep(sample, report.epoch, value, verdict, source)
-        return verdict
+            self.search.keep(part.sample, report.epoch, value, verdict, source, part.seed, self._spent(job))
+        return verdict == ON
 
-    def ended(self, job: Job, status: str) -> None:
-        with self._context.going_on("the ledger"):
-            self.search.end(self.search.samples[job.number], status)
+    def _spent(self, job: Job) -> float:
+        return self._seconds.pop(job.number, 0.0)
+
+    def ended(self, job: Job, status: str) -> str:
+        """Keeps how a job ended, and says so: what a rule has paused is to go on."""
+        part = self._parts[job.number]
+        sample = part.sample
+        if sample is None:
+            return status
+        if not part.judged:
+            if status == "failed":
+                self._lost[sample.number] = part.seed
+            return status
+        if status == "stopped" and PAUSE in sample.verdicts.get(part.seed, {}).values():
+            status = "paused"
+        more = status == "done" and any(
+            job.trial.epochs not in sample.readings.get(seed, {}) for seed in sample.trials if seed != part.seed
+        )
+        if sample.status == "running" and not more:  # else another of its seeds has ended it, or is to come
+            with self._context.going_on("the ledger"):
+                self.search.end(sample, status)
+        return status
 
     def put(self, job: Job, book: Book) -> None:
-        self._put_sample(self.search.samples[job.number], book)
+        part = self._parts[job.number]
+        if part.sample is not None:
+            self._put_sample(part.sample, book)
+        else:
+            self._put_finals(book)
 
     def put_all(self, book: Book) -> None:
         for sample in self.search.samples.values():
@@ -73,57 +158,70 @@ class SweepWork:
         self._put_finals(book)
 
     def _put_sample(self, sample: Sample, book: Book) -> None:
-        context, trial = self._context, self.search.trial(sample)
-        stored = context.stored(trial)
-        row = sample_row(context.name, self.search, sample, context.store, context.data(trial))
-        book.put((SAMPLES, sample.number), [] if row is None else [row])
-        book.curves[stored.id, trial.epochs] = curve_rows(trial, stored)
+        context = self._context
+        book.put((SAMPLES, sample.number), sample_rows(context.name, self.search, sample, context.store))
+        for seed in (*sample.trials, *sample.raced):
+            trial = self.search.trial(sample, seed)
+            stored = context.stored(trial)
+            book.curves[stored.id, trial.epochs] = curve_rows(trial, stored)
 
     def _put_finals(self, book: Book) -> None:
-        context = self._context
+        context, own = self._context, self._cells()
         book.drop(FINALS)
-        for number, (arm, trial) in enumerate(self._finals().items()):
-            cell = Cell(arm, trial, {})
-            book.put((FINALS, number), cell_rows(context.name, cell, context.store, context.data(trial)))
+        book.drop(FUSED_FINALS)
+        for number, cell in enumerate(own):
+            book.put((FINALS, number), cell_rows(context.name, cell, context.store, context.data(cell.trial)))
+        for number, one in enumerate(self._fused(own)):
+            book.put((FUSED_FINALS, number), fused_rows(context.name, one, context.store, context.data(one.trial)))
 
     def finals(self) -> list[Trial]:
-        """Names the finals of a search that is over."""
-        return list(self._finals().values()) if self.search.over() else []
+        """Names the finals of a search that is over, whose encoders are there."""
+        if not self.search.over():
+            return []
+        trials = [cell.trial for cell in self._cells()]
+        return [trial for trial in trials if self._context.stored(trial).has_encoder(trial.epochs)]
 
-    def _finals(self) -> dict[str, Trial]:
-        """What is evaluated on the test split, by the arm of its row: the published setting and the best sample so far."""
-        search, pin = self.search, self._context.pin_targets
-        best, first = search.best(), search.samples.get(0)
-        finals = {}
-        if first is not None and first.status == "done" and search.published:
-            finals["published (test)"] = pin(search.final(first))
-        if best is not None:
-            finals[f"best: {search.arm(best)} (test)"] = pin(search.final(best))
-        return finals
+    def _cells(self) -> list[Cell]:
+        """What is evaluated on the test split: the published setting and the best sample so far."""
+        pin, chosen = self._context.pin_targets, finals.arms(self.search, self._race().leader)
+        return [replace(cell, trial=pin(cell.trial)) for cell in finals.cells(self.search, chosen)]
+
+    def _fused(self, own: list[Cell]) -> list[Fused]:
+        return finals.fused(self.search, own)
 
     def close(self, book: Book) -> None:
         self.search.ledger.flush()
         self._put_finals(book)
 
     def size(self) -> Size:
-        ended = [s for s in self.search.samples.values() if s.status in ("done", "stopped")]
+        ended = [s for s in self.search.samples.values() if s.status in ("done", "stopped", "paused")]
         trials = max(self.search.sweep.samples, len(self.search.samples))
-        return Size(trials, self._example.epochs * (trials - len(ended)), len(ended))
+        seeds = len(self.search.sweep.seeds_at(self._context.scale) or (0,))
+        return Size(trials * seeds, self._example.epochs * seeds * (trials - len(ended)), len(ended) * seeds)
 
     def planned(self) -> list[Planned]:
         """The samples that are there, those to come, and what is evaluated in the end."""
         search, pin = self.search, self._context.pin_targets
         samples = [s for _, s in sorted(search.samples.items())]
-        rows = [Planned(search.arm(s), search.trial(s), stopped=s.status == "stopped") for s in samples]
-        searched = replace(self._example, evaluations=())
-        rows += [
-            Planned(f"sample {n}, if it runs to its end", searched, open=True)
-            for n in range(len(samples), search.sweep.samples)
+        rows = [
+            Planned(self._job(s, seed, judged=True).name, search.trial(s, seed), stopped=s.status in ("stopped", "paused"))
+            for s in samples
+            for seed in s.trials
         ]
+        searched = replace(self._example, evaluations=())
+        seeds = search.sweep.seeds_at(self._context.scale) or (searched.seed,)
+        for n in range(len(samples), search.sweep.samples):
+            for seed in seeds:
+                name = f"sample {n}" + (f" seed {seed}" if len(seeds) > 1 else "")
+                rows.append(Planned(f"{name}, if it runs to its end", replace(searched, seed=seed), open=True))
         if search.over():
-            return rows + [Planned(arm, trial, final=True) for arm, trial in self._finals().items()]
-        finals = [*(["published (test)"] if search.published else []), "best sample (test)"]
-        return rows + [Planned(name, pin(self._example), final=True, open=True) for name in finals]
+            return rows + [Planned(self._named(cell), cell.trial, final=True) for cell in self._cells()]
+        arms = [*(["published (test)"] if search.published else []), "best sample (test)"]
+        return rows + [Planned(name, pin(self._example), final=True, open=True) for name in arms]
+
+    def _named(self, cell: Cell) -> str:
+        alone = not self.search.sweep.across and len(self.search.sweep.seeds_at(self._context.scale) or (0,)) == 1
+        return cell.arm if alone and self.search.sweep.racing is None else cell.name
 
     def searches(self) -> Searches:
         return Searches()

@@ -68,8 +68,8 @@ class Work(Protocol):
         """
         ...
 
-    def ended(self, job: Job, status: str) -> None:
-        """Keeps how a job ended: done, stopped or failed."""
+    def ended(self, job: Job, status: str) -> str:
+        """Keeps how a job ended, and gives the word for it: done, stopped, failed, or paused, where it is to go on later."""
         ...
 
     def put(self, job: Job, book: Book) -> None:

@@ -5,17 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Any
 
 from skelray.search.sample import Sample, is_sample, sample_from
 from skelray.store.store import Store
 
+ABOUT = "about/sweep.json"  # in the folder of a ledger: whose it is
+END = "about/end.json"  # why it has no further samples for now
+
+
+def is_about(content: Any) -> bool:
+    """Whether stored JSON tells whose a ledger is: the study's name and its objectives beside accuracy."""
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("study"), str)
+        and isinstance(content.get("objectives"), list)
+        and all(isinstance(name, str) for name in content["objectives"])
+    )
+
 
 class Ledger:
-    """Samples by number, in a folder of the store."""
+    """Samples by number, in a folder of the store. revisions: how often each was written or read, by number."""
 
     def __init__(self, store: Store, folder: str) -> None:
         self.store, self.folder = store, folder
         self.samples: dict[int, Sample] = {}
+        self.revisions: dict[int, int] = {}
         self._unsaved: set[int] = set()  # numbers of samples that could not be written
         self.reload()
 
@@ -23,9 +38,37 @@ class Ledger:
         """Reads the ledger as it is now."""
         self.samples.clear()
         self._unsaved.clear()
-        for file in self.store.names(self.folder):
-            if file.endswith(".json") and (sample := self._entry(f"{self.folder}/{file}")) is not None:
-                self.samples[sample.number] = sample
+        for number in self._numbers():
+            self._read(number)
+
+    def refresh(self) -> None:
+        """Reads what another process may have changed since: new samples, and those that had not ended."""
+        known = {number for number, sample in self.samples.items() if sample.status in ("done", "stopped")}
+        for number in self._numbers():
+            if number not in known:
+                self._read(number)
+
+    def _numbers(self) -> list[int]:
+        stems = (file.removesuffix(".json") for file in self.store.names(self.folder) if file.endswith(".json"))
+        return [int(stem) for stem in stems if stem.isdecimal()]
+
+    def _read(self, number: int) -> None:
+        if (sample := self._entry(f"{self.folder}/{number:06d}.json")) is not None:
+            self._put(sample)
+
+    def _put(self, sample: Sample) -> None:
+        self.samples[sample.number] = sample
+        self.revisions[sample.number] = self.revisions.get(sample.number, 0) + 1
+
+    def note_end(self, why: str, samples: int) -> None:
+        """Records why the search proposes no more for now, after so many samples."""
+        place, content = f"{self.folder}/{END}", {"why": why, "samples": samples}
+        if self.store.read_json(place) != content:
+            self.store.write_json(place, content)
+
+    def describe(self, about: dict[str, Any]) -> None:
+        """Says whose ledger it is."""
+        self.store.write_json(f"{self.folder}/{ABOUT}", about)
 
     def _entry(self, name: str) -> Sample | None:
         """A line of the ledger; None where there is none, or a damaged one."""
@@ -49,7 +92,7 @@ class Ledger:
 
         Raises StoreError where it cannot be written; it is tried again with the next, and by ``flush``.
         """
-        self.samples[sample.number] = sample
+        self._put(sample)
         self._unsaved.add(sample.number)
         self.flush()
 

@@ -2,60 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.distributions import BaseDistribution, distribution_to_json
 
 from skelray.checks import UserError
-from skelray.search.sample import STATES, Sample
-from skelray.search.space import asked
-from skelray.study.samplers import TPE
-from skelray.study.scale import Scale
+from skelray.contained import contained
+from skelray.search.optuna_study import LedgerStorage
+from skelray.search.sample import Sample
+from skelray.study.samplers import Random, Sampler
 from skelray.study.sweep import Sweep
 
-
-def proposed(sweep: Sweep, scale: Scale, number: int, samples: Mapping[int, Sample]) -> Sample:
-    """A new sample; the first is the published setting, if there is one. Raises UserError where it is not in the space."""
-    study = _study(sweep.sampler, number)
-    for before, sample in sorted(samples.items()):
-        if before < number:
-            study.add_trial(_seen(sample, scale.ordered is None or before <= number - scale.ordered))
-    if number == 0 and sweep.published:
-        study.enqueue_trial(dict(sweep.published))
-    suggestion = study.ask()
-    asked(number, sweep.trial, suggestion, scale)  # draws the parameters
-    if number == 0:
-        _check_published(sweep.published, suggestion)
-    distributions = {name: distribution_to_json(d) for name, d in suggestion.distributions.items()}
-    return Sample(number, dict(suggestion.params), distributions)
+OWN = 8  # suggestions of the sampler's own that may name trials that are there, before points are drawn at random
+MOST = 256  # suggestions in all that may, before the space counts as used up
 
 
-def _study(tpe: TPE, number: int) -> optuna.Study:
-    """An empty study of Optuna's, with a sampler of its own for each sample."""
+def proposed(
+    sweep: Sweep, number: int, storage: LedgerStorage, shown: Callable[[Sample], str], known: Callable[[Any], bool]
+) -> Sample | None:
+    """A new sample; the first is the published setting, if there is one. None where the space has no other trial left.
+
+    shown: what is seen of each sample. known: asks the space with a suggestion, and tells whether its trial is there
+    already: such a suggestion is thrown away, and spends no sample. Raises UserError where the published setting is not
+    in the space.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(
-        seed=tpe.seed * 1_000_003 + number,
-        n_startup_trials=tpe.startup,
-        n_ei_candidates=24,
-        multivariate=True,
-        group=False,
-        constant_liar=True,
-    )
-    return optuna.create_study(direction="maximize", sampler=sampler)
+    storage.begin(number, shown)
+    try:
+        for attempt in range(MOST):
+            sampler = sweep.sampler if attempt < OWN or sweep.sampler.exhaustive else Random(sweep.sampler.seed)
+            suggestion = _asked(sampler, number, attempt, storage, sweep.published)
+            if not known(suggestion):
+                _check_published(sweep.published if number == 0 else {}, suggestion)
+                return _sample(number, suggestion, storage.notes)
+    finally:
+        storage.end()
+    return None
 
 
-def _seen(sample: Sample, known: bool) -> FrozenTrial:
-    """A sample as a later one's proposal sees it: in an ordered search some are known by their parameters alone."""
-    return create_trial(
-        state=STATES[sample.status] if known else TrialState.RUNNING,
-        params=sample.params,
-        distributions={name: json_to_distribution(d) for name, d in sample.distributions.items()},
-        value=sample.value if known and sample.status == "done" else None,
-        intermediate_values=sample.rungs if known else {},
-    )
+def draw_of(seed: int, number: int, attempt: int = 0) -> int:
+    """The 32 bits that the random numbers of a draw start from."""
+    return int(np.random.SeedSequence([seed, number, attempt]).generate_state(1)[0])
+
+
+def _asked(
+    sampler: Sampler, number: int, attempt: int, storage: LedgerStorage, published: Mapping[str, Any]
+) -> optuna.Trial:
+    """A suggestion whose parameters are drawn when the space asks for them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        built = contained(sampler.build, draw_of(sampler.seed, number, attempt))
+    if not isinstance(built, optuna.samplers.BaseSampler):
+        raise UserError(f"the sampler builds {built!r}: a sampler of Optuna's is needed")
+    study = optuna.Study(study_name=storage.name, storage=storage, sampler=built)
+    if number == 0 and attempt == 0 and published:
+        storage.fix(published)
+    return study.ask()
+
+
+def _sample(number: int, suggestion: optuna.Trial, notes: dict[str, Any]) -> Sample:
+    distributions = {name: distribution_to_json(d) for name, d in suggestion.distributions.items()}
+    return Sample(number, dict(suggestion.params), distributions, notes=notes, started=time.time())
 
 
 def _check_published(published: Mapping[str, Any], suggestion: optuna.Trial) -> None:

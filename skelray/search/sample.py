@@ -11,74 +11,113 @@ from typing import Any
 from optuna.distributions import json_to_distribution
 from optuna.trial import TrialState, create_trial
 
-ON, STOP = "on", "stop"
+from skelray.study.stopping.rule import ON, PAUSE, STOP, Verdict
+
 STATES = {
     "running": TrialState.RUNNING,
+    "paused": TrialState.RUNNING,
     "done": TrialState.COMPLETE,
     "stopped": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
 
+Seed = int
+Epoch = int
+
 
 @dataclass
 class Sample:
-    """One line of the ledger. rungs: held-out accuracy by epoch; status: running, done, stopped or failed.
+    """One line of the ledger. readings: held-out accuracy by seed and epoch; verdicts: on, pause or stop, likewise.
 
-    started: seconds since 1970; provenance: device, version and commit of its last reading. verdicts: by epoch, on or stop.
+    status: running, paused, done, stopped or failed. trials: ids in the store, by seed. figures: further objectives by name.
+    raced: the last readings under seeds beyond the sweep's own. seconds: of training, under all seeds. started, ended:
+    seconds since 1970. notes: what the sampler keeps with it. provenance: device, version and commit of its last reading.
     """
 
     number: int
     params: dict[str, Any]
     distributions: dict[str, str]
     status: str = "running"
-    rungs: dict[int, float] = field(default_factory=dict)
+    readings: dict[Seed, dict[Epoch, float]] = field(default_factory=dict)
+    verdicts: dict[Seed, dict[Epoch, Verdict]] = field(default_factory=dict)
+    trials: dict[Seed, str] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
+    raced: dict[Seed, float] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
+    ended: float | None = None
+    seconds: float = 0.0
     provenance: dict[str, str] = field(default_factory=dict)
-    verdicts: dict[int, str] = field(default_factory=dict)
 
-    def goes_on(self, epoch: int) -> bool | None:
-        """The verdict at a reading; None where it has not been made."""
-        if epoch in self.verdicts:
-            return self.verdicts[epoch] == ON
-        if any(later > epoch for later in self.rungs):
-            return True  # recorded before verdicts were: it went on
-        return False if self.status == "stopped" and epoch in self.rungs else None
+    @property
+    def rungs(self) -> dict[Epoch, float]:
+        """The mean, at each epoch, over the seeds that have arrived there."""
+        if len(self.readings) == 1:
+            return next(iter(self.readings.values()))
+        arrived: dict[Epoch, list[float]] = {}
+        for own in self.readings.values():
+            for epoch, value in own.items():
+                arrived.setdefault(epoch, []).append(value)
+        return {epoch: sum(values) / len(values) for epoch, values in sorted(arrived.items())}
 
     @property
     def value(self) -> float | None:
         """The latest reading."""
-        return self.rungs[max(self.rungs)] if self.rungs else None
+        rungs = self.rungs
+        return rungs[max(rungs)] if rungs else None
+
+    @property
+    def epochs(self) -> int:
+        """How many were trained under all seeds, as far as readings tell."""
+        return sum(max(own) for own in self.readings.values() if own)
 
 
+_BY_SEED = ("readings", "verdicts")
 _FIELDS = {field.name for field in fields(Sample)}
 
 
 def sample_from(content: dict[str, Any]) -> Sample:
-    """A sample of stored JSON, in which epochs are text."""
-    by_epoch = {
-        name: {int(epoch): value for epoch, value in content.get(name, {}).items()} for name in ("rungs", "verdicts")
-    }
-    return Sample(**{**content, **by_epoch})
+    """A sample of stored JSON, in which seeds and epochs are text."""
+    read = dict(content)
+    for name in _BY_SEED:
+        read[name] = {int(seed): {int(e): value for e, value in own.items()} for seed, own in content[name].items()}
+    for name in ("trials", "raced"):
+        read[name] = {int(seed): value for seed, value in content[name].items()}
+    return Sample(**read)
 
 
 def is_sample(content: Any) -> bool:
     """Whether stored JSON is a sample."""
     return (
         isinstance(content, dict)
-        and _FIELDS - {"verdicts"} <= content.keys() <= _FIELDS
+        and content.keys() == _FIELDS
         and isinstance(content["number"], int)
         and content["status"] in STATES
-        and isinstance(content["started"], float | int)
-        and isinstance(content["provenance"], dict)
-        and all(isinstance(told, str) for told in content["provenance"].values())
-        and _by_epoch(content["rungs"], lambda value: isinstance(value, float | int) and math.isfinite(value))
-        and _by_epoch(content.get("verdicts", {}), lambda value: value in (ON, STOP))
+        and _is_number(content["started"])
+        and _is_number(content["seconds"])
+        and (content["ended"] is None or _is_number(content["ended"]))
+        and _keyed(content["readings"], lambda own: _keyed(own, _is_number))
+        and _keyed(content["verdicts"], lambda own: _keyed(own, lambda value: value in (ON, PAUSE, STOP)))
+        and _keyed(content["trials"], lambda id: isinstance(id, str))
+        and _keyed(content["raced"], _is_number)
+        and isinstance(content["notes"], dict)
+        and _valued(content["figures"], _is_number)
+        and _valued(content["provenance"], lambda told: isinstance(told, str))
         and _is_point(content["params"], content["distributions"])
     )
 
 
-def _by_epoch(content: Any, fits: Callable[[Any], bool]) -> bool:
-    return isinstance(content, dict) and all(epoch.isdecimal() and fits(value) for epoch, value in content.items())
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float | int) and math.isfinite(value)
+
+
+def _keyed(content: Any, fits: Callable[[Any], bool]) -> bool:
+    """Whether it maps whole numbers, which are text in JSON, to what fits."""
+    return _valued(content, fits) and all(key.isdecimal() for key in content)
+
+
+def _valued(content: Any, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(content, dict) and all(fits(value) for value in content.values())
 
 
 def _is_point(params: Any, distributions: Any) -> bool:

@@ -55,10 +55,12 @@ def check_scale(sweep: Sweep, scale: Scale, draws: int = 12) -> None:
             raise UserError(f"the space suggests {name}, in which samples would no longer differ {scale.said}")
 
 
-def asked(number: int, ask: Callable[[Any, Scale], Trial], point: Any, scale: Scale) -> Trial:
+def asked(
+    number: int, ask: Callable[[Any, Scale, int | None], Trial], point: Any, scale: Scale, seed: int | None = None
+) -> Trial:
     """A trial of the space. Raises UserError, with the line, where the study's own code fails."""
     try:
-        return contained(ask, point, scale)
+        return contained(ask, point, scale, seed)
     except UserError:
         raise
     except Exception as error:

@@ -112,9 +112,9 @@ class Files:
         """The files in a folder, sorted."""
         return sorted(info.base_name for info in self.listed(folder) if info.is_file)
 
-    def folders(self) -> list[str]:
-        """The folders of the store, sorted: the ids of trials, and a few others."""
-        return sorted(info.base_name for info in self.listed("") if not info.is_file)
+    def folders(self, folder: str = "") -> list[str]:
+        """The folders of the store, or within a folder, sorted: the ids of trials, and a few others."""
+        return sorted(info.base_name for info in self.listed(folder) if not info.is_file)
 
     def listed(self, folder: str) -> list[fs.FileInfo]:
         """What is in a folder, of nothing below it."""

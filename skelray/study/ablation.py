@@ -107,7 +107,7 @@ class Ablation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", whole_seeds(self.seeds))
-        object.__setattr__(self, "across", {name: _values(name, values) for name, values in self.across.items()})
+        object.__setattr__(self, "across", check_across(self.across))
         labels = [unicodedata.normalize("NFKC", " ".join(arm.label.split())) for arm in self.arms]
         if doubled := sorted({label for label in labels if labels.count(label) > 1}):
             raise UserError(f"two arms are called {doubled[0]!r}: a label names one row of the table")
@@ -125,7 +125,7 @@ class Ablation:
             alone = ["stream"] if stream_of_its_own(arm, self.across) else []
             if both := sorted(set(arm.changes) & {*self.across, "seed"} - {*alone}):
                 raise UserError(f"arm {arm.label!r} sets {both[0]}, which the study goes across itself")
-        self._check_ensemble()
+        check_ensemble(self.ensemble, self.across)
         self._check_contrasts()
         self.cells()
         self._published  # noqa: B018 - every number has its cell
@@ -141,15 +141,10 @@ class Ablation:
         asked.check_open({*self.across, *set.intersection(*(set(arm.changes) for arm in self.rows_run))})
         if asked.samples is not None:
             raise UserError(f"--samples {asked.samples}: this study is an ablation, and only a search has samples")
+        asked.check_whole_search("an ablation")
 
     def _repr_html_(self) -> str:
         return of_arms("Ablation", self.base, self.arms, self.across, tuple(self.seeds))
-
-    def _check_ensemble(self) -> None:
-        across = self.across.get("stream", ())
-        if self.ensemble is not None and (missing := [s for s in self.ensemble.weights if s not in across]):
-            known = f"goes across {', '.join(across)}" if across else "does not go across streams"
-            raise UserError(f"the ensemble fuses stream {missing[0]!r}, and the study {known}: add it to across")
 
     def notes(self) -> Notes:
         """What is planned to be compared, and at what margin."""
@@ -348,11 +343,20 @@ class Ablation:
         return found
 
 
-def _values(name: str, values: Any) -> tuple[Any, ...]:
-    """What a study goes across, which may be a series of any kind."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise UserError(f"across {name} {values!r}: a list of values is needed")
-    return tuple(values)
+def check_across(across: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """What a study goes across, each of which may be a series of any kind. Raises UserError for what is none."""
+    for name, values in across.items():
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise UserError(f"across {name} {values!r}: a list of values is needed")
+    return {name: tuple(values) for name, values in across.items()}
+
+
+def check_ensemble(ensemble: Ensemble | None, across: Mapping[str, Sequence[Any]]) -> None:
+    """Raises UserError for an ensemble of streams that a study does not go across."""
+    streams = across.get("stream", ())
+    if ensemble is not None and (missing := [s for s in ensemble.weights if s not in streams]):
+        known = f"goes across {', '.join(streams)}" if streams else "does not go across streams"
+        raise UserError(f"the ensemble fuses stream {missing[0]!r}, and the study {known}: add it to across")
 
 
 def _named(trial: Trial) -> list[tuple[str, Evaluation]]:

@@ -13,22 +13,13 @@ from skelray.study.ablation import Ablation, Cell, Fused, whole_seeds
 from skelray.study.arm import Arm
 from skelray.study.contrasts import Contrast
 from skelray.study.notes import Notes
+from skelray.study.samplers import Random
 from skelray.study.scale import Scale
 from skelray.study.shown import of_fields
 from skelray.study.sweep import check_space
 from skelray.trial import Trial
 
 PUBLISHED, CHOSEN = "published weights", "chosen weights"  # the arms of its table
-
-
-@dataclass(frozen=True)
-class Random:
-    """Optuna's random sampler; point n is decided by (seed, n). Points are cheap, so that nothing cleverer pays."""
-
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_whole("seed", self.seed, 0, 2**32 - 1)  # what numpy's generators take
 
 
 @dataclass(frozen=True)
@@ -67,6 +58,7 @@ class Fusion:
     def refuse(self, asked: Scale) -> None:
         """Raises UserError for a field that the fusion goes across."""
         asked.check_open(self.across)
+        asked.check_whole_search("a fusion")
 
     def _repr_html_(self) -> str:
         told = {

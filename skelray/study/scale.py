@@ -13,6 +13,7 @@ from skelray.evaluation import smaller, smaller_each
 from skelray.identity.canonical import canonical, digest
 from skelray.methods import Scheduled
 from skelray.study.changes import Path, Unknown, changed, place, value_at
+from skelray.study.enough import Budget, Stable
 from skelray.trial import Trial
 
 Variants = Sequence[tuple[str, Mapping[str, Any]]]  # what the cells of a study are called, and what they change of its base
@@ -25,6 +26,7 @@ class Scale:
     changes: fields by name, wherever they live (``changed``); they come before an arm's own changes, and a field that a
     study compares is not among them (``check``). small: with the small versions of all that has one, as --demo runs it.
     ordered: a sweep decides in a fixed order, looking at samples that are so many numbers back; None: as they end.
+    budget, until: when a sweep proposes no more samples.
     """
 
     benchmark: str | None = None
@@ -35,6 +37,8 @@ class Scale:
     changes: tuple[tuple[str, Any], ...] = ()
     small: bool = False
     ordered: int | None = field(default=None, metadata={"later": True})
+    budget: Budget | None = field(default=None, metadata={"later": True})
+    until: Stable | None = field(default=None, metadata={"later": True})
 
     def __post_init__(self) -> None:
         for name, number in (("epochs", self.epochs), ("samples", self.samples)):
@@ -46,6 +50,12 @@ class Scale:
             field = name.removeprefix("trial.")
             if field in ("benchmark", "protocol", "seed", "epochs"):
                 raise UserError(f"{field} is not set as a field: use --{field}{'s' if field == 'seed' else ''}")
+
+    def check_whole_search(self, kind: str) -> None:
+        """Raises UserError for a budget, or a rule for enough, of a study that is no sweep."""
+        if self.budget is not None or self.until is not None:
+            told = f"--budget {self.budget}" if self.budget is not None else "--until stable"
+            raise UserError(f"{told}: this study is {kind}, and only a sweep may end before all its samples are there")
 
     def __str__(self) -> str:
         """What differs from the published setting."""

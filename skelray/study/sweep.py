@@ -3,60 +3,96 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
-from skelray.checks import UserError, check_whole, shown
+from skelray.checks import UserError, check_label, check_whole, shown
+from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Evaluation
-from skelray.study.samplers import TPE
+from skelray.study.ablation import check_across, check_ensemble, whole_seeds
+from skelray.study.racing import Racing
+from skelray.study.samplers import TPE, Sampler
 from skelray.study.scale import Scale
-from skelray.study.schedulers import ASHA, Scheduler
 from skelray.study.shown import of_fields
+from skelray.study.stopping import ASHA, Rule
 from skelray.trial import Monitor, Trial
+
+SAMPLERS = "TPE(seed=0), Random(), Grid(), CMAES(), GP(), QMC() or NSGAII(); OptunaSampler(make=...) takes any of Optuna's"
+RULES = (
+    "ASHA(grace=25), HyperBand(), Median(), Percentile(), Threshold(least=0.2), Patience() or Never(); or a frozen "
+    "dataclass of your own with a field grace and verdict(readings, sample, epoch)"
+)
 
 
 @dataclass(frozen=True)
 class Sweep:
     """A search over ``space``, which takes an Optuna trial and returns a Trial; judged by ``monitor`` on held-out subjects.
 
-    published: parameters of the published setting, tried first.
+    published: parameters of the published setting, tried first. seeds: of every sample, which is judged by the mean over
+    them; None: the one that the space says. objectives: beside accuracy, by name, what should be small and is known of a
+    trial before it is trained, as ``{"parameters": parameters}``; the samples on the Pareto front are then what is best.
+    racing: gives the best samples further seeds. across, ensemble: fields by name, with values, and a fusion of streams that
+    the published setting and the best sample are read at in the end; the search itself has what the space says.
     """
 
     space: Callable[[Any], Trial]
     published: Mapping[str, Any] = field(default_factory=dict)
     samples: int = 64
-    sampler: TPE = field(default_factory=TPE)
-    stopping: Scheduler = field(default_factory=ASHA)
+    sampler: Sampler = field(default_factory=TPE)
+    stopping: Rule = field(default_factory=ASHA)
     monitor: Evaluation = field(default_factory=KNN)
+    seeds: Iterable[int] | None = None
+    objectives: Mapping[str, Callable[[Trial], float]] = field(default_factory=dict)
+    racing: Racing | None = None
+    across: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    ensemble: Ensemble | None = None
 
     def __post_init__(self) -> None:
         check_space(self.space)
         check_whole("samples", self.samples, 1)
+        check_parts(self.sampler, self.stopping)
+        if self.seeds is not None:
+            object.__setattr__(self, "seeds", whole_seeds(self.seeds))
+            if not self.seeds:
+                raise UserError("a sweep needs at least one seed, as in seeds=range(3)")
+        for name, objective in self.objectives.items():
+            check_label("an objective", name)
+            if not inspect.isfunction(objective):
+                needed = "a function of a trial, written with def, is needed"
+                raise UserError(f"objective {name!r} is {shown(objective)}: {needed}")
+        object.__setattr__(self, "across", check_across(self.across))
+        check_ensemble(self.ensemble, self.across)
+        if self.racing is not None and (not isinstance(self.racing, Racing) or self.objectives):
+            raise UserError(f"racing={shown(self.racing)}: Racing(best=3, seeds=10) is needed, of a sweep of one objective")
+        if self.objectives and not self.sampler.several:
+            raise UserError(f"{type(self.sampler).__name__} takes one objective: take NSGAII, TPE or GP for several")
 
     def refuse(self, asked: Scale) -> None:
-        """Raises UserError for several seeds or protocols."""
-        if len(asked.seeds or ()) > 1:
-            raise UserError(f"--seeds {len(asked.seeds or ())}: this study is a sweep, which is searched under one seed")
+        """Raises UserError for several protocols."""
         if len(asked.protocols or ()) > 1:
             names = " and ".join(asked.protocols or ())
             raise UserError(f"--protocol {names}: this study is a sweep, which is searched under one protocol")
 
     def _repr_html_(self) -> str:
-        told = {"space": self.space, "published": self.published, "samples": self.samples, "sampler": self.sampler}
-        return of_fields("Sweep", {**told, "stopping": self.stopping, "monitor": self.monitor.name})
+        names = ("space", "published", "samples", "sampler", "stopping", "seeds")
+        return of_fields("Sweep", {name: getattr(self, name) for name in names})
 
-    def trial(self, suggest: Any, scale: Scale | None = None) -> Trial:
-        """The trial that a suggestion stands for; its monitor reads at every multiple of ASHA's grace."""
+    def trial(self, suggest: Any, scale: Scale | None = None, seed: int | None = None) -> Trial:
+        """The trial that a suggestion stands for; its monitor reads at every multiple of the rule's grace.
+
+        seed: one of ``seeds_at``; None: the first.
+        """
         scale = scale or Scale()
         trial = self._asked(suggest)
         grace = self.grace(trial, scale)
         trial = replace(scale(trial), monitor=Monitor(self.monitor, every=grace))
         if scale.protocols is not None:
             trial = replace(trial, protocol=scale.protocols[0])
-        if scale.seeds is not None:
-            trial = replace(trial, seed=scale.seeds[0])
-        return trial
+        seeds = self.seeds_at(scale)
+        if seed is None and seeds is not None:
+            seed = seeds[0]
+        return trial if seed is None else replace(trial, seed=seed)
 
     def _asked(self, suggest: Any) -> Trial:
         """What ``space`` says. Raises UserError, with its line, for what is no Trial."""
@@ -67,9 +103,15 @@ class Sweep:
             raise UserError(f"{told}, not a Trial; is its `return` missing?")
         return trial
 
-    def searched(self, suggest: Any, scale: Scale | None = None) -> Trial:
+    def seeds_at(self, scale: Scale) -> tuple[int, ...] | None:
+        """The seeds of every sample; None: what the space says."""
+        if scale.seeds is not None:
+            return scale.seeds
+        return None if self.seeds is None else tuple(self.seeds)
+
+    def searched(self, suggest: Any, scale: Scale | None = None, seed: int | None = None) -> Trial:
         """What is trained for a suggestion while searching; the test split is not for it."""
-        return replace(self.trial(suggest, scale), evaluations=())
+        return replace(self.trial(suggest, scale, seed), evaluations=())
 
     def grace(self, trial: Trial, scale: Scale) -> int:
         share = 1.0 if scale.epochs is None else scale.epochs / trial.epochs
@@ -84,3 +126,12 @@ def check_space(space: Any) -> None:
     """Raises UserError for a search space that is no plain function: a search is named by its source."""
     if not inspect.isfunction(space):
         raise UserError(f"space {space!r} is no function: write it with def, as a search is known by its source")
+
+
+def check_parts(sampler: Any, stopping: Any) -> None:
+    """Raises UserError for what is no sampler, and for what is no stopping rule."""
+    if not isinstance(sampler, Sampler):
+        raise UserError(f"sampler={shown(sampler)}: a sampler is needed, as {SAMPLERS}")
+    if not is_dataclass(stopping) or isinstance(stopping, type) or not isinstance(stopping, Rule):
+        raise UserError(f"stopping={shown(stopping)}: a stopping rule is needed, as {RULES}")
+    check_whole("grace", stopping.grace, 1)

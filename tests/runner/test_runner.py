@@ -281,9 +281,7 @@ RULE = """
     @dataclass(frozen=True)
     class Rule:
         grace: int = 100
-        def rungs(self, epochs):
-            return [self.grace]
-        def goes_on(self, value, others):
+        def verdict(self, readings, sample, epoch):
             BODY
 """
 

@@ -97,6 +97,7 @@ class Pair:
 
     def ended(self, job, status):
         self.ends.append((job.number, status))
+        return status
 
     def should_continue(self, job, report, source):
         return job.number == 0 or report.epoch < 2

@@ -1,0 +1,112 @@
+"""What a search costs beside its trials: seconds a sample, of one proposal early and late, and memory; inline and on Ray.
+
+A surrogate stands for training: its accuracy is a known function of the point, at once. With a random sampler all of the
+time is skelray's; with TPE the rest is Optuna's own.
+
+    python3 benchmarks/search_speed.py --samples 2000
+    python3 benchmarks/search_speed.py --samples 40 --ray      # small trials that do train, an epoch each
+"""
+
+import argparse
+import resource
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from skelray import ASHA, TPE, HiCLR, Random, Sweep, papers
+from skelray.data import Preprocessing, prepare
+from skelray.data.synthetic.benchmark import synthetic
+from skelray.names import HELD_OUT
+from skelray.runner import inline
+from skelray.runner.context import Settings
+from skelray.runner.inline import run_inline
+from skelray.runner.job import Listener
+from skelray.runner.run import Run
+from skelray.search.search import Search
+from skelray.study.scale import Scale
+from skelray.training import Report
+
+SMALL = (("queue", 32), ("dim", 8), ("m", 0.9), ("hidden_channels", 2), ("hidden_dim", 8), ("frames", 8), ("batch_size", 64))
+
+
+def space(trial):
+    tau, weight = trial.suggest_float("tau", 0.03, 0.3, log=True), trial.suggest_float("lambda_h", 0.05, 5.0, log=True)
+    return replace(papers.HICLR, method=HiCLR(tau=tau, lambda_h=weight), evaluations=())
+
+
+def surrogate(trial, splits, stored, device, load=None):
+    """Reports of a trial whose accuracy is known."""
+    for epoch in range(1, trial.epochs + 1):
+        height = 1 / (1 + abs(trial.method.tau - 0.12)) * (1 - 0.5 / epoch)
+        yield Report(epoch, {"loss": 1.0, **({HELD_OUT: height} if trial.monitor.due(epoch, trial.epochs) else {})}, 0.001)
+
+
+def run_of(folder, sampler, samples, epochs):
+    sweep = Sweep(space=space, samples=samples, sampler=sampler, stopping=ASHA(grace=25, reduction=3))
+    scale = Scale("synthetic", ("xview",), epochs, (0,), changes=SMALL)
+    return Run("speed", sweep, scale, Settings(folder / "data", str(folder / "store"), folder / "results", device="cpu"))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--ray", action="store_true")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        prepare(synthetic(subjects=2, replications=1), None, Path(name) / "data", Preprocessing("centred", 16))
+        if asked.ray:
+            on_ray(Path(name), asked.samples)
+        else:
+            for sampler in (Random(), TPE()):
+                inline_run(Path(name), sampler, asked.samples)
+
+
+def inline_run(folder, sampler, samples):
+    run, took = run_of(folder, sampler, samples, 12), []
+    propose = Search.propose
+
+    def timed(search):
+        clock = time.perf_counter()
+        found = propose(search)
+        took.append(time.perf_counter() - clock)
+        return found
+
+    trained, inline.execute, Search.propose = inline.execute, surrogate, timed
+    try:
+        before, clock, cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter(), time.process_time()
+        run_inline(run)
+        spent, cpu = time.perf_counter() - clock, time.process_time() - cpu
+    finally:
+        inline.execute, Search.propose = trained, propose
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    early, late = median(took[10:30]), median(took[-21:-1])
+    print(
+        f"{type(sampler).__name__}: {samples} samples in {spent:.1f} s ({cpu:.1f} s of processor), of which proposals "
+        f"{sum(took):.1f} s; a proposal {1000 * early:.1f} ms at sample 20, {1000 * late:.1f} ms at {samples}; "
+        f"{grown:.0f} MiB more memory"
+    )
+
+
+def on_ray(folder, samples):
+    from skelray.runner.on_ray import Cluster, connect, ray, run_on_ray
+
+    cluster = Cluster(cpus=2)
+    connect(cluster)
+    run_on_ray(_linked(folder, "first", 2), None, Listener(), cluster)  # workers start
+    clock = time.perf_counter()
+    run_on_ray(_linked(folder, "second", samples), None, Listener(), cluster)
+    print(f"on Ray, 2 slots: {samples} samples of an epoch in {time.perf_counter() - clock:.1f} s")
+    ray.shutdown()
+
+
+def _linked(folder, name, samples):
+    """A run with a store of its own on the same data."""
+    (folder / name).mkdir()
+    (folder / name / "data").symlink_to(folder / "data")
+    return run_of(folder / name, Random(), samples, 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What a search is read by in the end: the published setting and the best sample on the test split, with all their seeds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from skelray.search.sample import Sample
+from skelray.search.search import Search
+from skelray.study.ablation import Cell, Fused, scalars
+from skelray.study.changes import changed
+
+
+def arms(search: Search, best: Sample | None) -> dict[str, Sample]:
+    """The samples that are evaluated on the test split, by the arm of their rows.
+
+    With further objectives they are those of the Pareto front, else the best one.
+    """
+    first, found = search.samples.get(0), {}
+    if first is not None and first.status == "done" and search.published:
+        found["published (test)"] = first
+    if search.sweep.objectives:
+        return found | {f"front: {search.arm(sample)} (test)": sample for sample in search.front()}
+    return found | ({f"best: {search.arm(best)} (test)": best} if best is not None else {})
+
+
+def cells(search: Search, chosen: dict[str, Sample]) -> list[Cell]:
+    """Each of them under every seed that any of them was trained under, at each point that the sweep goes across."""
+    seeds = list(dict.fromkeys(seed for sample in chosen.values() for seed in (*sample.trials, *sorted(sample.raced))))
+    across = search.sweep.across
+    found = []
+    for arm, sample in chosen.items():
+        for values, seed in itertools.product(itertools.product(*across.values()), seeds):
+            coordinates = dict(zip(across, values, strict=True))
+            found.append(Cell(arm, changed(search.final(sample, seed), coordinates), coordinates))
+    return found
+
+
+def fused(search: Search, own: Sequence[Cell]) -> list[Fused]:
+    """The ensembles of these, where the sweep fuses streams."""
+    ensemble = search.sweep.ensemble
+    if ensemble is None:
+        return []
+    alike: dict[tuple[str, str, int], dict[str, Cell]] = {}
+    for cell in own:
+        where = scalars({**cell.coordinates, "stream": ensemble.stream})
+        alike.setdefault((cell.arm, where, cell.trial.seed), {})[cell.trial.stream] = cell
+    found = []
+    for (arm, _, _), by_stream in alike.items():
+        members = {stream: by_stream[stream] for stream in ensemble.weights}
+        one = next(iter(members.values()))
+        found.append(Fused(arm, members, ensemble, {**one.coordinates, "stream": ensemble.stream}))
+    return found

@@ -1,0 +1,58 @@
+"""Asynchronous successive halving: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skelray.checks import UserError, check_whole
+from skelray.study.stopping.rule import ON, PAUSE, STOP, Readings, Verdict, at
+
+
+@dataclass(frozen=True)
+class ASHA:
+    """At epochs grace, grace x reduction, ... a sample goes on if it is among the best 1/reduction of all that got there.
+
+    The paper's form is ``promotion``: a sample waits at a rung until a 1/reduction of those that came there are worse
+    enough for it to be promoted, and the others are left. Without it (the stopping form, Li's blog and Ray Tune) it is
+    judged once, when it arrives, against those that came before, and the first one always goes on.
+    """
+
+    grace: int = 25
+    reduction: int = 3
+    promotion: bool = False
+
+    def __post_init__(self) -> None:
+        if self.grace < 1 or self.reduction < 2:
+            raise UserError(f"ASHA(grace={self.grace}, reduction={self.reduction}): at least 1 and 2")
+        check_whole("grace", self.grace, 1)
+        check_whole("reduction", self.reduction, 2)
+
+    def verdict(self, readings: Readings, sample: int, epoch: int) -> Verdict:
+        return halved(self, readings, sample, epoch)
+
+
+def is_rung(epoch: int, grace: int, reduction: int) -> bool:
+    """Whether an epoch is grace times a power of the reduction."""
+    at = grace
+    while at < epoch:
+        at *= reduction
+    return at == epoch
+
+
+def halved(rule: ASHA, readings: Readings, sample: int, epoch: int) -> Verdict:
+    """The verdict of one bracket."""
+    if not is_rung(epoch, rule.grace, rule.reduction):
+        return ON
+    value, others = readings[sample][epoch], at(readings, epoch, but=sample)
+    if not value > float("-inf"):
+        return STOP
+    arrived = len(others) + 1
+    if rule.promotion:  # of equals the earlier number: so exactly the best 1/reduction are promoted
+        ahead = sum(other > value for other in others) + _earlier_equals(readings, sample, epoch)
+        return ON if ahead < arrived // rule.reduction else PAUSE
+    return ON if sum(other > value for other in others) < max(1, arrived // rule.reduction) else STOP
+
+
+def _earlier_equals(readings: Readings, sample: int, epoch: int) -> int:
+    value = readings[sample][epoch]
+    return sum(own[epoch] == value for number, own in readings.items() if number < sample and epoch in own)

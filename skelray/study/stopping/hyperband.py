@@ -1,0 +1,43 @@
+"""Asynchronous HyperBand: Li et al., JMLR 2018; its brackets as in ASHA, MLSys 2020, section 3.2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skelray.checks import check_whole
+from skelray.study.stopping.asha import ASHA, halved
+from skelray.study.stopping.rule import Readings, Verdict
+
+
+@dataclass(frozen=True)
+class HyperBand:
+    """Brackets of ASHA side by side, for where nothing tells how long a sample has to run before it can be judged.
+
+    Bracket b judges for the first time at epoch grace x reduction^b. A sample's number decides its bracket; bracket b gets
+    reduction^-b of the samples, so that about as many epochs go into each. Samples are compared within their own.
+    """
+
+    grace: int = 25
+    reduction: int = 3
+    brackets: int = 3
+    promotion: bool = False
+
+    def __post_init__(self) -> None:
+        ASHA(self.grace, self.reduction)
+        check_whole("brackets", self.brackets, 1, 20)
+
+    def bracket(self, sample: int) -> int:
+        """Its place in a round that has reduction^(brackets - 1 - b) samples of each bracket b, the earliest first."""
+        sizes = [self.reduction ** (self.brackets - 1 - b) for b in range(self.brackets)]
+        place = sample % sum(sizes)
+        bracket = 0
+        while place >= sizes[bracket]:
+            place -= sizes[bracket]
+            bracket += 1
+        return bracket
+
+    def verdict(self, readings: Readings, sample: int, epoch: int) -> Verdict:
+        bracket = self.bracket(sample)
+        own = {number: read for number, read in readings.items() if self.bracket(number) == bracket}
+        rule = ASHA(self.grace * self.reduction**bracket, self.reduction, self.promotion)
+        return halved(rule, own, sample, epoch)

@@ -1,0 +1,63 @@
+"""The percentile rule, and the median rule of Golovin et al., Google Vizier, KDD 2017, as Optuna has them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from skelray.checks import UserError, check_number, check_whole
+from skelray.study.stopping.rule import ON, STOP, Readings, Verdict, at
+
+
+@dataclass(frozen=True)
+class Percentile:
+    """Stops a sample whose best accuracy so far is below what the best ``keep`` percent of the others have at this epoch.
+
+    startup: it stops nobody before so many others have got there; after: nor at a sample's first readings, so many.
+    """
+
+    keep: float = 25.0
+    grace: int = 25
+    startup: int = 5
+    after: int = 0
+
+    def __post_init__(self) -> None:
+        check_number("keep", self.keep, 0)
+        if self.keep > 100:
+            raise UserError(f"keep {self.keep}: a percentage, at most 100, is needed")
+        check_whole("grace", self.grace, 1)
+        check_whole("startup", self.startup, 1)
+        check_whole("after", self.after, 0)
+
+    def verdict(self, readings: Readings, sample: int, epoch: int) -> Verdict:
+        return _judged(readings, sample, epoch, self.keep, self.startup, self.after * self.grace)
+
+
+@dataclass(frozen=True)
+class Median:
+    """Stops a sample whose best accuracy so far is below the median of what the others have at this epoch.
+
+    startup: it stops nobody before so many others have got there; after: nor at a sample's first readings, so many.
+    """
+
+    grace: int = 25
+    startup: int = 5
+    after: int = 0
+
+    def __post_init__(self) -> None:
+        Percentile(50.0, self.grace, self.startup, self.after)
+
+    def verdict(self, readings: Readings, sample: int, epoch: int) -> Verdict:
+        return _judged(readings, sample, epoch, 50.0, self.startup, self.after * self.grace)
+
+
+def _judged(readings: Readings, sample: int, epoch: int, keep: float, startup: int, until: int) -> Verdict:
+    others = at(readings, epoch, but=sample)
+    own = [value for e, value in readings[sample].items() if e <= epoch and not math.isnan(value)]
+    if not own:
+        return STOP
+    if epoch <= until or len(others) < startup:
+        return ON
+    return ON if max(own) >= float(np.percentile(np.maximum(others, -1.0), 100 - keep)) else STOP

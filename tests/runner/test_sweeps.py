@@ -1,0 +1,94 @@
+"""Sweeps run whole: rules that pause, seeds, races, and finals across streams, inline and on Ray."""
+
+import pytest
+from small_study import Heard, assert_same, make_run, study_file, table
+from test_ray import on_ray
+
+from skelray.results.verdicts import of_table
+from skelray.runner.inline import run_inline
+
+SPACE = """
+    from skelray import Racing, Ensemble, NSGAII, HyperBand
+    def space(trial):
+        method = HiCLR(arrangement=(BA, NA), lambda_h=trial.suggest_float("lambda_h", 0.05, 5.0, log=True))
+        return replace(base, method=method, evaluations=(KNN(),))
+"""
+PROMOTED = (
+    SPACE
+    + """
+    study = Sweep(space=space, published={"lambda_h": 0.5}, samples=6, sampler=TPE(startup=3),
+                  stopping=ASHA(grace=100, reduction=2, promotion=True))
+"""
+)
+WHOLE = (
+    SPACE
+    + """
+    study = Sweep(space=space, published={"lambda_h": 0.5}, samples=3, sampler=TPE(startup=3), seeds=range(2),
+                  stopping=ASHA(grace=100, reduction=2), racing=Racing(best=2, seeds=3, margin=0.0),
+                  across={"stream": ["joint", "bone"]}, ensemble=Ensemble({"joint": 0.6, "bone": 0.4}))
+"""
+)
+
+
+def samples(rows):
+    return rows[rows["metric"] == "held_out_top1"]
+
+
+def promoted(rows):
+    """How the samples of a rule that pauses have ended."""
+    found = samples(rows)
+    assert len(found) == 6
+    assert set(found["status"]) == {"done", "stopped"}
+    assert set(found.loc[found["status"] == "stopped", "epoch"]) <= {1, 2}
+    assert (found.loc[found["status"] == "done", "epoch"] == 3).all()
+    others = found[found["arm"] != "published"]
+    assert 1 <= (others["epoch"] > 1).sum() <= 3  # of six at the first rung, half at most are promoted, and the published
+    return found
+
+
+def test_a_paused_sample_goes_on_from_its_checkpoint_inline(tmp_path, synthetic_data):
+    run, _ = make_run(study_file(tmp_path, PROMOTED), tmp_path, synthetic_data, samples=6)
+    heard = Heard()
+    run_inline(run, heard)
+    found = promoted(table(tmp_path))
+    assert len(heard.trained) == len(set(heard.trained)) == found["epoch"].sum()  # no epoch twice
+    again, _ = make_run(study_file(tmp_path, PROMOTED), tmp_path, synthetic_data, samples=6)
+    heard = Heard()
+    run_inline(again, heard)
+    assert heard.statuses == {}
+    assert_same(promoted(table(tmp_path)), found)
+
+
+@pytest.mark.ray
+def test_a_paused_sample_goes_on_from_its_checkpoint_on_ray(cluster, tmp_path, synthetic_data):
+    rows, heard = on_ray(cluster, study_file(tmp_path, PROMOTED), tmp_path, synthetic_data, samples=6)
+    found = promoted(rows)
+    assert len(set(heard.trained)) == found["epoch"].sum()
+
+
+def test_seeds_a_race_and_finals_across_streams(tmp_path, synthetic_data):
+    run, _ = make_run(study_file(tmp_path, WHOLE), tmp_path, synthetic_data, epochs=1, samples=3, seeds=None)
+    run_inline(run)
+    rows = table(tmp_path)
+    own = samples(rows)
+    assert own.groupby("arm")["seed"].agg(set).map(len).tolist() >= [2, 2, 2]
+    raced = {arm for arm, seeds in own.groupby("arm")["seed"] if 2 in set(seeds)}
+    assert len(raced) in (0, 2)  # unless two seeds have told them apart
+    finals = rows[rows["arm"].str.endswith("(test)")]
+    best = run.work.search.best()
+    arms = set(finals["arm"])
+    assert len(arms) == 2
+    assert "published (test)" in arms
+    assert best is not None
+    seeds = {0, 1, 2} if raced else {0, 1}
+    for (_, stream), cells in finals[finals["metric"] == "top1"].groupby(["arm", "stream"]):
+        assert set(cells["seed"]) == seeds, stream
+        assert set(cells["status"]) == {"done"}
+    assert set(finals["stream"]) == {"joint", "bone", "joint+bone"}
+    paired = of_table(finals)
+    assert set(paired["n"]) == {len(seeds)}
+    again, _ = make_run(study_file(tmp_path, WHOLE), tmp_path, synthetic_data, epochs=1, samples=3, seeds=None)
+    heard = Heard()
+    run_inline(again, heard)
+    assert heard.trained == []
+    assert_same(table(tmp_path), rows)
