@@ -13,13 +13,32 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tensors here are small, and tes
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.pluginmanager.hasplugin("xdist"):
+        config.option.loadscopereorder = False  # it would begin with the group of most tests, and not with Ray's
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Under ``-n 2 --dist loadgroup`` what uses Ray stays in one process, so that there is one cluster."""
+    """Under ``-n 2 --dist loadgroup`` what uses Ray stays in one process, so that there is one cluster, and begins first.
+
+    What shares a fixture of its file stays in one process, too, so that this is made once.
+    """
     if named := [item.nodeid for item in items if " at 0x" in item.nodeid]:
         raise pytest.UsageError(f"{named[0]} has an address in its name, which two processes do not share: give it ids")
-    for item in items if config.pluginmanager.hasplugin("xdist") else ():
-        if item.get_closest_marker("ray"):
-            item.add_marker(pytest.mark.xdist_group("ray"))
+    if config.pluginmanager.hasplugin("xdist"):
+        places = {item: _place(item) for item in items}
+        for item in items:
+            if places[item]:
+                item.add_marker(pytest.mark.xdist_group(places[item]))
+        items.sort(key=lambda item: {"ray": 0, "": 2}.get(places[item], 1))
+
+
+def _place(item: pytest.Item) -> str:
+    """Names the tests that are to run in one process; an empty text: in any."""
+    if item.get_closest_marker("ray"):
+        return "ray"
+    made = (fixtures[-1] for fixtures in item._fixtureinfo.name2fixturedefs.values())
+    return item.path.stem if any(fixture.scope == "module" for fixture in made) else ""
 
 
 def _finder(variable: str, default: str) -> Callable[[str], Path]:

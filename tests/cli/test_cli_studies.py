@@ -9,6 +9,7 @@ from skelray import Sweep
 from skelray.cli.main import cli
 from skelray.cli.studies import counted, listed
 from skelray.runner.study_file import load_study
+from skelray.study.study import Grows
 
 STUDIES = Path(__file__).parent.parent.parent / "studies"
 LISTED = {one.name: one for one in listed(STUDIES)}
@@ -27,6 +28,7 @@ def test_kind_and_number_of_trials_are_those_of_the_study(name):
     assert LISTED[name].kind == type(study).__name__.lower()
     cells = [] if isinstance(study, Sweep) else study.cells()
     trials = len({(cell.trial.id(""), cell.trial.epochs) for cell in cells}) or study.samples
+    trials += len(study.to_come()) if isinstance(study, Grows) else 0
     assert LISTED[name].trials == trials
 
 

@@ -14,7 +14,7 @@ from skelray.runner.study_file import load_study
 from skelray.study.scale import Scale
 
 TINY = (
-    ("batch_size", 16),
+    ("batch_size", 32),
     ("frames", 8),
     ("queue", 32),
     ("dim", 8),

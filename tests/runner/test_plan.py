@@ -24,7 +24,7 @@ MORE = """
     there = Transfer("synthetic", "xsub", KNN())
     read = (KNN(), Linear(epochs=5), HeldOut(KNN()), Retrieval(), Clustering(classes=4), there)
     study = Ablation(base=replace(base, evaluations=read), across={"epochs": [300, 600]}, arms=[
-        Arm("weak", {"arrangement": (BA,)}), Arm("strong", {"arrangement": (BA, NA)})])
+        Arm("strong", {"arrangement": (BA, NA)})])
 """
 
 
