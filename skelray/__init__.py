@@ -15,11 +15,14 @@ if TYPE_CHECKING:
         KNN,
         Apart,
         Clustering,
+        Corrupted,
         EvaluationResult,
+        FewShot,
         Finetune,
         FrozenEncoder,
         HeldOut,
         Linear,
+        ProbeGrid,
         Retrieval,
         SemiSupervised,
         Supervised,
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
     from skelray.report.show import show
     from skelray.results.attribution import attribution
+    from skelray.results.calibration import Calibration
     from skelray.results.noise import noise
     from skelray.results.scores import Scores, scores
     from skelray.results.tables import curves, load
@@ -81,8 +85,10 @@ __all__ = [
     "Arm",
     "AugmentationSet",
     "Bars",
+    "Calibration",
     "Clustering",
     "Contrast",
+    "Corrupted",
     "CrosSCLR",
     "DataError",
     "Diverged",
@@ -90,6 +96,7 @@ __all__ = [
     "Ensemble",
     "EvaluationResult",
     "Factorial",
+    "FewShot",
     "Finetune",
     "FrozenEncoder",
     "Fusion",
@@ -111,6 +118,7 @@ __all__ = [
     "Percentile",
     "Preprocessing",
     "Pretraining",
+    "ProbeGrid",
     "Pruner",
     "Racing",
     "Random",
@@ -155,8 +163,8 @@ _HOMES = {
         "backbones": "DSTA GRU LSTM STGCN Hierarchical Transformer",
         "data": "DataError Preprocessing SkeletonDataset Splits",
         "ensemble": "Ensemble",
-        "evaluation": "KNN Apart Clustering Finetune FrozenEncoder HeldOut Linear EvaluationResult Retrieval"
-        " SemiSupervised Supervised Transfer",
+        "evaluation": "KNN Apart Clustering Corrupted FewShot Finetune FrozenEncoder HeldOut Linear EvaluationResult"
+        " ProbeGrid Retrieval SemiSupervised Supervised Transfer",
         "study.fusion": "Fusion",
         "study.charts": "Bars Lines",
         "study.contrasts": "Contrast above below fused_above",
@@ -166,6 +174,7 @@ _HOMES = {
         "results.attribution": "attribution",
         "report.show": "show",
         "results.noise": "noise",
+        "results.calibration": "Calibration",
         "results.tables": "curves load",
         "results.verdicts": "verdicts",
         "study.racing": "Racing",

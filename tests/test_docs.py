@@ -169,7 +169,7 @@ def test_the_index_of_studies_is_that_of_the_folder():
 
 def test_evaluations_are_called_as_the_page_says():
     rows = re.findall(r"^\| `([A-Z]\w+\(.*\))` \|.*\| `([^`]+)` \|$", PAGES["evaluations.md"], re.M)
-    assert len(rows) == 10
+    assert len(rows) == 13
     assert [(code, name) for code, name in rows if eval(code, vars(evaluation)).name != name] == []
 
 
@@ -214,6 +214,7 @@ CLAIMS = {
         "would make one trial of two": "test_no_scale_makes_one_trial_of_two",
         "has an arm for every set of parts": "test_a_factorial_has_every_set_of_parts",
         "trains arms that are the same once": "test_the_projects_factorials_share_what_is_the_same",
+        "says how many epochs that saves": "test_a_plan_counts_what_arms_share",
         "which shares out what all of them earn": "test_shapley_is_the_mean_over_all_orders_and_adds_up",
         "the best next change first, each step trained": "test_the_best_next_change_comes_first",
         "the test split is read along the path alone": "test_the_test_split_is_read_along_the_path_alone",
@@ -291,6 +292,11 @@ CLAIMS = {
         "the settings in which they differ": "test_names_of_evaluations",
         "added to a finished study trains no encoder again": "test_evaluations_of_a_finished_study_train_no_encoder_again",
         "`skelray plan` says so": "test_the_plan_says_that_only_evaluations_remain",
+        "encoder and training set stay as they are": "test_the_mean_over_severities_is_that_of_each",
+        "is the same for every arm and seed": "test_a_corruption_grows_with_its_severity_and_is_the_same_for_everyone",
+        "draws tasks of some classes": "test_few_shots_are_drawn_by_the_seed_and_right_where_classes_lie_apart",
+        "the expected calibration error": "test_calibration_by_hand",
+        "the one that held-out training subjects choose": "test_the_honest_probe_is_chosen_without_the_test_split",
         "the epoch that is best on the test split": "test_best_on_test_is_the_best_epoch_read_and_says_so",
         "drawn per class by the seed, at least one": "test_a_share_of_each_class_and_at_least_one",
         "the same for every arm": "test_labels_are_the_same_for_every_arm_and_grow_with_their_share",
@@ -334,6 +340,7 @@ CLAIMS = {
         "an interval over seeds alone and one over seeds and test subjects together": "test_both_intervals_of_stored_scores",
         "else the table says what it lacks": "test_scores_without_subjects_say_what_they_lack",
         "the wider interval covers 93 to 98 %": "test_the_interval_over_seeds_and_subjects_covers",
+        "A report ends with what the study has cost": "test_hours_are_counted_once_and_points_cost_what_their_arm_did",
         "or says what it plans": "test_only_what_was_planned_is_tested_and_a_claim_is_answered",
         "with three seeds nothing can pass it": "test_three_seeds_decide_nothing_however_clear",
         '`skelray.verdicts("arrangement")` is the same in pandas': "test_the_command_prints_them_and_a_frame_has_them",

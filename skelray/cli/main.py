@@ -254,13 +254,16 @@ def report_command(
 def _print_report(study: str, results: Path, form: str, margin: float | None = None) -> bool:
     """Whether anything failed."""
     from skelray.report.text import failures, text
-    from skelray.results.tables import load
+    from skelray.results.costs import costs
+    from skelray.results.tables import curves, load
 
     frame = load(study, results)
     if frame.empty:
         click.echo(f"skelray: the table of {study} is empty: none of its trials has an evaluation", err=True)
         return False
     click.echo(text(frame, form, margin))
+    if form == "markdown":
+        click.echo(f"\n{printable(costs(frame, curves(study, results)).sentence())}")
     lines = failures(frame)
     for line in lines:
         click.echo(line, err=True)

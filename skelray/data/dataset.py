@@ -146,7 +146,7 @@ def divide(dataset: SkeletonDataset, split: Split) -> Splits:
             f"{nobody}: {dataset.name} has {len(train)} training and {len(test)} test samples when divided by "
             f"{split.by}, and {partial if known.all() else unknown}"
         )
-    return Splits(train, train.subset(_held_out(train)), test)
+    return Splits(train, train.subset(held_out(train)), test)
 
 
 def unknown(dataset: SkeletonDataset, split: Split) -> int:
@@ -155,7 +155,7 @@ def unknown(dataset: SkeletonDataset, split: Split) -> int:
     return int((asked & (dataset.samples[split.by].to_numpy() < 0)).sum())
 
 
-def _held_out(train: SkeletonDataset) -> np.ndarray:
+def held_out(train: SkeletonDataset) -> np.ndarray:
     """Every fifth training subject from the third on; of a single subject every fifth set-up, of a single one sample."""
     for key in HELD_OUT_BY:
         values = train.samples[key].to_numpy()

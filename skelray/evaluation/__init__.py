@@ -2,6 +2,7 @@
 
 from skelray.evaluation.apart import Apart
 from skelray.evaluation.clustering import Clustering
+from skelray.evaluation.corrupted import Corrupted
 from skelray.evaluation.evaluation import (
     Evaluation,
     EvaluationResult,
@@ -12,6 +13,7 @@ from skelray.evaluation.evaluation import (
     smaller_each,
     trained_on,
 )
+from skelray.evaluation.few_shot import FewShot
 from skelray.evaluation.finetune import Finetune, SemiSupervised, Supervised
 from skelray.evaluation.frozen import Diverged, FrozenEncoder, Load
 from skelray.evaluation.held_out import HeldOut, train_and_test
@@ -19,6 +21,7 @@ from skelray.evaluation.knn import KNN
 from skelray.evaluation.labels import labelled
 from skelray.evaluation.linear import Linear
 from skelray.evaluation.names import names
+from skelray.evaluation.probe_grid import ProbeGrid
 from skelray.evaluation.retrieval import Retrieval
 from skelray.evaluation.scores import measure, top
 from skelray.evaluation.transfer import Transfer
@@ -27,15 +30,18 @@ __all__ = [
     "KNN",
     "Apart",
     "Clustering",
+    "Corrupted",
     "Diverged",
     "Evaluation",
     "EvaluationResult",
+    "FewShot",
     "Finetune",
     "FrozenEncoder",
     "HasFused",
     "HeldOut",
     "Linear",
     "Load",
+    "ProbeGrid",
     "Retrieval",
     "SemiSupervised",
     "Supervised",

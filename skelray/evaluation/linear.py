@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -52,17 +52,21 @@ class Linear:
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
         generator = Draws(encoder.seed, 0)["probe"]
         features, labels = encoder.by_stream(train), encoder.labels(train)
-        dims = [f.shape[1] for f in features]
-        classifier = Classifier(dims, len(train.classes), generator, "normal", self.std).to(encoder.device)
+        classifier = self.classifier(features, len(train.classes), generator)
 
         @torch.no_grad()
         def scores() -> Tensor:
             return classifier(encoder.by_stream(test))
 
-        training = self._train(classifier, features, labels, generator)
+        training = self.train(classifier, features, labels, generator)
         return reported(training, scores, lambda: encoder.labels(test), self.selection, self.every, self.epochs)
 
-    def _train(
+    def classifier(self, features: Sequence[Tensor], classes: int, generator: torch.Generator) -> Classifier:
+        """As it is before training, on the features' device."""
+        dims = [f.shape[1] for f in features]
+        return Classifier(dims, classes, generator, "normal", self.std).to(features[0].device)
+
+    def train(
         self, classifier: Classifier, features: list[Tensor], labels: Tensor, generator: torch.Generator
     ) -> Iterator[int]:
         """An epoch at a time; every sample is seen, also those that do not fill a batch."""

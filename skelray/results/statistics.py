@@ -99,11 +99,10 @@ def contrasted(
 
 
 def _at(rows: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows with these values, as text."""
-    if unknown := sorted(set(where) - set(rows.columns)):
-        raise UserError(f"a contrast is planned at {unknown[0]!r}, and the table has no such column that varies")
+    """The rows with these values, as text, of a column or of the cell, where the value may not vary so far."""
     for name, value in where.items():
-        rows = rows[rows[name].astype(str) == str(value)]
+        own = rows if name in rows.columns else spread(rows["cell"])
+        rows = rows[own[name].astype(str) == str(value)] if name in own.columns else rows.iloc[:0]
     return rows
 
 

@@ -73,7 +73,7 @@ class AblationWork:
         return Size(len(self.jobs), sum(missing), len(self.jobs) - len(missing))
 
     def planned(self) -> list[Planned]:
-        return [Planned(job.name, job.trial) for job in self.jobs]
+        return [Planned(job.name, job.trial, also=len(self._sharing[job.key][0]) - 1) for job in self.jobs]
 
     def searches(self) -> Searches:
         return Searches()

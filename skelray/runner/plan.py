@@ -33,7 +33,8 @@ class Plan:
     evaluations: how many are missing; evaluating: their seconds, roughly, from the arithmetic of the encoders they run.
     untrained: the trials whose encoder is not there. searches: of fusion weights, how many are missing; points: of each.
     at_least: some trials are much smaller than those measured, and will take longer than their arithmetic says. threads:
-    of the measurement, where it had others. notes: what cannot run here.
+    of the measurement, where it had others. shared: epochs that are not trained since arms share a trial. notes: what
+    cannot run here.
     """
 
     rows: list[dict[str, str]] = field(default_factory=list)
@@ -49,6 +50,7 @@ class Plan:
     at_least: bool = False
     threads: int | None = None
     bytes: int = 0
+    shared: int = 0
     notes: list[str] = field(default_factory=list)
 
     def text(self) -> str:
@@ -58,6 +60,7 @@ class Plan:
             f"{self.trials} trials, {self.trials - self.missing} done, {self.missing} to run, {self.epochs} epochs; "
             f"training on one device takes {self._cost()}; disk up to {self.bytes / 2**20:.0f} MiB"
         )
+        line += f"; {self.shared} epochs saved by arms that share a trial" if self.shared else ""
         told = [self._searching()] if self.searches else []
         told += [self._evaluating()] if self.evaluations else []
         notes = (printable(" ".join(note.split())) for note in dict.fromkeys(self.notes))
@@ -108,6 +111,7 @@ def plan(run: Run) -> Plan:
         if known:
             seen.add(stored.id)
         made.epochs += left
+        made.shared += item.also * trial.epochs
         made.missing += not (done or item.stopped or item.final)
         row = {"trial": stored.id if known else "", "what": item.name, "epochs": str(trial.epochs), "state": state}
         made.rows.append(row | {"evaluations": _add_evaluations(made, trial, stored if known else None, counts)})

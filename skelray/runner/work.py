@@ -32,7 +32,8 @@ class Searches(NamedTuple):
 class Planned:
     """A row of a plan. stopped: it ended before its last epoch. final: what a search evaluates.
 
-    open: the search has not decided yet which trial it is; another one stands in for what it takes.
+    open: the search has not decided yet which trial it is; another one stands in for what it takes. also: how many other
+    cells of the study the same trial serves.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Planned:
     stopped: bool = False
     final: bool = False
     open: bool = False
+    also: int = 0
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from skelray.checks import UserError, check_label
 
@@ -62,7 +62,7 @@ def planned(contrasts: Contrasts, arms: Iterable[str]) -> tuple[Contrast, ...]:
     for place, one in enumerate(contrasts):
         if unknown := [name for name in (one.arm, one.other) if name not in labels]:
             raise UserError(f"a contrast names the arm {unknown[0]!r}; the arms are {', '.join(labels)}")
-        if one in contrasts[:place]:
+        if replace(one, claim="") in [replace(earlier, claim="") for earlier in contrasts[:place]]:
             raise UserError(f"{one.arm!r} against {one.name!r} is planned twice: a test would be counted twice")
     return tuple(contrasts)
 

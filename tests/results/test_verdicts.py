@@ -110,6 +110,13 @@ def test_an_arm_may_be_compared_with_itself_elsewhere():
     assert (one["baseline"], one["n"], one["mean"]) == ("a (joint)", 8, pytest.approx(0.05))
 
 
+def test_a_contrast_may_be_planned_where_nothing_varies_yet():
+    rows = table().assign(cell='{"k": 2}')
+    assert said(rows, Contrast("better", "first", {"k": 2}))["n"].tolist() == [8, 8]
+    assert said(rows, Contrast("better", "first", {"k": 3})).empty
+    assert said(rows, Contrast("better", "first", {"tau": 3})).empty
+
+
 def test_a_contrast_that_has_no_pair_yet_counts_in_its_family():
     contrasts = Contrast("better", "first"), Contrast("few", "better"), Contrast("to come", "first")
     assert said(table(), *contrasts)["family"].tolist() == [4, 4, 4]  # better under two protocols
@@ -127,7 +134,7 @@ def test_what_is_planned_by_a_word():
         with pytest.raises(UserError, match=why):
             planned(wrong, ["a", "b"])
     with pytest.raises(UserError, match="planned twice"):
-        planned([Contrast("a", "b")] * 2, ["a", "b"])
+        planned([Contrast("a", "b"), Contrast("a", "b", claim="above")], ["a", "b"])
     with pytest.raises(UserError, match="compared with itself"):
         Contrast("a", "a")
 

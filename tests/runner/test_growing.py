@@ -144,3 +144,13 @@ def test_a_study_without_contrasts_cannot_be_decided(tmp_path, synthetic_data):
     run, _ = make_run(study_file(tmp_path, PATH), tmp_path, synthetic_data)
     with pytest.raises(UserError, match="plans no contrasts"):
         run.add_seeds_until_decided()
+
+
+def test_a_plan_counts_what_arms_share(tmp_path, synthetic_data):
+    body = """
+        study = Ablation(base=replace(base, evaluations=(KNN(),)), arms=[Arm("a"), Arm("as a"), Arm("b", {"tau": 0.2})])
+    """
+    run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, epochs=3, seeds=(0,))
+    made = plan(run)
+    assert (made.trials, made.epochs, made.shared) == (2, 6, 3)
+    assert "3 epochs saved by arms that share a trial" in made.text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from skelray.report.effects_table import effects_table
 from skelray.report.figures import forest
+from skelray.report.figures.drawing import Marks
 from skelray.report.html.blocks import Block, Grid, Section, Text
 from skelray.report.html.figures import picture
 from skelray.report.html.material import Material
@@ -12,13 +13,16 @@ from skelray.study.notes import Notes
 
 
 def section(material: Material) -> Section:
-    """Each contrast that the study plans."""
+    """Each contrast that the study plans, and of a factorial the effects of its parts."""
     blocks: list[Block] = []
     places = material.places
     table = None if material.measured.empty else verdict_table(material.measured, material.margin)
-    if table is None:
+    effects = None if material.measured.empty else effects_table(material.measured, material.margin)
+    if effects is not None:
+        blocks.append(Grid(effects, [Marks()] * len(effects.rows)))
+    if table is None and effects is None:
         blocks.append(Text("No contrast: no two seeds are done in two arms."))
-    else:
+    if table is not None:
         own = Notes.of(material.frame.attrs.get("notes", {})).margin / 100
         drawn = forest.forest(table.numbers, own if material.margin is None else material.margin, places)
         marks = [places.marks(arm=row["arm"], protocol=row["protocol"]) for row in table.numbers.to_dict("records")]

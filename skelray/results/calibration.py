@@ -1,0 +1,52 @@
+"""Calibration: whether what a classifier is sure of is as often right, from stored scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from skelray.checks import check_whole
+from skelray.results.scores import Scores
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The expected calibration error of scores (Guo et al., ICML 2017): |accuracy - confidence|, weighted over bins.
+
+    bins: of equal width over the confidence. Logits become probabilities by softmax; votes, which are never negative, by
+    their share.
+    """
+
+    bins: int = 15
+
+    def __post_init__(self) -> None:
+        check_whole("bins", self.bins, 1)
+
+    def __call__(self, scores: Scores) -> float:
+        """The error, a fraction of 0..1."""
+        table = self.table(scores)
+        return float((table["samples"] * (table["accuracy"] - table["confidence"]).abs()).sum() / table["samples"].sum())
+
+    def table(self, scores: Scores) -> pd.DataFrame:
+        """A row for each bin that has samples: from, to, samples, confidence, accuracy."""
+        confidence = probabilities(scores.scores).max(axis=1)
+        place = np.minimum((confidence * self.bins).astype(int), self.bins - 1)
+        frame = pd.DataFrame({"bin": place, "confidence": confidence, "right": scores.right(1)})
+        found = frame.groupby("bin").agg(
+            samples=("right", "size"), confidence=("confidence", "mean"), accuracy=("right", "mean")
+        )
+        edges = found.index.to_numpy()
+        found.insert(0, "from", edges / self.bins)
+        found.insert(1, "to", (edges + 1) / self.bins)
+        return found.reset_index(drop=True)
+
+
+def probabilities(scores: np.ndarray) -> np.ndarray:
+    """(N, classes) of logits, or of votes where no score is negative."""
+    scores = scores.astype(np.float64)
+    if (scores >= 0).all() and (scores.sum(axis=1) > 0).all():
+        return scores / scores.sum(axis=1, keepdims=True)
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
