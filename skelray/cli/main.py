@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from skelray.cli.data import FOLDER
 from skelray.cli.data import data as data_group
 from skelray.cli.doctor import doctor_command
 from skelray.cli.duration import Duration
+from skelray.cli.export import TRACKERS, exported
 from skelray.cli.faults import CAUSED, sentence, trace
 from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
@@ -22,6 +24,7 @@ from skelray.cli.scores import scores_command
 from skelray.cli.search import dashboard_command, simulate_command
 from skelray.cli.studies import studies_command
 from skelray.cli.study_options import make_synthetic, results_option, study_options
+from skelray.cli.watch import watch_command
 from skelray.names import BACKBONES, HELD_OUT, METHODS, PRECISIONS, STREAMS
 from skelray.report.printable import printable
 
@@ -141,6 +144,7 @@ def run_command(
     from skelray import machine
     from skelray.cli.options import notice, open_run
     from skelray.cli.progress import Display
+    from skelray.runner.board import Board
     from skelray.runner.ending import heeding_sigterm
     from skelray.runner.inline import run_inline
 
@@ -157,15 +161,19 @@ def run_command(
         click.echo(notice(run.scale), err=True)
     for line in run.work.apart():
         click.echo(printable(line), err=True)
-    trials, epochs, done = run.work.size()
-    with heeding_sigterm(), Display(Console(stderr=True), run.name, trials, epochs, done) as display:
+    size, command = run.work.size(), shlex.join(["skelray", *sys.argv[1:]])
+    with (
+        heeding_sigterm(),
+        Display(Console(stderr=True), run.name, *size) as display,
+        Board.of(run.name, command, size, run.settings.results, display) as listener,
+    ):
         if inline:
-            run_inline(run, display)
+            run_inline(run, listener)
         else:
             from skelray.runner.cluster import Cluster
             from skelray.runner.on_ray import run_on_ray
 
-            run_on_ray(run, module, display, Cluster(address, per_gpu, tmp=ray_tmp))
+            run_on_ray(run, module, listener, Cluster(address, per_gpu, tmp=ray_tmp))
     failed = _print_report(run.name, options["results"], "markdown")
     _draw(run.name, options["results"])
     sys.exit(1 if failed or display.finished["failed"] else 0)  # a failure may have no row
@@ -194,6 +202,8 @@ def _draw(study: str, results: Path) -> None:
 @click.option("--margin", type=click.FloatRange(0, 100), help="Points that do not matter.  [default: the study's, mostly 1]")
 @click.option("--subjects", is_flag=True, help="Only intervals over seeds and test subjects together, from stored scores.")
 @click.option("--html", is_flag=False, flag_value="", metavar="[FILE]", help="Write a page.  [default: RESULTS/STUDY.html]")
+@click.option("--log", "tracker", type=click.Choice(list(TRACKERS)), help="Export curves and hyperparameters, once.")
+@click.option("--to", help="For --log: a folder or an address.  [default: the tracker's own]")
 @click.option("--store", default="store", show_default=True, help="Of stored scores; a folder or URI.")
 @click.option("--data", type=FOLDER, default=Path("data"), help="Of subjects that scores lack.")
 def report_command(
@@ -206,12 +216,17 @@ def report_command(
     html: str | None,
     store: str,
     data: Path,
+    tracker: str | None,
+    to: str | None,
 ) -> None:
     """Print the table of STUDY, published beside measured, and what each of its contrasts may be said to show.
 
     With --html, write one page that shows the whole study offline, and its figures in RESULTS/figures/STUDY.
     """
     fraction = None if margin is None else margin / 100
+    if tracker is not None:
+        click.echo(exported(study, results, tracker, to))
+        return
     if html is not None:
         from skelray.report.html.page import write
 
@@ -293,6 +308,7 @@ def best_command(**options: Any) -> None:
 cli.add_command(dashboard_command)
 cli.add_command(scores_command)
 cli.add_command(simulate_command)
+cli.add_command(watch_command)
 cli.add_command(doctor_command)
 cli.add_command(merge_command)
 cli.add_command(reproduce_command)
