@@ -1,4 +1,4 @@
-"""What a search found: what happened at each rung, and which parameters mattered there; its figures lie beside its tables."""
+"""What a search found: what happened at each rung, and which parameters mattered there; its figures stand elsewhere."""
 
 from __future__ import annotations
 
