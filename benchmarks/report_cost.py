@@ -1,20 +1,31 @@
 """CPU seconds that `skelray report` takes, by the number of cells in the table; with one seed and with several.
 
-python benchmarks/report_cost.py [cells ...]
+python benchmarks/report_cost.py [cells ...]           # the tables as text
+python benchmarks/report_cost.py --html [trials ...]   # the page: curves of 300 epochs, scores of 5000 samples of 60 classes
 """
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
+import resource
+import subprocess
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from skelray.report.text import failures, text
 from skelray.results import tables as results
+from skelray.skeleton import KINECT_V2
+from skelray.store import excerpts
+from skelray.store.excerpts import Augmented, Excerpt
+from skelray.store.files import Files
 
 FACTS = {
     "study": "cost",
@@ -54,8 +65,60 @@ def frame(cells: int, seeds: int, each: bool) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(results.COLUMNS)).astype({"published": float})
 
 
+def stored_page(trials: int, folder: Path) -> tuple[float, float, int]:
+    """CPU seconds of a process that writes the page of so many trials, those that Python's imports take, and its bytes."""
+    made = frame(trials, min(5, trials), False).assign(evaluation="knn")
+    made["trial"] = [f"{number:016x}" for number in range(len(made))]
+    epochs = range(5, 301, 5)
+    curves = [
+        {"trial": trial, "epoch": epoch, "metric": "loss", "value": 1 / epoch + number, "seconds": 9.0}
+        for number, trial in enumerate(made["trial"])
+        for epoch in epochs
+    ]
+    results.write("cost", made.to_dict("records"), curves, folder / "results")
+    store, rng = Files(folder / "store"), np.random.default_rng(0)
+    labels = np.sort(rng.integers(0, 60, 5000))
+    for row in made.to_dict("records"):
+        scores = rng.normal(size=(5000, 60)).astype(np.float32)
+        content = io.BytesIO()
+        np.savez(content, scores=scores, labels=labels, rows=np.arange(5000))
+        store.write(f"{row['trial']}/300-{0:016x}.npz", content.getvalue())
+        told = {"evaluation": "knn", "metrics": {"top1": row["value"]}, "excerpt": "set", "views": f"set-{row['arm']}"}
+        store.write_json(f"{row['trial']}/300-{0:016x}.json", told)
+    positions = excerpts.spread(labels)
+    moves = rng.integers(-127, 127, (len(positions), 24, 25, 2, 3)).astype(np.int8)
+    bones = np.array(KINECT_V2.bones)
+    names = np.array([f"class {number}" for number in range(60)]), np.arange(5000).astype(str)
+    sides = (np.array([pair[at] for pair in KINECT_V2.mirror]) for at in (0, 1))
+    excerpts.keep(store, "set", Excerpt(*names, labels, np.arange(5000), bones, *sides, positions, moves))
+    for arm in dict.fromkeys(made["arm"]):
+        excerpts.keep(store, f"set-{arm}", Augmented(np.array(["key", "query 1", "query 2"]), np.stack([moves] * 3)))
+    command = ["report", "cost", "--html", "--results", str(folder / "results"), "--store", str(folder / "store")]
+    code = "from skelray.cli.main import main; main()"
+    took = [_seconds([sys.executable, "-c", code, *words]) for words in (command, ["report", "--help"])]
+    return took[0], took[1], (folder / "results" / "cost.html").stat().st_size
+
+
+def _seconds(words: list[str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(words, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def pages(counts: list[int]) -> None:
+    for trials in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            took, start, size = stored_page(trials, Path(folder))
+        told = f"{took:.2f} s of CPU ({start:.2f} of them Python's start), {size / 1e6:.1f} MB"
+        sys.stdout.write(f"page of {trials} trials: {told}\n")
+
+
 def main() -> None:
     """A line for each number of cells, seeds and shape."""
+    if "--html" in sys.argv:
+        pages([int(word) for word in sys.argv[1:] if word != "--html"] or [100, 1000])
+        return
     text(frame(24, 1, False))  # what pandas imports late is not the report's
     for cells in map(int, sys.argv[1:] or ("100", "300", "1000")):
         for seeds, each in itertools.product((1, 3), (False, True)):

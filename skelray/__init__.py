@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Transfer,
     )
     from skelray.methods import EADM, SIMILARITIES, AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
+    from skelray.report.show import show
     from skelray.results.attribution import attribution
     from skelray.results.calibration import Calibration
     from skelray.results.noise import noise
@@ -150,6 +151,7 @@ __all__ = [
     "papers",
     "run",
     "scores",
+    "show",
     "verdicts",
 ]
 
@@ -170,6 +172,7 @@ _HOMES = {
         "study.path": "AblationPath",
         "methods": "EADM SIMILARITIES AimCLR CrosSCLR HiCLR HiCo SkeletonCLR",
         "results.attribution": "attribution",
+        "report.show": "show",
         "results.noise": "noise",
         "results.calibration": "Calibration",
         "results.tables": "curves load",

@@ -10,6 +10,7 @@ METHODS = ("skeletonclr", "crossclr", "aimclr", "hiclr", "hico")
 BACKBONES = ("stgcn", "dsta", "hierarchical")
 
 HELD_OUT = "held_out_top1"  # the monitor's metric
+SEARCH = "search"  # in the spec of a sample's row: the distributions that its parameters were drawn from
 SUFFIX = " held-out"  # of an evaluation on held-out training subjects
 
 # Benchmarks recorded of the same people, by how their names begin.

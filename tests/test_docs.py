@@ -94,7 +94,7 @@ def test_a_sweep_with_a_stopping_rule_of_ones_own_runs(folder, monkeypatch):
     run_inline(Run("rule", module.sweep, scale, settings))
     frame = results.load("rule", folder / "ruled_results")
     samples = frame[frame["metric"] == "held_out_top1"]
-    assert len(samples) == 3
+    assert samples["arm"].nunique() == 3
     assert set(samples["status"]) <= {"done", "stopped"}
     assert set(samples.loc[samples["status"] == "stopped", "epoch"]) <= {1, 2}
 
@@ -152,7 +152,7 @@ def test_what_a_page_points_to_is_there(page):
     for link in re.findall(r"\]\(([^)#]+)\)", PAGES[page]):
         assert link.startswith("https://") or (here / link).is_file(), link
     for path in re.findall(rf"(?<![\w/.])((?:{'|'.join(PLACES)})/[\w/]+\.(?:py|md|parquet))", PAGES[page]):
-        assert (ROOT / path).is_file() or path.startswith("results/figures"), path
+        assert (ROOT / path).is_file() or path.startswith(("results/figures", "results/reproduction_")), path
 
 
 def test_the_readme_is_one_screen_or_so_and_leads_everywhere():
@@ -182,6 +182,20 @@ def test_the_figures_of_nwucla_are_those_of_the_tables(study):
     figures = re.findall(r"\d+\.\d ± \d+\.\d", rest[: rest.index("\n\n", rest.index("| --"))])
     assert len(figures) >= 4
     assert [figure for figure in figures if figure not in made] == []
+
+
+def test_the_answer_about_rules_is_what_simulating_them_says():
+    """docs/search.md: every row of the table, rounded as there, from the committed curves."""
+    from skelray.report import simulation
+    from skelray.search.simulate import candidates, simulate
+
+    pools = simulation.pools(*(read("nwucla_rules", ROOT / "results") for read in (results.load, results.curves)))
+    answer = PAGES["search.md"].partition("**An answer.**")[2]
+    told = dict(re.findall(r"^\| `(\w+\(.*?\))` \| (.*) \|$", answer, re.M))
+    rules = [rule for rule in candidates(pools) if simulation.said(rule) in told]
+    rows = simulation.table(simulate(pools, rules), pools, 0.01).rows
+    assert {row[0].removesuffix(" *"): " | ".join(row[1:]) for row in rows} == told
+    assert len(told) == 8
 
 
 # What the pages say of behaviour, and the test that holds it.
@@ -243,6 +257,26 @@ CLAIMS = {
         "so the study's own table stays": "test_a_table_is_named_by_what_it_ran_on",
     },
     "search.md": {
+        "each arrangement stands there once": "test_as_many_as_there_are_ordered_partitions",
+        "a decade below and above its recipe, with mining branches": (
+            "test_the_published_cosine_and_l1_lie_inside_with_mining_as_in_their_recipes"
+        ),
+        "start at the very trial of the paper": "test_a_search_starts_at_the_published_setting",
+        "a row for each rung, with how many came": "test_a_row_for_each_rung",
+        "what stopping saved in epochs and hours": "test_what_was_spent_and_saved",
+        "the importance of each parameter at every rung": (
+            "test_importance_stands_for_each_rung_with_conditional_ones_marked"
+        ),
+        "A rung with fewer than ten says nothing": "test_a_rung_with_few_samples_says_nothing",
+        "each figure as PNG, SVG and the CSV": "test_each_figure_shows_what_it_says",
+        "it needs neither the store nor the data": "test_a_report_needs_neither_the_data_nor_torch",
+        "`done` where the sample went on and `stopped`": "test_a_row_for_each_reading_says_whether_the_sample_went_on",
+        "as a study of two arms": "test_the_best_is_an_arm_beside_the_published_one",
+        "A part of the study's own is imported from its file": "test_what_has_no_name_to_import_is_refused",
+        "rules of your own among them": "test_a_rule_of_ones_own_is_replayed_without_a_change",
+        "the nearest curve that is left stands for it": "test_a_sampler_finds_its_way_among_curves",
+        "live while the sweep runs": "test_it_answers_with_the_sweeps_trials_and_follows_the_sweep",
+        "a request that would write is refused and changes nothing": "test_nothing_that_is_sent_changes_the_ledger",
         "so a search that was killed proposes what it would have": "test_every_sampler_keeps_the_contract",
         "spends no sample": "test_a_suggestion_of_a_trial_that_is_there_spends_no_sample",
         "ends early when its space is used up": "test_a_grid_ends_when_every_point_is_there",
@@ -357,6 +391,17 @@ CLAIMS = {
     },
     "report.md": {
         "No request leaves it": "test_no_request_leaves_it",
+        "what a page shows of one is kept with the scores": "test_a_sequence_is_played_as_recorded_and_as_each_arm_sees_it",
+        "They decide no result": "test_what_fails_of_an_excerpt_costs_nothing",
+        "the page says what it lacks": "test_a_page_without_a_store_says_what_it_lacks",
+        "the page in the cell": "test_a_notebook_shows_the_page_in_a_frame",
+        "a study, a table and verdicts show themselves": "test_studies_and_tables_show_themselves_as_text_in_html",
+        "in any other terminal": "test_it_shows_the_table_so_far_what_runs_and_what_failed",
+        "the browser reads it again": "test_it_keeps_a_page_that_reads_itself_again_while_the_run_goes",
+        "replaces a small file": "test_a_board_passes_on_what_it_hears_and_keeps_it_in_a_file",
+        "is said to give no sign": "test_how_a_run_goes_in_words",
+        "a trial that is there is left alone": "test_tensorboard_reads_the_curves_back",
+        "stay in the folder until": "test_wandb_keeps_runs_offline",
         "A click on a column's head sorts by it": "test_a_click_on_a_head_sorts_by_it_and_another_turns_the_order",
         "reach into the figures": "test_a_filter_reaches_into_the_figures",
         "A label is text, whatever stands in it": "test_hostile_text_is_text",

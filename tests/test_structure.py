@@ -14,7 +14,7 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 # A module may import what stands before its room, and within a room what makes no circle.
 ORDER = (
-    *("names", "checks", "versions", "atomic", "contained", "ensemble", "skeleton", "machine", "identity"),
+    *("names", "checks", "markup", "versions", "atomic", "contained", "ensemble", "skeleton", "machine", "identity"),
     *("data.persons", "data.preprocess", "data.benchmark", "data.stored", "data.report"),
     *("data.formats", "data.synthetic", "data.benchmarks", "data.own", "data.catalogue", "data.detect"),
     *("data.dataset", "data.inspection", "data.preparation", "data"),
@@ -31,6 +31,9 @@ HOMES = {
     "scipy": {"data", "results"},
     "rich": {"cli"},
     "jinja2": {"report"},
+    "tensorboardX": {"report"},
+    "mlflow": {"report"},
+    "wandb": {"report"},
     "pyarrow": {"data", "results", "store"},
     "sklearn": {"evaluation"},
     "pandas": {"bench", "data", "report", "results", "runner"},
@@ -40,6 +43,9 @@ LAZY = {  # only inside functions, so that the command answers at once
     ("matplotlib", "evaluation"),
     ("matplotlib", "report"),
     ("jinja2", "report"),
+    ("tensorboardX", "report"),
+    ("mlflow", "report"),
+    ("wandb", "report"),
     ("scipy", "data"),
     ("scipy", "results"),
     ("sklearn", "evaluation"),

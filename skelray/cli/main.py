@@ -1,7 +1,8 @@
-"""The command line: prepare, data, studies, plan, run, report, scores, bench, import-weights."""
+"""The command line: prepare, data, studies, plan, run, report, best, simulate, dashboard, scores, bench, import-weights."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +15,17 @@ from skelray.cli.data import FOLDER
 from skelray.cli.data import data as data_group
 from skelray.cli.doctor import doctor_command
 from skelray.cli.duration import Duration
+from skelray.cli.export import TRACKERS, exported
 from skelray.cli.faults import CAUSED, sentence, trace
 from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
 from skelray.cli.reproduce import reproduce_command
 from skelray.cli.scores import scores_command
+from skelray.cli.search import dashboard_command, simulate_command
 from skelray.cli.studies import studies_command
 from skelray.cli.study_options import make_synthetic, results_option, study_options
-from skelray.names import BACKBONES, METHODS, PRECISIONS, STREAMS
+from skelray.cli.watch import watch_command
+from skelray.names import BACKBONES, HELD_OUT, METHODS, PRECISIONS, STREAMS
 from skelray.report.printable import printable
 
 Command = Callable[..., Any]
@@ -140,6 +144,7 @@ def run_command(
     from skelray import machine
     from skelray.cli.options import notice, open_run
     from skelray.cli.progress import Display
+    from skelray.runner.board import Board
     from skelray.runner.ending import heeding_sigterm
     from skelray.runner.inline import run_inline
 
@@ -156,15 +161,19 @@ def run_command(
         click.echo(notice(run.scale), err=True)
     for line in run.work.apart():
         click.echo(printable(line), err=True)
-    trials, epochs, done = run.work.size()
-    with heeding_sigterm(), Display(Console(stderr=True), run.name, trials, epochs, done) as display:
+    size, command = run.work.size(), shlex.join(["skelray", *sys.argv[1:]])
+    with (
+        heeding_sigterm(),
+        Display(Console(stderr=True), run.name, *size) as display,
+        Board.of(run.name, command, size, run.settings.results, display) as listener,
+    ):
         if inline:
-            run_inline(run, display)
+            run_inline(run, listener)
         else:
             from skelray.runner.cluster import Cluster
             from skelray.runner.on_ray import run_on_ray
 
-            run_on_ray(run, module, display, Cluster(address, per_gpu, tmp=ray_tmp))
+            run_on_ray(run, module, listener, Cluster(address, per_gpu, tmp=ray_tmp))
     failed = _print_report(run.name, options["results"], "markdown")
     _draw(run.name, options["results"])
     sys.exit(1 if failed or display.finished["failed"] else 0)  # a failure may have no row
@@ -193,6 +202,8 @@ def _draw(study: str, results: Path) -> None:
 @click.option("--margin", type=click.FloatRange(0, 100), help="Points that do not matter.  [default: the study's, mostly 1]")
 @click.option("--subjects", is_flag=True, help="Only intervals over seeds and test subjects together, from stored scores.")
 @click.option("--html", is_flag=False, flag_value="", metavar="[FILE]", help="Write a page.  [default: RESULTS/STUDY.html]")
+@click.option("--log", "tracker", type=click.Choice(list(TRACKERS)), help="Export curves and hyperparameters, once.")
+@click.option("--to", help="For --log: a folder or an address.  [default: the tracker's own]")
 @click.option("--store", default="store", show_default=True, help="Of stored scores; a folder or URI.")
 @click.option("--data", type=FOLDER, default=Path("data"), help="Of subjects that scores lack.")
 def report_command(
@@ -205,12 +216,17 @@ def report_command(
     html: str | None,
     store: str,
     data: Path,
+    tracker: str | None,
+    to: str | None,
 ) -> None:
     """Print the table of STUDY, published beside measured, and what each of its contrasts may be said to show.
 
     With --html, write one page that shows the whole study offline, and its figures in RESULTS/figures/STUDY.
     """
     fraction = None if margin is None else margin / 100
+    if tracker is not None:
+        click.echo(exported(study, results, tracker, to))
+        return
     if html is not None:
         from skelray.report.html.page import write
 
@@ -249,10 +265,28 @@ def _print_report(study: str, results: Path, form: str, margin: float | None = N
     click.echo(text(frame, form, margin))
     if form == "markdown":
         click.echo(f"\n{printable(costs(frame, curves(study, results)).sentence())}")
+        if (frame["metric"] == HELD_OUT).any():
+            for line in _drawn(study, results, frame):
+                click.echo(line, err=True)
     lines = failures(frame)
     for line in lines:
         click.echo(line, err=True)
     return bool(lines)
+
+
+def _drawn(study: str, results: Path, frame: Any) -> list[str]:
+    """Draws a sweep's figures, where they are older than its table, and says where they are."""
+    from skelray.report.figures.sweep import draw
+    from skelray.report.sweep_tables import told
+
+    folder, table = results / "figures" / study, results / f"{study}.parquet"
+    last = folder / "history.png"
+    try:
+        if not last.is_file() or last.stat().st_mtime < table.stat().st_mtime:
+            draw(told(frame), study, results)
+    except OSError as error:
+        return [f"skelray: the figures of {study} cannot be written to {folder}: {error.strerror}"]
+    return [f"figures: {folder}; `skelray best` prints the best setting as a study"]
 
 
 @cli.command("best")
@@ -271,7 +305,10 @@ def best_command(**options: Any) -> None:
         click.echo(source(name, study, scale, rows), nl=False)
 
 
+cli.add_command(dashboard_command)
 cli.add_command(scores_command)
+cli.add_command(simulate_command)
+cli.add_command(watch_command)
 cli.add_command(doctor_command)
 cli.add_command(merge_command)
 cli.add_command(reproduce_command)

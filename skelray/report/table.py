@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from skelray import markup
 from skelray.names import STREAMS
 from skelray.report.printable import printable
 
@@ -41,6 +42,10 @@ class Table:
     def written(self, form: str) -> str:
         """form: markdown, csv or latex."""
         return {"markdown": self.markdown, "csv": self.csv, "latex": self.latex}[form]()
+
+    def _repr_html_(self) -> str:
+        """For a notebook."""
+        return markup.table(self.caption, self.header, self.rows, self.words)
 
     def markdown(self) -> str:
         """The caption and a pipe table whose columns line up in a terminal."""

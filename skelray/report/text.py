@@ -33,6 +33,10 @@ def text(frame: pd.DataFrame, form: str = "markdown", margin: float | None = Non
     """
     searched = frame["metric"] == HELD_OUT
     tables: list[Table | None] = [sweep_table(frame[searched])] if searched.any() else []
+    if form == "markdown" and searched.any():
+        from skelray.report.sweep_tables import at_the_end  # brings Optuna
+
+        tables += at_the_end(frame[searched])
     if (~searched).any():
         tables.append(table(frame[~searched]))
         tables.append(effects_table(frame[~searched], margin) if form == "markdown" else None)

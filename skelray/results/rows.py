@@ -12,9 +12,7 @@ from typing import Any
 from skelray.checks import UserError
 from skelray.evaluation import Evaluation, HasFused, Transfer, main_metric, names
 from skelray.identity.canonical import canonical, digest
-from skelray.names import HELD_OUT, PUBLISHED, column
-from skelray.search.sample import Sample
-from skelray.search.search import Search
+from skelray.names import PUBLISHED, column
 from skelray.store.ensembles import StoredEnsemble
 from skelray.store.store import Store, StoredTrial, evaluated
 from skelray.study.ablation import Cell, Fused, scalars
@@ -32,7 +30,8 @@ def complete(trial: Trial, stored: StoredTrial) -> bool:
     )
 
 
-def _facts(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:
+def facts_of(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:
+    """What all rows of a trial in an arm share."""
     return {
         "study": study,
         "trial": id,
@@ -60,14 +59,14 @@ def cell_rows(
     """
     trial, stored = cell.trial, stored or store.trial(cell.trial.id(data))
     told = {"cell": scalars(cell.coordinates), "parameters": parameters, "published_parameters": cell.params}
-    facts = {**_facts(study, cell.arm, trial, stored.id, data), **told}
+    facts = {**facts_of(study, cell.arm, trial, stored.id, data), **told}
     rows = []
     for name, evaluation in _named(trial):
         result = stored.result(trial.epochs, canonical(evaluation))
         if result is not None:
             rows += _measured({**facts, **_target(evaluation)}, trial, name, result, cell.published)
         elif (failure := stored.failure_of(trial.epochs, canonical(evaluation))) is not None:
-            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, main_metric(evaluation), failure))
+            rows.append(failed_row({**facts, **_target(evaluation)}, trial, name, main_metric(evaluation), failure))
     return rows
 
 
@@ -104,7 +103,7 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: fl
     trial, found = replace(fused.trial, stream=fused.ensemble.stream), _ensemble_of(fused, store, data)
     told = {"ensemble": found.parts()}
     facts = {
-        **_facts(study, fused.arm, trial, found.id, data),
+        **facts_of(study, fused.arm, trial, found.id, data),
         "cell": scalars(fused.coordinates, weights=fused.ensemble.weights),
         "spec": json.dumps({**canonical(trial), **told}, sort_keys=True),
         "parameters": parameters,
@@ -119,12 +118,12 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: fl
             result = found.result(evaluated(trial.epochs, canonical(evaluation)), evaluation, trial.seed)
         except UserError as error:
             apart = {"cause": "streams differ", "line": str(error), "time": 0.0}
-            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, main, apart))
+            rows.append(failed_row({**facts, **_target(evaluation)}, trial, name, main, apart))
             continue
         if result is not None:
             rows += _measured({**facts, **_target(evaluation)}, trial, name, result, fused.published)
         elif (failure := _failure_of(fused, store, data, evaluation)) is not None:
-            rows.append(_failed({**facts, **_target(evaluation)}, trial, name, main, failure))
+            rows.append(failed_row({**facts, **_target(evaluation)}, trial, name, main, failure))
     return rows
 
 
@@ -164,8 +163,8 @@ def _measured(facts: Row, trial: Trial, name: str, result: dict[str, Any], publi
     ]
 
 
-def _failed(facts: Row, trial: Trial, name: str, metric: str, failure: dict[str, Any]) -> Row:
-    """device, version and commit are those of where it failed; empty where nobody has told."""
+def failed_row(facts: Row, trial: Trial, name: str, metric: str, failure: dict[str, Any]) -> Row:
+    """A row without a value. device, version and commit are those of where it failed; empty where nobody has told."""
     return {
         **facts,
         "evaluation": name,
@@ -177,45 +176,6 @@ def _failed(facts: Row, trial: Trial, name: str, metric: str, failure: dict[str,
         "seconds": failure.get("seconds", 0.0),
         "started": datetime.datetime.fromtimestamp(failure.get("began", failure["time"]), datetime.UTC),
         **{key: failure.get(key, "") for key in ("device", "version", "commit")},
-    }
-
-
-def sample_rows(study: str, search: Search, sample: Sample, store: Store) -> list[Row]:
-    """The latest reading of a sample under each of its seeds, the racing ones too; nothing where it is under way."""
-    if sample.status == "running":
-        return []
-    rows = [_sample_row(study, search, sample, seed, store) for seed in (*sample.trials, *sorted(sample.raced))]
-    return [row for row in rows if row is not None]
-
-
-def _sample_row(study: str, search: Search, sample: Sample, seed: int, store: Store) -> Row | None:
-    trial = search.trial(sample, seed)
-    stored, readings = store.trial(trial.id(search.data)), sample.readings.get(seed, {})
-    if seed in sample.raced:
-        readings = {trial.epochs: sample.raced[seed]}
-    facts = {
-        **_facts(study, search.arm(sample), trial, stored.id, search.data),
-        "cell": json.dumps(sample.params, sort_keys=True),
-    }
-    if sample.status == "failed":
-        failure = stored.failure(trial.epochs)
-        if failure is None and len(sample.trials) > 1:  # under another seed
-            return None
-        unknown = {"cause": "error", "line": "no record of why", "time": sample.started}
-        return _failed({**facts, **NOWHERE}, trial, search.sweep.monitor.name, HELD_OUT, failure or unknown)
-    if not readings:
-        return None
-    return {
-        **facts,
-        "evaluation": search.sweep.monitor.name,
-        **NOWHERE,
-        "metric": HELD_OUT,
-        "value": readings[max(readings)],
-        "epoch": max(readings),
-        "status": "stopped" if sample.status == "paused" else sample.status,
-        "seconds": float(sum(seconds for epoch, _, seconds in stored.history(trial.epochs) if epoch <= max(readings))),
-        "started": datetime.datetime.fromtimestamp(sample.started, datetime.UTC),
-        **{key: sample.provenance.get(key, "") for key in ("device", "version", "commit")},
     }
 
 

@@ -1,23 +1,26 @@
-"""What runs of a study have left of themselves beside its tables: their command, and how far they were when last heard of.
+"""What a run of a study leaves of itself beside the tables: its command, and how far it was when it was last heard of.
 
-<results>/runs/<study>/<host>-<process>.json, one file for each process that ran the study; replaced as it goes.
+<results>/runs/<study>/<host>-<process>.json, replaced every few seconds by the process that runs the study.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from skelray.atomic import replacing
 
+SILENT = 30.0  # seconds without a sign after which a run counts as dead
+LOSSES = 40  # of a trial, the last ones
+
 
 @dataclass
 class Going:
-    """A trial under way. losses: its last values; epoch: the last one that ended; seconds: of it."""
+    """A trial under way. began: seconds since 1970; epoch: the last one that ended; seconds: of it; losses: the last."""
 
-    trial: str
     name: str
     epochs: int
     began: float
@@ -29,8 +32,12 @@ class Going:
 
 @dataclass
 class RunRecord:
-    """command: as it was typed. trials: planned; seen: when it was last heard of, in seconds since 1970. state: running,
-    ended, or interrupted. load: what the machine does meanwhile, in words."""
+    """How a run goes.
+
+    command: as it was typed. began, seen: seconds since 1970. trials, epochs: planned. passed: epochs that are there,
+    trained: those of them that this run trained. finished: trials by how they ended. state: running, ended, interrupted.
+    load: what the machine of the command does meanwhile.
+    """
 
     study: str
     command: str
@@ -38,34 +45,48 @@ class RunRecord:
     process: int
     began: float
     seen: float
-    store: str
     trials: int
     epochs: int
+    passed: int = 0
+    trained: int = 0
     state: str = "running"
     load: str = ""
-    trained: int = 0
     finished: dict[str, int] = field(default_factory=dict)
-    going: list[Going] = field(default_factory=list)
+    going: dict[str, Going] = field(default_factory=dict)
 
-    def write(self, folder: Path) -> None:
-        """Replaces the file of this process."""
-        path = Path(folder) / "runs" / self.study / f"{self.host}-{self.process}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as (place,):
-            place.write_text(json.dumps(asdict(self), indent=1))
+    def alive(self, now: float) -> bool:
+        """Whether it still runs, as far as anyone has heard."""
+        return self.state == "running" and now - self.seen < SILENT
+
+    def left(self) -> float:
+        """Seconds until all planned epochs are trained, at the rate so far; NaN where there is none yet."""
+        rate = self.trained / max(self.seen - self.began, 1e-9)
+        return max(0, self.epochs - self.passed) / rate if rate > 0 else math.nan
+
+
+def write(record: RunRecord, folder: Path) -> Path:
+    """Replaces the file of this process."""
+    path = Path(folder) / "runs" / record.study / f"{record.host}-{record.process}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as (place,):
+        place.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
+    return path
 
 
 def runs(study: str, folder: Path | str) -> list[RunRecord]:
     """All runs of a study that left a file here, the latest last. What is no such file is left out."""
     found = []
-    for path in sorted((Path(folder) / "runs" / study).glob("*.json")):
+    for path in (Path(folder) / "runs" / study).glob("*.json"):
         try:
-            found.append(_read(json.loads(path.read_text())))
-        except (OSError, ValueError, TypeError, KeyError):
-            continue  # of another version, or damaged: it only tells how a run goes
-    return sorted(found, key=lambda run: run.seen)
+            found.append(_read(json.loads(path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            continue  # damaged, or of another version: it only tells how a run goes
+    return sorted(found, key=lambda run: (run.seen, run.process))
 
 
 def _read(content: dict[str, Any]) -> RunRecord:
-    going = [Going(**one) for one in content.pop("going")]
-    return RunRecord(**content, going=going)
+    going = {name: Going(**one) for name, one in content.pop("going").items()}
+    record = RunRecord(**content, going=going)
+    if not all(isinstance(number, int | float) for number in (record.began, record.seen, record.passed, record.epochs)):
+        raise ValueError("its numbers are none")
+    return record

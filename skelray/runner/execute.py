@@ -20,6 +20,7 @@ from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure, tr
 from skelray.identity.canonical import canonical
 from skelray.machine import provenance
 from skelray.names import HELD_OUT
+from skelray.runner.excerpts import keep_excerpt
 from skelray.skeleton import KINECT_V2
 from skelray.store.store import StoredTrial, evaluated
 from skelray.training import Pretraining, Report
@@ -200,6 +201,7 @@ def _evaluate(
             arrays |= {"scores": outcome.scores.numpy(), "labels": outcome.test.labels, "rows": outcome.test.rows}
             arrays["subjects"] = outcome.test.samples["subject"].fillna(-1).to_numpy().astype(np.int64)  # who performs each
             result["test"] = {"benchmark": outcome.test.name, "data": outcome.test.fingerprint}  # whose rows they are
+        result |= keep_excerpt(trial, test if outcome.test is None else outcome.test, stored.store)
         stored.save_scores(trial.epochs, canonical(evaluation), arrays, result, outcome.files)
     if failures:
         raise EvaluationsFailed(failures)

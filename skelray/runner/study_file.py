@@ -45,7 +45,7 @@ def load_study(path: Path) -> tuple[str, Study, ModuleType]:
     """
     if not path.is_file():
         raise StudyError(f"there is no study file {path}")
-    module = _load(path)
+    module = load_module(path)
     study = getattr(module, "study", None)
     if not isinstance(study, Study) or isinstance(study, type):
         raise StudyError(f"{path} names no study: it needs a line `study = Ablation(...)`, `Sweep(...)` or `Fusion(...)`")
@@ -59,7 +59,7 @@ def load_study(path: Path) -> tuple[str, Study, ModuleType]:
     return path.stem, study, module
 
 
-def _load(path: Path) -> ModuleType:
+def load_module(path: Path) -> ModuleType:
     """The study's module, and anew what it imports from beside it; with what their definitions read, digested."""
     name, file, folder = f"skelray_study_{path.stem}", str(path.absolute()), str(path.absolute().parent)
     for earlier in [name, *_beside]:

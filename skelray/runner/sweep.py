@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from skelray.checks import MOST
 from skelray.names import HELD_OUT
 from skelray.results.book import FINALS, FUSED_FINALS, SAMPLES, Book
-from skelray.results.rows import cell_rows, curve_rows, fused_rows, sample_rows
+from skelray.results.rows import cell_rows, curve_rows, fused_rows
+from skelray.results.sample_rows import sample_rows
 from skelray.runner import finals
 from skelray.runner.context import Context
 from skelray.runner.job import Job

@@ -3,53 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from statistics import fmean
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import optuna
 
 from skelray.checks import UserError
 from skelray.identity.canonical import canonical
 from skelray.names import HELD_OUT
+from skelray.search.from_table import Row, Told, samples
 from skelray.search.space import asked
 from skelray.study.python import nearest, study_source
 from skelray.study.scale import Scale
 from skelray.study.sweep import Sweep
-
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Found:
-    """A sample that ran to its end. value: its last held-out accuracy, the mean over its seeds; of: samples there are."""
-
-    arm: str
-    params: Mapping[str, Any]
-    value: float
-    row: Row
-    of: int
+from skelray.trial import Trial
 
 
-def best(rows: Iterable[Row]) -> Found:
+def best(told: Sequence[Told]) -> Told:
     """The sample with the best last reading of those that ran to their end; the earlier of equals.
 
-    rows: of a sweep's table. Raises UserError where no sample has ended.
+    Raises UserError where none has.
     """
-    last: dict[str, dict[str, Row]] = {}  # by sample, then by trial, of which there is one for each seed
-    for row in sorted((row for row in rows if row["metric"] == HELD_OUT), key=lambda row: row["epoch"]):
-        last.setdefault(row["arm"], {})[row["trial"]] = row
-    done = {arm: list(seeds.values()) for arm, seeds in last.items() if all(r["status"] == "done" for r in seeds.values())}
+    done = [sample for sample in told if sample.status == "done" and sample.readings]
     if not done:
         raise UserError("no sample of this sweep has run to its end, so none is the best yet")
-    values = {arm: fmean(row["value"] for row in seeds) for arm, seeds in done.items()}
-    arm = min(done, key=lambda arm: (-values[arm], _number(arm)))
-    return Found(arm, json.loads(done[arm][0]["cell"]), values[arm], done[arm][0], len(last))
-
-
-def _number(arm: str) -> int:
-    return 0 if arm == "published" else int(arm.rpartition(" ")[2])
+    return max(done, key=lambda sample: (sample.value or 0.0, -sample.number))
 
 
 def source(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -> str:
@@ -59,21 +36,24 @@ def source(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -> str:
     name, rows: of the table. Raises UserError where the space makes another trial of the sample's parameters than the table
     has.
     """
-    rows = list(rows)
-    found = best(rows)
-    number, point = _number(found.arm), optuna.trial.FixedTrial(dict(found.params))
-    _check_same(name, found, asked(number, sweep.searched, point, scale))
+    rows = [row for row in rows if row["metric"] == HELD_OUT]
+    told = samples(rows)
+    found = best(told)
+    row = next(row for row in rows if row["arm"] == found.arm)
+    point = optuna.trial.FixedTrial(dict(found.params))
+    _check_same(name, row, asked(found.number, sweep.searched, point, scale))
     trial = sweep.space(point)
-    first = next((json.loads(row["cell"]) for row in rows if row["arm"] == "published" and row["metric"] == HELD_OUT), None)
-    baseline, base = nearest(trial) if first is None else ("published", sweep.space(optuna.trial.FixedTrial(first)))
-    says = f"{name}: {found.arm}, the best of {found.of} by held-out {found.row['evaluation']} ({100 * found.value:.1f} %)."
+    first = next((sample.params for sample in told if sample.arm == "published"), None)
+    baseline, base = nearest(trial) if first is None else ("published", sweep.space(optuna.trial.FixedTrial(dict(first))))
+    value = f"{100 * (found.value or 0.0):.1f} %"
+    says = f"{name}: {found.arm}, the best of {len(told)} samples by held-out {row['evaluation']} ({value})."
     return study_source(base, baseline, trial, f"best of {name}", says)
 
 
-def _check_same(name: str, found: Found, trial: Any) -> None:
-    stored, now = json.loads(found.row["spec"]), canonical(trial)
+def _check_same(name: str, row: Row, trial: Trial) -> None:
+    stored, now = json.loads(row["spec"]), canonical(trial)
     if differ := sorted(field for field in now if field != "seed" and stored.get(field) != now[field]):
         raise UserError(
-            f"{found.arm} of {name} has another {differ[0]} than space() gives it now: the table is of an earlier form of "
+            f"{row['arm']} of {name} has another {differ[0]} than space() gives it now: the table is of an earlier form of "
             "the study file, or of another scale; give the options of its run, or run it again"
         )

@@ -10,7 +10,7 @@ from skelray.checks import UserError
 from skelray.contained import contained
 from skelray.search.sample import Epoch, Sample, Seed
 from skelray.search.space import failing
-from skelray.study.stopping.rule import ON, PAUSE, STOP, Readings, Rule, Verdict
+from skelray.study.stopping.rule import PAUSE, STOP, Rule, Verdict, asked
 from skelray.trial import Trial
 
 MOST_ASKED = 32  # of the samples that wait at one epoch, how many are asked about, the best first
@@ -32,14 +32,6 @@ def judged(rule: Rule, sample: Sample, trial: Trial, epoch: Epoch, rivals: Itera
         return contained(asked, replace(rule, grace=every), readings, sample.number, epoch)
     except Exception as error:
         raise failing("the stopping rule", sample.number, error) from error
-
-
-def asked(rule: Rule, readings: Readings, sample: int, epoch: int) -> Verdict:
-    """What a rule says, which may be code of a study's own."""
-    found: object = rule.verdict(readings, sample, epoch)
-    if found not in (ON, PAUSE, STOP):
-        raise TypeError(f"verdict() returns {found!r}: 'on', 'pause' or 'stop' is needed")
-    return found
 
 
 def check_finite(sample: Sample, epoch: int, value: float) -> None:

@@ -9,6 +9,7 @@
                   <epochs>-<evaluation>.npz / .json   scores with labels, and the figures from them; .png: a picture
                   failure-<epochs>.json   why the last attempt at so many epochs failed; gone once one succeeds
 <root>/weights/<digest>.pt                encoders imported from elsewhere
+<root>/excerpts                           what a report shows of test sets (``excerpts``)
 <root>/sweeps, fusions                    ledgers of searches, and weights that were chosen
 """
 

@@ -25,6 +25,7 @@ from skelray.study.points import Coordinates, Point, check_places, points, strea
 from skelray.study.published import Owner, Place, columns_of, homes, place_key, spelled
 from skelray.study.quoted import Quoted, quoted
 from skelray.study.scale import Scale
+from skelray.study.shown import of_arms
 from skelray.trial import Trial
 
 # Of a table, where a contrast may be planned.
@@ -141,6 +142,9 @@ class Ablation:
         if asked.samples is not None:
             raise UserError(f"--samples {asked.samples}: this study is an ablation, and only a search has samples")
         asked.check_whole_search("an ablation")
+
+    def _repr_html_(self) -> str:
+        return of_arms("Ablation", self.base, self.arms, self.across, tuple(self.seeds))
 
     def notes(self) -> Notes:
         """What is planned to be compared, and at what margin."""

@@ -15,6 +15,7 @@ from skelray.study.contrasts import Contrast
 from skelray.study.notes import Notes
 from skelray.study.samplers import Random
 from skelray.study.scale import Scale
+from skelray.study.shown import of_fields
 from skelray.study.sweep import check_space
 from skelray.trial import Trial
 
@@ -58,6 +59,15 @@ class Fusion:
         """Raises UserError for a field that the fusion goes across."""
         asked.check_open(self.across)
         asked.check_whole_search("a fusion")
+
+    def _repr_html_(self) -> str:
+        told = {
+            "space": self.space,
+            "published": self.published,
+            "figures": self.figures,
+            "evaluation": self.evaluation.name,
+        }
+        return of_fields("Fusion", {**told, "across": self.across, "seeds": self.seeds, "samples": self.samples})
 
     def table(self) -> Ablation:
         """The streams' encoders and their ensemble under the published weights, as an ablation of one arm."""

@@ -17,6 +17,7 @@ from skelray.study.contrasts import Contrast
 from skelray.study.notes import MARGIN, Notes
 from skelray.study.published import Published
 from skelray.study.scale import Scale
+from skelray.study.shown import of_arms
 from skelray.trial import Trial
 
 Part = Mapping[str, Any] | Callable[[Trial], Trial]  # fields by name, as an arm's; or what makes a trial with the part
@@ -83,6 +84,9 @@ class _OfParts:
     def refuse(self, asked: Scale) -> None:
         """Raises UserError for what a table of arms would not listen to."""
         self.table.refuse(asked)
+
+    def _repr_html_(self) -> str:
+        return of_arms(type(self).__name__, self.base, self.table.arms, self.across, tuple(self.seeds))
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
         return self.table.cells(scale)

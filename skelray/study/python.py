@@ -11,7 +11,7 @@ from typing import Any
 from skelray import papers
 from skelray.augment import AugmentationSet
 from skelray.checks import UserError, shown
-from skelray.identity.canonical import canonical, digest
+from skelray.identity.canonical import canonical
 from skelray.study.changes import PARTS, Path, leaves, place, value_at
 from skelray.trial import Trial
 
@@ -43,7 +43,7 @@ def differences(base: Trial, other: Trial) -> dict[str, Any]:
     changes = {part: getattr(other, part) for part in whole}
     changes |= {_name(base, path): value_at(other, path) for path in differ if path[0] not in whole}
     kept = {name: getattr(other, name) for name in UNCHANGED}
-    return changes | {n: v for n, v in kept.items() if canonical(v) != canonical(getattr(base, n))}
+    return changes | {n: v for n, v in kept.items() if v != getattr(base, n)}
 
 
 def _name(trial: Trial, path: Path) -> str:
@@ -122,7 +122,7 @@ class Written:
         home = ".".join(type(value).__module__.split(".")[:2])
         for name in _public(home):
             one = getattr(sys.modules[home], name)
-            if type(one) is type(value) and is_dataclass(one) and digest(canonical(one)) == digest(canonical(value)):
+            if type(one) is type(value) and is_dataclass(one) and one == value:
                 return self.use(home, name)
         return None
 
@@ -149,12 +149,12 @@ def _public(home: str) -> Iterable[str]:
 
 def _differing(one: Trial, other: Trial) -> list[str]:
     names = [field.name for field in fields(Trial)]
-    return [name for name in names if canonical(getattr(one, name)) != canonical(getattr(other, name))]
+    return [name for name in names if getattr(one, name) != getattr(other, name)]
 
 
 def _is_default(field: Any, value: Any) -> bool:
     default = field.default if field.default_factory is MISSING else field.default_factory()
-    return default is not MISSING and canonical(default) == canonical(value)
+    return default is not MISSING and bool(default == value)
 
 
 def _quoted(text: str) -> str:

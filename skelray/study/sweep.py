@@ -14,6 +14,7 @@ from skelray.study.ablation import check_across, check_ensemble, whole_seeds
 from skelray.study.racing import Racing
 from skelray.study.samplers import TPE, Sampler
 from skelray.study.scale import Scale
+from skelray.study.shown import of_fields
 from skelray.study.stopping import ASHA, Rule
 from skelray.trial import Monitor, Trial
 
@@ -72,6 +73,10 @@ class Sweep:
         if len(asked.protocols or ()) > 1:
             names = " and ".join(asked.protocols or ())
             raise UserError(f"--protocol {names}: this study is a sweep, which is searched under one protocol")
+
+    def _repr_html_(self) -> str:
+        names = ("space", "published", "samples", "sampler", "stopping", "seeds")
+        return of_fields("Sweep", {name: getattr(self, name) for name in names})
 
     def trial(self, suggest: Any, scale: Scale | None = None, seed: int | None = None) -> Trial:
         """The trial that a suggestion stands for; its monitor reads at every multiple of the rule's grace.

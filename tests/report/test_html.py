@@ -1,7 +1,9 @@
 import pytest
+from click.testing import CliRunner
 from headless import Opened, headless
 from result_rows import row, seeds
 
+from skelray.cli.main import cli
 from skelray.names import HELD_OUT
 from skelray.report.html.figures import inline
 from skelray.report.html.page import write
@@ -80,7 +82,7 @@ def test_filters_of_arm_protocol_seed_and_words(opened):
     assert everything == 10
     opened.page.select_option("[name=seed]", label="1")
     assert len(opened.texts(rows)) == 4
-    assert "seeds 0, 1" not in opened.texts("#table caption")[0]  # the table of that seed alone
+    assert "seeds 0, 1" not in opened.texts("#table .caption")[0]  # the table of that seed alone
     assert column(opened, 2, "#table [data-variant='1'] table")[0] == "72.0"
     opened.page.select_option("[name=protocol]", label="xview")
     assert len(opened.texts(rows)) == 1
@@ -107,7 +109,7 @@ def test_a_filter_reaches_into_the_figures(opened):
 def test_hostile_text_is_text(opened):
     assert opened.page.title() == "mine"
     assert any(HOSTILE in text for text in opened.texts("#table td"))
-    assert opened.page.locator("main img").count() == 0
+    assert opened.page.locator("main img:not(.kept)").count() == 0
     assert opened.page.locator("main script:not([type='application/json'])").count() == 0
 
 
@@ -141,6 +143,36 @@ def test_the_same_tables_make_the_same_page(tmp_path, path):
     assert {one.suffix for one in (tmp_path / "figures" / "mine").iterdir()} == {".png", ".svg", ".csv"}
 
 
+def test_the_command_says_where_the_page_is(tmp_path):
+    study(tmp_path)
+    said = CliRunner().invoke(
+        cli, ["report", "mine", "--results", str(tmp_path), "--html", str(tmp_path / "sub" / "x.html")]
+    )
+    assert said.output.startswith(f"{tmp_path / 'sub' / 'x.html'} (0.")
+    results.write("empty", [], [], tmp_path)
+    said = CliRunner().invoke(cli, ["report", "empty", "--results", str(tmp_path), "--html"])
+    assert "the table of empty is empty" in str(said.exception)
+
+
+def test_figures_beside_the_tables_are_pictures_that_run_and_load_nothing(browser, tmp_path):
+    study(tmp_path)
+    folder = tmp_path / "figures" / "mine"
+    folder.mkdir(parents=True)
+    bad = "<script>document.title='caught'</script><image href='https://example.org/x.png' width='9' height='9'/>"
+    (folder / "importance_rung.svg").write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="50" height="40">{bad}</svg>'
+    )
+    (folder / "importance_rung.png").write_bytes(b"left out: there is an SVG")
+    (folder / "huge.png").write_bytes(bytes(1_000_000))
+    shown = Opened(browser, write("mine", tmp_path, None, None))
+    assert shown.texts("#figures figcaption") == ["importance rung"]
+    assert shown.page.locator("#figures img").evaluate("image => image.naturalWidth") == 50
+    assert "huge.png is too large for this page" in shown.texts("#figures p")[0]
+    assert shown.page.title() == "mine"
+    assert [url for url in shown.requests if not url.startswith(("file:", "data:"))] == shown.complaints == []
+    shown.page.close()
+
+
 def test_ids_of_two_figures_in_one_page_are_apart():
     svg = '<?xml?><svg width="1pt" height="2pt"><defs><g id="x"/></defs><use xlink:href="#x"/><g id="mark-a3-s0-n7"/></svg>'
     assert inline(svg, "n") == '<svg><defs><g id="n-x"/></defs><use xlink:href="#n-x"/><g data-a="3" data-s="0"/></svg>'
@@ -150,4 +182,4 @@ def test_no_label_is_in_the_page_as_it_stands(path):
     text = path.read_text()
     assert text.count("<script") == text.count("</script>")
     assert HOSTILE[:30] not in text
-    assert "<img" not in text
+    assert "<img src=x" not in text

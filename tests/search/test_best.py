@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import optuna
@@ -15,6 +16,7 @@ from skelray.cli.main import cli
 from skelray.identity.canonical import canonical
 from skelray.runner.study_file import load_study
 from skelray.search.best import best, source
+from skelray.search.from_table import samples
 from skelray.study.changes import changed
 from skelray.study.python import study_source
 from skelray.study.scale import Scale
@@ -34,6 +36,7 @@ def evaluated(text):
 
 def row(arm, value, epoch, trial, status="done", **params):
     facts = {"arm": arm, "trial": arm, "metric": "held_out_top1", "evaluation": "knn", "value": value, "epoch": epoch}
+    facts |= {"epochs": 300, "seconds": 1.0, "started": datetime.now(UTC)}
     return {**facts, "status": status, "cell": json.dumps(params), "spec": json.dumps(canonical(trial))}
 
 
@@ -118,11 +121,11 @@ def test_the_best_ran_to_its_end_and_reads_best_there(lambda_h):
         ("sample 10", 0.7, "done", POINT),
         ("sample 2", 0.7, "done", {**POINT, "tau": 0.2}),
     )
-    assert best(rows).arm == "sample 2"  # the earlier of equals
+    assert best(samples(rows)).arm == "sample 2"  # the earlier of equals
     earlier = rows_of(lambda_h, ("sample 10", 0.95, "done", POINT))[0]
-    assert best([*rows, {**earlier, "epoch": 25}]).arm == "sample 2"  # a reading on the way is not its last
+    assert best(samples([*rows, {**earlier, "epoch": 25}])).arm == "sample 2"  # a reading on the way is not its last
     with pytest.raises(UserError, match="no sample"):
-        best(rows[1:2])
+        best(samples(rows[1:2]))
 
 
 def test_the_best_is_an_arm_beside_the_published_one(lambda_h):
@@ -132,7 +135,7 @@ def test_the_best_is_an_arm_beside_the_published_one(lambda_h):
     assert canonical(trial) == canonical(lambda_h.space(optuna.trial.FixedTrial(POINT)))
     assert [arm.label for arm in study.arms] == ["published", "best of lambda_h_asha"]
     assert "base = papers.HICLR\n" in text
-    assert "the best of 2 by held-out knn (70.0 %)" in text
+    assert "the best of 2 samples by held-out knn (70.0 %)" in text
     assert study.arms[1].changes["mining_branches"] == 1
 
 

@@ -50,6 +50,7 @@ SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "skelray",  # text stays text; ids are the same every time
     "axes.prop_cycle": f"cycler(color={list(COLOURS)})",
+    "figure.constrained_layout.w_pad": 0.12,  # inches, for a reader's wider font
     "text.parse_math": False,  # a label with dollars is one
 }
 

@@ -59,6 +59,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Image:
+    """A picture as data. name: what stands below it."""
+
+    name: str
+    data: str
+    kind: str = "image"
+
+
+@dataclass(frozen=True)
 class Widget:
     """What the page's script of this name draws from data."""
 
@@ -67,7 +76,7 @@ class Widget:
     kind: str = "widget"
 
 
-Block = Text | Command | Grid | Picture | Widget
+Block = Text | Command | Grid | Picture | Image | Widget
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def _trials(material: Material) -> pd.DataFrame:
     """A row for each trial of each arm: seconds, and epochs trained and saved."""
     epochs = material.curves.drop_duplicates(["trial", "epoch"])
     of_trial = epochs.groupby("trial").agg(seconds=("seconds", "sum"), trained=("epoch", "max"))
-    trials = material.run.drop_duplicates(["trial", "arm"]).merge(
+    trials = material.run.drop_duplicates(["trial", "arm"], keep="last").merge(  # a sample has a row for each reading
         of_trial, "left", left_on="trial", right_index=True, suffixes=("_row", "")
     )
     trials["seconds"], trials["trained"] = trials["seconds"].fillna(0.0), trials["trained"].fillna(0).astype(int)

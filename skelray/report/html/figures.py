@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from skelray.report.figures.drawing import MARK, Drawing
-from skelray.report.figures.style import INK, PAPER, keep
+from skelray.report.figures.style import FAINT, INK, PAPER, keep
 from skelray.report.html.blocks import Picture
 from skelray.report.html.material import Material
 
@@ -27,7 +27,8 @@ def inline(text: str, name: str) -> str:
     text = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", text, count=1)
     text = ID.sub(lambda found: _identity(found[1], name), text)
     text = LINK.sub(lambda found: f"{found[1]}{name}-{found[2]}", text)
-    text = text.replace(INK, "var(--ink)").replace(f"fill: {PAPER}", "fill: var(--paper)")
+    for colour, name in ((INK, "ink"), ("#000000", "ink"), (FAINT, "line"), (PAPER, "paper")):
+        text = text.replace(colour, f"var(--{name})")
     return re.sub(r">\s+<", "><", text)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from skelray.checks import UserError
 from skelray.names import HELD_OUT, PUBLISHED
 from skelray.report.figures.drawing import Places
 from skelray.results.tables import curves, load
@@ -47,6 +48,9 @@ class Material:
 
 
 def gathered(study: str, results: Path, store: str | None, margin: float | None = None) -> Material:
-    """The material of a study. Raises UserError where it has no table."""
+    """The material of a study. Raises UserError where it has no table, or an empty one."""
     there = None if store is None or ("://" not in store and not Path(store).is_dir()) else Files(store)
-    return Material(study, load(study, results), curves(study, results), Path(results), there, margin)
+    frame = load(study, results)
+    if frame.empty:
+        raise UserError(f"the table of {study} is empty: none of its trials has a number yet")
+    return Material(study, frame, curves(study, results), Path(results), there, margin)

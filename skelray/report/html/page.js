@@ -58,18 +58,21 @@ function compare(one, other) {
   return one < other ? -1 : one > other ? 1 : 0;
 }
 
-for (const head of document.querySelectorAll("th")) {
-  head.querySelector("button").addEventListener("click", () => {
-    const table = head.closest("table");
-    const first = head.classList.contains("number") ? "descending" : "ascending"; // of numbers the largest first
-    const sorted = head.getAttribute("aria-sort");
-    const ascending = (sorted ? sorted === "descending" : first === "ascending");
-    for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
-    head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
-    const rows = [...table.tBodies[0].rows].map((row) => [key(row, head.cellIndex), row]);
-    rows.sort((one, other) => (ascending ? 1 : -1) * compare(one[0], other[0]));
-    table.tBodies[0].append(...rows.map(([, row]) => row));
-  });
+function sortable(table) {
+  for (const head of table.querySelectorAll("th")) {
+    head.querySelector("button").addEventListener("click", () => {
+      const first = head.classList.contains("number") ? "descending" : "ascending"; // of numbers the largest first
+      const sorted = head.getAttribute("aria-sort");
+      const ascending = (sorted ? sorted === "descending" : first === "ascending");
+      for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+      const rows = [...table.tBodies[0].rows].map((row) => [key(row, head.cellIndex), row]);
+      rows.sort((one, other) => (ascending ? 1 : -1) * compare(one[0], other[0]));
+      table.tBodies[0].append(...rows.map(([, row]) => row));
+    });
+  }
 }
+
+for (const table of document.querySelectorAll("table")) sortable(table);
 
 filter();

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 from skelray.atomic import replacing
-from skelray.report.html import costs, failures, points, provenance, tables, verdicts
+from skelray.report.html import (
+    classes,
+    costs,
+    failures,
+    features,
+    motion,
+    others,
+    points,
+    provenance,
+    search,
+    tables,
+    verdicts,
+)
 from skelray.report.html.blocks import Section
 from skelray.report.html.material import Material, gathered
+from skelray.report.html.stored import Stored
 
 HERE = Path(__file__).parent
-SCRIPTS = ("page.js",)
-SECTIONS: tuple[Callable[[Material], Section], ...] = (
-    tables.section,
-    verdicts.section,
-    points.section,
-    points.watched,
-    costs.section,
-    failures.section,
-    provenance.section,
-)
+OWN = ("forest", "seeds", "curves", "costs")  # figures that a section of the page draws
+SCRIPTS = ("page.js", "widgets.js", "classes.js", "features.js", "motion.js")
 
 
 def write(
@@ -41,7 +45,7 @@ def page(material: Material, refresh: int | None = None) -> str:
     """The page. refresh: seconds after which a browser reads it again, while a study runs."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    sections = [section(material) for section in SECTIONS]
+    sections = _sections(material)
     script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
     engine = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return engine.get_template("page.html").render(
@@ -53,3 +57,22 @@ def page(material: Material, refresh: int | None = None) -> str:
         hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         refresh=refresh,
     )
+
+
+def _sections(material: Material) -> list[Section]:
+    stored = None if material.store is None else Stored(material.store)
+    answers = None if stored is None else list(stored.answers(material))
+    return [
+        tables.section(material),
+        *search.sections(material),
+        verdicts.section(material),
+        points.section(material),
+        points.watched(material),
+        classes.section(material, answers),
+        features.section(material, stored),
+        motion.section(material, answers),
+        costs.section(material),
+        others.section(material, OWN),
+        failures.section(material),
+        provenance.section(material),
+    ]

@@ -27,4 +27,7 @@ def section(material: Material) -> Section:
         drawn = forest.forest(table.numbers, own if material.margin is None else material.margin, places)
         marks = [places.marks(arm=row["arm"], protocol=row["protocol"]) for row in table.numbers.to_dict("records")]
         blocks = [picture(material, drawn), Grid(table, marks)]
+    effects = None if material.measured.empty else effects_table(material.measured, material.margin)
+    if effects is not None:
+        blocks.append(Grid(effects, []))
     return Section("verdicts", "Verdicts", blocks)

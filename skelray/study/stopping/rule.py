@@ -39,6 +39,14 @@ class Rule(Protocol):
         ...
 
 
+def asked(rule: Rule, readings: Readings, sample: int, epoch: int) -> Verdict:
+    """What a rule says, which may be code of a study's own. Raises TypeError for what is no verdict."""
+    found: object = rule.verdict(readings, sample, epoch)
+    if found not in (ON, PAUSE, STOP):
+        raise TypeError(f"verdict() returns {found!r}: 'on', 'pause' or 'stop' is needed")
+    return found
+
+
 def at(readings: Readings, epoch: int, but: int | None = None) -> list[float]:
     """What the samples had at an epoch, but for one of them; what is no number is as low as can be."""
     found = (own[epoch] for number, own in readings.items() if number != but and epoch in own)

@@ -1,0 +1,80 @@
+"""What a sweep says at its end: what it cost, what happened at each rung, and which parameter mattered there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+import pandas as pd
+
+from skelray.report.figures.sweep.importance import shares
+from skelray.report.table import NOTHING, Table, percent
+from skelray.search.from_table import LEAST, Told, rungs, samples
+
+
+def told(frame: pd.DataFrame) -> list[Told]:
+    """The samples of a sweep's table; none where the frame is of several studies, whose samples have the same names."""
+    return samples(frame.to_dict("records")) if len(set(frame["study"])) == 1 else []  # type: ignore[arg-type]
+
+
+def at_the_end(frame: pd.DataFrame) -> list[Table | None]:
+    """The tables that stand below the samples of a sweep."""
+    found = told(frame)
+    return [rungs_table(found), importance_table(found)]
+
+
+def spending(found: Sequence[Told]) -> str:
+    """A sentence: the epochs and hours that were spent, and what stopping saved of them."""
+    spent, whole = sum(s.trained for s in found), sum(s.epochs * s.seeds for s in found if s.status != "failed")
+    kept = sum(s.trained for s in found if s.status != "failed")
+    hours = sum(s.seconds for s in found) / 3600
+    said = f"{len(found)} samples took {spent} epochs and {_hours(hours)} of training."
+    if not whole or kept >= whole or not spent:
+        return f"{said} None was stopped."
+    saved = whole - kept
+    share, time = f"{100 * saved / whole:.0f} %", _hours(hours * saved / spent)
+    return f"{said} Stopping saved {saved} of {whole} epochs ({share}), some {time}."
+
+
+def rungs_table(found: Sequence[Told]) -> Table | None:
+    """A row for each rung: how many came, how many were stopped there, the median and the best; None with one alone."""
+    epochs = rungs(found)
+    if len(epochs) < 2:
+        return None
+    rows = []
+    for epoch in epochs:
+        there = [sample for sample in found if epoch in sample.readings]
+        best = max(there, key=lambda sample: (sample.readings[epoch], -sample.number))
+        stopped = sum(sample.status == "stopped" and max(sample.readings) == epoch for sample in there)
+        values = [sample.readings[epoch] for sample in there]
+        rows.append((epoch, len(there), stopped, median(values), max(values), best.arm))
+    numbers = pd.DataFrame(rows, columns=["epoch", "samples", "stopped", "median", "best", "of"])
+    cells = [[str(e), str(n), str(s), percent(m), percent(b), arm] for e, n, s, m, b, arm in rows]
+    caption = f"Rungs: how many samples were read there and stopped, and top-1 in percent. {spending(found)}"
+    return Table(caption, ["epoch", "samples", "stopped there", "median", "best", "of"], cells, 0, numbers)
+
+
+def importance_table(found: Sequence[Told]) -> Table | None:
+    """A row for each parameter, a column for each rung; None where no rung has enough samples."""
+    frame = shares(found)
+    if frame.empty:
+        return None
+    wide = frame.pivot_table(index="parameter", columns="epoch", values="share", sort=False)
+    wide = wide.sort_index(axis=1).sort_values(frame["epoch"].max(), ascending=False, kind="stable")
+    some = set(frame.loc[frame["conditional"], "parameter"])
+    counts = frame.drop_duplicates("epoch").set_index("epoch")["samples"]
+    cells = [
+        [f"{name} *" if name in some else str(name), *(NOTHING if v != v else f"{100 * v:.0f}" for v in line)]
+        for name, line in zip(wide.index, wide.to_numpy().tolist(), strict=True)
+    ]
+    caption = (
+        "Importance in percent at each rung, by PED-ANOVA: what sets the best tenth (five at least) of all samples that "
+        f"came there apart. Rungs with fewer than {LEAST} are left out."
+        + (" * Only some samples have this parameter." if some else "")
+    )
+    header = ["parameter", *(f"epoch {epoch} (n = {counts[epoch]})" for epoch in wide.columns)]
+    return Table(caption, header, cells, 1, frame)
+
+
+def _hours(hours: float) -> str:
+    return f"{60 * hours:.0f} min" if hours < 1.5 else f"{hours:.1f} h"

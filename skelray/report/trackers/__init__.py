@@ -1,0 +1,1 @@
+"""Exports of a study to the tracker that a lab uses: curves, hyperparameters and figures, once for each trial."""

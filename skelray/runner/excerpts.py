@@ -1,0 +1,61 @@
+"""Keeps what a report shows of a test set beside its scores, so that a report needs no data."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+
+from skelray.augment import Draws, View
+from skelray.augment.streams import form
+from skelray.contained import contained
+from skelray.data.dataset import SkeletonDataset
+from skelray.identity.canonical import canonical, digest
+from skelray.store import excerpts
+from skelray.store.excerpts import Augmented, Excerpt
+from skelray.store.store import Store
+from skelray.trial import Trial
+
+log = logging.getLogger("skelray")
+
+
+def keep_excerpt(trial: Trial, test: SkeletonDataset, store: Store) -> dict[str, str]:
+    """Keeps an excerpt of a test set and the trial's views of it, where the store lacks them.
+
+    Returns their names, for the figures of an evaluation. They decide no result: what goes wrong is logged and left out.
+    """
+    name = excerpts.name_of(test.fingerprint, test.rows)
+    views = f"{name}-{digest({'method': canonical(trial.method), 'frames': trial.frames})}"
+    try:
+        if excerpts.has(store, name) and excerpts.has(store, views):
+            return {"excerpt": name, "views": views}
+        positions = excerpts.spread(test.labels)
+        raw = test.batch(positions)
+        ruler = excerpts.ruler(raw)
+        if not excerpts.has(store, name):
+            excerpts.keep(store, name, _excerpt(test, positions, excerpts.quantised(raw, *ruler)))
+        if not excerpts.has(store, views):
+            excerpts.keep(store, views, contained(_augmented, trial, test, positions, ruler))
+    except Exception as error:
+        log.warning("a page will lack sequences of %s: %s", test.name, error)
+        return {}
+    return {"excerpt": name, "views": views}
+
+
+def _excerpt(test: SkeletonDataset, positions: np.ndarray, sequences: np.ndarray) -> Excerpt:
+    left, right = (np.array([pair[at] for pair in test.skeleton.mirror], int) for at in (0, 1))
+    names = test.samples["name"].to_numpy().astype(str)
+    bones = np.array(test.skeleton.bones)
+    return Excerpt(np.array(test.classes), names, test.labels, test.rows, bones, left, right, positions, sequences)
+
+
+def _augmented(trial: Trial, test: SkeletonDataset, positions: np.ndarray, ruler: tuple[np.ndarray, float]) -> Augmented:
+    """What the method's key and queries see of the joint stream; masked joints are hidden. The seed is the same for all."""
+    with torch.random.fork_rng([]), torch.no_grad():
+        x, lengths = test.batch(positions, trial.frames), test.lengths(positions, trial.frames)
+        view = View.of(torch.from_numpy(x), test.skeleton, Draws(0, 1), torch.from_numpy(lengths))
+        made = trial.method.views(view)
+        branches = {"key": made.key, **{f"query {number + 1}": one for number, one in enumerate(made.queries)}}
+        seen = [form(one, "joint", torch.full((1,), torch.nan)).numpy() for one in branches.values()]
+    return Augmented(np.array(list(branches)), np.stack([excerpts.quantised(one, *ruler) for one in seen]))

@@ -1,0 +1,110 @@
+"""What a report shows of a test set without its data: names, a few sequences, and what methods make of them.
+
+<root>/excerpts/<set>.npz            of a set of samples: names, labels, bones, and sequences spread over its classes
+                <set>-<method>.npz   the same sequences as the views that a method trains on
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+
+import numpy as np
+
+from skelray.store.files import Files
+
+KEPT, FRAMES = 128, 24  # sequences, and frames of each
+HIDDEN = -128  # a joint that is masked, or of a person who is not there
+FOLDER = "excerpts"
+
+
+@dataclass(frozen=True, eq=False)
+class Excerpt:
+    """Of a set of N samples. classes: names. names, labels, rows: (N,). bones: (B, 2) child and parent. left, right: joints.
+
+    positions: (n,) which samples are kept as sequences. sequences: (n, T, V, M, 3) int8, HIDDEN where nothing is.
+    """
+
+    classes: np.ndarray
+    names: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+    bones: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    positions: np.ndarray
+    sequences: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Augmented:
+    """The kept sequences of an excerpt as views. names: (views,) of branches. sequences: (views, n, T, V, M, 3) int8."""
+
+    names: np.ndarray
+    sequences: np.ndarray
+
+
+def name_of(fingerprint: str, rows: np.ndarray) -> str:
+    """What a set of samples is called: some rows of a prepared data set."""
+    return hashlib.sha256(fingerprint.encode() + np.ascontiguousarray(rows, dtype="<i8").tobytes()).hexdigest()[:16]
+
+
+def spread(labels: np.ndarray) -> np.ndarray:
+    """Positions of at most KEPT samples, spread over the classes."""
+    order = np.argsort(labels, kind="stable")
+    return np.sort(order[np.unique(np.linspace(0, len(order) - 1, min(KEPT, len(order))).round().astype(int))])
+
+
+def keep(store: Files, name: str, content: Excerpt | Augmented) -> None:
+    """Writes an excerpt, or the views of one."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **vars(content))
+    store.write(f"{FOLDER}/{name}.npz", buffer.getvalue())
+
+
+def has(store: Files, name: str) -> bool:
+    """Whether the store has it."""
+    return f"{name}.npz" in store.names(FOLDER)
+
+
+def excerpt(store: Files, name: str) -> Excerpt | None:
+    """None where there is none that can be read."""
+    arrays = _arrays(store, name)
+    return None if arrays is None or set(arrays) != set(Excerpt.__dataclass_fields__) else Excerpt(**arrays)
+
+
+def augmented(store: Files, name: str) -> Augmented | None:
+    """None where there is none that can be read."""
+    arrays = _arrays(store, name)
+    return None if arrays is None or set(arrays) != set(Augmented.__dataclass_fields__) else Augmented(**arrays)
+
+
+def _arrays(store: Files, name: str) -> dict[str, np.ndarray] | None:
+    if (content := store.read(f"{FOLDER}/{name}.npz")) is None:
+        return None
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except Exception as error:  # whatever damage makes numpy and zipfile raise
+        store.set_aside(f"{FOLDER}/{name}.npz", str(error) or type(error).__name__)
+        return None
+
+
+def quantised(x: np.ndarray, offset: np.ndarray, scale: float) -> np.ndarray:
+    """(n, T, V, M, 3) int8 of sequences (n, 3, T', V, M): FRAMES moments, HIDDEN where someone is absent or a joint NaN."""
+    at = np.linspace(0, x.shape[2] - 1, min(FRAMES, x.shape[2])).round().astype(int)
+    x = np.moveaxis(x[:, :, at], 1, -1)  # (n, T, V, M, 3)
+    absent = ~np.nan_to_num(x, nan=1.0).any(axis=(1, 2, 4), keepdims=True)  # (n, 1, 1, M, 1)
+    hidden = np.isnan(x).any(axis=-1, keepdims=True) | absent
+    whole = np.clip(np.rint((np.nan_to_num(x) - offset) / scale), HIDDEN + 1, -HIDDEN - 1)
+    return np.where(hidden, HIDDEN, whole).astype(np.int8)
+
+
+def ruler(x: np.ndarray) -> tuple[np.ndarray, float]:
+    """Where the middle of sequences (n, 3, T, V, M) lies, (3,), and what a step of int8 is, with room for augmentations."""
+    there = np.moveaxis(x, 1, -1)[(x != 0).any(axis=1)]  # (points, 3)
+    if not len(there):
+        return np.zeros(3), 1.0
+    middle = (there.min(axis=0) + there.max(axis=0)) / 2
+    return middle, max(float(np.abs(there - middle).max()) * 1.4 / -HIDDEN, 1e-9)

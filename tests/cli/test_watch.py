@@ -1,0 +1,77 @@
+"""`skelray watch` from another terminal."""
+
+import sys
+import time
+
+import pytest
+from result_rows import seeds
+
+from skelray.cli.main import main
+from skelray.cli.watch import look
+from skelray.results import tables as results
+from skelray.results.runs import Going, RunRecord, write
+
+
+def call(monkeypatch, capsys, *words):
+    monkeypatch.setattr(sys, "argv", ["skelray", *map(str, words)])
+    status = 0
+    try:
+        main()
+    except SystemExit as exit:
+        status = exit.code or 0
+    out = capsys.readouterr()
+    return status, out.out, out.err
+
+
+@pytest.fixture
+def running(tmp_path):
+    """A study under way: one arm done, another at its second epoch."""
+    rows = [*seeds(0.7, arm="weak"), *seeds(None, arm="broken")]
+    results.write("mine", [one | {"study": "mine"} for one in rows], [], tmp_path)
+    now = time.time()
+    run = RunRecord("mine", "skelray run mine.py", "node1", 7, now - 100, now, 3, 12, passed=6, trained=6)
+    run.finished = {"done": 1, "failed": 1}
+    run.going = {"x": Going("strong xsub seed 0", 4, now - 10, 2, 5.0, 0.31, [2.0, 1.0])}
+    write(run, tmp_path)
+    return tmp_path
+
+
+def test_it_shows_the_table_so_far_what_runs_and_what_failed(running, monkeypatch, capsys):
+    status, out, _ = call(monkeypatch, capsys, "watch", "mine", "--results", running)
+    assert status == 0
+    assert "mine: running for 1 min 40 s (process 7 on node1); 1 of 3 trials done, 1 failed, 6 of 12 epochs" in out
+    assert "| strong xsub seed 0 | █▁     |   2/4 | 1.000 |     31.0 |          5 | 10 s |" in out
+    assert "70.0" in out
+    assert "diverged (1 trial)" in out
+
+
+def test_it_keeps_a_page_that_reads_itself_again_while_the_run_goes(running, monkeypatch, capsys):
+    import skelray.cli.watch as module
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    shown = []
+
+    def sleep(seconds):
+        shown.append((running / "mine.html").read_text())
+        run = RunRecord("mine", "c", "node1", 7, 0.0, time.time(), 3, 12, state="ended")
+        write(run, running)
+
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    status, out, _ = call(monkeypatch, capsys, "watch", "mine", "--results", running, "--html")
+    assert status == 0
+    assert "mine: ended" in out
+    assert len(shown) == 1
+    assert '<meta http-equiv="refresh" content="20">' in shown[0]
+    assert 'http-equiv="refresh"' not in (running / "mine.html").read_text()  # it has ended
+
+
+def test_a_study_that_nobody_knows_is_one_sentence(tmp_path, monkeypatch, capsys):
+    status, _, err = call(monkeypatch, capsys, "watch", "mine", "--results", tmp_path)
+    assert status != 0
+    assert "has neither a table nor a run of 'mine'" in err
+
+
+def test_before_the_first_number_it_says_so(tmp_path):
+    now = time.time()
+    write(RunRecord("mine", "c", "h", 1, now, now, 3, 12), tmp_path)
+    assert "No trial has a number yet" in look("mine", tmp_path)
