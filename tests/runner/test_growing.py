@@ -61,7 +61,7 @@ def test_killed_it_ends_with_the_same_path(ran, tmp_path, synthetic_data):
     class Killed(BaseException):
         pass
 
-    for jobs in (3, 6):
+    for jobs in (2, 1):
         run, _ = make_run(path, tmp_path, synthetic_data, epochs=1, seeds=(0,))
         ended = iter(range(jobs))
         own = run.ended
