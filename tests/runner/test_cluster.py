@@ -62,7 +62,7 @@ def test_why_a_cluster_cannot_be_joined_is_one_sentence(monkeypatch, told, mode,
         monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     else:
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
-    found = _refusal("auto", told)
+    found = _refusal("auto", told, 25.0)
     assert said in found
     assert "\n" not in found
 
@@ -70,11 +70,20 @@ def test_why_a_cluster_cannot_be_joined_is_one_sentence(monkeypatch, told, mode,
 def test_a_machine_that_answers_and_is_no_head_is_said_in_time(monkeypatch):
     """A listener that never says a word."""
     monkeypatch.setattr("skelray.runner.joining.PATIENCE", 3.0)
+    monkeypatch.setattr("skelray.runner.joining.IMPORTS", 0.0)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
-        with pytest.raises(UserError, match=r"did not take this run in 3 s .*is its head alive"):
+        with pytest.raises(UserError, match=r"did not take this run .no answer in 3 s.*is its head alive"):
             reach(f"127.0.0.1:{mute.getsockname()[1]}")
+
+
+@pytest.mark.ray
+def test_a_busy_machine_joins_a_healthy_cluster(cluster, monkeypatch):
+    """One on which importing ray alone takes longer than the cluster is given."""
+    monkeypatch.setattr("skelray.runner.joining.PATIENCE", 0.01)
+    address = cluster.ray.get_runtime_context().gcs_address
+    assert reach(address) == address
 
 
 # A folder for Ray's files
