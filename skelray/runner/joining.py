@@ -32,8 +32,8 @@ ray.shutdown()
 def reach(address: str) -> str:
     """The address of the cluster's head as host:port.
 
-    Raises UserError where it cannot be joined: in KNOCK seconds where nothing listens, else within some 30 s on a machine that
-    is not busy.
+    Raises UserError where it cannot be joined: in KNOCK seconds where nothing listens, else within some 30 s on a machine
+    that is not busy.
     """
     if "://" in address:
         raise UserError(f"address {address!r}: give HOST:PORT of the head, as in --address 10.0.0.1:6379, or auto")
