@@ -67,6 +67,8 @@ def _refusal(address: str, told: str, waited: float) -> str:
     start = f"address {address!r}: "
     if "no authentication token was found" in told:
         return start + "the cluster wants a token and there is none here: " + _token()
+    if "RAY_AUTH_TOKEN_PATH is set but" in told:
+        return start + "the file that RAY_AUTH_TOKEN_PATH names has no token: copy the head's ~/.ray/auth_token there"
     if "Unauthenticated" in told or "InvalidAuthToken" in told:
         return start + "the cluster does not take the token from here: " + _token()
     if "Version mismatch" in told:
@@ -86,6 +88,6 @@ def _token() -> str:
     if os.environ.get("RAY_AUTH_MODE", "disabled") != "token":
         return f"{way} and set RAY_AUTH_MODE=token"
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
-        if name in os.environ:
+        if os.environ.get(name):
             return f"it is that of {name}; {way} there"
     return f"{way} to ~/.ray/auth_token, or set RAY_AUTH_TOKEN"

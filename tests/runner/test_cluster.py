@@ -40,6 +40,11 @@ def test_an_address_without_a_head_is_said_at_once():
     ("told", "mode", "said"),
     [
         ("AuthenticationError: ... but no authentication token was found. Ensure", "token", "there is none here: copy that"),
+        (
+            "ray.exceptions.AuthenticationError: RAY_AUTH_TOKEN_PATH is set but file cannot be opened or is empty: /x",
+            "token",
+            "the file that RAY_AUTH_TOKEN_PATH names has no token: copy",
+        ),
         ("Failed: Unauthenticated: RPC error: InvalidAuthToken", "token", "does not take the token from here"),
         ("Failed: Unauthenticated: RPC error: InvalidAuthToken", None, "set RAY_AUTH_MODE=token"),
         (
@@ -171,11 +176,13 @@ def test_a_token_is_asked_for_by_name(tmp_path, synthetic_data):
     with ray_nodes(cpus=1) as nodes:
         for env, said in (
             ({"RAY_AUTH_TOKEN": "ab" * 32}, "does not take the token from here: it is that of RAY_AUTH_TOKEN"),
-            ({"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none"), "RAY_AUTH_TOKEN": ""}, "token"),
+            (
+                {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none"), "RAY_AUTH_TOKEN": ""},
+                "RAY_AUTH_TOKEN_PATH names has no token",
+            ),
         ):
-            clock = time.monotonic()
             status, told = run_joined(nodes, path, synthetic_data, tmp_path / "joined", **env)
-            assert (status, time.monotonic() - clock < 45) == (2, True), told
+            assert status == 2, told
             assert said in told.splitlines()[-1]
 
 
