@@ -40,6 +40,11 @@ def test_an_address_without_a_head_is_said_at_once():
     ("told", "mode", "said"),
     [
         ("AuthenticationError: ... but no authentication token was found. Ensure", "token", "there is none here: copy that"),
+        (
+            "ray.exceptions.AuthenticationError: RAY_AUTH_TOKEN_PATH is set but file cannot be opened or is empty: /x",
+            "token",
+            "the file that RAY_AUTH_TOKEN_PATH names has no token: copy",
+        ),
         ("Failed: Unauthenticated: RPC error: InvalidAuthToken", "token", "does not take the token from here"),
         ("Failed: Unauthenticated: RPC error: InvalidAuthToken", None, "set RAY_AUTH_MODE=token"),
         (
@@ -62,7 +67,7 @@ def test_why_a_cluster_cannot_be_joined_is_one_sentence(monkeypatch, told, mode,
         monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     else:
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
-    found = _refusal("auto", told)
+    found = _refusal("auto", told, 25.0)
     assert said in found
     assert "\n" not in found
 
@@ -70,11 +75,20 @@ def test_why_a_cluster_cannot_be_joined_is_one_sentence(monkeypatch, told, mode,
 def test_a_machine_that_answers_and_is_no_head_is_said_in_time(monkeypatch):
     """A listener that never says a word."""
     monkeypatch.setattr("skelray.runner.joining.PATIENCE", 3.0)
+    monkeypatch.setattr("skelray.runner.joining.IMPORTS", 0.0)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
-        with pytest.raises(UserError, match=r"did not take this run in 3 s .*is its head alive"):
+        with pytest.raises(UserError, match=r"did not take this run .no answer in 3 s.*is its head alive"):
             reach(f"127.0.0.1:{mute.getsockname()[1]}")
+
+
+@pytest.mark.ray
+def test_a_busy_machine_joins_a_healthy_cluster(cluster, monkeypatch):
+    """One on which importing ray alone takes longer than the cluster is given."""
+    monkeypatch.setattr("skelray.runner.joining.PATIENCE", 0.01)
+    address = cluster.ray.get_runtime_context().gcs_address
+    assert reach(address) == address
 
 
 # A folder for Ray's files
@@ -162,11 +176,13 @@ def test_a_token_is_asked_for_by_name(tmp_path, synthetic_data):
     with ray_nodes(cpus=1) as nodes:
         for env, said in (
             ({"RAY_AUTH_TOKEN": "ab" * 32}, "does not take the token from here: it is that of RAY_AUTH_TOKEN"),
-            ({"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none"), "RAY_AUTH_TOKEN": ""}, "token"),
+            (
+                {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none"), "RAY_AUTH_TOKEN": ""},
+                "RAY_AUTH_TOKEN_PATH names has no token",
+            ),
         ):
-            clock = time.monotonic()
             status, told = run_joined(nodes, path, synthetic_data, tmp_path / "joined", **env)
-            assert (status, time.monotonic() - clock < 45) == (2, True), told
+            assert status == 2, told
             assert said in told.splitlines()[-1]
 
 
@@ -199,10 +215,10 @@ def test_done_is_believed_only_where_the_store_has_it(tmp_path, synthetic_data):
     jobs.suggest("x")
     jobs.suggest("y")
     reporting.on_trial_complete(None, Attempt("x"), {"done": True, "epoch": 1, "node": "abc"})
-    assert reporting.statuses == {0: "failed"}
+    assert list(reporting.statuses.values()) == ["failed"]
     reporting.end(jobs.given["y"], "stopped")  # by the run: Tune says so once more
     reporting.on_trial_complete(None, Attempt("y"), {"done": True, "epoch": 1, "node": "sound"})
-    assert reporting.statuses == {0: "failed", 1: "stopped"}
+    assert list(reporting.statuses.values()) == ["failed", "stopped"]
     assert list(reporting.nodes.aside) == ["abc"]
     assert run.work.jobs[0].stored.failure(1)["cause"] == "store"
 
