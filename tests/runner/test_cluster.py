@@ -329,6 +329,16 @@ def test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be(tmp_path, 
     assert (kept["cause"], "smaller batch" in kept["line"]) == ("out of memory", True)
 
 
+def test_a_trial_alone_asks_for_no_more_than_a_node_with_a_gpu_has():
+    """Ray would wait for ever for a node with the CPUs of one and the GPU of another."""
+    from skelray.runner.nodes import Nodes
+
+    nodes = Nodes({"cpu": 1.0, "gpu": 0.5})
+    nodes._able = lambda: [{"Resources": {"CPU": 64.0}}, {"Resources": {"CPU": 16.0, "GPU": 1.0}}]
+    assert nodes.slots() == 2
+    assert nodes.request(alone=True).bundles == [{"CPU": 16.0, "GPU": 0.5}]
+
+
 def test_an_epoch_of_progress_forgets_the_losses_before_it(tmp_path, synthetic_data):
     from test_ray import Attempt, reporting_on
 
