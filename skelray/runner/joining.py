@@ -51,7 +51,7 @@ def reach(address: str) -> str:
 
 
 def check_token() -> None:
-    """Raises UserError where RAY_AUTH_TOKEN_PATH names a file without a token: Ray neither starts nor joins anything then."""
+    """Raises UserError where RAY_AUTH_TOKEN_PATH names a file without a token, with which Ray neither starts nor joins."""
     path = os.environ.get("RAY_AUTH_TOKEN_PATH")
     if not path or os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE") == "disabled":
         return
@@ -60,7 +60,9 @@ def check_token() -> None:
     except (OSError, ValueError):
         told = ""
     if not told:
-        raise UserError(f"RAY_AUTH_TOKEN_PATH={path}: no token is there; copy the head's ~/.ray/auth_token to it, or unset it")
+        raise UserError(
+            f"RAY_AUTH_TOKEN_PATH={path}: no token is there; copy the head's ~/.ray/auth_token, or unset it"
+        )
 
 
 def _knock(address: str) -> None:
