@@ -60,9 +60,7 @@ def check_token() -> None:
     except (OSError, ValueError):
         told = ""
     if not told:
-        raise UserError(
-            f"RAY_AUTH_TOKEN_PATH={path}: no token is there; copy the head's ~/.ray/auth_token, or unset it"
-        )
+        raise UserError(f"RAY_AUTH_TOKEN_PATH={path}: no token is there; copy the head's ~/.ray/auth_token, or unset it")
 
 
 def _knock(address: str) -> None:
