@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 from skelray.checks import UserError
 
@@ -39,6 +40,7 @@ def reach(address: str) -> str:
         raise UserError(f"address {address!r}: give HOST:PORT of the head, as in --address 10.0.0.1:6379, or auto")
     if address != "auto":
         _knock(address)
+    check_token()
     words = [sys.executable, "-c", _JOIN, address, str(PATIENCE), str(IMPORTS)]
     done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
     found = re.search(r"^JOINED (\S+)$", done.stdout, re.M)
@@ -46,6 +48,19 @@ def reach(address: str) -> str:
         waits = re.search(r"^WAITS (\S+)$", done.stdout, re.M)
         raise UserError(_refusal(address, done.stderr, float(waits[1]) if waits else PATIENCE))
     return found[1]
+
+
+def check_token() -> None:
+    """Raises UserError where RAY_AUTH_TOKEN_PATH names a file without a token, with which Ray neither starts nor joins."""
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if not path or os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE") == "disabled":
+        return
+    try:
+        told = Path(path).read_text().strip()
+    except (OSError, ValueError):
+        told = ""
+    if not told:
+        raise UserError(f"RAY_AUTH_TOKEN_PATH={path}: no token is there; copy the head's ~/.ray/auth_token, or unset it")
 
 
 def _knock(address: str) -> None:
@@ -67,8 +82,6 @@ def _refusal(address: str, told: str, waited: float) -> str:
     start = f"address {address!r}: "
     if "no authentication token was found" in told:
         return start + "the cluster wants a token and there is none here: " + _token()
-    if "RAY_AUTH_TOKEN_PATH is set but" in told:
-        return start + "the file that RAY_AUTH_TOKEN_PATH names has no token: copy the head's ~/.ray/auth_token there"
     if "Unauthenticated" in told or "InvalidAuthToken" in told:
         return start + "the cluster does not take the token from here: " + _token()
     if "Version mismatch" in told:

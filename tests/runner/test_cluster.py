@@ -15,7 +15,7 @@ from small_study import ABLATION, assert_same, inline, make_run, study_file, tab
 from test_ray import command
 
 from skelray.checks import UserError
-from skelray.runner.joining import _refusal, reach
+from skelray.runner.joining import _refusal, check_token, reach
 from skelray.runner.own_folder import folder_for_ray
 from skelray.store.store import Store
 
@@ -40,11 +40,6 @@ def test_an_address_without_a_head_is_said_at_once():
     ("told", "mode", "said"),
     [
         ("AuthenticationError: ... but no authentication token was found. Ensure", "token", "there is none here: copy that"),
-        (
-            "ray.exceptions.AuthenticationError: RAY_AUTH_TOKEN_PATH is set but file cannot be opened or is empty: /x",
-            "token",
-            "the file that RAY_AUTH_TOKEN_PATH names has no token: copy",
-        ),
         ("Failed: Unauthenticated: RPC error: InvalidAuthToken", "token", "does not take the token from here"),
         ("Failed: Unauthenticated: RPC error: InvalidAuthToken", None, "set RAY_AUTH_MODE=token"),
         (
@@ -81,6 +76,20 @@ def test_a_machine_that_answers_and_is_no_head_is_said_in_time(monkeypatch):
         mute.listen()
         with pytest.raises(UserError, match=r"did not take this run .no answer in 3 s.*is its head alive"):
             reach(f"127.0.0.1:{mute.getsockname()[1]}")
+
+
+def test_a_file_of_a_token_that_is_not_there_is_said_before_ray_starts(tmp_path, monkeypatch):
+    from skelray.runner.cluster import Cluster, connected
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    with pytest.raises(UserError, match="no token is there"):
+        reach("auto")
+    with pytest.raises(UserError, match="no token is there"), connected(Cluster(tmp=Path("/tmp"))):
+        pass
+    (tmp_path / "token").write_text("ab" * 32)
+    check_token()
 
 
 @pytest.mark.ray
@@ -178,7 +187,7 @@ def test_a_token_is_asked_for_by_name(tmp_path, synthetic_data):
             ({"RAY_AUTH_TOKEN": "ab" * 32}, "does not take the token from here: it is that of RAY_AUTH_TOKEN"),
             (
                 {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none"), "RAY_AUTH_TOKEN": ""},
-                "RAY_AUTH_TOKEN_PATH names has no token",
+                "no token is there",
             ),
         ):
             status, told = run_joined(nodes, path, synthetic_data, tmp_path / "joined", **env)
