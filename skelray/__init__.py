@@ -192,11 +192,12 @@ _HOMES = {
     }.items()
     for name in names.split()
 }
+_MODULES = ("data", "papers", "search", "testing")  # what is called by its module, as skelray.search.study
 
 
 def __getattr__(name: str) -> Any:
-    if name == "papers":
-        return import_module("skelray.papers")
+    if name in _MODULES:
+        return import_module(f"skelray.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'skelray' has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_HOMES[name]), name)

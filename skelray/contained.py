@@ -41,9 +41,10 @@ def _swallowed(error: BaseException) -> BaseException | None:
 
 
 def _from_outside(error: BaseException) -> bool:
-    """Whether Ray raised it, which ends a worker so when its node is wanted back."""
+    """Whether Ray raised it, or the run itself, which end a worker or a run so when the machine is wanted back."""
     frames = list(traceback.walk_tb(error.__traceback__))
-    return bool(frames) and str(frames[-1][0].f_globals.get("__name__", "")).partition(".")[0] == "ray"
+    module = str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""
+    return module.partition(".")[0] == "ray" or module == "skelray.runner.ending"
 
 
 def _told(error: BaseException) -> str:

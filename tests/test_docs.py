@@ -421,6 +421,7 @@ CLAIMS = {
         "a missing bucket are said": "test_a_bucket_that_is_not_there_is_said",
         "as with a dead head": "test_an_address_without_a_head_is_said_at_once",
         "wrong token or other versions, one sentence": "test_why_a_cluster_cannot_be_joined_is_one_sentence",
+        "A machine that is busy joins slowly": "test_a_busy_machine_joins_a_healthy_cluster",
         "whatever `RAY_ADDRESS` says": "test_a_run_has_ray_of_its_own_whatever_runs_beside_it",
         "are gone at the end": "test_the_folder_of_ray_is_gone_at_the_end_and_that_of_a_killed_run_too",
         "one that is unfit is set aside": "test_a_node_that_does_not_share_the_store_or_the_data_is_set_aside",

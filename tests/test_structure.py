@@ -249,6 +249,12 @@ def test_the_readme_names_every_package():
     assert set(re.findall(r"^  (\w+)/", tree, re.M)) == packages
 
 
+def test_the_page_of_the_architecture_lists_all_layers_in_their_order():
+    page = (PACKAGE.parent / "docs/architecture.md").read_text().partition("## Layers")[2].partition("\n## ")[0]
+    listed = [name for cell in re.findall(r"^\| (`[^|]+) \|", page, re.M) for name in re.findall(r"`(\w+)`", cell)]
+    assert listed == list(dict.fromkeys(place.partition(".")[0] for place in ORDER))
+
+
 IMPORT_ALL = """
 import importlib.util, sys
 for path in sys.argv[1:]:

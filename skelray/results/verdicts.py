@@ -169,9 +169,13 @@ def _word(d: np.ndarray, low: float, high: float, asked: _Asked, p: float, attai
         return "equivalent", f"within {100 * margin:g} points of 0: {told}"
     if attainable >= asked.alpha:
         needed = inference.seeds_to_pass(asked.size, asked.alpha * share(1) if asked.looks else asked.alpha)
-        return "not attainable", f"{n} seeds cannot decide one of {asked.size}: {needed} are needed"
+        return "not attainable", f"{_seeds(n)} cannot decide one of {asked.size}: {needed} are needed"
     told = f"would have seen {100 * inference.detectable(n, sd, level / asked.size):.1f} points"
     needed = inference.seeds_to_see(margin, sd, asked.size, level)
     if n < needed < inference.MOST:
         return "undecided", f"{told}; {needed - n} more seeds see {100 * margin:g}"
-    return "undecided", told if math.isfinite(sd) else f"{n} seeds tell nothing of their spread"
+    return "undecided", told if math.isfinite(sd) else f"no spread is known of {_seeds(n)}"
+
+
+def _seeds(n: int) -> str:
+    return f"{n} seed" if n == 1 else f"{n} seeds"

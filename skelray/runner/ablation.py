@@ -108,7 +108,15 @@ class AblationWork:
         return []
 
     def close(self, book: Book) -> None:
-        """Every row is there since its job ended."""
+        """Puts what another run of these trials has finished since the rows were read."""
+        for job in self.jobs:
+            if not all(self._is_whole(number, book) for number in self._sharing[job.key][0]):
+                self.put(job, book)
+
+    def _is_whole(self, number: int, book: Book) -> bool:
+        """Whether the book has every evaluation of a cell."""
+        done = {row["evaluation"] for row in book.rows.get((CELLS, number), []) if row["status"] == "done"}
+        return len(done) == len(self.cells[number].trial.evaluations)
 
     def apart(self) -> list[str]:
         study, scale, load = self._study, self._context.scale, self._context.load

@@ -13,7 +13,7 @@ from pathlib import Path
 from skelray import machine
 from skelray.checks import UserError
 from skelray.runner import ending
-from skelray.runner.joining import reach
+from skelray.runner.joining import check_token, reach
 from skelray.runner.own_folder import folder_for_ray
 
 # Before ray is imported: no banner, no usage report, no copies of worker output; Ctrl-C stops us, not Tune alone.
@@ -108,6 +108,7 @@ def _hush() -> None:
 
 def _see_to_a_token() -> None:
     """Gives the cluster a token of its own where Ray could not keep one in the home folder."""
+    check_token()
     if os.environ.get("RAY_AUTH_MODE") == "disabled" or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
         return
     place = Path.home() / ".ray"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from skelray.results.tables import COLUMNS
 from skelray.results.verdicts import DECIDED, of_table
 from skelray.runner.context import Context
 from skelray.runner.growing import GrowingWork
+from skelray.study.ablation import Cell
 from skelray.study.extended import Added, Extended
 from skelray.study.notes import notes_of
 from skelray.study.study import Expands, Grows
@@ -91,17 +92,16 @@ class DecidingWork(GrowingWork):
         return replace(extended, added=(*extended.added, *added))
 
     def _added(self, row: Mapping[Any, Any], pairs: int) -> list[Added]:
-        """So many further seeds of a contrast, of the smallest that it does not have."""
+        """So many further seeds of a contrast, after those that it has, so that earlier looks saw its first pairs."""
         arms = frozenset({row["arm"], row["other"]})
         elsewhere = row["baseline"] != row["other"]  # the other arm is of another setting, which needs the seed, too
         names = {name for cell in self.cells for name in cell.coordinates}
         at = {} if elsewhere else {name: str(row[name]) for name in names if name in row}
         own = Added(0, arms, at)
-        had = {cell.trial.seed for cell in self.cells if own.has(cell.arm, cell.coordinates)}
+        had = shared_seeds(own, self.cells)
         if len(had) > 3 * (row["n"] + pairs):  # most of its trials fail
             self._stuck.add(_name(row))
-        free = (seed for seed in itertools.count() if seed not in had)
-        return [replace(own, seed=seed) for seed in itertools.islice(free, pairs)]
+        return [replace(own, seed=seed) for seed in itertools.islice(itertools.count(max(had, default=-1) + 1), pairs)]
 
     def _cost(self, row: Mapping[Any, Any]) -> float:
         """Seconds of training that a pair takes, by what its arms have taken so far."""
@@ -115,6 +115,15 @@ class DecidingWork(GrowingWork):
     def _seconds(self, number: int) -> float:
         rows = (self._book.curves if self._book else {}).get((self._places[number].id, self.cells[number].trial.epochs), [])
         return sum({row["epoch"]: row["seconds"] for row in rows}.values())
+
+
+def shared_seeds(wanted: Added, cells: Iterable[Cell]) -> set[int]:
+    """The seeds that all of its arms have; one that a single arm has is free for the others, which costs half."""
+    seeds: dict[str, set[int]] = {}
+    for cell in cells:
+        if wanted.has(cell.arm, cell.coordinates):
+            seeds.setdefault(cell.arm, set()).add(cell.trial.seed)
+    return set.intersection(*seeds.values()) if seeds else set()
 
 
 def _name(row: Mapping[Any, Any]) -> str:

@@ -14,6 +14,7 @@ import torch
 from skelray import machine
 from skelray.checks import UserError
 from skelray.data import DataError, open_dataset
+from skelray.runner.joining import check_token, reach
 from skelray.store import lock
 from skelray.store.remote import check_answers
 from skelray.store.store import Store
@@ -73,8 +74,6 @@ def device() -> Finding:
 def ray(address: str | None) -> Finding:
     """Whether a cluster can be joined; without an address, whether one of the run's own is as it says."""
     if address is not None:
-        from skelray.runner.joining import reach
-
         return Finding("Ray", f"the cluster at {reach(address)} can be joined")
     said = "a run without --address has Ray of its own"
     if found := os.environ.get("RAY_ADDRESS"):
@@ -86,6 +85,7 @@ def token() -> Finding:
     """Where Ray's token is from; it is never shown."""
     if os.environ.get("RAY_AUTH_MODE") == "disabled":
         return Finding("token", "RAY_AUTH_MODE=disabled: who reaches Ray's ports can run code here; unset it", fine=False)
+    check_token()
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         if os.environ.get(name):
             return Finding("token", f"that of {name}")

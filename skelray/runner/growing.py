@@ -85,6 +85,7 @@ class GrowingWork(AblationWork):
         super().put_all(book)
 
     def close(self, book: Book) -> None:
+        super().close(book)
         book.notes = notes_of(self._study)
 
     def size(self) -> Size:

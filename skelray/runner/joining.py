@@ -7,38 +7,60 @@ import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 from skelray.checks import UserError
 
-PATIENCE = 25.0  # seconds for the cluster to answer
+PATIENCE = 25.0  # seconds for the cluster to answer, once ray is imported
+IMPORTS = 6.0  # or so many times what importing ray took, where that is more: a machine that is busy joins slowly
 KNOCK = 5.0  # seconds for its machine to
 
+# Ended by its own alarm, whatever Ray waits for.
 _JOIN = """
-import logging, sys
+import logging, signal, sys, time
+began = time.monotonic()
 import ray
+patience = max(float(sys.argv[2]), float(sys.argv[3]) * (time.monotonic() - began))
+print("WAITS", patience, flush=True)
+signal.setitimer(signal.ITIMER_REAL, patience)
 context = ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
-print("JOINED", context.address_info["gcs_address"])
+signal.setitimer(signal.ITIMER_REAL, 0)
+print("JOINED", context.address_info["gcs_address"], flush=True)
 ray.shutdown()
 """
 
 
 def reach(address: str) -> str:
-    """The address of the cluster's head as host:port. Raises UserError, within some 30 s, where it cannot be joined."""
+    """The address of the cluster's head as host:port.
+
+    Raises UserError where it cannot be joined: in KNOCK seconds where nothing listens, else within some 30 s on a machine
+    that is not busy.
+    """
     if "://" in address:
         raise UserError(f"address {address!r}: give HOST:PORT of the head, as in --address 10.0.0.1:6379, or auto")
     if address != "auto":
         _knock(address)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _JOIN, address], capture_output=True, text=True, check=False, timeout=PATIENCE
-        )
-    except subprocess.TimeoutExpired as error:
-        told = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else ""
-        raise UserError(_refusal(address, told)) from None
+    check_token()
+    words = [sys.executable, "-c", _JOIN, address, str(PATIENCE), str(IMPORTS)]
+    done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
     found = re.search(r"^JOINED (\S+)$", done.stdout, re.M)
     if found is None:
-        raise UserError(_refusal(address, done.stderr))
+        waits = re.search(r"^WAITS (\S+)$", done.stdout, re.M)
+        raise UserError(_refusal(address, done.stderr, float(waits[1]) if waits else PATIENCE))
     return found[1]
+
+
+def check_token() -> None:
+    """Raises UserError where RAY_AUTH_TOKEN_PATH names a file without a token, with which Ray neither starts nor joins."""
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if not path or os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE") == "disabled":
+        return
+    try:
+        told = Path(path).read_text().strip()
+    except (OSError, ValueError):
+        told = ""
+    if not told:
+        raise UserError(f"RAY_AUTH_TOKEN_PATH={path}: no token is there; copy the head's ~/.ray/auth_token, or unset it")
 
 
 def _knock(address: str) -> None:
@@ -55,8 +77,8 @@ def _knock(address: str) -> None:
         ) from error
 
 
-def _refusal(address: str, told: str) -> str:
-    """Why a cluster could not be joined, from what Ray said."""
+def _refusal(address: str, told: str, waited: float) -> str:
+    """Why a cluster could not be joined, from what Ray said, if it said something in the seconds that were waited."""
     start = f"address {address!r}: "
     if "no authentication token was found" in told:
         return start + "the cluster wants a token and there is none here: " + _token()
@@ -70,7 +92,7 @@ def _refusal(address: str, told: str) -> str:
     if "Could not find any running Ray instance" in told:
         return f"{start}no Ray runs on this machine; start it with `ray start --head`, or leave --address out"
     said = next((line.strip() for line in reversed(told.splitlines()) if re.match(r"\w[\w.]*(Error|Exception): ", line)), "")
-    return f"{start}the cluster did not take this run in {PATIENCE:.0f} s ({said or 'no answer'}); is its head alive?"
+    return f"{start}the cluster did not take this run ({said or f'no answer in {waited:.0f} s'}); is its head alive?"
 
 
 def _token() -> str:
@@ -79,6 +101,6 @@ def _token() -> str:
     if os.environ.get("RAY_AUTH_MODE", "disabled") != "token":
         return f"{way} and set RAY_AUTH_MODE=token"
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
-        if name in os.environ:
+        if os.environ.get(name):
             return f"it is that of {name}; {way} there"
     return f"{way} to ~/.ray/auth_token, or set RAY_AUTH_TOKEN"

@@ -37,12 +37,12 @@ class Nodes:
 
     def slots(self) -> int:
         """How many trials they hold at once now."""
-        fits = 0
-        for node in self._able():
-            cpu, gpu = (node["Resources"].get(name, 0.0) for name in ("CPU", "GPU"))
-            by_gpu = math.floor(gpu / self.resources["gpu"] + 1e-9) if self.resources.get("gpu") else math.inf
-            fits += int(min(cpu // self.resources["cpu"], by_gpu))
-        return fits
+        return sum(self._fits(node) for node in self._able())
+
+    def _fits(self, node: Mapping[str, Any]) -> int:
+        cpu, gpu = (node["Resources"].get(name, 0.0) for name in ("CPU", "GPU"))
+        by_gpu = math.floor(gpu / self.resources["gpu"] + 1e-9) if self.resources.get("gpu") else math.inf
+        return int(min(cpu // self.resources["cpu"], by_gpu))
 
     def check_slots(self) -> None:
         """Raises UserError where no node can hold a trial."""
@@ -53,10 +53,10 @@ class Nodes:
         raise UserError(f"no node of the cluster can hold a trial that needs {self.resources}: ask for fewer --threads")
 
     def request(self, alone: bool = False) -> PlacementGroupFactory:
-        """What a trial asks Ray for. alone: all CPUs of the largest node."""
+        """What a trial asks Ray for. alone: all CPUs of the largest node that can hold it."""
         cpu = self.resources["cpu"]
         if alone:
-            cpu = max([cpu, *(node["Resources"].get("CPU", 0.0) for node in self._able())])
+            cpu = max([cpu, *(node["Resources"]["CPU"] for node in self._able() if self._fits(node))])
         bundle = {"CPU": cpu, **({"GPU": self.resources["gpu"]} if self.resources.get("gpu") else {})}
         if not self.aside:
             return PlacementGroupFactory([bundle])

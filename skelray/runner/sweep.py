@@ -79,9 +79,9 @@ class SweepWork:
 
     def _raced(self) -> Iterator[Job | None]:
         while self.search.sweep.racing is not None and not self.search.spent() and (needed := self._race().missing):
-            asked = [self._job(sample, seed, judged=False) for sample, seed in needed]
-            yield from asked
-            while self._race().missing and set(needed) & set(self._race().missing):
+            yield from [self._job(sample, seed, judged=False) for sample, seed in needed]
+            asked = {(sample.number, seed) for sample, seed in needed}
+            while any((sample.number, seed) in asked for sample, seed in self._race().missing):
                 yield None
 
     def _race(self) -> Standing:

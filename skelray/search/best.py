@@ -21,12 +21,13 @@ from skelray.trial import Trial
 def best(told: Sequence[Told]) -> Told:
     """The sample with the best last reading of those that ran to their end; the earlier of equals.
 
-    Raises UserError where none has.
+    After a race it is one of those with the most seeds, as one lucky seed of another is no better.
+    Raises UserError where none has run to its end.
     """
     done = [sample for sample in told if sample.status == "done" and sample.readings]
     if not done:
         raise UserError("no sample of this sweep has run to its end, so none is the best yet")
-    return max(done, key=lambda sample: (sample.value or 0.0, -sample.number))
+    return max(done, key=lambda sample: (sample.seeds, sample.value or 0.0, -sample.number))
 
 
 def source(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -> str:

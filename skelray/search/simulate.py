@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -136,12 +136,12 @@ def chosen(outcomes: Sequence[Outcome], margin: float) -> Outcome:
     return min(within, key=lambda outcome: (outcome.spent, outcome.last))
 
 
-Propose = Callable[[Mapping[int, Mapping[int, float]], Sequence[int]], int | None]
+Propose = Callable[[Mapping[int, Mapping[int, float]], Sequence[int], Container[int]], int | None]
 
 
 def replay(rule: Rule, pool: Sequence[Curve], propose: Propose) -> Replay:
-    """One search. propose: the place of the next curve, from the readings so far and the places of those taken up; None at
-    the end."""
+    """One search. propose: the place of the next curve, from the readings so far, the places of those taken up and the
+    numbers of the samples that wait; None at the end."""
     taken: list[int] = []  # places in the pool, by the samples' numbers
     readings: dict[int, dict[int, float]] = {}
     waiting: dict[int, int] = {}  # where a paused sample waits
@@ -150,7 +150,7 @@ def replay(rule: Rule, pool: Sequence[Curve], propose: Propose) -> Replay:
     while True:
         number = _next(rule, readings, waiting)
         if number is None:
-            if (place := propose(readings, taken)) is None:
+            if (place := propose(readings, taken, waiting)) is None:
                 break
             number = len(taken)
             taken.append(place)
@@ -201,7 +201,7 @@ def _proposing(sampler: Sampler, pool: Sequence[Curve], number: int) -> Propose:
     if isinstance(sampler, Random):
         random.Random(f"{sampler.seed}/{number}").shuffle(rest)
         order = iter([*first, *rest])
-        return lambda readings, taken: next(order, None)
+        return lambda readings, taken, waiting: next(order, None)
     return _Nearest(sampler, pool, number, first)
 
 
@@ -214,7 +214,8 @@ class _Nearest:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self.study = optuna.create_study(direction="maximize", sampler=sampler.build(seed))
-        self.pool, self.first, self.told = pool, list(first), 0
+        self.pool, self.first, self.told = pool, list(first), set[int]()
+        self.reads_stopped = sampler.reads_stopped
         self.space = {name: one for curve in pool for name, one in curve.distributions.items()}
         self.ranges = {name: range_of(name, [one], []) for name, one in self.space.items()}
         if not self.space:
@@ -222,10 +223,13 @@ class _Nearest:
                 f"{type(sampler).__name__} needs to know where samples lie, and these curves do not say: take Random"
             )
 
-    def __call__(self, readings: Mapping[int, Mapping[int, float]], taken: Sequence[int]) -> int | None:
-        for number in range(self.told, len(taken)):
-            self._tell(self.pool[taken[number]], readings[number])
-        self.told = len(taken)
+    def __call__(
+        self, readings: Mapping[int, Mapping[int, float]], taken: Sequence[int], waiting: Container[int]
+    ) -> int | None:
+        for number, place in enumerate(taken):
+            if number not in self.told and number not in waiting:  # one that waits may still go on
+                self._tell(self.pool[place], readings[number])
+                self.told.add(number)
         left = [place for place in range(len(self.pool)) if place not in taken]
         if not left:
             return None
@@ -236,7 +240,8 @@ class _Nearest:
         return min(left, key=lambda place: (_distance(self.pool[place], trial.params, self.ranges), place))
 
     def _tell(self, curve: Curve, readings: Mapping[int, float]) -> None:
-        ended = max(readings) == curve.epochs
+        """As a search shows it: what was stopped is complete to a sampler that reads such alone."""
+        ended = max(readings) == curve.epochs or not self.reads_stopped
         state = optuna.trial.TrialState.COMPLETE if ended else optuna.trial.TrialState.PRUNED
         self.study.add_trial(
             optuna.trial.create_trial(

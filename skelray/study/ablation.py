@@ -389,6 +389,8 @@ def _called(name: str, number: int, value: Any) -> str:
 
 def whole_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
     """Seeds, of a generator too, which gives them once only. Raises UserError for too many and for what is none."""
+    if not isinstance(seeds, Iterable):
+        raise UserError(f"seeds {shown(seeds)}: several are needed, as in range(3)")
     found = tuple(itertools.islice(seeds, MOST_SEEDS + 1))
     if len(found) > MOST_SEEDS:
         raise UserError(f"seeds {shown(seeds)}: at most {MOST_SEEDS} of them")

@@ -52,10 +52,13 @@ class Sweep:
         check_space(self.space)
         check_whole("samples", self.samples, 1)
         check_parts(self.sampler, self.stopping)
+        if isinstance(self.monitor, type) or not is_dataclass(self.monitor):
+            raise UserError(f"monitor={shown(self.monitor)}: an evaluation is needed, as KNN()")
+        for name, given in (("published", self.published), ("objectives", self.objectives)):
+            if not isinstance(given, Mapping):
+                raise UserError(f"{name}={shown(given)}: values by name are needed, as in {name}={{'name': ...}}")
         if self.seeds is not None:
-            object.__setattr__(self, "seeds", whole_seeds(self.seeds))
-            if not self.seeds:
-                raise UserError("a sweep needs at least one seed, as in seeds=range(3)")
+            object.__setattr__(self, "seeds", _seeds(self.seeds))
         for name, objective in self.objectives.items():
             check_label("an objective", name)
             if not inspect.isfunction(objective):
@@ -120,6 +123,16 @@ class Sweep:
     def at(self, scale: Scale | None) -> Sweep:
         """The sweep with the number of samples of a scale."""
         return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
+
+
+def _seeds(given: Iterable[int]) -> tuple[int, ...]:
+    """The seeds of every sample. Raises UserError for none, and for one that is given twice."""
+    seeds = whole_seeds(given)
+    if not seeds:
+        raise UserError("a sweep needs at least one seed, as in seeds=range(3)")
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"seeds {shown(seeds)}: each is given once")
+    return seeds
 
 
 def check_space(space: Any) -> None:

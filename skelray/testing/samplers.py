@@ -17,7 +17,7 @@ from skelray.study.samplers import Sampler
 from skelray.study.scale import Scale
 from skelray.study.stopping import ASHA
 from skelray.study.sweep import Sweep
-from skelray.testing.contract import check_settings, require
+from skelray.testing.contract import ContractBroken, check_settings, require
 from skelray.testing.memory import MemoryStore
 from skelray.trial import Trial
 
@@ -89,6 +89,8 @@ def _drawn(sweep: Sweep, kill_every: int = 0) -> list[str]:
         _run(search, sample)
         if kill_every and len(found) % kill_every == 0:
             search = Search("contract", sweep, Scale(), store, "data")
+            if len(search.samples) != len(found):  # else it would begin anew for ever
+                raise ContractBroken(f"{type(sweep.sampler).__name__} has another name after a kill: it reads what changes")
     return found
 
 

@@ -15,7 +15,7 @@ from small_study import ABLATION, assert_same, inline, make_run, study_file, tab
 from test_ray import command
 
 from skelray.checks import UserError
-from skelray.runner.joining import _refusal, reach
+from skelray.runner.joining import _refusal, check_token, reach
 from skelray.runner.own_folder import folder_for_ray
 from skelray.store.store import Store
 
@@ -62,7 +62,7 @@ def test_why_a_cluster_cannot_be_joined_is_one_sentence(monkeypatch, told, mode,
         monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     else:
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
-    found = _refusal("auto", told)
+    found = _refusal("auto", told, 25.0)
     assert said in found
     assert "\n" not in found
 
@@ -70,11 +70,34 @@ def test_why_a_cluster_cannot_be_joined_is_one_sentence(monkeypatch, told, mode,
 def test_a_machine_that_answers_and_is_no_head_is_said_in_time(monkeypatch):
     """A listener that never says a word."""
     monkeypatch.setattr("skelray.runner.joining.PATIENCE", 3.0)
+    monkeypatch.setattr("skelray.runner.joining.IMPORTS", 0.0)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
-        with pytest.raises(UserError, match=r"did not take this run in 3 s .*is its head alive"):
+        with pytest.raises(UserError, match=r"did not take this run .no answer in 3 s.*is its head alive"):
             reach(f"127.0.0.1:{mute.getsockname()[1]}")
+
+
+def test_a_file_of_a_token_that_is_not_there_is_said_before_ray_starts(tmp_path, monkeypatch):
+    from skelray.runner.cluster import Cluster, connected
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    with pytest.raises(UserError, match="no token is there"):
+        reach("auto")
+    with pytest.raises(UserError, match="no token is there"), connected(Cluster(tmp=Path("/tmp"))):
+        pass
+    (tmp_path / "token").write_text("ab" * 32)
+    check_token()
+
+
+@pytest.mark.ray
+def test_a_busy_machine_joins_a_healthy_cluster(cluster, monkeypatch):
+    """One on which importing ray alone takes longer than the cluster is given."""
+    monkeypatch.setattr("skelray.runner.joining.PATIENCE", 0.01)
+    address = cluster.ray.get_runtime_context().gcs_address
+    assert reach(address) == address
 
 
 # A folder for Ray's files
@@ -162,11 +185,13 @@ def test_a_token_is_asked_for_by_name(tmp_path, synthetic_data):
     with ray_nodes(cpus=1) as nodes:
         for env, said in (
             ({"RAY_AUTH_TOKEN": "ab" * 32}, "does not take the token from here: it is that of RAY_AUTH_TOKEN"),
-            ({"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none"), "RAY_AUTH_TOKEN": ""}, "token"),
+            (
+                {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none"), "RAY_AUTH_TOKEN": ""},
+                "no token is there",
+            ),
         ):
-            clock = time.monotonic()
             status, told = run_joined(nodes, path, synthetic_data, tmp_path / "joined", **env)
-            assert (status, time.monotonic() - clock < 45) == (2, True), told
+            assert status == 2, told
             assert said in told.splitlines()[-1]
 
 
@@ -199,10 +224,10 @@ def test_done_is_believed_only_where_the_store_has_it(tmp_path, synthetic_data):
     jobs.suggest("x")
     jobs.suggest("y")
     reporting.on_trial_complete(None, Attempt("x"), {"done": True, "epoch": 1, "node": "abc"})
-    assert reporting.statuses == {0: "failed"}
+    assert list(reporting.statuses.values()) == ["failed"]
     reporting.end(jobs.given["y"], "stopped")  # by the run: Tune says so once more
     reporting.on_trial_complete(None, Attempt("y"), {"done": True, "epoch": 1, "node": "sound"})
-    assert reporting.statuses == {0: "failed", 1: "stopped"}
+    assert list(reporting.statuses.values()) == ["failed", "stopped"]
     assert list(reporting.nodes.aside) == ["abc"]
     assert run.work.jobs[0].stored.failure(1)["cause"] == "store"
 
@@ -311,6 +336,16 @@ def test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be(tmp_path, 
     jobs.on_trial_complete("x", error=True)
     kept = job.stored.failure(1)
     assert (kept["cause"], "smaller batch" in kept["line"]) == ("out of memory", True)
+
+
+def test_a_trial_alone_asks_for_no_more_than_a_node_with_a_gpu_has():
+    """Ray would wait for ever for a node with the CPUs of one and the GPU of another."""
+    from skelray.runner.nodes import Nodes
+
+    nodes = Nodes({"cpu": 1.0, "gpu": 0.5})
+    nodes._able = lambda: [{"Resources": {"CPU": 64.0}}, {"Resources": {"CPU": 16.0, "GPU": 1.0}}]
+    assert nodes.slots() == 2
+    assert nodes.request(alone=True).bundles == [{"CPU": 16.0, "GPU": 0.5}]
 
 
 def test_an_epoch_of_progress_forgets_the_losses_before_it(tmp_path, synthetic_data):

@@ -11,9 +11,12 @@ from skelray.checks import UserError
 from skelray.results import tables
 from skelray.results.rows import complete
 from skelray.results.verdicts import of_table
+from skelray.runner.deciding import shared_seeds
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import plan
 from skelray.runner.study_file import load_study
+from skelray.study.ablation import Ablation, Arm
+from skelray.study.extended import Added, Extended
 from skelray.study.notes import Notes
 from skelray.study.path import AblationPath
 from skelray.study.scale import Scale
@@ -138,6 +141,14 @@ def test_seeds_are_added_until_a_contrast_is_decided(tmp_path, synthetic_data):
     assert_same(again, frame)
     spent = deciding(tmp_path, synthetic_data, budget=1e-9)[0]
     assert "budget of 1e-09 s is spent" in Notes.of(spent.attrs["notes"]).stopped
+
+
+def test_a_contrast_takes_the_seeds_that_its_baseline_has_already():
+    arms = [Arm("base"), Arm("x", {"tau": 0.2}), Arm("y", {"tau": 0.3})]
+    study = Ablation(base=TRIAL, arms=arms, seeds=range(2))
+    cells = Extended(study, tuple(Added(seed, frozenset({"base", "x"})) for seed in (2, 3))).cells()
+    assert shared_seeds(Added(0, frozenset({"x", "base"})), cells) == {0, 1, 2, 3}
+    assert shared_seeds(Added(0, frozenset({"y", "base"})), cells) == {0, 1}
 
 
 def test_a_study_without_contrasts_cannot_be_decided(tmp_path, synthetic_data):

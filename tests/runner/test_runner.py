@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+import torch
 from small_study import ABLATION, FAILING, SWEEP, Heard, assert_same, curves, inline, make_run, study_file, table
 
 from skelray.report import text as report
@@ -350,3 +351,17 @@ def test_a_final_that_fails_in_passing_is_tried_again(tmp_path, synthetic_data, 
     finals = table(tmp_path).query("metric == 'top1'")
     assert set(finals["status"]) == {"done"}
     assert len(calls) > 1
+
+
+def test_what_another_run_finishes_meanwhile_is_in_this_runs_table(tmp_path, synthetic_data):
+    """Both have begun with an empty store; this one finds nothing left to train."""
+    path = study_file(tmp_path, ABLATION)
+    run, _ = make_run(path, tmp_path, synthetic_data, epochs=1)
+    with run.session():
+        other, _ = make_run(path, tmp_path, synthetic_data, epochs=1)
+        run_inline(other)
+        whole = table(tmp_path)
+        assert list(run.jobs()) == []
+        run.evaluate_finals(torch.device("cpu"))
+    assert len(whole) == 8
+    assert_same(table(tmp_path), whole)

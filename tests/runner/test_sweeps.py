@@ -1,11 +1,17 @@
 """Sweeps run whole: rules that pause, seeds, races, and finals across streams, inline and on Ray."""
 
+from types import SimpleNamespace
+
 import pytest
 from small_study import Heard, assert_same, make_run, study_file, table
 from test_ray import on_ray
 
 from skelray.results.verdicts import of_table
 from skelray.runner.inline import run_inline
+from skelray.runner.race import Standing
+from skelray.runner.sweep import SweepWork
+from skelray.search.sample import Sample
+from skelray.study.racing import Racing
 
 SPACE = """
     from skelray import Racing, Ensemble, NSGAII, HyperBand
@@ -92,3 +98,19 @@ def test_seeds_a_race_and_finals_across_streams(tmp_path, synthetic_data):
     run_inline(again, heard)
     assert heard.trained == []
     assert_same(table(tmp_path), rows)
+
+
+def test_a_race_waits_for_the_seed_that_is_trained_and_then_asks_for_the_next(monkeypatch):
+    one, other = Sample(0, {}, {}), Sample(1, {}, {})
+    work, missing = SweepWork.__new__(SweepWork), [(one, 2), (other, 2)]
+    work.search = SimpleNamespace(sweep=SimpleNamespace(racing=Racing()), spent=lambda: False)
+    monkeypatch.setattr(work, "_race", lambda: Standing(one, (one, other), tuple(missing)))
+    monkeypatch.setattr(work, "_job", lambda sample, seed, judged: (sample.number, seed))
+    jobs = work._raced()
+    assert [next(jobs), next(jobs)] == [(0, 2), (1, 2)]
+    missing[:] = [(other, 2)]
+    assert next(jobs) is None
+    missing[:] = [(one, 3), (other, 3)]
+    assert [next(jobs), next(jobs)] == [(0, 3), (1, 3)]
+    missing.clear()
+    assert list(jobs) == []

@@ -16,7 +16,7 @@ from skelray.cli.main import cli
 from skelray.identity.canonical import canonical
 from skelray.runner.study_file import load_study
 from skelray.search.best import best, source
-from skelray.search.from_table import samples
+from skelray.search.from_table import Told, samples
 from skelray.study.changes import changed
 from skelray.study.python import study_source
 from skelray.study.scale import Scale
@@ -159,3 +159,11 @@ def test_an_ablation_has_no_best(tmp_path):
     done = CliRunner().invoke(cli, ["best", str(ROOT / "studies/arrangement.py"), "--results", str(tmp_path)])
     assert isinstance(done.exception, UserError)
     assert "is no sweep" in str(done.exception)
+
+
+def test_after_a_race_one_lucky_seed_is_not_the_best():
+    raced, lucky = (
+        Told(arm, number, "done", {}, {}, {1: value}, 1, seeds, seeds, 0.0, datetime(2026, 1, 1, tzinfo=UTC), {})
+        for arm, number, value, seeds in [("sample 1", 1, 0.5, 5), ("sample 2", 2, 0.6, 1)]
+    )
+    assert best([lucky, raced]) == raced

@@ -147,25 +147,10 @@ class Forgetful(Sampler):
     def build(self, draw):
         import optuna
 
-        COUNT.append(draw)
+        COUNT.append(draw)  # which the class reads, so that it is another sampler now
         return optuna.samplers.RandomSampler(seed=len(COUNT))
 
 
-@dataclass(frozen=True)
-class Fixed(Sampler):
-    def build(self, draw):
-        import optuna
-
-        return optuna.samplers.RandomSampler(seed=7)
-
-
-@pytest.mark.parametrize(
-    ("sampler", "said"),
-    [
-        (Forgetful(), "draws otherwise where a search was killed"),
-        (Fixed(), "draws the same whatever its seed|proposes one point twice"),
-    ],
-)
-def test_a_sampler_that_breaks_it_is_found(sampler, said):
-    with pytest.raises(ContractBroken, match=said):
-        check_sampler(sampler, samples=6)
+def test_a_sampler_that_breaks_it_is_found():
+    with pytest.raises(ContractBroken, match="has another name after a kill"):
+        check_sampler(Forgetful(), samples=6)

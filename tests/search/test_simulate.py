@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from optuna.distributions import FloatDistribution
+from optuna.samplers import RandomSampler
 from result_rows import row
 from sweeps import curves
 from test_search import SWEEP, drive, search
@@ -18,11 +19,12 @@ from skelray.report import simulation
 from skelray.results.tables import write
 from skelray.search.simulate import Curve, candidates, chosen, replay, simulate
 from skelray.store.store import Store
+from skelray.study.samplers import Sampler
 
 
 def in_order(count):
     places = iter(range(count))
-    return lambda readings, taken: next(places, None)
+    return lambda readings, taken, waiting: next(places, None)
 
 
 def curve(name, *values, **params):
@@ -140,6 +142,34 @@ def test_a_sampler_finds_its_way_among_curves():
     assert sum(learnt.regret[late:]) < 0.8 * sum(random.regret[late:])
     with pytest.raises(UserError, match="take Random"):
         simulate([POOL], [Never(grace=1)], [TPE()])
+
+
+def shown_to(monkeypatch, rule, reads_stopped):
+    """The states of the samples that a sampler sees before its last draw under a rule."""
+    seen, space = [], {"x": FloatDistribution(0.0, 1.0)}
+
+    class Watched(RandomSampler):
+        def infer_relative_search_space(self, study, trial):
+            seen.append([t.state.name for t in study.get_trials(deepcopy=False) if t.intermediate_values])
+            return {}
+
+    @dataclass(frozen=True)
+    class Watching(Sampler):
+        def build(self, draw):
+            return Watched(seed=draw)
+
+    monkeypatch.setattr(Watching, "reads_stopped", reads_stopped)
+    pool = [Curve(f"sample {n}", {e: n * e / 48 for e in range(1, 5)}, {"x": n / 11}, space) for n in range(12)]
+    simulate([pool], [rule], [Watching()], replays=1)
+    return seen[-1]
+
+
+def test_a_sampler_sees_among_curves_what_it_sees_in_a_search(monkeypatch):
+    """What was stopped is complete to a sampler that reads such alone; what waits is no reading until it has ended."""
+    stopping, promotion = ASHA(grace=1, reduction=2), ASHA(grace=1, reduction=2, promotion=True)
+    assert set(shown_to(monkeypatch, stopping, reads_stopped=True)) == {"COMPLETE", "PRUNED"}
+    assert set(shown_to(monkeypatch, stopping, reads_stopped=False)) == {"COMPLETE"}
+    assert set(shown_to(monkeypatch, promotion, reads_stopped=True)) == {"COMPLETE"}
 
 
 def test_what_cannot_be_replayed_is_refused_in_a_sentence():

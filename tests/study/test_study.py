@@ -182,8 +182,14 @@ def test_published_numbers_stand_beside_their_own_benchmark_and_protocol_only():
         (lambda: Scale(changes=(("seed", 5),)), "use --seeds"),
         (lambda: Scale(changes=(("protocol", "xsub"),)), "use --protocol"),
         (lambda: Sweep(space=partial(space)), r"space functools.partial\(.*\) is no function"),
-        (lambda: ASHA(grace=0), "grace=0"),
-        (lambda: ASHA(reduction=1), "reduction=1"),
+        (lambda: Sweep(space=space, seeds=3), r"seeds 3: several are needed, as in range\(3\)"),
+        (lambda: Sweep(space=space, seeds=[1, 1]), r"seeds \(1, 1\): each is given once"),
+        (lambda: Sweep(space=space, monitor="knn"), "monitor='knn': an evaluation is needed"),
+        (lambda: Sweep(space=space, published=["tau"]), r"published=\['tau'\]: values by name are needed"),
+        (lambda: Sweep(space=space, objectives=3), "objectives=3: values by name are needed"),
+        (lambda: ASHA(grace=0), "grace 0: a whole number, at least 1"),
+        (lambda: ASHA(reduction=1), "reduction 1: a whole number, at least 2"),
+        (lambda: ASHA(grace="x"), "grace 'x': a whole number"),
     ],
 )
 def test_what_is_wrong_is_found_when_the_study_is_made(make, said):

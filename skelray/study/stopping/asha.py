@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skelray.checks import UserError, check_whole
+from skelray.checks import check_whole
 from skelray.study.stopping.rule import ON, PAUSE, STOP, Readings, Verdict, at
 
 
@@ -22,8 +22,6 @@ class ASHA:
     promotion: bool = False
 
     def __post_init__(self) -> None:
-        if self.grace < 1 or self.reduction < 2:
-            raise UserError(f"ASHA(grace={self.grace}, reduction={self.reduction}): at least 1 and 2")
         check_whole("grace", self.grace, 1)
         check_whole("reduction", self.reduction, 2)
 
