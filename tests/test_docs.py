@@ -416,7 +416,7 @@ CLAIMS = {
         "tested against a fake Slurm": "test_a_job_of_slurm_runs_the_study_on_all_nodes_with_a_token",
         "A file is one request, a checkpoint two": "test_a_write_is_one_request_and_a_checkpoint_two",
         "one that nobody has renewed": "test_a_ticket_from_elsewhere_is_one_while_it_is_renewed",
-        "8 a cell when the study was run again": "test_a_study_on_s3_has_the_rows_of_a_local_one_and_few_requests",
+        "8 a cell when the study is run again": "test_a_study_on_s3_has_the_rows_of_a_local_one_and_few_requests",
         "up to four times": "test_a_request_is_made_again_where_the_cause_passes",
         "a missing bucket are said": "test_a_bucket_that_is_not_there_is_said",
         "as with a dead head": "test_an_address_without_a_head_is_said_at_once",
