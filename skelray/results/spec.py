@@ -15,6 +15,7 @@ from skelray.identity.canonical import canonical
 from skelray.methods import similarity
 from skelray.trial import Trial
 
+BESIDE = ("search",)  # what a table keeps in a spec beside the trial
 HOMES = (trial, evaluation, methods, similarity, backbones, sequence, augment, basic, normal, extreme, strong, hico, streams)
 
 
@@ -25,6 +26,7 @@ def trial_of(spec: Mapping[str, Any], beside: ModuleType | None = None) -> Trial
     skelray. Raises UserError where a part is not to be found, has other fields now, or is defined otherwise than it was.
     """
     names = {**_own(), **(vars(beside) if beside else {})}
+    spec = {name: value for name, value in spec.items() if name not in BESIDE}
     made = _made(spec, names)
     if not isinstance(made, Trial):
         raise UserError(f"the spec is of a {type(made).__name__} and not of a trial")

@@ -612,7 +612,7 @@ def test_the_feature_is_the_mean_of_the_map(form):
         (lambda: STGCN(hidden_channels=0), "hidden_channels 0"),
         (lambda: STGCN(hidden_dim=0), "hidden_dim 0"),
         (lambda: STGCN().build(KINECT_V2, "fast"), "form 'fast' is none of plain, cpu"),
-        (lambda: DSTA().build(KINECT_V2, "gpu"), "form 'gpu' is none of plain, cpu"),
+        (lambda: DSTA().build(KINECT_V2, "tpu"), "form 'tpu' is none of plain, cpu, gpu"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_where_it_is_given(make, said):

@@ -47,6 +47,8 @@ class TestReleasedEncoder:
         file.close(head(feature), f"eval/output{suffix}", "eval_output")
 
     def test_each_layer(self, golden, name, dtype, form, monkeypatch):
+        if form == "gpu":
+            pytest.skip("this form has no layers that can be watched one by one; its features are held whole")
         file = GoldenFile(golden(f"{name}.npz"))
         encoder, _, x, present = load(file, dtype, form)
         means = []
@@ -63,6 +65,8 @@ class TestReleasedEncoder:
         file = GoldenFile(golden(f"{name}.npz"))
         encoder, head, x, present = load(file, dtype, form)
         if dtype == torch.float32:
+            if form == "gpu":
+                pytest.skip("sides of rectifiers cannot be kept in this form, and rounding turns some: float64 holds it")
             keep_sides(monkeypatch, form, sides(monkeypatch, file))
         suffix = "_f64" if dtype == torch.float64 else ""
         feature = encoder.train()(x.requires_grad_(), present)

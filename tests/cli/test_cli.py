@@ -172,7 +172,6 @@ def test_a_mistake_gets_one_sentence(monkeypatch, capsys, words, given, sentence
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        (["--seeds", "3"], "--seeds 3: this study is a sweep, which is searched under one seed"),
         (["--protocol", "xsub", "--protocol", "xview"], "--protocol xsub and xview: this study is a sweep"),
     ],
 )

@@ -34,7 +34,7 @@ def test_the_static_probe_is_the_plain_loop(samples):
         if static:
             epochs = list(train(classifier, features, labels, generator, [0.5, 0.5, 0.05, 0.05], 16))
         else:
-            epochs = list(evaluation._train(classifier, features, labels, generator))
+            epochs = list(evaluation.train(classifier, features, labels, generator))
         assert epochs == [1, 2, 3, 4]
         sides.append(classifier.state_dict())
     for name, expected in sides[0].items():

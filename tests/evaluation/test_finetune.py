@@ -119,7 +119,7 @@ def test_by_hand():
     torch.manual_seed(0)
     ours = Probe()
     ours.dropout.p = 0.0
-    network = Network({"joint": ours}, {"joint": torch.zeros(1)}, 3, "default", frozen)
+    network = Network({"joint": ours}, {"joint": torch.zeros(1)}, 3, ("default", 0.02), frozen)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True)
     x, labels = torch.from_numpy(data.train.batch(np.arange(len(data.train)))), torch.from_numpy(data.train.labels.copy())
     for rate in (0.1, 0.01):

@@ -38,7 +38,9 @@ def test_every_trial_of_the_committed_tables_comes_back():
     assert len(specs) > 20
     for text in specs:
         made = canonical(trial_of(json.loads(text)))
-        assert [name for name, value in json.loads(text).items() if name != "method" and made[name] != value] == []
+        assert [
+            name for name, value in json.loads(text).items() if name not in ("method", "search") and made[name] != value
+        ] == []
 
 
 @dataclass(frozen=True)

