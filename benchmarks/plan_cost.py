@@ -26,7 +26,8 @@ from skelray.runner.plan import plan
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
 
-SMALL = synthetic(subjects=2, replications=1)
+_GENERATED = synthetic(subjects=2, replications=1)
+SMALL = replace(_GENERATED, protocols={**_GENERATED.protocols, "xset": _GENERATED.protocols["xsub"]})  # as NTU120 has it
 
 
 def main() -> None:
