@@ -19,7 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Under ``-n 2 --dist loadgroup`` what uses Ray stays in one process, so that there is one cluster, and begins first.
+    """Under ``-n 2 --dist loadgroup`` what uses Ray stays in one process, so that there is one cluster, and begins early.
 
     What shares a fixture of its file stays in one process, too, so that this is made once.
     """
@@ -30,13 +30,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if places[item]:
                 item.add_marker(pytest.mark.xdist_group(places[item]))
-        items.sort(key=lambda item: {"ray": 0, "": 2}.get(places[item], 1))
+        items.sort(key=lambda item: {"alone": 0, "ray": 1, "": 3}.get(places[item], 2))
 
 
 def _place(item: pytest.Item) -> str:
     """Names the tests that are to run in one process; an empty text: in any."""
     if item.get_closest_marker("ray"):
         return "ray"
+    if item.path.stem == "test_workers":
+        return "alone"  # before Ray, whose threads stay: it is about processes that have no thread
     made = (fixtures[-1] for fixtures in item._fixtureinfo.name2fixturedefs.values())
     return item.path.stem if any(fixture.scope == "module" for fixture in made) else ""
 
