@@ -58,7 +58,8 @@ class EncoderCosts:
         def feature_map(x: Tensor, rewire: Rewire | None = None) -> Tensor:
             trained = torch.is_grad_enabled() and any(p.requires_grad for p in encoder.parameters())
             config = replace(encoder.config, absent="average")  # of the pooling that follows
-            of_input = (tuple(x.shape), x.stride(), x.dtype, x.requires_grad)
+            # a gradient of the input, as a learned mask asks for, adds a ten-thousandth at most: the next call is like it
+            of_input = (tuple(x.shape), x.stride(), x.dtype)
             key = (type(encoder), config, encoder.form, skeleton.name, *of_input, type(rewire), trained)
             if key in self._calls:
                 counter.add(self._calls[key].flops)
