@@ -11,7 +11,9 @@ can decide four contrasts.
 
 from dataclasses import replace
 
-from skelray import BA, NA, SGD, STGCN, Ablation, Arm, HiCLR, Mask, papers
+from nwucla import study as nwucla
+
+from skelray import BA, NA, SGD, Ablation, Arm, Mask
 
 
 def arm(*arrangement):
@@ -21,17 +23,7 @@ def arm(*arrangement):
 
 
 study = Ablation(
-    base=replace(
-        papers.HICLR,
-        benchmark="nwucla",
-        protocol="xview",
-        backbone=STGCN(hidden_channels=8, hidden_dim=128, dropout=0.0),
-        method=HiCLR(queue=512, m=0.99, init="he", mining_from=None),
-        optimizer=SGD(lr=0.03, milestones=(40,)),
-        epochs=50,
-        batch_size=32,
-        frames=25,
-    ),
+    base=replace(nwucla.base, optimizer=SGD(lr=0.03, milestones=(40,)), epochs=50),
     seeds=range(8),
     arms=[
         arm(BA, NA, Mask),
