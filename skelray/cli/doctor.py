@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from skelray.cli.data import FOLDER, data_option
+from skelray.cli.data import data_option
+from skelray.cli.study_options import results_option
 
 
 @click.command("doctor")
 @data_option
 @click.option("--store", default="store", show_default=True, help="A folder or URI.")
-@click.option("--results", type=FOLDER, default=Path("results"), show_default=True, help="Tables.")
+@results_option
 @click.option("--address", help="Also whether this Ray cluster can be joined.")
 def doctor_command(data: Path, store: str, results: Path, address: str | None) -> None:
     """Look at what a run needs: versions, devices, CPUs, Ray, folders, data sets, store; a line for each.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from skelray.cli.scores import FOLDER
+from skelray.cli.data import FOLDER
 
 
 @click.command("merge")

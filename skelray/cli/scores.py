@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from skelray.checks import MOST
-
-FOLDER = click.Path(path_type=Path)
+from skelray.cli.data import FOLDER
+from skelray.cli.study_options import results_option
 
 
 @click.command("scores")
@@ -20,7 +20,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
 @click.option("--store", default="store", show_default=True, help="A folder or URI.")
 @click.option("--data", type=FOLDER, default=Path("data"), show_default=True, help="Prepared data.")
-@click.option("--results", type=FOLDER, default=Path("results"), show_default=True, help="Tables.")
+@results_option
 def scores_command(
     trial: str, evaluation: str | None, confusion: int | None, form: str, results: Path, **where: Any
 ) -> None:

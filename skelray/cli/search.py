@@ -1,20 +1,37 @@
-"""`skelray simulate` and `skelray dashboard`: stopping rules replayed on a study's curves, and a sweep in the browser."""
+"""`skelray best`, `simulate` and `dashboard`: what a sweep found, rules replayed on curves, and a sweep in the browser."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 
 from skelray.checks import MOST, UserError
-from skelray.cli.data import FOLDER
+from skelray.cli.study_options import results_option, study_options
 from skelray.report.printable import printable
+
+
+@click.command("best")
+@study_options
+def best_command(**options: Any) -> None:
+    """Print the best setting that the sweep STUDY has found, as Python: a study that measures it beside the published one.
+
+    Give the options of the run. It reads the study file and its table, and neither the store nor the data.
+    """
+    from skelray.cli.options import open_table
+    from skelray.runner.study_file import pointing_at
+    from skelray.search.best import source
+
+    name, study, scale, rows = open_table(options)
+    with pointing_at(options["study"]):
+        click.echo(source(name, study, scale, rows), nl=False)
 
 
 @click.command("simulate")
 @click.argument("study")
-@click.option("--results", type=FOLDER, default=Path("results"), show_default=True, help="Tables.")
+@results_option
 @click.option(
     "--rules", type=click.Path(path_type=Path), help="A Python file with `rules` and, if need be, `samplers`: lists."
 )

@@ -1,0 +1,109 @@
+"""`skelray report`: the table of a study with its verdicts, as text, as a page, or sent to a tracker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from skelray.cli.data import FOLDER
+from skelray.cli.export import TRACKERS, exported
+from skelray.cli.study_options import results_option
+from skelray.names import HELD_OUT
+from skelray.report.printable import printable
+
+
+@click.command("report")
+@click.argument("study")
+@results_option
+@click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
+@click.option("--verdicts", is_flag=True, help="Only what each contrast may be said to show, and why; in any format.")
+@click.option("--margin", type=click.FloatRange(0, 100), help="Points that do not matter.  [default: the study's, mostly 1]")
+@click.option("--subjects", is_flag=True, help="Only intervals over seeds and test subjects together, from stored scores.")
+@click.option("--html", is_flag=False, flag_value="", metavar="[FILE]", help="Write a page.  [default: RESULTS/STUDY.html]")
+@click.option("--log", "tracker", type=click.Choice(list(TRACKERS)), help="Export curves and hyperparameters, once.")
+@click.option("--to", help="For --log: a folder or an address.  [default: the tracker's own]")
+@click.option("--store", default="store", show_default=True, help="Of stored scores; a folder or URI.")
+@click.option("--data", type=FOLDER, default=Path("data"), help="Of subjects that scores lack.")
+def report_command(
+    study: str,
+    results: Path,
+    form: str,
+    verdicts: bool,
+    margin: float | None,
+    subjects: bool,
+    html: str | None,
+    store: str,
+    data: Path,
+    tracker: str | None,
+    to: str | None,
+) -> None:
+    """Print the table of STUDY, published beside measured, and what each of its contrasts may be said to show.
+
+    With --html, write one page that shows the whole study offline, and its figures in RESULTS/figures/STUDY.
+    """
+    fraction = None if margin is None else margin / 100
+    if tracker is not None:
+        click.echo(exported(study, results, tracker, to))
+        return
+    if html is not None:
+        from skelray.report.html.page import write
+
+        path = write(study, results, store, fraction, Path(html) if html else None)
+        click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        return
+    if subjects:
+        from skelray.report.noise_table import noise_table
+        from skelray.results.tables import load
+        from skelray.store.store import Store
+
+        noise = noise_table(load(study, results), Store(store), data)
+        click.echo(noise.written(form) if noise else f"skelray: {study} has no contrast", err=noise is None)
+        return
+    if not verdicts:
+        print_report(study, results, form, fraction)
+        return
+    from skelray.report.verdict_table import verdict_table
+    from skelray.results.tables import load
+
+    table = verdict_table(load(study, results), fraction)
+    said = f"skelray: {study} has no contrast: no two seeds are done in two arms" if table is None else table.written(form)
+    click.echo(said, err=table is None)
+
+
+def print_report(study: str, results: Path, form: str, margin: float | None = None) -> bool:
+    """Whether anything failed."""
+    from skelray.report.text import failures, text
+    from skelray.results.costs import costs
+    from skelray.results.tables import curves, load
+
+    frame = load(study, results)
+    if frame.empty:
+        click.echo(f"skelray: the table of {study} is empty: none of its trials has an evaluation", err=True)
+        return False
+    click.echo(text(frame, form, margin))
+    if form == "markdown":
+        click.echo(f"\n{printable(costs(frame, curves(study, results)).sentence())}")
+        if (frame["metric"] == HELD_OUT).any():
+            for line in _drawn(study, results, frame):
+                click.echo(line, err=True)
+    lines = failures(frame)
+    for line in lines:
+        click.echo(line, err=True)
+    return bool(lines)
+
+
+def _drawn(study: str, results: Path, frame: Any) -> list[str]:
+    """Draws a sweep's figures, where they are older than its table, and says where they are."""
+    from skelray.report.figures.sweep import draw
+    from skelray.report.sweep_tables import told
+
+    folder, table = results / "figures" / study, results / f"{study}.parquet"
+    last = folder / "history.png"
+    try:
+        if not last.is_file() or last.stat().st_mtime < table.stat().st_mtime:
+            draw(told(frame), study, results)
+    except OSError as error:
+        return [f"skelray: the figures of {study} cannot be written to {folder}: {error.strerror}"]
+    return [f"figures: {folder}; `skelray best` prints the best setting as a study"]
