@@ -16,7 +16,7 @@ from skelray.names import PUBLISHED, column
 from skelray.report.table import NOTHING, Table
 from skelray.report.verdict_table import verdict_table
 from skelray.results.statistics import WEIGHTS, t_quantile
-from skelray.study.ablation import Cell, Fused
+from skelray.study.cell import Cell, Fused
 from skelray.study.published import PERCENT
 
 

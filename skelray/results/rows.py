@@ -15,7 +15,7 @@ from skelray.identity.canonical import canonical, digest
 from skelray.names import PUBLISHED, column
 from skelray.store.ensembles import StoredEnsemble
 from skelray.store.store import Store, StoredTrial, evaluated
-from skelray.study.ablation import Cell, Fused, scalars
+from skelray.study.cell import Cell, Fused, scalars
 from skelray.study.quoted import Quoted
 from skelray.trial import Trial
 

@@ -15,7 +15,7 @@ from skelray.runner.context import Context
 from skelray.runner.job import Job
 from skelray.runner.work import Planned, Searches, Size
 from skelray.store.store import StoredTrial
-from skelray.study.ablation import Cell, Fused
+from skelray.study.cell import Cell, Fused
 from skelray.study.comparable import compared, reasons, unlike
 from skelray.study.notes import notes_of
 from skelray.study.quoted import Quoted

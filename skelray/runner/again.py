@@ -22,7 +22,8 @@ from skelray.runner.context import Settings
 from skelray.runner.inline import run_inline
 from skelray.runner.job import Listener
 from skelray.runner.run import Run
-from skelray.study.ablation import Ablation, Arm
+from skelray.study.ablation import Ablation
+from skelray.study.arm import Arm
 from skelray.trial import Trial
 
 NUMBER = ["evaluation", "metric", "epoch"]  # what tells the numbers of one trial apart

@@ -18,7 +18,7 @@ from skelray.results.tables import COLUMNS
 from skelray.results.verdicts import DECIDED, of_table
 from skelray.runner.context import Context
 from skelray.runner.growing import GrowingWork
-from skelray.study.ablation import Cell
+from skelray.study.cell import Cell
 from skelray.study.extended import Added, Extended
 from skelray.study.notes import notes_of
 from skelray.study.study import Expands, Grows

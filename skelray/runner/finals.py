@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from skelray.search.sample import Sample
 from skelray.search.search import Search
-from skelray.study.ablation import Cell, Fused, scalars
+from skelray.study.cell import Cell, Fused, scalars
 from skelray.study.changes import changed
 
 

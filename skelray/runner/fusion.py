@@ -11,7 +11,7 @@ from skelray.runner.context import Context
 from skelray.runner.work import Planned, Searches
 from skelray.search.fusion_weights import chosen
 from skelray.store.store import StoredTrial
-from skelray.study.ablation import Cell, Fused
+from skelray.study.cell import Cell, Fused
 from skelray.study.fusion import CHOSEN, Fusion, closed
 from skelray.trial import Trial
 

@@ -14,7 +14,7 @@ from skelray.runner.ablation import AblationWork
 from skelray.runner.context import Context
 from skelray.runner.job import Job
 from skelray.runner.work import Planned, Size
-from skelray.study.ablation import Cell
+from skelray.study.cell import Cell
 from skelray.study.notes import notes_of
 from skelray.study.study import Expands, Grows
 

@@ -19,7 +19,7 @@ from skelray.runner.work import Planned, Searches, Size
 from skelray.search.sample import Sample, Seed
 from skelray.search.search import Search
 from skelray.search.space import example
-from skelray.study.ablation import Cell, Fused
+from skelray.study.cell import Cell, Fused
 from skelray.study.stopping.rule import ON, PAUSE
 from skelray.study.sweep import Sweep
 from skelray.training import Report

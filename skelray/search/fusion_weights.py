@@ -20,7 +20,7 @@ from skelray.ensemble import Arrays, Ensemble, whole_numbers
 from skelray.identity.canonical import canonical, digest
 from skelray.store.ensembles import StoredEnsemble
 from skelray.store.store import Store, evaluated
-from skelray.study.ablation import Fused
+from skelray.study.cell import Fused
 from skelray.study.fusion import Fusion, searched
 
 MOST_LEADS = 1 << 20  # numbers that are multiplied out at once: 8 MiB

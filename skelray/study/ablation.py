@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from skelray.checks import MOST_SEED, MOST_SEEDS, MOST_TRIALS, UserError, check_number, check_whole, shown
+from skelray.checks import MOST_TRIALS, UserError, check_number
 from skelray.data import Preprocessing
 from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HasFused, HeldOut, main_metric, names
 from skelray.identity.canonical import canonical, digest
 from skelray.names import column
+from skelray.study.across import check_across, check_ensemble, whole_seeds
+from skelray.study.apart import check_apart
 from skelray.study.arm import Arm, Places, Reference
+from skelray.study.cell import Cell, Fused, scalars
 from skelray.study.charts import Lines, plain
 from skelray.study.contrasts import FIRST, Contrasts, planned
 from skelray.study.notes import MARGIN, Notes
@@ -30,53 +32,6 @@ from skelray.trial import Trial
 
 # Of a table, where a contrast may be planned.
 COLUMNS = ("benchmark", "protocol", "stream", "backbone", "epochs", "evaluation", "metric")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One arm at one point of ``across`` under one seed. published: the paper's 0..1, by column of the table.
-
-    params: of the encoder, in millions, as published.
-    """
-
-    arm: str
-    trial: Trial
-    coordinates: Coordinates
-    published: Mapping[str, float] = field(default_factory=dict)
-    params: float | None = None
-
-    @property
-    def name(self) -> str:
-        return " ".join([self.arm, *(str(v) for v in self.coordinates.values()), f"seed {self.trial.seed}"])
-
-
-@dataclass(frozen=True)
-class Fused:
-    """Cells that differ in stream only, by stream, as one ensemble. coordinates: with the ensemble's own stream."""
-
-    arm: str
-    members: Mapping[str, Cell]
-    ensemble: Ensemble
-    coordinates: Coordinates
-    published: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def params(self) -> float | None:
-        """As published, of one stream's encoder."""
-        return next(iter(self.members.values())).params
-
-    @property
-    def name(self) -> str:
-        return " ".join([self.arm, *(str(v) for v in self.coordinates.values()), f"seed {self.trial.seed}"])
-
-    @property
-    def trial(self) -> Trial:
-        """One of its streams'."""
-        return next(iter(self.members.values())).trial
-
-    def with_trials(self, changed: Callable[[Trial], Trial]) -> Fused:
-        members = {stream: replace(cell, trial=changed(cell.trial)) for stream, cell in self.members.items()}
-        return replace(self, members=members)
 
 
 @dataclass(frozen=True)
@@ -168,7 +123,7 @@ class Ablation:
         """
         scale = scale or Scale()
         cells = self._expanded(scale)
-        self._check_apart(cells, scale)
+        check_apart(cells, lambda: self._written(scale), scale)
         if not scale.as_published:
             return cells
         return [replace(cell, published=self._figures(cell.arm, cell.trial, cell.coordinates)) for cell in cells]
@@ -212,29 +167,6 @@ class Ablation:
                 for own in fields(part):
                     values.setdefault((type(part), own.name), set()).add(digest(canonical(getattr(part, own.name))))
         return frozenset(place for place, found in values.items() if len(found) > 1)
-
-    def _check_apart(self, cells: Sequence[Cell], scale: Scale) -> None:
-        """Raises UserError for two cells of one arm that are one trial, and for any two that only the scale makes one.
-
-        What a study says twice itself, under two labels, is trained once.
-        """
-        shared: dict[tuple[int, str], list[int]] = {}
-        for number, cell in enumerate(cells):
-            shared.setdefault(_encoder(cell), []).append(number)
-        if len(shared) == len(cells):
-            return
-        written = self._written(scale)
-        first: dict[Any, int] = {}
-        for number in (number for same in shared.values() if len(same) > 1 for number in same):
-            cell = cells[number]
-            for alike in (_encoder, _content):
-                one = first.setdefault(alike(cell), number)
-                if alike(written[one]) != alike(written[number]):
-                    both = f"{cells[one].name!r} and {cell.name!r} differ in the study"
-                    raise UserError(f"{both} and would be the same trial {scale.said}: leave one of them out, or that")
-            if (one := first.setdefault((cell.arm, _encoder(cell)), number)) != number:
-                both = f"cells {cells[one].name!r} and {cell.name!r} are the same trial twice"
-                raise UserError(f"{both}: seeds and values of across have to differ")
 
     def _figures(
         self, arm: str, trial: Trial, coordinates: Mapping[str, Any], stream: str | None = None
@@ -343,22 +275,6 @@ class Ablation:
         return found
 
 
-def check_across(across: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
-    """What a study goes across, each of which may be a series of any kind. Raises UserError for what is none."""
-    for name, values in across.items():
-        if isinstance(values, str) or not isinstance(values, Iterable):
-            raise UserError(f"across {name} {values!r}: a list of values is needed")
-    return {name: tuple(values) for name, values in across.items()}
-
-
-def check_ensemble(ensemble: Ensemble | None, across: Mapping[str, Sequence[Any]]) -> None:
-    """Raises UserError for an ensemble of streams that a study does not go across."""
-    streams = across.get("stream", ())
-    if ensemble is not None and (missing := [s for s in ensemble.weights if s not in streams]):
-        known = f"goes across {', '.join(streams)}" if streams else "does not go across streams"
-        raise UserError(f"the ensemble fuses stream {missing[0]!r}, and the study {known}: add it to across")
-
-
 def _named(trial: Trial) -> list[tuple[str, Evaluation]]:
     """The evaluations of a trial by their names in tables, but those of held-out subjects: no paper has such."""
     named = zip(names(trial.evaluations), trial.evaluations, strict=True)
@@ -372,33 +288,6 @@ def _of_ensembles(evaluation: Evaluation) -> tuple[str, ...]:
     return (main_metric(evaluation),) if isinstance(evaluation, HasFused) and evaluation.keep else ()
 
 
-def _encoder(cell: Cell) -> tuple[int, str]:
-    """Equal for cells that one training serves."""
-    return cell.trial.epochs, cell.trial.id("")
-
-
-def _content(cell: Cell) -> str:
-    """Equal for cells that are measured alike, too."""
-    return digest(canonical(cell.trial))
-
-
 def _called(name: str, number: int, value: Any) -> str:
     """A point of ``across`` in a sentence."""
     return str(value) if isinstance(value, (bool, int, float, str)) or value is None else f"{name} {number}"
-
-
-def whole_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
-    """Seeds, of a generator too, which gives them once only. Raises UserError for too many and for what is none."""
-    if not isinstance(seeds, Iterable):
-        raise UserError(f"seeds {shown(seeds)}: several are needed, as in range(3)")
-    found = tuple(itertools.islice(seeds, MOST_SEEDS + 1))
-    if len(found) > MOST_SEEDS:
-        raise UserError(f"seeds {shown(seeds)}: at most {MOST_SEEDS} of them")
-    for seed in found:
-        check_whole("seed", seed, 0, MOST_SEED)
-    return found
-
-
-def scalars(coordinates: Mapping[str, Any], **more: Mapping[str, float]) -> str:
-    """What places a cell in its study as JSON, for the table's ``cell`` column."""
-    return json.dumps({**{name: canonical(value) for name, value in coordinates.items()}, **more}, sort_keys=True)

@@ -10,7 +10,7 @@ from skelray.data import Preprocessing
 from skelray.data.dataset import Splits
 from skelray.evaluation import Transfer
 from skelray.papers import preprocessing_of
-from skelray.study.ablation import Cell, Fused
+from skelray.study.cell import Cell, Fused
 from skelray.trial import Trial
 
 T = TypeVar("T", Cell, Fused)

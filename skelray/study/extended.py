@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from skelray.data import Preprocessing
-from skelray.study.ablation import Cell, Fused, scalars
+from skelray.study.cell import Cell, Fused, scalars
 from skelray.study.notes import Notes, notes_of
 from skelray.study.scale import Scale
 from skelray.study.study import Expands

@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 from skelray.checks import UserError, check_whole
 from skelray.ensemble import Ensemble
 from skelray.evaluation import Evaluation, HeldOut, Linear
-from skelray.study.ablation import Ablation, Cell, Fused, whole_seeds
+from skelray.study.ablation import Ablation
+from skelray.study.across import whole_seeds
 from skelray.study.arm import Arm
+from skelray.study.cell import Cell, Fused
 from skelray.study.contrasts import Contrast
 from skelray.study.notes import Notes
 from skelray.study.samplers import Random

@@ -11,7 +11,9 @@ from typing import Any
 from skelray.checks import UserError, check_label
 from skelray.data import Preprocessing
 from skelray.ensemble import Ensemble
-from skelray.study.ablation import Ablation, Arm, Cell, Fused
+from skelray.study.ablation import Ablation
+from skelray.study.arm import Arm
+from skelray.study.cell import Cell, Fused
 from skelray.study.changes import changed, difference
 from skelray.study.contrasts import Contrast
 from skelray.study.notes import MARGIN, Notes

@@ -13,7 +13,10 @@ from functools import cached_property
 from skelray.checks import UserError, check_label
 from skelray.data import Preprocessing
 from skelray.evaluation import Evaluation, HeldOut, Linear
-from skelray.study.ablation import Ablation, Arm, Cell, Fused, whole_seeds
+from skelray.study.ablation import Ablation
+from skelray.study.across import whole_seeds
+from skelray.study.arm import Arm
+from skelray.study.cell import Cell, Fused
 from skelray.study.changes import difference
 from skelray.study.contrasts import Contrast
 from skelray.study.notes import MARGIN, Notes

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol, runtime_checkable
 
 from skelray.data import Preprocessing
-from skelray.study.ablation import Cell, Fused
+from skelray.study.cell import Cell, Fused
 from skelray.study.quoted import Quoted
 from skelray.study.scale import Scale
 

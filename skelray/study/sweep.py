@@ -10,7 +10,7 @@ from typing import Any
 from skelray.checks import UserError, check_label, check_whole, shown
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Evaluation
-from skelray.study.ablation import check_across, check_ensemble, whole_seeds
+from skelray.study.across import check_across, check_ensemble, whole_seeds
 from skelray.study.racing import Racing
 from skelray.study.samplers import TPE, Sampler
 from skelray.study.scale import Scale

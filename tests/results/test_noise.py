@@ -14,7 +14,8 @@ from skelray.results import tables
 from skelray.results.noise import both_interval, by_subject, mcnemar, of_table
 from skelray.results.rows import cell_rows
 from skelray.store.store import Store
-from skelray.study.ablation import Ablation, Arm
+from skelray.study.ablation import Ablation
+from skelray.study.arm import Arm
 
 STUDY = Ablation(base=replace(TRIAL, evaluations=(KNN(),)), arms=[Arm("plain"), Arm("better", {"lr": 0.3})], seeds=range(4))
 

@@ -15,7 +15,8 @@ from skelray.runner.deciding import shared_seeds
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import plan
 from skelray.runner.study_file import load_study
-from skelray.study.ablation import Ablation, Arm
+from skelray.study.ablation import Ablation
+from skelray.study.arm import Arm
 from skelray.study.extended import Added, Extended
 from skelray.study.notes import Notes
 from skelray.study.path import AblationPath

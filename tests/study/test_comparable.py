@@ -17,8 +17,9 @@ from skelray.runner.context import Settings
 from skelray.runner.plan import plan
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
-from skelray.study.ablation import Ablation, Cell
+from skelray.study.ablation import Ablation
 from skelray.study.arm import Arm, Reference
+from skelray.study.cell import Cell
 from skelray.study.comparable import SEQUENCES, reasons, unlike
 from skelray.study.scale import Scale
 

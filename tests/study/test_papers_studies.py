@@ -16,8 +16,9 @@ from skelray.runner.context import Settings
 from skelray.runner.inline import run_inline
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
-from skelray.study.ablation import Ablation, scalars
+from skelray.study.ablation import Ablation
 from skelray.study.arm import Arm
+from skelray.study.cell import scalars
 from skelray.study.comparable import SEQUENCES
 from skelray.study.scale import DEMO
 

@@ -19,8 +19,9 @@ from skelray.evaluation import KNN, Linear, Transfer
 from skelray.identity.canonical import canonical
 from skelray.methods import HiCLR, SkeletonCLR, kl, l1
 from skelray.runner.study_file import StudyError, load_study
-from skelray.study.ablation import Ablation, scalars
+from skelray.study.ablation import Ablation
 from skelray.study.arm import Arm
+from skelray.study.cell import scalars
 from skelray.study.parts import Factorial
 from skelray.study.samplers import TPE
 from skelray.study.scale import DEMO, Scale

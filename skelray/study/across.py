@@ -1,0 +1,38 @@
+"""What a study goes across, its streams and its seeds, checked where they are given."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from skelray.checks import MOST_SEED, MOST_SEEDS, UserError, check_whole, shown
+from skelray.ensemble import Ensemble
+
+
+def check_across(across: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """What a study goes across, each of which may be a series of any kind. Raises UserError for what is none."""
+    for name, values in across.items():
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise UserError(f"across {name} {values!r}: a list of values is needed")
+    return {name: tuple(values) for name, values in across.items()}
+
+
+def check_ensemble(ensemble: Ensemble | None, across: Mapping[str, Sequence[Any]]) -> None:
+    """Raises UserError for an ensemble of streams that a study does not go across."""
+    streams = across.get("stream", ())
+    if ensemble is not None and (missing := [s for s in ensemble.weights if s not in streams]):
+        known = f"goes across {', '.join(streams)}" if streams else "does not go across streams"
+        raise UserError(f"the ensemble fuses stream {missing[0]!r}, and the study {known}: add it to across")
+
+
+def whole_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
+    """Seeds, of a generator too, which gives them once only. Raises UserError for too many and for what is none."""
+    if not isinstance(seeds, Iterable):
+        raise UserError(f"seeds {shown(seeds)}: several are needed, as in range(3)")
+    found = tuple(itertools.islice(seeds, MOST_SEEDS + 1))
+    if len(found) > MOST_SEEDS:
+        raise UserError(f"seeds {shown(seeds)}: at most {MOST_SEEDS} of them")
+    for seed in found:
+        check_whole("seed", seed, 0, MOST_SEED)
+    return found
