@@ -15,11 +15,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from skelray.augment import AugmentationSet, Draws, View
 from skelray.bench import flop
 from skelray.bench.encoders import EncoderCosts, keeping
-from skelray.data.dataset import Splits
+from skelray.data.dataset import SkeletonDataset, Splits
 from skelray.evaluation import Clustering, Evaluation, Load, Transfer, main_metric, train_and_test
 from skelray.identity.canonical import canonical
 from skelray.methods import Backbone, Scheduled
 from skelray.skeleton import Skeleton
+from skelray.store import excerpts
 from skelray.trial import Trial
 
 SAMPLES = 2
@@ -38,7 +39,7 @@ class TrainingCost:
 
     gflop: of the step of one sample. state: bytes of the model; kept: bytes that a sample keeps for its gradient; memory is
     the least that a batch takes. checkpoint: bytes of the whole training state as stored, momentum those of the optimiser
-    in it, encoder those of the query branch.
+    in it, encoder those of the query branch. views: of each sample, that a step computes on.
     """
 
     gflop: float
@@ -48,6 +49,7 @@ class TrainingCost:
     momentum: int
     encoder: int
     batch_size: int = SAMPLES
+    views: int = 1
 
     @property
     def memory(self) -> int:
@@ -87,7 +89,7 @@ def training_cost(trial: Trial, skeleton: Skeleton, frames: int, persons: int, k
     if key not in known.steps:
         known.steps[key] = _step(trial, skeleton, views, known.encoders)
     step, of_views = known.steps[key], counter.get_total_flops() / SAMPLES / 1e9
-    return replace(step, gflop=step.gflop + of_views, batch_size=trial.batch_size)
+    return replace(step, gflop=step.gflop + of_views, batch_size=trial.batch_size, views=1 + len(views.queries))
 
 
 def _shapes(value: Any) -> Any:
@@ -197,12 +199,25 @@ def reading(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> floa
     return counter.get_total_flops() / SAMPLES / 1e9
 
 
+def tested_on(evaluation: Evaluation, splits: Splits, load: Load) -> SkeletonDataset:
+    """The data set that an evaluation of a trial scores."""
+    if isinstance(evaluation, Transfer):
+        return load(evaluation.benchmark, evaluation.protocol).test
+    return train_and_test(evaluation, splits)[1]
+
+
+def excerpt_sizes(trial: Trial, views: int, test: SkeletonDataset) -> dict[str, int]:
+    """Bytes of what a page shows of a test set, and of a trial's views of it, by what each is called in a store."""
+    samples, (_, frames, joints, persons) = len(test), test.sequences.shape[1:]
+    name = excerpts.name_of(test.fingerprint, test.rows)
+    of_views = excerpts.size(samples, trial.frames or frames, joints, persons, views)
+    return {name: excerpts.size(samples, frames, joints, persons), excerpts.of_method(name, trial): of_views}
+
+
 def evaluated_bytes(evaluation: Evaluation, splits: Splits, load: Load) -> int:
     """Bytes that the result of an evaluation leaves in a store: scores with labels and rows, figures and a picture."""
-    _, test = train_and_test(evaluation, splits)
-    inner: Any = evaluation
-    if isinstance(evaluation, Transfer):
-        test, inner = load(evaluation.benchmark, evaluation.protocol).test, evaluation.evaluation
+    test = tested_on(evaluation, splits, load)
+    inner: Any = evaluation.evaluation if isinstance(evaluation, Transfer) else evaluation
     if main_metric(evaluation) == "top1":
         return len(test) * (4 * len(test.classes) + 8 + 8) + ARRAYS + RESULT
     if isinstance(inner, Clustering):  # places, cluster, label and row of each sample of some classes

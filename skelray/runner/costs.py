@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -9,10 +10,12 @@ import torch
 
 from skelray import machine
 from skelray.bench import bench
-from skelray.bench.estimate import Known, TrainingCost, reading, structure, training_cost
+from skelray.bench.estimate import Known, TrainingCost, excerpt_sizes, reading, structure, tested_on, training_cost
 from skelray.data.dataset import SkeletonDataset
+from skelray.evaluation import Evaluation
 from skelray.runner.context import Context, Settings
 from skelray.skeleton import Skeleton
+from skelray.store import excerpts
 from skelray.trial import Trial
 
 
@@ -24,6 +27,7 @@ class Counts:
         self._costs: dict[str, TrainingCost] = {}
         self._known = Known()
         self._reading: dict[str, float] = {}
+        self._excerpts = {name.removesuffix(".npz") for name in context.store.names(excerpts.FOLDER)}  # there, or counted
 
     def data(self, trial: Trial) -> SkeletonDataset:
         """What a trial is trained on."""
@@ -41,6 +45,16 @@ class Counts:
         if key not in self._reading:
             self._reading[key] = reading(trial, *shape)
         return self._reading[key]
+
+    def new_excerpts(self, trial: Trial, evaluations: Iterable[Evaluation]) -> int:
+        """Bytes of what the store keeps for pages of the test sets of these evaluations, each set and view once."""
+        splits, views = self.context.splits(trial), self.training_cost(trial).views
+        new = 0
+        for evaluation in evaluations:
+            sizes = excerpt_sizes(trial, views, tested_on(evaluation, splits, self.context.load))
+            new += sum(size for name, size in sizes.items() if name not in self._excerpts)
+            self._excerpts |= sizes.keys()
+        return new
 
     @staticmethod
     def _of(trial: Trial, method: Any, data: SkeletonDataset) -> tuple[str, tuple[Skeleton, int, int]]:

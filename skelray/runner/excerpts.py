@@ -11,7 +11,6 @@ from skelray.augment import Draws, View
 from skelray.augment.streams import form
 from skelray.contained import contained
 from skelray.data.dataset import SkeletonDataset
-from skelray.identity.canonical import canonical, digest
 from skelray.store import excerpts
 from skelray.store.excerpts import Augmented, Excerpt
 from skelray.store.store import Store
@@ -26,7 +25,7 @@ def keep_excerpt(trial: Trial, test: SkeletonDataset, store: Store) -> dict[str,
     Returns their names, for the figures of an evaluation. They decide no result: what goes wrong is logged and left out.
     """
     name = excerpts.name_of(test.fingerprint, test.rows)
-    views = f"{name}-{digest({'method': canonical(trial.method), 'frames': trial.frames})}"
+    views = excerpts.of_method(name, trial)
     try:
         if excerpts.has(store, name) and excerpts.has(store, views):
             return {"excerpt": name, "views": views}

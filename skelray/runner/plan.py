@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -129,6 +130,8 @@ def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, count
         return ""
     splits = counts.context.splits(trial)
     made.bytes += sum(evaluated_bytes(evaluation, splits, counts.context.load) for evaluation in missing)
+    with suppress(Exception):  # of a part of the study's own, which the step of two samples has told of
+        made.bytes += counts.new_excerpts(trial, missing)
     found = counts.speeds.of(trial)
     if found is None:
         made.evaluating = None

@@ -29,9 +29,7 @@ MORE = """
 
 
 def stored(folder):
-    """Bytes of the store, without the excerpt of each test set, which is of a few MB at most and not counted."""
-    files = (path for path in Path(folder, "store").rglob("*") if path.is_file())
-    return sum(path.stat().st_size for path in files if path.parent.name != "excerpts")
+    return sum(path.stat().st_size for path in Path(folder, "store").rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("changes", [{}, {"hidden_dim": 32, "hidden_channels": 8, "queue": 4096, "dim": 32}])
