@@ -6,6 +6,7 @@ from unittest.mock import ANY
 
 import pytest
 import torch
+from mortal import Killed, Mortal
 from tiny import MOCO, TRIAL, dataset, same_state, splits
 
 from skelray.augment import Mask
@@ -26,26 +27,6 @@ ALL = (
     *(Retrieval(), Clustering(), TUNED, SemiSupervised(epochs=1, batch_size=8), Supervised(epochs=1, batch_size=8)),
 )
 MONITORED = replace(HICLR, monitor=Monitor(KNN(), every=2))
-
-
-class Killed(BaseException):
-    pass
-
-
-class Mortal(Store):
-    """A store whose process dies at a certain write, just before or just after it."""
-
-    def __init__(self, root, at, after):
-        super().__init__(root)
-        self.left, self.after = at, after
-
-    def write(self, name, content):
-        self.left -= 1
-        if self.left == 0 and not self.after:
-            raise Killed
-        super().write(name, content)
-        if self.left == 0:
-            raise Killed
 
 
 def stored(store, trial):

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mortal import Killed, Mortal
 from tiny import TRIAL
 
 from skelray.checks import UserError
@@ -239,26 +240,6 @@ def test_an_example_is_recorded_nowhere(store):
 
 
 # Killed and started again
-
-
-class Killed(BaseException):
-    pass
-
-
-class Mortal(Store):
-    """A store whose process dies at a certain write, just before or just after it."""
-
-    def __init__(self, root, at, after):
-        super().__init__(root)
-        self.left, self.after = at, after
-
-    def write(self, name, content):
-        self.left -= 1
-        if self.left == 0 and not self.after:
-            raise Killed
-        super().write(name, content)
-        if self.left == 0:
-            raise Killed
 
 
 @given(kills=st.lists(st.tuples(st.integers(1, 25), st.booleans()), min_size=1, max_size=4))

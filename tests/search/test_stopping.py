@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_search import SWEEP, Killed, accuracy, ledger, search
+from mortal import Dies, Killed
+from test_search import SWEEP, accuracy, ledger, search
 from tiny import TRIAL
 
 from skelray import (
@@ -88,6 +89,8 @@ def test_threshold_patience_and_never_by_hand():
     own = {0: {25: 0.1, 50: 0.3, 75: 0.3, 100: 0.29}}
     assert [Threshold(least=0.2).verdict(own, 0, e) for e in own[0]] == ["stop", "on", "on", "on"]
     assert Threshold(least=0.2, after=1).verdict(own, 0, 25) == "on"
+    with pytest.raises(UserError, match=r"least 20: a fraction is needed, as 0.2 for 20 %"):
+        Threshold(least=20)
     assert [Patience(readings=2).verdict(own, 0, e) for e in own[0]] == ["on", "on", "on", "stop"]
     assert Patience(readings=3, gain=0.25).verdict(own, 0, 100) == "stop"
     assert {Never().verdict(own, 0, e) for e in own[0]} == {"on"}
@@ -180,20 +183,12 @@ SWEEPS = {
 }
 
 
-class MortalMemory(MemoryStore):
-    """A store in memory whose process dies at a certain write, just before or just after it."""
+class MortalMemory(Dies, MemoryStore):
+    """A store in memory that dies, with what it has kept."""
 
     def __init__(self, content, at, after):
         super().__init__()
-        self.kept, self.left, self.after = content, at, after
-
-    def write(self, name, content):
-        self.left -= 1
-        if self.left == 0 and not self.after:
-            raise Killed
-        super().write(name, content)
-        if self.left == 0:
-            raise Killed
+        self.kept, self.at, self.after = content, at, after
 
 
 @pytest.mark.parametrize("kind", SWEEPS)

@@ -32,7 +32,13 @@ class Percentile:
         check_whole("after", self.after, 0)
 
     def verdict(self, readings: Readings, sample: int, epoch: int) -> Verdict:
-        return _judged(readings, sample, epoch, self.keep, self.startup, self.after * self.grace)
+        others = at(readings, epoch, but=sample)
+        own = [value for e, value in readings[sample].items() if e <= epoch and not math.isnan(value)]
+        if not own:
+            return STOP
+        if epoch <= self.after * self.grace or len(others) < self.startup:
+            return ON
+        return ON if max(own) >= float(np.percentile(np.maximum(others, -1.0), 100 - self.keep)) else STOP
 
 
 @dataclass(frozen=True)
@@ -47,17 +53,10 @@ class Median:
     after: int = 0
 
     def __post_init__(self) -> None:
-        Percentile(50.0, self.grace, self.startup, self.after)
+        self._as_percentile()
 
     def verdict(self, readings: Readings, sample: int, epoch: int) -> Verdict:
-        return _judged(readings, sample, epoch, 50.0, self.startup, self.after * self.grace)
+        return self._as_percentile().verdict(readings, sample, epoch)
 
-
-def _judged(readings: Readings, sample: int, epoch: int, keep: float, startup: int, until: int) -> Verdict:
-    others = at(readings, epoch, but=sample)
-    own = [value for e, value in readings[sample].items() if e <= epoch and not math.isnan(value)]
-    if not own:
-        return STOP
-    if epoch <= until or len(others) < startup:
-        return ON
-    return ON if max(own) >= float(np.percentile(np.maximum(others, -1.0), 100 - keep)) else STOP
+    def _as_percentile(self) -> Percentile:
+        return Percentile(50.0, self.grace, self.startup, self.after)

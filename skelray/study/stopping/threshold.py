@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skelray.checks import check_number, check_whole
+from skelray.checks import UserError, check_number, check_whole
 from skelray.study.stopping.rule import ON, STOP, Readings, Verdict
 
 
@@ -21,6 +21,8 @@ class Threshold:
 
     def __post_init__(self) -> None:
         check_number("least", self.least, 0)
+        if self.least > 1:
+            raise UserError(f"least {self.least}: a fraction is needed, as {self.least / 100:g} for {self.least:g} %")
         check_whole("grace", self.grace, 1)
         check_whole("after", self.after, 0)
 
