@@ -30,9 +30,8 @@ def merge(study: str, sources: Sequence[Path], into: Path) -> Merged:
     """Writes one table of the rows of a study that ``sources`` hold and, where it has the study, ``into`` holds.
 
     A row is told by tables.KEY. One that several places have is kept once: done before stopped before failed, else from
-    ``into`` and then in the order of ``sources``. So is what the study says
-    beside its rows. A trial's curves come from where its rows do. Raises UserError, and writes nothing, where two done rows
-    of one key differ: one of them is wrong.
+    ``into`` and then in the order of ``sources``; so is what the study says beside its rows. A trial's curves come from
+    where its rows do. Raises UserError, and writes nothing, where two done rows of one key differ: one of them is wrong.
     """
     own = [into] if (into / f"{study}.parquet").exists() else []
     places = list(dict.fromkeys([*own, *sources]))

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import torch
 
+from skelray.checks import UserError
 from skelray.results.book import Book
-from skelray.results.tables import check_name, check_writable
+from skelray.results.tables import check_name, check_writable, load, studies
 from skelray.runner.context import Context, Settings
 from skelray.runner.deciding import DecidingWork
 from skelray.runner.execute import execute, failure
 from skelray.runner.job import Job
 from skelray.runner.kinds import work_of
+from skelray.study.notes import Notes
 from skelray.study.scale import Scale
 from skelray.study.study import Study
 from skelray.training import Report
@@ -46,6 +48,7 @@ class Run:
     def session(self) -> Iterator[None]:
         """What holds while trials run: tables can be written, and nobody else writes what is this run's alone."""
         check_writable(self.settings.results)
+        self._check_kept()
         with self.work.claim():
             self.work.put_all(self.book)
             try:
@@ -54,6 +57,23 @@ class Run:
                 with self.context.going_on("the tables"):
                     self.book.write()
                 raise
+
+    def _check_kept(self) -> None:
+        """Raises UserError where seeds were added to the table until it was decided, and this run would drop them.
+
+        What was looked at more than once would then stand there as if it had been looked at once.
+        """
+        if self.name not in studies(self.settings.results) or isinstance(self.work, DecidingWork):
+            return
+        try:
+            there = load(self.name, self.settings.results)
+        except UserError:  # it cannot be read, and is written anew
+            return
+        if Notes.of(there.attrs.get("notes", {})).looks:
+            raise UserError(
+                f"the table of {self.name} has had seeds added until it was decided: go on with --until-decided, which "
+                f"keeps them and what was looked at, or give this run a table of its own by --name"
+            )
 
     def jobs(self) -> Iterator[Job | None]:
         """What is missing, in the study's order. None: nothing can start before a job that is under way has ended.

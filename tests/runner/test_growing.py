@@ -4,7 +4,7 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from small_study import Heard, assert_same, inline, make_run, study_file, table
+from small_study import ABLATION, Heard, assert_same, inline, make_run, study_file, table
 from tiny import TRIAL
 
 from skelray.checks import UserError
@@ -150,6 +150,16 @@ def test_a_contrast_takes_the_seeds_that_its_baseline_has_already():
     cells = Extended(study, tuple(Added(seed, frozenset({"base", "x"})) for seed in (2, 3))).cells()
     assert shared_seeds(Added(0, frozenset({"x", "base"})), cells) == {0, 1, 2, 3}
     assert shared_seeds(Added(0, frozenset({"y", "base"})), cells) == {0, 1}
+
+
+def test_a_plain_run_does_not_drop_added_seeds(tmp_path, synthetic_data):
+    path = study_file(tmp_path, ABLATION.replace("seeds=range(2)", "seeds=range(1)"))
+    before = inline(path, tmp_path, synthetic_data, epochs=1)
+    rows, lines = (read("small", tmp_path / "results").to_dict("records") for read in (tables.load, tables.curves))
+    tables.write("small", rows, lines, tmp_path / "results", Notes(looks=(7, 11)))
+    with pytest.raises(UserError, match="go on with --until-decided"):
+        inline(path, tmp_path, synthetic_data, epochs=1)
+    assert_same(table(tmp_path), before)
 
 
 def test_a_study_without_contrasts_cannot_be_decided(tmp_path, synthetic_data):
