@@ -15,6 +15,7 @@ import pandas as pd
 
 from skelray.checks import UserError
 from skelray.data.dataset import load as load_data
+from skelray.evaluation import names
 from skelray.machine import choose_device, provenance
 from skelray.results.spec import trial_of
 from skelray.results.tables import load
@@ -48,7 +49,7 @@ def find(beginning: str, settings: Settings, beside: ModuleType | None = None) -
     several, where the row is of an ensemble, or where spec or data are not those of the row.
     """
     table = load(None, settings.results)
-    rows = table[table["trial"].str.startswith(beginning) & (table["status"] != "failed")]
+    rows = table[table["trial"].str.startswith(beginning) & (table["status"] == "done")]
     ids = list(rows["trial"].unique())
     if not ids:
         raise UserError(
@@ -63,6 +64,12 @@ def find(beginning: str, settings: Settings, beside: ModuleType | None = None) -
         members = ", ".join(part["trial"] for part in spec["ensemble"])
         raise UserError(f"{ids[0]} is an ensemble, which trains nothing: its trials are {members}")
     trial = trial_of(spec, beside)
+    rows = rows[rows["evaluation"].isin(names(trial.evaluations))]
+    if rows.empty:
+        raise UserError(
+            f"{ids[0]} was read while a search trained it, on held-out subjects, and evaluates nothing: run the search, or "
+            f"the trial that it chose"
+        )
     data = load_data(settings.data, trial.benchmark, trial.protocol).train.fingerprint
     if data != row["data"]:
         raise UserError(
@@ -93,7 +100,7 @@ def _described(settings: Settings) -> str:
 def as_it_was(beginning: str, settings: Settings) -> Settings:
     """The settings with the device and the threads that a CPU's row was made with, where they are not given."""
     table = load(None, settings.results)
-    made = table.loc[table["trial"].str.startswith(beginning) & (table["status"] != "failed"), "device"]
+    made = table.loc[table["trial"].str.startswith(beginning) & (table["status"] == "done"), "device"]
     threads = re.fullmatch(r"cpu, (\d+) threads?", made.iloc[0]) if len(made) else None
     return replace(settings, device=settings.device or "cpu", threads=int(threads[1])) if threads else settings
 

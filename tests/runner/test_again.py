@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
-from small_study import ABLATION, inline, study_file
+from small_study import ABLATION, SWEEP, inline, study_file
 
 from skelray.checks import UserError
 from skelray.results.tables import curves, load, write
@@ -78,6 +78,14 @@ def test_no_trial_and_several_are_one_sentence_each(made):
         find("zz", settings)
     with pytest.raises(UserError, match="'' begins the ids of 2 trials"):
         find("", settings)
+
+
+def test_a_sample_of_a_search_has_nothing_to_run_again(tmp_path, synthetic_data):
+    inline(study_file(tmp_path, SWEEP), tmp_path, synthetic_data, samples=1, epochs=1)
+    rows = load("small", tmp_path / "results")
+    settings = Settings(synthetic_data, str(tmp_path / "store"), tmp_path / "results", device="cpu")
+    with pytest.raises(UserError, match="was read while a search trained it"):
+        find(rows.loc[rows["metric"] == "held_out_top1", "trial"].iloc[0], settings)
 
 
 def test_a_cpus_row_brings_its_threads(made):
