@@ -19,7 +19,7 @@ PART = 2**19  # elements that are dropped at a time, so that they stay in a CPU'
 
 
 def check_share(p: float) -> None:
-    """Raises UserError where a share of the elements cannot be dropped."""
+    """Raises UserError if a share of the elements cannot be dropped."""
     if not 0 <= p < 1:
         raise UserError(f"dropout {p}: a probability below 1 is needed")
 
@@ -36,7 +36,7 @@ def _table(dtype: torch.dtype) -> Tensor:
 
 
 def _half_bits(x: Tensor) -> Tensor:
-    """A random bit for every element of x, eight to a byte."""
+    """Returns a random bit for every element of x, eight to a byte."""
     return _random_words(x.numel()).view(torch.uint8)[: -(-x.numel() // 8)]
 
 

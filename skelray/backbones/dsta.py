@@ -163,7 +163,7 @@ class Join(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, y: Tensor, x: Tensor | float = 0.0) -> Tensor:
-        """(B, C, T, V) each."""
+        """Returns (B, C, T, V) each."""
         return F.leaky_relu(self.norm(y) + x, self.slope)
 
 
@@ -205,7 +205,7 @@ class DSTAEncoder(nn.Module):
         self.layers = nn.ModuleList(Layer(layer, config.subsets, joints, config.dropout) for layer in config.layers)
 
     def takes_views(self, x: Tensor) -> bool:
-        """Whether ``feature_map`` may be given several views of x's kind at once."""
+        """Returns whether ``feature_map`` may be given several views of x's kind at once."""
         return gpu_form(self.form, x)
 
     def feature_map(self, x: Tensor, rewire: Rewire | None = None, views: int = 1) -> Tensor:

@@ -19,7 +19,7 @@ def check_form(form: str | None) -> None:
 
 
 def cpu_form(form: str | None, x: Tensor, size: int, least: int) -> bool:
-    """Whether the CPU's form is to run on x.
+    """Returns whether the CPU's form is to run on x.
 
     form: "plain" or "cpu" whatever the size; None takes the CPU's from ``least`` on. ``size`` is that of one sequence, so
     that a trial's settings decide and neither the batch nor a clock: the last batch of an epoch is computed as the others.
@@ -30,7 +30,7 @@ def cpu_form(form: str | None, x: Tensor, size: int, least: int) -> bool:
 
 
 def gpu_form(form: str | None, x: Tensor) -> bool:
-    """Whether the GPU's form is to run on x: where that lies on a CUDA device, or wherever it is asked for.
+    """Returns whether the GPU's form is to run on x: where that lies on a CUDA device, or wherever it is asked for.
 
     Tensors of the meta device, on which a step is tried before it is captured, are taken for a GPU's.
     """

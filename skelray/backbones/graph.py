@@ -18,7 +18,7 @@ def check_partition(partition: str) -> None:
 
 
 def hops(skeleton: Skeleton) -> Tensor:
-    """(V, V) number of bones between two joints."""
+    """Returns (V, V) number of bones between two joints."""
     joints = len(skeleton.joints)
     distance = torch.full((joints, joints), torch.inf)
     distance.fill_diagonal_(0)

@@ -58,12 +58,12 @@ class Hierarchical:
             raise UserError(f"downsampling {self.downsampling!r} is none of depthwise, full")
 
     def granularities(self) -> dict[str, int]:
-        """How many levels each of its branches has."""
+        """Returns how many levels each of its branches has."""
         spatial = self.granularity if self.spatial_granularity is None else self.spatial_granularity
         return {branch: self.granularity if branch == "temporal" else spatial for branch in self.branches}
 
     def small(self) -> Hierarchical:
-        """An eighth of the features, for demonstrations."""
+        """Returns an eighth of the features, for demonstrations."""
         return replace(self, hidden_dim=64)
 
     def build(self, skeleton: Skeleton) -> HierarchicalEncoder:

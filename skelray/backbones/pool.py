@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def pool(features: Tensor, present: Tensor, absent: str) -> Tensor:
-    """Mean over frames, joints and persons. (N, M, T, V, dim) -> (N, dim); present: (N, M) bool.
+    """Returns mean over frames, joints and persons. (N, M, T, V, dim) -> (N, dim); present: (N, M) bool.
 
     absent: "average" counts an absent person with full weight, "exclude" leaves it out.
     """

@@ -53,7 +53,7 @@ class STGCN:
             raise UserError(f"absent {self.absent!r} is none of average, exclude")
 
     def small(self) -> STGCN:
-        """A quarter of the channels, for demonstrations."""
+        """Returns a quarter of the channels, for demonstrations."""
         return replace(self, hidden_channels=4, hidden_dim=64, dropout=0.0)
 
     def build(self, skeleton: Skeleton, form: str | None = None) -> STGCNEncoder:
@@ -76,7 +76,7 @@ class GraphConvolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(len(adjacency), out))
 
     def rewired(self, rewire: Rewire | None) -> Tensor:
-        """The adjacency after what a view drops and adds."""
+        """Returns the adjacency after what a view drops and adds."""
         return self.adjacency if rewire is None else rewire(self.adjacency)
 
     def forward(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
@@ -149,7 +149,7 @@ class STGCNEncoder(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def takes_views(self, x: Tensor) -> bool:
-        """Whether ``feature_map`` may be given several views of x's kind at once."""
+        """Returns whether ``feature_map`` may be given several views of x's kind at once."""
         return gpu_form(self.form, x)
 
     def feature_map(self, x: Tensor, rewire: Rewire | None = None, views: int = 1) -> Tensor:

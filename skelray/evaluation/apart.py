@@ -47,7 +47,7 @@ class Apart:
         return replace(self, evaluation=smaller(self.evaluation))
 
     def trained(self, samples: int) -> int:
-        """How many sequences each encoder is trained on, of so many in the training set."""
+        """Returns how many sequences each encoder is trained on, of so many in the training set."""
         return trained_on(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:

@@ -33,6 +33,6 @@ class Classifier(nn.Module):
                 linear.load_state_dict({"weight": weight, "bias": bias})
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """(N, dim) of each stream -> (N, classes)."""
+        """Returns (N, dim) of each stream -> (N, classes)."""
         logits = [linear(f) for linear, f in zip(self.maps, features, strict=True)]
         return logits[0] if len(logits) == 1 else torch.stack(logits).mean(dim=0)

@@ -61,7 +61,7 @@ class Clustering:
     def fused(self, streams: Mapping[str, Mapping[str, np.ndarray]], seed: int) -> EvaluationResult | None:
         """The same of streams side by side, from what each has stored; None where one was stored without its features.
 
-        Raises UserError where they are of different samples.
+        Raises UserError if they are of different samples.
         """
         first, *others = streams.values()
         if not all("place_features" in arrays for arrays in streams.values()):
@@ -73,7 +73,7 @@ class Clustering:
         return EvaluationResult(metrics=found.metrics, files=found.files)
 
     def _of(self, features: np.ndarray, labels: np.ndarray, names: tuple[str, ...], seed: int) -> EvaluationResult:
-        """What k-means and t-SNE make of unit features, (N, S dim)."""
+        """Returns what k-means and t-SNE make of unit features, (N, S dim)."""
         from sklearn.metrics import normalized_mutual_info_score
         from threadpoolctl import threadpool_limits
 
@@ -88,7 +88,7 @@ class Clustering:
 
 
 def _clusters(features: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """(N,) the cluster of each row; the best of ten starts."""
+    """Returns (N,) the cluster of each row; the best of ten starts."""
     from sklearn.cluster import KMeans
 
     return KMeans(count, n_init=10, random_state=Draws(seed, 0).number("clusters") % 2**32).fit_predict(features)
@@ -105,7 +105,7 @@ def _places(features: np.ndarray, perplexity: float) -> np.ndarray:
 
 
 def _picture(places: np.ndarray, labels: np.ndarray, names: tuple[str, ...], title: str) -> bytes:
-    """A PNG with a dot a sample, a colour a class; the same bytes for the same places."""
+    """Returns a PNG with a dot a sample, a colour a class; the same bytes for the same places."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 

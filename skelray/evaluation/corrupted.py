@@ -21,14 +21,14 @@ Kind = Callable[[Clip, int, np.random.Generator, Skeleton], Clip]
 
 
 def _joints(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton) -> Clip:
-    """A tenth of the joints more at each severity is never seen."""
+    """Returns a tenth of the joints more at each severity is never seen."""
     hidden = rng.permutation(x.shape[2])[: round(0.1 * severity * x.shape[2])]
     x[:, :, hidden] = 0
     return x
 
 
 def _limbs(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton) -> Clip:
-    """One part of the body is not seen in a fifth of the frames more at each severity."""
+    """Returns one part of the body is not seen in a fifth of the frames more at each severity."""
     _, part = skeleton.parts[rng.integers(len(skeleton.parts))]
     frames = x.shape[1]
     length = round(0.2 * severity * frames)
@@ -38,7 +38,7 @@ def _limbs(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton)
 
 
 def _frames(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton) -> Clip:
-    """A tenth of the frames more at each severity is lost; the last one that was seen stands in for each."""
+    """Returns a tenth of the frames more at each severity is lost; the last one that was seen stands in for each."""
     frames = x.shape[1]
     seen = np.ones(frames, bool)
     seen[rng.permutation(frames)[: round(0.1 * severity * frames)]] = False
@@ -62,7 +62,7 @@ def _rotation(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skelet
 
 
 def _truncated(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton) -> Clip:
-    """A part of the clip, shorter by 15 % at each severity, from anywhere in it, stretched to its length."""
+    """Returns a part of the clip, shorter by 15 % at each severity, from anywhere in it, stretched to its length."""
     frames = x.shape[1]
     length = max(1, round((1 - 0.15 * severity) * frames))
     start = int(rng.integers(frames - length + 1))
@@ -111,7 +111,7 @@ class Corrupted:
         return replace(self, evaluation=smaller(self.evaluation))
 
     def trained(self, samples: int) -> int:
-        """How many sequences the encoder is trained on, of so many in the training set."""
+        """Returns how many sequences the encoder is trained on, of so many in the training set."""
         return trained_on(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> EvaluationResult:
@@ -126,7 +126,7 @@ class Corrupted:
 
 
 def corrupted(data: SkeletonDataset, kind: str, severities: tuple[int, ...]) -> SkeletonDataset:
-    """The sequences at one severity after another; each is made when it is read."""
+    """Returns the sequences at one severity after another; each is made when it is read."""
     copies = len(severities)
     samples = data.samples.iloc[np.tile(np.arange(len(data)), copies)].reset_index(drop=True)
     sequences: Any = _Sequences(data, kind, severities)

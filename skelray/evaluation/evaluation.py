@@ -90,7 +90,7 @@ class HasTrained(Protocol):
     """An evaluation that trains the encoder, as finetuning does."""
 
     def trained(self, samples: int) -> int:
-        """How many sequences the encoder is trained on, of so many in the training set."""
+        """Returns how many sequences the encoder is trained on, of so many in the training set."""
         ...
 
 
@@ -116,7 +116,7 @@ class HasFused(Protocol):
 
 
 def wraps(evaluation: Evaluation) -> bool:
-    """Whether an evaluation is another one on other data (``Transfer``, ``HeldOut``); they do not nest."""
+    """Returns whether an evaluation is another one on other data (``Transfer``, ``HeldOut``); they do not nest."""
     return isinstance(evaluation, HasWraps) and evaluation.wraps
 
 
@@ -139,7 +139,7 @@ def trained_on(evaluation: Evaluation, samples: int) -> int:
 
 
 def chooses_by_test(evaluation: Evaluation) -> bool:
-    """Whether an evaluation reports an epoch that it chooses by the labels that it is scored on."""
+    """Returns whether an evaluation reports an epoch that it chooses by the labels that it is scored on."""
     return isinstance(evaluation, HasSelection) and evaluation.selection != "last"
 
 

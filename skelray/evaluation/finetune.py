@@ -87,13 +87,13 @@ class Finetune:
         return f"{self.called}{share}{BEST if self.selection == 'released' else ''}"
 
     def lr_at(self, epoch: int) -> float:
-        """The rate of an epoch, counted from 1."""
+        """Returns the rate of an epoch, counted from 1."""
         if epoch < self.warmup:
             return self.lr * epoch / self.warmup
         return self.lr * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
 
     def lasting(self, epochs: int) -> Self:
-        """The schedule stretched to another number of epochs: the share of them at each rate stays, where it can."""
+        """Returns the schedule stretched to another number of epochs: the share of them at each rate stays, where it can."""
         share = epochs / self.epochs
         milestones = tuple(1 + max(1, round((milestone - 1) * share)) for milestone in self.milestones)
         return replace(self, epochs=epochs, warmup=round(self.warmup * share), milestones=milestones)
@@ -103,7 +103,7 @@ class Finetune:
         return self.lasting(min(8, self.epochs))
 
     def trained(self, samples: int) -> int:
-        """How many sequences the encoder is trained on, of so many in the training set."""
+        """Returns how many sequences the encoder is trained on, of so many in the training set."""
         return self.epochs * (samples if self.whole_epochs else max(1, round(self.labels * samples)))
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
@@ -120,7 +120,7 @@ class Finetune:
         return reported(training, scores, lambda: encoder.labels(test), self.selection, self.every, self.epochs)
 
     def _settle(self, network: Network) -> None:
-        """What stays as it is, and the dropout. Raises UserError where there is no part of a name."""
+        """Returns what stays as it is, and the dropout. Raises UserError if there is no part of a name."""
         for part in self.frozen:
             for encoder in network.encoders.values():
                 named = [p for name, p in encoder.named_parameters() if name == part or name.startswith(f"{part}.")]
@@ -134,7 +134,7 @@ class Finetune:
                 module.p = self.dropout  # type: ignore[assignment]
 
     def _train(self, network: Network, encoder: FrozenEncoder, data: SkeletonDataset, whole: int) -> Iterator[int]:
-        """An epoch at a time; samples that do not fill a batch are trained on too. Raises Diverged."""
+        """Yields an epoch at a time; samples that do not fill a batch are trained on too. Raises Diverged."""
         parameters = [p for p in network.parameters() if p.requires_grad]
         optimizer = torch.optim.SGD(
             parameters, lr=self.lr, momentum=0.9, weight_decay=self.weight_decay, nesterov=self.nesterov, foreach=True

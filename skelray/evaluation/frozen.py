@@ -59,7 +59,7 @@ class FrozenEncoder:
         self._features: dict[int, tuple[SkeletonDataset, list[Tensor]]] = {}
 
     def alone(self, stream: str) -> FrozenEncoder:
-        """One of the streams as an encoder of its own; features are extracted here, once for all of them."""
+        """Returns one of the streams as an encoder of its own; features are extracted here, once for all of them."""
         make = self._fresh
 
         def fresh() -> tuple[Mapping[str, nn.Module], Mapping[str, Tensor]]:
@@ -82,14 +82,14 @@ class FrozenEncoder:
         return one
 
     def by_stream(self, data: SkeletonDataset) -> list[Tensor]:
-        """(N, dim) float32 on the device for each stream, before the projector."""
+        """Returns (N, dim) float32 on the device for each stream, before the projector."""
         if id(data) not in self._features:
             self._features[id(data)] = (data, self._extract(data))  # the data set stays, so that its id does
         return self._features[id(data)][1]
 
     @torch.no_grad()
     def projected(self, data: SkeletonDataset) -> list[Tensor]:
-        """(N, D) float32 on the device for each stream, after the projector. Raises UserError where there is none."""
+        """Returns (N, D) float32 on the device for each stream, after the projector. Raises UserError if there is none."""
         if self.projectors.keys() != self.encoders.keys():
             raise UserError('this method has no projector of an encoder\'s whole feature: evaluate with layer="encoder"')
         heads = [self.projectors[stream] for stream in self.encoders]
@@ -106,7 +106,7 @@ class FrozenEncoder:
         return streams[0] if len(streams) == 1 else torch.cat(streams, dim=1) / len(streams)
 
     def labels(self, data: SkeletonDataset) -> Tensor:
-        """(N,) int64 on the device."""
+        """Returns (N,) int64 on the device."""
         return torch.from_numpy(data.labels.copy()).to(self.device)
 
     def trainable(self, fresh: bool = False) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
@@ -122,13 +122,13 @@ class FrozenEncoder:
         return {stream: values.get(stream, zero).detach().clone().to(self.device) for stream in self.encoders}
 
     def view(self, data: SkeletonDataset, positions: np.ndarray, draws: Draws) -> View:
-        """The sequences at these positions, whole; ``clip`` gives what an encoder reads of them."""
+        """Returns the sequences at these positions, whole; ``clip`` gives what an encoder reads of them."""
         if self.keeps_data and (there := self._resident(data)) is not None:
             return there.view(torch.as_tensor(positions, dtype=torch.int64).to(self.device), draws)
         return view_of(data, positions, draws, self.frames)
 
     def _resident(self, data: SkeletonDataset) -> Resident | None:
-        """The data set on the device; None where it has no room for it."""
+        """Returns the data set on the device; None where it has no room for it."""
         if id(data) not in self._residents:
             try:
                 self._residents[id(data)] = (data, Resident(data, self.frames, self.device))

@@ -48,7 +48,7 @@ class HeldOut:
         return HeldOut(smaller(self.evaluation))
 
     def trained(self, samples: int) -> int:
-        """How many sequences the encoder is trained on, of so many in the training set; those held out are not."""
+        """Returns how many sequences the encoder is trained on, of so many in the training set; those held out are not."""
         return trained_on(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor | EvaluationResult:
@@ -56,5 +56,5 @@ class HeldOut:
 
 
 def train_and_test(evaluation: Evaluation, splits: Splits) -> tuple[SkeletonDataset, SkeletonDataset]:
-    """What an evaluation learns from and what it is scored on; for most the official training and test sets."""
+    """Returns what an evaluation learns from and what it is scored on; for most the official training and test sets."""
     return (splits.reduced, splits.held_out) if isinstance(evaluation, HeldOut) else (splits.train, splits.test)

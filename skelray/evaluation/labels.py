@@ -10,7 +10,7 @@ from skelray.data.dataset import SkeletonDataset
 
 
 def labelled(train: SkeletonDataset, share: float, seed: int) -> SkeletonDataset:
-    """A share of each class, in the training set's order: the same for every arm, as only the seed decides it.
+    """Returns a share of each class, in the training set's order: the same for every arm, as only the seed decides it.
 
     Of a class with n samples, share x n are taken, rounded to the nearest whole number (a half to the even one), and at
     least one. Released code rounds alike, but gives a class with share x n up to a half none (methods.md, 6.4). A

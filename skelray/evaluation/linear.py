@@ -69,7 +69,7 @@ class Linear:
     def train(
         self, classifier: Classifier, features: list[Tensor], labels: Tensor, generator: torch.Generator
     ) -> Iterator[int]:
-        """An epoch at a time; every sample is seen, also those that do not fill a batch."""
+        """Yields an epoch at a time; every sample is seen, also those that do not fill a batch."""
         past = [sum(epoch > milestone for milestone in self.milestones) for epoch in range(1, self.epochs + 1)]
         rates = [self.lr * 0.1**milestones for milestones in past]
         if labels.device.type == "cuda":

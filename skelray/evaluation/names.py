@@ -11,7 +11,7 @@ from skelray.evaluation.evaluation import Evaluation
 
 
 def names(evaluations: Sequence[Evaluation]) -> list[str]:
-    """A name for each: its own, and where several have that, with the settings in which they differ ("linear lr=3").
+    """Returns a name for each: its own, and where several have that, with the settings in which they differ ("linear lr=3").
 
     Raises UserError for one that is given twice, or that cannot be told from another.
     """
@@ -27,7 +27,7 @@ def names(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _apart(evaluations: Sequence[Evaluation]) -> list[str]:
-    """The settings of each that are not the same in all."""
+    """Returns the settings of each that are not the same in all."""
     settings = [_settings(evaluation) for evaluation in evaluations]
     known = list(dict.fromkeys(name for one in settings for name in one))
     differ = [name for name in known if len({repr(one.get(name)) for one in settings}) > 1]
@@ -44,7 +44,7 @@ def _settings(part: Any) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A setting within a name: no blanks, and 3.0 as 3, as in a trial's canonical form."""
+    """Returns a setting within a name: no blanks, and 3.0 as 3, as in a trial's canonical form."""
     if isinstance(value, (tuple, list)):
         return "+".join(map(shown, value)) or "none"
     if isinstance(value, float):

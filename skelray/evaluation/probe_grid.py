@@ -111,7 +111,7 @@ def _epochs(
     truth: Tensor,
     classes: int,
 ) -> list[tuple[Tensor, float]]:
-    """The scores of what is asked, and the share that is right, after each epoch of a probe."""
+    """Returns the scores of what is asked, and the share that is right, after each epoch of a probe."""
     generator = Draws(seed, 0)["probe"]
     classifier = probe.classifier(known, classes, generator)
     found = []
@@ -126,7 +126,7 @@ def _epochs(
 
 @torch.no_grad()
 def _features(encoder: FrozenEncoder, data: SkeletonDataset, layer: str, pooling: str) -> list[Tensor]:
-    """(N, dim) of each stream."""
+    """Returns (N, dim) of each stream."""
     if layer == "projector":
         return encoder.projected(data)
     if pooling == "mean":

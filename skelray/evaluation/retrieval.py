@@ -19,7 +19,7 @@ QUERIES = 256  # rows of the ranking held at once
 
 
 def average_precision(queries: Tensor, gallery: Tensor, own: Tensor, labels: Tensor) -> Tensor:
-    """(Q,) the mean, over the gallery rows of a query's class, of the precision among all rows at least as similar.
+    """Returns (Q,) the mean, over the gallery rows of a query's class, of the precision among all rows at least as similar.
 
     queries: (Q, D), gallery: (G, D), own: (Q,), labels: (G,). Similarity is the cosine; rows that tie count together, so
     their order does not matter. 0 for a class that the gallery lacks.
@@ -37,12 +37,12 @@ def average_precision(queries: Tensor, gallery: Tensor, own: Tensor, labels: Ten
 
 
 def _rising(rows: Tensor) -> Tensor:
-    """Each row sorted; on a CPU numpy does it, several times faster than torch, which keeps the places too."""
+    """Returns each row sorted; on a CPU numpy does it, several times faster than torch, which keeps the places too."""
     return torch.from_numpy(np.sort(rows.numpy(), axis=1)) if rows.device.type == "cpu" else rows.sort(dim=1).values
 
 
 def _at_least(rising: Tensor, values: Tensor) -> Tensor:
-    """How many numbers of each sorted row are no less than each value."""
+    """Returns how many numbers of each sorted row are no less than each value."""
     return rising.shape[1] - torch.searchsorted(rising, values.contiguous())
 
 

@@ -23,7 +23,7 @@ LATER: dict[str, Any] = {"later": True}
 
 
 def top(scores: Tensor, labels: Tensor, k: int = 1) -> float:
-    """The share of samples whose label is among the k best scores; ties go to the lower class number."""
+    """Returns the share of samples whose label is among the k best scores; ties go to the lower class number."""
     best = torch.sort(scores, dim=1, descending=True, stable=True).indices[:, :k]
     return (best == labels.to(best.device)[:, None]).any(dim=1).double().mean().item()
 
@@ -31,9 +31,9 @@ def top(scores: Tensor, labels: Tensor, k: int = 1) -> float:
 def measure(
     evaluation: Evaluation, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset
 ) -> EvaluationResult:
-    """The whole outcome: scores on the CPU, with the test set that they are of, and every metric.
+    """Returns the whole outcome: scores on the CPU, with the test set that they are of, and every metric.
 
-    Raises Diverged where a score or metric is not a number.
+    Raises Diverged if a score or metric is not a number.
     """
     found = evaluation(encoder, train, test)
     outcome = found if isinstance(found, EvaluationResult) else EvaluationResult(scores=found)
@@ -65,7 +65,7 @@ def reported(
     every: int,
     last: int,
 ) -> Tensor:
-    """The scores of the last epoch or, selection "released", of the epoch that is best on the test split itself.
+    """Returns the scores of the last epoch or, selection "released", of the epoch that is best on the test split itself.
 
     training: trains an epoch at a time and gives its number. every: how often the test split is then read, and after the
     last epoch; of equals the later one counts, as in released code.

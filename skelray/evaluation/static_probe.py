@@ -44,7 +44,7 @@ def train(
     rates: Sequence[float],
     batch_size: int,
 ) -> Iterator[int]:
-    """An epoch at a time, as the plain loop of ``Linear``; the batch that is not whole is the last of each."""
+    """Yields an epoch at a time, as the plain loop of ``Linear``; the batch that is not whole is the last of each."""
     descent = Descent(torch.optim.SGD(classifier.parameters(), lr=rates[0], momentum=0.9))
     order = torch.zeros(len(labels), dtype=torch.int64, device=labels.device)
     whole, rest = divmod(len(labels), batch_size)

@@ -38,7 +38,7 @@ class Transfer:
         return f"{self.evaluation.name} on {self.benchmark} {self.protocol}"
 
     def pinned(self, load: Load, skeleton: Skeleton) -> Transfer:
-        """Returns it with the fingerprint of its target. Raises DataError where it is not prepared or of another
+        """Returns it with the fingerprint of its target. Raises DataError if it is not prepared or of another
         skeleton."""
         target = load(self.benchmark, self.protocol)
         _check(self, target, skeleton)
@@ -49,11 +49,11 @@ class Transfer:
         return main_metric(self.evaluation)
 
     def small(self) -> Transfer:
-        """A demonstration has generated data alone, so it transfers from one protocol of that to another."""
+        """Returns a demonstration has generated data alone, so it transfers from one protocol of that to another."""
         return Transfer("synthetic", "xview", smaller(self.evaluation))
 
     def trained(self, samples: int) -> int:
-        """How many sequences the encoder is trained on, were the target as large as the source."""
+        """Returns how many sequences the encoder is trained on, were the target as large as the source."""
         return trained_on(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> EvaluationResult:

@@ -156,7 +156,7 @@ class HiCoModel(nn.Module):
 
 
 def _inputs(levels: tuple[str, ...], encoder: nn.Module) -> dict[str, int]:
-    """The features that these losses read and their widths. Raises UserError where the backbone does not have them."""
+    """Returns the features that these losses read and their widths. Raises UserError if the backbone does not have them."""
     if not isinstance(encoder, HasLevels):
         raise UserError("HiCo contrasts the levels of a hierarchical encoder: use backbone=Hierarchical()")
     config: Any = encoder.config

@@ -40,7 +40,7 @@ class TakesViews(Protocol):
     """An encoder with a feature map that may be given several views in one pass, each normalised by its own statistics."""
 
     def takes_views(self, x: Tensor) -> bool:
-        """Whether it does so on x's device."""
+        """Returns whether it does so on x's device."""
         ...
 
     def feature_map(self, x: Tensor, rewire: Rewire | None = None, views: int = 1) -> Tensor:
@@ -93,7 +93,7 @@ class Model(Protocol):
     def query(self) -> nn.Module: ...
 
     def encoders(self) -> Mapping[str, nn.Module]:
-        """The query encoder of each stream, without projector."""
+        """Returns the query encoder of each stream, without projector."""
         ...
 
     def update_key(self, epoch: int) -> None: ...
@@ -115,7 +115,7 @@ class HasMaskValues(Protocol):
     """A model that learns what masked joints become; those of one without are 0."""
 
     def mask_values(self) -> Mapping[str, Tensor]:
-        """(1,) of each stream."""
+        """Returns (1,) of each stream."""
         ...
 
 
@@ -141,7 +141,7 @@ class HasStages(Protocol):
     """A method that says when its loss changes, so that on a CUDA device one captured step serves every epoch between."""
 
     def stage(self, epoch: int) -> int:
-        """A number that is equal for epochs whose ``loss`` and ``update_key`` do the same."""
+        """Returns a number that is equal for epochs whose ``loss`` and ``update_key`` do the same."""
         ...
 
 
@@ -155,5 +155,5 @@ class Scheduled(Protocol):
     COUNT_EPOCHS: ClassVar[tuple[str, ...]]
 
     def scaled(self, share: float) -> Self:
-        """The same with these fields at a share of what they are."""
+        """Returns the same with these fields at a share of what they are."""
         ...

@@ -108,16 +108,16 @@ class MoCo(nn.Module):
         return {self.stream: self.mask_value}
 
     def embed(self, view: View) -> Tensor:
-        """(N, D) unit embeddings of the query branch."""
+        """Returns (N, D) unit embeddings of the query branch."""
         return self._embed(self.query, view)
 
     @torch.no_grad()
     def embed_key(self, view: View) -> Tensor:
-        """(N, D) unit embeddings of the key branch, without gradient."""
+        """Returns (N, D) unit embeddings of the key branch, without gradient."""
         return self._embed(self.key, view)
 
     def embed_each(self, views: Sequence[View], drop: Callable[[Tensor], Tensor] | None = None) -> list[Tensor]:
-        """(N, D) unit embeddings of the query branch of each view, in one pass where its encoder has one for them.
+        """Returns (N, D) unit embeddings of the query branch of each view, in one pass where its encoder has one for them.
 
         drop: each view after the first has a second embedding, with this on its feature map.
         """

@@ -24,7 +24,7 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: Tensor) -> None:
-        """The oldest keys give way to these (N, D), wherever the end of the queue falls."""
+        """Returns the oldest keys give way to these (N, D), wherever the end of the queue falls."""
         size, pushed = len(self.keys), len(keys)
         keys = keys[-size:]  # of a batch larger than the queue; a place is written once
         at = (self.position + torch.arange(pushed - len(keys), pushed, device=keys.device)) % size

@@ -53,12 +53,12 @@ def check_mining(start: int | None, k: int, queue: int) -> None:
 
 
 def mines(start: int | None, epoch: int) -> bool:
-    """Whether neighbours are mined in this epoch: after ``start``, never where that is None."""
+    """Returns whether neighbours are mined in this epoch: after ``start``, never where that is None."""
     return start is not None and epoch > start
 
 
 def nearest(queries: Sequence[Candidates], k: int) -> Tensor:
-    """(N, K) bool: the union of each branch's k most similar keys in the queue."""
+    """Returns (N, K) bool: the union of each branch's k most similar keys in the queue."""
     mined = torch.zeros_like(queries[0].negatives, dtype=torch.bool)
     for query in queries:
         mined.scatter_(1, query.negatives.detach().topk(k, dim=1).indices, True)
@@ -112,7 +112,7 @@ def cosine(weak: Candidates, strong: Candidates) -> Tensor:
 
 
 def l1(weak: Candidates, strong: Candidates) -> Tensor:
-    """Mean absolute difference of the unit embeddings over all elements."""
+    """Returns mean absolute difference of the unit embeddings over all elements."""
     return (strong.z - weak.z.detach()).abs().mean()
 
 

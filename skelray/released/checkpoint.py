@@ -53,7 +53,7 @@ class Imported:
         return f"{said}; assumed, since weights do not tell: {', '.join(self.assumed)}" if self.assumed else said
 
     def study(self) -> str:
-        """A study file that evaluates it."""
+        """Returns a study file that evaluates it."""
         of_dsta = isinstance(self.trial.backbone, DSTA)
         name = next(name for name, method in _CLASSES.items() if method is type(self.trial.method)) + "_dsta" * of_dsta
         base = papers.RELEASED[name]
@@ -76,7 +76,7 @@ class Imported:
 
 
 def read(path: Path, method: str, backbone: str | None = None, stream: str | None = None) -> Imported:
-    """The encoder in a released .pt or .pth.tar file, whatever its widths.
+    """Returns the encoder in a released .pt or .pth.tar file, whatever its widths.
 
     method: one of names.METHODS; backbone: another one than this is refused; stream: what it was trained on, joint unless
     given. Nothing but tensors, numbers and plain containers is read. Raises UserError, in one sentence, for a file that is
@@ -137,7 +137,7 @@ def _named_tensor(name: Any, tensor: Any) -> bool:
 def _query(trial: Trial, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
     """The state of the query side of the trial's model, its streams' mask values, and the query side's parameters' count.
 
-    Raises UserError where the file does not fill it or fills it with what is not finite, RuntimeError for other shapes.
+    Raises UserError if the file does not fill it or fills it with what is not finite, RuntimeError for other shapes.
     """
     ours = from_released({name: tensor for name, tensor in state.items() if name.startswith(("encoder_q", "mask_param"))})
     if isinstance(trial.backbone, Hierarchical) and trial.backbone.granularity == 1:  # released code builds it all the same

@@ -30,7 +30,7 @@ _PARAMETERS: tuple[tuple[str, str], ...] = (
 
 
 def hierarchical_from_released(state: Mapping[str, Tensor]) -> State:
-    """A released HiCo encoder (``hi_encoder.*``) without its heads (``*_proj.*``, ``fc.*``), under our names.
+    """Returns a released HiCo encoder (``hi_encoder.*``) without its heads (``*_proj.*``, ``fc.*``), under our names.
 
     Raises UserError naming the first parameter that no released HiCo has.
     """

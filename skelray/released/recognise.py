@@ -23,7 +23,7 @@ State = Mapping[str, Tensor]
 
 
 def recognise(state: State, method: str, stream: str | None = None) -> tuple[Trial, tuple[str, ...]]:
-    """The trial that evaluates a state, and what of its backbone is assumed because weights do not tell it.
+    """Returns the trial that evaluates a state, and what of its backbone is assumed because weights do not tell it.
 
     state: as released, names without "module."; method: one of names.METHODS; stream: joint unless given, but those of
     the state with CrosSCLR. Raises UserError for a state that is not of this method or of a foreign shape.
@@ -52,7 +52,7 @@ def recognise(state: State, method: str, stream: str | None = None) -> tuple[Tri
 
 
 def _sizes(state: State, name: str, dims: int) -> tuple[int, ...]:
-    """A tensor's shape. Raises UserError where the state has none of this name and so many sizes."""
+    """Returns a tensor's shape. Raises UserError if the state has none of this name and so many sizes."""
     if name not in state:
         raise UserError(f"{name} is not in it")
     sizes = tuple(state[name].shape)
@@ -81,7 +81,7 @@ def _partition(state: State) -> str:
 
 
 def _dsta(state: State) -> tuple[DSTA, tuple[str, ...]]:
-    """A layer's stride shows in the frames of the next one; after the last layer there is none.
+    """Returns a layer's stride shows in the frames of the next one; after the last layer there is none.
 
     A layer has shortcuts where it widens or has a stride, so of a last layer that widens weights do not tell the stride.
     It is taken as 1 where the layers before already shorten the input as much as those of the published net do.

@@ -84,7 +84,7 @@ class _Sparse:
 
 
 def _compressed(matrix: Tensor, edges: Tensor) -> Tensor:
-    """The entries of a matrix that are edges, row by row."""
+    """Returns the entries of a matrix that are edges, row by row."""
     starts = F.pad(edges.sum(dim=1).cumsum(0), (1, 0))
     return torch.sparse_csr_tensor(starts, edges.nonzero()[:, 1], matrix[edges], edges.shape, check_invariants=False)
 
@@ -94,7 +94,7 @@ def _sparse_product(matrix: Tensor, x: Tensor, out: Tensor) -> Tensor:
 
 
 def _aggregation(graph: Tensor, adjacency: Tensor) -> _Dense | _Sparse:
-    """(K, V, W) each."""
+    """Returns (K, V, W) each."""
     matrix = _stacked(graph)
     # torch multiplies sparse matrices by MKL, on Linux and in single and double precision
     there = torch.backends.mkl.is_available() and sys.platform == "linux"

@@ -43,7 +43,7 @@ def _steps_a_row(x: Tensor) -> int:
 
 
 def _long_rows(x: Tensor) -> Tensor:
-    """A view of x (..., L, C), which lies in order, as (rows, K)."""
+    """Returns a view of x (..., L, C), which lies in order, as (rows, K)."""
     return x.view(-1, _steps_a_row(x) * x.shape[-1])
 
 
@@ -54,7 +54,7 @@ def _parts(x: Tensor) -> Iterator[slice]:
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel of x (..., L, C), which lies in order, from sums of centred parts."""
+    """Returns mean and biased variance of each channel of x (..., L, C), which lies in order, from sums of centred parts."""
     every, wide = x.view(-1, x.shape[-1]), _long_rows(x)
     near = every[:: max(1, len(every) // 64)].mean(dim=0)  # close to the mean, so that squares do not cancel
     tiled, (total, squares) = near.repeat(_steps_a_row(x)), near.new_zeros(2, wide.shape[1], dtype=torch.float64)
@@ -67,13 +67,13 @@ def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _running(norm: Norm) -> tuple[Tensor, Tensor, float]:
-    """Its statistics and their momentum, which norms of the backbones have."""
+    """Returns its statistics and their momentum, which norms of the backbones have."""
     return cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var), cast(float, norm.momentum)
 
 
 @torch.no_grad()
 def _update_running_stats(norm: Norm, x: Tensor, offset: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel of x (..., L, C); the norm's move to those of x + offset (C,)."""
+    """Returns mean and biased variance of each channel of x (..., L, C); the norm's move to those of x + offset (C,)."""
     mean, var = statistics(x)
     running_mean, running_var, momentum = _running(norm)
     rows = x.numel() // len(mean)

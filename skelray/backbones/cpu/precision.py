@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def autocast_dtype(x: Tensor) -> torch.dtype:
-    """The dtype that autocast gives matrix products on x's device; x's own outside autocast."""
+    """Returns the dtype that autocast gives matrix products on x's device; x's own outside autocast."""
     if torch.is_autocast_enabled(x.device.type):
         return torch.get_autocast_dtype(x.device.type)
     return x.dtype

@@ -93,7 +93,7 @@ def _parts(x: Tensor, factors: int) -> Iterator[slice]:
 
 
 def _apply(matrix: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
-    """A matrix (R, T) on the first axis of (T, rows, C); the result lies in memory as x does."""
+    """Returns a matrix (R, T) on the first axis of (T, rows, C); the result lies in memory as x does."""
     if out is None:
         out = _lying_like(x, len(matrix), x.shape[2])
     if _rows_first(x):
@@ -104,7 +104,7 @@ def _apply(matrix: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:
-    """(R, rows, C) and (R, C, O) -> (R, rows, O), in memory as ``a`` is."""
+    """Returns (R, rows, C) and (R, C, O) -> (R, rows, O), in memory as ``a`` is."""
     out = _lying_like(a, len(a), b.shape[2])
     for r in range(len(a)):
         torch.mm(a[r], b[r], out=out[r])
@@ -112,7 +112,7 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
 
 
 def fourier_convolution(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """The (taps, 1) convolution with zero padding taps // 2. x: (T, rows, C), weight: (taps, C, O) -> (T', rows, O).
+    """Returns the (taps, 1) convolution with zero padding taps // 2. x: (T, rows, C), weight: (taps, C, O) -> (T', rows, O).
 
     A view of (rows, T, C) is read as it lies, and so is the result. Under autocast in its precision.
     """

@@ -46,5 +46,5 @@ class Norms:
 
 
 def without_effect(anchor: Tensor, biases: Sequence[Tensor]) -> Tensor:
-    """The anchor, through which biases that a norm takes away again have a gradient, of zero, so that they decay."""
+    """Returns the anchor, through which biases that a norm takes away again have a gradient, of zero, so that they decay."""
     return anchor + 0 * torch.cat(list(biases)).sum()
