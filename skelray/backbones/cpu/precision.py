@@ -1,4 +1,4 @@
-"""Says which precision an operation written by hand takes under autocast."""
+"""The precision of hand-written operations under autocast."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def autocast_dtype(x: Tensor) -> torch.dtype:
 
 
 def sum_dtype(x: Tensor) -> torch.dtype:
-    """The dtype that sums over parts of x are kept in: float32 at least, as half precision would lose the later ones."""
+    """Returns the dtype for sums over parts of x: at least float32, as half precision would lose small terms."""
     return torch.promote_types(x.dtype, torch.float32)
