@@ -18,7 +18,7 @@ EXACT = 2**53  # float64 holds every whole number up to this one
 
 
 def whole_numbers(weights: Iterable[float]) -> tuple[list[float], float]:
-    """Returns weights, not all 0, as whole numbers in their exact ratio, and their unit: 0.6, 0.6, 0.4 as 3, 3, 2 and 0.2."""
+    """Returns weights, not all 0, as whole numbers in their exact ratio, and the unit: 0.6, 0.6, 0.4 as 3, 3, 2 and 0.2."""
     exact = [Fraction(str(float(weight))) for weight in weights]
     unit = math.gcd(*(f.numerator for f in exact)) / Fraction(math.lcm(*(f.denominator for f in exact)))
     if max(exact) / unit > EXACT:  # of too many digits to be exact

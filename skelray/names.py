@@ -38,7 +38,7 @@ def shared_subjects(source: str, target: str) -> str:
 
 
 def transfer_in(evaluations: object, name: object) -> tuple[str, str] | tuple[None, None]:
-    """Returns benchmark and protocol of the transfer called ``name`` among evaluations in canonical form, else (None, None)."""
+    """Returns benchmark and protocol of the transfer of this name in evaluations in canonical form, else (None, None)."""
     for one in evaluations if isinstance(evaluations, list) else ():
         if isinstance(one, dict) and one.get("type") == "Transfer":
             benchmark, protocol = str(one.get("benchmark")), str(one.get("protocol"))

@@ -47,7 +47,7 @@ def hashed(text: str) -> tuple[int, int]:
 
 
 class Place(NamedTuple):
-    """The position of a draw: the trial's clock, the words of its name, and the number of earlier draws of it in the step."""
+    """The position of a draw: the trial's clock, the words of its name, and how many draws of it came before in the step."""
 
     clock: Clock
     name: tuple[int, int]

@@ -42,7 +42,7 @@ class View:
 
     @classmethod
     def of(cls, x: Tensor, skeleton: Skeleton, draws: Draws, lengths: Tensor | None = None) -> View:
-        """Returns a fresh view. A person is present if any coordinate is non-zero; by default all frames count as recorded."""
+        """Returns a fresh view. A person is present if any coordinate is non-zero; by default all frames are recorded."""
         if lengths is None:
             lengths = torch.full((len(x),), x.shape[2], device=x.device)
         return cls(x, skeleton, x.ne(0).flatten(1, 3).any(dim=1), draws, lengths)  # present: (N, M)

@@ -48,7 +48,7 @@ def digest(content: Any) -> str:
 
 
 def said(value: Any) -> Iterator[Field[Any]]:
-    """Yields the fields that belong to a dataclass's content: those added later (metadata "later") only off their default."""
+    """Yields the fields of a dataclass that count: those added later (metadata "later") only if not at their default."""
     for field in fields(value):
         if not field.metadata.get("later") or getattr(value, field.name) != field.default:
             yield field

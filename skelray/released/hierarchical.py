@@ -49,6 +49,6 @@ def hierarchical_from_released(state: Mapping[str, Tensor]) -> State:
 
 
 def heads_from_released(state: Mapping[str, Tensor]) -> State:
-    """The heads clip, part, temporal, spatial and instance of a released state, each linear (0), ReLU, linear (2)."""
+    """Returns the heads clip, part, temporal, spatial and instance of a released state, each linear, ReLU, linear."""
     found = {name: re.fullmatch(_HEAD, name) for name in state}
     return {f"{_HEADS[match[1]]}.{match[2]}": state[name] for name, match in found.items() if match}

@@ -73,7 +73,7 @@ def _running(norm: Norm) -> tuple[Tensor, Tensor, float]:
 
 @torch.no_grad()
 def _update_running_stats(norm: Norm, x: Tensor, offset: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Returns mean and biased variance of each channel of x (..., L, C), and updates the norm's by those of x + offset (C,)."""
+    """Returns mean and biased variance of each channel of x (..., L, C); updates the running ones by x + offset (C,)."""
     mean, var = statistics(x)
     running_mean, running_var, momentum = _running(norm)
     rows = x.numel() // len(mean)

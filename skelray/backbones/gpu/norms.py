@@ -21,7 +21,7 @@ class Norms:
         self._seen: list[tuple[Norm, Tensor | None]] = []
 
     def __call__(self, norm: Norm, y: Tensor, offset: Tensor | None = None) -> Tensor:
-        """Normalises y (views B, ..., C). ``offset`` (C,): the previous layer's bias, not in y; only running means see it."""
+        """Normalises y (views B, ..., C). ``offset`` (C,): a bias left out of y, which only running means see."""
         mean, var = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
         bias: Tensor = norm.bias
         momentum, eps = cast(float, norm.momentum), norm.eps
