@@ -1,4 +1,4 @@
-"""Data: benchmarks, how their raw recordings are prepared, and prepared data sets with their splits."""
+"""Data: benchmarks, the preparation of their raw recordings, and prepared data sets with their splits."""
 
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.benchmarks import BENCHMARKS

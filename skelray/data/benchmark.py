@@ -1,4 +1,4 @@
-"""What a benchmark is: a skeleton, classes, protocols, and how its raw recordings are read."""
+"""Benchmarks: a skeleton, classes, protocols, and how to read the raw recordings."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Recording:
     """One recorded action as its source holds it, before any preprocessing.
 
     bodies: (T, M, V, 3) float32, metres, in the order listed; zeros where a body is absent from a frame.
-    label: 0-based class. subject, camera, setup, replication: -1 where the source does not say.
-    part: of a source that divides its recordings itself, 0 to train and 1 to test; -1 where it does not say.
-    frames: how many were recorded, where that is not the length of the bodies.
+    label: 0-based class. subject, camera, setup, replication: -1 if the source does not say.
+    part: 0 for training and 1 for test in a source that is already divided; -1 if it does not say.
+    frames: how many were recorded, if that is not the length of the bodies.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A recording that is left out, and why (one short phrase: the report counts by it)."""
+    """A recording that is left out; reason: a short phrase, by which the report counts."""
 
     name: str
     reason: str
@@ -53,26 +53,23 @@ class Skipped:
 
 @runtime_checkable
 class HasNotes(Protocol):
-    """Recordings of which there is something to tell; a benchmark's own notes come first.
-
-    notes: what the report says of them, one sentence each.
-    """
+    """Recordings with notes for the report, one sentence each; a benchmark's own notes come first."""
 
     @property
     def notes(self) -> tuple[str, ...]: ...
 
 
 class LeftOut(UserError):
-    """What reading a recording raises to have it left out; the reason is one short phrase, as that of Skipped."""
+    """Raised while reading a recording to leave it out; the message is the reason of its Skipped."""
 
 
 @dataclass(frozen=True)
 class Split:
     """A protocol: samples whose ``by`` is in ``train`` train, all others test.
 
-    Samples of which it is not known (-1) belong to neither.
+    Samples for which it is unknown (-1) belong to neither.
     classes: labels the protocol is restricted to (None: all), as MSR Action3D's AS1 to AS3.
-    test: where it is given, only samples whose ``by`` is in it test, and others belong to neither.
+    test: if given, only samples whose ``by`` is in it test, and others belong to neither.
     """
 
     by: Key
@@ -85,16 +82,16 @@ class Split:
 class Benchmark:
     """A data set with its official protocols.
 
-    recordings: reads a source (folder, zip, ...) lazily; raises DataError where the source cannot be this benchmark.
-        The source is None where there is nothing to read (synthetic). A Sequence lets preparing go on in its middle.
+    recordings: reads a source (folder, zip, ...) lazily; raises DataError if the source cannot be this benchmark.
+        The source is None if there is nothing to read (synthetic). A Sequence lets preparation resume in its middle.
     persons: how many bodies a prepared sequence keeps (M).
-    preprocessed: what was done to the recordings already; they are then kept as they are.
-    missing_information: what other sources of this benchmark say and this one does not, one sentence each.
-    arrays: the format of the arrays that it is read from, such as "npz"; none of raw recordings.
+    preprocessed: the preprocessing that the recordings already have; they are then kept as they are.
+    missing_information: what other sources of this benchmark state and this one does not, one sentence each.
+    arrays: the format of the arrays that it is read from, such as "npz"; empty for raw recordings.
     planar: recorded in the plane of an image: the bodies hold (x, y, score), which no preprocessing may turn.
-    released: frames and persons are kept as code released for this benchmark keeps them, the end of clips cut as there;
-        of all others every frame is kept in which anyone is, and a person whose number changes stays one.
-    notes: what was made of this source, or read otherwise than it is written, one sentence each; the report says it.
+    released: frames and persons are kept as the benchmark's released code keeps them, which may cut the end of a clip;
+        otherwise every frame with anyone in it is kept, and a person whose number changes stays one.
+    notes: what was corrected or read otherwise than it is written, one sentence each, for the report.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Every benchmark that can be prepared by its name."""
+"""All benchmarks that can be prepared by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The formats that are read: by what the names of their files tell them, and how each is opened.
+"""The formats that can be read: the file names that identify them, and how each is opened.
 
 A new format is one entry of FORMATS.
 """
@@ -21,10 +21,10 @@ from skelray.data.stored import DataError
 class Format:
     """One way in which recordings lie on disk.
 
-    name: what ``--format`` calls it. example: the name of a file. pattern: of the names of its files.
-    benchmarks: those it may hold. choose: one of them, from the names found or from the source.
-    opener: of arrays, which hold whatever they say. looks: whether a file that has such a name is one, where it may not be.
-    near: of names that are not its own and perhaps ought to be. counts: reading says which of its files are of another kind.
+    name: of ``--format``. example: the name of a file. pattern: of the names of its files.
+    benchmarks: those it may hold. choose: picks one of them, from the names found or from the source.
+    opener: of arrays, which may hold any of them. looks: whether a file of such a name is in the format, if that may fail.
+    near: pattern of names that may be misspelt ones. counts: reading reports which of its files are of another kind.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Format:
     counts: bool = False
 
     def open(self, source: Path, found: Sequence[re.Match[str]], wanted: Benchmark | None) -> Benchmark:
-        """The benchmark that a source in this format holds. Raises DataError where it is not what is wanted."""
+        """Returns the benchmark that a source in this format holds. Raises DataError unless it is ``wanted``."""
         if self.opener is not None:
             return replace(benchmark(self.opener(source), wanted, (ntu.NTU60, ntu.NTU120)), arrays=self.name)
         if wanted is None:
@@ -50,7 +50,7 @@ class Format:
 
 
 def near(pattern: str) -> re.Pattern[str]:
-    """Compiles a pattern of names, in capitals or not."""
+    """Compiles a pattern of names, ignoring case."""
     return re.compile(pattern, re.IGNORECASE)
 
 

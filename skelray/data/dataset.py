@@ -1,4 +1,4 @@
-"""A prepared data set: one memory-mapped array of sequences, a table that describes them, and its splits."""
+"""Prepared data sets: a memory-mapped array of sequences, a table that describes them, and their splits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HELD_OUT_BY: tuple[Key, ...] = ("subject", "setup")  # the first of them of whic
 
 
 class NotPrepared(DataError):
-    """There is no prepared data set of that name."""
+    """No data set of this name is prepared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,7 @@ class SkeletonDataset:
     sequences: (N, C=3, T, V, M) float32 or float16 of the whole prepared set, shared by every subset and never copied.
     rows: which of them belong to this data set. samples: their description, one line each.
     fingerprint: hash of the whole prepared set (arrays, labels and preprocessing). repeated: shorter recordings fill
-    their array by starting again, as HiCo's preprocessing has it, instead of being resized to it. path: of preprocessing,
-    where it is known.
+    their array by repetition, as in HiCo's preprocessing, instead of being resized to it. path: of preprocessing, if known.
     """
 
     name: str
@@ -67,14 +66,14 @@ class SkeletonDataset:
         return self.samples["label"].to_numpy(dtype=np.int64)
 
     def batch(self, positions: ArrayLike, frames: int | None = None) -> np.ndarray:
-        """A float32 copy of the sequences at these positions, (n, C, T, V, M), resized to ``frames`` frames if given."""
+        """Returns a float32 copy of these sequences, (n, C, T, V, M), resized to ``frames`` frames if given."""
         x = np.asarray(self.sequences[self.rows[np.asarray(positions, dtype=np.int64)]]).astype(np.float32, copy=False)
         if frames is None or frames == x.shape[2]:
             return x
         return np.einsum("ft,nctvm->ncfvm", resizing(x.shape[2], frames), x, optimize=True)
 
     def lengths(self, positions: ArrayLike, frames: int | None = None) -> np.ndarray:
-        """(n,) int64, how many leading frames of what ``batch`` gives were recorded."""
+        """Returns (n,) int64: how many leading frames of ``batch`` were recorded."""
         positions, whole = np.asarray(positions, dtype=np.int64), self.sequences.shape[2]
         wanted = whole if frames is None else frames
         if not self.repeated:
@@ -83,7 +82,7 @@ class SkeletonDataset:
         return np.maximum(1, recorded * wanted // whole)
 
     def subset(self, which: ArrayLike) -> SkeletonDataset:
-        """The samples of a boolean mask or of a list of positions; the sequences stay shared."""
+        """Returns the samples of a boolean mask or of a list of positions; the sequences stay shared."""
         positions = np.asarray(which)
         if positions.dtype == bool:
             if positions.shape != (len(self),):
@@ -96,7 +95,7 @@ class SkeletonDataset:
 
 @lru_cache(maxsize=16)
 def resizing(frames: int, wanted: int) -> np.ndarray:
-    """(wanted, frames) float32 weights of a linear resize over time, as preprocessing resizes: half-frame centres."""
+    """Returns (wanted, frames) float32 weights of a linear resize, aligned at frame centres, as in preprocessing."""
     at = np.clip((np.arange(wanted) + 0.5) * frames / wanted - 0.5, 0, frames - 1)
     low = np.floor(at).astype(int)
     weights = np.zeros((wanted, frames), dtype=np.float32)
@@ -116,12 +115,12 @@ class Splits:
 
     @cached_property
     def reduced(self) -> SkeletonDataset:
-        """The training set without what is held out."""
+        """The training set without the held-out part."""
         return self.train.subset(~np.isin(self.train.rows, self.held_out.rows))
 
 
 def load(root: Path, name: str, protocol: str) -> Splits:
-    """The splits of a prepared data set under a protocol. Raises DataError where there is no such thing."""
+    """Returns the splits of a prepared data set under a protocol. Raises DataError if either does not exist."""
     dataset, protocols = open_with_protocols(Path(root), name)
     if protocol not in protocols:
         raise DataError(f"{name} has no protocol {protocol!r}; it has {', '.join(sorted(protocols)) or 'none'}")
@@ -129,7 +128,7 @@ def load(root: Path, name: str, protocol: str) -> Splits:
 
 
 def divide(dataset: SkeletonDataset, split: Split) -> Splits:
-    """The splits that a protocol makes of a data set. Raises DataError where one of them would be empty."""
+    """Divides a data set by a protocol. Raises DataError if a part would be empty."""
     if split.classes is not None:
         dataset = dataset.subset(np.isin(dataset.labels, split.classes))
     known = dataset.samples[split.by].to_numpy() >= 0
@@ -150,13 +149,13 @@ def divide(dataset: SkeletonDataset, split: Split) -> Splits:
 
 
 def unknown(dataset: SkeletonDataset, split: Split) -> int:
-    """How many sequences of its classes are in no part of a protocol, as it is not known of them what divides it."""
+    """Returns how many sequences of its classes a protocol leaves out because its column is unknown for them."""
     asked = True if split.classes is None else np.isin(dataset.labels, split.classes)
     return int((asked & (dataset.samples[split.by].to_numpy() < 0)).sum())
 
 
 def held_out(train: SkeletonDataset) -> np.ndarray:
-    """Every fifth training subject from the third on; of a single subject every fifth set-up, of a single one sample."""
+    """Selects every fifth training subject from the third on; with one subject, every fifth set-up; with one, sample."""
     for key in HELD_OUT_BY:
         values = train.samples[key].to_numpy()
         if len(groups := np.unique(values[values >= 0])) > 1:
@@ -165,12 +164,12 @@ def held_out(train: SkeletonDataset) -> np.ndarray:
 
 
 def open_dataset(root: Path, name: str) -> SkeletonDataset:
-    """A whole prepared data set. Raises DataError with one sentence where it is missing, truncated or corrupt."""
+    """Opens a whole prepared data set. Raises DataError if it is missing, truncated or corrupt."""
     return open_with_protocols(Path(root), name)[0]
 
 
 def open_with_protocols(root: Path, name: str) -> tuple[SkeletonDataset, dict[str, Split]]:
-    """A whole prepared data set and its protocols. Raises DataError as ``open_dataset`` does."""
+    """Opens a whole prepared data set with its protocols. Raises DataError as ``open_dataset`` does."""
     folder = root / name
     about = read_about(folder)
     if about is None:

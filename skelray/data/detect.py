@@ -1,4 +1,4 @@
-"""Which format a source is in, told by the names of its files and by a look into those whose names do not decide."""
+"""Detection of a source's format, by file names and, if they do not decide, by a look into the files."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ MANY = 10  # times as many files as of all other formats together: those are bes
 
 @dataclass
 class Held:
-    """The files of a source that one format may have: the names that match, and where the files lie."""
+    """The files of a source that may be in one format: the names that match, and where the files lie."""
 
     form: Format
     matches: list[re.Match[str]] = field(default_factory=list)
     files: list[tuple[str, File]] = field(default_factory=list)
 
     def fitting(self, unread: dict[str, str], told: bool = False) -> Iterator[tuple[str, File]]:
-        """Looks into the files and gives those of the format; notes in ``unread`` what cannot be read.
+        """Yields the files that are in the format, looking into them; notes in ``unread`` those that cannot be read.
 
-        told: the user says that all are of the format, so that none is looked into.
+        told: the user named the format, so that no file is looked into.
         """
         for path, file in self.files:
             try:
@@ -44,9 +44,7 @@ class Held:
 
 @dataclass
 class Rest:
-    """The files of a source that are not read: of another kind at a look, packed, with a name nearly as it should be, or
-    unreadable.
-    """
+    """The files of a source that are not read: of another kind, packed, nearly named as they should be, or unreadable."""
 
     unlike: list[str] = field(default_factory=list)
     packed: list[str] = field(default_factory=list)
@@ -54,7 +52,7 @@ class Rest:
     unread: dict[str, str] = field(default_factory=dict)
 
     def notes(self) -> tuple[str, ...]:
-        """A sentence for each kind of them."""
+        """Returns a sentence for each kind of them."""
         kinds = {
             f"{len(self.unlike)} beside the recordings not read, of another kind": self.unlike,
             f"{len(self.packed)} not looked into, packed (unpack what holds recordings)": self.packed,
@@ -70,10 +68,9 @@ class Rest:
 
 
 def detect(source: Path, wanted: Benchmark | None = None, name: str | None = None) -> Benchmark:
-    """The benchmark that a source holds.
+    """Returns the benchmark that a source holds.
 
-    wanted, name: the benchmark and the format, where the user says which. Raises DataError where nothing or more than
-    one thing fits.
+    wanted, name: the benchmark and the format, if the user names them. Raises DataError unless exactly one fits.
     """
     if not exists(source):
         raise DataError(f"there is no {source}: name the folder or file that holds the recordings")
@@ -106,7 +103,7 @@ def _may_hold(one: Format, wanted: Benchmark | None) -> bool:
 
 
 def _sorted_out(source: Path, candidates: Sequence[Format]) -> tuple[list[Held], Rest]:
-    """The files of a source by what their names say. Where a name says what a file is, no other format may have it."""
+    """Sorts the files of a source by name. A file whose name identifies one format belongs to no other."""
     held, rest = [Held(one) for one in candidates], Rest()
     for path, file in listing(source):
         name = path.rsplit("/", 1)[-1]
@@ -127,9 +124,9 @@ def _sorted_out(source: Path, candidates: Sequence[Format]) -> tuple[list[Held],
 
 
 def _most(source: Path, fitting: Sequence[tuple[Held, File]], rest: Rest) -> tuple[Held, File]:
-    """The format of which there is by far the most; the others are beside it. Raises DataError where there is none.
+    """Returns the format of by far the most files; the others are incidental. Raises DataError if there is none.
 
-    Arrays hold many samples in one file: beside them, numbers of files say nothing.
+    Arrays hold many samples in one file, so numbers of files beside them mean nothing.
     """
     if len(fitting) == 1:
         return fitting[0]
@@ -143,7 +140,7 @@ def _most(source: Path, fitting: Sequence[tuple[Held, File]], rest: Rest) -> tup
 
 
 def _check_unread(source: Path, one: Held, rest: Rest) -> None:
-    """Raises DataError where files could not be looked into and reading the format's own does not count them."""
+    """Raises DataError if files could not be looked into and reading the format's own does not count them."""
     for path in (path for path, _ in one.files if one.form.counts):
         rest.unread.pop(path, None)
     if rest.unread:
@@ -156,7 +153,7 @@ def _check_unread(source: Path, one: Held, rest: Rest) -> None:
 def _nothing(
     source: Path, wanted: Benchmark | None, candidates: Sequence[Format], held: Sequence[Held], rest: Rest
 ) -> DataError:
-    """Says that nothing fits, why, and what to do about it."""
+    """Returns an error that says that nothing fits, why, and what to do about it."""
     if source.is_file() and TABLE.fullmatch(source.name) and not rest.unread:
         return undescribed(source)
     what = f"{source} holds no files of a known format"
@@ -177,7 +174,7 @@ def _nothing(
 
 
 def _reasons(source: Path, held: Sequence[Held], rest: Rest) -> list[str]:
-    """Says of each file that could have been a recording why it is none."""
+    """Returns, for each file that could have been a recording, why it is none."""
     if source.is_file() and not held and not rest.packed and _is_packed(source):
         rest.packed.append(source.name)
     why = [f"{shortened(rest.unreadable())} cannot be read"] if rest.unread else []
@@ -197,7 +194,7 @@ def _reasons(source: Path, held: Sequence[Held], rest: Rest) -> list[str]:
 
 
 def _tables(source: Path) -> Iterator[str]:
-    """Says by which file the tables of a folder are prepared."""
+    """Yields how to prepare the tables of a folder."""
     paths = [path for path, _ in listing(source)]
     if tables := [path for path in paths if TABLE.fullmatch(path) and not path.lower().endswith("json")]:
         described = next((source / path for path in paths if path.lower().endswith(".toml")), None)
@@ -206,7 +203,7 @@ def _tables(source: Path) -> Iterator[str]:
 
 
 def _is_packed(path: Path) -> bool:
-    """Whether a file is an archive by its first bytes, or by those of a tar."""
+    """Returns whether a file is an archive, by its first bytes or those of a tar."""
     with suppress(OSError), open(path, "rb") as file:
         start = file.read(512)
         return start.startswith(MAGIC) or start[257:262] == b"ustar"

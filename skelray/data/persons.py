@@ -1,4 +1,4 @@
-"""Who is in a recording: where each listed body is there, and bodies that are one person whose number changed."""
+"""The people in a recording: which bodies are present, and which are one person whose number changed."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ CLEAR = 2.0  # times as far away: everyone else who might go on
 
 
 def there(bodies: np.ndarray) -> np.ndarray:
-    """(T, M) bool: whether a body (T, M, V, 3) is there; zeros are not."""
+    """Returns (T, M) bool: whether a body (T, M, V, 3) is present; zeros are not."""
     return np.asarray(bodies.reshape(*bodies.shape[:2], bodies.shape[2] * bodies.shape[3]).any(axis=2))
 
 
 def joined(bodies: np.ndarray, persons: int) -> tuple[np.ndarray, int]:
-    """Bodies (T, M, V, 3) with everyone in one place of M, the lowest of theirs, and how many went into another's place.
+    """Returns bodies (T, M, V, 3) with each person in the lowest of their places, and how many bodies were joined.
 
-    A tracker that loses someone gives a new number. Two bodies are one person where they are never there together, or for
-    less than half their time at the very same place, and one goes on where the other ends, with nobody else near who might
-    have been meant. It need not be near where there are more bodies than ``persons`` and never more people than that at
-    once, nor where never two people are there at once.
+    A tracker that loses someone gives a new number. Two bodies are one person if they are never present together, or for
+    less
+    than half their time at the very same place, and one continues where the other ends, with nobody else near who might be
+    meant. They need not be near if there are more bodies than ``persons`` and never more people than that at once, nor if
+    there are never two people at once.
     """
     places = np.flatnonzero(there(bodies).any(axis=0)).tolist()
     if len(places) < 2:
@@ -42,7 +43,7 @@ def joined(bodies: np.ndarray, persons: int) -> tuple[np.ndarray, int]:
 
 @dataclass(frozen=True, eq=False)
 class _Track:
-    """A body (T, V, 3) that is there in some frames (T,), its middle (T, 3), and how far its joints reach from it."""
+    """A body (T, V, 3), its frames (T,), its middle (T, 3), and how far its joints reach from it."""
 
     place: int
     body: np.ndarray
@@ -58,14 +59,14 @@ class _Track:
         return cls(place, bodies[:, place], seen, middle, float(np.median(far)))
 
     def with_(self, other: _Track) -> _Track:
-        """Both as one: of a frame in which both are there, the first listed one's."""
+        """Joins two tracks; in frames with both, the first listed one counts."""
         first, second = sorted((self, other), key=lambda track: track.place)
         body = np.where(first.there[:, None, None], first.body, second.body)
         middle = np.where(first.there[:, None], first.middle, second.middle)
         return _Track(first.place, body, first.there | second.there, middle, first.reach)
 
     def way_to(self, other: _Track, reach: float) -> float | None:
-        """The longest way between them where one goes on as the other; None where they are two people."""
+        """Returns the longest gap if one continues as the other; None if they are two people."""
         both = self.there & other.there
         if both.any():
             if 2 * both.sum() >= min(self.there.sum(), other.there.sum()):
@@ -81,7 +82,7 @@ class _Track:
 
 
 def _merged(tracks: list[_Track], reach: float, limit: float) -> list[_Track]:
-    """Tracks put together, the nearest first, until no two are left that are certainly one."""
+    """Joins tracks, the nearest first, until no two are certainly one."""
     ways = {(a, b): a.way_to(b, reach) for a, b in combinations(tracks, 2)}
     while (pair := next(_certain(tracks, ways, reach, limit), None)) is not None:
         one = pair[0].with_(pair[1])
@@ -95,7 +96,7 @@ _Ways = dict[tuple[_Track, _Track], float | None]
 
 
 def _certain(tracks: list[_Track], ways: _Ways, reach: float, limit: float) -> Iterator[tuple[_Track, _Track]]:
-    """The pairs that are one person, the nearest first: nobody who is there at the same time as one is near the other."""
+    """Yields the pairs that are one person, the nearest first: nobody present together with one is near the other."""
 
     def way(a: _Track, b: _Track) -> float | None:
         return ways[(a, b) if (a, b) in ways else (b, a)]

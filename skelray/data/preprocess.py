@@ -23,10 +23,9 @@ PathName = Literal["centred", "unturned", "rigid", "plain"]
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A clip (3, frames, V, persons) float32, and what of its recording is not in it.
+    """A clip (3, frames, V, persons) float32, and what it lacks of its recording.
 
-    frames: those in which someone is and of which nothing is kept. persons: of whom nothing is kept. joined: bodies that
-    were taken for another one's going on.
+    frames: with someone, but not kept. persons: not kept at all. joined: bodies taken for the continuation of another.
     """
 
     clip: np.ndarray
@@ -41,11 +40,11 @@ class Preprocessing:
 
     path: "centred" keeps the bodies listed first, subtracts from each its own centre in every frame, resizes the clip
         to ``frames`` and turns every frame until the shoulders are parallel to x (published: 50 frames).
-        "unturned" is the same without turning: for skeletons without shoulders, and for what lies in a plane.
+        "unturned" is the same without turning: for skeletons without shoulders, and for planar ones.
         "rigid" keeps the most active bodies, repeats the clip until it fills ``frames``, centres both persons on the
         first one and turns the whole clip until its first spine is parallel to z and its first shoulders to x
         (published: 300 frames; a longer clip keeps its middle).
-        "plain" keeps the bodies listed first and resizes the clip to ``frames``, where they were recorded.
+        "plain" keeps the bodies listed first, where they were recorded, and resizes the clip to ``frames``.
     """
 
     path: PathName = "centred"
@@ -59,20 +58,20 @@ class Preprocessing:
 
     @property
     def joints(self) -> tuple[str, ...]:
-        """The names of the joints that it needs."""
+        """Returns the names of the joints that it needs."""
         shoulders = ("shoulder_left", "shoulder_right")
         return {"centred": shoulders, "rigid": ("spine_base", "spine_mid", *shoulders)}.get(self.path, ())
 
     def __call__(self, bodies: np.ndarray, skeleton: Skeleton, persons: int) -> np.ndarray:
-        """A recording's bodies (T, M, V, 3) as (3, frames, V, persons) float32."""
+        """Preprocesses a recording's bodies (T, M, V, 3) to (3, frames, V, persons) float32."""
         return self.keep(bodies, skeleton, persons).clip
 
     def keep(
         self, bodies: np.ndarray, skeleton: Skeleton, persons: int, released: bool = False, planar: bool = False
     ) -> Kept:
-        """What is kept of a recording's bodies (T, M, V, 3): the frames in which anyone kept is, everyone in one place.
+        """Preprocesses bodies (T, M, V, 3), keeping the frames with anyone and each person in one place.
 
-        released: frames and persons as the released code keeps them. planar: what the third coordinate holds is none.
+        released: frames and persons as the released code keeps them. planar: the third channel is no coordinate.
         """
         released = released and self.path != "unturned"
         listed, joins = (bodies, 0) if released else joined(bodies, persons)
@@ -96,7 +95,7 @@ class Preprocessing:
         )
 
     def _resized(self, people: np.ndarray, skeleton: Skeleton, released: bool, planar: bool) -> np.ndarray:
-        """People (T, M, V, 3) of the paths that resize them."""
+        """Processes people (T, M, V, 3) by the paths that resize."""
         if not people.any():
             return np.zeros((self.frames, *people.shape[1:]), np.float32)
         local = people if self.path == "plain" else _local(people, skeleton.centre, planar)
@@ -110,7 +109,7 @@ def channels_first(clip: np.ndarray) -> np.ndarray:
 
 
 def first_listed(bodies: np.ndarray, persons: int) -> np.ndarray:
-    """The bodies listed first, frame by frame: (T, persons, V, 3), zeros where there are fewer."""
+    """Returns the bodies listed first, frame by frame: (T, persons, V, 3), zeros if there are fewer."""
     frames, listed, *rest = bodies.shape
     kept = np.zeros((frames, persons, *rest), np.float32)
     kept[:, :listed] = bodies[:, :persons]
@@ -118,7 +117,7 @@ def first_listed(bodies: np.ndarray, persons: int) -> np.ndarray:
 
 
 def most_active(bodies: np.ndarray, persons: int) -> np.ndarray:
-    """The bodies whose coordinates spread most (of the first four listed), the most active one first."""
+    """Returns the bodies whose coordinates spread most (of the first four listed), the most active first."""
     bodies = bodies[:, :LISTED]
     if bodies.shape[1] < 2:  # of one body there is nothing to choose
         return first_listed(bodies, persons)
@@ -127,7 +126,7 @@ def most_active(bodies: np.ndarray, persons: int) -> np.ndarray:
 
 
 def _spread(body: np.ndarray) -> float:
-    """The standard deviations of x, y and z over joints (T, V, 3) and the frames with a body, summed."""
+    """Sums the standard deviations of x, y and z over joints (T, V, 3) and the frames with a body."""
     seen = body[body.reshape(len(body), -1).any(axis=1)].reshape(-1, 3).astype(np.float64)
     if not len(seen):
         return 0.0
@@ -142,11 +141,13 @@ def centred(clip: np.ndarray, skeleton: Skeleton, frames: int) -> np.ndarray:
 
 
 def _as_released(clip: np.ndarray, path: PathName) -> np.ndarray:
-    """(T,) bool: the frames of a clip (T, M, V, 3) that the released code resizes.
+    """Returns (T,) bool: the frames of a clip (T, M, V, 3) that the released code resizes.
 
-    On the centred path it is as many leading ones as have a first person, by the first joint, so that gaps cut the end of
-    a clip; where nobody is in those, it would be all zero, and the frames with anyone are kept instead. On the plain one
-    it is all until the last one with anyone.
+    On the centred path they are the leading ones, as many as have a first person by the first joint, so that gaps cut the
+    end
+    of a clip; if those are empty, the frames with anyone are kept instead of an all-zero clip. On the plain path they are
+    all
+    up to the last frame with anyone.
     """
     anyone = np.asarray(there(clip).any(axis=1))
     if path == "plain":
@@ -156,17 +157,17 @@ def _as_released(clip: np.ndarray, path: PathName) -> np.ndarray:
 
 
 def _local(clip: np.ndarray, centre: int, planar: bool) -> np.ndarray:
-    """Each person of a clip (T, M, V, 3) less the own centre; in the plane, joints that were not seen stay at zero."""
+    """Subtracts each person's own centre from a clip (T, M, V, 3); in the plane, unseen joints stay at zero."""
     if not planar:
         return clip - clip[:, :, centre, None]
     return clip - clip[:, :, centre, None] * np.array((1, 1, 0), np.float32) * clip.any(axis=-1, keepdims=True)
 
 
 def resample(clip: np.ndarray, frames: int, here: np.ndarray | None = None) -> np.ndarray:
-    """Time resized linearly, with frame centres half a frame inside (no filter where frames are dropped).
+    """Resizes time linearly, aligned at frame centres (no filter when frames are dropped).
 
-    here: (T, M), who of a clip (T, M, V, 3) is there: an absent person is then no body at zero to blend with, and whoever
-    is there in the nearest frame is.
+    here: (T, M), who is present in a clip (T, M, V, 3): absent bodies are not blended, and whoever is present in the nearest
+    frame is present.
     """
     length = len(clip)
     at = np.clip((np.arange(frames) + 0.5) * length / frames - 0.5, 0, length - 1)
@@ -182,7 +183,7 @@ def resample(clip: np.ndarray, frames: int, here: np.ndarray | None = None) -> n
 
 
 def face_x(clip: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """Each person of each frame turned about y until the shoulders are parallel to x.
+    """Turns each person in each frame about y until the shoulders are parallel to x.
 
     The direction of turning is one for a person's whole clip, as released: frames that lean the other way turn wrongly.
     """
@@ -200,9 +201,9 @@ def face_x(clip: np.ndarray, skeleton: Skeleton) -> np.ndarray:
 
 
 def rigid(clip: np.ndarray, skeleton: Skeleton, frames: int) -> np.ndarray:
-    """Repeated to ``frames``, centred on the first person, its first spine along z and first shoulders along x.
+    """Repeats to ``frames``, centres on the first person, and turns the first spine to z and first shoulders to x.
 
-    What repeats is moved once: only persons who are there for another time than the first one are moved frame by frame.
+    The repeated part is moved once: only persons present at other times than the first one are moved frame by frame.
     """
     base, spine = skeleton.index("spine_base"), skeleton.index("spine_mid")
     left, right = skeleton.index("shoulder_left"), skeleton.index("shoulder_right")
@@ -226,14 +227,14 @@ def rigid(clip: np.ndarray, skeleton: Skeleton, frames: int) -> np.ndarray:
 
 
 def _moved(body: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """A body (T, V, 3) less its centre (T, 3); joints at zero stay there."""
+    """Subtracts a centre (T, 3) from a body (T, V, 3); joints at zero stay there."""
     return (body - centre[:, None]) * ((body[..., 0] != 0) | (body[..., 1] != 0) | (body[..., 2] != 0))[..., None]
 
 
 def period(body: np.ndarray) -> np.ndarray:
-    """What repeats of one body (T, V, 3): all until it leaves for good; of an absent one, no frame.
+    """Returns the part of a body (T, V, 3) that repeats: all until it leaves for good; none of an absent one.
 
-    Where the first frame is empty, every empty frame is taken out, as released.
+    If the first frame is empty, every empty frame is removed, as released.
     """
     present = np.flatnonzero(body.reshape(len(body), -1).any(axis=1))
     if not len(present):
@@ -242,7 +243,7 @@ def period(body: np.ndarray) -> np.ndarray:
 
 
 def fill(body: np.ndarray, frames: int) -> np.ndarray:
-    """One body (T, V, 3) over ``frames`` frames: repeated from its start once it has left; an absent one stays zero."""
+    """Extends a body (T, V, 3) to ``frames`` frames, repeated from its start once it has left; an absent one stays zero."""
     repeats = period(body)
     return _repeated(repeats, frames) if len(repeats) else np.zeros((frames, *body.shape[1:]), np.float32)
 
@@ -252,7 +253,7 @@ def _repeated(values: np.ndarray, frames: int) -> np.ndarray:
 
 
 def _rotation(vector: np.ndarray, onto: int) -> np.ndarray:
-    """The shortest rotation (3, 3) that turns a vector onto a coordinate axis; none where it is parallel already."""
+    """Returns the shortest rotation (3, 3) of a vector onto a coordinate axis, the identity if it is parallel already."""
     x, y, z = (float(value) for value in vector)
     length = float(np.sqrt(x * x + y * y + z * z))
     angle = float(np.arccos(np.clip((x, y, z)[onto] / length, -1, 1))) if length else 0.0

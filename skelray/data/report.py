@@ -1,4 +1,4 @@
-"""What became of a source: what was kept, what was left out and why, as a table of counts and as text."""
+"""The report on a preparation: what was kept, what was left out and why, as counts and as text."""
 
 from __future__ import annotations
 
@@ -21,16 +21,14 @@ AMOUNTS = ("cut", "left_out", "joined")  # of each sequence; data sets prepared 
 
 @dataclass(frozen=True)
 class PreparationReport:
-    """What became of a source.
+    """The outcome of a preparation.
 
-    sequences, frames, bodies: what was kept, as recorded. short: names of kept sequences under ten frames.
-    skipped: names by reason, the empty ones among them. already: nothing was done, the data set was there.
-    cut: of kept sequences, frames in which someone is and of which nothing is kept. left_out: persons of whom nothing is.
-    joined: bodies that were taken for another one going on. vacant: recorded frames without anyone. All by name, without
-    those that have none.
-    missing_information: what this source does not say, and notes: what was read otherwise than it is written, one sentence
-    each.
-    undivided: what belongs to no part of a protocol, one sentence each.
+    sequences, frames, bodies: kept, as recorded. short: names of kept sequences under ten frames.
+    skipped: names by reason, the empty ones among them. already: the data set was there, nothing was done.
+    By name, where not 0: cut: frames with someone that were not kept; left_out: persons not kept; joined: bodies taken for
+    the continuation of another; vacant: recorded frames without anyone.
+    missing_information: what this source does not state; notes: what was read otherwise than it is written; undivided: what
+    is in no part of a protocol; one sentence each.
     """
 
     name: str
@@ -59,7 +57,7 @@ class PreparationReport:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """The sequences that the source has and that could not be read from the disk."""
+        """The sequences of the source that could not be read from disk."""
         return self.skipped.get(UNREAD, ()) + self.skipped.get(UNLABELLED, ())
 
     def __str__(self) -> str:
@@ -85,14 +83,14 @@ class PreparationReport:
 
 
 def shortened(names: Sequence[str]) -> str:
-    """The first three, and how many more there are."""
+    """Returns the first three names, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def counted(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The counts of a journal's entries: those with a "reason" were skipped, all others kept.
+    """Returns the counts of a journal's entries: those with a "reason" were skipped, all others kept.
 
-    stuck: of each joint, and of each way in which it is stuck, the number of sequences and the name of the first one.
+    stuck: for each joint and each way of being stuck, the number of sequences and the first one's name.
     """
     skipped: dict[str, list[str]] = {}
     stuck: dict[str, dict[str, list[Any]]] = {}
@@ -117,7 +115,7 @@ def counted(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def preparation_report(target: Path, counts: Mapping[str, Any], benchmark: Benchmark, **also: Any) -> PreparationReport:
-    """The report on a prepared folder of these counts."""
+    """Builds the report on a prepared folder from its counts."""
     told = {
         "protocols": tuple(benchmark.protocols),
         "missing_information": benchmark.missing_information,

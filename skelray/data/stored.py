@@ -1,4 +1,4 @@
-"""The files of a prepared data set: what they are called, and reading them or saying in one sentence why not."""
+"""The files of a prepared data set: their names, and reading them with an error in one sentence."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ NO_NPY = (
 
 
 class DataError(UserError):
-    """What is wrong with data, in one sentence for the user."""
+    """A fault of data, in one sentence for the user."""
 
 
 def read_about(folder: Path) -> dict[str, Any] | None:
-    """What a prepared folder says it is; None where there is no such folder. Raises DataError if it is unreadable."""
+    """Returns a prepared folder's description, None without such a folder. Raises DataError if it is unreadable."""
     path = folder / ABOUT
     try:
         about = json.loads(path.read_bytes())
@@ -54,8 +54,7 @@ def read_about(folder: Path) -> dict[str, Any] | None:
 
 
 def read_history(folder: Path) -> dict[str, Any] | None:
-    """Reads as ``read_about`` does; raises DataError, too, where it does not say what the data set was made from, or
-    what of it."""
+    """Returns the description as ``read_about`` does. Raises DataError, too, if it lacks what the data was made from."""
     about = read_about(folder)
     if about is None:
         return None
@@ -67,7 +66,7 @@ def read_history(folder: Path) -> dict[str, Any] | None:
 
 
 def read_sequences(path: Path) -> np.ndarray:
-    """The memory-mapped array. Raises DataError if it is truncated, corrupt or of another type than DTYPES."""
+    """Returns the memory-mapped array. Raises DataError if it is truncated, corrupt or not of DTYPES."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         whole = isinstance(array, np.memmap) and array.offset + array.nbytes == path.stat().st_size
@@ -79,7 +78,7 @@ def read_sequences(path: Path) -> np.ndarray:
 
 
 def read_samples(path: Path) -> pd.DataFrame:
-    """The table of samples, with COLUMNS. Raises DataError if it is corrupt or lacks one of them."""
+    """Returns the table of samples, with COLUMNS. Raises DataError if it is corrupt or lacks one of them."""
     try:
         samples = pd.read_parquet(path)
     except (OSError, ValueError, ArrowException) as error:
@@ -92,7 +91,7 @@ def read_samples(path: Path) -> pd.DataFrame:
 
 
 def skeleton_from(about: Mapping[str, Any]) -> Skeleton:
-    """The skeleton that a JSON description holds in full."""
+    """Returns the skeleton that a JSON description holds in full."""
     stored = about["skeleton"]
     return Skeleton(
         name=stored["name"],
@@ -105,7 +104,7 @@ def skeleton_from(about: Mapping[str, Any]) -> Skeleton:
 
 
 def protocols_from(about: Mapping[str, Any]) -> dict[str, Split]:
-    """The protocols that a JSON description holds in full."""
+    """Returns the protocols that a JSON description holds in full."""
     return {
         name: Split(
             by=stored["by"],

@@ -1,1 +1,1 @@
-"""What raw data looks like: one file for each format, and the sources that hold its files."""
+"""Formats of raw data, one file each, and the sources that hold them."""

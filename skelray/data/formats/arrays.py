@@ -1,8 +1,8 @@
-"""The arrays that released code keeps its data in, each a source of the same kind: rows, labels, and names if there are any.
+"""The arrays of released code as sources of one kind: rows, labels, and names if there are any.
 
-What a file says is kept; what it does not say is told (``missing_information``). Whether sequences were preprocessed is seen
-in them: SkeletonCLR's path leaves joint 21 at zero in every frame, HiCo's joint 2 of the first person; such sequences
-are kept as they are. All others are raw, or raw but for a translation, which both paths take out.
+Everything that a file states is kept; what it does not state is listed (``missing_information``). Sequences that were
+preprocessed are recognised and kept as they are: SkeletonCLR's path leaves joint 21 at zero in every frame, HiCo's joint 2
+of the first person. All others are raw, or raw up to a translation, which both paths remove.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NO_SUBJECT = "subjects: what is held out are set-ups, or every fifth training sa
 class Rows:
     """Samples of one part of a source.
 
-    read: sample ``at`` as (T, M, V, 3), whose end may be empty. labels: (N,). names: N of them, or none at all.
+    read: returns sample ``at`` as (T, M, V, 3), whose end may be empty. labels: (N,). names: N of them, or none.
     parts: (N,) codes of the source's own division. frames: (N,) recorded lengths, if the source has them.
     """
 
@@ -57,10 +57,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Arrays:
-    """A whole source: its rows and how they are divided where names do not say it.
+    """A whole source: its rows, and how they are divided if names do not say it.
 
-    protocols: in codes of ``Rows.parts``. stem: names a data set that is none of those known. lost, planar, released: as in
-    Benchmark. said: the labels that are named in the source.
+    protocols: in codes of ``Rows.parts``. stem: names a data set that is none of the known ones. lost, planar, released: as
+    in Benchmark. said: the labels that the source names.
     """
 
     rows: tuple[Rows, ...]
@@ -75,7 +75,7 @@ class Arrays:
 
 
 class ArrayRecordings(Sequence[Recording | Skipped]):
-    """The samples of array rows, one part after the other; each is read when it is asked for."""
+    """The samples of array rows, one part after the other, each read when it is asked for."""
 
     def __init__(self, rows: tuple[Rows, ...], whole: bool, chosen: range | None = None) -> None:
         self.rows, self.whole = rows, whole
@@ -117,9 +117,9 @@ class ArrayRecordings(Sequence[Recording | Skipped]):
 
 
 def benchmark(arrays: Arrays, wanted: Benchmark | None, known: Sequence[Benchmark]) -> Benchmark:
-    """The benchmark that arrays hold: its protocols by name where samples have names, else the source's own division.
+    """Returns the benchmark of arrays, with protocols by sample name or else the source's own division.
 
-    wanted: named by the user. known: those that it may be. Raises DataError where the arrays cannot be what is wanted.
+    wanted: named by the user. known: the candidates. Raises DataError if the arrays cannot be what is wanted.
     """
     names = [name for rows in arrays.rows for name in rows.names]
     matches = [NTU_NAME.fullmatch(name) for name in names]
@@ -160,9 +160,9 @@ def benchmark(arrays: Arrays, wanted: Benchmark | None, known: Sequence[Benchmar
 
 
 def _own_classes(arrays: Arrays, like: Benchmark | None, wanted: Benchmark | None) -> tuple[str, ...]:
-    """The classes that a source names itself, where they are not those of what it is like; else none.
+    """Returns the classes that a source names if they differ from those of the benchmark it resembles, else none.
 
-    Raises DataError where they are not those of what is wanted.
+    Raises DataError if they differ from those of ``wanted``.
     """
     own = class_names([(one, arrays.stem) for one in arrays.said], like.classes if like is not None else ()) or ()
     if own and wanted is not None:
@@ -171,12 +171,12 @@ def _own_classes(arrays: Arrays, like: Benchmark | None, wanted: Benchmark | Non
 
 
 def _free(stem: str, known: Sequence[Benchmark]) -> str:
-    """A name that is none of the benchmarks'."""
+    """Returns a name that no benchmark has."""
     return f"{stem}_own" if stem in {one.name for one in known} else stem
 
 
 def _likely(arrays: Arrays, actions: Sequence[int], known: Sequence[Benchmark]) -> Benchmark | None:
-    """NTU 60 or 120, by the actions that names tell or by the number of classes; else none that is known."""
+    """Returns NTU 60 or 120, by the actions in names or by the number of classes, else no benchmark."""
     count = (60 if max(actions) <= 60 else 120) if actions else arrays.classes
     for one in known:
         if len(one.classes) == count:
@@ -185,7 +185,7 @@ def _likely(arrays: Arrays, actions: Sequence[int], known: Sequence[Benchmark]) 
 
 
 def _preprocessed(arrays: Arrays) -> Preprocessing | None:
-    """What was done to the sequences, as a few of each part tell it. Raises DataError where they disagree."""
+    """Returns the preprocessing that a few samples of each part show. Raises DataError if they disagree."""
     looked = [clip for rows in arrays.rows for clip in _some(rows)]
     with np.errstate(all="ignore"):
         found = {_kind(clip) for clip in looked}
@@ -202,7 +202,7 @@ def _preprocessed(arrays: Arrays) -> Preprocessing | None:
 
 
 def _some(rows: Rows) -> Iterator[np.ndarray]:
-    """A few samples from all over; those that cannot be read are skipped later."""
+    """Yields a few samples spread over all; unreadable ones are skipped later."""
     for at in np.unique(np.linspace(0, len(rows) - 1, PEEKED).astype(int)) if len(rows) else ():
         with suppress(*UNREADABLE, *BROKEN), np.errstate(all="ignore"):
             yield rows.read(int(at))
@@ -219,5 +219,5 @@ def _kind(clip: np.ndarray) -> str:
 
 
 def two_parts(path: Path) -> dict[str, Split]:
-    """The one protocol of a source that is divided into a training and a test file."""
+    """Returns the one protocol of a source with a training and a test file."""
     return {protocol_of(path): Split("part", (TRAIN,))}

@@ -37,7 +37,7 @@ CLASSES = (
 
 
 def _recordings(source: Path | None) -> list[Recording | Skipped]:
-    """All clips; together they are smaller than one file of NTU RGB+D."""
+    """Returns all clips, which together are smaller than one file of NTU RGB+D."""
     found = members(source, NAME, WHAT)
     if texts := [member for member in found if TEXT.fullmatch(member.match[0])]:
         return [*_from_text(texts[0])]
@@ -45,7 +45,7 @@ def _recordings(source: Path | None) -> list[Recording | Skipped]:
 
 
 def holds_clips(name: str, file: File) -> bool:
-    """Whether a file is the text, by its name, or a .mat with such clips, by its head. Raises one of UNREADABLE."""
+    """Returns whether a file is the text, by its name, or a .mat with such clips, by its head. Raises one of UNREADABLE."""
     if TEXT.fullmatch(name):
         return True
     with file.open() as stream:
@@ -103,7 +103,7 @@ def _from_mat(found: list[Member]) -> Iterator[Recording | Skipped]:
 
 
 def _clips(member: Member) -> list[dict[str, np.ndarray]]:
-    """Raises DataError where it is no .mat file, or SciPy is not there to read it."""
+    """Reads the clips of a .mat file. Raises DataError if it is none, or if SciPy is not installed."""
     packed = content(member)
     try:
         return structs(packed, FIELDS)

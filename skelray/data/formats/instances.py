@@ -1,4 +1,4 @@
-"""Actions annotated in long recordings: each file is read once, and its actions are cut out of it."""
+"""Actions annotated in long recordings: each file is read once, and its actions are cut from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from skelray.data.formats.sources import Member, Recordings, read_or_skip
 
 @dataclass(frozen=True)
 class Instance:
-    """One annotated action: its frames are those from ``start`` to before ``end``, in the numbers of its format."""
+    """One annotated action: frames from ``start`` up to, not including, ``end``, as the format numbers them."""
 
     name: str
     label: int
@@ -28,11 +28,11 @@ Item = tuple[Member, Instance | Skipped]
 
 
 class Instances(Recordings):
-    """Recordings that are parts of long files. Only the file read last is kept: taken in order, each is read once.
+    """Recordings cut from long files. Only the last file read is kept, so in order each is read once.
 
-    items: the file of each action, those of one file together. Which of several files of one name it is, is for whoever
-        chose it to say: ``repeated`` is not looked at, since skeletons and labels may share their names.
-    read: all of a file; raises ValueError where it is broken. cut: one action of what ``read`` gave.
+    items: the file of each action, grouped by file. If several files share a name, the caller has chosen one:
+        ``repeated`` is not read, as skeletons and labels may share their names.
+    read: all of a file; raises ValueError if it is broken. cut: one action from the result of ``read``.
     settings: whatever else decides the result; part of the stamp.
     """
 
@@ -48,7 +48,7 @@ class Instances(Recordings):
         self._last: tuple[Member, Any] | None = None
 
     def _stamped(self, versions: Sequence[tuple[int, int]]) -> str:
-        """Changes where a file, an annotation or a setting does."""
+        """Returns a hash that changes with a file, an annotation or a setting."""
         annotations = [astuple(item) for _, item in self.items]
         return hashlib.sha256(json.dumps([super()._stamped(versions), annotations, self.settings]).encode()).hexdigest()
 

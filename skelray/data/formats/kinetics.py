@@ -59,13 +59,13 @@ CLASSES = listed("kinetics_classes.txt")
 
 
 def holds_clip(name: str, file: File) -> bool:
-    """Whether a JSON file is a clip, as its first bytes tell. Raises one of UNREADABLE."""
+    """Returns whether a JSON file is a clip, by its first bytes. Raises one of UNREADABLE."""
     start = decoded(head(file, HEAD), "ignore")
     return any(all(part.search(start) for part in parts) for parts in CLIP)
 
 
 def benchmark_of(source: Path) -> Benchmark:
-    """Kinetics, or a benchmark of its own where the clips of a source name other classes. Raises DataError."""
+    """Returns Kinetics, or a benchmark of its own if the clips of a source name other classes. Raises DataError."""
     found, known = matching(source, NAME), _known(source)
     own = _own(found, known)
     if own is None:
@@ -97,7 +97,7 @@ def _recordings(source: Path | None, classes: tuple[str, ...] = CLASSES) -> Reco
 
 
 def _known(source: Path | None) -> dict[str, Any]:
-    """What the label files of a source say of each clip. Raises DataError where one is none."""
+    """Returns each clip's entry in the label files of a source. Raises DataError for an invalid one."""
     known: dict[str, Any] = {}
     for member in matching(source, LABELS) if source else ():
         known.update(_labels(member))
@@ -105,7 +105,7 @@ def _known(source: Path | None) -> dict[str, Any]:
 
 
 def _labels(member: Member) -> dict[str, Any]:
-    """What a label file says of each clip. Raises DataError where it is none."""
+    """Returns each clip's entry in a label file. Raises DataError if it is none."""
     text = content(member)
     try:
         stored = json.loads(text)
@@ -117,10 +117,10 @@ def _labels(member: Member) -> dict[str, Any]:
 
 
 def _own(found: Sequence[Member], known: dict[str, Any]) -> tuple[str, ...] | None:
-    """The classes that clips name themselves; None where they are those of Kinetics or have no names.
+    """Returns the classes that clips name themselves; None if they are those of Kinetics or have no names.
 
-    Clips that no label file names are looked into: some of them, and all where these do not speak of Kinetics. Whether
-    the others do is seen when they are read.
+    Clips that no label file names are looked into: some of them, and all if these do not name Kinetics classes. The others
+    are checked when they are read.
     """
     said, silent = _heard(found, known)
     own = class_names(said, CLASSES)
@@ -128,7 +128,7 @@ def _own(found: Sequence[Member], known: dict[str, Any]) -> tuple[str, ...] | No
 
 
 def _heard(found: Sequence[Member], known: dict[str, Any]) -> tuple[list[tuple[Said, str]], list[Member]]:
-    """What label files say, and a few of the clips that they do not name; and all these clips."""
+    """Returns the labels in label files and in a few clips that they do not name, and all these clips."""
     silent = [
         member for member in found if (said_there := said_of(known.get(member.name, {}))) is None or not said_there.text
     ]
@@ -138,7 +138,7 @@ def _heard(found: Sequence[Member], known: dict[str, Any]) -> tuple[list[tuple[S
 
 
 def _spoken(found: Sequence[Member]) -> Iterator[tuple[Said, str]]:
-    """What clips say of their labels, at their beginning or end, and where."""
+    """Yields the label that a clip states at its beginning or end, and where."""
     for member in found:
         with suppress(*UNREADABLE, ValueError), member.file.open() as stream:
             text = decoded(stream.read(ENDS), "ignore")
@@ -175,15 +175,15 @@ def _recording(member: Member, known: dict[str, Any], root: str, classes: tuple[
 
 
 def _part(path: str) -> int:
-    """0 in a folder of training clips, 1 in one of validation clips, -1 elsewhere."""
+    """Returns 0 for a folder of training clips, 1 for one of validation clips, -1 otherwise."""
     words = FOLDER.findall(path.rpartition("/")[0] + "/")
     return -1 if not words else int(words[-1] != "train")
 
 
 def read_frames(data: Any) -> np.ndarray:
-    """The two people of highest score in each frame, (T, 2, 18, 3) float32 of x, y and score.
+    """Returns the two people of highest score in each frame, (T, 2, 18, 3) float32 of x, y and score.
 
-    Raises UserError, TypeError or KeyError where the frames are not as they should be.
+    Raises UserError, TypeError or KeyError for malformed frames.
     """
     numbers = [frame["frame_index"] for frame in data]
     if not all(isinstance(number, int) and 0 <= number <= MOST_FRAMES for number in numbers):
@@ -199,7 +199,7 @@ def read_frames(data: Any) -> np.ndarray:
 
 
 def _person(person: Any) -> np.ndarray:
-    """(18, 3) float64."""
+    """Returns a person as (18, 3) float64."""
     pose, score = np.array(person["pose"], dtype=np.float64), np.array(person["score"], dtype=np.float64)
     if pose.shape != (2 * JOINTS,) or score.shape != (JOINTS,):
         raise UserError(f"pose {pose.shape}, score {score.shape}")

@@ -1,4 +1,4 @@
-"""What lies below a source: its folders and zips listed once, and its files told by their names."""
+"""The contents of a source: folders and zips listed once, and files identified by their names."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ LINKED_FILE = re.compile(r".+\.(?:skeleton|txt|json|npy|npz|pkl|mat|zip)", re.IG
 
 
 def coded(code: str, ending: str) -> re.Pattern[str]:
-    """Matches names that are a code and an ending, in capitals or not, with what systems add to copies and to texts."""
+    """Compiles a pattern of a code and an ending, ignoring case and the suffixes that systems add to copies and texts."""
     return re.compile(f"{code}{COPIED}{ending}(?:\\.txt)?", re.IGNORECASE)
 
 
 def members(source: Path | None, pattern: re.Pattern[str], what: str, case: Callable[[str], str] = str) -> list[Member]:
-    """The files of a source whose names match a pattern, sorted by name.
+    """Returns the files of a source whose names match a pattern, sorted by name.
 
-    case: the first group in the letters that name a recording. Raises DataError where there is no such file; ``what``
-    says what was looked for.
+    case: converts the first group to the letter case of recordings' names. Raises DataError if there is none; ``what`` names
+    what was looked for.
     """
     if source is None or not exists(source):
         raise DataError(f"there is no {source or 'source given'}: name the folder or zip that holds {what}")
@@ -36,7 +36,7 @@ def members(source: Path | None, pattern: re.Pattern[str], what: str, case: Call
 
 
 def matching(source: Path, pattern: re.Pattern[str], case: Callable[[str], str] = str) -> list[Member]:
-    """Lists what ``members`` does, and nothing where there is nothing. Of files of one name, copies come last."""
+    """Returns what ``members`` does, or an empty list. Of files with one name, copies come last."""
     found = [
         Member(match, path, file, case(match[1]))
         for path, file in listing(source)
@@ -47,7 +47,7 @@ def matching(source: Path, pattern: re.Pattern[str], case: Callable[[str], str] 
 
 
 def exists(source: Path) -> bool:
-    """Raises DataError where that cannot be said."""
+    """Returns whether the source exists. Raises DataError if that cannot be determined."""
     try:
         return source.exists()
     except OSError as error:
@@ -55,10 +55,10 @@ def exists(source: Path) -> bool:
 
 
 def listing(source: Path) -> Iterator[tuple[str, LooseFile | PackedFile]]:
-    """Every file below a source, those inside its zips too, with its path relative to the source.
+    """Yields every file below a source, including those in its zips, with its path relative to the source.
 
-    A source that is a file is that one file, or what is in it if it is a zip. An .npz is one too, but a file of arrays.
-    Raises DataError where a zip or a folder cannot be read.
+    If the source is a file, yields that file, or its contents if it is a zip. An .npz is a zip but counts as a file.
+    Raises DataError if a zip or a folder cannot be read.
     """
     if source.is_file():
         suffix = source.suffix.lower()
@@ -77,10 +77,11 @@ def listing(source: Path) -> Iterator[tuple[str, LooseFile | PackedFile]]:
 
 
 def walk(source: Path) -> Iterator[tuple[str, list[str]]]:
-    """Every folder below a source with the names of its files, in order. Links are followed, into each folder once.
+    """Yields every folder below a source with the names of its files, in order, following links into each folder once.
 
-    Raises DataError at the end where folders could not be read: what they hold would be left out. So would be what a
-    link that leads nowhere stands for, unless it is named as a file, which is missed where it is read.
+    Raises DataError at the end if folders could not be read or links lead nowhere, as their files would be left out; a
+    broken
+    link named as a file is reported when it is read.
     """
     seen: set[tuple[int, int]] = set()
     unread: list[str] = []
@@ -107,7 +108,7 @@ def walk(source: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _entries(folder: str) -> tuple[list[str], list[str], list[str]]:
-    """The folders and files in a folder, and the links that lead nowhere. Raises OSError."""
+    """Returns the folders and files in a folder, and its broken links. Raises OSError."""
     inside, names, lost = [], [], []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -125,7 +126,7 @@ def _entries(folder: str) -> tuple[list[str], list[str], list[str]]:
 
 
 def below(source: Path, pattern: re.Pattern[str]) -> list[Path]:
-    """The files below a source whose names match a pattern, sorted."""
+    """Returns the files below a source whose names match a pattern, sorted."""
     return sorted(Path(folder, name) for folder, names in walk(source) for name in names if pattern.fullmatch(name))
 
 

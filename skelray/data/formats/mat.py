@@ -1,4 +1,4 @@
-"""Structs out of a .mat file, read by SciPy in a process of its own: bytes that are no .mat file can crash its reader.
+"""Structs of a .mat file, read by SciPy in a process of its own: a malformed file can crash its reader.
 
 That process runs this file alone, which therefore imports nothing of skelray: it may not be installed.
 """
@@ -21,9 +21,9 @@ HEAD, MOST_VARIABLES = 1 << 14, 1000  # bytes of a variable in which the names o
 
 
 def names_fields(stream: IO[bytes], fields: tuple[str, ...]) -> bool:
-    """Whether a .mat file (version 5 to 7.2) has a variable with all these fields, as the heads of its variables tell.
+    """Returns whether a .mat file (version 5 to 7.2) has a variable with all these fields, by the variables' headers.
 
-    Nothing else of it is read. Raises what the stream raises.
+    Reads nothing else. Raises what the stream raises.
     """
     header = stream.read(128)
     order = {b"IM": "<", b"MI": ">"}.get(header[126:])
@@ -48,9 +48,9 @@ def names_fields(stream: IO[bytes], fields: tuple[str, ...]) -> bool:
 
 
 def structs(content: bytes, fields: tuple[str, ...]) -> list[dict[str, np.ndarray]]:
-    """The fields of every struct that has them all, in every cell of a .mat file (version 7.2 or before).
+    """Returns the fields of every struct that has them all, in every cell of a .mat file (version 7.2 or before).
 
-    Raises ValueError where it is no such file, ModuleNotFoundError without SciPy.
+    Raises ValueError if it is no such file, ModuleNotFoundError without SciPy.
     """
     if importlib.util.find_spec("scipy") is None:
         raise ModuleNotFoundError("scipy is not installed", name="scipy")
@@ -67,7 +67,7 @@ def structs(content: bytes, fields: tuple[str, ...]) -> list[dict[str, np.ndarra
 
 
 def main() -> None:
-    """The other process: .mat from the standard input, .npz to the standard output."""
+    """Runs in the other process: .mat on standard input, .npz on standard output."""
     import resource
 
     from scipy.io import loadmat

@@ -1,4 +1,4 @@
-"""What the names of samples, files and folders say of what they hold."""
+"""What the names of samples, files and folders tell about their contents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OWN = "own"  # the protocol where nothing says which it is
 
 
 def named(name: str, bodies: np.ndarray, label: int) -> Recording | Skipped:
-    """A recording with what its name says. NTU's count actions from 1."""
+    """Returns a recording with the attributes in its name. NTU's names count actions from 1."""
     if match := NTU_NAME.fullmatch(name):
         setup, camera, subject, replication, action = map(int, match.groups()[1:])
         if match[1] in ntu.missing_skeletons():
@@ -35,7 +35,7 @@ def named(name: str, bodies: np.ndarray, label: int) -> Recording | Skipped:
 
 
 def protocol_of(path: Path) -> str:
-    """Finds the protocol that the names of a file and its folder speak of."""
+    """Returns the protocol named by a file or its folder."""
     for words in (path.stem.lower(), path.parent.name.lower()):
         for name, pattern in PROTOCOLS:
             if pattern.search(words):
@@ -44,7 +44,7 @@ def protocol_of(path: Path) -> str:
 
 
 def stem_of(path: Path) -> str:
-    """A name for a data set, from a file or folder; from the folder around it where that is named for its protocol."""
+    """Returns a name for a data set from a file or folder, or from its parent if it is named for its protocol."""
     if any(pattern.fullmatch(path.name.lower()) for _, pattern in PROTOCOLS):
         path = path.parent
     return re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_") or "arrays"

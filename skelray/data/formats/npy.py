@@ -35,22 +35,22 @@ FIRST_TWO = "bodies beyond the first two of a frame, and frames after the last o
 
 
 def open_position(source: Path) -> Arrays:
-    """SkeletonCLR's arrays. Raises DataError where they are not whole."""
+    """Opens SkeletonCLR's arrays. Raises DataError if they are incomplete."""
     return _opened(source, POSITION)
 
 
 def open_data(source: Path) -> Arrays:
-    """ST-GCN's arrays. Raises DataError where they are not whole."""
+    """Opens ST-GCN's arrays. Raises DataError if they are incomplete."""
     return _opened(source, DATA, FIRST_TWO)
 
 
 def open_data_joint(source: Path) -> Arrays:
-    """skeleton-contrast's and HiCo's arrays. Raises DataError where they are not whole."""
+    """Opens skeleton-contrast's and HiCo's arrays. Raises DataError if they are incomplete."""
     return _opened(source, DATA_JOINT)
 
 
 def holds_sequences(name: str, file: File) -> bool:
-    """Whether an array is one of sequences, by its shape. Raises one of UNREADABLE."""
+    """Returns whether an array holds sequences, by its shape. Raises one of UNREADABLE."""
     text = io.BytesIO(head(file, HEADER))
     with suppress(*NO_NPY):
         shape, _, _ = array_header(text)
@@ -59,7 +59,7 @@ def holds_sequences(name: str, file: File) -> bool:
 
 
 def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """The shape, the order and the type of an array in a .npy file. Raises one of NO_NPY."""
+    """Returns shape, order and type of an array in a .npy file. Raises one of NO_NPY."""
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
         return np.lib.format.read_array_header_1_0(file)
@@ -69,7 +69,7 @@ def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
 
 
 def _are_sequences(shape: tuple[int, ...]) -> bool:
-    """(samples, 3, frames, 25, bodies)."""
+    """Returns whether a shape is (samples, 3, frames, 25, bodies)."""
     return len(shape) == 5 and shape[1] == 3 and shape[3] == len(KINECT_V2.joints) and 1 <= shape[4] <= 2
 
 
@@ -82,7 +82,7 @@ def _opened(source: Path, pattern: re.Pattern[str], *missing_information: str) -
 
 
 def _folder(source: Path, pattern: re.Pattern[str]) -> Path:
-    """The one folder below a source that holds such arrays."""
+    """Returns the one folder below a source that holds such arrays."""
     if source.is_file():
         return source.parent
     found = [Path(folder) for folder, names in walk(source) if any(map(pattern.fullmatch, names))]
@@ -112,7 +112,7 @@ def _rows(folder: Path, part: str, file: str) -> Rows:
 
 
 def _lengths(path: Path, count: int, most: int) -> np.ndarray:
-    """(count,) int64, how many frames were recorded. Raises DataError where they are no such numbers."""
+    """Returns the recorded frames, (count,) int64. Raises DataError for anything else."""
     stored = mapped(path)
     if stored.size != count or len(stored) != count:
         raise DataError(f"{path} holds {stored.shape}, not a number of frames for each of {count} samples")
@@ -124,14 +124,14 @@ def _lengths(path: Path, count: int, most: int) -> np.ndarray:
 
 
 def two_bodies(clip: np.ndarray) -> np.ndarray:
-    """(T, M, V, 3) with M = 2, the second one absent where there is one."""
+    """Returns a clip as (T, 2, V, 3), the second body absent if there is one."""
     if clip.shape[1] == 2:
         return clip
     return np.concatenate([clip[:, :1], np.zeros_like(clip[:, :1])], axis=1)
 
 
 def mapped(path: Path) -> np.ndarray:
-    """A memory-mapped array of numbers. Raises DataError where it is truncated or corrupt."""
+    """Memory-maps an array of numbers. Raises DataError if it is truncated or corrupt."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except NO_NPY as error:
@@ -142,7 +142,7 @@ def mapped(path: Path) -> np.ndarray:
 
 
 def _labels(folder: Path, part: str) -> tuple[list[str], np.ndarray]:
-    """(names, labels) of a part; no names where only an array has the labels."""
+    """Returns (names, labels) of a part; no names if the labels are an array."""
     pickled, array = folder / f"{part}_label.pkl", folder / f"{part}_label.npy"
     if pickled.exists():
         stored = unpickle(pickled)
@@ -158,7 +158,7 @@ def _labels(folder: Path, part: str) -> tuple[list[str], np.ndarray]:
 
 
 def texts(values: object, path: Path) -> list[str]:
-    """Names. Raises DataError where they are no list of texts."""
+    """Returns a list of texts. Raises DataError for anything else."""
     listed = values.tolist() if isinstance(values, np.ndarray) else values
     if not isinstance(listed, (list, tuple)) or not all(isinstance(name, str) for name in listed):
         raise DataError(f"{path} holds names that are no texts")
@@ -166,9 +166,9 @@ def texts(values: object, path: Path) -> list[str]:
 
 
 def integers(values: object, path: Path) -> np.ndarray:
-    """(N,) int64, none negative. Raises DataError where they are something else.
+    """Returns (N,) int64, none negative. Raises DataError for anything else.
 
-    What a list nests is not looked into: a small pickle may hold the same list a billion times.
+    Nested lists are not followed: a small pickle may hold the same list a billion times.
     """
     try:
         if not isinstance(values, np.ndarray) and not (isinstance(values, (list, tuple)) and all(map(_is_whole, values))):

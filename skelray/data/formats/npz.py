@@ -35,7 +35,7 @@ AWAY = np.array([0, 0, 3], np.float32)  # metres from the camera
 
 
 def holds_them(name: str, file: File) -> bool:
-    """Whether a file has the four arrays; one that is large in a zip, by its name. Raises OSError."""
+    """Returns whether a file has the four arrays; a large one in a zip by its name. Raises OSError."""
     if isinstance(file, PackedFile) and file.info.file_size > LARGEST:
         return True
     try:
@@ -52,7 +52,7 @@ def _is_one(path: Path) -> bool:
 
 
 def open_npz(source: Path) -> Arrays:
-    """The arrays of such a file. Raises DataError where they are not whole."""
+    """Opens the arrays of such a file. Raises DataError if they are incomplete."""
     paths = [source] if source.is_file() else [path for path in below(source, NAME) if _is_one(path)]
     if len(paths) > 1:
         raise DataError(
@@ -77,7 +77,7 @@ def open_npz(source: Path) -> Arrays:
 
 
 class ZippedArray:
-    """One array of an npz, read row by row. Raises DataError where it is no array of numbers, whole and in C order."""
+    """One array of an npz, read row by row. Raises DataError unless it is a complete C-order array of numbers."""
 
     def __init__(self, path: Path, key: str) -> None:
         self.path, self.name = path, f"{key}.npy"
@@ -110,7 +110,7 @@ class ZippedArray:
             raise DataError(f"{self.path}: {self.name} is truncated ({error})") from error
 
     def row(self, at: int) -> np.ndarray:
-        """One row. Raises OSError, EOFError or zipfile.BadZipFile where it cannot be read."""
+        """Returns one row. Raises OSError, EOFError or zipfile.BadZipFile if it cannot be read."""
         if self._mapped is not None:
             return self._mapped[at]
         place = self.start + at * self.bytes
@@ -125,7 +125,7 @@ class ZippedArray:
         return np.frombuffer(raw, self.dtype).reshape(self.shape[1:])
 
     def all(self) -> np.ndarray:
-        """All rows. Raises as ``row`` does; OSError where they are too many for the memory."""
+        """Returns all rows. Raises as ``row`` does, and OSError if they do not fit into memory."""
         size = self.bytes * self.shape[0]
         if size > LARGEST:
             raise OSError(f"{size} bytes")
@@ -139,14 +139,14 @@ class ZippedArray:
         return np.frombuffer(raw, self.dtype).reshape(self.shape)
 
     def bodies(self, at: int) -> np.ndarray:
-        """One row as (T, 2, 25, 3) float32, moved away: a joint at zero would be taken for one that is missing."""
+        """Returns a row as (T, 2, 25, 3) float32, translated, as a joint at zero would count as missing."""
         row = np.asarray(self.row(at), np.float32)
         bodies = two_bodies(row.reshape(len(row), -1, JOINTS, 3))
         return np.where(bodies.any(axis=(2, 3), keepdims=True), bodies + AWAY, 0)
 
 
 def _said(path: Path) -> tuple[Said, ...]:
-    """The names of the classes, where the file has a list of them."""
+    """Returns the names of the classes, if the file lists them."""
     with zipfile.ZipFile(path) as archive, suppress(*UNREADABLE, *NO_NPY):
         for key in LISTS:
             if f"{key}.npy" in archive.namelist() and archive.getinfo(f"{key}.npy").file_size < BLOCK:
@@ -155,7 +155,7 @@ def _said(path: Path) -> tuple[Said, ...]:
 
 
 def _labels(path: Path, key: str) -> tuple[np.ndarray, int]:
-    """The labels of a part, and how many classes they are of: (N, classes) one-hot, or (N,) numbers."""
+    """Returns the labels of a part and the number of classes; stored as (N, classes) one-hot or (N,) numbers."""
     member = ZippedArray(path, key)
     try:
         values = member.all()

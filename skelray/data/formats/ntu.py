@@ -36,7 +36,7 @@ SUBJECTS_120 = (
 
 @cache
 def missing_skeletons() -> frozenset[str]:
-    """The names that the authors list as recordings with missing or incomplete skeletons."""
+    """Returns the recordings that the authors list as having missing or incomplete skeletons."""
     return frozenset(listed("ntu_missing_skeletons.txt"))
 
 
@@ -58,9 +58,9 @@ def _recording(member: Member) -> Recording | Skipped:
 
 
 def read_skeleton(text: bytes) -> np.ndarray:
-    """The bodies (T, M, 25, 3) of a ``.skeleton`` file, in the order listed; M is the most bodies of any frame.
+    """Returns the bodies (T, M, 25, 3) of a ``.skeleton`` file, in the order listed; M is the most bodies of any frame.
 
-    Raises ValueError or IndexError where the text is broken or ends early.
+    Raises ValueError or IndexError if the text is broken or ends early.
     """
     if len(text) > MOST_BYTES or text.count(b"\n") + text.count(b"\r") > MOST_LINES:
         raise UserError(f"a text of {len(text)} bytes")
@@ -92,7 +92,7 @@ def _read(text: bytes) -> np.ndarray:
 
 
 def _layout(text: bytes, starts: list[int]) -> tuple[list[int], list[int]]:
-    """How many bodies each frame has, and the line of each body's first joint."""
+    """Returns how many bodies each frame has, and the line of each body's first joint."""
     counts, first = [], []
     line = 1
     for _ in range(int(text[: starts[1]])):
@@ -112,10 +112,10 @@ def _layout(text: bytes, starts: list[int]) -> tuple[list[int], list[int]]:
 
 
 def _leading_numbers(text: bytes, lines: np.ndarray, spaces: np.ndarray) -> np.ndarray:
-    """The first three numbers of the lines that start at the given characters, (lines, 3) float32.
+    """Returns the first three numbers of the lines that start at the given characters, (lines, 3) float32.
 
-    The text itself serves as Arrow's string array, in which every second string, what lies between two numbers, is
-    null: nothing is copied, and Arrow's parser rounds correctly and is several times faster than ``float``.
+    The text itself serves as Arrow's string array, in which every second string, the gap between two numbers, is null:
+    nothing is copied, and Arrow's parser rounds correctly and is several times faster than ``float``.
     """
     ends = spaces[np.searchsorted(spaces, lines)[:, None] + np.arange(3)]
     offsets = np.empty((len(lines), 3, 2), np.int32)
@@ -151,5 +151,5 @@ NTU120 = Benchmark(
 
 
 def likely(found: Sequence[re.Match[str]]) -> Benchmark:
-    """NTU 60 where none of the names has an action beyond it, NTU 120 otherwise."""
+    """Returns NTU 60 if no name has an action beyond it, else NTU 120."""
     return NTU60 if all(int(match[6]) <= 60 for match in found) else NTU120

@@ -62,7 +62,7 @@ def _recordings(source: Path | None, part: int, first_frame: int) -> Recordings:
 
 
 def _texts(source: Path | None, part: int) -> tuple[dict[str, Member], dict[str, Member]]:
-    """The skeleton and the label file of each video. Both have the same name: labels have commas."""
+    """Returns the skeleton and the label file of each video. Both have the same name, but only labels have commas."""
     what = f"PKU-MMD part {part} skeletons and labels (such as {'0002-L.txt' if part == 1 else 'A01N01-L.txt'})"
     skeletons: dict[str, Member] = {}
     labels: dict[str, Member] = {}
@@ -91,7 +91,7 @@ def _is_label(member: Member) -> bool:
 
 
 def _annotations(member: Member, first_frame: int) -> Iterator[Instance | Skipped]:
-    """The actions of a label file, one for each line of ``label, start, end, confidence``."""
+    """Yields the actions of a label file, a line ``label, start, end, confidence`` each."""
     try:
         written = lines(member)
     except DataError:
@@ -113,7 +113,7 @@ def _annotations(member: Member, first_frame: int) -> Iterator[Instance | Skippe
 
 
 def _bodies(member: Member) -> np.ndarray:
-    """A skeleton file as (T, 2, 25, 3); a second body of zeros is an absent one."""
+    """Returns a skeleton file as (T, 2, 25, 3); a second body of zeros is an absent one."""
     return single(matrix(member.file.read(), BODIES * JOINTS * 3)).reshape(-1, BODIES, JOINTS, 3)
 
 
@@ -132,9 +132,9 @@ def _recording(member: Member, instance: Instance, bodies: np.ndarray, parts: di
 
 
 def _parts(source: Path | None, part: int) -> dict[str, int]:
-    """0 for the videos that train, 1 for those that test, by the cross-subject list of the source.
+    """Returns 0 for the training and 1 for the test videos of the source's cross-subject list.
 
-    Raises DataError where there is none, and where the cross-view list divides the cameras in another way than ``xview``.
+    Raises DataError if it is missing, or if the cross-view list divides the cameras unlike ``xview``.
     """
     lists: dict[str, dict[str, int]] = {"subject": {}, "view": {}}
     for member in matching(source, SPLIT) if source else ():
@@ -153,7 +153,7 @@ def _parts(source: Path | None, part: int) -> dict[str, int]:
 
 
 def _listed(member: Member, name: re.Pattern[str]) -> Iterator[tuple[str, int]]:
-    """(video, part) of a split file: a header, the names that train, a header, the names that test."""
+    """Yields (video, part) of a split file: a header, the training names, a header, the test names."""
     part = -1
     for line in lines(member):
         words = [word.strip() for word in line.split(",") if word.strip()]
@@ -167,7 +167,7 @@ def _listed(member: Member, name: re.Pattern[str]) -> Iterator[tuple[str, int]]:
 
 
 def pku_mmd(part: int, first_frame: int = 1) -> Benchmark:
-    """Part 1 or 2; ``first_frame``: the number of the first frame in its label files. Raises UserError."""
+    """Returns part 1 or 2; ``first_frame``: the number of the first frame in its label files. Raises UserError."""
     if part not in NAMES or first_frame not in (0, 1):
         raise UserError(f"part {part}, first frame {first_frame}: the part is 1 or 2, frames count from 0 or 1")
     recordings: Callable[[Path | None], Recordings] = partial(_recordings, part=part, first_frame=first_frame)

@@ -39,7 +39,7 @@ HALF = "the last digits: keypoints were kept in half precision, steps of 2 to 4 
 
 
 def holds_annotations(name: str, file: File) -> bool:
-    """Whether a pickle holds annotations; of a large one, whether it names their keypoints. Raises one of UNREADABLE."""
+    """Returns whether a pickle holds annotations; a large one, whether it names keypoints. Raises one of UNREADABLE."""
     with file.open() as stream:
         if isinstance(file, LooseFile) and stream.seek(0, os.SEEK_END) < SMALL:
             with suppress(DataError):
@@ -57,7 +57,7 @@ def holds_annotations(name: str, file: File) -> bool:
 
 
 def _listed(stored: object) -> tuple[list[dict[str, Any]] | None, dict[str, Any]]:
-    """The annotations of what a pickle holds, if it holds any, and the dictionary around them."""
+    """Returns the annotations in the content of a pickle, if any, and the dictionary around them."""
     around = stored if isinstance(stored, dict) else {}
     found = around.get("annotations") if around else stored
     if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
@@ -72,7 +72,7 @@ def _is_one(path: Path) -> bool:
 
 
 def open_pickle(source: Path) -> Arrays:
-    """The annotations of one such file, or of a training and a test file. Raises DataError where they are none."""
+    """Opens one such file, or a training and a test file. Raises DataError if they are none."""
     paths = [source] if source.is_file() else below(source, NAME)
     if len(paths) > 1:  # others may lie beside them
         paths = [path for path in paths if _is_one(path)] or paths
@@ -118,7 +118,7 @@ def _skeleton(annotations: Sequence[Mapping[str, Any]], path: Path) -> Skeleton:
 
 
 def _part(path: Path, count: int) -> int:
-    """Finds the part of all annotations of a file without divisions, by its name."""
+    """Returns the part of a file without divisions, by its name."""
     words = re.findall(r"(?<![a-z])(train|val|test)(?![a-z])", path.stem.lower())
     if not words and count > 1:
         raise DataError(f"{path} says neither train nor val in its name, and has no divisions of its own")
@@ -126,14 +126,14 @@ def _part(path: Path, count: int) -> int:
 
 
 def _names(values: Any, path: Path) -> list[str]:
-    """Texts, or numbers as texts. Raises DataError where they are something else."""
+    """Returns texts, or numbers as texts. Raises DataError for anything else."""
     if isinstance(values, (list, tuple)):
         values = [str(name) if isinstance(name, int) else name for name in values]
     return texts(values, path)
 
 
 def _divided(names: Sequence[str], divisions: Any, path: Path) -> tuple[np.ndarray, dict[str, Split]]:
-    """A code for each sample, and the protocols in these codes: one code for each set of divisions that samples are in."""
+    """Returns a code for each sample, one for each combination of divisions, and the protocols in these codes."""
     if not isinstance(divisions, dict) or not all(isinstance(division, str) for division in divisions):
         raise DataError(f"{path} has a `split` that is no dictionary of lists of names")
     member: dict[str, list[str]] = {}
@@ -156,7 +156,7 @@ def _divided(names: Sequence[str], divisions: Any, path: Path) -> tuple[np.ndarr
 
 
 def _bodies(annotations: Sequence[Mapping[str, Any]], at: int) -> np.ndarray:
-    """One annotation as (T, M, V, 3) float32. Raises UserError, KeyError or TypeError where it is broken."""
+    """Returns an annotation as (T, M, V, 3) float32. Raises UserError, KeyError or TypeError if it is broken."""
     one = annotations[at]
     points = np.asarray(one["keypoint"], np.float32).swapaxes(0, 1)  # (T, M, V, C)
     if points.shape[2:] == (25, 3):

@@ -1,4 +1,4 @@
-"""The names that files give their classes themselves, where a list would name them by their number."""
+"""Class names stated by the files themselves, instead of a list that names classes by number."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LISTS = ("classes", "class_names", "label_names", "categories")  # what files of
 
 @dataclass(frozen=True)
 class Said:
-    """The label of a recording in a file's own words: the number of its class, its name, or both."""
+    """The label that a file states for a recording: the number of its class, its name, or both."""
 
     index: int | None
     text: str = ""
 
     def number(self, classes: tuple[str, ...]) -> int:
-        """The number of the class, by its name where only that is said. Raises LeftOut where there is none of it."""
+        """Returns the number of the class, looked up by name if only that is stated. Raises LeftOut for an unknown class."""
         if self.index is not None:
             return self.index
         for number, name in enumerate(classes):
@@ -34,7 +34,7 @@ class Said:
 
 
 def said_of(entry: Mapping[str, Any]) -> Said | None:
-    """What ``label_index`` and ``label`` of an entry say; None where it has neither."""
+    """Returns ``label_index`` and ``label`` of an entry; None if it has neither."""
     index, text = entry.get("label_index"), entry.get("label")
     index = index if isinstance(index, int) and not isinstance(index, bool) else None
     text = text.strip() if isinstance(text, str) else ""
@@ -42,7 +42,7 @@ def said_of(entry: Mapping[str, Any]) -> Said | None:
 
 
 def said_in(values: object) -> tuple[Said, ...]:
-    """The labels that a list of names tells, by their places; none where it is no such list."""
+    """Returns the labels of a list of names, numbered by position; none if it is no such list."""
     listed = values.tolist() if isinstance(values, np.ndarray) else values
     if not isinstance(listed, (list, tuple)) or not all(isinstance(name, str) for name in listed):
         return ()
@@ -50,7 +50,7 @@ def said_in(values: object) -> tuple[Said, ...]:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two names are one but for size of letters, blanks and signs."""
+    """Returns whether two names are equal up to letter case, blanks and punctuation."""
     return _plain(one) == _plain(other)
 
 
@@ -59,12 +59,12 @@ def _plain(name: str) -> str:
 
 
 def class_names(said: Iterable[tuple[Said, str]], known: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The names of classes, by number; None where labels are called as in the list ``known``, or have no names.
+    """Returns the names of classes, by number; None if they agree with the list ``known`` or there are none.
 
-    said: labels, and where each stands. Numbers without a name between others are "class 3" and the like. Labels without
+    said: labels, and where each stands. Unnamed numbers between named ones become "class 3" and the like. Labels without
     numbers are numbered in the order of their names.
 
-    Raises DataError where one number has two names or one name two numbers.
+    Raises DataError if one number has two names or one name two numbers.
     """
     names: dict[int, dict[str, tuple[str, str]]] = {}
     unnumbered: dict[str, str] = {}
@@ -106,10 +106,10 @@ def _numbered(names: Mapping[int, Mapping[str, tuple[str, str]]]) -> tuple[str, 
 
 
 def unnamed(number: int) -> str:
-    """What a class is called whose number has no name."""
+    """Returns the name of a class that has a number alone."""
     return f"class {number}"
 
 
 def given(classes: Iterable[str]) -> list[str]:
-    """The classes that have a name of their own."""
+    """Returns the classes that have a name of their own."""
     return [name for number, name in enumerate(classes) if name != unnamed(number)]

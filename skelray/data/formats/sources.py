@@ -1,4 +1,4 @@
-"""Files of a source, loose or in a zip, and recordings that are read from them one by one, in memory."""
+"""Files of a source, loose or in a zip, and the recordings read from them one by one, in memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LooseFile:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Changes where the file does; -1 of one that cannot be reached, which is skipped when it is read."""
+        """Returns numbers that change with the file; -1 for an unreachable one, which is skipped when it is read."""
         try:
             stat = os.stat(self.path)
         except OSError:
@@ -44,7 +44,7 @@ class LooseFile:
 
     @property
     def checksum(self) -> tuple[int, int]:
-        """Size and CRC, as of a packed file: the same of a copy. -1 of what cannot be read, which is skipped."""
+        """Returns size and CRC, as for a packed file, equal for a copy; -1 for an unreadable one, which is skipped."""
         size = sum_ = 0
         try:
             if not os.path.isfile(self.path):
@@ -70,7 +70,7 @@ class LooseFile:
 
 
 class Archive:
-    """A zip whose members are read into memory by whichever process asks; nothing is ever unpacked to disk."""
+    """A zip whose members any process reads into memory; nothing is unpacked to disk."""
 
     def __init__(self, path: str | Path) -> None:
         self.zip = zipfile.ZipFile(path)
@@ -98,7 +98,7 @@ class PackedFile:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Changes where the file does."""
+        """Returns numbers that change with the file."""
         return self.info.file_size, self.info.CRC
 
     checksum = version
@@ -115,10 +115,10 @@ File = LooseFile | PackedFile
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One recording's file in a source.
+    """The file of one recording in a source.
 
-    match: its file name, matched by the pattern of the benchmark. path: where it lies, relative to the source.
-    name: of the recording. repeated: a file of the same name came before.
+    match: its file name, matched by the benchmark's pattern. path: relative to the source. name: of the recording.
+    repeated: an earlier file has the same name.
     """
 
     match: re.Match[str]
@@ -131,8 +131,8 @@ class Member:
 class Recordings(Sequence[Recording | Skipped]):
     """The recordings of a source, each read when it is asked for.
 
-    parse: raises ValueError where the text is not a recording; such a file is skipped.
-    settings: whatever else decides the result, such as what other files say; part of the stamp.
+    parse: raises ValueError for a text that is no recording; such a file is skipped.
+    settings: whatever else decides the result, such as the content of other files; part of the stamp.
     """
 
     notes: tuple[str, ...] = ()  # what the report says of them, one sentence each
@@ -146,12 +146,12 @@ class Recordings(Sequence[Recording | Skipped]):
 
     @property
     def stamp(self) -> str:
-        """Hash of the names and versions of the files and of the settings: changes where one of them does."""
+        """Returns a hash of the names and versions of the files and of the settings."""
         return self._stamped([member.file.version for member in self.members])
 
     @property
     def content(self) -> str:
-        """Hash of what the files hold, equal for a copy, whose ``stamp`` differs; reads every file that is not in a zip."""
+        """Returns a hash of the files' content, equal for a copy, unlike ``stamp``; reads every file outside a zip."""
         return self._stamped([member.file.checksum for member in self.members])
 
     def _stamped(self, versions: Sequence[tuple[int, int]]) -> str:
@@ -171,7 +171,7 @@ class Recordings(Sequence[Recording | Skipped]):
 
 
 def read_or_skip(name: str, read: Callable[[], Recording | Skipped]) -> Recording | Skipped:
-    """What ``read`` gives; Skipped where the bytes cannot be read or are not what they should be."""
+    """Returns the result of ``read``, or Skipped if the bytes cannot be read or are invalid."""
     try:
         return read()
     except LeftOut as reason:
@@ -183,7 +183,7 @@ def read_or_skip(name: str, read: Callable[[], Recording | Skipped]) -> Recordin
 
 
 def content(member: Member) -> bytes:
-    """All of a file without which the others say nothing. Raises DataError where it cannot be read."""
+    """Returns a file on which all others depend. Raises DataError if it cannot be read."""
     try:
         return member.file.read()
     except UNREADABLE as error:
@@ -191,7 +191,7 @@ def content(member: Member) -> bytes:
 
 
 def lines(member: Member) -> list[str]:
-    """The lines of a text file that says what the others are. Raises DataError where it cannot be read."""
+    """Returns the lines of a text file that describes the others. Raises DataError if it cannot be read."""
     try:
         return decoded(content(member)).splitlines()
     except UnicodeError as error:
@@ -199,13 +199,13 @@ def lines(member: Member) -> list[str]:
 
 
 def head(file: File, size: int = HEAD) -> bytes:
-    """The first bytes of a file. Raises one of UNREADABLE."""
+    """Returns the first bytes of a file. Raises one of UNREADABLE."""
     with file.open() as stream:
         return stream.read(size)
 
 
 def stamp(listing: Iterable[tuple[str | int, ...]]) -> str:
-    """Hash of a listing of files."""
+    """Returns a hash of a listing of files."""
     digest = hashlib.sha256(b"[")
     for number, item in enumerate(listing):
         digest.update((", " * (number > 0) + json.dumps(item)).encode())

@@ -20,12 +20,12 @@ START = 100  # bytes that tell the encoding where no mark does
 
 
 def decoded(text: bytes, errors: str = "strict") -> str:
-    """UTF-8, or UTF-16 where its first bytes say so, without a byte-order mark. Raises UnicodeError, if strict."""
+    """Decodes UTF-8, or UTF-16 as the first bytes tell, without a byte-order mark. Raises UnicodeError, if strict."""
     return text.decode(encoding(text), errors)
 
 
 def encoding(text: bytes) -> str:
-    """Names the encoding as Python does, by the first bytes: in UTF-16 every second byte of an ASCII letter is zero."""
+    """Returns Python's name of the encoding, by the first bytes: UTF-16 has zeros as every second byte of ASCII letters."""
     for mark, name in MARKS.items():
         if text.startswith(mark):
             return name
@@ -36,10 +36,10 @@ def encoding(text: bytes) -> str:
 
 
 def usual(text: bytes) -> bytes:
-    """Numbers as they mostly stand: ASCII with points and white space.
+    """Normalises numbers to ASCII with decimal points and white space.
 
-    Byte-order marks and UTF-16 are undone, semicolons are separators, commas decimal points where the text has no other
-    and separators where it has. Raises UnicodeError; LeftOut where a comma may be either.
+    Removes byte-order marks and UTF-16, treats semicolons as separators, and commas as decimal points if the text has no
+    other, else as separators. Raises UnicodeError; LeftOut if a comma may be either.
     """
     plain = decoded(text).encode("ascii").replace(b";", b" ")
     if b"," not in plain:
@@ -51,21 +51,21 @@ def usual(text: bytes) -> bytes:
 
 
 def parsed(text: bytes) -> Any:
-    """The JSON of a recording. Raises UserError where it is none, or too long to be one."""
+    """Parses the JSON of a recording. Raises UserError if it is invalid or too long to be one."""
     if len(text) > MOST_JSON:
         raise UserError(f"more than {MOST_JSON} bytes")
     return json.loads(text)
 
 
 def listed(file: str) -> tuple[str, ...]:
-    """The lines of a list in this package."""
+    """Returns the lines of a list in this package."""
     return tuple(resources.files("skelray.data.formats").joinpath(file).read_text("utf-8").splitlines())
 
 
 def matrix(text: bytes, columns: int) -> np.ndarray:
-    """Numbers with white space between them, (rows, columns) float64, however the lines are broken.
+    """Parses numbers separated by white space, (rows, columns) float64, however the lines are broken.
 
-    Raises ValueError where anything else stands in the text, and where the last row is not whole.
+    Raises ValueError for anything else in the text and for an incomplete last row.
     """
     try:
         numbers = _numbers(text)
@@ -77,7 +77,7 @@ def matrix(text: bytes, columns: int) -> np.ndarray:
 
 
 def _numbers(text: bytes) -> np.ndarray:
-    """Raises UserError where something else stands in the text, UnicodeError where it is not ASCII."""
+    """Parses numbers. Raises UserError for anything else in the text, UnicodeError unless it is ASCII."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # numpy's word for text that is no number
         try:
@@ -87,6 +87,6 @@ def _numbers(text: bytes) -> np.ndarray:
 
 
 def single(numbers: np.ndarray) -> np.ndarray:
-    """Converts to float32. What is too large for it becomes infinite; preparing leaves such a recording out."""
+    """Converts to float32. Numbers too large for it become infinite, and preparation leaves such a recording out."""
     with np.errstate(over="ignore"):
         return numbers.astype(np.float32)

@@ -1,8 +1,8 @@
-"""Pickles opened without running anything: numpy arrays, numbers and plain containers come out, all else is refused.
+"""An unpickler that runs nothing: numpy arrays, numbers and plain containers are read, all else is refused.
 
-Python's own unpickler calls whatever a file names. This one never looks a name up: the few names that numpy writes
-stand for functions of this module, arrays are views of the mapped file, and memory does not follow the lengths that a
-file claims. Pickles of Python 2 are read with their bytes as latin 1.
+Python's own unpickler calls whatever a file names. This one looks no name up: the few names that numpy writes stand for
+functions of this module, arrays are views of the mapped file, and memory use does not follow the lengths that a file
+claims. Pickles of Python 2 are read with their bytes as latin 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CODE = re.compile(r"[biufcSUV?]\d{0,4}|O8?")
 
 
 class _Dtype:
-    """A numpy type that is still being told its byte order."""
+    """A numpy type whose byte order is still to be read."""
 
     def __init__(self, code: str, *_: object) -> None:
         if not isinstance(code, str) or not _CODE.fullmatch(code):
@@ -39,7 +39,7 @@ class _Dtype:
 
 
 class _Array:
-    """An array that is still without shape and content; ``key`` is its place in the memo."""
+    """An array whose shape and content are still to be read; ``key`` is its place in the memo."""
 
     key: int | None = None
 
@@ -49,7 +49,7 @@ class _Array:
 
 
 def _array(raw: Any, dtype: np.dtype[Any], shape: tuple[int, ...], order: Any) -> np.ndarray:
-    """The array of this content, without a copy. Raises UnpicklingError where content and shape differ in size."""
+    """Returns the array of this content, without a copy. Raises UnpicklingError if content and shape differ in size."""
     if not isinstance(shape, tuple) or not all(isinstance(size, int) and size >= 0 for size in shape):
         raise pickle.UnpicklingError("an array of a shape that is no sizes")  # which may be too large to be written
     count = math.prod(shape)
@@ -124,13 +124,13 @@ def _key(value: Any) -> Any:
 
 
 class _File:
-    """A mapped file that is read from front to end."""
+    """A mapped file, read from front to end."""
 
     def __init__(self, mapped: mmap.mmap) -> None:
         self.mapped, self.content, self.at = mapped, memoryview(mapped), 0
 
     def view(self, size: int) -> memoryview:
-        """The next bytes, not copied. Raises EOFError where there are fewer."""
+        """Returns the next bytes without a copy. Raises EOFError if there are fewer."""
         if not 0 <= size <= len(self.content) - self.at:
             raise EOFError("it ends early")
         self.at += size
@@ -144,7 +144,7 @@ class _File:
 
 
 class _Memo(dict[int, Any]):
-    """Tells an unfinished array where it is remembered."""
+    """The memo, which tells an unfinished array its place."""
 
     def __setitem__(self, key: int, value: Any) -> None:
         if isinstance(value, _Array):
@@ -213,9 +213,9 @@ class _Unpickler(pickle._Unpickler):  # the one in Python: the other one sets me
 
 
 def unpickle(path: Path) -> Any:
-    """What a pickle file holds; its arrays are views of the file, which therefore must stay as it is.
+    """Returns the content of a pickle file; its arrays are views of the file, which therefore must not change.
 
-    Raises DataError, in one sentence, where it is no pickle or holds anything but arrays and plain containers.
+    Raises DataError for anything but a pickle of arrays and plain containers.
     """
     try:
         with open(path, "rb") as file:

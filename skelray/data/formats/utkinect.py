@@ -80,7 +80,7 @@ def _recordings(source: Path | None) -> Recordings:
 
 
 def _righted(action: Instance | Skipped) -> Instance | Skipped:
-    """The action, with the frames that are right where it is a row known to be wrong."""
+    """Returns the action, with its frames corrected if it is a row known to be wrong."""
     wrong, right = WRONG.get(action.name, (None, None))
     if right is None or not isinstance(action, Instance) or (action.start, action.end - 1) != wrong:
         return action
@@ -88,9 +88,9 @@ def _righted(action: Instance | Skipped) -> Instance | Skipped:
 
 
 def _annotations(member: Member) -> Iterator[tuple[str, Instance | Skipped]]:
-    """(video, action) of a label file: a video's name, then lines ``action: start end`` that belong to it.
+    """Yields (video, action) of a label file: a video's name, then its lines ``action: start end``.
 
-    Raises DataError where it cannot be read.
+    Raises DataError if it cannot be read.
     """
     video = ""
     for line in map(str.strip, lines(member)):
@@ -116,7 +116,7 @@ def _annotation(video: str, line: str) -> Instance | Skipped:
 
 
 def _frames(member: Member) -> tuple[np.ndarray, np.ndarray]:
-    """The frame numbers (T,), each once, and joints (T, 20, 3) of a file."""
+    """Returns the frame numbers (T,), without repeats, and joints (T, 20, 3) of a file."""
     rows = matrix(member.file.read(), 1 + 3 * len(KINECT_V1.joints))
     _, first = np.unique(rows[:, 0], return_index=True)
     rows = rows[np.sort(first)]

@@ -1,1 +1,1 @@
-"""Looking at prepared data: descriptions, pictures and checks."""
+"""Inspection of prepared data: descriptions, pictures and checks."""

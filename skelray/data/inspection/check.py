@@ -1,6 +1,6 @@
-"""What is wrong in a prepared data set: NaN, empty frames, jumps, exchanged sides, duplicates, overlapping splits.
+"""Faults of a prepared data set: NaN, empty frames, jumps, exchanged sides, duplicates, overlapping splits.
 
-Stuck joints, and what was left out, were seen when it was prepared: afterwards they cannot be.
+Stuck joints and left-out recordings are recorded during preparation; they cannot be seen afterwards.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ WORST = 5  # offenders that are named
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of fault. offenders: (name, how bad, in words), the worst first; empty where there is none.
+    """One kind of fault. offenders: (name, how bad, in words), the worst first; empty if there is none.
 
-    warns: it is to be known, and may be as it should be.
+    warns: worth knowing, but possibly as it should be.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """What was found in a data set."""
+    """The findings on a data set."""
 
     name: str
     sequences: int
@@ -55,7 +55,7 @@ class Check:
 
     @property
     def wrong(self) -> bool:
-        """Whether anything is; what only warns is not."""
+        """Whether there is a fault; warnings do not count."""
         return any(finding.offenders and not finding.warns for finding in self.findings)
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class Check:
 
 
 def check(root: Path, name: str) -> Check:
-    """Reads the array once, a block at a time, and what may be twins again; what is kept of each sequence is a few numbers.
+    """Reads the array once in blocks, and possible twins again; keeps a few numbers of each sequence.
 
     Raises DataError.
     """
@@ -113,9 +113,11 @@ def check(root: Path, name: str) -> Check:
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """What is measured of each sequence: numbers that are not finite, frames without anyone, the longest step in reaches
-    of the body,
-    times that its sides change place; and a hash and a sketch that tell duplicates."""
+    """The measurements of each sequence.
+
+    They are its non-finite numbers, its frames without anyone, its longest step in body reaches, how often its sides change
+    place, and a hash and a sketch to find duplicates.
+    """
 
     broken: np.ndarray
     zero: np.ndarray
@@ -139,7 +141,7 @@ class _Measured:
 
 
 def _left_out(counts: Mapping[str, Any]) -> Iterator[Finding]:
-    """What preparing a data set of these counts saw in its source and what it did not keep of it."""
+    """Yields the findings that preparation recorded about what it did not keep."""
     if not {"stuck", *AMOUNTS} <= set(counts):
         offender = ("this data set", "was prepared before that was counted: prepare it again to know")
         yield Finding("what was left out, stuck joints", "not known", (offender,), warns=True)

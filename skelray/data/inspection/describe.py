@@ -1,4 +1,4 @@
-"""What a prepared data set holds, in numbers: classes, people, cameras, lengths, what is empty, and its protocols."""
+"""A prepared data set in numbers: classes, people, cameras, lengths, empty places, and protocols."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HELD_OUT = (
 
 @dataclass(frozen=True)
 class Division:
-    """Sequences of a protocol, or the sentence that says why there are none."""
+    """The sizes of a protocol's parts, or the reason why there are none."""
 
     name: str
     split: Split
@@ -38,7 +38,7 @@ class Division:
 
     @property
     def trouble(self) -> str:
-        """What is odd about it, in a sentence; nothing where it is as it should be."""
+        """A sentence on what is odd about it, empty if nothing is."""
         if self.error or not self.unknown:
             return self.error
         return f"{self.unknown:,} sequences of unknown {self.split.by} are in neither part"
@@ -58,10 +58,10 @@ class Division:
 class Description:
     """A prepared data set in numbers.
 
-    classes: sequences of each. groups: of each column that the source gives, sequences of each value.
-    lengths: recorded frames at QUANTILES. persons: sequences by how many people are in them.
-    empty_persons: sequences in whose array a place for a person is empty. empty_joints: sequences in which a joint is zero
-    throughout although its person is there.
+    classes: sequences of each. groups: sequences of each value, for each column that the source gives.
+    lengths: recorded frames at QUANTILES. persons: sequences by their number of people.
+    empty_persons: sequences with an unused place for a person. empty_joints: sequences of a present person with a joint that
+    is always zero.
     """
 
     title: tuple[str, ...]
@@ -75,7 +75,7 @@ class Description:
     protocols: tuple[Division, ...]
 
     def sections(self) -> Iterator[tuple[str, list[str]]]:
-        """(heading, lines) of each part."""
+        """Yields (heading, lines) of each part."""
         counts = list(self.classes.values())
         yield (
             f"{len(counts)} classes, {min(counts):,} to {max(counts):,} sequences each",
@@ -99,7 +99,7 @@ class Description:
 
 
 def describe(root: Path, name: str) -> Description:
-    """Reads the whole array once, a block at a time. Raises DataError where there is no such data set."""
+    """Reads the whole array once in blocks. Raises DataError if there is no such data set."""
     dataset, protocols = open_with_protocols(Path(root), name)
     samples, about = dataset.samples, read_history(Path(root) / name) or {}
     said = {key: _counted(samples[key]) for key in KEYS}
@@ -119,7 +119,7 @@ def describe(root: Path, name: str) -> Description:
 
 
 def blocks(dataset: SkeletonDataset) -> Iterator[tuple[int, np.ndarray]]:
-    """(number of its first sequence, a float32 copy of its sequences (n, C, T, V, M)) from beginning to end."""
+    """Yields (first sequence, float32 copy of sequences (n, C, T, V, M)) from beginning to end."""
     size = max(1, BLOCK // max(1, 4 * int(np.prod(dataset.sequences.shape[1:]))))
     for start in range(0, len(dataset.sequences), size):
         yield start, np.array(dataset.sequences[start : start + size], dtype=np.float32)
@@ -159,7 +159,7 @@ def _title(dataset: SkeletonDataset, about: Mapping[str, Any]) -> tuple[str, ...
 
 
 def division(dataset: SkeletonDataset, name: str, split: Split) -> Division:
-    """How a protocol divides a data set."""
+    """Divides a data set by a protocol and counts."""
     try:
         splits = divide(dataset, split)
     except DataError as error:
@@ -174,7 +174,7 @@ def division(dataset: SkeletonDataset, name: str, split: Split) -> Division:
 
 
 def _ranges(numbers: Iterable[int]) -> str:
-    """1, 2, 3, 7 as "1-3, 7"."""
+    """Formats 1, 2, 3, 7 as "1-3, 7"."""
     ordered = sorted(numbers)
     runs = np.split(ordered, np.flatnonzero(np.diff(ordered) != 1) + 1)
     return ", ".join(f"{run[0]}" if len(run) == 1 else f"{run[0]}{', ' if len(run) == 2 else '-'}{run[-1]}" for run in runs)
@@ -191,7 +191,7 @@ def _quantile(at: int) -> str:
 
 
 def _columns(cells: list[str], width: int = 100) -> list[str]:
-    """Cells below each other, in as many columns as fit."""
+    """Arranges cells in as many columns as fit."""
     wide = max(map(len, cells)) + 3
     rows = -(-len(cells) // max(1, width // wide))
     return ["".join(cell.ljust(wide) for cell in cells[row::rows]).rstrip() for row in range(rows)]

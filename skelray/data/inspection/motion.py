@@ -1,4 +1,4 @@
-"""How bodies move from frame to frame: how large they are, how far a joint goes, and whether sides change place."""
+"""Motion from frame to frame: the size of bodies, the steps of joints, and sides that change place."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ BETTER = 0.35  # how much smaller the way is where the sides are exchanged back
 
 
 def reach(x: np.ndarray, centre: int) -> np.ndarray:
-    """(n, M): how far the farthest joint is from the centre, in the median frame in which a person is there.
+    """Returns (n, M): the distance from the centre to the farthest joint, median over the frames with the person.
 
-    x: (n, C, T, V, M); 0 where a person is nowhere.
+    x: (n, C, T, V, M); 0 for an absent person.
     """
     far = np.sqrt(np.square(x - x[:, :, :, [centre]]).sum(axis=1)).max(axis=2)  # (n, T, M)
     there = x.any(axis=(1, 3))  # (n, T, M)
@@ -25,17 +25,17 @@ def reach(x: np.ndarray, centre: int) -> np.ndarray:
 
 
 def steps(x: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """(n, T-1, M): the longest way that a joint goes between two frames, in reaches; 0 where the person comes or goes."""
+    """Returns (n, T-1, M): the longest step of a joint between two frames, in reaches; 0 where the person comes or goes."""
     way = np.sqrt(np.square(np.diff(x, axis=2)).sum(axis=1)).max(axis=2)  # (n, T-1, M)
     return np.where(_stays(x), way, 0) / np.where(size > 0, size, np.inf)[:, None]
 
 
 def exchanged(x: np.ndarray, size: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """(n,): how often left and right change place.
+    """Returns (n,): how often left and right change place.
 
-    They do where all paired joints together go a far shorter way once their names are exchanged. Preprocessing that turns
-    the shoulders of each frame turns an exchanged body round, so that half a turn about any axis is undone as well; and a
-    clip that was stretched goes through a mixture of both, so that frames a few apart are compared too.
+    They do if exchanging the names of all paired joints makes the way between two frames far shorter. Preprocessing that
+    aligns the shoulders in each frame turns an exchanged body round, so half a turn about any axis is undone as well; and a
+    stretched clip blends both states, so frames further apart are compared too.
     """
     count = np.zeros(len(x), np.int64)
     if not skeleton.mirror:
@@ -49,7 +49,7 @@ def exchanged(x: np.ndarray, size: np.ndarray, skeleton: Skeleton) -> np.ndarray
 
 
 def _exchanged(local: np.ndarray, there: np.ndarray, size: np.ndarray, skeleton: Skeleton, lag: int) -> np.ndarray:
-    """(n,): runs of frames that are exchanged against those ``lag`` before them."""
+    """Returns (n,): runs of frames that are exchanged relative to those ``lag`` before them."""
     pairs = np.array(skeleton.mirror)
     paired, back = pairs.ravel(), pairs[:, ::-1].ravel()
     before, after, other = local[:, :, :-lag, paired], local[:, :, lag:, paired], local[:, :, lag:, back]
@@ -61,17 +61,17 @@ def _exchanged(local: np.ndarray, there: np.ndarray, size: np.ndarray, skeleton:
 
 
 def _turns(channels: int) -> list[np.ndarray]:
-    """No turn, and half a turn about each axis: (C, 1, 1, 1) signs."""
+    """Returns signs (C, 1, 1, 1) of no turn and of half a turn about each axis."""
     signs = [np.ones(channels), *(np.where(np.arange(channels) == axis, 1, -1) for axis in range(channels))]
     return [np.asarray(sign, np.float32).reshape(-1, 1, 1, 1) for sign in signs]
 
 
 def _way(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """(n, T, M): the mean distance of joints (n, C, T, V, M)."""
+    """Returns the mean distance of joints (n, C, T, V, M), (n, T, M)."""
     return np.sqrt(np.square(after - before).sum(axis=1)).mean(axis=2)
 
 
 def _stays(x: np.ndarray) -> np.ndarray:
-    """(n, T-1, M): whether a person is there in this frame and in the next."""
+    """Returns (n, T-1, M): whether a person is present in a frame and the next."""
     there = np.asarray(x.any(axis=(1, 3)))
     return there[:, 1:] & there[:, :-1]

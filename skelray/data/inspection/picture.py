@@ -1,4 +1,4 @@
-"""A picture of a few sequences of a prepared data set: stick figures over time, as PNG or inside an HTML page."""
+"""A picture of a few sequences of a prepared data set: stick figures over time, as PNG or in an HTML page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PERSONS = (1.0, 0.45)  # how strongly each person is drawn
 
 
 def png(root: Path, name: str) -> bytes:
-    """A picture of up to six classes, each with a sequence at eight moments. Raises DataError."""
+    """Draws up to six classes, a sequence each at eight moments. Raises DataError."""
     dataset = open_dataset(Path(root), name)
     figure = draw(dataset, chosen(dataset))
     out = io.BytesIO()
@@ -33,7 +33,7 @@ def png(root: Path, name: str) -> bytes:
 
 
 def page(description: Description, picture: bytes) -> str:
-    """One HTML file that needs nothing beside it."""
+    """Returns one self-contained HTML file."""
     sections = "".join(
         f"<h2>{html.escape(heading)}</h2><pre>{html.escape(chr(10).join(lines))}</pre>"
         for heading, lines in description.sections()
@@ -48,7 +48,7 @@ def page(description: Description, picture: bytes) -> str:
 
 
 def chosen(dataset: SkeletonDataset) -> list[int]:
-    """One sequence of each of a few classes spread over them all: that of the class's median length."""
+    """Returns a sequence of median length for each of a few classes, spread over all."""
     present = np.unique(dataset.labels)
     labels = present[np.linspace(0, len(present) - 1, min(SEQUENCES, len(present))).round().astype(int)]
     lengths = dataset.samples["frames"].to_numpy()
@@ -60,7 +60,7 @@ def chosen(dataset: SkeletonDataset) -> list[int]:
 
 
 def draw(dataset: SkeletonDataset, positions: list[int]) -> Figure:
-    """Rows are sequences, columns are moments, the same scale everywhere."""
+    """Draws a row for each sequence and a column for each moment, all at one scale."""
     from matplotlib.figure import Figure
 
     x = dataset.batch(positions).astype(np.float32)  # (n, C, T, V, M)
@@ -89,13 +89,13 @@ def draw(dataset: SkeletonDataset, positions: list[int]) -> Figure:
 
 
 def _box(points: np.ndarray) -> np.ndarray:
-    """The lower left and the upper right of what stands there: (2, 2)."""
+    """Returns the lower left and upper right corner of points, (2, 2)."""
     points = points.reshape(-1, 2)
     return np.stack([points.min(axis=0), points.max(axis=0)]) if len(points) else np.zeros((2, 2))
 
 
 def _strip(cells: Iterable[Any], plane: np.ndarray, there: np.ndarray, skeleton: Skeleton, colours: list[str]) -> None:
-    """One sequence, (moments, V, M, 2), a moment in each cell."""
+    """Draws one sequence (moments, V, M, 2), a moment in each cell."""
     for cell, joints, present in zip(cells, plane, there, strict=True):
         for person in np.flatnonzero(present):
             strength = PERSONS[min(int(person), len(PERSONS) - 1)]
@@ -115,7 +115,7 @@ def _frame(cell: Any, middle: np.ndarray, half: float) -> None:
 
 
 def axes(x: np.ndarray, centre: int) -> tuple[int, int, int]:
-    """(across, up, 1 or -1): the axes along which the mean posture is wide and tall, and which way up is.
+    """Returns (across, up, 1 or -1): the axes of the mean posture's width and height, and which way up is.
 
     x: (n, C, T, V, M). A figure is taller than wide, and more of it hangs below its centre than stands above it.
     """
@@ -130,6 +130,6 @@ def axes(x: np.ndarray, centre: int) -> tuple[int, int, int]:
 
 
 def sides(skeleton: Skeleton) -> list[str]:
-    """The colour of each bone: that of its child's side."""
+    """Returns the colour of each bone, by the side of its child."""
     left, right = ({pair[at] for pair in skeleton.mirror} for at in (0, 1))
     return [LEFT if child in left else RIGHT if child in right else MIDDLE for child, _ in skeleton.bones]

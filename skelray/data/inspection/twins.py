@@ -1,7 +1,7 @@
-"""Sequences that are in a data set twice: the same to the bit, told by a hash, or nearly, told by sketches and confirmed.
+"""Sequences that are in a data set twice: bit-equal ones found by a hash, near ones by sketches and then confirmed.
 
-A sketch is the projection of a sequence on a few random directions: two sketches lie about as far apart as their
-sequences do (Johnson and Lindenstrauss, 1984), so that all pairs of a large data set can be looked at.
+A sketch projects a sequence on a few random directions. Two sketches lie about as far apart as their sequences do
+(Johnson and Lindenstrauss, 1984), so that all pairs of a large data set can be compared.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ MOST_PAIRS, MOST_LOOKED = 10_000, 200_000  # near pairs that are told, and seque
 
 @dataclass(frozen=True, eq=False)
 class Twins:
-    """Which sequences are in a data set twice.
+    """The sequences that are in a data set twice.
 
-    first: (N,) the first sequence that is the same as each, to the bit. near: (one, another) of such first ones that are
-    within NEAR, one < another. whole: whether all were found, which they are not where there are very many.
+    first: (N,) the first sequence bit-equal to each. near: (one, another) of such first ones within NEAR of each other, one
+    <
+    another. whole: whether all were found, which is not so if there are very many.
     """
 
     first: np.ndarray
@@ -37,13 +38,13 @@ class Twins:
     whole: bool
 
     def pairs(self) -> Iterator[tuple[int, int, bool]]:
-        """(one, another, whether they are the same): each that is the same as others stands beside the first of them."""
+        """Yields (one, another, whether they are equal), pairing each duplicate with the first of its kind."""
         for at in np.flatnonzero(self.first != np.arange(len(self.first))):
             yield int(self.first[at]), int(at), True
         yield from ((one, other, False) for one, other in self.near)
 
     def across(self, train: Iterable[int], test: Iterable[int]) -> Iterator[tuple[int, int]]:
-        """(test, train) of every test sequence that trains too, or that has a twin among the training ones."""
+        """Yields (test, train) of every test sequence that is in training too or has a twin there."""
         trains: dict[int, int] = {}
         listed = {int(at) for at in train}
         for at in sorted(listed):
@@ -62,13 +63,13 @@ class Twins:
 
 
 def digests(x: np.ndarray) -> np.ndarray:
-    """(n,) text, a hash of each of the sequences (n, C, T, V, M) float32."""
+    """Returns a hash of each sequence (n, C, T, V, M) float32, (n,) text."""
     x = np.ascontiguousarray(x) + 0  # -0.0 is 0.0
     return np.array([hashlib.blake2b(sequence.data, digest_size=16).hexdigest() for sequence in x])
 
 
 def sketch(x: np.ndarray) -> np.ndarray:
-    """(n, NUMBERS + 1) float32 projections of sequences (n, C, T, V, M), the size of the sequences last."""
+    """Projects sequences (n, C, T, V, M) to (n, NUMBERS + 1) float32, the sequence's norm last."""
     flat = x.reshape(len(x), -1)
     return np.column_stack([flat @ _directions(flat.shape[1]), np.linalg.norm(flat, axis=1)])
 
@@ -80,7 +81,7 @@ def _directions(size: int) -> np.ndarray:
 
 
 def twins(dataset: SkeletonDataset, digests: np.ndarray, sketches: np.ndarray) -> Twins:
-    """The twins of a data set, of whose sequences these are the hashes and sketches."""
+    """Finds the twins of a data set from hashes and sketches of its sequences."""
     _, place, group = np.unique(digests, return_index=True, return_inverse=True)
     first = place[group]
     once = np.flatnonzero(first == np.arange(len(first)))
@@ -95,7 +96,7 @@ def twins(dataset: SkeletonDataset, digests: np.ndarray, sketches: np.ndarray) -
 
 
 def _candidates(sketches: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Pairs whose sketches are near enough; along the direction used for it only neighbours are compared."""
+    """Yields pairs with near sketches; only neighbours along the best direction are compared."""
     near = NEAR * (1 + NEAR) * sketches[:, -1]  # the other of a pair may be larger by as much
     numbers = sketches[:, :-1] - sketches[:, :-1].mean(axis=0) if len(sketches) else sketches[:, :-1]
     order, last = min((_window(column, ALONG * near) for column in numbers.T), key=lambda window: window[1].sum())
@@ -112,7 +113,7 @@ def _candidates(sketches: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def _window(column: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The order along a direction, and for each in it the end of those that are not too far behind it."""
+    """Returns the order along a direction and, for each in it, the end of those close enough behind it."""
     order = np.argsort(column, kind="stable")
     return order, np.searchsorted(column[order], column[order] + allowed[order], side="right")
 

@@ -1,1 +1,1 @@
-"""Data of one's own: a table of joints and the file that describes it."""
+"""The user's own data: a table of joints and the file that describes it."""

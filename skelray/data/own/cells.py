@@ -1,4 +1,4 @@
-"""The cells of a table as texts, whole numbers and coordinates, however people's programs write them."""
+"""The cells of a table as texts, whole numbers and coordinates, in the many ways that programs write them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ EMPTY = np.iinfo(np.int64).min  # of a whole number
 
 
 def normal(written: str) -> str:
-    """A text without blanks around it, with single ones inside, and each letter in its one usual form."""
+    """Normalises a text: no outer blanks, single inner ones, Unicode letters in one form."""
     return " ".join(unicodedata.normalize("NFC", INVISIBLE.sub("", written)).split())
 
 
 def texts(column: pa.Array, name: str) -> np.ndarray:
-    """Texts, normal; "" where there is nothing. Raises DataError where the column cannot be text."""
+    """Returns normalised texts, "" for empty cells. Raises DataError if the column cannot be text."""
     try:
         if pa.types.is_floating(column.type):  # 3.0 is the label 3
             column = column.cast(pa.int64())
@@ -45,7 +45,7 @@ def texts(column: pa.Array, name: str) -> np.ndarray:
 
 
 def whole(column: pa.Array, name: str) -> np.ndarray:
-    """Whole numbers, EMPTY where there is nothing. Raises DataError where a cell is something else."""
+    """Returns whole numbers, EMPTY for empty cells. Raises DataError for anything else."""
 
     def number(cell: str) -> int:
         if nothing(cell) or normal(cell).lower().lstrip("+-") in INFINITE:
@@ -58,9 +58,9 @@ def whole(column: pa.Array, name: str) -> np.ndarray:
 
 
 def keys(column: pa.Array, name: str, numbered: tuple[str, ...]) -> np.ndarray:
-    """Whole numbers from 0, or of texts that are numbered their place from 1; -1 where a cell says neither.
+    """Returns whole numbers from 0 or, for texts in ``numbered``, their place from 1; -1 for neither.
 
-    Raises DataError of numbers that are not whole.
+    Raises DataError for numbers that are not whole.
     """
     places = {text: place for place, text in enumerate(numbered, start=1)}
 
@@ -78,7 +78,7 @@ def keys(column: pa.Array, name: str, numbered: tuple[str, ...]) -> np.ndarray:
 
 
 def nothing(cell: str) -> bool:
-    """Whether a cell that is no name says nothing."""
+    """Returns whether a cell that is no name counts as empty."""
     return normal(cell).lower() in NOTHING
 
 
@@ -100,7 +100,7 @@ def _numbers(column: pa.Array, name: str, number: Callable[[str], int]) -> np.nd
 
 
 def _each(column: pa.Array, read: Callable[[str], Any], empty: Any, dtype: Any) -> np.ndarray:
-    """What ``read`` makes of each text, once for those that repeat."""
+    """Returns ``read`` of each text, called once for equal ones."""
     encoded = column.dictionary_encode()
     found = np.array([*(read(cell) for cell in encoded.dictionary.to_pylist()), empty], dtype)
     return found[encoded.indices.fill_null(len(found) - 1).to_numpy(zero_copy_only=False)]
@@ -112,16 +112,16 @@ def _is_text(column: pa.Array) -> bool:
 
 @dataclass
 class Coordinates:
-    """Reads the columns of coordinates of one table: all of it has one decimal mark.
+    """Reads the columns of coordinates of one table, which has one decimal mark throughout.
 
-    commas: whether a comma may be one, which it may not where commas separate the columns.
+    commas: whether it may be a comma, which is impossible if commas separate the columns.
     """
 
     commas: bool
     _marks: dict[str, str] = field(default_factory=dict)  # a cell that shows it, of each mark
 
     def __call__(self, column: pa.Array, name: str) -> np.ndarray:
-        """(rows,) float64, NaN where there is nothing. Raises DataError where a cell is no number."""
+        """Returns (rows,) float64, NaN for empty cells. Raises DataError for a cell that is no number."""
         if not _is_text(column):
             if pa.types.is_boolean(column.type):
                 raise DataError(f"the column {name} must hold numbers, and holds truth values")
@@ -135,7 +135,7 @@ class Coordinates:
             return self._cast(self._usual(column, name), name)
 
     def _usual(self, column: pa.Array, name: str) -> pa.Array:
-        """Texts of numbers as they are written most: with a point, without blanks, nothing where nothing is."""
+        """Returns the texts of numbers with a decimal point and without blanks, null if empty."""
         stripped = pa.compute.utf8_trim_whitespace(column)
         empty = pa.compute.is_in(pa.compute.utf8_lower(stripped), pa.array([*NOTHING]))
         stripped = pa.compute.if_else(empty, None, stripped)
@@ -169,5 +169,5 @@ class Coordinates:
 
 
 def _holds(column: pa.Array, mark: str) -> pa.Array:
-    """Whether each cell is more than the mark alone and holds it."""
+    """Returns whether each cell holds the mark and more."""
     return pa.compute.match_substring_regex(column, rf"[0-9]\{mark}|\{mark}[0-9]")

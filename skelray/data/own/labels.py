@@ -1,4 +1,4 @@
-"""What the cells of a table say of its classes and of whom they show, and the words about what they say oddly."""
+"""The classes and keys that a table's cells name, with notes on odd spellings."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from skelray.data.stored import DataError
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of a table, normal, and notes on those that are written in several ways."""
+    """The labels of a table, normalised, and notes on those with several spellings."""
 
     names: frozenset[str]
     notes: tuple[str, ...]
 
     @classmethod
     def of(cls, written: Iterable[str], source: Path) -> Labels:
-        """Raises DataError where there is none."""
+        """Collects labels. Raises DataError if there is none."""
         ways: dict[str, list[str]] = {}
         for label in sorted(written):
             ways.setdefault(normal(label), []).append(label)
@@ -50,7 +50,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Keys:
-    """What is in a column by which protocols divide: whole numbers or, where these are some, texts with numbers from 1."""
+    """The values of a column that protocols divide by: whole numbers, or texts numbered from 1."""
 
     column: str
     texts: tuple[str, ...] = ()
@@ -58,10 +58,12 @@ class Keys:
 
     @classmethod
     def of(cls, column: str, written: Iterable[str], trains: Mapping[str, tuple[Key, list[int | str]]]) -> Keys:
-        """written: the different cells, none of a column of numbers. trains: as protocols list who trains.
+        """Collects the keys of a column. written: its different cells, none if it is numeric. trains: as protocols list
+        them.
 
-        Texts are meant where no cell is a whole number, or where a protocol lists texts. Raises DataError where the cells
-        are texts and a protocol lists numbers.
+        They are texts if no cell is a whole number, or if a protocol lists texts. Raises DataError if the cells are texts
+        and a
+        protocol lists numbers.
         """
         said = {normal(cell) for cell in written if not nothing(cell)}
         odd = sorted(cell for cell in said if not NUMBER.fullmatch(cell))
@@ -77,7 +79,7 @@ class Keys:
         return cls(column, texts, (f"{column}s are texts, which are numbered: {numbered}",))
 
     def numbers(self, listed: list[int | str]) -> tuple[int, ...]:
-        """Turns what a protocol lists to train into the column's numbers. Raises DataError for what it cannot hold."""
+        """Translates a protocol's training list to the column's numbers. Raises DataError for values it cannot hold."""
         if not self.texts:
             if wrong := [one for one in listed if not WHOLE.fullmatch(str(one))]:
                 raise DataError(
@@ -91,18 +93,18 @@ class Keys:
 
 
 def some(names: Iterable[str]) -> str:
-    """The first ten."""
+    """Returns the first ten names as a text."""
     listed = list(names)
     return ", ".join(listed[:10]) + (", ..." if len(listed) > 10 else "")
 
 
 def _numbers(cells: Iterable[int | str]) -> bool:
-    """Whether any is a whole number."""
+    """Returns whether any cell is a whole number."""
     return any(WHOLE.fullmatch(str(cell)) for cell in cells)
 
 
 def _texts(cells: Iterable[int | str]) -> bool:
-    """Whether all are texts."""
+    """Returns whether all cells are texts."""
     return all(isinstance(cell, str) for cell in cells)
 
 

@@ -1,4 +1,4 @@
-"""The rows of a table of joints, read in batches and put together as sequences."""
+"""The rows of a table of joints, read in batches and assembled to sequences."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOST_PERSONS = 32
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table that are read; others are left alone."""
+    """The columns of a table that are read; others are ignored."""
 
     names: tuple[str, ...]
 
@@ -44,11 +44,11 @@ class Columns:
 
 @dataclass(frozen=True)
 class TableReader:
-    """Reads a table with these joints and classes; calling it gives its sequences one by one.
+    """Reads a table with these joints and classes; calling it yields its sequences one by one.
 
-    numbered: labels are numbers of classes even where a class is named by that number.
-    named: of columns such as "subject" whose cells are texts, these texts, which are numbered from 1.
-    Rows of a sequence stand together, in any order. Raises DataError where the table cannot be read as one.
+    numbered: labels are class numbers even if a class is named by that number.
+    named: the texts, numbered from 1, of columns such as "subject" whose cells are texts.
+    Rows of a sequence are adjacent, in any order. Raises DataError for an invalid table.
     """
 
     joints: tuple[str, ...]
@@ -62,7 +62,7 @@ class TableReader:
         return self._recordings(source)
 
     def columns(self, source: Path) -> Columns:
-        """Raises DataError where one is missing."""
+        """Finds the columns. Raises DataError if one is missing."""
         try:
             stored = stored_names(source)
         except (OSError, pa.ArrowException) as error:
@@ -76,7 +76,7 @@ class TableReader:
         return Columns(tuple(own))
 
     def batches(self, source: Path, names: tuple[str, ...]) -> Iterator[dict[str, np.ndarray]]:
-        """These columns as arrays, a batch at a time. Raises DataError where a value is not of its column's type."""
+        """Yields these columns as arrays, a batch at a time. Raises DataError for a value not of its column's type."""
         text = _opened(source)[0]
         coordinates = Coordinates(commas=text is None or text.separator != ",")
         for batch in columns_of(source, names):
@@ -101,7 +101,7 @@ class TableReader:
             yield self._recording(name, rows, source)
 
     def _sequences(self, source: Path) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-        """The rows of each run of rows with the same sequence."""
+        """Yields each run of rows with the same sequence."""
         names = self.columns(source).names
         held: list[dict[str, np.ndarray]] = []
         name, count = "", 0
@@ -145,7 +145,7 @@ class TableReader:
         raise DataError(f"{where} has the label {label!r}, which is none of the {len(self.classes)} classes")
 
     def _bodies(self, rows: dict[str, np.ndarray], where: str) -> np.ndarray | str:
-        """(T, M, V, 3), or why there is none: only the order of frames and persons counts, not their numbers."""
+        """Returns (T, M, V, 3), or why there is none; frames and persons count by order, not by number."""
         kinds, kind = np.unique(rows["joint"], return_inverse=True)
         if unknown := [joint for joint in kinds if self._joint(joint) is None]:
             raise DataError(f"{where} has the joint {unknown[0]!r}; the joints are {', '.join(self.joints)}")
@@ -166,7 +166,7 @@ class TableReader:
         return bodies
 
     def _joint(self, written: str) -> int | None:
-        """A joint's number by its name, or by the number itself (from 0)."""
+        """Returns a joint's number by its name, or by the number itself (from 0)."""
         if written in self.joints:
             return self.joints.index(written)
         number = number_of(written)
@@ -174,7 +174,7 @@ class TableReader:
 
 
 def own_names(stored: Sequence[str]) -> dict[str, list[str]]:
-    """Finds what a table calls each column that is read: by its own name or, where nothing has that, in other capitals."""
+    """Returns the table's name of each column that is read, ignoring case if no name matches exactly."""
     called = {
         name: [one for one in stored if normal(one) == name] or [one for one in stored if normal(one).casefold() == name]
         for name in KNOWN
@@ -183,12 +183,12 @@ def own_names(stored: Sequence[str]) -> dict[str, list[str]]:
 
 
 def number_of(written: str) -> int | None:
-    """A whole number from 0, which a column of floats writes as 3.0; None of anything else."""
+    """Returns a whole number from 0, also one written as 3.0 by a column of floats; None for anything else."""
     return int(match[1]) if (match := NUMBER.fullmatch(written)) else None
 
 
 def columns_of(source: Path, names: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
-    """Columns of a table as they are stored, a batch at a time. Raises DataError where it cannot be read."""
+    """Yields stored columns of a table, a batch at a time. Raises DataError if it cannot be read."""
     try:
         text, stored = _opened(source)
         own = own_names(stored)
@@ -208,7 +208,7 @@ def columns_of(source: Path, names: Sequence[str]) -> Iterator[dict[str, pa.Arra
 
 
 def written(source: Path, names: Sequence[str]) -> dict[str, set[str]]:
-    """Every different cell of these columns, as it is written; none of columns stored as numbers, but for labels."""
+    """Returns the different cells of these columns as they are written; none for numeric columns except labels."""
     found: dict[str, set[str]] = {name: set() for name in names}
     for batch in columns_of(source, names):
         for name, column in batch.items():
@@ -220,12 +220,12 @@ def written(source: Path, names: Sequence[str]) -> dict[str, set[str]]:
 
 
 def stored_names(source: Path) -> Sequence[str]:
-    """The names of a table's columns, as they are written. Raises DataError, OSError."""
+    """Returns the names of a table's columns as they are written. Raises DataError, OSError."""
     return _opened(source)[1]
 
 
 def _opened(source: Path) -> tuple[Text | None, Sequence[str]]:
-    """How a table is written, unless it is Parquet, and the names of its columns. Raises DataError, OSError."""
+    """Returns how a table is written, unless it is Parquet, and its column names. Raises DataError, OSError."""
     with open(source, "rb") as file:
         parquet = file.read(4) == b"PAR1"
     if parquet:

@@ -1,4 +1,4 @@
-"""Tables as text: in which encoding they are, what separates their columns, and how they write a decimal point."""
+"""Tables as text: their encoding, column separator and decimal mark."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BINARY = ((b"PK\x03\x04", "a workbook or a zip"), (b"\xd0\xcf\x11\xe0", "a workb
 
 @dataclass(frozen=True)
 class Text:
-    """How a table is written. names: of its columns, as they stand in its first line; skip: lines before that."""
+    """The way a table is written. names: of its columns, in its first line; skip: lines before that."""
 
     separator: str
     encoding: str
@@ -30,7 +30,7 @@ class Text:
     skip: int
 
     def open(self, source: Path, names: Sequence[str]) -> pa.csv.CSVStreamingReader:
-        """A reader of these columns, in batches. All is text: what is no number is then told with its column."""
+        """Returns a reader of these columns in batches, as text, so that an invalid number is reported with its column."""
         return pa.csv.open_csv(
             source,
             pa.csv.ReadOptions(block_size=1 << 22, use_threads=False, skip_rows=self.skip, encoding=self.encoding),
@@ -40,7 +40,7 @@ class Text:
 
 
 def text(source: Path, wanted: Sequence[str]) -> Text:
-    """How a table is written whose first line names ``wanted`` columns, among others. Raises DataError, OSError."""
+    """Recognises how a table is written whose first line names ``wanted`` columns. Raises DataError, OSError."""
     with pa.input_stream(str(source)) as stream:
         head = stream.read(HEAD)
     if kind := next((kind for start, kind in BINARY if head.startswith(start)), None):

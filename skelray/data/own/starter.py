@@ -1,4 +1,4 @@
-"""A table that came without its TOML file: how that file begins, as far as the table tells it."""
+"""A draft of the TOML file for a table that came without one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JOINTS = ("pelvis", "chest", "head")  # where the table does not name them
 
 
 class Undescribed(DataError):
-    """A table is no source by itself. starter: the TOML file that describes it, to be completed."""
+    """A table is no source by itself. starter: a draft of the TOML file that describes it, to be completed."""
 
     def __init__(self, sentence: str, starter: str) -> None:
         super().__init__(sentence)
@@ -32,7 +32,7 @@ class Undescribed(DataError):
 
 
 def undescribed(path: Path) -> Undescribed:
-    """What to do with a table that was given in place of the TOML file that describes it."""
+    """Returns what to do with a table given instead of the TOML file that describes it."""
     columns = _beginning(path)
     toml = path.with_suffix(".toml")
     kind = "" if path.suffix.lower() in (*PARQUET, *TEXT) else "; save it as CSV or Parquet first, which are read"
@@ -46,7 +46,7 @@ def undescribed(path: Path) -> Undescribed:
 
 
 def _beginning(path: Path) -> dict[str, list[Any]] | None:
-    """The columns of a table that are read, with their cells in its first rows; None where it cannot be read."""
+    """Returns the known columns of a table with the cells of its first rows; None if it cannot be read."""
     if path.suffix.lower() not in (*PARQUET, *TEXT):
         return None
     with suppress(OSError, ValueError, pa.ArrowException):
@@ -85,13 +85,13 @@ train = {train}
 
 
 def _values(cells: Sequence[Any]) -> list[Any]:
-    """The different values of a column, in their order; numbers by size."""
+    """Returns the different values of a column in their order; numbers by size."""
     written = (normal(cell) if isinstance(cell, str) else cell for cell in cells)
     found = list(dict.fromkeys(cell for cell in written if cell not in (None, "")))
     return sorted(found, key=int) if all(str(value).isdigit() for value in found) else found
 
 
 def _whole(values: Sequence[Any]) -> list[int]:
-    """The first half of the values that are whole numbers."""
+    """Returns the first half of the values that are whole numbers."""
     numbers = [int(float(value)) for value in values if re.fullmatch(r"-?\d+(\.0*)?", str(value))]
     return numbers[: max(1, len(numbers) // 2)]

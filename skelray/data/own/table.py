@@ -29,7 +29,7 @@ SKELETON = ("joints", "bones", "mirror", "centre", "parts")
 
 @dataclass(frozen=True)
 class Described:
-    """A TOML file: ``path`` is told in errors."""
+    """The content of a TOML file; ``path`` is quoted in errors."""
 
     path: Path
     fields: Mapping[str, Any]
@@ -38,7 +38,7 @@ class Described:
         return DataError(f"{self.path}: {sentence}")
 
     def of(self, fields: Mapping[str, Any], name: str, kind: type, where: str = "", default: Any = None) -> Any:
-        """A field of a kind. Raises DataError where it is of another one, or missing without a default."""
+        """Returns a field. Raises DataError if it is of another kind, or missing without a default."""
         value = fields.get(name, default)
         if value is None:
             raise self.error(f"{where}{name} is missing")
@@ -51,7 +51,7 @@ WORDS = {str: "text", int: "whole number", list: "list", dict: "table"}
 
 
 def open_table(path: Path) -> tuple[Benchmark, Path]:
-    """The benchmark that a TOML file describes, and the table it is read from. Raises DataError."""
+    """Opens the benchmark that a TOML file describes, and its table. Raises DataError."""
     if TABLE.fullmatch(path.name) and path.is_file():
         raise undescribed(path)
     try:
@@ -102,9 +102,9 @@ def _check_name(described: Described, name: str) -> None:
 
 
 def _classes(described: Described, labels: Labels, source: Path) -> tuple[tuple[str, ...], bool]:
-    """The classes listed or, where none are, every label of the table: texts sorted, numbers from 0.
+    """Returns the classes, listed or else all labels (texts sorted, numbers from 0), and whether labels are numbers.
 
-    And whether labels are numbers of classes although classes are named by numbers: where not all of them are such names.
+    Labels are numbers of classes, although classes have numeric names, if not all of them are such names.
     """
     listed = described.of(described.fields, "classes", list, default=[])
     if not all(isinstance(name, str) for name in listed) or len({normal(name) for name in listed}) < len(listed):
@@ -122,7 +122,7 @@ def _classes(described: Described, labels: Labels, source: Path) -> tuple[tuple[
 
 
 def _absent(labels: Labels, classes: tuple[str, ...], numbered: bool) -> Iterator[str]:
-    """A word on classes that no row has, such as 0 where labels were counted from 1."""
+    """Yields a note on classes without rows, such as 0 if labels count from 1."""
     used = {classes.index(one) if one in classes and not numbered else number_of(one) for one in labels.names}
     if absent := [name for number, name in enumerate(classes) if number not in used]:
         yield f"classes that no row of the table has: {some(absent)}" + ("; numbers count from 0" if numbered else "")
@@ -164,7 +164,7 @@ def _skeleton(described: Described, name: str) -> Skeleton:
 
 
 def _trains(described: Described, columns: Columns) -> dict[str, tuple[Key, list[int | str]]]:
-    """Reads by which column each protocol divides, and whom it lists to train."""
+    """Returns the column by which each protocol divides, and its training list."""
     found = {}
     for name, fields in described.of(described.fields, "protocols", dict).items():
         where = f"protocols.{name}."

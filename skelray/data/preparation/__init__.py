@@ -1,1 +1,1 @@
-"""Makes a prepared data set of raw recordings, in parallel and all or nothing."""
+"""Preparation of raw recordings as a data set, in parallel and all or nothing."""

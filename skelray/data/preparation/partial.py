@@ -1,4 +1,4 @@
-"""A half-prepared data set on disk: it grows by recordings, outlives a kill, and becomes whole in one instant."""
+"""A half-prepared data set on disk: it grows by recordings, survives a kill, and becomes whole atomically."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ Entry = dict[str, Any]
 class Partial:
     """The folder ``.<name>.partial`` beside a target: an array, and a journal of one line for each finished recording.
 
-    Its name is no data set's, as none begins with a point: what is half done never stands where another one lies.
+    No data set's name begins with a point, so that half-finished work never takes another's place.
 
-    An entry with a "reason" was skipped; every other one is a row of ``samples`` and the next sequence of the array.
-    The array is always written before the journal: what the journal holds, the array holds too. Memory holds what was
-    added since the last writing and no more.
+    An entry with a "reason" was skipped; every other one is a row of ``samples`` and the next sequence of the array. The
+    array
+    is written before the journal, so it holds all that the journal does. Memory holds only what was added since the last
+    write.
 
-    settings: what decides the content; a folder left behind by other settings is thrown away.
+    settings: what decides the content; a folder left behind by other settings is deleted.
     shape: of one sequence, (C, T, V, M). done: entries so far. kept: sequences so far.
     """
 
@@ -51,7 +52,7 @@ class Partial:
             (folder / SETTINGS).write_text(json.dumps(settings))
 
     def add(self, entry: Entry, sequence: np.ndarray | None = None) -> None:
-        """One finished recording; ``sequence`` is missing where it was skipped."""
+        """Adds a finished recording; ``sequence`` is missing if it was skipped."""
         self._lines.append(json.dumps(entry) + "\n")
         self.done += 1
         if sequence is not None:
@@ -61,7 +62,7 @@ class Partial:
             self.flush()
 
     def flush(self) -> None:
-        """What was added is on disk afterwards."""
+        """Writes everything added to disk."""
         with open(self.folder / SEQUENCES, "ab") as file:
             file.writelines(block.data for block in self._blocks)
         with open(self.folder / JOURNAL, "a", encoding="utf-8") as file:
@@ -69,13 +70,13 @@ class Partial:
         self._blocks, self._lines = [], []
 
     def entries(self) -> Iterator[Entry]:
-        """All entries, from disk."""
+        """Yields all entries, from disk."""
         self.flush()
         with open(self.folder / JOURNAL, encoding="utf-8") as file:
             yield from map(json.loads, file)
 
     def finish(self, target: Path, about: dict[str, Any]) -> str:
-        """Becomes the target, in place of one that was there, and returns its fingerprint. about: what is told of it."""
+        """Replaces the target by this folder and returns its fingerprint. about: its description."""
         self.flush()
         self._write_header(self.kept)
         samples = self._samples()
@@ -104,7 +105,7 @@ class Partial:
         return pd.DataFrame(columns)
 
     def _resume(self) -> bool:
-        """Goes on from what is on disk, if it was begun with the same settings and is sound."""
+        """Continues what is on disk if it is sound and was begun with the same settings; returns whether it is."""
         try:
             if json.loads((self.folder / SETTINGS).read_bytes()) != self.settings:
                 return False
@@ -121,7 +122,7 @@ class Partial:
         return True
 
     def _write_header(self, count: int) -> None:
-        """The .npy header of ``count`` sequences; numpy leaves room in it for the count to grow."""
+        """Writes the .npy header of ``count`` sequences, in which numpy leaves room for the count to grow."""
         header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (count, *self.shape)}
         path = self.folder / SEQUENCES
         with open(path, "r+b" if path.exists() else "w+b") as file:
@@ -132,7 +133,7 @@ class Partial:
                 raise OSError(f"the header of {path} does not fit: {file.tell()} bytes instead of {room}")
 
     def _fingerprint(self, samples: pd.DataFrame) -> str:
-        """Hash of the sequences, of what describes them (but where they were read) and of how they were made."""
+        """Returns a hash of the sequences, their description (except paths) and how they were made."""
         keys = ("format", "name", "skeleton", "classes", "persons", "preprocessing", "dtype")
         content = {key: self.settings[key] for key in keys if key in self.settings}
         unsaid = ["part"] if (samples["part"] == -1).all() else []  # older data sets keep their fingerprint
@@ -146,7 +147,7 @@ class Partial:
 
 
 def _count(journal: Path) -> tuple[int, int, int]:
-    """Whole entries of a journal, how many of them are sequences, and their bytes: the last line may be torn."""
+    """Returns a journal's complete entries, how many are sequences, and their bytes: the last line may be torn."""
     done = kept = whole = 0
     with open(journal, "rb") as file:
         for line in file:
@@ -158,7 +159,7 @@ def _count(journal: Path) -> tuple[int, int, int]:
 
 
 def _skip_header(file: BinaryIO) -> int:
-    """Moves behind the header of a .npy file; returns the number of its bytes."""
+    """Skips the header of a .npy file and returns its length."""
     file.seek(0)
     np.lib.format.read_magic(file)
     np.lib.format.read_array_header_1_0(file)
@@ -167,7 +168,7 @@ def _skip_header(file: BinaryIO) -> int:
 
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
-    """Waits until no other process holds the lock; a killed process holds none."""
+    """Waits until no other process holds the lock, and holds it in the block; a killed process releases it."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

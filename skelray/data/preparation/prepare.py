@@ -1,4 +1,4 @@
-"""Turns the raw recordings of a benchmark into a prepared data set, in bounded memory and from where a kill left it."""
+"""Preparation of a benchmark's raw recordings, in bounded memory and resumable after a kill."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def prepare(
     dtype: Literal["float32", "float16"] = "float32",
     workers: int = 1,
 ) -> PreparationReport:
-    """Prepares ``source`` as ``root/<name>``; a call that was killed goes on when it is made again.
+    """Prepares ``source`` as ``root/<name>``; after a kill, the same call resumes.
 
-    Does nothing where the same source was prepared in the same way before, unless ``force``. A data set of other
-    settings, or of this source as it was before, is replaced once the new one is whole; one of another source only by
-    ``force``.
+    Does nothing if the same source is already prepared in the same way, unless ``force``. A data set of other settings, or
+    of
+    an earlier state of this source, is replaced once the new one is complete; one of another source only by ``force``.
 
-    preprocessing: as published with SkeletonCLR unless given, as far as the skeleton has what that needs; a benchmark
-        whose source was preprocessed keeps that.
+    preprocessing: as published with SkeletonCLR by default, as far as the skeleton allows; a benchmark whose source was
+        preprocessed keeps that.
     dtype: on disk. workers: processes that read and preprocess; the result does not depend on their number.
 
     Raises DataError.
@@ -125,7 +125,7 @@ def _agreed(benchmark: Benchmark, wanted: Preprocessing | None) -> Preprocessing
 
 
 def default_path(benchmark: Benchmark) -> PathName:
-    """The path of a benchmark unless another one is asked for: bodies that cannot be turned are centred alone."""
+    """Returns the default path of a benchmark: bodies that cannot be turned are only centred."""
     if benchmark.planar and benchmark.released:
         return "plain"
     return "unturned" if benchmark.planar or _missing(benchmark, Preprocessing()) else "centred"
@@ -142,7 +142,7 @@ def _read_all(
     workers: int,
     progress: Progress | None,
 ) -> None:
-    """Adds every recording that the journal does not hold yet; a sequence of recordings is entered in its middle."""
+    """Adds every recording that the journal does not hold yet; a Sequence of recordings resumes in its middle."""
     done = partial.done
     if isinstance(recordings, Sequence):
         total: int | None = len(recordings)
@@ -166,9 +166,9 @@ def _check_room(partial: Partial, name: str, missing: int) -> None:
 
 
 def _settings(recipe: Recipe, source: Path | None, version: str) -> dict[str, Any]:
-    """All that decides the content of a prepared data set, as JSON gives it back.
+    """Returns all that decides the content of a prepared data set, as JSON.
 
-    Data sets prepared before there were OPTIONAL ones stay what they are.
+    Data sets prepared before the OPTIONAL settings existed keep theirs.
     """
     benchmark, preprocessing, dtype = recipe.benchmark, recipe.preprocessing, recipe.dtype
     settings: dict[str, Any] = {
@@ -203,7 +203,7 @@ def _described(split: Split) -> dict[str, Any]:
 
 
 def _stamp(benchmark: Benchmark, source: Path | None, recordings: Iterable[Recording | Skipped]) -> str:
-    """What changes when the source does: its files or, of a generated benchmark, the settings of its generator."""
+    """Returns a text that changes with the source: with its files or, if generated, with the generator's settings."""
     if isinstance(recordings, Recordings):
         return recordings.stamp
     if source is None:
@@ -213,21 +213,21 @@ def _stamp(benchmark: Benchmark, source: Path | None, recordings: Iterable[Recor
 
 
 def _content(source: Path | None, recordings: Iterable[Recording | Skipped]) -> str | None:
-    """What is the same of a copy, whose files are of another time; all of the source is read for it."""
+    """Returns a hash that is equal for a copy with other file times; reads the whole source."""
     if isinstance(recordings, Recordings):
         return recordings.content
     return None if source is None else stamp((name, *file.checksum) for name, file in _files(source))
 
 
 def _files(source: Path) -> list[tuple[str, LooseFile]]:
-    """Every file of a source that is no list of recordings, with its name in it."""
+    """Returns every file of a source that is no list of recordings, with its name in it."""
     folders = [(str(source.parent), [source.name])] if source.is_file() else walk(source)
     paths = sorted(Path(folder, file) for folder, files in folders for file in files)
     return [(path.relative_to(source).as_posix(), LooseFile(path)) for path in paths]
 
 
 def _already(target: Path, settings: Mapping[str, Any], content: Callable[[], str | None]) -> dict[str, Any] | None:
-    """The counts of the target if it is whole and was made by these settings, of this source or of one that it copies."""
+    """Returns the target's counts if it is complete and was made by these settings from this source or a copy."""
     try:
         about = read_history(target)
         if about is None or any(about.get(key) != settings.get(key) for key in {*settings, *OPTIONAL} - {"source"}):
@@ -241,7 +241,7 @@ def _already(target: Path, settings: Mapping[str, Any], content: Callable[[], st
 
 
 def _same(made_from: Mapping[str, Any], here: Mapping[str, Any], content: Callable[[], str | None]) -> bool:
-    """Whether two sources hold the same in the same format; older data sets do not say all of it."""
+    """Returns whether two sources have equal content and format; older data sets do not record all of it."""
     if made_from.get("format", here["format"]) != here["format"]:
         return False
     if made_from["stamp"] == here["stamp"]:
@@ -250,9 +250,9 @@ def _same(made_from: Mapping[str, Any], here: Mapping[str, Any], content: Callab
 
 
 def _check_source(target: Path, settings: Mapping[str, Any], content: Callable[[], str | None]) -> None:
-    """Raises DataError where the target was prepared from other files, or from these in another format.
+    """Raises DataError if the target was prepared from other files, or from these in another format.
 
-    Files that were changed where they lie are the same source, and so are those that were moved or copied.
+    Files changed in place are the same source, and so are moved or copied ones.
     """
     try:
         made_from = (read_history(target) or settings)["source"]
@@ -270,7 +270,7 @@ def _check_source(target: Path, settings: Mapping[str, Any], content: Callable[[
 
 
 def _undivided(target: Path) -> tuple[str, ...]:
-    """What is in no part of a protocol, one sentence each, and the protocols that have a part without anyone."""
+    """Returns a sentence for each protocol that leaves samples out, and the protocols with an empty part."""
     dataset, protocols = open_with_protocols(target.parent, target.name)
     return tuple(
         f"{name}: {sentence}" for name, split in protocols.items() if (sentence := division(dataset, name, split).trouble)

@@ -1,4 +1,4 @@
-"""Joints that say nothing in a recording: at the sensor's origin, always in one place, or always where another one is."""
+"""Joints without information in a recording: at the sensor's origin, fixed in place, or identical to another."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ ORIGIN, STILL = "at 0,0,0 of its source", "always in the same place"
 
 
 def stuck(bodies: np.ndarray, skeleton: Skeleton) -> list[tuple[str, str]]:
-    """(joint, how it is stuck) of every joint that is so in a recording's bodies (T, M, V, 3), as recorded.
+    """Returns (joint, how it is stuck) for the stuck joints of a recording's bodies (T, M, V, 3), as recorded.
 
-    At the origin a joint is in half of a person's frames or more; in the same place, or where another one is, in all. One
-    joint at the origin, or the centre alone in its place, whose bones keep their lengths is what the source was centred on;
-    a trunk that stands still from the centre on is a figure's.
+    A joint is stuck at the origin in at least half of a person's frames, fixed or identical to another in all. One joint at
+    the origin, or the fixed centre alone, whose bones keep their lengths is where the source was centred; a trunk that
+    stands
+    still from the centre on belongs to a figure.
     """
     found: dict[tuple[str, str], None] = {}
     for person in range(bodies.shape[1]):
@@ -29,7 +30,7 @@ def stuck(bodies: np.ndarray, skeleton: Skeleton) -> list[tuple[str, str]]:
 
 
 def _stuck(body: np.ndarray, skeleton: Skeleton) -> list[tuple[int, str]]:
-    """(joint, how) of a body (T, V, 3)."""
+    """Returns (joint, how) of a body (T, V, 3)."""
     never = np.zeros(body.shape[1], bool)
     origin = never if body.all() else 2 * (~body.any(axis=2)).sum(axis=0) >= len(body)  # (V,)
     same = (body[0] == body[-1]).all(axis=1)
@@ -45,7 +46,7 @@ def _stuck(body: np.ndarray, skeleton: Skeleton) -> list[tuple[int, str]]:
 
 
 def _alike(body: np.ndarray, joints: list[int], skeleton: Skeleton) -> list[tuple[int, str]]:
-    """Finds which of these joints are always where one before them is."""
+    """Returns those of these joints that always coincide with an earlier one."""
     if len({*map(tuple, body[0, joints].tolist())}) == len(joints):  # not even in one frame
         return []
     found, seen = [], dict[bytes, int]()
@@ -57,7 +58,7 @@ def _alike(body: np.ndarray, joints: list[int], skeleton: Skeleton) -> list[tupl
 
 
 def _still_trunk(still: np.ndarray, skeleton: Skeleton) -> list[int]:
-    """The joints that stand still from the centre on, along bones."""
+    """Returns the joints that stand still from the centre on, along bones."""
     trunk = [skeleton.centre] if still[skeleton.centre] else []
     for joint in trunk:  # grows as it is read
         beside = {other for bone in skeleton.bones if joint in bone for other in bone}
@@ -66,7 +67,7 @@ def _still_trunk(still: np.ndarray, skeleton: Skeleton) -> list[int]:
 
 
 def _centred(body: np.ndarray, joint: int, skeleton: Skeleton) -> bool:
-    """Whether bones of about the same length, no longer than the body, join a joint to its neighbours."""
+    """Returns whether bones of constant length, no longer than the body, join a joint to its neighbours."""
     beside = [other for bone in skeleton.bones if joint in bone for other in bone if other != joint]
     lengths = np.linalg.norm(body[:, beside] - body[:, [joint]], axis=2)  # (T, bones)
     others = np.delete(body, joint, axis=1)

@@ -1,4 +1,4 @@
-"""Recordings prepared one by one, here or in several processes that hand them back in their order."""
+"""Recordings prepared one by one, here or in several processes, and returned in order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Prepared = tuple[dict[str, Any], np.ndarray | None]  # an entry of the journal, 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is done to every recording of a benchmark."""
+    """The processing of every recording of a benchmark."""
 
     benchmark: Benchmark
     preprocessing: Preprocessing
@@ -84,10 +84,10 @@ class Recipe:
 
 
 def in_order(recordings: Iterable[Recording | Skipped], recipe: Recipe, workers: int) -> Iterator[Prepared]:
-    """The recordings, prepared, in their order. Only a Sequence of them is shared out to processes, and only by a process
-    in which no other thread runs: what is forked beside one may wait for ever for a lock that it held.
+    """Yields the prepared recordings in order, sharing a Sequence of them out to processes.
 
-    No more than two chunks a process wait at any time. Raises DataError where a process was killed.
+    Only a process without other threads forks: a child may wait for ever for a lock that another thread held. At most two
+    chunks wait for each process. Raises DataError if a process was killed.
     """
     threaded = threading.active_count() > 1
     if workers < 2 or threaded or not isinstance(recordings, Sequence) or len(recordings) <= CHUNK:
@@ -124,7 +124,7 @@ def _begin(recordings: Sequence[Recording | Skipped], recipe: Recipe, parent: in
 
 
 def _follow(parent: int) -> None:
-    """Ends this process when its parent was killed."""
+    """Ends this process when its parent is killed."""
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)

@@ -72,7 +72,7 @@ class Person:
 
 
 def person(rng: np.random.Generator, left_handed: bool = False) -> Person:
-    """A person drawn at random."""
+    """Draws a person."""
     size = rng.normal(0, 1)
     return Person(
         bones=proportions(rng),
@@ -85,7 +85,7 @@ def person(rng: np.random.Generator, left_handed: bool = False) -> Person:
 
 
 def act(who: Person, action: Action, fill: float, clock: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Joint positions (T, 25, 3) at the moments ``clock`` (T,) of an action that starts at 0, each time another way."""
+    """Returns joint positions (T, 25, 3) at moments ``clock`` (T,) of an action that starts at 0, varied at each call."""
     left = who.left_handed if action.side == "better" else action.side == "left"
     poses = perform(action.score(fill, left), clock[:, None] - who.lag, action.smooth)
     gain = who.gain * np.exp(GAIN * rng.standard_normal((JOINTS, 3)))
@@ -118,7 +118,7 @@ class World:
                         yield self.recording(label, subject, camera, replication)
 
     def recording(self, label: int, subject: int, camera: int, replication: int) -> Recording:
-        """One recording, the same whether made alone or with all others."""
+        """Makes one recording, the same alone or with all others."""
         setup = 1 + (subject - 1) // 2 % len(SETUPS)
         rng = np.random.default_rng((self.seed, 1, label, subject, camera, replication))
         bodies = see(self.scene(label, subject, replication, rng), camera, setup, rng)
@@ -136,7 +136,7 @@ class World:
         )
 
     def scene(self, label: int, subject: int, replication: int, rng: np.random.Generator) -> np.ndarray:
-        """The true joints (T, M, 25, 3) in the world of a performance drawn from ``rng``."""
+        """Returns the true joints (T, M, 25, 3), in world coordinates, of a performance drawn from ``rng``."""
         action, actor = ACTIONS[label], self.subject(subject)
         frames = int(rng.integers(*self.frames, endpoint=True))
         tempo = actor.speed * float(np.exp(rng.normal(0, 0.08)))
@@ -159,7 +159,7 @@ class World:
         return np.stack(turned, axis=1) + rng.normal(0, 0.15, 3) * (1, 0, 1)
 
     def subject(self, number: int) -> Person:
-        """The actor of this number. Who stands opposite has a negative number, and is nobody's subject."""
+        """Returns the actor of this number. Partners have negative numbers and are no subjects."""
         return _person(self.seed, number)
 
 
@@ -169,7 +169,7 @@ def _person(seed: int, number: int) -> Person:
 
 
 def synthetic(subjects: int = 11, replications: int = 2, frames: tuple[int, int] = (45, 90), seed: int = 0) -> Benchmark:
-    """A synthetic benchmark of 20 x subjects x replications x 3 recordings, each of ``frames`` (fewest, most)."""
+    """Returns a benchmark of 20 x subjects x replications x 3 recordings, each of ``frames`` (fewest, most)."""
     return Benchmark(
         name="synthetic",
         skeleton=KINECT_V2,

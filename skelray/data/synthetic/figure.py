@@ -33,7 +33,7 @@ TREE = (
 
 
 def _levels() -> list[tuple[list[int], list[int]]]:
-    """The tree by depth: (joints, their parents), so that a depth moves at once."""
+    """Returns the tree by depth, (joints, their parents), so that each depth moves at once."""
     depth = {0: 0}
     for joint, parent in TREE:
         depth[joint] = depth[parent] + 1
@@ -72,7 +72,7 @@ def _kind(joint: str) -> str:
 
 
 def proportions(rng: np.random.Generator) -> np.ndarray:
-    """The bones (25, 3) of a person drawn at random, at rest, in metres, each from its parent; the root's is zero."""
+    """Draws a person's bones (25, 3) at rest, in metres, each from its parent; the root's is zero."""
     stature = rng.normal(*STATURE)
     build = dict(zip(_BONES, np.exp(0.04 * rng.standard_normal(len(_BONES))), strict=True))
     bones = np.zeros((JOINTS, 3))
@@ -84,7 +84,7 @@ def proportions(rng: np.random.Generator) -> np.ndarray:
 
 
 def pose(**angles: float | tuple[float, float, float]) -> np.ndarray:
-    """A pose (25, 3) from joint names: ``elbow_right=90`` bends one, ``elbow=90`` both.
+    """Returns a pose (25, 3) from joint names: ``elbow_right=90`` bends one, ``elbow=90`` both.
 
     A triple is (bend, twist, spread).
     """
@@ -98,13 +98,13 @@ def pose(**angles: float | tuple[float, float, float]) -> np.ndarray:
 
 
 def mirror(poses: np.ndarray) -> np.ndarray:
-    """Poses (..., 25, 3) with left and right exchanged."""
+    """Exchanges left and right of poses (..., 25, 3)."""
     trunk = np.where(_SIDES[:, None] == 0, (1, -1, -1), 1)
     return poses[..., KINECT_V2.mirrored, :] * trunk
 
 
 def rotation(degrees: np.ndarray) -> np.ndarray:
-    """Rotations (..., 3, 3) about x, z and y, the last applied first, by the angles (..., 3) about x, y and z."""
+    """Returns rotations (..., 3, 3) about x, z and y, the last applied first, by angles (..., 3) about x, y and z."""
     (cx, cy, cz), (sx, sy, sz) = (np.moveaxis(f(np.radians(degrees)), -1, 0) for f in (np.cos, np.sin))
     out = np.empty((*degrees.shape, 3))
     out[..., 0, 0], out[..., 0, 1], out[..., 0, 2] = cz * cy, -sz, cz * sy
@@ -114,7 +114,7 @@ def rotation(degrees: np.ndarray) -> np.ndarray:
 
 
 def positions(poses: np.ndarray, bones: np.ndarray) -> np.ndarray:
-    """Joint positions (T, 25, 3) of poses (T, 25, 3), standing on the floor y = 0 with the feet about the origin."""
+    """Returns joint positions (T, 25, 3) of poses (T, 25, 3), standing on the floor y = 0 with the feet about the origin."""
     turn = rotation(poses * _SIGNS)  # (T, 25, 3, 3)
     out = np.zeros_like(poses)
     for joints, parents in _LEVELS:

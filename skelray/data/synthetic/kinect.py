@@ -59,7 +59,7 @@ OUTLIERS, GHOSTS, LOST = 5e-4, 0.03, 0.03  # a joint and frame; a clip; a clip
 
 
 def see(points: np.ndarray, camera: int, setup: int, rng: np.random.Generator) -> np.ndarray:
-    """Points (..., 3) of the world (floor at y = 0, camera 1 looks along +z) as a roughly aimed camera has them."""
+    """Returns world points (..., 3) (floor at y = 0, camera 1 looks along +z) as a roughly aimed camera sees them."""
     height, distance = SETUPS[(setup - 1) % len(SETUPS)]
     turn = rotation(np.array([0.0, YAW[camera], 0.0]))
     place = turn @ np.array([0.0, height, -distance])
@@ -70,7 +70,7 @@ def see(points: np.ndarray, camera: int, setup: int, rng: np.random.Generator) -
 
 
 def sense(bodies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What a sensor reports of bodies (T, M, 25, 3) in its camera space; a ghost adds a body to one that is alone."""
+    """Returns a sensor's report of bodies (T, M, 25, 3) in its camera space; a single body may get a ghost."""
     seen = bodies + _bias(bodies, rng)
     hidden = np.stack([_hidden(bodies, person, rng) for person in range(bodies.shape[1])], axis=1)  # (T, M, 25)
     seen = _hold(seen, hidden, rng) + _jitter(bodies, rng)
@@ -84,7 +84,7 @@ def sense(bodies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _bias(bodies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Constant errors (1, M, 25, 3), each bone's added to its parent's."""
+    """Draws constant errors (1, M, 25, 3), each bone's added to its parent's."""
     joints, parents = map(list, zip(*TREE, strict=True))
     scale = np.full((bodies.shape[1], JOINTS, 1), 0.015)
     scale[:, joints] = BIAS * np.linalg.norm(bodies[0, :, joints] - bodies[0, :, parents], axis=-1).T[..., None]
@@ -95,7 +95,7 @@ def _bias(bodies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _hidden(bodies: np.ndarray, person: int, rng: np.random.Generator) -> np.ndarray:
-    """Draws which joints (T, 25) of a person are out of sight: each limb's outer joints, by a Markov chain of two states."""
+    """Draws the occluded joints (T, 25) of a person: each limb's outer ones, by a two-state Markov chain."""
     body = bodies[:, person]
     behind = np.zeros(len(body), dtype=bool)
     for other in (bodies[:, m, 20] for m in range(bodies.shape[1]) if m != person):
@@ -119,7 +119,7 @@ def _hidden(bodies: np.ndarray, person: int, rng: np.random.Generator) -> np.nda
 
 
 def _hold(seen: np.ndarray, hidden: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Joints that are ``hidden`` (T, M, 25) mostly stay where they were last seen, relative to the trunk, and drift."""
+    """Keeps ``hidden`` joints (T, M, 25) about where they were last seen, relative to the trunk, and lets them drift."""
     frame = np.arange(len(seen))[:, None, None]
     last = np.maximum.accumulate(np.where(hidden, 0, frame), axis=0)[..., None]  # (T, M, 25, 1)
     trunk = seen[:, :, KINECT_V2.centre, None]
@@ -129,7 +129,7 @@ def _hold(seen: np.ndarray, hidden: np.ndarray, rng: np.random.Generator) -> np.
 
 
 def _jitter(bodies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """AR(1) noise of every joint and axis, (T, M, 25, 3)."""
+    """Draws AR(1) noise of every joint and axis, (T, M, 25, 3)."""
     gap = np.subtract.outer(np.arange(len(bodies)), np.arange(len(bodies)))
     memory = np.where(gap >= 0, MEMORY ** np.maximum(gap, 0), 0) * np.sqrt(1 - MEMORY**2)  # (T, T)
     noise = np.einsum("st,tmvc->smvc", memory, rng.standard_normal(bodies.shape), optimize=True)
@@ -138,7 +138,7 @@ def _jitter(bodies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _ghost(seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A second body (T, 1, 25, 3) that is furniture: wider than high, still but for jitter, and soon gone."""
+    """Returns a second body (T, 1, 25, 3) that is furniture: wider than high, still but for jitter, and soon gone."""
     out = np.zeros_like(seen)
     start, length = rng.integers(0, len(seen)), rng.integers(5, 20)
     place = seen[0, 0, 0] + rng.normal(0, 0.6, 3)

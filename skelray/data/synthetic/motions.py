@@ -1,4 +1,4 @@
-"""What people do in the synthetic benchmark: each action is a row of key poses and the seconds between them.
+"""The actions of the synthetic benchmark: each is a row of key poses and the seconds between them.
 
 Joint angles run from key to key in straight lines, smoothed by a bell, as limbs that have mass. An action is written
 for the right side. Some classes differ from another only in
@@ -43,7 +43,7 @@ class Action:
 
     @property
     def cyclic(self) -> bool:
-        """Whether the action is nothing but its loop, with neither beginning nor end."""
+        """Whether the action is only its loop, without beginning or end."""
         return self.loop == (0, len(self.seconds))
 
     def backwards(self, name: str) -> Action:
@@ -53,11 +53,11 @@ class Action:
         return replace(self, name=name, seconds=tuple(s / factor for s in self.seconds), smooth=self.smooth / factor)
 
     def lasts(self, seconds: float) -> float:
-        """How long a score is that fills ``seconds``."""
+        """Returns the length of a score that fills ``seconds``."""
         return float(self.score(seconds)[0][-1])
 
     def score(self, seconds: float = 0.0, mirrored: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Key times (K,), from 0, and poses (K, 25, 3): once through, the loop as often as fits into ``seconds``.
+        """Returns key times (K,), from 0, and poses (K, 25, 3): once through, with as many loops as fit into ``seconds``.
 
         A cyclic action fills them.
         """
@@ -73,7 +73,7 @@ class Action:
 
 
 def perform(score: tuple[np.ndarray, np.ndarray], clock: np.ndarray, smooth: float) -> np.ndarray:
-    """Poses (T, 25, 3) of a score at the moments ``clock`` (T, 25), each joint's own; its ends before and after it.
+    """Returns poses (T, 25, 3) of a score at moments ``clock`` (T, 25), one for each joint; constant beyond its ends.
 
     The path is a sum of ramps, one at each key, so its smoothed form is the sum of ramps smoothed by a raised cosine.
     """
