@@ -84,7 +84,7 @@ def print_report(study: str, results: Path, form: str, margin: float | None = No
         return False
     click.echo(text(frame, form, margin))
     if form == "markdown":
-        click.echo(f"\n{printable(costs(frame, curves(study, results)).sentence())}")
+        click.echo(f"\nCost: {printable(costs(frame, curves(study, results)).sentence())}")
         if (frame["metric"] == HELD_OUT).any():
             for line in _drawn(study, results, frame):
                 click.echo(line, err=True)

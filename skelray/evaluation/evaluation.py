@@ -115,6 +115,20 @@ class HasFused(Protocol):
     def fused(self, streams: Mapping[str, Mapping[str, np.ndarray]], seed: int) -> EvaluationResult | None: ...
 
 
+@runtime_checkable
+class HasVotes(Protocol):
+    """An evaluation that says whether its scores are votes, none of them negative; others' are logits."""
+
+    @property
+    def votes(self) -> bool: ...
+
+
+def by_votes(evaluation: Evaluation) -> bool:
+    """Whether the scores of an evaluation, or of the one that it asks, are votes."""
+    inner = evaluation.evaluation if isinstance(evaluation, HasEvaluation) else evaluation
+    return isinstance(inner, HasVotes) and inner.votes
+
+
 def wraps(evaluation: Evaluation) -> bool:
     """Returns whether an evaluation runs another one on other data (``Transfer``, ``HeldOut``); these do not nest."""
     return isinstance(evaluation, HasWraps) and evaluation.wraps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -72,6 +73,8 @@ class KNN:
     temperature: float | None = None
     metric: str = field(default="cosine", metadata=LATER)
     layer: str = field(default="encoder", metadata=LATER)
+
+    votes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_whole("k", self.k, 1)

@@ -54,6 +54,7 @@ class Retrieval:
     """
 
     metrics: ClassVar[tuple[str, ...]] = ("top1", "top5", "map")
+    votes: ClassVar[bool] = True
 
     name: str = "retrieval"
 

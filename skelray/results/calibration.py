@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from skelray.checks import check_whole
+from skelray.checks import UserError, check_whole
 from skelray.results.scores import Scores
 
 
@@ -15,8 +15,8 @@ from skelray.results.scores import Scores
 class Calibration:
     """The expected calibration error of scores (Guo et al., ICML 2017): |accuracy - confidence|, weighted over bins.
 
-    bins: of equal width over the confidence. Logits become probabilities by softmax; votes, which are never negative, by
-    their share.
+    bins: of equal width over the confidence. Logits become probabilities by softmax, votes by their share: what is stored
+    with the scores says which they are.
     """
 
     bins: int = 15
@@ -31,7 +31,7 @@ class Calibration:
 
     def table(self, scores: Scores) -> pd.DataFrame:
         """A row for each bin that has samples: from, to, samples, confidence, accuracy."""
-        confidence = probabilities(scores.scores).max(axis=1)
+        confidence = probabilities(scores.scores, scores.votes).max(axis=1)
         place = np.minimum((confidence * self.bins).astype(int), self.bins - 1)
         frame = pd.DataFrame({"bin": place, "confidence": confidence, "right": scores.right(1)})
         found = frame.groupby("bin").agg(
@@ -43,10 +43,15 @@ class Calibration:
         return found.reset_index(drop=True)
 
 
-def probabilities(scores: np.ndarray) -> np.ndarray:
-    """(N, classes) of logits, or of votes where no score is negative."""
+def probabilities(scores: np.ndarray, votes: bool = False) -> np.ndarray:
+    """(N, classes) of logits or of votes. Raises UserError for votes that are negative, or none for a sample."""
     scores = scores.astype(np.float64)
-    if (scores >= 0).all() and (scores.sum(axis=1) > 0).all():
-        return scores / scores.sum(axis=1, keepdims=True)
+    if votes:
+        total = scores.sum(axis=1, keepdims=True)
+        if (scores < 0).any() or not (total > 0).all():
+            raise UserError(
+                "votes are at least 0, and some for each sample: these scores are none; say votes=False of logits"
+            )
+        return scores / total
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)

@@ -1,38 +1,45 @@
-"""What a study has cost: hours by device, epochs that stopping and shared trials saved, hours for each point gained."""
+"""What a study has cost: hours by device and by arm, epochs that stopping and shared trials saved, hours for a point."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 
-from skelray.names import HELD_OUT
+from skelray.names import HELD_OUT, PUBLISHED
 from skelray.results.statistics import contrasted
 from skelray.study.contrasts import Contrast
 
 HOUR = 3600.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Costs:
     """training, evaluation: hours of all trials, one that arms share counted once. devices: hours by device.
 
-    stopped: epochs that were not trained since a trial was stopped; shared: since another arm has the same trial. per_point:
-    by arm, the hours of its trials for each point that its mean lies above the first arm's; of those that lie above.
+    stopped: epochs that were not trained since a trial was stopped; shared: since another arm has trained them. arms: a row
+    an arm, in the order of the table: trials, hours of training and of evaluation, epochs trained and saved by stopping, and
+    ``per point``: hours for each point that it lies above the first arm, over what is paired; NaN where it does not.
     """
 
     training: float
     evaluation: float
     stopped: int
     shared: int
-    devices: Mapping[str, float] = field(default_factory=dict)
-    per_point: Mapping[str, float] = field(default_factory=dict)
+    devices: Mapping[str, float]
+    arms: pd.DataFrame
+
+    @property
+    def per_point(self) -> dict[str, float]:
+        """By arm, of those that lie above the first one."""
+        known = self.arms.dropna(subset="per point")
+        return dict(zip(known["arm"], known["per point"], strict=True))
 
     def sentence(self) -> str:
         """All of it, for the end of a report."""
         kinds = ", ".join(f"{hours:.2f} h on {device}" for device, hours in self.devices.items())
-        told = [f"Cost: {self.training:.2f} h of training and {self.evaluation:.2f} h of evaluation ({kinds})"]
+        told = [f"{self.training:.2f} h of training and {self.evaluation:.2f} h of evaluation ({kinds})"]
         told += [f"{self.stopped} epochs saved by stopping"] if self.stopped else []
         told += [f"{self.shared} epochs saved by trials that arms share"] if self.shared else []
         gains = ", ".join(f"{arm} {hours:.2g}" for arm, hours in self.per_point.items())
@@ -42,37 +49,62 @@ class Costs:
 
 def costs(frame: pd.DataFrame, curves: pd.DataFrame) -> Costs:
     """frame, curves: a study's tables. Epochs of an encoder that another study trained count where its curves are here."""
-    epochs = curves.drop_duplicates(["trial", "epoch"])
-    seconds = epochs.groupby("trial")["seconds"].sum()
-    trained = epochs.groupby("trial")["epoch"].max()
-    arms = frame.drop_duplicates(["trial", "arm"])
-    trials = frame.sort_values("epoch", kind="stable").drop_duplicates("trial", keep="last")
-    measured = frame[frame["metric"] != HELD_OUT].drop_duplicates(["trial", "evaluation"])
-    evaluation = measured.groupby("trial")["seconds"].sum()
-    spent = trials.set_index("trial")["device"].to_frame()
-    spent["hours"] = (seconds.reindex(spent.index).fillna(0.0) + evaluation.reindex(spent.index).fillna(0.0)) / HOUR
-    of_device = spent.assign(device=spent["device"].astype(str).str.split(",").str[0]).groupby("device")["hours"].sum()
-    stopped = trials[trials["status"] == "stopped"]
-    again = arms[arms.duplicated(["trial", "epochs"])]
-    own = [trial for trial in spent.index if trial in seconds.index]
+    trials = _trials(frame[frame["status"] != PUBLISHED], curves)
+    once = trials.sort_values("trained", kind="stable").drop_duplicates("trial", keep="last")
+    hours = (once["training"] + once["evaluation"]).groupby(once["device"].astype(str).str.split(",").str[0]).sum()
     return Costs(
-        training=float(seconds.reindex(own).sum()) / HOUR,
-        evaluation=float(evaluation.sum()) / HOUR,
-        stopped=int((stopped["epochs"] - stopped["epoch"]).sum()),
-        shared=int(trained.reindex(again["trial"]).fillna(0).sum()),
-        devices={str(device) or "an unknown device": float(hours) for device, hours in of_device.items()},
-        per_point=_per_point(frame, arms.assign(hours=arms["trial"].map(spent["hours"]))),
+        training=float(once["training"].sum()),
+        evaluation=float(once["evaluation"].sum()),
+        stopped=int(once["saved"].sum()),
+        shared=int(trials["trained"].sum() - once["trained"].sum()),
+        devices={str(device) or "an unknown device": float(spent) for device, spent in hours.items()},
+        arms=_by_arm(frame, trials),
     )
 
 
-def _per_point(frame: pd.DataFrame, arms: pd.DataFrame) -> dict[str, float]:
-    """Over what is paired with the first arm; an ensemble's hours are not known, and it has none."""
+def _trials(run: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """A row for each trial of each arm: hours of training and evaluation, epochs trained, and saved by stopping.
+
+    An arm that reads a longer trial of another after fewer epochs has those epochs alone.
+    """
+    both = ["trial", "arm"]
+    own = run.sort_values("epoch", kind="stable").drop_duplicates(both, keep="last").sort_index()  # the last reading
+    epochs = curves.drop_duplicates(["trial", "epoch"])[["trial", "epoch", "seconds"]]
+    joined = own[[*both, "epochs"]].merge(epochs, on="trial")
+    trained = joined[joined["epoch"] <= joined["epochs"]].groupby(both, sort=False, observed=True)
+    measured = run[run["metric"] != HELD_OUT].drop_duplicates([*both, "epochs", "evaluation"])
+    found = own[[*both, "device"]].reset_index(drop=True)
+    stopped = (own["epochs"] - own["epoch"]).where(own["status"] == "stopped", 0)
+    spent = measured.groupby(both, sort=False, observed=True)["seconds"].sum()
+    for name, of_trial in {
+        "training": trained["seconds"].sum() / HOUR,
+        "evaluation": spent / HOUR,
+        "trained": trained["epoch"].max(),
+    }.items():
+        found = found.join(of_trial.rename(name), on=both)
+    return found.fillna({"training": 0.0, "evaluation": 0.0, "trained": 0}).assign(saved=stopped.to_numpy())
+
+
+def _by_arm(frame: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """A row an arm, as ``Costs.arms`` has them."""
+    groups = trials.groupby("arm", sort=False, observed=True)
+    found = groups.agg(
+        trials=("trial", "nunique"),
+        training=("training", "sum"),
+        evaluation=("evaluation", "sum"),
+        epochs=("trained", "sum"),
+        saved=("saved", "sum"),
+    ).astype({"epochs": int, "saved": int})
+    hours, gained = found["training"] + found["evaluation"], _gains(frame).reindex(found.index)
+    found["per point"] = (hours / gained).where((gained > 0) & (hours > 0))
+    return found.reset_index()
+
+
+def _gains(frame: pd.DataFrame) -> pd.Series:
+    """By arm, the points by which it lies above the first one, over what is paired with that."""
     rows = frame[~frame["metric"].isin([HELD_OUT, "top5"])]
     first, *others = dict.fromkeys(rows["arm"]) or [""]
     if not others:
-        return {}
+        return pd.Series(dtype=float)
     pairs, _ = contrasted(rows, [Contrast(arm, first) for arm in others])
-    gains = 100 * (pairs["value"] - pairs["value_baseline"]).groupby(pairs["arm"], sort=False).mean()
-    hours = arms.groupby("arm", sort=False)["hours"].sum()
-    each = (hours.reindex(gains.index) / gains)[(gains > 0) & (hours.reindex(gains.index) > 0)]
-    return {str(arm): float(cost) for arm, cost in each.items()}
+    return 100 * (pairs["value"] - pairs["value_baseline"]).groupby(pairs["arm"], sort=False).mean()

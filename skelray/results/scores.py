@@ -22,17 +22,22 @@ from skelray.names import transfer_in
 from skelray.store.ensembles import opened
 from skelray.store.store import Store, evaluated
 
+VOTING = ("KNN", "Retrieval")
 RESULT = re.compile(r"(\d+)-([0-9a-f]{16})\.json")
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """scores: (N, classes); the larger, the likelier. labels: (N,). samples: (N,) names as in the prepared data."""
+    """scores: (N, classes); the larger, the likelier. labels: (N,). samples: (N,) names as in the prepared data.
+
+    votes: the scores are votes, of nearest neighbours, none negative; else they are logits.
+    """
 
     scores: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
     samples: np.ndarray
+    votes: bool = False
 
     def best(self, k: int = 1) -> np.ndarray:
         """(N, k) the classes of the k best scores, best first; ties go to the lower class number."""
@@ -103,7 +108,7 @@ def scores(
     if arrays is None:
         raise UserError(f"trial {id} has figures of {evaluation!r} in {where.root}, but no scores of samples")
     of = id if ensemble is None else next(iter(ensemble.members.values()))
-    return _named(arrays, _dataset(where, of, name, Path(data), arrays))
+    return _named(arrays, _dataset(where, of, name, Path(data), arrays), _are_votes(where.trial(of).figures(name) or {}))
 
 
 def stored_arrays(store: Store, id: str, evaluation: str, epochs: int, spec: str | None = None) -> Arrays | None:
@@ -198,6 +203,13 @@ def _scored_on(store: Store, id: str, name: str) -> tuple[str, str | None]:
     return (spec["trial"]["benchmark"], spec["data"]) if target is None else (target, None)
 
 
-def _named(arrays: Arrays, dataset: SkeletonDataset) -> Scores:
+def _are_votes(result: Mapping[str, Any]) -> bool:
+    """Whether an evaluation's scores are votes. Of results that were stored before they told, by what was evaluated."""
+    settings = result.get("settings", {})
+    kind = settings.get("evaluation", settings).get("type", "")
+    return bool(result.get("votes", kind in VOTING or str(result.get("evaluation", "")).startswith(("knn", "retrieval"))))
+
+
+def _named(arrays: Arrays, dataset: SkeletonDataset, votes: bool) -> Scores:
     samples = dataset.samples["name"].to_numpy()[arrays["rows"]]
-    return Scores(arrays["scores"], arrays["labels"], dataset.classes, samples)
+    return Scores(arrays["scores"], arrays["labels"], dataset.classes, samples, votes)

@@ -13,7 +13,7 @@ from skelray.results.book import CELLS, ENSEMBLES, REFERENCES, Book
 from skelray.results.rows import Row, cell_rows, complete, curve_rows, fused_pictures, fused_rows, pictures, reference_row
 from skelray.runner.context import Context
 from skelray.runner.job import Job
-from skelray.runner.work import Planned, Searches, Size
+from skelray.runner.work import Planned, Savings, Searches, Size
 from skelray.store.store import StoredTrial
 from skelray.study.cell import Cell, Fused
 from skelray.study.comparable import compared, reasons, unlike
@@ -73,10 +73,20 @@ class AblationWork:
         return Size(len(self.jobs), sum(missing), len(self.jobs) - len(missing))
 
     def planned(self) -> list[Planned]:
-        return [Planned(job.name, job.trial, also=len(self._sharing[job.key][0]) - 1) for job in self.jobs]
+        return [Planned(job.name, job.trial) for job in self.jobs]
 
     def searches(self) -> Searches:
         return Searches()
+
+    def savings(self) -> Savings:
+        """What arms would have trained each by itself, less what is trained; a longer trial goes on from a shorter one."""
+        apart: dict[tuple[str, str], int] = {}
+        once: dict[str, int] = {}
+        for cell, stored in zip(self.cells, self._places, strict=True):
+            of_arm = (cell.arm, stored.id)
+            apart[of_arm] = max(cell.trial.epochs, apart.get(of_arm, 0))
+            once[stored.id] = max(cell.trial.epochs, once.get(stored.id, 0))
+        return Savings(shared=sum(apart.values()) - sum(once.values()))
 
     def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
         """Always: a table compares trials of whole length."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +17,7 @@ from skelray.results.tables import COLUMNS
 from skelray.results.verdicts import DECIDED, of_table
 from skelray.runner.context import Context
 from skelray.runner.growing import GrowingWork
-from skelray.study.cell import Cell
+from skelray.study.cell import Cell, scalars
 from skelray.study.extended import Added, Extended
 from skelray.study.notes import notes_of
 from skelray.study.study import Expands, Grows
@@ -40,6 +39,7 @@ class DecidingWork(GrowingWork):
             raise UserError(f"--until-decided: a {type(study).__name__} plans no contrasts that more seeds could decide")
         super().__init__(Extended(study), context)
         self._budget, self._began = budget, time.monotonic()
+        self._before: float | None = None  # seconds of training that the store had when the run began
         self._extended = Extended(study)
         self._stuck: set[str] = set()  # contrasts that got seeds and no pair: their trials fail
 
@@ -47,6 +47,7 @@ class DecidingWork(GrowingWork):
         if self._book is None:  # what a run will have
             self._book = Book(self._context.name, self._context.settings.results)
             self._put_known(self._book)
+        self._before = self._trained() if self._before is None else self._before
         super().settle()
 
     def next_study(self) -> Expands | None:
@@ -79,42 +80,76 @@ class DecidingWork(GrowingWork):
         if left <= 0:
             return replace(extended, stopped=SPENT.format(budget=told))
         rows = [row for row in rows if _name(row) not in self._stuck]
-        margin = extended.notes().margin / 100
-        ones = [deciding.Open(row["n"], row["mean"], row["sd"], row["family"], margin, self._cost(row)) for row in rows]
+        margin, rate = extended.notes().margin / 100, self._rate()
+        ones = [
+            deciding.Open(row["n"], row["mean"], row["sd"], row["family"], margin, self._cost(row, extended.looks) / rate)
+            for row in rows
+        ]
         number = deciding.cheapest(ones, extended.looks, left)
         if number is None:
             short = deciding.cheapest(ones, extended.looks) is not None
             why = SHORT.format(budget=told) if short else NONE.format(most=extended.looks[-1])
             return replace(extended, stopped=why)
         row = rows[number]
-        look = deciding.next_look(row["n"], extended.looks)
-        added = self._added(row, look - row["n"] if look else 0)
-        return replace(extended, added=(*extended.added, *added))
+        wanted, pairs = self._wanted(row), _pairs(row, extended.looks)
+        had = shared_seeds(wanted, self.cells)
+        if len(had) > 3 * (row["n"] + pairs):  # most of its trials fail
+            self._stuck.add(_name(row))
+        return replace(extended, added=(*extended.added, *(replace(wanted, seed=seed) for seed in _next(had, pairs))))
 
-    def _added(self, row: Mapping[Any, Any], pairs: int) -> list[Added]:
-        """So many further seeds of a contrast, after those that it has, so that earlier looks saw its first pairs."""
+    def _wanted(self, row: Mapping[Any, Any]) -> Added:
+        """What a contrast needs under one more seed."""
         arms = frozenset({row["arm"], row["other"]})
         elsewhere = row["baseline"] != row["other"]  # the other arm is of another setting, which needs the seed, too
         names = {name for cell in self.cells for name in cell.coordinates}
         at = {} if elsewhere else {name: str(row[name]) for name in names if name in row}
-        own = Added(0, arms, at)
-        had = shared_seeds(own, self.cells)
-        if len(had) > 3 * (row["n"] + pairs):  # most of its trials fail
-            self._stuck.add(_name(row))
-        return [replace(own, seed=seed) for seed in itertools.islice(itertools.count(max(had, default=-1) + 1), pairs)]
+        return Added(0, arms, at)
 
-    def _cost(self, row: Mapping[Any, Any]) -> float:
-        """Seconds of training that a pair takes, by what its arms have taken so far."""
+    def _cost(self, row: Mapping[Any, Any], looks: Sequence[int]) -> float:
+        """Seconds of training that a pair takes, by what its arms took so far; an arm that has a seed costs nothing."""
+        wanted = self._wanted(row)
+        seeds = _next(shared_seeds(wanted, self.cells), _pairs(row, looks))
+        total = sum(self._of_arm(arm, wanted, seeds) for arm in wanted.arms)
+        return max(total / max(len(seeds), 1), 1e-3)
+
+    def _of_arm(self, arm: str, wanted: Added, seeds: Collection[int]) -> float:
+        """Seconds that the seeds take which an arm lacks: at each of its places the mean; of several lengths the longest."""
+        spent: dict[str, dict[int, float]] = {}
+        for number, cell in enumerate(self.cells):
+            if cell.arm == arm and wanted.has(arm, cell.coordinates):
+                place = scalars({name: value for name, value in cell.coordinates.items() if name != "epochs"})
+                of_place = spent.setdefault(place, {})
+                of_place[cell.trial.seed] = max(self._seconds(number), of_place.get(cell.trial.seed, 0.0))
         total = 0.0
-        for arm in {row["arm"], row["other"]}:
-            spent = [self._seconds(number) for number, cell in enumerate(self.cells) if cell.arm == arm]
-            known = [seconds for seconds in spent if seconds > 0]
-            total += sum(known) / len(known) if known else 0.0
-        return max(total, 1e-3)
+        for of_place in spent.values():
+            known = [seconds for seconds in of_place.values() if seconds > 0]
+            total += len(set(seeds) - set(of_place)) * (sum(known) / len(known) if known else 0.0)
+        return total
+
+    def _rate(self) -> float:
+        """Seconds of training in a second of this run: more than 1 where trials run side by side; 1 while none has ended."""
+        trained = self._trained() - (self._before or 0.0)
+        return trained / max(time.monotonic() - self._began, 1e-9) if trained > 0 else 1.0
+
+    def _trained(self) -> float:
+        """Seconds of training of all that the study has, each trial once."""
+        ids = {place.id: number for number, place in enumerate(self._places)}
+        return sum(self._seconds(number) for number in ids.values())
 
     def _seconds(self, number: int) -> float:
         rows = (self._book.curves if self._book else {}).get((self._places[number].id, self.cells[number].trial.epochs), [])
         return sum({row["epoch"]: row["seconds"] for row in rows}.values())
+
+
+def _pairs(row: Mapping[Any, Any], looks: Sequence[int]) -> int:
+    """How many pairs a contrast lacks for its next look."""
+    look = deciding.next_look(row["n"], looks)
+    return look - row["n"] if look else 0
+
+
+def _next(had: Collection[int], pairs: int) -> list[int]:
+    """So many further seeds, after those that are there, so that earlier looks saw the first pairs."""
+    return list(range(max(had, default=-1) + 1, max(had, default=-1) + 1 + pairs))
 
 
 def shared_seeds(wanted: Added, cells: Iterable[Cell]) -> set[int]:

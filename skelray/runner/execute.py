@@ -16,7 +16,7 @@ import torch
 from skelray.checks import UserError
 from skelray.contained import Escaped, contained
 from skelray.data.dataset import Splits
-from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure, train_and_test
+from skelray.evaluation import Diverged, Evaluation, Load, Transfer, by_votes, measure, train_and_test
 from skelray.identity.canonical import canonical
 from skelray.machine import provenance
 from skelray.names import HELD_OUT
@@ -201,6 +201,7 @@ def _evaluate(
             arrays |= {"scores": outcome.scores.numpy(), "labels": outcome.test.labels, "rows": outcome.test.rows}
             arrays["subjects"] = outcome.test.samples["subject"].fillna(-1).to_numpy().astype(np.int64)  # who performs each
             result["test"] = {"benchmark": outcome.test.name, "data": outcome.test.fingerprint}  # whose rows they are
+            result["votes"] = by_votes(evaluation)
         result |= keep_excerpt(trial, test if outcome.test is None else outcome.test, stored.store)
         stored.save_scores(trial.epochs, canonical(evaluation), arrays, result, outcome.files)
     if failures:

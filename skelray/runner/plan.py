@@ -16,7 +16,9 @@ from skelray.identity.canonical import canonical
 from skelray.names import shared_subjects
 from skelray.report.printable import printable
 from skelray.report.table import Table
+from skelray.results.costs import costs
 from skelray.results.rows import complete
+from skelray.results.tables import curves, load
 from skelray.runner.context import Settings
 from skelray.runner.costs import Counts, Speeds
 from skelray.runner.run import Run
@@ -34,8 +36,9 @@ class Plan:
     evaluations: how many are missing; evaluating: their seconds, roughly, from the arithmetic of the encoders they run.
     untrained: the trials whose encoder is not there. searches: of fusion weights, how many are missing; points: of each.
     at_least: some trials are much smaller than those measured, and will take longer than their arithmetic says. threads:
-    of the measurement, where it had others. shared: epochs that are not trained since arms share a trial. notes: what
-    cannot run here.
+    of the measurement, where it had others. shared: epochs that are not trained since arms share a trial; stopped: at most,
+    since samples are stopped, None where nobody knows. device: of a trial, in a word. so_far: what the table's rows have
+    cost, in a sentence. notes: what cannot run here.
     """
 
     rows: list[dict[str, str]] = field(default_factory=list)
@@ -52,6 +55,9 @@ class Plan:
     threads: int | None = None
     bytes: int = 0
     shared: int = 0
+    stopped: int | None = 0
+    device: str = "cpu"
+    so_far: str = ""
     notes: list[str] = field(default_factory=list)
 
     def text(self) -> str:
@@ -61,9 +67,13 @@ class Plan:
             f"{self.trials} trials, {self.trials - self.missing} done, {self.missing} to run, {self.epochs} epochs; "
             f"training on one device takes {self._cost()}; disk up to {self.bytes / 2**20:.0f} MiB"
         )
-        line += f"; {self.shared} epochs saved by arms that share a trial" if self.shared else ""
+        line += f"; {self.shared} epochs saved by trials that arms share" if self.shared else ""
+        line += f"; at most {self.stopped} epochs saved by stopping" if self.stopped else ""
         told = [self._searching()] if self.searches else []
         told += [self._evaluating()] if self.evaluations else []
+        if self.seconds and self.evaluating:
+            told.append(f"In all roughly {_duration(self.seconds + self.evaluating)} on one device ({self.device})")
+        told += [f"So far: {printable(self.so_far)}"] if self.so_far else []
         notes = (printable(" ".join(note.split())) for note in dict.fromkeys(self.notes))
         return "\n".join([table.markdown().strip(), "", line, *told, *notes])
 
@@ -90,7 +100,8 @@ def plan(run: Run) -> Plan:
     """Plans the study at the run's scale. Raises DataError where its data is not prepared."""
     made = Plan()
     device = _device(run.settings, made)
-    counts, seen = Counts(run.context, Speeds(run.settings, device)), set()
+    made.device, made.so_far = device.type, _so_far(run)
+    counts, trained_to = Counts(run.context, Speeds(run.settings, device)), dict[str, int]()
     items = run.work.planned()
     made.trials = sum(not item.final for item in items)
     for item in items:
@@ -98,10 +109,11 @@ def plan(run: Run) -> Plan:
         known = not item.open  # a sample to come, or to be evaluated in the end, is not known before
         done = known and complete(trial, stored)
         trained = done or item.stopped or item.final or (known and stored.has_encoder(trial.epochs))
-        left, made.untrained = 0 if trained else trial.epochs, made.untrained + (not trained)
+        before = trained_to.get(stored.id, 0) if known else 0  # the longer of two lengths goes on from the shorter
+        left, made.untrained = 0 if trained else max(0, trial.epochs - before), made.untrained + (not trained)
         state = "stopped" if item.stopped else "done" if done else "run" if left else "evaluate"
         try:
-            new = not known or stored.id not in seen
+            new = not known or stored.id not in trained_to
             large = not trained and _add_cost(made, trial, left, counts, new) > room(device) and left > 0
         except Exception as error:  # in a part of the study's own: it costs this trial alone
             made.seconds, large, state = None, False, "fails"
@@ -110,14 +122,14 @@ def plan(run: Run) -> Plan:
             state = "too large"
             made.notes.append(f"{item.name} keeps more than the {room(device) / 2**30:.1f} GiB of memory there are here")
         if known:
-            seen.add(stored.id)
+            trained_to[stored.id] = max(before, trial.epochs)
         made.epochs += left
-        made.shared += item.also * trial.epochs
         made.missing += not (done or item.stopped or item.final)
         row = {"trial": stored.id if known else "", "what": item.name, "epochs": str(trial.epochs), "state": state}
         made.rows.append(row | {"evaluations": _add_evaluations(made, trial, stored if known else None, counts)})
         made.notes += notes_on_subjects(trial)
     made.searches, made.points = run.work.searches()
+    made.shared, made.stopped = run.work.savings()
     made.notes += run.work.apart()
     return made
 
@@ -146,6 +158,15 @@ def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, count
             gflop = (3 * trained + read) * each  # backward is twice forward
             made.evaluating += gflop / (found["gflop_per_sample"] * found["samples_per_second"])
     return ", ".join(evaluation.name for evaluation in missing)
+
+
+def _so_far(run: Run) -> str:
+    """What the study's table has cost, and each point that an arm has gained; empty where there is no table to read."""
+    try:
+        frame = load(run.name, run.settings.results)
+        return "" if frame.empty else costs(frame, curves(run.name, run.settings.results)).sentence()
+    except UserError:
+        return ""
 
 
 def notes_on_subjects(trial: Trial) -> list[str]:

@@ -15,8 +15,9 @@ from skelray.runner import finals
 from skelray.runner.context import Context
 from skelray.runner.job import Job
 from skelray.runner.race import Standing, standing
-from skelray.runner.work import Planned, Searches, Size
+from skelray.runner.work import Planned, Savings, Searches, Size
 from skelray.search.sample import Sample, Seed
+from skelray.search.saving import saved_at_most
 from skelray.search.search import Search
 from skelray.search.space import example
 from skelray.study.cell import Cell, Fused
@@ -45,7 +46,6 @@ class SweepWork:
         self.search = Search(context.name, sweep, context.scale, context.store, context.data(self._example))
         self._parts: dict[int, _Part] = {}
         self._seconds: dict[int, float] = {}  # trained since the last reading, by job
-        self._lost: dict[int, Seed] = {}  # racers that failed, with the seed
 
     def claim(self) -> AbstractContextManager[None]:
         """No other run extends the same ledger."""
@@ -86,7 +86,7 @@ class SweepWork:
 
     def _race(self) -> Standing:
         racing = self.search.sweep.racing
-        return Standing(self.search.best(), ()) if racing is None else standing(self.search, racing, self._lost)
+        return Standing(self.search.best(), ()) if racing is None else standing(self.search, racing)
 
     def _confirmed(self) -> Iterator[Job | None]:
         """The finals that no sample has trained: other streams, protocols and seeds."""
@@ -134,7 +134,8 @@ class SweepWork:
             return status
         if not part.judged:
             if status == "failed":
-                self._lost[sample.number] = part.seed
+                with self._context.going_on("the ledger"):
+                    self.search.lose(sample, part.seed)
             return status
         if status == "stopped" and PAUSE in sample.verdicts.get(part.seed, {}).values():
             status = "paused"
@@ -226,6 +227,16 @@ class SweepWork:
 
     def searches(self) -> Searches:
         return Searches()
+
+    def savings(self) -> Savings:
+        """Of the samples to come, each under every seed; those that are there have saved what the table says."""
+        sweep, monitor = self.search.sweep, self._example.monitor
+        rule = sweep.stopping if monitor is None else replace(sweep.stopping, grace=monitor.every)
+        counts = len(self.search.samples), max(sweep.samples, len(self.search.samples))
+        before, all_ = (saved_at_most(rule, n, self._example.epochs, bool(self.search.published)) for n in counts)
+        if before is None or all_ is None:
+            return Savings(stopped=None)
+        return Savings(stopped=(all_ - before) * len(sweep.seeds_at(self._context.scale) or (0,)))
 
     def apart(self) -> list[str]:
         return []

@@ -21,6 +21,16 @@ class Size(NamedTuple):
     done: int
 
 
+class Savings(NamedTuple):
+    """Epochs that are not trained: since arms share trials; and, at most, of what is to come, since samples are stopped.
+
+    stopped: None where the rule does not tell.
+    """
+
+    shared: int = 0
+    stopped: int | None = 0
+
+
 class Searches(NamedTuple):
     """Searches on stored scores, which train nothing: how many are missing, and the points of each."""
 
@@ -32,8 +42,7 @@ class Searches(NamedTuple):
 class Planned:
     """A row of a plan. stopped: it ended before its last epoch. final: what a search evaluates.
 
-    open: the search has not decided yet which trial it is; another one stands in for what it takes. also: how many other
-    cells of the study the same trial serves.
+    open: the search has not decided yet which trial it is; another one stands in for what it takes.
     """
 
     name: str
@@ -41,7 +50,6 @@ class Planned:
     stopped: bool = False
     final: bool = False
     open: bool = False
-    also: int = 0
 
 
 @runtime_checkable
@@ -97,6 +105,8 @@ class Work(Protocol):
         ...
 
     def searches(self) -> Searches: ...
+
+    def savings(self) -> Savings: ...
 
     def apart(self) -> list[str]:
         """Why published numbers of the study do not stand beside its own here, a sentence for each reason."""

@@ -115,17 +115,26 @@ def test_a_grid_refuses_what_no_encoder_has(frozen, parts):
     assert names((ProbeGrid(), ProbeGrid(epochs=(50,)))) == ["probes epochs=100", "probes epochs=50"]
 
 
-def scored(scores, labels):
-    return Scores(np.asarray(scores, float), np.asarray(labels), ("a", "b"), np.arange(len(labels)))
+def scored(scores, labels, votes=False):
+    return Scores(np.asarray(scores, float), np.asarray(labels), ("a", "b"), np.arange(len(labels)), votes)
 
 
 def test_calibration_by_hand():
-    votes = scored([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], [0, 1, 1, 1])
+    votes = scored([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], [0, 1, 1, 1], votes=True)
     assert Calibration(bins=10)(votes) == pytest.approx((2 * abs(0.5 - 0.9) + abs(1 - 0.6) + abs(1 - 0.8)) / 4)
     assert Calibration(bins=1)(votes) == pytest.approx(abs(0.75 - 0.8))
     assert probabilities(np.array([[-1.0, -1.0]])).tolist() == [[0.5, 0.5]]
     table = Calibration(bins=10).table(votes)
     assert table["samples"].sum() == 4
+
+
+def test_logits_are_no_votes_whatever_their_sign():
+    logits = np.array([[1.0, 3.0], [0.0, 0.0]])
+    assert np.allclose(probabilities(logits), probabilities(logits - 10))
+    assert probabilities(logits[:1], votes=True).tolist() == [[0.25, 0.75]]
+    for wrong in (logits - 1, logits):  # one below 0, a sample without any
+        with pytest.raises(UserError, match="votes are at least 0, and some for each sample"):
+            probabilities(wrong, votes=True)
 
 
 def test_sure_and_right_as_often_is_calibrated():

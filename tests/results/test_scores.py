@@ -98,6 +98,7 @@ def test_scores_of_a_row_are_its_figures(stored):
     assert found.samples[0] == skelray.data.open_dataset("data", "synthetic").samples["name"][3]
     assert found.classes == skelray.data.open_dataset("data", "synthetic").classes
     assert skelray.scores(row, Linear(), epochs=4).top() != skelray.scores(row, KNN()).top()
+    assert [skelray.scores(row, one, epochs=4).votes for one in (KNN(), Linear())] == [True, False]
 
 
 def test_what_there_is_not_is_one_sentence(stored, tmp_path):

@@ -9,6 +9,7 @@ from tiny import TRIAL
 
 from skelray.checks import UserError
 from skelray.results import tables
+from skelray.results.costs import costs
 from skelray.results.rows import complete
 from skelray.results.verdicts import of_table
 from skelray.runner.deciding import shared_seeds
@@ -152,6 +153,26 @@ def test_a_contrast_takes_the_seeds_that_its_baseline_has_already():
     assert shared_seeds(Added(0, frozenset({"y", "base"})), cells) == {0, 1}
 
 
+def test_a_pair_costs_what_its_arms_lack_at_the_rate_of_the_run(tmp_path, synthetic_data, monkeypatch):
+    body = """
+        study = Ablation(base=base, arms=[Arm("base"), Arm("x", {"tau": 0.2}), Arm("y", {"tau": 0.3})], seeds=range(2),
+                         across={"stream": ["joint", "bone"]})
+    """
+    run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, seeds=None)
+    run.add_seeds_until_decided()
+    work = run.work
+    work.settle()
+    took = {"base": 10.0, "x": 30.0, "y": 100.0}
+    monkeypatch.setattr(work, "_seconds", lambda number: took[work.cells[number].arm])
+    row = {"arm": "x", "other": "base", "baseline": "base", "stream": "joint", "n": 2}
+    assert work._cost(row, (7,)) == 40
+    assert work._cost({**row, "baseline": "base, bone"}, (7,)) == 80  # of another setting: at both places
+    work._study = Extended(work._study.study, tuple(Added(seed, frozenset({"base", "y"})) for seed in range(2, 7)))
+    work.__dict__.pop("cells")
+    assert work._cost(row, (7,)) == 30  # the first arm has these seeds already
+    assert work._rate() == 1.0 or work._trained() > 0
+
+
 def test_a_plain_run_does_not_drop_added_seeds(tmp_path, synthetic_data):
     path = study_file(tmp_path, ABLATION.replace("seeds=range(2)", "seeds=range(1)"))
     before = inline(path, tmp_path, synthetic_data, epochs=1)
@@ -174,5 +195,24 @@ def test_a_plan_counts_what_arms_share(tmp_path, synthetic_data):
     """
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, epochs=3, seeds=(0,))
     made = plan(run)
-    assert (made.trials, made.epochs, made.shared) == (2, 6, 3)
-    assert "3 epochs saved by arms that share a trial" in made.text()
+    assert (made.trials, made.epochs, made.shared, made.so_far) == (2, 6, 3, "")
+    assert "3 epochs saved by trials that arms share" in made.text()
+    run_inline(run)
+    frame, curves = (read("small", tmp_path / "results") for read in (tables.load, tables.curves))
+    found, after = costs(frame, curves), plan(run)
+    assert (found.shared, found.stopped) == (made.shared, made.stopped) == (3, 0)
+    assert f"So far: {found.sentence()}" in after.text()
+
+
+def test_a_plan_and_a_report_count_a_longer_trial_once(tmp_path, synthetic_data):
+    body = """
+        study = Ablation(base=replace(base, evaluations=(KNN(),)), arms=[Arm("a"), Arm("b", {"tau": 0.2})],
+                         across={"epochs": [300, 600]})
+    """
+    run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, epochs=1, seeds=(0,))
+    made = plan(run)
+    assert (made.trials, made.epochs, made.shared) == (4, 4, 0)
+    run_inline(run)
+    found = costs(*(read("small", tmp_path / "results") for read in (tables.load, tables.curves)))
+    assert found.arms.set_index("arm")["epochs"].to_dict() == {"a": 2, "b": 2}
+    assert found.arms["training"].sum() == pytest.approx(found.training)

@@ -15,6 +15,8 @@ from skelray.augment import AugmentationSet as Set
 from skelray.bench import estimate, flop
 from skelray.bench.estimate import structure
 from skelray.methods import HiCLR, SkeletonCLR
+from skelray.results import tables
+from skelray.results.costs import costs
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import plan
 from skelray.trial import SGD
@@ -51,7 +53,11 @@ def test_a_search_evaluates_its_published_setting_and_its_best_sample(tmp_path, 
     assert [row["what"] for row in before.rows[-2:]] == ["published (test)", "best sample (test)"]
     assert {row["evaluations"] for row in before.rows[:5]} == {""}
     assert "5 trials, 0 done, 5 to run" in before.text()
+    assert before.stopped == 4 * 2  # the published setting is trained to its end, whatever the rule says
+    assert "at most 8 epochs saved by stopping" in before.text()
     run_inline(run)
+    saved = costs(*(read("small", tmp_path / "results") for read in (tables.load, tables.curves))).stopped
+    assert 0 < saved <= before.stopped
     run, _ = make_run(study_file(tmp_path, SWEEP), tmp_path, synthetic_data)
     after = plan(run)
     assert {sample.status for sample in run.work.search.samples.values()} == {"done", "stopped"}

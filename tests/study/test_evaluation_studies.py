@@ -16,6 +16,7 @@ from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Retrieval, SemiSu
 from skelray.methods import AimCLR, HiCLR, SkeletonCLR
 from skelray.report import text as report
 from skelray.results.rows import cell_rows
+from skelray.results.scores import RESULT
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import notes_on_subjects, plan
 from skelray.runner.study_file import load_study
@@ -49,6 +50,23 @@ def finished(tmp_path_factory, synthetic_data):
         patch.setattr(Pretraining, "train_epoch", lambda self: pytest.fail("an encoder is trained again"))
         run_inline(run)
     return folder, run, between
+
+
+def test_what_is_stored_says_which_scores_are_votes(finished):
+    _, run, _ = finished
+    store, voted = run.context.store, {}
+    for trial in store.folders():
+        for file in (name.removesuffix(".json") for name in store.names(trial) if RESULT.fullmatch(name)):
+            result = store.trial(trial).figures(file)
+            voted[result["evaluation"]] = result.get("votes")
+    assert voted == {
+        "knn": True,
+        "retrieval": True,
+        "knn on synthetic xsub": True,
+        "linear": False,
+        "finetune": False,
+        "clustering": None,  # it has no scores
+    }
 
 
 def test_the_plan_says_that_only_evaluations_remain(finished):
