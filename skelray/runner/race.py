@@ -22,8 +22,8 @@ class Standing:
     missing: Sequence[tuple[Sample, Seed]] = ()
 
 
-def standing(search: Search, racing: Racing, lost: Mapping[int, Seed]) -> Standing:
-    """The state of the race by what the ledger has, the same whenever it is asked. lost: racers that failed, by seed."""
+def standing(search: Search, racing: Racing) -> Standing:
+    """The state of the race by what the ledger has, the same whenever it is asked. A racer that failed is out for good."""
     last = {n: search.trial(s).epochs for n, s in search.samples.items() if s.status == "done"}
     done = [s for n, s in sorted(search.samples.items()) if n in last and s.value is not None]
     left = sorted(done, key=lambda s: (-(s.value or 0.0), s.number))[: racing.best]
@@ -34,7 +34,7 @@ def standing(search: Search, racing: Racing, lost: Mapping[int, Seed]) -> Standi
         if len(left) == 1 or len(seeds) >= racing.seeds:
             break
         seed = max(seeds) + 1
-        if missing := [(s, seed) for s in left if seed not in s.raced and lost.get(s.number) != seed]:
+        if missing := [(s, seed) for s in left if seed not in s.raced and seed not in s.lost]:
             return Standing(left[0], left, missing)
         left = [s for s in left if seed in s.raced]  # who failed is out
         for sample in left:

@@ -17,6 +17,7 @@ from ray import tune
 from skelray import machine, papers
 from skelray.data.dataset import load
 from skelray.evaluation import measure, names, train_and_test
+from skelray.identity.canonical import canonical
 from skelray.machine import provenance
 from skelray.runner.context import Settings, splits
 from skelray.runner.execute import execute, failure
@@ -25,6 +26,9 @@ from skelray.store.store import Store, StoredTrial
 from skelray.study.changes import changed
 from skelray.training import Pretraining, Report
 from skelray.trial import Trial
+
+STATE = "state.pt"  # in a checkpoint of Ray's
+BESIDE = ("data", "device", "threads", "step")  # in the config of a Trainable, beside the trial's fields
 
 
 class StudyTrainable(tune.Trainable):
@@ -123,28 +127,42 @@ class TrialTrainable(tune.Trainable):
     """A trial described by its config alone: fields of ``base`` by name, and where its data lies.
 
     config: any field of the trial, its method, optimizer or backbone; ``data``: folder of prepared data (default
-    ``data``); ``device``; ``threads``. Each step trains an epoch and reports epoch, loss and, where the trial has a monitor,
-    held_out_top1; the last one adds the metrics of each evaluation on the test split and ``done``. Where nothing is left to
-    train, as with ``epochs`` 0 or after restoring the end of a trial, a step evaluates alone.
+    ``data``); ``device``; ``threads``; ``step``: epochs that a step trains (default 1). Each step reports epoch, loss
+    and, where the trial has a monitor that was due, held_out_top1; the last one adds the metrics of each evaluation on
+    the test split and ``done``. Where nothing is left to train, as with ``epochs`` 0 or after restoring the end of a
+    trial, a step evaluates alone.
+
+    A checkpoint also says which settings trained it: ``trained`` has pairs of the first epoch and the trial as it then was,
+    since a scheduler such as PopulationBasedTraining goes on from another trial's checkpoint under other settings.
     """
 
     base: ClassVar[Trial]
 
     def setup(self, config: dict[str, Any]) -> None:
-        fields = dict(config)
-        self.root = Path(fields.pop("data", "data"))
-        device = machine.choose_device(fields.pop("device", None))
-        machine.configure_process(int(fields.pop("threads", 1)))
-        trial = self.base
-        if "epochs" in fields:
-            trial = trial.lasting(fields.pop("epochs"))
-        self.trial_spec = changed(trial, fields)
+        device = machine.choose_device(config.get("device"))
+        machine.configure_process(int(config.get("threads", 1)))
+        self.epochs_a_step = int(config.get("step", 1))
+        self.root, self.trial_spec = Path(config.get("data", "data")), self.trial_of(config)
         self.splits = load(self.root, self.trial_spec.benchmark, self.trial_spec.protocol)
         self.pretraining = Pretraining(self.trial_spec, self.splits, device)
+        self.trained: list[list[Any]] = []
+        self.started = datetime.datetime.now(datetime.UTC).isoformat()
+
+    @classmethod
+    def trial_of(cls, config: dict[str, Any]) -> Trial:
+        """The trial that a config describes."""
+        fields = {name: value for name, value in config.items() if name not in BESIDE}
+        trial = cls.base
+        if "epochs" in fields:
+            trial = trial.lasting(fields.pop("epochs"))
+        return changed(trial, fields)
 
     def step(self) -> dict[str, Any]:
-        pretraining = self.pretraining
-        if pretraining.epoch < self.trial_spec.epochs:
+        pretraining, setting = self.pretraining, canonical(self.trial_spec)
+        left = range(pretraining.epoch + 1, self.trial_spec.epochs + 1)[: self.epochs_a_step]
+        if left and (not self.trained or self.trained[-1][1] != setting):
+            self.trained.append([left[0], setting])
+        for _ in left:
             pretraining.train_epoch()
         result: dict[str, Any] = {"epoch": pretraining.epoch}
         if pretraining.history:
@@ -164,10 +182,18 @@ class TrialTrainable(tune.Trainable):
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        torch.save(self.pretraining.state(), Path(checkpoint_dir) / "state.pt")
+        told = {"trained": self.trained, "data": self.splits.train.fingerprint, "started": self.started}
+        source = provenance(self.pretraining.device)
+        torch.save({**self.pretraining.state(), **told, "source": source}, Path(checkpoint_dir) / STATE)
 
     def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]
-        self.pretraining.load_state(torch.load(Path(checkpoint) / "state.pt", map_location="cpu", weights_only=True))
+        state = torch.load(Path(checkpoint) / STATE, map_location="cpu", weights_only=True)
+        groups = self.pretraining.optimizer.param_groups
+        own = [{name: value for name, value in group.items() if name != "params"} for group in groups]
+        self.pretraining.load_state(state)
+        for group, settings in zip(self.pretraining.optimizer.param_groups, own, strict=True):
+            group.update(settings)  # those of the config, not of the trial that the checkpoint is from
+        self.trained, self.started = list(state.get("trained", [])), state.get("started", self.started)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)

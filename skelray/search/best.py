@@ -48,6 +48,8 @@ def source(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -> str:
     baseline, base = nearest(trial) if first is None else ("published", sweep.space(optuna.trial.FixedTrial(dict(first))))
     value = f"{100 * (found.value or 0.0):.1f} %"
     says = f"{name}: {found.arm}, the best of {len(told)} samples by held-out {row['evaluation']} ({value})."
+    if found.arm == "published":
+        says += "\n\nNo sample was better than the published setting, so this is its only arm.\n"
     return study_source(base, baseline, trial, f"best of {name}", says)
 
 

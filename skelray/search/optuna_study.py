@@ -74,9 +74,9 @@ class LedgerStorage(BaseStorage):
     # What a draw adds
 
     def begin(self, number: int, shown: Callable[[Sample], str]) -> None:
-        """A sample of this number is to be drawn. shown: how much of each other is seen: nothing, params, ended or whole.
+        """A sample of this number is to be drawn. shown: how much of each other is seen: nothing, params, read or ended.
 
-        ended: a sample that was stopped is shown as complete.
+        read: one that waits at a rung is shown as stopped there; ended: what was stopped is shown as complete.
         """
         self._number, self._shown, self._drawn, self._attrs = number, shown, [], {}
         for _, sample in sorted(self.ledger.samples.items()):
@@ -196,8 +196,10 @@ class LedgerStorage(BaseStorage):
 
 
 def frozen(sample: Sample, how: str = "whole", objectives: Sequence[str] = ()) -> FrozenTrial:
-    """A sample as a trial of Optuna's. how: params, ended or whole, as ``LedgerStorage.begin`` has it."""
+    """A sample as a trial of Optuna's. how: params, read or ended, as ``LedgerStorage.begin`` has it, or whole."""
     state, rungs = STATES[sample.status], sample.rungs
+    if how in ("read", "ended") and sample.status == "paused":
+        state = TrialState.PRUNED
     if how == "ended" and state == TrialState.PRUNED and rungs:
         state = TrialState.COMPLETE
     if how == "params" or (state == TrialState.COMPLETE and not rungs):

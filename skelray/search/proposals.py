@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.distributions import distribution_to_json
 
 from skelray.checks import UserError
 from skelray.contained import contained
@@ -28,8 +28,7 @@ def proposed(
     """A new sample; the first is the published setting, if there is one. None where the space has no other trial left.
 
     shown: what is seen of each sample. known: asks the space with a suggestion, and tells whether its trial is there
-    already: such a suggestion is thrown away, and spends no sample. Raises UserError where the published setting is not
-    in the space.
+    already: such a suggestion is thrown away, and spends no sample.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage.begin(number, shown)
@@ -38,7 +37,6 @@ def proposed(
             sampler = sweep.sampler if attempt < OWN or sweep.sampler.exhaustive else Random(sweep.sampler.seed)
             suggestion = _asked(sampler, number, attempt, storage, sweep.published)
             if not known(suggestion):
-                _check_published(sweep.published if number == 0 else {}, suggestion)
                 return _sample(number, suggestion, storage.notes)
     finally:
         storage.end()
@@ -68,17 +66,3 @@ def _asked(
 def _sample(number: int, suggestion: optuna.Trial, notes: dict[str, Any]) -> Sample:
     distributions = {name: distribution_to_json(d) for name, d in suggestion.distributions.items()}
     return Sample(number, dict(suggestion.params), distributions, notes=notes, started=time.time())
-
-
-def _check_published(published: Mapping[str, Any], suggestion: optuna.Trial) -> None:
-    for name, value in published.items():
-        if name not in suggestion.distributions:
-            known = ", ".join(suggestion.distributions)
-            raise UserError(f"published names {name!r}, which the space does not suggest; it has {known}")
-        if suggestion.params[name] != value or not _within(suggestion.distributions[name], value):
-            raise UserError(f"published {name} {value!r} is outside the space: {suggestion.distributions[name]}")
-
-
-def _within(distribution: BaseDistribution, value: Any) -> bool:
-    low, high = (getattr(distribution, name, None) for name in ("low", "high"))
-    return low is None or low <= value <= high

@@ -31,7 +31,8 @@ class Sample:
 
     status: running, paused, done, stopped or failed. trials: ids in the store, by seed. figures: further objectives by name.
     raced: the last readings under seeds beyond the sweep's own. seconds: of training, under all seeds. started, ended:
-    seconds since 1970. notes: what the sampler keeps with it. provenance: device, version and commit of its last reading.
+    seconds since 1970. notes: what the sampler keeps with it and, under "lost", the further seeds under which it failed.
+    provenance: device, version and commit of its last reading.
     """
 
     number: int
@@ -59,6 +60,11 @@ class Sample:
             for epoch, value in own.items():
                 arrived.setdefault(epoch, []).append(value)
         return {epoch: sum(values) / len(values) for epoch, values in sorted(arrived.items())}
+
+    @property
+    def lost(self) -> list[Seed]:
+        """The further seeds under which it failed: it is out of the race for good."""
+        return list(self.notes.get("lost", ()))
 
     @property
     def value(self) -> float | None:

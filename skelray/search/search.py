@@ -30,7 +30,7 @@ from skelray.search.ledger import Ledger
 from skelray.search.optuna_study import LedgerStorage
 from skelray.search.proposals import proposed
 from skelray.search.sample import Epoch, Sample, Seed
-from skelray.search.space import asked, check_scale, example
+from skelray.search.space import asked, check_named, check_scale, example
 from skelray.store.store import Store
 from skelray.study.scale import Scale
 from skelray.study.stopping.rule import ON, PAUSE, Verdict
@@ -45,6 +45,7 @@ class Search:
         self.name, self.sweep, self.scale, self.data = name, sweep.at(scale), scale, data
         self.published = dict(sweep.published)
         self.used_up = False  # the space has no trial left that is not in the ledger
+        check_named(sweep)
         check_scale(sweep, scale)
         if scale.ordered is not None and getattr(sweep.stopping, "promotion", False):
             raise UserError("--ordered: a rule with promotion=True decides by what has come so far, in no fixed order")
@@ -146,7 +147,7 @@ class Search:
                 return "nothing"
             if lag is not None and sample.number > number - lag:
                 return "params"
-            return "whole" if reads_stopped and not self.sweep.objectives else "ended"
+            return "read" if reads_stopped and not self.sweep.objectives else "ended"
 
         def known(suggestion: Any) -> bool:
             trial = asked(number, self.sweep.searched, suggestion, self.scale)
@@ -250,6 +251,12 @@ class Search:
         sample.raced[seed] = value
         sample.seconds += seconds
         self.ledger.record(sample)
+
+    def lose(self, sample: Sample, seed: Seed) -> None:
+        """Records that a racer failed under a further seed, so that a run that goes on races without it."""
+        if seed not in sample.lost:
+            sample.notes["lost"] = [*sample.lost, seed]
+            self.ledger.record(sample)
 
     def promoted(self) -> tuple[Sample, Seed, Epoch] | None:
         """The paused sample that may go on now, with where it waits."""

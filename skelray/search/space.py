@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 
 from skelray.checks import UserError
 from skelray.contained import contained
 from skelray.identity.canonical import canonical, digest
-from skelray.study.changes import Path, leaves
+from skelray.study.changes import Path, changed, leaves
 from skelray.study.scale import Scale, counting_epochs
 from skelray.study.sweep import Sweep
 from skelray.trial import Trial
@@ -26,6 +28,38 @@ def example(sweep: Sweep, scale: Scale) -> Trial:
     except UserError as error:
         raise UserError(f"a trial of space() has no id: {error}") from error
     return trial
+
+
+def check_named(sweep: Sweep) -> None:
+    """Raises UserError where the published setting is not in the space, and where a trial has no field that the finals go
+    across, or not with such a value."""
+    start = _published(sweep) if sweep.published else example(sweep, Scale())
+    for name, values in sweep.across.items():
+        for value in values:
+            changed(start, {name: value})
+
+
+def _published(sweep: Sweep) -> Trial:
+    """The trial of the published setting. Raises UserError for a name that the space lacks, or a value outside."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.enqueue_trial(dict(sweep.published))
+    point = study.ask()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna's own, of a value outside, which is an error here
+        trial = asked(0, sweep.searched, point, Scale())
+    for name, value in sweep.published.items():
+        if name not in point.distributions:
+            known = ", ".join(point.distributions)
+            raise UserError(f"published names {name!r}, which the space does not suggest; it has {known}")
+        if point.params[name] != value or not _within(point.distributions[name], value):
+            raise UserError(f"published {name} {value!r} is outside the space: {point.distributions[name]}")
+    return trial
+
+
+def _within(distribution: BaseDistribution, value: Any) -> bool:
+    low, high = (getattr(distribution, name, None) for name in ("low", "high"))
+    return low is None or low <= value <= high
 
 
 def check_scale(sweep: Sweep, scale: Scale, draws: int = 12) -> None:

@@ -1,5 +1,7 @@
 """Sweeps run whole: rules that pause, seeds, races, and finals across streams, inline and on Ray."""
 
+import json
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
@@ -8,9 +10,9 @@ from test_ray import on_ray
 
 from skelray.results.verdicts import of_table
 from skelray.runner.inline import run_inline
-from skelray.runner.race import Standing
+from skelray.runner.race import Standing, standing
 from skelray.runner.sweep import SweepWork
-from skelray.search.sample import Sample
+from skelray.search.sample import Sample, sample_from
 from skelray.study.racing import Racing
 
 SPACE = """
@@ -100,6 +102,25 @@ def test_seeds_a_race_and_finals_across_streams(tmp_path, synthetic_data):
     run_inline(again, heard)
     assert heard.trained == []
     assert_same(table(tmp_path), rows)
+
+
+def test_a_racer_that_failed_is_out_for_good():
+    """The ledger says so: a run that goes on after a kill races as the one before would have."""
+    done = [Sample(n, {}, {}, "done", {0: {9: value}}, trials={0: f"t{n}"}) for n, value in enumerate((0.5, 0.9, 0.8))]
+    search = SimpleNamespace(samples=dict(enumerate(done)), trial=lambda sample: SimpleNamespace(epochs=9))
+    racing = Racing(best=2, seeds=3, margin=0.0)
+    assert [(s.number, seed) for s, seed in standing(search, racing).missing] == [(1, 1), (2, 1)]
+    done[2].raced[1] = 0.7
+    done[1].notes["lost"] = [1]
+    found = standing(search, racing)
+    assert (found.leader, list(found.missing)) == (done[2], [])
+    again = SimpleNamespace(samples={n: sample_from(stored(s)) for n, s in enumerate(done)}, trial=search.trial)
+    assert standing(again, racing).leader.number == 2
+
+
+def stored(sample):
+    """As a ledger gives it back."""
+    return json.loads(json.dumps(asdict(sample)))
 
 
 def test_a_race_waits_for_the_seed_that_is_trained_and_then_asks_for_the_next(monkeypatch):

@@ -3,8 +3,7 @@
 import json
 import random
 import shutil
-import warnings
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,11 +12,13 @@ from mortal import Killed, Mortal
 from tiny import TRIAL
 
 from skelray.checks import UserError
+from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN
 from skelray.methods import SIMILARITIES, HiCLR, SkeletonCLR
 from skelray.search.search import Search
 from skelray.search.space import example
 from skelray.store.store import Store, StoreError
+from skelray.study.racing import Racing
 from skelray.study.samplers import TPE
 from skelray.study.scale import Scale
 from skelray.study.stopping import ASHA
@@ -38,6 +39,10 @@ def space(trial):
 
 def other_space(trial):
     return space(trial)
+
+
+def other_cost(trial):
+    return trial.method.lambda_h
 
 
 SWEEP = Sweep(space=space, published=PUBLISHED, samples=7, sampler=TPE(startup=3), stopping=ASHA(grace=1, reduction=2))
@@ -140,9 +145,9 @@ def test_stopped_samples_were_beaten_at_their_last_rung(undisturbed):
             assert max(sample.rungs) == 9
 
 
-@pytest.mark.parametrize("status", ["done", "stopped"])
+@pytest.mark.parametrize("status", ["done", "stopped", "paused"])
 def test_the_sampler_learns(status):
-    """Samples after the start depend on what was read, of stopped ones too, and the first ones do not."""
+    """Samples after the start depend on what was read, of stopped and waiting ones too, and the first ones do not."""
 
     def params(value, tmp):
         searching = search(memory(tmp))
@@ -541,11 +546,44 @@ def test_a_second_run_of_a_sweep_is_refused_and_the_ledger_read_anew_when_it_is_
     [({"lamda_h": 0.5}, "'lamda_h', which the space does not suggest"), ({"lambda_h": 99.0}, "outside the space")],
 )
 def test_a_published_point_that_the_space_does_not_hold_is_refused(store, published, said):
-    searching = search(store, replace(SWEEP, published=published))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna's own, of a value outside
-        with pytest.raises(ValueError, match=said):
-            searching.propose()
+    with pytest.raises(UserError, match=said):
+        search(store, replace(SWEEP, published=published))
+
+
+@pytest.mark.parametrize(
+    ("across", "said"),
+    [({"streem": ["joint"]}, "no field 'streem'"), ({"stream": ["joint", "bones"]}, "stream 'bones' is none of")],
+)
+def test_what_the_finals_go_across_is_checked_before_anything_runs(store, across, said):
+    with pytest.raises(UserError, match=said):
+        search(store, replace(SWEEP, across=across))
+
+
+COVERED = {  # what the name of a ledger covers, as it decides what is proposed or read
+    "space": other_space,
+    "published": {"lambda_h": 0.4},
+    "sampler": TPE(seed=1),
+    "stopping": ASHA(grace=2),
+    "monitor": KNN(k=5),
+    "seeds": (1,),
+    "objectives": {"cost": other_cost},
+}
+BESIDE = {  # what a search may have more or less of, and go on
+    "samples": 99,
+    "racing": Racing(best=2),
+    "across": {"stream": ["joint"]},
+    "ensemble": Ensemble({"joint": 1.0}),
+}
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Sweep)])
+def test_the_name_of_a_ledger_covers_every_field_or_is_known_not_to(store, field):
+    """A field that is added to Sweep belongs into one of the two lists."""
+    changes = {field: {**COVERED, **BESIDE}[field]}
+    if field == "ensemble":
+        changes["across"] = BESIDE["across"]
+    same = search(store, replace(SWEEP, **changes)).ledger.folder == search(store).ledger.folder
+    assert same == (field in BESIDE)
 
 
 # Scales

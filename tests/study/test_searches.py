@@ -1,12 +1,13 @@
 """The project's searches: their spaces hold what was published, their plans expand, and each runs on generated data."""
 
+import itertools
 from pathlib import Path
 
 import optuna
 import pytest
 from click.testing import CliRunner
 
-from skelray import papers
+from skelray import BA, DAE, NA, AdaIN, Mask, orders, papers
 from skelray.cli.main import cli
 from skelray.identity.canonical import canonical
 from skelray.results.tables import load
@@ -67,13 +68,22 @@ def test_k_4_is_the_slides_recipe():
     assert canonical(found) == canonical(slides)
 
 
-def test_all_39_arrangements_are_in_the_space_of_order():
+def test_every_arrangement_of_the_five_sets_is_in_the_space_of_order():
+    """Permutations, merges and what leaves sets out, of one to four branches: those that ``orders`` gives."""
     places = optuna.trial.FixedTrial(dict(ASHA["order_asha"].published))
     ASHA["order_asha"].space(places)
-    choices = [(s, o) for s in places.distributions["strong"].choices for o in places.distributions["order"].choices]
-    found = {at("order_asha", strong=strong, order=order).id("data") for strong, order in choices}
-    assert len(found) == 39 == ASHA["order_asha"].samples
-    assert [one.name for one in at("order_asha", strong="DAE", order="BA+NA, strong").method.arrangement] == ["BA+NA", "DAE"]
+    names = list(places.distributions)
+    found = set()
+    for chosen in itertools.product(*(places.distributions[name].choices for name in names)):
+        found.add(at("order_asha", **dict(zip(names, chosen, strict=True))).method.arrangement)
+    expected = orders([BA, NA, Mask, DAE, AdaIN], k=4, partial=True)
+    assert found == set(expected.values())
+    assert len(found) == 961
+
+
+def test_a_granularity_of_each_branch_is_in_the_space_of_hico():
+    point = {"levels": "clip+part", "tau": 0.2, "temporal_granularity": 2, "spatial_granularity": 3}
+    assert at("hico_asha", **point).backbone.granularities() == {"temporal": 2, "spatial": 3}
 
 
 def test_without_mining_there_is_no_number_of_neighbours():

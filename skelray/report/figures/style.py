@@ -86,6 +86,13 @@ def panels(rows: int, columns: int, width: float = WIDE, height: float = HIGH, s
         return figure, figure.subplots(rows, columns, squeeze=False, sharey=sharey)
 
 
+def whole(axis: Any) -> None:
+    """Ticks of an axis at whole numbers alone, as where it counts samples."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
 def looks(count: int) -> list[dict[str, Any]]:
     """Colour, marker and line style of each of so many series: all different up to 28, then from the start again."""
     every = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skelray.checks import UserError, check_number, check_whole
+from skelray.checks import UserError, check_positive, check_whole
 from skelray.study.stopping.rule import ON, STOP, Readings, Verdict, at
 
 
@@ -24,7 +24,7 @@ class Percentile:
     after: int = 0
 
     def __post_init__(self) -> None:
-        check_number("keep", self.keep, 0)
+        check_positive("keep", self.keep)
         if self.keep > 100:
             raise UserError(f"keep {self.keep}: a percentage, at most 100, is needed")
         check_whole("grace", self.grace, 1)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from skelray.report.figures.drawing import Drawing
-from skelray.report.figures.style import COLOURS, FAINT, INK, axes, in_style, looks
+from skelray.report.figures.style import COLOURS, FAINT, INK, axes, in_style, looks, whole
 from skelray.search.from_table import Told, rungs, study
 
 LOOKS = {"done": (COLOURS[0], "o"), "stopped": (COLOURS[1], "x"), "failed": (COLOURS[3], "^")}
@@ -31,6 +31,7 @@ def history(told: Sequence[Told]) -> Drawing | None:
     if len(done):
         plot.step([s.number for s in done], best, where="post", color=INK, label="best that ran to its end")
     plot.legend(loc="best")
+    whole(plot.xaxis)
     frame = pd.DataFrame(
         [{"sample": s.number, "status": s.status, "epoch": max(s.readings), "value": s.value} for s in read]
     )
@@ -74,6 +75,7 @@ def timeline(told: Sequence[Told]) -> Drawing | None:
         if len(own):
             plot.barh(own["sample"], own["training_h"], left=own["start_h"], color=colour, height=0.8, label=status)
     plot.invert_yaxis()
+    whole(plot.yaxis)
     plot.legend(loc="best")
     caption = "A bar for each sample: where it was proposed, and as long as its epochs took, however they were interrupted."
     return Drawing("timeline", caption, figure, frame)

@@ -141,7 +141,8 @@ def _number_axis(plot: Any, axis: str, one: Range) -> None:
         ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if one.high / one.low < 20 else (1.0,)))
         ticks.set_minor_formatter(NullFormatter())
     else:
-        ticks.set_major_locator(MaxNLocator(5, integer=isinstance(one.low, int) and isinstance(one.high, int)))
+        only = isinstance(one.low, int) and isinstance(one.high, int)
+        ticks.set_major_locator(MaxNLocator(5, integer=only, min_n_ticks=1 if only else 2))
     ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
