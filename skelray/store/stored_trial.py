@@ -50,10 +50,15 @@ class StoredTrial:
 
     def apart(self, epochs: int) -> bool:
         """Whether the latest checkpoint is of no use to a trial of so many epochs, now or later."""
-        if self.has_encoder(epochs):
-            return True
-        reached = self.store.read_json(f"{self.id}/checkpoint.json", records.is_history)
-        return bool(reached) and reached[-1][0] > epochs
+        return self.has_encoder(epochs) or self.reached() > epochs
+
+    def reached(self) -> int:
+        """The last epoch of the latest checkpoint, by its history, which stays where the checkpoint is taken away."""
+        history = self.store.read_json(f"{self.id}/checkpoint.json", records.is_history)
+        if history is None:  # none yet, or it was deleted
+            latest = self.state()
+            return 0 if latest is None else int(latest["epoch"])
+        return history[-1][0] if history else 0
 
     def save_state(self, state: dict[str, Any], only: int | None = None) -> None:
         """only: of a shorter trial of so many epochs, which leaves the state of a longer one as it is."""
