@@ -1,4 +1,4 @@
-"""Philox on a GPU as one Triton kernel a draw; the same bits as ``philox.py``, which takes a hundred operations."""
+"""Philox on a GPU as one Triton kernel for each draw; the same bits as ``philox.py``, which needs a hundred operations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLOCK = 256  # of four words each, a program
 
 @triton.jit
 def four_words(block, key_ptr, step_ptr, epoch_ptr, name0, name1, number):
-    """Four words for each number of a block. key_ptr, step_ptr, epoch_ptr: where a Clock's tensors lie, int64."""
+    """Returns four words for each number of a block. key_ptr, step_ptr, epoch_ptr: a Clock's tensors, int64."""
     key0 = tl.load(key_ptr) ^ name0
     key1 = tl.load(key_ptr + 1) ^ name1
     seed = key1 * 4294967296 + key0
@@ -46,7 +46,7 @@ def _draw(out_ptr, key_ptr, step_ptr, epoch_ptr, name0, name1, number, count, FL
 
 
 def draw(count: int, place: Place, dtype: torch.dtype) -> Tensor:
-    """(count,) random words as int64, or as float32 their first 24 bits as numbers of [0, 1)."""
+    """Returns (count,) random words as int64, or, as float32, their upper 24 bits as numbers of [0, 1)."""
     clock = place.clock
     out = torch.empty(count, dtype=dtype, device=clock.key.device)
     programs, where = triton.cdiv(triton.cdiv(count, 4), BLOCK), (clock.key, clock.step, clock.epoch, *place.name)

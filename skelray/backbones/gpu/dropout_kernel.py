@@ -1,4 +1,4 @@
-"""Dropout by counters as one Triton kernel: the mask is never in memory, the backward pass makes its bits again."""
+"""Dropout by counters as one Triton kernel: no mask in memory, as the backward pass draws the same bits again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _scale_kept(
 
 
 def scale_kept(x: Tensor, p: float, place: Place) -> Tensor:
-    """x / (1 - p) where it is kept, else 0; a number's place is its place in memory."""
+    """Returns x / (1 - p) for kept elements, else 0; an element's counter is its index in memory."""
     x = x.contiguous()
     out = torch.empty_like(x)
     clock, programs = place.clock, triton.cdiv(x.numel(), BLOCK)
@@ -40,7 +40,7 @@ def scale_kept(x: Tensor, p: float, place: Place) -> Tensor:
 
 
 class CountedDropout(torch.autograd.Function):
-    """Within a step alone: its backward pass reads the step that the clock is at then."""
+    """Valid within one step: its backward pass reads the step at which the clock is then."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float, place: Place) -> Tensor:
