@@ -131,7 +131,9 @@ def _train(trial: Trial, pretraining: Pretraining, stored: StoredTrial) -> Itera
     reached = stored.reached()
     own = trial.epochs if reached > trial.epochs else None  # a longer trial's state stays, and so does its history
     if reached and not pretraining.epoch:
-        told = "trial %s is trained to epoch %d from the first: the store has no checkpoint to go on from, though its epoch %d"
+        told = (
+            "trial %s is trained to epoch %d from the first: the store has no checkpoint to go on from, though its epoch %d"
+        )
         log.warning(told, stored.id, trial.epochs, reached)
     if pretraining.epoch == trial.epochs:  # untrained, or killed between the last checkpoint and the encoder
         _keep(pretraining, stored, own)

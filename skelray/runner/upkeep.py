@@ -11,6 +11,7 @@ from skelray.runner.context import Context
 from skelray.runner.job import Job
 from skelray.runner.pruning import Pruning, stopped_samples, told, trials_in_tables
 from skelray.runner.work import Work
+from skelray.store.excerpts import FOLDER
 from skelray.store.inventory import CHECKPOINTS, DAMAGED, in_words, inventory, total
 from skelray.store.pruning import drop_checkpoints
 
@@ -34,7 +35,7 @@ class Upkeep:
         self._longest: dict[str, int] = {}  # epochs that the run trains each id to
         self._waiting: dict[str, bool] = {}  # ids whose checkpoints are to go, and whether a search has stopped them
         self._best: tuple[float, str, bool] | None = None  # the reading, the id, and whether a search has stopped it
-        self._sizes: dict[str, int] = {}  # bytes, by trial
+        self._sizes: dict[str, int] = {}  # bytes, by folder
         self._stuck = 0.0  # bytes of the store, below which nothing more could go
 
     def begin(self) -> None:
@@ -51,7 +52,8 @@ class Upkeep:
             self._over(job.key, status == "stopped")
             self.settle()
         if self._disk is not None:
-            self._sizes[job.stored.id] = total(inventory(self._context.store, job.stored.id))
+            for folder in (job.stored.id, FOLDER):
+                self._sizes[folder] = total(inventory(self._context.store, folder))
             self._fit()
 
     def settle(self) -> None:
@@ -79,12 +81,12 @@ class Upkeep:
         id, epochs = key
         if epochs < self._longest.get(id, 0):
             return
-        if self._keep == BEST and (reading := self._reading(key)) is not None:
-            if self._best is None or reading > self._best[0] or id == self._best[1]:
-                before, self._best = self._best, (reading, id, stopped)
-                if before is None or before[1] == id:
-                    return
-                _, id, stopped = before
+        reading = self._reading(key) if self._keep == BEST else None
+        if reading is not None and (self._best is None or reading > self._best[0] or id == self._best[1]):
+            before, self._best = self._best, (reading, id, stopped)
+            if before is None or before[1] == id:
+                return
+            _, id, stopped = before
         self._waiting[id] = stopped
 
     def _reading(self, key: Key) -> float | None:
@@ -95,7 +97,8 @@ class Upkeep:
     def _measure(self) -> None:
         self._sizes.clear()
         for one in inventory(self._context.store):
-            self._sizes[one.trial] = self._sizes.get(one.trial, 0) + one.size
+            folder = one.name.partition("/")[0]
+            self._sizes[folder] = self._sizes.get(folder, 0) + one.size
 
     def _fit(self) -> None:
         """Prunes a store that has outgrown its budget. Where nothing more may go, that is said, and the run goes on."""

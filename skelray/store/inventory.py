@@ -22,7 +22,7 @@ _FORMS = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A file. trial: the id of the trial or ensemble that it is of; empty where it is of none. written: seconds since 1970."""
+    """A file. trial: the id of the trial or ensemble that it is of, or empty. written: seconds since 1970."""
 
     name: str
     kind: str
