@@ -40,11 +40,8 @@ def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, 
             raise UserError(f"a table is named by letters, digits, '_' and '-', not {name!r}: give it another --name")
         if options["demo"] and scale.benchmark == DEMO.benchmark:
             make_data(options["data"])
-        settings = Settings(
-            *(options[name] for name in ("data", "store", "results", "device", "threads")),
-            keep=options.get("keep") or KEEP[0],
-            disk=options.get("disk"),
-        )
+        settings = Settings(options["data"], options["store"], options["results"], options["device"], options["threads"])
+        settings = replace(settings, keep=options.get("keep") or KEEP[0], disk=options.get("disk"))
         try:
             run = Run(name, study, scale, settings)
             run.work.size()  # data or a protocol that is missing is said before anything starts
