@@ -25,7 +25,7 @@ def ended_checkpoints(stored: StoredTrial, stopped: Collection[str] = ()) -> lis
     states = [(one[0], one[1]) for file in files if (one := re.fullmatch(CHECKPOINT, file))]
     if stored.id in stopped:
         return [file for file, _ in states]
-    return [file for file, epochs in states if (int(epochs) if epochs else stored.reached()) in ended]
+    return [file for file, epochs in states if (int(epochs) if epochs else stored.reached(files)) in ended]
 
 
 def drop_checkpoints(stored: StoredTrial, stopped: Collection[str] = ()) -> list[str] | None:
