@@ -33,13 +33,6 @@ def complete(trial: Trial, stored: StoredTrial) -> bool:
     return all(stored.result(trial.epochs, canonical(evaluation)) is not None for evaluation in trial.evaluations)
 
 
-def begins_again(trial: Trial, stored: StoredTrial) -> bool:
-    """Whether a trial that lacks an evaluation was trained before, and its encoder is there no more."""
-    if stored.has_encoder(trial.epochs) or complete(trial, stored):
-        return False
-    return any(file.startswith(f"{trial.epochs}-") and file.endswith(".json") for file in stored.store.names(stored.id))
-
-
 def facts_of(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:
     """What all rows of a trial in an arm share."""
     return {
