@@ -9,6 +9,7 @@ PRECISIONS = ("float32", "tf32", "bfloat16")  # of the encoders' matrix products
 METHODS = ("skeletonclr", "crossclr", "aimclr", "hiclr", "hico")
 BACKBONES = ("stgcn", "dsta", "hierarchical")
 
+KEEP = ("last", "best", "none")  # whose checkpoint stays when a trial has ended: its own, the best one's alone, nobody's
 HELD_OUT = "held_out_top1"  # the monitor's metric
 SEARCH = "search"  # in the spec of a sample's row: the distributions that its parameters were drawn from
 SUFFIX = " held-out"  # of an evaluation on held-out training subjects

@@ -389,6 +389,14 @@ CLAIMS = {
         ),
         "Each method is also a Trainable": "test_every_method_has_a_trainable",
         "it needs no cluster": "test_the_trainable_by_hand_without_a_cluster",
+        "takes the checkpoint of a\ntrial away": "test_a_trial_that_has_ended_leaves_no_checkpoint_where_none_is_kept",
+        "best on held-out subjects": "test_of_a_search_the_best_keeps_its_checkpoint_and_of_others_none",
+        "prunes a store that has outgrown it": (
+            "test_a_store_that_outgrows_its_budget_loses_checkpoints_first_and_says_what_is_left"
+        ),
+        "What a process works on stays": "test_what_is_not_done_keeps_its_checkpoint",
+        "older than a day": "test_encoders_go_that_no_table_names_once_they_are_old",
+        "takes it away with `--yes`": "test_the_command_shows_first_and_prunes_when_told",
     },
     "report.md": {
         "No request leaves it": "test_no_request_leaves_it",

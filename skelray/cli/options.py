@@ -11,6 +11,7 @@ from typing import Any
 
 from skelray.checks import UserError
 from skelray.data.dataset import NotPrepared
+from skelray.names import KEEP
 from skelray.results.tables import load
 from skelray.runner.context import Settings
 from skelray.runner.kinds import searching, trials_of
@@ -40,6 +41,7 @@ def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, 
         if options["demo"] and scale.benchmark == DEMO.benchmark:
             make_data(options["data"])
         settings = Settings(options["data"], options["store"], options["results"], options["device"], options["threads"])
+        settings = replace(settings, keep=options.get("keep") or KEEP[0], disk=options.get("disk"))
         try:
             run = Run(name, study, scale, settings)
             run.work.size()  # data or a protocol that is missing is said before anything starts

@@ -12,7 +12,9 @@ import click
 from skelray.cli.data import FOLDER
 from skelray.cli.duration import Duration
 from skelray.cli.report import print_report
+from skelray.cli.size import Size
 from skelray.cli.study_options import make_synthetic, study_options
+from skelray.names import KEEP
 from skelray.report.printable import printable
 
 
@@ -36,6 +38,10 @@ def plan_command(**options: Any) -> None:
 @click.option("--address", help="Join this Ray cluster ('auto': the one that runs here).")
 @click.option("--per-gpu", type=click.IntRange(1, 1000), default=1, show_default=True, help="Trials that share a GPU.")
 @click.option("--ray-tmp", type=FOLDER, help="Where Ray of this run's own keeps its files.  [default: the system's]")
+@click.option(
+    "--keep", type=click.Choice(KEEP), default=KEEP[0], show_default=True, help="Whose checkpoint stays at its end."
+)
+@click.option("--disk", type=Size(), help="Prune the store where it outgrows this: 50G, 500M.")
 @click.option("--until-decided", is_flag=True, help="Add seeds to what is not decided, the cheapest first.")
 @click.option("--until", type=click.Choice(["stable"]), help="A sweep ends once its best gains less than the seed noise.")
 @click.option(

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from skelray.data.dataset import Splits, load
+from skelray.names import KEEP
 from skelray.runner.execute import pin_targets
 from skelray.store.remote import check_answers
 from skelray.store.store import Store, StoredTrial
@@ -21,13 +22,18 @@ log = logging.getLogger("skelray")
 
 @dataclass(frozen=True)
 class Settings:
-    """Where a run reads and writes, and what it computes on. threads: of a trial; they decide the order of sums."""
+    """Where a run reads and writes, and what it computes on. threads: of a trial; they decide the order of sums.
+
+    keep: whose checkpoints stay when they have ended, one of ``names.KEEP``. disk: bytes that the store may take.
+    """
 
     data: Path = Path("data")
     store: str = "store"
     results: Path = Path("results")
     device: str | None = None
     threads: int = 1
+    keep: str = KEEP[0]
+    disk: int | None = None
 
 
 @lru_cache(maxsize=16)  # a table on all benchmarks has six; what is open is mapped, not read

@@ -128,11 +128,13 @@ def _train(trial: Trial, pretraining: Pretraining, stored: StoredTrial) -> Itera
     state = stored.state(trial.epochs)
     if state is not None and _resumed(pretraining, state, stored):
         yield from _replay(state["history"])
-    latest = stored.state()
-    own = trial.epochs if latest is not None and latest["epoch"] > trial.epochs else None  # a longer trial's state stays
-    if own is not None and latest is not None and not pretraining.epoch:
-        told = "trial %s is trained to epoch %d from the first: the store has its epoch %d, and no earlier one to go on from"
-        log.warning(told, stored.id, trial.epochs, latest["epoch"])
+    reached = stored.reached()
+    own = trial.epochs if reached > trial.epochs else None  # a longer trial's state stays, and so does its history
+    if reached and not pretraining.epoch:
+        told = (
+            "trial %s is trained to epoch %d from the first: the store has no checkpoint to go on from, though its epoch %d"
+        )
+        log.warning(told, stored.id, trial.epochs, reached)
     if pretraining.epoch == trial.epochs:  # untrained, or killed between the last checkpoint and the encoder
         _keep(pretraining, stored, own)
     trained = cost = 0.0  # seconds since the last save, and that a save takes

@@ -17,6 +17,7 @@ from skelray.runner.deciding import DecidingWork
 from skelray.runner.execute import execute, failure
 from skelray.runner.job import Job
 from skelray.runner.kinds import work_of
+from skelray.runner.upkeep import Upkeep
 from skelray.study.notes import Notes
 from skelray.study.scale import Scale
 from skelray.study.study import Study
@@ -36,6 +37,7 @@ class Run:
         self.book = Book(name, settings.results)
         self.work = work_of(study, self.context)
         self.running: set[str] = set()  # ids of trials under way
+        self._upkeep: Upkeep | None = None
 
     def add_seeds_until_decided(self, budget: float | None = None) -> None:
         """Lets the run add seeds until the study's contrasts are decided; budget: seconds, None for as long as it takes.
@@ -51,8 +53,11 @@ class Run:
         self._check_kept()
         with self.work.claim():
             self.work.put_all(self.book)
+            upkeep = self._upkeep = Upkeep(self.context, self.work, self.book)
+            upkeep.begin()
             try:
                 yield
+                upkeep.settle()
             except BaseException:  # an interrupt: what has ended so far is in the tables
                 with self.context.going_on("the tables"):
                     self.book.write()
@@ -109,6 +114,9 @@ class Run:
         with self.context.going_on("the tables"):
             self.work.put(job, self.book)
             self.book.write_if_due()
+        with self.context.going_on("the store"):
+            if self._upkeep is not None:
+                self._upkeep.ended(job, status)
         return status
 
     def write_tables(self) -> Path:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from skelray.checks import MOST
 from skelray.names import HELD_OUT
 from skelray.results.book import FINALS, FUSED_FINALS, SAMPLES, Book
-from skelray.results.rows import cell_rows, curve_rows, fused_rows
+from skelray.results.rows import cell_rows, complete, curve_rows, fused_rows
 from skelray.results.sample_rows import sample_rows
 from skelray.runner import finals
 from skelray.runner.context import Context
@@ -92,7 +92,7 @@ class SweepWork:
         """The finals that no sample has trained: other streams, protocols and seeds."""
         for number, cell in enumerate(self._cells()):
             stored = self._context.stored(cell.trial)
-            if not stored.has_encoder(cell.trial.epochs):
+            if not (stored.has_encoder(cell.trial.epochs) or complete(cell.trial, stored)):
                 self._parts[-1 - number] = _Part()
                 yield Job(-1 - number, cell.name, cell.trial, stored)
 

@@ -116,9 +116,9 @@ class Files:
         """The folders of the store, or within a folder, sorted: the ids of trials, and a few others."""
         return sorted(info.base_name for info in self.listed(folder) if not info.is_file)
 
-    def listed(self, folder: str) -> list[fs.FileInfo]:
-        """What is in a folder, of nothing below it."""
-        place = fs.FileSelector(f"{self.path}/{folder}".rstrip("/"), allow_not_found=True)
+    def listed(self, folder: str, below: bool = False) -> list[fs.FileInfo]:
+        """What is in a folder. below: in its folders, too."""
+        place = fs.FileSelector(f"{self.path}/{folder}".rstrip("/"), allow_not_found=True, recursive=below)
         found: list[fs.FileInfo] = again(lambda: self.files.get_file_info(place))
         return found
 
@@ -194,20 +194,26 @@ class Files:
             yield
 
     @contextlib.contextmanager
-    def claim_at_once(self, name: str) -> Iterator[None]:
+    def claim_at_once(self, name: str, file: str = ".lock") -> Iterator[None]:
         """The same, but others get a StoreError that says who has it."""
         with contextlib.ExitStack() as stack:
             try:
                 if self._has_locks(name):
-                    path = self._lock(name, ".lock")
+                    path = self._lock(name, file)
                     stack.enter_context(lock.held_at_once(path))
                     self._clean(path.parent)
                 else:
-                    stack.enter_context(lease.held_at_once(self, self._tickets(name, ".lock")))
+                    stack.enter_context(lease.held_at_once(self, self._tickets(name, file)))
             except BlockingIOError as error:
                 who = f"{self.path}/{name} is in use by another run of this study ({error})"
                 raise StoreError(f"{who}: wait until it has ended") from None
             yield
+
+    def in_use(self, name: str) -> bool:
+        """Whether any process may have a claim on it now; a ticket that someone dead has left counts as one."""
+        if self._has_locks(name):
+            return any(lock.is_held(path) for path in (Path(self.path) / name).glob(".lock*"))
+        return any(self.names(f"{name}/{folder}") for folder in self.folders(name) if folder.startswith("claims"))
 
     def _has_locks(self, name: str) -> bool:
         """Whether the store is on a file system of this machine's or one shared with it that has locks."""

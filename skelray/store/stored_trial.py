@@ -7,7 +7,7 @@ import io
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +50,20 @@ class StoredTrial:
 
     def apart(self, epochs: int) -> bool:
         """Whether the latest checkpoint is of no use to a trial of so many epochs, now or later."""
-        if self.has_encoder(epochs):
-            return True
-        reached = self.store.read_json(f"{self.id}/checkpoint.json", records.is_history)
-        return bool(reached) and reached[-1][0] > epochs
+        files = self.store.names(self.id)
+        return f"encoder-{epochs}.pt" in files or self.reached(files) > epochs
+
+    def reached(self, files: Collection[str] | None = None) -> int:
+        """The last epoch of the latest checkpoint, by its history, which stays where the checkpoint is taken away.
+
+        files: of the trial, where they are known, so that what is not there is not asked for.
+        """
+        files, history = self.store.names(self.id) if files is None else files, None
+        if "checkpoint.json" in files:
+            history = self.store.read_json(f"{self.id}/checkpoint.json", records.is_history)
+        if history is None and "checkpoint.pt" in files and (latest := self.state()) is not None:
+            return int(latest["epoch"])  # its history was deleted, or is damaged
+        return history[-1][0] if history else 0
 
     def save_state(self, state: dict[str, Any], only: int | None = None) -> None:
         """only: of a shorter trial of so many epochs, which leaves the state of a longer one as it is."""

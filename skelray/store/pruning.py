@@ -1,0 +1,57 @@
+"""Takes files of trials away, where no process works on them and the trial does not need them any more.
+
+Figures and histories are never taken: tables are made of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from skelray.store.files import StoreError
+from skelray.store.stored_trial import StoredTrial
+
+CHECKPOINT = r"checkpoint(?:-(\d+))?\.pt"
+
+
+def ended_checkpoints(stored: StoredTrial, stopped: Collection[str] = ()) -> list[str]:
+    """The files of training states that nothing is to go on from: none is beyond the encoders and figures of the trial.
+
+    stopped: ids of trials that a search has stopped, which go on no more.
+    """
+    files = stored.store.names(stored.id)
+    found = (re.fullmatch(r"encoder-(\d+)\.pt|(\d+)-\w+\.json", file) for file in files)
+    ended = {int(one[1] or one[2]) for one in found if one}
+    states = [(one[0], one[1]) for file in files if (one := re.fullmatch(CHECKPOINT, file))]
+    if stored.id in stopped:
+        return [file for file, _ in states]
+    return [file for file, epochs in states if (int(epochs) if epochs else stored.reached(files)) in ended]
+
+
+def drop_checkpoints(stored: StoredTrial, stopped: Collection[str] = ()) -> list[str] | None:
+    """Removes those; returns their files. None: a process works on the trial now."""
+    if stored.store.in_use(stored.id):
+        return None
+    if not ended_checkpoints(stored, stopped):
+        return []
+    try:
+        with stored.store.claim_at_once(stored.id):
+            gone = ended_checkpoints(stored, stopped)
+            for file in gone:
+                stored.store.remove(f"{stored.id}/{file}")
+    except StoreError:
+        return None
+    return gone
+
+
+def drop_of_encoder(stored: StoredTrial, file: str) -> bool:
+    """Removes an encoder, or scores that were made with it; returns whether no process worked on the trial."""
+    epochs = re.fullmatch(r"(?:encoder-)?(\d+)[.-].*", file)
+    if epochs is None or stored.store.in_use(stored.id):
+        return False
+    try:
+        with stored.store.claim_at_once(stored.id, f".lock-{epochs[1]}"):
+            stored.store.remove(f"{stored.id}/{file}")
+    except StoreError:
+        return False
+    return True
