@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -56,6 +57,8 @@ def check_probability(name: str, probability: float) -> None:
 class Flip:
     """Left and right joints exchange places. mirror: also negate x, a true mirror image; released code only relabels."""
 
+    NUMBERS: ClassVar[tuple[str, ...]] = ("probability",)
+
     probability: float = 0.5
     mirror: bool = False
 
@@ -72,6 +75,8 @@ class Flip:
 @dataclass(frozen=True)
 class Rotate:
     """About one main axis by U(0, main) degrees and about the other two by U(0, other); one-sided, as released."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("main", "other")
 
     main: float = 30.0
     other: float = 1.0
@@ -90,6 +95,8 @@ class Rotate:
 @dataclass(frozen=True)
 class Noise:
     """Gaussian noise on every coordinate. ghosts: also on absent persons, as released; a ghost of noise is a defect."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("std", "probability")
 
     std: float = 0.01
     probability: float = 0.5
@@ -114,6 +121,8 @@ class Blur:
     fivefold. Zeros lie beyond the ends of a clip either way, so its first and last frames are drawn towards zero.
     """
 
+    NUMBERS: ClassVar[tuple[str, ...]] = ("low", "high", "probability")
+
     low: float = 0.1
     high: float = 2.0
     taps: int = 15
@@ -137,6 +146,8 @@ class Blur:
 @dataclass(frozen=True)
 class AxisMask:
     """One of x, y, z is set to zero for the whole sequence (HiCLR calls it channel mask)."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("probability",)
 
     probability: float = 0.5
 
