@@ -1,4 +1,4 @@
-"""Replaces files at once: a reader sees the old ones or the new ones, never half of one."""
+"""Atomic replacement of files: a reader sees the old ones or the new ones, never half of one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ STALE = 3600.0  # seconds after which a temporary file has no writer
 
 @contextmanager
 def replacing(*paths: Path) -> Iterator[list[Path]]:
-    """Gives a place to write beside each path, and moves all, in this order, to their paths where the block ends well.
+    """Yields a path to write to beside each of ``paths``; moves them all into place, in this order, if the block succeeds.
 
-    Everything is on the disk before the first is moved: where a write fails, all old files stay. What processes left that
-    were killed while they wrote is removed.
+    Everything is synced to disk before the first move: if a write fails, all old files stay. Temporary files of processes
+    killed while they wrote are removed.
     """
     temporary = [path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp") for path in paths]
     try:

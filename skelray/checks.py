@@ -1,4 +1,4 @@
-"""Settings that cannot be are refused where they are given, with the value and the rule."""
+"""Checks of settings where they are given: an impossible value is refused with the value and the rule."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 class UserError(ValueError):
-    """What a user gave cannot be: one sentence with the value and the rule, which the command line prints as it is.
+    """An invalid input of the user's: one sentence with the value and the rule, printed by the command line as it is.
 
-    unexpected: it tells of an error that nobody foresaw, as in a study's own code, so that its traceback is of use.
+    unexpected: the error was not foreseen, such as one in a study's own code, so that its traceback is useful.
     """
 
     unexpected = False
@@ -23,7 +23,7 @@ MOST_SEED = 2**63 - 1  # what a table's column holds
 
 
 def check_whole(name: str, value: Any, least: int, most: int = MOST) -> None:
-    """Raises UserError for what is no whole number of at least so much, and where it is too large to mean anything."""
+    """Raises UserError unless ``value`` is a whole number from ``least`` to ``most``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UserError(f"{name} {shown(value)}: a whole number, at least {least}, is needed")
     if value > most:
@@ -31,7 +31,7 @@ def check_whole(name: str, value: Any, least: int, most: int = MOST) -> None:
 
 
 def check_label(name: str, value: Any) -> None:
-    """Raises UserError for what is no text of one line that can be seen."""
+    """Raises UserError unless ``value`` is one line of visible text."""
     if not isinstance(value, str):
         raise UserError(f"{name} {shown(value)}: text is needed, as in {str(value)[:60]!r}")
     if not value.strip() or value != value.strip():
@@ -41,7 +41,7 @@ def check_label(name: str, value: Any) -> None:
 
 
 def shown(value: Any) -> str:
-    """A value in a sentence, cut where it is long."""
+    """Returns the value as an error message quotes it, cut if it is long."""
     try:
         text = repr(value)
     except ValueError:  # a number with thousands of digits
@@ -50,18 +50,18 @@ def shown(value: Any) -> str:
 
 
 def check_number(name: str, value: Any, least: float) -> None:
-    """Raises UserError for what is no finite number of at least so much."""
+    """Raises UserError unless ``value`` is a finite number of at least ``least``."""
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value < math.inf:
         raise UserError(f"{name} {value!r}: a number, at least {least:g}, is needed")
 
 
 def check_positive(name: str, value: Any) -> None:
-    """Raises UserError for what is no finite number above 0."""
+    """Raises UserError unless ``value`` is a finite number above 0."""
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
         raise UserError(f"{name} {value!r}: a number above 0 is needed")
 
 
 def check_each(name: str, values: Any, kind: type, example: str) -> None:
-    """Raises UserError for what is no tuple of such values."""
+    """Raises UserError unless ``values`` is a tuple whose items are all of this kind."""
     if not isinstance(values, (tuple, list)) or not all(isinstance(value, kind) for value in values):
         raise UserError(f"{name} {values!r}: a tuple is needed, as in {name}={example}")

@@ -1,7 +1,7 @@
-"""Calls into code that a study brings, from which nothing gets out but an error.
+"""Calls into a study's own code, which can raise nothing but an ordinary error.
 
-What Python takes for the end of a loop (StopIteration), of a generator (GeneratorExit) or of the program (SystemExit, and
-what else is no Exception) would shorten an epoch or end a run with status 0, without a word.
+StopIteration, GeneratorExit, SystemExit and other exceptions that are no ``Exception`` would be taken for the end of a
+loop, a generator or the program: they would silently shorten an epoch, or end a run with status 0.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ T = TypeVar("T")
 
 
 class Escaped(RuntimeError):
-    """Code of a study's own raised what is no error; the line says what and where."""
+    """An exception of a study's own code that would have ended a loop or the program; the message says what and where."""
 
 
 def contained(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What the function returns. Raises Escaped for what would end more than the call; an interrupt stays one."""
+    """Calls the function. Raises Escaped for what would end more than the call; KeyboardInterrupt passes."""
     try:
         return function(*args, **kwargs)
     except KeyboardInterrupt:
@@ -32,7 +32,7 @@ def contained(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 def _swallowed(error: BaseException) -> BaseException | None:
-    """What was raised, where a loop, a generator or the interpreter would not take it for an error."""
+    """Returns the exception that a loop, a generator or the interpreter would swallow, None for an ordinary error."""
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, (StopIteration, StopAsyncIteration)):
         return error.__cause__  # a generator has turned it into an error on the way
     if isinstance(error, Exception) and not isinstance(error, (StopIteration, StopAsyncIteration)):
@@ -41,7 +41,7 @@ def _swallowed(error: BaseException) -> BaseException | None:
 
 
 def _from_outside(error: BaseException) -> bool:
-    """Whether Ray raised it, or the run itself, which end a worker or a run so when the machine is wanted back."""
+    """Returns whether Ray or the run itself raised it, as they do to end a worker or a run."""
     frames = list(traceback.walk_tb(error.__traceback__))
     module = str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""
     return module.partition(".")[0] == "ray" or module == "skelray.runner.ending"

@@ -1,4 +1,4 @@
-"""The ensemble of streams: a weighted sum of the scores that encoders of several streams give the same samples."""
+"""The ensemble of streams: a weighted sum of the scores that the encoders of several streams give to the same samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXACT = 2**53  # float64 holds every whole number up to this one
 
 
 def whole_numbers(weights: Iterable[float]) -> tuple[list[float], float]:
-    """Weights, not all 0, as whole numbers in their exact ratio, and what these are multiples of: 3, 3, 2 and 0.2."""
+    """Returns weights, not all 0, as whole numbers in their exact ratio, and the unit: 0.6, 0.6, 0.4 as 3, 3, 2 and 0.2."""
     exact = [Fraction(str(float(weight))) for weight in weights]
     unit = math.gcd(*(f.numerator for f in exact)) / Fraction(math.lcm(*(f.denominator for f in exact)))
     if max(exact) / unit > EXACT:  # of too many digits to be exact
@@ -28,12 +28,11 @@ def whole_numbers(weights: Iterable[float]) -> tuple[list[float], float]:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """weights: of the streams' raw scores, by stream. Only their ratios matter; all are at least 0.
+    """A weighted sum of raw scores; weights: by stream, at least 0, and only their ratios matter.
 
-    Raw scores are added as they are, as AimCLR's and HiCLR's released code does (methods.md, 6.3), so a stream whose logits
-    are larger counts for more than its weight says. The votes of nearest neighbours are comparable between streams: with
-    k = 1 and 0.6, 0.6, 0.4 any two streams that agree win; where all three differ, joint and bone tie and the lower class
-    number is taken.
+    Raw scores are added unscaled, as in AimCLR's and HiCo's released code (methods.md, 6.3), so a stream with larger logits
+    counts for more than its weight says. Votes of nearest neighbours are comparable between streams: with k = 1 and weights
+    0.6, 0.6, 0.4, any two streams that agree win; if all three differ, joint and bone tie and the lower class number wins.
     """
 
     weights: Mapping[str, float]
@@ -50,14 +49,14 @@ class Ensemble:
 
     @property
     def stream(self) -> str:
-        """How tables call it, as in joint+bone+motion."""
+        """The ensemble's name in tables, as in joint+bone+motion."""
         return "+".join(self.weights)
 
     def __str__(self) -> str:
         return " + ".join(f"{weight:.4g} {stream}" for stream, weight in self.weights.items())
 
     def __call__(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
-        """(N, classes) float64 from the same of each stream.
+        """Maps (N, classes) scores of each stream to their weighted sum, (N, classes) float64.
 
         Weights enter as whole numbers in their exact ratio (0.6, 0.6, 0.4 as 3, 3, 2), so that equal votes stay equal.
         """
@@ -66,9 +65,9 @@ class Ensemble:
         return unit * reduce(np.add, (w * scores[stream].astype(np.float64) for w, stream in parts))
 
     def fuse(self, streams: Mapping[str, Arrays]) -> Arrays:
-        """The same of the ensemble: scores (N, classes), labels (N,), rows (N,).
+        """Returns the ensemble's scores (N, classes), labels (N,) and rows (N,) from those of each stream.
 
-        Raises UserError where the streams' scores are not of the same samples in the same order.
+        Raises UserError if the streams scored other samples or in another order.
         """
         first, *others = self.weights
         shared = streams[first]

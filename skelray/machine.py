@@ -1,4 +1,4 @@
-"""What skelray sets on the machine it runs on: device, threads and the memory allocator."""
+"""Settings of the machine that skelray runs on: device, threads and the memory allocator."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
 
 @cache
 def keep_memory() -> bool:
-    """Makes glibc keep freed memory instead of handing each large tensor back to the kernel. True where it worked.
+    """Makes glibc keep freed memory instead of returning large tensors to the kernel. Returns whether that worked.
 
     Otherwise every activation is faulted in again page by page, which costs a CPU a third of its training time.
     """
@@ -37,7 +37,7 @@ def keep_memory() -> bool:
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """The device of that name; by default CUDA where there is one. Raises UserError for what this machine lacks."""
+    """Returns the device of this name, by default CUDA if there is one. Raises UserError if this machine lacks it."""
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -52,7 +52,7 @@ def choose_device(name: str | None = None) -> torch.device:
 
 
 def cpus() -> int:
-    """How many CPUs this process may use: those it is bound to, and its control group's share of them."""
+    """Returns how many CPUs this process may use, by its affinity and its control group's quota."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # of version 2, and of version 1
         with contextlib.suppress(OSError, ValueError):  # no control group, or one without a limit
@@ -69,7 +69,7 @@ def check_threads(threads: int) -> None:
 
 
 def configure_process(threads: int) -> None:
-    """Prepares this process for training: it keeps its memory, and torch takes that many threads."""
+    """Prepares this process for training: freed memory is kept, and torch uses this many threads."""
     check_whole("threads", threads, 1, MOST_THREADS)
     keep_memory()
     if torch.get_num_threads() != threads:
@@ -77,15 +77,15 @@ def configure_process(threads: int) -> None:
 
 
 def precisions(device: torch.device) -> tuple[str, ...]:
-    """Those that the device computes in."""
+    """Returns the precisions in which the device computes."""
     return tuple(one for one in PRECISIONS if one != "tf32" or device.type == "cuda")
 
 
 def compute_in(precision: str, device: torch.device) -> None:
-    """Sets what a CUDA device's products and convolutions are computed in, and that equal runs give equal bits.
+    """Sets the precision of a CUDA device's matrix products and convolutions, and makes equal runs give equal bits.
 
-    By default torch computes convolutions in TF32, whose products have ten bits, and products in float32. Here "float32" has
-    neither in TF32 and "tf32" both. Raises UserError for tf32 on another device.
+    By default torch computes convolutions in TF32 (products of ten bits) and matrix products in float32. Here "float32" uses
+    TF32 for neither and "tf32" for both. Raises UserError for tf32 on another device.
     """
     if device.type != "cuda":
         if precision == "tf32":
@@ -96,7 +96,7 @@ def compute_in(precision: str, device: torch.device) -> None:
 
 
 def describe(device: torch.device) -> str:
-    """The device as the result tables name it; threads decide the order of sums on a CPU."""
+    """Returns the device as result tables name it; with threads, which decide the order of sums on a CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu, {torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''}"
@@ -104,14 +104,14 @@ def describe(device: torch.device) -> str:
 
 @contextmanager
 def seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Within it torch's own generators follow the seed; afterwards they are as before."""
+    """Seeds torch's own generators within the block and restores them afterwards."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
 
 
 def provenance(device: torch.device) -> dict[str, str]:
-    """Tells where a number comes from: device, versions and, in a checkout, the commit."""
+    """Returns where a number comes from: device, versions and, in a checkout, the commit."""
     version = f"skelray {metadata.version('skelray')}, torch {torch.__version__}"
     return {"device": describe(device), "version": version, "commit": _commit()}
 

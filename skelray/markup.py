@@ -1,4 +1,4 @@
-"""A table as HTML for a notebook; whatever text is in it is shown as text."""
+"""A table as HTML for a notebook; all text in it is escaped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 
 def table(caption: str, header: Sequence[object], rows: Iterable[Sequence[object]], words: int | None = None) -> str:
-    """words: how many leading columns are aligned left, all by default; the others are numbers."""
+    """Returns an HTML table. words: how many leading columns are left-aligned text, all by default; the rest are numbers."""
     words = len(header) if words is None else words
     sides = ["left" if place < words else "right" for place in range(len(header))]
 

@@ -21,13 +21,13 @@ PUBLISHED = "published"  # the status of a row that nobody ran: a paper's
 
 
 def in_order(stream: str) -> str:
-    """Several streams as tables name them, whatever order they were trained in: joint+bone+motion."""
+    """Returns the streams of a trial in the order of tables, however they were trained: joint+bone+motion."""
     parts = stream.split("+")
     return "+".join(sorted(parts, key=STREAMS.index)) if all(part in STREAMS for part in parts) else stream
 
 
 def shared_subjects(source: str, target: str) -> str:
-    """What a reader of a transfer between these benchmarks has to know of their people; empty where nothing."""
+    """Returns a warning if the two benchmarks of a transfer share subjects, else an empty text."""
     families = {family for family in SHARED_SUBJECTS for name in (source, target) if name.startswith(family)}
     if len(families) < 2:
         return ""
@@ -38,7 +38,7 @@ def shared_subjects(source: str, target: str) -> str:
 
 
 def transfer_in(evaluations: object, name: object) -> tuple[str, str] | tuple[None, None]:
-    """Benchmark and protocol of the transfer of this name among evaluations in canonical form; else nothing."""
+    """Returns benchmark and protocol of the transfer of this name in evaluations in canonical form, else (None, None)."""
     for one in evaluations if isinstance(evaluations, list) else ():
         if isinstance(one, dict) and one.get("type") == "Transfer":
             benchmark, protocol = str(one.get("benchmark")), str(one.get("protocol"))
@@ -48,5 +48,5 @@ def transfer_in(evaluations: object, name: object) -> tuple[str, str] | tuple[No
 
 
 def column(evaluation: str, metric: str) -> str:
-    """How a table calls a metric of an evaluation: top-1 goes without saying."""
+    """Returns a metric's name in a table: "top1" is left out."""
     return evaluation if metric == "top1" else f"{evaluation} {metric}"

@@ -135,14 +135,14 @@ CENTRED, RIGID = Preprocessing("centred", 50), Preprocessing("rigid", 300)
 
 
 def preprocessing_of(trial: Trial) -> Preprocessing | None:
-    """How the data of a paper's method was prepared; None for a method of one's own."""
+    """Returns how the data of a paper's method was prepared; None for a method of one's own."""
     if isinstance(trial.method, HiCo):
         return CENTRED if trial.benchmark.startswith("pku") else RIGID
     return CENTRED if isinstance(trial.method, (SkeletonCLR, CrosSCLR, AimCLR, HiCLR)) else None
 
 
 def _released(augmentations: AugmentationSet) -> AugmentationSet:
-    """A blur that amplifies, noise and masks on absent persons, as all released code has them."""
+    """Returns the set as all released code has it: the blur amplifies, noise and masks also fall on absent persons."""
     changes = {Blur: {"normalise": False}, Noise: {"ghosts": True}, RandomMask: {"ghosts": True}}
     changed = (replace(a, **changes.get(type(a), {})) for a in augmentations.augmentations)  # type: ignore[type-var]
     return AugmentationSet(augmentations.name, tuple(changed))
@@ -152,7 +152,7 @@ _RELEASED_NA = _released(NA)
 
 
 def _best(every: int, *evaluations: Linear | Finetune) -> tuple[Linear | Finetune, ...]:
-    """Reports as all released code does: the best epoch on the test split, read every so many."""
+    """Makes the evaluations report the best epoch on the test split, read every ``every`` epochs, as released code does."""
     return tuple(replace(evaluation, selection="released", every=every) for evaluation in evaluations)
 
 

@@ -23,7 +23,7 @@ class Skeleton:
     centre: the root of the tree; its bone vector is zero.
     parts: (name, joints) pairs that partition the joints.
 
-    Raises UserError where the bones are not a tree over all joints or a number is out of range.
+    Raises UserError if the bones are not a tree over all joints or a number is out of range.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Skeleton:
         return tuple(swap.get(joint, joint) for joint in range(len(self.joints)))
 
     def index(self, joint: str) -> int:
-        """The number of a joint by name. Raises UserError naming the joints there are."""
+        """Returns a joint's number by name. Raises UserError listing the joints if there is none of this name."""
         if joint not in self.joints:
             raise UserError(f"{self.name} has no joint {joint!r}; it has {', '.join(self.joints)}")
         return self.joints.index(joint)

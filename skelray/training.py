@@ -29,7 +29,7 @@ log = logging.getLogger("skelray")
 
 @dataclass
 class Report:
-    """What an epoch brought. metrics: mean loss and its parts, and the monitor where it was due."""
+    """The result of an epoch. metrics: mean loss and its parts, and the monitor if it was due."""
 
     epoch: int
     metrics: dict[str, float]
@@ -38,7 +38,7 @@ class Report:
 
 
 def optimisation_step(method: Method, model: Model, optimizer: torch.optim.Optimizer, views: Views, epoch: int) -> Step:
-    """One step: momentum update with the weights before it, loss, backward, SGD, and the keys into the queue."""
+    """Makes one step: momentum update with the weights before it, loss, backward, SGD, and the keys into the queue."""
     model.update_key(epoch)
     step = method.loss(model, views, epoch)
     optimizer.zero_grad(set_to_none=True)
@@ -49,14 +49,14 @@ def optimisation_step(method: Method, model: Model, optimizer: torch.optim.Optim
 
 
 class Pretraining:
-    """The training of a trial, an epoch at a time, with its whole state at hand.
+    """The training of a trial, one epoch at a time, with its whole state at hand.
 
-    All randomness of an epoch is decided by (seed, epoch): weights and queue by epoch 0, then data order, augmentation
-    and dropout. So a state holds no generators, and a run cut at any epoch goes on exactly as if it had not been.
+    (seed, epoch) decides all randomness: epoch 0 that of weights and queue, later ones data order, augmentation and
+    dropout. A state therefore holds no generators, and a run interrupted at any epoch resumes to identical results.
     """
 
     def __init__(self, trial: Trial, splits: Splits, device: torch.device, static: bool | None = None) -> None:
-        """static: whether epochs are made by an ``Engine``, by default on a CUDA device."""
+        """Starts at epoch 0. static: whether an ``Engine`` makes the epochs, by default on a CUDA device."""
         self.trial, self.device = trial, device
         self.static = device.type == "cuda" if static is None else static
         machine.compute_in(trial.precision, device)
@@ -77,7 +77,7 @@ class Pretraining:
         self._engine: Engine | Lane | None = None
 
     def train_epoch(self) -> Report:
-        """Trains the next epoch. Raises Diverged where the loss or a weight is not finite."""
+        """Trains the next epoch. Raises Diverged if the loss or a weight is not finite."""
         return contained(self._train_epoch)
 
     def _train_epoch(self) -> Report:
@@ -101,11 +101,11 @@ class Pretraining:
 
     @property
     def captured(self) -> bool:
-        """Whether epochs were, or on a CUDA device would be, a graph replayed."""
+        """Whether epochs replay, or on a CUDA device would replay, a captured graph."""
         return self._engine is not None and self._engine.captured
 
     def step_by_step(self) -> None:
-        """Has the engine make each step call by call, as where it cannot be captured."""
+        """Makes the engine run each step call by call, for steps that cannot be captured."""
         if engine := self._engine_or_none():
             engine.step_by_step()
 
@@ -119,13 +119,8 @@ class Pretraining:
             self._engine.leave()
             self._engine = None
 
-    @property
-    def waits(self) -> bool:
-        """Whether its next epoch is to be trained with those of others of its pack."""
-        return isinstance(self._engine, Lane)
-
     def _engine_or_none(self) -> Engine | Lane | None:
-        """None for the plain loop: where that is asked for, and where the optimizer is none that a static step makes."""
+        """Returns None for the plain loop: if it is asked for, or if no static step is written for the optimizer."""
         if self.static and self._engine is None:
             try:
                 self._engine = Engine(self.trial, self.data, self.model, self.optimizer, self.device)
@@ -140,7 +135,7 @@ class Pretraining:
         return Trained(metrics, bool(torch.stack([p.isfinite().all() for p in self.model.query.parameters()]).all()))
 
     def batches(self, epoch: int) -> Iterator[View]:
-        """Views of whole batches in the epoch's order; what is left over is dropped."""
+        """Yields views of whole batches in the epoch's order; an incomplete last batch is dropped."""
         draws = Draws(self.trial.seed, epoch, self.device)
         order = torch.randperm(len(self.data), generator=Draws(self.trial.seed, epoch)["order"]).numpy()
         for start in range(0, len(order) - self.trial.batch_size + 1, self.trial.batch_size):
@@ -159,18 +154,18 @@ class Pretraining:
 
     @staticmethod
     def _mean(steps: list[dict[str, torch.Tensor]]) -> dict[str, float]:
-        """One transfer from the device for the epoch."""
+        """Averages the steps with one transfer from the device."""
         means = torch.stack([torch.stack([step[name] for step in steps]).double().mean() for name in steps[0]])
         return dict(zip(steps[0], means.tolist(), strict=True))
 
     def _untrained(self) -> Any:
-        """The model with the weights that the seed decides."""
+        """Returns the model with its initial weights, decided by the seed."""
         trial = self.trial
         with machine.seeded(self.device, Draws(trial.seed, 0).number("weights")):
             return contained(trial.method.build, trial.backbone, self.data.skeleton, trial.stream)
 
     def frozen(self, load: Load | None = None) -> FrozenEncoder:
-        """What evaluations get; load: reads other benchmarks for those that ask for them."""
+        """Returns the encoder for evaluations; load: reads other benchmarks, for evaluations that use one."""
         trial, model = self.trial, self.model
 
         def fresh() -> tuple[Mapping[str, torch.nn.Module], Mapping[str, torch.Tensor]]:
@@ -191,7 +186,7 @@ class Pretraining:
         )
 
     def held_out(self) -> float:
-        """The monitor's top-1 on the held-out training subjects."""
+        """Returns the monitor's top-1 on the held-out training subjects."""
         if self.trial.monitor is None:
             raise UserError("a trial without a monitor holds nothing out")
         evaluation = self.trial.monitor.evaluation
@@ -201,19 +196,22 @@ class Pretraining:
         return metrics["top1"]
 
     def encoder_state(self) -> State:
-        """What evaluations read of the model: the query branch, and what masked joints become in each stream."""
+        """Returns the part of the model that evaluations read: the query branch and each stream's mask value."""
         masks = {stream: value.detach().clone() for stream, value in mask_values(self.model).items()}
         return {"model": self.model.query.state_dict(), "masks": masks}
 
     def load_encoder(self, state: State) -> None:
-        """Raises RuntimeError for weights of another model. Files from before masks were kept leave these as they start."""
+        """Loads an ``encoder_state``. Mask values keep their start if the file predates them.
+
+        Raises RuntimeError for the weights of another model.
+        """
         self.model.query.load_state_dict(state["model"])
         with torch.no_grad():
             for stream, value in mask_values(self.model).items():
                 value.copy_(state.get("masks", {}).get(stream, value))
 
     def state(self) -> State:
-        """Everything a later process needs to go on: weights, queue, optimiser, epoch and history."""
+        """Returns everything that a later process needs to resume: weights, queue, optimiser, epoch and history."""
         return {
             "epoch": self.epoch,
             "model": self.model.state_dict(),
@@ -231,12 +229,12 @@ class Pretraining:
 
 
 def mask_values(model: Any) -> Mapping[str, torch.Tensor]:
-    """Returns what the masked joints of each stream become, (1,); nothing of a model that has none."""
+    """Returns the value (1,) of masked joints in each stream; empty for a model that has none."""
     return model.mask_values() if isinstance(model, HasMaskValues) else {}
 
 
 def run(trial: Trial, splits: Splits, device: torch.device | str = "cpu") -> Iterator[Report]:
-    """Trains a trial from its first epoch to its last; the plain loop, for a notebook or a debugger."""
+    """Trains a trial from its first epoch to its last, yielding each epoch's report; for a notebook or a debugger."""
     pretraining = Pretraining(trial, splits, torch.device(device))
     while pretraining.epoch < trial.epochs:
         yield pretraining.train_epoch()

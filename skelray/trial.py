@@ -1,4 +1,4 @@
-"""A trial: everything that decides one trained encoder and what is measured on it, as data with a content id."""
+"""A trial: everything that decides a trained encoder and what is measured on it, as data with a content id."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SGD:
         )
 
     def lr_at(self, epoch: int) -> float:
-        """The rate of an epoch, counted from 1."""
+        """Returns the learning rate of an epoch, counted from 1."""
         return self.lr * 0.1 ** sum(epoch > milestone for milestone in self.milestones)
 
     def scaled(self, share: float) -> SGD:
@@ -57,7 +57,7 @@ class SGD:
 
 @dataclass(frozen=True)
 class Monitor:
-    """Reads an evaluation on held-out training subjects every so many epochs and after the last.
+    """An evaluation on held-out training subjects, read every ``every`` epochs and after the last.
 
     The held-out subjects are then left out of training.
     """
@@ -77,7 +77,7 @@ class Trial:
     """One cell of a study under one seed. Epochs count from 1.
 
     stream: joint, bone or motion, or several for a method that trains them side by side, as in "joint+motion+bone".
-    precision: of the matrix products in the encoders. frames: sequences are resized to, None for as they are prepared.
+    precision: of the matrix products in the encoders. frames: sequences are resized to this length, None as prepared.
     imported: the digest of weights that `skelray import-weights` put into the store; such a trial has 0 epochs.
     """
 
@@ -113,9 +113,9 @@ class Trial:
         check_whole("seed", self.seed, 0, MOST_SEED)
 
     def id(self, data: str) -> str:
-        """Sixteen hex digits for what decides the encoder at any epoch; data: the fingerprint of the data set.
+        """Returns sixteen hex digits of what decides the encoder at any epoch; data: the fingerprint of the data set.
 
-        How long it trains and what is measured on its end is left out, so that more epochs go on where fewer ended.
+        The number of epochs and what is measured at the end are left out, so that a longer training continues a shorter one.
         """
         content = canonical(replace(self, epochs=0 if self.imported else 1, evaluations=()))
         if self.imported is None:
@@ -123,17 +123,17 @@ class Trial:
         return digest({**content, "data": data})
 
     def lasting(self, epochs: int) -> Trial:
-        """The same schedule stretched to another number of epochs."""
+        """Returns the trial with its schedule stretched to another number of epochs."""
         return replace(self.stretched(epochs / max(1, self.epochs)), epochs=epochs)
 
     def stretched(self, share: float) -> Trial:
-        """The schedule at a share of its length: epochs and all that counts them move together."""
+        """Returns the trial at a share of its length: epochs and every setting that counts epochs scale together."""
         method = self.method.scaled(share) if isinstance(self.method, Scheduled) else self.method
         epochs = max(1, round(self.epochs * share)) if self.epochs else 0  # what trains goes on training
         return replace(self, epochs=epochs, optimizer=self.optimizer.scaled(share), method=method)
 
     def small(self) -> Trial:
-        """A version for demonstrations and tests: short clips and batches, and parts in their own small versions."""
+        """Returns a version for demonstrations and tests: short clips, small batches, and small versions of its parts."""
         method, backbone = (smaller(part) for part in (self.method, self.backbone))
         parts = {"method": method, "backbone": backbone, "evaluations": smaller_each(self.evaluations)}
         return replace(self, frames=8, batch_size=64, **parts)

@@ -1,4 +1,4 @@
-"""The versions of skelray and of what its results depend on, without importing any of it."""
+"""The versions of skelray and of the libraries that decide its results, read without importing them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PACKAGES = ("torch", "ray", "optuna", "numpy", "pandas", "pyarrow", "scipy", "sc
 
 
 def versions() -> str:
-    """Names each with its version, or says that it is not installed."""
+    """Returns each library's name and version, or that it is not installed."""
     found = [f"skelray {metadata.version('skelray')}", f"Python {sys.version.split()[0]}"]
     for name in PACKAGES:
         try:

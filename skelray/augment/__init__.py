@@ -1,4 +1,4 @@
-"""Augmentations: each maps a batch to a batch, on the device, one independent draw for each sample."""
+"""Augmentations: each maps a batch to a batch, on the device, with an independent draw for each sample."""
 
 from skelray.augment.basic import BA, Crop, Shear
 from skelray.augment.batch import view_of

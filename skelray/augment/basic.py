@@ -13,14 +13,14 @@ from skelray.checks import check_number, check_whole
 
 
 def take_frames(x: Tensor, frames: Tensor) -> Tensor:
-    """x: (N, C, T, V, M), frames: (N, T') -> (N, C, T', V, M)."""
+    """Gathers frames: x (N, C, T, V, M), frames (N, T') -> (N, C, T', V, M)."""
     n = torch.arange(x.shape[0], device=x.device)[:, None, None]
     c = torch.arange(x.shape[1], device=x.device)[None, :, None]
     return x[n, c, frames[:, None, :]]  # (N, C, T', V, M)
 
 
 def crop(x: Tensor, start: Tensor, pad: int) -> Tensor:
-    """The window [start, start + T) of each sequence mirrored by ``pad`` frames at both ends, edge frames repeated.
+    """Cuts the window [start, start + T) out of each sequence, mirror-padded by ``pad`` frames with the edges repeated.
 
     x: (N, C, T, V, M); start: (N,) int64 in 0..2 pad.
     """
@@ -32,13 +32,13 @@ def crop(x: Tensor, start: Tensor, pad: int) -> Tensor:
 
 
 def linear(x: Tensor, matrix: Tensor) -> Tensor:
-    """p' = matrix p for every joint. x: (N, 3, T, V, M), matrix: (N, 3, 3)."""
+    """Maps every joint p to matrix p. x: (N, 3, T, V, M), matrix: (N, 3, 3)."""
     return torch.bmm(matrix, x.flatten(2)).view_as(x)
 
 
 @dataclass(frozen=True)
 class Crop:
-    """Temporal crop from a mirror-padded sequence; a side's padding is T // ratio frames."""
+    """Temporal crop of a sequence mirror-padded by T // ratio frames at each end."""
 
     ratio: int = 6
 
@@ -52,7 +52,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class Shear:
-    """A shear with unit diagonal and six off-diagonal entries from U(-amplitude, amplitude), one a sequence."""
+    """A shear with unit diagonal and six off-diagonal entries from U(-amplitude, amplitude), drawn for each sequence."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("amplitude",)
 

@@ -10,7 +10,7 @@ from skelray.data.dataset import SkeletonDataset
 
 
 def view_of(data: SkeletonDataset, positions: np.ndarray, draws: Draws, frames: int | None = None) -> View:
-    """The sequences at these positions on the draws' device, resized to ``frames`` frames if given."""
+    """Returns the sequences at these positions on the draws' device, resized to ``frames`` frames if given."""
     x = torch.from_numpy(data.batch(positions, frames)).to(draws.device)  # (N, C, T, V, M)
     lengths = torch.from_numpy(data.lengths(positions, frames)).to(draws.device)  # (N,)
     return View.of(x, data.skeleton, draws, lengths)

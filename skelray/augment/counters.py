@@ -1,4 +1,4 @@
-"""Random numbers that are functions of where they are drawn, so that a captured step replays them anew."""
+"""Random numbers as functions of the position at which they are drawn, so that a replayed step draws new ones."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from skelray.augment.philox import WORD, words
 
 
 class CannotCapture(Exception):
-    """A step does what a replay would not do again; its words say what."""
+    """A step does something that a replay would not repeat; the message says what."""
 
 
 @dataclass(frozen=True, eq=False)
 class Clock:
-    """Where a trial stands, on its device: key (2,), two words of its seed; epoch and step (), all int64.
+    """The position of a trial, on its device: key (2,), two words of its seed; epoch and step (), all int64.
 
-    A captured step reads it, and moves ``step`` itself.
+    A captured step reads it and advances ``step`` itself.
     """
 
     key: Tensor
@@ -41,20 +41,20 @@ class Clock:
 
 @lru_cache(maxsize=1024)
 def hashed(text: str) -> tuple[int, int]:
-    """Two words that a text decides."""
+    """Hashes a text to two words."""
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
     return number >> 32, number & WORD
 
 
 class Place(NamedTuple):
-    """Of a draw: the trial's clock, the words of its name, and how many draws of that name the step made before."""
+    """The position of a draw: the trial's clock, the words of its name, and how many draws of it came before in the step."""
 
     clock: Clock
     name: tuple[int, int]
     number: int
 
     def words(self, count: int) -> Tensor:
-        """(count,) int64 of 32 random bits each."""
+        """Returns (count,) int64 of 32 random bits each."""
         clock, key = self.clock, self.clock.key
         words_of_key = key[0] ^ self.name[0], key[1] ^ self.name[1]
         return words(count, (self.number, clock.step, clock.epoch), words_of_key, key.device)
@@ -66,7 +66,7 @@ class Place(NamedTuple):
 
 @cache
 def kernels() -> bool:
-    """Whether there is Triton, which draws in one kernel on a GPU."""
+    """Returns whether Triton is installed, which draws in one kernel on a GPU."""
     return find_spec("triton") is not None
 
 
@@ -106,10 +106,11 @@ def lanes_first(x: Tensor, dim: int | None) -> Tensor:
 
 
 class CounterDraws(Draws):
-    """Draws whose every number is decided by (seed, name, epoch, step, draws of that name before it, its place).
+    """Draws whose every number is decided by (seed, name, epoch, step, earlier draws of that name, index in the draw).
 
-    The key of a draw is the seed's words, exclusive-or the name's, so that a step reads a seed from its device, whatever it
-    draws. captured: whether a graph is to hold the step; then what a replay could not renew raises CannotCapture.
+    A draw's key is the seed's words XOR the name's, so that a step reads the seed from its device. captured: whether the
+    step
+    is to become a graph; then CannotCapture is raised for whatever a replay could not renew.
     """
 
     def __init__(self, seed: int, epoch: int, clock: Clock, captured: bool = False) -> None:
@@ -118,7 +119,7 @@ class CounterDraws(Draws):
         self._drawn: Counter[str] = Counter()
 
     def begin(self) -> None:
-        """Starts a step: draws of each name are counted from 0."""
+        """Starts a step: the draws of each name count from 0 again."""
         self._drawn.clear()
 
     @property
@@ -133,13 +134,13 @@ class CounterDraws(Draws):
         return super().__getitem__(name)
 
     def place(self, name: str) -> Place:
-        """Of the next draw of this name."""
+        """Returns the position of the next draw of this name."""
         number = self._drawn[name]
         self._drawn[name] += 1
         return Place(self.clock, hashed(name), number)
 
     def _draw(self, name: str, count: int, dtype: torch.dtype) -> Tensor:
-        """Words as int64, or as float32 their first 24 bits as numbers of [0, 1)."""
+        """Returns words as int64, or, as float32, their upper 24 bits as numbers of [0, 1)."""
         place = self.place(name)
         if in_one_kernel(self.device):
             return cast(Tensor, _Drawn.apply(*place.of_lanes(), place.name, place.number, count, dtype)).squeeze(0)
@@ -150,7 +151,7 @@ class CounterDraws(Draws):
         return self._draw(name, math.prod(shape), torch.float32).view(*shape).to(dtype)
 
     def normal(self, name: str, like: Tensor, std: float) -> Tensor:
-        """By Box and Muller (1958)."""
+        """Draws by the transform of Box and Muller (1958)."""
         radius, angle = self.uniform(name, (2, *like.shape), like.device, like.dtype)
         return torch.sqrt(-2 * torch.log(1 - radius)) * torch.cos(2 * math.pi * angle) * std
 

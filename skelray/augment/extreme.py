@@ -1,4 +1,4 @@
-"""Extreme augmentations (EA) of AimCLR (Guo et al., AAAI 2022): basic and normal ones, and time reversed."""
+"""Extreme augmentations (EA) of AimCLR (Guo et al., AAAI 2022): basic and normal ones, and reversed time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skelray.augment.view import AugmentationSet, View
 
 @dataclass(frozen=True)
 class TimeFlip:
-    """The order of frames is reversed. In the paper and the first release; off in the code that was released later."""
+    """Reverses the frames. In the paper and the first release; off in the code that was released later."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("probability",)
 

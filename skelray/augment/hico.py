@@ -19,7 +19,7 @@ SHARED = ("lengths", "stream_ops", "rewire")  # of a view, what cannot differ be
 
 
 def resize(x: Tensor, start: Tensor, length: Tensor, frames: int) -> Tensor:
-    """The window [start, start + length) of each sequence as ``frames`` frames, linear between half-frame centres.
+    """Resamples the window [start, start + length) of each sequence to ``frames`` frames, linearly between frame centres.
 
     x: (N, C, T, V, M); start, length: (N,) int64 -> (N, C, frames, V, M).
     """
@@ -35,12 +35,12 @@ def resize(x: Tensor, start: Tensor, length: Tensor, frames: int) -> Tensor:
 
 
 def window(recorded: Tensor, scale: Tensor, minimum: int) -> Tensor:
-    """How many of the recorded frames a crop keeps: their share, but ``minimum`` at least, or all of them. (N,) int64."""
+    """Returns how many recorded frames a crop keeps, (N,) int64: their share, but at least ``minimum`` or all of them."""
     return (recorded * scale).floor().long().clamp(min=minimum).minimum(recorded)
 
 
 def corrupt(x: Tensor, chosen: Tensor, zero: Tensor, matrix: Tensor) -> Tensor:
-    """Chosen joints become zero, or their coordinates, as a row, are multiplied by a matrix.
+    """Sets chosen joints to zero or multiplies their coordinates, as a row, by a matrix.
 
     x: (N, 3, T, V, M); chosen: (N, V) bool; zero: (N,) bool; matrix: (N, 3, 3).
     """
@@ -57,7 +57,7 @@ def _resized(view: View, start: Tensor, length: Tensor, frames: int) -> View:
 
 @dataclass(frozen=True)
 class CropResize:
-    """A window of U(low, high) of the recorded frames, but of ``minimum`` at least, anywhere, resized to ``frames``.
+    """A random window of a share U(low, high) of the recorded frames, but at least ``minimum``, resized to ``frames``.
 
     A sequence of no more than ``minimum`` recorded frames is taken whole.
     """
@@ -86,7 +86,7 @@ class CropResize:
 
 @dataclass(frozen=True)
 class CentreCrop:
-    """The clip that is evaluated: the middle ``share`` of the recorded frames resized to ``frames``. Draws nothing."""
+    """The clip that is evaluated: the middle ``share`` of the recorded frames, resized to ``frames``. Draws nothing."""
 
     share: float = 0.95
     frames: int = 64
@@ -104,7 +104,7 @@ class CentreCrop:
 
 @dataclass(frozen=True)
 class JointCorruption:
-    """A share of the joints, the same in all frames, is set to zero or mapped by a matrix with entries U(-1, 1).
+    """Sets a share of the joints, the same in all frames, to zero or maps them by a matrix with entries U(-1, 1).
 
     joints: how many of 25; another skeleton loses the same share of its own. probability: of zeros, else the matrix.
     """
@@ -128,7 +128,7 @@ class JointCorruption:
 
 @dataclass(frozen=True)
 class OneOf:
-    """Each sample undergoes one of the augmentations, every one with the same chance."""
+    """Applies one of the augmentations, chosen uniformly for each sample."""
 
     augmentations: tuple[Augmentation, ...]
 

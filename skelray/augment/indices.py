@@ -1,4 +1,4 @@
-"""Fixed orders of joints as tensors on a device, made once: a list would be copied there at every use of it."""
+"""Fixed orders of joints as tensors on a device, cached: a list would be copied to the device at every use."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from torch import Tensor
 
 @lru_cache(maxsize=64)
 def indices(numbers: tuple[int, ...], device: torch.device) -> Tensor:
-    """(len(numbers),) int64."""
+    """Returns the numbers as int64 (len(numbers),) on the device."""
     return torch.tensor(numbers, device=device)

@@ -1,4 +1,4 @@
-"""Normal augmentations (NA): flip, rotation, noise, blur and axis mask, as HiCLR's second set (AimCLR's extremes)."""
+"""Normal augmentations (NA): flip, rotation, noise, blur and axis mask; HiCLR's second set, part of AimCLR's extreme one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from skelray.checks import UserError, check_number, check_whole
 
 
 def each(coin: Tensor, changed: Tensor, x: Tensor) -> Tensor:
-    """``changed`` where a sample's coin fell, ``x`` elsewhere. coin: (N,) bool."""
+    """Takes ``changed`` for samples whose coin is True, ``x`` for the others. coin: (N,) bool."""
     return torch.where(coin[:, None, None, None, None], changed, x)
 
 
 def blur(x: Tensor, sigma: Tensor, taps: int, normalise: bool) -> Tensor:
-    """Temporal Gaussian blur with zero padding. x: (N, C, T, V, M), sigma: (N,) in frames."""
+    """Blurs over time by a Gaussian with zero padding. x: (N, C, T, V, M), sigma: (N,) in frames."""
     offset = torch.arange(taps, device=x.device, dtype=x.dtype) - taps // 2
     weight = torch.exp(-(offset**2) / (2 * sigma[:, None] ** 2))  # (N, taps)
     if normalise:
@@ -34,7 +34,7 @@ def blur(x: Tensor, sigma: Tensor, taps: int, normalise: bool) -> Tensor:
 
 
 def rotation(degrees: Tensor) -> Tensor:
-    """Rz Ry Rx from angles about x, y, z in degrees. degrees: (N, 3) -> (N, 3, 3), acting on column vectors."""
+    """Returns Rz Ry Rx of angles about x, y, z in degrees. (N, 3) -> (N, 3, 3), acting on column vectors."""
     c, s = torch.cos(degrees.deg2rad()), torch.sin(degrees.deg2rad())
     one, zero = torch.ones_like(c[:, 0]), torch.zeros_like(c[:, 0])
 
@@ -48,14 +48,14 @@ def rotation(degrees: Tensor) -> Tensor:
 
 
 def check_probability(name: str, probability: float) -> None:
-    """Raises UserError where it is none."""
+    """Raises UserError unless 0 <= probability <= 1."""
     if not 0 <= probability <= 1:
         raise UserError(f"{name} probability {probability}: between 0 and 1")
 
 
 @dataclass(frozen=True)
 class Flip:
-    """Left and right joints exchange places. mirror: also negate x, a true mirror image; released code only relabels."""
+    """Exchanges left and right joints. mirror: also negate x, a true mirror image; released code only relabels."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("probability",)
 
@@ -74,7 +74,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Rotate:
-    """About one main axis by U(0, main) degrees and about the other two by U(0, other); one-sided, as released."""
+    """Rotates by U(0, main) degrees about one axis and U(0, other) about the other two; one-sided, as released."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("main", "other")
 
@@ -94,7 +94,7 @@ class Rotate:
 
 @dataclass(frozen=True)
 class Noise:
-    """Gaussian noise on every coordinate. ghosts: also on absent persons, as released; a ghost of noise is a defect."""
+    """Adds Gaussian noise to every coordinate. ghosts: also to absent persons, a defect of the released code."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("std", "probability")
 
@@ -118,7 +118,7 @@ class Blur:
     """Gaussian blur over time, sigma ~ U(low, high) frames.
 
     normalise: the taps' weights sum to one; the released code leaves them unnormalised, which scales a sequence up to
-    fivefold. Zeros lie beyond the ends of a clip either way, so its first and last frames are drawn towards zero.
+    fivefold. Either way zeros lie beyond the ends of a clip, so its first and last frames are drawn towards zero.
     """
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("low", "high", "probability")
@@ -145,7 +145,7 @@ class Blur:
 
 @dataclass(frozen=True)
 class AxisMask:
-    """One of x, y, z is set to zero for the whole sequence (HiCLR calls it channel mask)."""
+    """Sets one of x, y, z to zero in the whole sequence (HiCLR's channel mask)."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("probability",)
 

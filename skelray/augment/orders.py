@@ -1,4 +1,4 @@
-"""All arrangements of some augmentation sets: in which order, and in which branch, each of them may enter."""
+"""All arrangements of some augmentation sets: every order, and every assignment to branches."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from skelray.checks import UserError, check_whole, shown
 def orders(
     sets: Sequence[AugmentationSet], k: int | None = None, merge: bool = True, partial: bool = False
 ) -> dict[str, Arrangement]:
-    """Every arrangement of these sets with 1 to k branches, by a label such as "BA, NA+Mask"; each stands there once.
+    """Returns every arrangement of these sets with 1 to k branches, by a label such as "BA, NA+Mask", without repeats.
 
-    k: as many branches as sets by default. merge: sets may enter a branch together; then they do so in the order in which
-    they are given, as BA+NA and NA+BA are one merge. partial: an arrangement may leave sets out. What is equal in all its
-    branches (a set that is a merge of two others, beside them) stands there as it comes first. Weak to strong, that is
-    with the branches in the order given, comes before other orders.
+    k: as many branches as sets by default. merge: several sets may enter at one branch, in the order in which they are given
+    (BA+NA and NA+BA are one merge). partial: an arrangement may leave sets out. Arrangements that are equal in all branches,
+    as a merge and a set that is the same merge, are listed once. The order given (weak to strong) comes first.
 
     >>> list(orders([BA, NA, Mask], merge=False))[:2]
     ['BA, NA, Mask', 'BA, Mask, NA']
@@ -45,12 +44,12 @@ def orders(
 
 
 def label(arrangement: Arrangement) -> str:
-    """An arrangement as a table shows it: what enters at each branch."""
+    """Returns an arrangement as a table shows it: what enters at each branch."""
     return ", ".join(entering.name for entering in arrangement)
 
 
 def _ordered(left: tuple[int, ...], most: int, merge: bool) -> Iterator[tuple[tuple[int, ...], ...]]:
-    """The ordered partitions of these places into 1 to ``most`` branches, each branch ascending."""
+    """Yields the ordered partitions of these places into 1 to ``most`` branches, each branch ascending."""
     if not left:
         yield ()
         return
@@ -68,7 +67,7 @@ def _merged(sets: Sequence[AugmentationSet]) -> AugmentationSet:
 
 
 def _check(sets: Sequence[AugmentationSet]) -> None:
-    """Raises UserError for what is no list of different sets with different names."""
+    """Raises UserError unless these are different sets with different names."""
     if not sets or not all(isinstance(one, AugmentationSet) for one in sets):
         raise UserError(f"sets {shown(sets)}: at least one augmentation set is needed, as in orders([BA, NA, Mask])")
     for place, one in enumerate(sets):

@@ -1,6 +1,6 @@
 """Philox4x32-10 (Salmon, Moraes, Dror, Shaw, SC 2011): random words as a function of a counter and a key.
 
-Integers alone, so that every device, and every way to run a step, finds the same bits.
+It uses integers alone, so that all devices and all ways to run a step compute the same bits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Word = Tensor | int  # of 32 bits; a tensor is int64
 
 
 def philox(counter: Sequence[Word], key: Sequence[Word]) -> tuple[Tensor, ...]:
-    """Four words of random bits for four of counter and two of key, broadcast together; at least one is a tensor."""
+    """Returns four random words for four of counter and two of key, broadcast together; at least one is a tensor."""
     a, b, c, d = counter
     k0, k1 = key
     for _ in range(ROUNDS):
@@ -31,12 +31,12 @@ def philox(counter: Sequence[Word], key: Sequence[Word]) -> tuple[Tensor, ...]:
 
 
 def _product(multiplier: int, word: Word) -> tuple[Word, Word]:
-    """The high and the low word of a product. One of 64 bits wraps around in int64 and keeps its bits."""
+    """Returns the high and the low word of a product, which wraps around in int64 without losing bits."""
     product = word * multiplier
     return (product >> 32) & WORD, product & WORD
 
 
 def words(count: int, place: Sequence[Word], key: Sequence[Word], device: torch.device) -> Tensor:
-    """(count,) int64 of random words, four to a block. place: three words that follow the block's number in its counter."""
+    """Returns (count,) int64 random words, four to a block. place: the three counter words after the block's number."""
     blocks = torch.arange(-(-count // 4), device=device)
     return torch.stack(philox((blocks, *place), key), dim=1).flatten()[:count]

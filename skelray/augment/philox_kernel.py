@@ -1,4 +1,4 @@
-"""Philox on a GPU as one Triton kernel a draw; the same bits as ``philox.py``, which takes a hundred operations."""
+"""Philox on a GPU as one Triton kernel for each draw; the same bits as ``philox.py``, which needs a hundred operations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BLOCK = 256  # of four words each, a program
 
 @triton.jit
 def four_words(block, key_ptr, step_ptr, epoch_ptr, name0, name1, number):
-    """Four words for each number of a block. key_ptr, step_ptr, epoch_ptr: where a Clock's tensors lie, int64."""
+    """Returns four words for each number of a block. key_ptr, step_ptr, epoch_ptr: a Clock's tensors, int64."""
     key0 = tl.load(key_ptr) ^ name0
     key1 = tl.load(key_ptr + 1) ^ name1
     seed = key1 * 4294967296 + key0

@@ -13,7 +13,7 @@ from skelray.skeleton import Skeleton
 
 
 def to_stream(x: Tensor, skeleton: Skeleton, stream: str) -> Tensor:
-    """Joint coordinates (N, C, T, V, M) as a stream of the same shape.
+    """Converts joint coordinates (N, C, T, V, M) to a stream of the same shape.
 
     bone: joint minus parent, zero at the centre. motion: next frame minus this one, zero in the last.
     Raises UserError for a stream that does not exist.
@@ -28,7 +28,7 @@ def to_stream(x: Tensor, skeleton: Skeleton, stream: str) -> Tensor:
 
 
 def form(view: View, stream: str, mask_value: Tensor) -> Tensor:
-    """What an encoder reads: the view's stream with the deferred operations applied. (N, C, T, V, M)."""
+    """Returns an encoder's input (N, C, T, V, M): the view's stream after the deferred operations."""
     x = to_stream(view.x, view.skeleton, stream)
     for op in view.stream_ops:
         x = op(x, mask_value)

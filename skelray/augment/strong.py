@@ -14,9 +14,9 @@ from skelray.checks import UserError
 
 @dataclass(frozen=True, eq=False)
 class MaskJoints:
-    """Puts the model's mask value where ``keep`` is False; a StreamOp.
+    """A StreamOp that puts the model's mask value where ``keep`` is False.
 
-    keep: (1 or N, T, V) bool. present: (N, M) bool, whose joints are masked; None for everyone's.
+    keep: (1 or N, T, V) bool. present: (N, M) bool, the persons to mask; None for all.
     """
 
     keep: Tensor
@@ -33,8 +33,8 @@ class MaskJoints:
 class RandomMask:
     """Sets int(ratio V) joints of the stream in each frame to one learnable value.
 
-    per_sample: a mask for each sample; the released code shares one mask across the batch. ghosts: absent persons get the
-    value too, as released; once it is learned, they are no longer zeros.
+    per_sample: a mask for each sample; the released code shares one mask across the batch. ghosts: absent persons are masked
+    too, as released; once the value is learned, they are no longer zeros.
     """
 
     ratio: float = 0.1
@@ -57,7 +57,7 @@ class RandomMask:
 class RandomEdges:
     """A Rewire that draws anew at each call: entries vanish at a rate from U(0, drop), zeros appear at one from U(0, add).
 
-    What is kept is scaled by 1 / (1 - rate); what is added is 1 in a graph, the mean in attention, and the whole is scaled
+    Kept entries are scaled by 1 / (1 - rate); added ones are 1 in a graph, the mean in attention; then the whole is scaled
     back to its sum.
     """
 
@@ -79,12 +79,12 @@ class RandomEdges:
 
 
 def drop_edges(a: Tensor, keep: Tensor, rate: Tensor) -> Tensor:
-    """a: a graph (K, V, V) or attention (B, K, V, V); keep: bool, same shape."""
+    """Drops entries. a: a graph (K, V, V) or attention (B, K, V, V); keep: bool, same shape."""
     return a * (keep / (1 - rate)).to(a.dtype)
 
 
 def add_edges(a: Tensor, drawn: Tensor) -> Tensor:
-    """New entries where ``drawn`` and a is zero; a and drawn as for drop_edges."""
+    """Adds entries where ``drawn`` is True and a is zero; shapes as in drop_edges."""
     value = a.mean() if a.dim() == 4 else 1.0
     new = (drawn & (a == 0)).to(a.dtype) * value
     total = a.sum()
@@ -93,10 +93,10 @@ def add_edges(a: Tensor, drawn: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class DropAddEdges:
-    """Edges of the graph or of the attention are dropped and added at random in every layer, for the whole batch.
+    """Drops and adds edges of the graph or of the attention at random in every layer, for the whole batch.
 
-    drop, add: rates are drawn up to these. The released ST-GCN only drops; its DSTA-Net adds at up to 0.05. Of two in one
-    arrangement the later acts on what the earlier leaves.
+    drop, add: upper bounds of the rates. The released ST-GCN only drops; its DSTA-Net adds at up to 0.05. Of two in one
+    arrangement the later acts on the result of the earlier.
     """
 
     drop: float = 0.1
@@ -114,9 +114,9 @@ class DropAddEdges:
 
 @dataclass(frozen=True, eq=False)
 class ExchangeStyle:
-    """Gives each sample the mean and deviation of a partner; a StreamOp.
+    """A StreamOp that gives each sample the mean and deviation of a partner.
 
-    partner: (N,) int64, whose. present: (N, M) bool, where both persons have to exist. axes: what statistics are over.
+    partner: (N,) int64. present: (N, M) bool; only pairs of present persons exchange. axes: what statistics are over.
     """
 
     partner: Tensor
@@ -136,11 +136,11 @@ class ExchangeStyle:
 
 @dataclass(frozen=True)
 class SkeleAdaIN:
-    """Mean and deviation of each person and channel are exchanged with another sample's, one shift for the whole batch.
+    """Exchanges mean and deviation of each person and channel with another sample's, by one shift for the whole batch.
 
     over: statistics of a "sequence" (frames and joints, as in the paper) or of a "frame" (joints; a released variant).
-    ghosts: also where one of the two persons is absent, as released: an absent one then becomes a constant, a present
-    one shrinks to a point.
+    ghosts: also if one of the two persons is absent, as released: an absent one then becomes a constant, a present one
+    shrinks to a point.
     """
 
     over: str = "sequence"

@@ -1,4 +1,4 @@
-"""A view: a batch of sequences with its skeleton and everything an augmentation may have decided about it."""
+"""A view: a batch of sequences with its skeleton and everything that augmentations decide about it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ Rewire = Callable[[Tensor], Tensor]
 class View:
     """A batch under augmentation.
 
-    x: (N, C, T, V, M) joint coordinates. present: (N, M) bool, which persons exist at all; one who is there for part of a
-    clip is present in all of it, so that noise, blur, style and mask also reach the frames without them. branch: names what
-    augmentations draw from. lengths: (N,) int64, how many leading frames were recorded; what follows repeats
-    them. stream_ops: what augmentations defer until the stream is formed. rewire: what they do to the backbone's graph.
+    x: (N, C, T, V, M) joint coordinates. present: (N, M) bool, which persons exist; one who appears in part of a clip is
+    present in all of it, so that noise, blur, style and mask also reach the frames without them. branch: the name under
+    which
+    augmentations draw. lengths: (N,) int64, how many leading frames were recorded; the rest repeats them. stream_ops:
+    operations deferred until the stream is formed. rewire: what acts on the backbone's graph.
     """
 
     x: Tensor
@@ -41,38 +42,38 @@ class View:
 
     @classmethod
     def of(cls, x: Tensor, skeleton: Skeleton, draws: Draws, lengths: Tensor | None = None) -> View:
-        """A fresh view; a person is present where any coordinate is non-zero, and all frames are recorded by default."""
+        """Returns a fresh view. A person is present if any coordinate is non-zero; by default all frames are recorded."""
         if lengths is None:
             lengths = torch.full((len(x),), x.shape[2], device=x.device)
         return cls(x, skeleton, x.ne(0).flatten(1, 3).any(dim=1), draws, lengths)  # present: (N, M)
 
     def on(self, branch: str) -> View:
-        """The same batch, drawing from another branch's generator."""
+        """Returns the same batch drawing under another branch's name."""
         return replace(self, branch=branch)
 
     def with_x(self, x: Tensor) -> View:
         return replace(self, x=x)
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """Independent draws from U(low, high), of the view's dtype and device."""
+        """Draws independently from U(low, high), in the view's dtype and on its device."""
         draw = self.draws.uniform(self.branch, shape, self.x.device, self.x.dtype)
         return draw.mul_(high - low).add_(low)
 
     def normal(self, std: float) -> Tensor:
-        """Independent draws from N(0, std), one for every coordinate. (N, C, T, V, M)."""
+        """Draws independently from N(0, std) for every coordinate. (N, C, T, V, M)."""
         return self.draws.normal(self.branch, self.x, std)
 
     def coin(self, probability: float) -> Tensor:
-        """(N,) bool, one toss a sample."""
+        """Tosses a coin for each sample, (N,) bool."""
         return self.uniform(len(self.x)) < probability
 
     def integers(self, low: int, high: int) -> Tensor:
-        """(N,) int64 from low..high inclusive, one draw a sample."""
+        """Draws (N,) int64 from low..high inclusive, one for each sample."""
         return self.draws.integers(self.branch, low, high, len(self.x), self.x.device)
 
 
 class Augmentation(Protocol):
-    """Maps a view to a view, one independent draw a sample; a frozen dataclass, so that a trial can name it."""
+    """A map from view to view with an independent draw for each sample; a frozen dataclass, so that a trial can name it."""
 
     def __call__(self, view: View) -> View: ...
 
@@ -102,7 +103,7 @@ Arrangement = tuple[AugmentationSet, ...]
 
 
 def grow(arrangement: Arrangement, view: View) -> list[View]:
-    """One view a branch: branch i applies the sets 0..i, each drawn anew (HiCLR, Zhang et al., AAAI 2023, Eq. 2)."""
+    """Returns a view for each branch; branch i applies the sets 0..i, each drawn anew (HiCLR, AAAI 2023, Eq. 2)."""
     views = []
     for i in range(len(arrangement)):
         branch = view.on(f"query{i}")

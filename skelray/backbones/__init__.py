@@ -1,4 +1,4 @@
-"""Backbones: a frozen dataclass that builds an encoder from (N, C, T, V, M) to (N, dim)."""
+"""Backbones: frozen dataclasses that build encoders from (N, C, T, V, M) to (N, dim)."""
 
 from skelray.backbones.dsta import DSTA
 from skelray.backbones.hierarchical import Hierarchical

@@ -1,4 +1,4 @@
-"""Dropout from random bits: the same law as torch's dropout, several times faster on a CPU."""
+"""Dropout from random bits: the same distribution as torch's dropout, several times faster on a CPU."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ PART = 2**19  # elements that are dropped at a time, so that they stay in a CPU'
 
 
 def check_share(p: float) -> None:
-    """Raises UserError where a share of the elements cannot be dropped."""
+    """Raises UserError unless this share of the elements can be dropped."""
     if not 0 <= p < 1:
         raise UserError(f"dropout {p}: a probability below 1 is needed")
 
 
 def _random_words(bits: int) -> Tensor:
-    """So many random bits, as whole 64-bit words."""
+    """Draws this many random bits as whole 64-bit words."""
     return torch.empty(-(-bits // 64), dtype=torch.int64).random_(-(2**63), None)
 
 
 @lru_cache(maxsize=8)
 def _table(dtype: torch.dtype) -> Tensor:
-    """(256, 8): 0 or 2 for each bit of each byte."""
+    """Returns (256, 8): 0 or 2 for each bit of each byte."""
     return ((torch.arange(256)[:, None] >> torch.arange(8)) & 1).to(dtype) * 2
 
 
 def _half_bits(x: Tensor) -> Tensor:
-    """A random bit for every element of x, eight to a byte."""
+    """Returns a random bit for every element of x, eight to a byte."""
     return _random_words(x.numel()).view(torch.uint8)[: -(-x.numel() // 8)]
 
 
 def _half_scales(bits: Tensor, like: Tensor) -> Tensor:
-    """0 or 2 for every element of ``like``, one for each bit."""
+    """Returns 0 or 2 for every element of ``like``, from one bit each."""
     return _table(like.dtype).index_select(0, bits.int()).flatten()[: like.numel()].view(like.shape)
 
 
 def _scaled(x: Tensor, bits: Tensor) -> Tensor:
-    """Multiplies each element of x by its 0 or 2; where x lies in order few at a time, so that no scales fill memory."""
+    """Multiplies each element of x by its 0 or 2; contiguous x in parts, so that the scales stay small in memory."""
     if not x.is_contiguous():
         return x * _half_scales(bits, x)
     out = torch.empty_like(x)
@@ -91,7 +91,7 @@ _draws: list[CounterDraws] = []  # the innermost that dropout draws from; torch'
 
 @contextmanager
 def drawing(draws: CounterDraws) -> Iterator[None]:
-    """Within it every Dropout draws from these, on whatever device, in the order of the calls."""
+    """Makes every Dropout in the block draw from ``draws``, on any device, in the order of the calls."""
     _draws.append(draws)
     try:
         yield
@@ -145,9 +145,9 @@ def _counted(x: Tensor, p: float, draws: CounterDraws) -> Tensor:
 
 
 class Dropout(nn.Module):
-    """nn.Dropout, whose draws on a CPU are bits, the same in each form of a backbone.
+    """nn.Dropout that draws bits on a CPU, the same ones in each form of a backbone.
 
-    A CPU keeps one bit an element for the backward pass at p = 0.5, else one byte, not a float.
+    For the backward pass a CPU keeps one bit for each element at p = 0.5, else one byte; torch keeps a float.
     """
 
     def __init__(self, p: float) -> None:
@@ -156,7 +156,9 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
-        """axes: in which order of x's axes a CPU draws, that of memory in the form for a CPU; as they come if None."""
+        """Drops elements of x. axes: the order of x's axes in which a CPU draws (memory order in the CPU's form), None as
+        given.
+        """
         if not self.training or self.p == 0:
             return x
         if _draws:

@@ -63,21 +63,21 @@ class DSTA:
             raise UserError(f"absent {self.absent!r} is none of average, exclude")
 
     def small(self) -> DSTA:
-        """Half the layers and an eighth of the channels, for demonstrations."""
+        """Returns a version with half the layers and an eighth of the channels, for demonstrations."""
         return replace(self, layers=((4, 4, 2, 1), (4, 8, 2, 2), (8, 16, 4, 2), (16, 64, 4, 1)), dropout=0.0)
 
     @property
     def hidden_dim(self) -> int:
-        """Channels of the last layer and the feature."""
+        """The channels of the last layer and of the feature."""
         return self.layers[-1][1]
 
     def build(self, skeleton: Skeleton, form: str | None = None) -> DSTAEncoder:
-        """form: "plain", "cpu" or "gpu", by default as device and size of a sequence ask (``form.py``)."""
+        """Builds the encoder. form: "plain", "cpu" or "gpu"; None decides by device and size of a sequence (``form.py``)."""
         return DSTAEncoder(self, skeleton, form)
 
 
 def positions(joints: int, channels: int) -> Tensor:
-    """(V, C): sines and cosines of the joint's number, in geometric steps of frequency down to 1 / 10000."""
+    """Returns (V, C): sines and cosines of the joint's number, with frequencies in geometric steps down to 1 / 10000."""
     rate = torch.exp(torch.arange(0, channels, 2).float() * -(math.log(10000.0) / channels))
     angle = torch.arange(joints).float()[:, None] * rate
     code = torch.zeros(joints, channels)
@@ -86,10 +86,10 @@ def positions(joints: int, channels: int) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Each joint of a body becomes a weighted sum of its joints, by weights that all frames share; one for each subset.
+    """Each joint of a body becomes a weighted sum of its joints, by weights shared by all frames; one sum for each subset.
 
     The weights are tanh(q k / (inter T)) alpha + a learned map, (V, V) for each body and subset; the sums are mixed to
-    ``out`` channels. Queries and keys see where a joint stands, the sums do not. T is the sequence's own number of frames.
+    ``out`` channels. Positions are added for queries and keys, not for the sums. T is the sequence's own number of frames.
     """
 
     def __init__(self, channels: int, out: int, inter: int, subsets: int, joints: int) -> None:
@@ -112,7 +112,7 @@ class Attention(nn.Module):
         return torch.einsum("bsitv,bsitw->bsvw", query, key)
 
     def weights(self, scores: Tensor, frames: int) -> Tensor:
-        """(B, S, V, V), from v to w."""
+        """Returns the weights of attention, (B, S, V, V) from v to w."""
         scores = scores.to(self.alpha.dtype)  # under autocast, too
         return torch.tanh(scores / (self.inter * frames)) * self.alpha[:, None, None] + self.shared
 
@@ -141,7 +141,7 @@ class TemporalConvolution(nn.Module):
 
 
 class Shortcut(nn.Module):
-    """A 1 x 1 convolution and batch norm, where a layer changes the shape."""
+    """A 1 x 1 convolution and batch norm for layers that change the shape."""
 
     def __init__(self, channels: int, out: int, stride: int = 1) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class Shortcut(nn.Module):
 
 
 class Join(nn.Module):
-    """leaky(norm(y) + x): what a step of a layer gives, joined with its residual."""
+    """leaky(norm(y) + x): the output of a layer's step, joined with its residual."""
 
     slope = 0.1  # of the leaky ReLU below zero
 
@@ -163,7 +163,7 @@ class Join(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, y: Tensor, x: Tensor | float = 0.0) -> Tensor:
-        """(B, C, T, V) each."""
+        """Returns (B, C, T, V) each."""
         return F.leaky_relu(self.norm(y) + x, self.slope)
 
 
@@ -205,13 +205,13 @@ class DSTAEncoder(nn.Module):
         self.layers = nn.ModuleList(Layer(layer, config.subsets, joints, config.dropout) for layer in config.layers)
 
     def takes_views(self, x: Tensor) -> bool:
-        """Whether ``feature_map`` may be given several views of x's kind at once."""
+        """Returns whether ``feature_map`` accepts several views like x at once."""
         return gpu_form(self.form, x)
 
     def feature_map(self, x: Tensor, rewire: Rewire | None = None, views: int = 1) -> Tensor:
         """(N, C, T, V, M) -> (N, M, T', V, dim); rewire: acts on each layer's attention, its learned map included.
 
-        views: N is so many views of N / views samples, each normalised by its own statistics; where ``takes_views``.
+        views: N holds this many views, each normalised by its own statistics; only if ``takes_views``.
         """
         if gpu_form(self.form, x):
             return gpu.dsta.feature_map(self, x, rewire, views)

@@ -1,4 +1,4 @@
-"""The one way from a view to an encoder's output: everything that a view carries reaches the encoder."""
+"""The only way from a view to an encoder's output: everything that a view carries reaches the encoder."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from skelray.augment import View, form
 def encode(
     encoder: Callable[..., Tensor], view: View, stream: str, mask_value: Tensor, autocast: torch.dtype | None = None
 ) -> Tensor:
-    """(N, dim): the stream with the operations deferred to it, the persons there are, and what rewires the graph.
+    """Encodes a view, (N, dim): its stream after the deferred operations, its present persons and its rewired graph.
 
-    mask_value: (1,), what masked joints become. autocast: precision of matrix products, None for the view's own.
+    mask_value: (1,), the value of masked joints. autocast: precision of matrix products, None for the view's own.
     """
     x = form(view, stream, mask_value)
     with precision(x, autocast):
@@ -25,7 +25,7 @@ def encode(
 
 
 def precision(x: Tensor, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
-    """Matrix products on x's device in this precision, None for x's own. The meta device computes nothing."""
+    """Runs the block's matrix products on x's device in this precision, None for x's own. The meta device ignores it."""
     if x.is_meta:
         return nullcontext()
     return torch.autocast(x.device.type, dtype, enabled=dtype is not None)

@@ -1,4 +1,4 @@
-"""Which form of a backbone runs: the plain one, or the one for a CPU or a GPU, by the same parameters."""
+"""The choice of a backbone's form, plain or for a CPU or GPU, on the same parameters."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def check_form(form: str | None) -> None:
 
 
 def cpu_form(form: str | None, x: Tensor, size: int, least: int) -> bool:
-    """Whether the CPU's form is to run on x.
+    """Returns whether the CPU's form runs on x.
 
-    form: "plain" or "cpu" whatever the size; None takes the CPU's from ``least`` on. ``size`` is that of one sequence, so
-    that a trial's settings decide and neither the batch nor a clock: the last batch of an epoch is computed as the others.
+    form: "plain" or "cpu" decides whatever the size; None chooses the CPU's from ``least`` on. ``size`` is that of one
+    sequence, so that a trial's settings decide and not the batch: an epoch's last batch is computed as the others.
     """
     if x.device.type != "cpu" or form in ("plain", "gpu") or _plain_everywhere():
         return False
@@ -31,7 +31,7 @@ def cpu_form(form: str | None, x: Tensor, size: int, least: int) -> bool:
 
 
 def gpu_form(form: str | None, x: Tensor) -> bool:
-    """Whether the GPU's form is to run on x: where that lies on a CUDA device, or wherever it is asked for.
+    """Returns whether the GPU's form runs on x: if x lies on a CUDA device, or if it is asked for.
 
     Tensors of the meta device, on which a step is tried before it is captured, are taken for a GPU's, and so are lanes.
     """

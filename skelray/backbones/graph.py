@@ -18,7 +18,7 @@ def check_partition(partition: str) -> None:
 
 
 def hops(skeleton: Skeleton) -> Tensor:
-    """(V, V) number of bones between two joints."""
+    """Returns (V, V): the number of bones between two joints."""
     joints = len(skeleton.joints)
     distance = torch.full((joints, joints), torch.inf)
     distance.fill_diagonal_(0)
@@ -30,11 +30,11 @@ def hops(skeleton: Skeleton) -> Tensor:
 
 
 def spatial_partition(skeleton: Skeleton, partition: str = "hop1") -> Tensor:
-    """(3, V, V) from v to w: the joint itself, messages towards the centre (or level with it), messages away from it.
+    """Returns (3, V, V) from v to w: the joint itself, messages towards (or level with) the centre, messages away from it.
 
     The spatial strategy of ST-GCN (Yan et al., AAAI 2018, section 3.3).
 
-    Entries are A D^-1, columns over all subsets sum to one. "hop1": distances beyond one hop count as equal, as in the
+    Entries are A D^-1; columns over all subsets sum to one. "hop1": distances beyond one hop count as equal, as in the
     released graphs, which moves most bones to the second subset. Raises UserError for another partition.
     """
     check_partition(partition)

@@ -18,15 +18,17 @@ BRANCHES = ("temporal", "spatial")
 
 @dataclass(frozen=True)
 class Hierarchical:
-    """hidden_dim: of every level; granularity: L, how many levels, each merging ``factor`` neighbours of the one before;
-    spatial_granularity: the same of the spatial branch, where it is another one.
+    """An encoder of clips and parts at several granularities.
 
-    branches: any of temporal and spatial, in this order. frames, persons: what the input must have, because they are
-    features of the spatial and the temporal branch. kernel: taps of the downsampling convolution.
+    hidden_dim: of every level. granularity: L, the number of levels, each merging ``factor`` neighbours of the one before;
+    spatial_granularity: that of the spatial branch, if it differs.
+
+    branches: any of temporal and spatial, in this order. frames, persons: required of the input, because they are features
+    of the spatial and the temporal branch. kernel: taps of the downsampling convolution.
     downsampling: "depthwise", a convolution of each feature alone, as released; "full" mixes features, the paper's Conv1D.
-    norm_first: the downsampling normalises before its ReLU, as released; the paper's Eq. 2 has it the other way round.
+    norm_first: the downsampling normalises before its ReLU, as released; the paper's Eq. 2 has the opposite order.
     embedding_norm: a layer norm within the embedding, as released; the paper's Eq. 1 has none.
-    shared: one downsampling and one S2S encoder a branch, as in paper and release; else one for each level.
+    shared: one downsampling and one S2S encoder for each branch, as in paper and release; else one for each level.
     """
 
     hidden_dim: int = 512
@@ -58,12 +60,12 @@ class Hierarchical:
             raise UserError(f"downsampling {self.downsampling!r} is none of depthwise, full")
 
     def granularities(self) -> dict[str, int]:
-        """How many levels each of its branches has."""
+        """The number of levels of each branch."""
         spatial = self.granularity if self.spatial_granularity is None else self.spatial_granularity
         return {branch: self.granularity if branch == "temporal" else spatial for branch in self.branches}
 
     def small(self) -> Hierarchical:
-        """An eighth of the features, for demonstrations."""
+        """Returns a version with an eighth of the features, for demonstrations."""
         return replace(self, hidden_dim=64)
 
     def build(self, skeleton: Skeleton) -> HierarchicalEncoder:
@@ -72,7 +74,7 @@ class Hierarchical:
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """What HiCo contrasts. clip, part: (N, G, H), finest granularity first; None where the branch is left out."""
+    """The features that HiCo contrasts. clip, part: (N, G, H), finest granularity first; None for a branch left out."""
 
     clip: Tensor | None
     part: Tensor | None
@@ -94,12 +96,12 @@ class Levels:
 
 
 def time_major(x: Tensor) -> Tensor:
-    """(N, C, T, V, M) -> (N, T, M V C): the temporal branch reads a step a frame."""
+    """(N, C, T, V, M) -> (N, T, M V C), for the temporal branch: a step is a frame."""
     return x.permute(0, 2, 4, 3, 1).flatten(2)
 
 
 def space_major(x: Tensor) -> Tensor:
-    """(N, C, T, V, M) -> (N, M V, T C): the spatial branch reads a step a joint, the first person's first."""
+    """(N, C, T, V, M) -> (N, M V, T C), for the spatial branch: a step is a joint, the first person's joints first."""
     return x.permute(0, 4, 3, 2, 1).flatten(3).flatten(1, 2)
 
 
@@ -120,7 +122,7 @@ class Downsampling(nn.Module):
         return F.max_pool1d(x.transpose(1, 2), self.factor).transpose(1, 2).contiguous()  # as matrix products like it
 
     def _convolve(self, x: Tensor) -> Tensor:
-        """self.conv as a flat image with its features last in memory, twice as fast on a CPU. (N, L, H) -> (N, L, H)."""
+        """Applies self.conv as a channels-last image, twice as fast on a CPU. (N, L, H) -> (N, L, H)."""
         conv = self.conv
         weight, padding = conv.weight[:, :, None], (0, conv.kernel_size[0] // 2)
         y = F.conv2d(x[:, None].permute(0, 3, 1, 2), weight, conv.bias, padding=padding, groups=conv.groups)  # (N, H, 1, L)
@@ -168,7 +170,7 @@ class HierarchicalEncoder(nn.Module):
         self.spatial = Domain(config, 3 * config.frames, levels["spatial"]) if "spatial" in levels else None
 
     def levels(self, x: Tensor) -> Levels:
-        """The clip and part features of (N, C, T, V, M). Raises UserError for other frames or persons than configured."""
+        """Returns the clip and part features of (N, C, T, V, M). Raises UserError for other frames or persons."""
         for name, found in (("frames", x.shape[2]), ("persons", x.shape[4])):
             if found != getattr(self.config, name):
                 built = getattr(self.config, name)
@@ -182,7 +184,7 @@ class HierarchicalEncoder(nn.Module):
         return Levels(clip, part)
 
     def forward(self, x: Tensor, present: Tensor, rewire: Rewire | None = None) -> Tensor:
-        """Absent persons are zeros in the input; the released code knows no more of them, and nor does this."""
+        """(N, C, T, V, M) -> (N, dim). Absent persons are zeros, and ``present`` is not read, as in the released code."""
         if rewire is not None:
             raise UserError("a view rewires the graph, and the hierarchical encoder has none: leave that augmentation out")
         return self.levels(x).instance

@@ -1,4 +1,4 @@
-"""Pools a feature map to one feature a sample."""
+"""Pooling of a feature map to one feature for each sample."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def pool(features: Tensor, present: Tensor, absent: str) -> Tensor:
-    """Mean over frames, joints and persons. (N, M, T, V, dim) -> (N, dim); present: (N, M) bool.
+    """Averages over frames, joints and persons. (N, M, T, V, dim) -> (N, dim); present: (N, M) bool.
 
     absent: "average" counts an absent person with full weight, "exclude" leaves it out.
     """

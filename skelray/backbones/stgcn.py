@@ -53,11 +53,11 @@ class STGCN:
             raise UserError(f"absent {self.absent!r} is none of average, exclude")
 
     def small(self) -> STGCN:
-        """A quarter of the channels, for demonstrations."""
+        """Returns a version with a quarter of the channels, for demonstrations."""
         return replace(self, hidden_channels=4, hidden_dim=64, dropout=0.0)
 
     def build(self, skeleton: Skeleton, form: str | None = None) -> STGCNEncoder:
-        """form: "plain", "cpu" or "gpu", by default as device and size of a sequence ask (``form.py``)."""
+        """Builds the encoder. form: "plain", "cpu" or "gpu"; None decides by device and size of a sequence (``form.py``)."""
         return STGCNEncoder(self, skeleton, form)
 
 
@@ -76,7 +76,7 @@ class GraphConvolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(len(adjacency), out))
 
     def rewired(self, rewire: Rewire | None) -> Tensor:
-        """The adjacency after what a view drops and adds."""
+        """Returns the adjacency with the edges that a view drops and adds."""
         return self.adjacency if rewire is None else rewire(self.adjacency)
 
     def forward(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
@@ -149,13 +149,13 @@ class STGCNEncoder(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def takes_views(self, x: Tensor) -> bool:
-        """Whether ``feature_map`` may be given several views of x's kind at once."""
+        """Returns whether ``feature_map`` accepts several views like x at once."""
         return gpu_form(self.form, x)
 
     def feature_map(self, x: Tensor, rewire: Rewire | None = None, views: int = 1) -> Tensor:
         """(N, C, T, V, M) -> (N, M, T', V, dim); rewire: acts on each block's graph before its learned importance.
 
-        views: N is so many views of N / views samples, each normalised by its own statistics; where ``takes_views``.
+        views: N holds this many views, each normalised by its own statistics; only if ``takes_views``.
         """
         if gpu_form(self.form, x):
             return gpu.stgcn.feature_map(self, x, rewire, views)

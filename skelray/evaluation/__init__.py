@@ -1,4 +1,4 @@
-"""Evaluations: what a trial's encoder is worth, frozen, finetuned, on other data or to the eye."""
+"""Evaluations: what a trial's encoder is worth, frozen, finetuned, on other data, or as a picture."""
 
 from skelray.evaluation.apart import Apart
 from skelray.evaluation.clustering import Clustering

@@ -1,4 +1,4 @@
-"""Streams apart: each stream of a trial of several evaluated by itself, and their raw scores added by weight."""
+"""Separate evaluation of each stream of a multi-stream trial, with the raw scores added by weight."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from skelray.evaluation.scores import measure
 
 @dataclass(frozen=True)
 class Apart:
-    """An evaluation of every stream by itself, fused as an ensemble of trials is.
+    """An evaluation of every stream by itself, fused like an ensemble of trials.
 
-    AimCLR (Guo et al., AAAI 2022) sums all its results of three streams so, at 0.6, 0.6 and 0.4, those of streams that were
-    trained together, too; without it a probe learns them jointly, as CrosSCLR's. It is called as the evaluation is, so that
-    a table has both in one column. weights: an Ensemble, kept as pairs of stream and weight.
+    AimCLR (Guo et al., AAAI 2022) sums all its three-stream results this way, at 0.6, 0.6 and 0.4, also those of streams
+    trained together; otherwise a probe trains on all streams jointly, as CrosSCLR's does. It has the evaluation's name, so
+    that a table has both in one column. weights: an Ensemble, kept as pairs of stream and weight.
     """
 
     metrics: ClassVar[tuple[str, ...]] = ("top1", "top5")
@@ -47,7 +47,7 @@ class Apart:
         return replace(self, evaluation=smaller(self.evaluation))
 
     def trained(self, samples: int) -> int:
-        """How many sequences each encoder is trained on, of so many in the training set."""
+        """Returns how many sequences each encoder is trained on, given the size of the training set."""
         return trained_on(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:

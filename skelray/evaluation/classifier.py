@@ -11,10 +11,10 @@ INITS = ("normal", "xavier", "default")
 
 
 class Classifier(nn.Module):
-    """A linear map of each stream's features; the logits are their mean, as CrosSCLR trains those of its streams.
+    """A linear map for each stream's features; the logits are their mean, as CrosSCLR trains its streams.
 
-    dims: of each stream's features. init: "normal" is N(0, std) with zero biases; "xavier" its normal form, with zero
-    biases; "default" is torch's, weights and biases uniform within 1 / sqrt(dim). Drawn from the generator, on the CPU.
+    dims: of each stream's features. init: "normal" is N(0, std) with zero biases; "xavier" Xavier-normal with zero biases;
+    "default" is torch's, weights and biases uniform within 1 / sqrt(dim). Drawn from the generator, on the CPU.
     """
 
     def __init__(self, dims: Sequence[int], classes: int, generator: torch.Generator, init: str, std: float = 0.02) -> None:
@@ -33,6 +33,6 @@ class Classifier(nn.Module):
                 linear.load_state_dict({"weight": weight, "bias": bias})
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """(N, dim) of each stream -> (N, classes)."""
+        """Returns (N, dim) of each stream -> (N, classes)."""
         logits = [linear(f) for linear, f in zip(self.maps, features, strict=True)]
         return logits[0] if len(logits) == 1 else torch.stack(logits).mean(dim=0)

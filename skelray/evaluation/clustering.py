@@ -1,4 +1,4 @@
-"""Clustering: how well k-means finds a few classes in the features, and their picture, as AimCLR's Figure 2."""
+"""Clustering: how well k-means recovers a few classes from the features, and their picture, as AimCLR's Figure 2."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ SHOWN = 20  # as many colours as can be told apart
 class Clustering:
     """AimCLR (Guo et al., AAAI 2022), Figure 2: the test samples of some classes, the same for every arm and seed.
 
-    classes: how many, drawn from those of the test set. nmi: normalised mutual information (arithmetic mean) of the
-    labels with the clusters that k-means finds among unit features, one a class. The picture is t-SNE's with fixed
-    settings. Labels are read for choosing the classes, colouring and nmi alone. keep: the features are stored, so that an
-    ensemble of streams has them side by side, as a method has that trains its streams together.
+    classes: how many, drawn from those of the test set. nmi: normalised mutual information (arithmetic mean) of the labels
+    and the clusters that k-means finds among unit features, one for each class. The picture is a t-SNE with fixed settings.
+    Labels serve only to choose the classes, for colours and for nmi. keep: stores the features, so that an ensemble can
+    concatenate its streams' features, as for a method that trains its streams together.
     """
 
     measures: ClassVar[str] = "nmi"
@@ -59,9 +59,9 @@ class Clustering:
         return EvaluationResult(metrics=found.metrics, arrays=arrays, files=found.files)
 
     def fused(self, streams: Mapping[str, Mapping[str, np.ndarray]], seed: int) -> EvaluationResult | None:
-        """The same of streams side by side, from what each has stored; None where one was stored without its features.
+        """Evaluates concatenated streams from their stored features; None if one was stored without them.
 
-        Raises UserError where they are of different samples.
+        Raises UserError if they are of different samples.
         """
         first, *others = streams.values()
         if not all("place_features" in arrays for arrays in streams.values()):
@@ -73,7 +73,7 @@ class Clustering:
         return EvaluationResult(metrics=found.metrics, files=found.files)
 
     def _of(self, features: np.ndarray, labels: np.ndarray, names: tuple[str, ...], seed: int) -> EvaluationResult:
-        """What k-means and t-SNE make of unit features, (N, S dim)."""
+        """Runs k-means and t-SNE on unit features (N, S dim)."""
         from sklearn.metrics import normalized_mutual_info_score
         from threadpoolctl import threadpool_limits
 
@@ -88,14 +88,14 @@ class Clustering:
 
 
 def _clusters(features: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """(N,) the cluster of each row; the best of ten starts."""
+    """Returns the cluster of each row, (N,), from the best of ten starts."""
     from sklearn.cluster import KMeans
 
     return KMeans(count, n_init=10, random_state=Draws(seed, 0).number("clusters") % 2**32).fit_predict(features)
 
 
 def _places(features: np.ndarray, perplexity: float) -> np.ndarray:
-    """(N, 2) where t-SNE (van der Maaten and Hinton, JMLR 2008) puts each row."""
+    """Returns t-SNE's (van der Maaten and Hinton, JMLR 2008) place of each row, (N, 2)."""
     from sklearn.manifold import TSNE
 
     perplexity = min(perplexity, (len(features) - 1) / 3)  # of fewer samples no more can be asked
@@ -105,7 +105,7 @@ def _places(features: np.ndarray, perplexity: float) -> np.ndarray:
 
 
 def _picture(places: np.ndarray, labels: np.ndarray, names: tuple[str, ...], title: str) -> bytes:
-    """A PNG with a dot a sample, a colour a class; the same bytes for the same places."""
+    """Returns a PNG with a dot for each sample, coloured by class; the same bytes for the same places."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 

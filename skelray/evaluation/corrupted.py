@@ -1,4 +1,4 @@
-"""Stress: an evaluation scored on test sequences that a camera has seen badly, with encoder and training set as they are."""
+"""Stress tests: an evaluation scored on corrupted test sequences, with encoder and training set unchanged."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Kind = Callable[[Clip, int, np.random.Generator, Skeleton], Clip]
 
 
 def _joints(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton) -> Clip:
-    """A tenth of the joints more at each severity is never seen."""
+    """Hides a tenth of the joints, more by that at each severity, in all frames."""
     hidden = rng.permutation(x.shape[2])[: round(0.1 * severity * x.shape[2])]
     x[:, :, hidden] = 0
     return x
 
 
 def _limbs(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton) -> Clip:
-    """One part of the body is not seen in a fifth of the frames more at each severity."""
+    """Hides one part of the body in a fifth of the frames, more by that at each severity."""
     _, part = skeleton.parts[rng.integers(len(skeleton.parts))]
     frames = x.shape[1]
     length = round(0.2 * severity * frames)
@@ -38,7 +38,7 @@ def _limbs(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton)
 
 
 def _frames(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton) -> Clip:
-    """A tenth of the frames more at each severity is lost; the last one that was seen stands in for each."""
+    """Loses a tenth of the frames, more by that at each severity, each replaced by the last one before it."""
     frames = x.shape[1]
     seen = np.ones(frames, bool)
     seen[rng.permutation(frames)[: round(0.1 * severity * frames)]] = False
@@ -47,7 +47,7 @@ def _frames(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton
 
 
 def _jitter(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton) -> Clip:
-    """Noise on every coordinate of whoever is there; its sd is 2 % more, at each severity, of the sequence's own."""
+    """Adds noise to every coordinate of present persons; sd: 2 % of the sequence's own for each severity."""
     there = x.any(axis=(0, 1, 2))
     spread = float(x[..., there].std()) if there.any() else 0.0
     x[..., there] += rng.normal(0, 0.02 * severity * spread, x[..., there].shape).astype(x.dtype)
@@ -55,14 +55,14 @@ def _jitter(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton
 
 
 def _rotation(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton) -> Clip:
-    """Turned about the vertical axis by 12 degrees more at each severity, to either side."""
+    """Turns it about the vertical axis by 12 degrees for each severity, to either side."""
     angle = np.deg2rad(12 * severity) * rng.choice([-1, 1])
     turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]], x.dtype)
     return np.einsum("dc,ctvm->dtvm", turn, x)
 
 
 def _truncated(x: Clip, severity: int, rng: np.random.Generator, skeleton: Skeleton) -> Clip:
-    """A part of the clip, shorter by 15 % at each severity, from anywhere in it, stretched to its length."""
+    """Keeps a part of the clip, 15 % shorter at each severity, from anywhere in it, stretched to its length."""
     frames = x.shape[1]
     length = max(1, round((1 - 0.15 * severity) * frames))
     start = int(rng.integers(frames - length + 1))
@@ -81,10 +81,10 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class Corrupted:
-    """An evaluation whose test sequences are corrupted, at one severity of 1 to 5 or, severity None, the mean over all.
+    """An evaluation on corrupted test sequences, at one severity of 1 to 5 or, severity None, as the mean over all.
 
-    kind: joints or limbs occluded, frames lost, jitter, rotation, or truncated clips. What becomes of a sequence is decided
-    by its place in the data set, the kind and the severity, so that every arm and seed sees the same.
+    kind: joints or limbs occluded, frames lost, jitter, rotation, or truncated clips. A sequence's corruption is decided by
+    its place in the data set, the kind and the severity, so that every arm and seed sees the same.
     """
 
     kind: str
@@ -111,7 +111,7 @@ class Corrupted:
         return replace(self, evaluation=smaller(self.evaluation))
 
     def trained(self, samples: int) -> int:
-        """How many sequences the encoder is trained on, of so many in the training set."""
+        """Returns how many sequences the encoder is trained on, given the size of the training set."""
         return trained_on(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> EvaluationResult:
@@ -126,7 +126,7 @@ class Corrupted:
 
 
 def corrupted(data: SkeletonDataset, kind: str, severities: tuple[int, ...]) -> SkeletonDataset:
-    """The sequences at one severity after another; each is made when it is read."""
+    """Returns the sequences at one severity after another, each made when it is read."""
     copies = len(severities)
     samples = data.samples.iloc[np.tile(np.arange(len(data)), copies)].reset_index(drop=True)
     sequences: Any = _Sequences(data, kind, severities)
@@ -134,7 +134,7 @@ def corrupted(data: SkeletonDataset, kind: str, severities: tuple[int, ...]) -> 
 
 
 class _Sequences:
-    """Stands for an array (S N, C, T, V, M) of which nothing is kept."""
+    """An array (S N, C, T, V, M) computed when it is read; nothing of it is kept."""
 
     def __init__(self, data: SkeletonDataset, kind: str, severities: tuple[int, ...]) -> None:
         self.data, self.kind, self.severities = data, kind, severities

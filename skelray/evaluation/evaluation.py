@@ -1,7 +1,7 @@
-"""What an evaluation is, and what it may declare beside: from a frozen encoder and two data sets to scores and figures.
+"""The contract of an evaluation: from a frozen encoder and two data sets to scores and metrics.
 
-``Evaluation`` is all that one has to be. The other protocols here are what it may have in addition; who has none of them is
-read as the functions below say.
+``Evaluation`` is all that is required. The other protocols are optional; the functions below give the defaults for an
+evaluation without them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationResult:
-    """What an evaluation found.
+    """The result of an evaluation.
 
-    scores: (N_test, classes), the larger, the likelier; None where no sample is classified. metrics: fractions of 0..1
-    beside the top-1 and top-5 of the scores. arrays: what else is stored. files: pictures, by what their names end in
-    ("png"). test: whose scores they are, where that is not the test set that was given.
+    scores: (N_test, classes), larger is likelier; None if no sample is classified. metrics: fractions in 0..1, beside the
+    top-1 and top-5 of the scores. arrays: further data to store. files: pictures, by suffix ("png"). test: the data set that
+    the scores are of, if it is not the test set given.
     """
 
     scores: Tensor | None = None
@@ -36,13 +36,13 @@ class EvaluationResult:
 
 
 class Evaluation(Protocol):
-    """A frozen dataclass. name: how tables call it."""
+    """A frozen dataclass. name: its name in tables."""
 
     @property
     def name(self) -> str: ...
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor | EvaluationResult:
-        """(N_test, classes) scores, the larger, the likelier; or an EvaluationResult where there is more or less to tell."""
+        """Returns scores (N_test, classes), larger is likelier, or an EvaluationResult to give more than scores or none."""
         ...
 
 
@@ -55,7 +55,7 @@ class HasSmall(Protocol):
 
 @runtime_checkable
 class HasMainMetric(Protocol):
-    """An evaluation that is about another metric than top1."""
+    """An evaluation whose main metric is not top1."""
 
     @property
     def measures(self) -> str: ...
@@ -63,7 +63,7 @@ class HasMainMetric(Protocol):
 
 @runtime_checkable
 class HasMetrics(Protocol):
-    """An evaluation that names all the metrics that it brings; empty says nothing."""
+    """An evaluation that declares all its metrics; empty declares nothing."""
 
     @property
     def metrics(self) -> tuple[str, ...]: ...
@@ -71,7 +71,7 @@ class HasMetrics(Protocol):
 
 @runtime_checkable
 class HasEvaluation(Protocol):
-    """An evaluation that asks another one, whose metrics are then its own."""
+    """An evaluation that runs another one, whose metrics it has."""
 
     @property
     def evaluation(self) -> Evaluation: ...
@@ -79,7 +79,7 @@ class HasEvaluation(Protocol):
 
 @runtime_checkable
 class HasWraps(Protocol):
-    """An evaluation that says whether it is another one on other data."""
+    """An evaluation that says whether it runs another one on other data."""
 
     @property
     def wraps(self) -> bool: ...
@@ -90,13 +90,13 @@ class HasTrained(Protocol):
     """An evaluation that trains the encoder, as finetuning does."""
 
     def trained(self, samples: int) -> int:
-        """How many sequences the encoder is trained on, of so many in the training set."""
+        """Returns how many sequences the encoder is trained on, given the size of the training set."""
         ...
 
 
 @runtime_checkable
 class HasSelection(Protocol):
-    """An evaluation that trains and reports one of its epochs: "last", or another by the labels it is scored on."""
+    """An evaluation that trains and reports one of its epochs: "last", or one chosen by the labels it is scored on."""
 
     @property
     def selection(self) -> str: ...
@@ -104,9 +104,9 @@ class HasSelection(Protocol):
 
 @runtime_checkable
 class HasFused(Protocol):
-    """An evaluation that has no scores to add up, and tells what streams are side by side from what each has stored.
+    """An evaluation without scores to add up, which evaluates concatenated streams from their stored arrays.
 
-    keep: whether that is stored.
+    keep: whether these are stored.
     """
 
     @property
@@ -116,17 +116,17 @@ class HasFused(Protocol):
 
 
 def wraps(evaluation: Evaluation) -> bool:
-    """Whether an evaluation is another one on other data (``Transfer``, ``HeldOut``); they do not nest."""
+    """Returns whether an evaluation runs another one on other data (``Transfer``, ``HeldOut``); these do not nest."""
     return isinstance(evaluation, HasWraps) and evaluation.wraps
 
 
 def main_metric(evaluation: Evaluation) -> str:
-    """Names the metric that an evaluation is about: top1, unless it says another."""
+    """Returns an evaluation's main metric, top1 unless it declares another."""
     return evaluation.measures if isinstance(evaluation, HasMainMetric) else "top1"
 
 
 def measured_by(evaluation: Evaluation) -> tuple[str, ...]:
-    """Names the metrics of an evaluation: as it declares them, or top-1 and top-5, or the one that it is about."""
+    """Returns the metrics of an evaluation: those declared, or top-1 and top-5, or its main metric."""
     main = main_metric(evaluation)
     inner = evaluation.evaluation if isinstance(evaluation, HasEvaluation) else evaluation
     declared = inner.metrics if isinstance(inner, HasMetrics) else ()
@@ -134,22 +134,22 @@ def measured_by(evaluation: Evaluation) -> tuple[str, ...]:
 
 
 def trained_on(evaluation: Evaluation, samples: int) -> int:
-    """Counts the sequences that an evaluation trains the encoder on, of so many in the training set: mostly none."""
+    """Returns how many sequences an evaluation trains the encoder on, given the size of the training set: usually none."""
     return evaluation.trained(samples) if isinstance(evaluation, HasTrained) else 0
 
 
 def chooses_by_test(evaluation: Evaluation) -> bool:
-    """Whether an evaluation reports an epoch that it chooses by the labels that it is scored on."""
+    """Returns whether an evaluation reports an epoch chosen by the labels that it is scored on."""
     return isinstance(evaluation, HasSelection) and evaluation.selection != "last"
 
 
 def smaller(part: Any) -> Any:
-    """Returns the small version of a backbone, method or evaluation, itself where it knows none."""
+    """Returns the small version of a backbone, method or evaluation, or itself if it has none."""
     return part.small() if isinstance(part, HasSmall) else part
 
 
 def smaller_each(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
-    """Returns the small versions of evaluations, each once: transfers to several benchmarks become one."""
+    """Returns the small versions of evaluations without repeats: transfers to several benchmarks become one."""
     found: list[Evaluation] = []
     for evaluation in evaluations:
         small = smaller(evaluation)

@@ -1,4 +1,4 @@
-"""Few-shot evaluation: classes told apart by a few labelled sequences of each, over many small tasks."""
+"""Few-shot evaluation: classification by a few labelled sequences of each class, over many small tasks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from skelray.evaluation.knn import units
 
 @dataclass(frozen=True)
 class FewShot:
-    """Tasks of ``ways`` classes with ``shots`` labelled sequences of each; the nearest class mean by cosine decides
-    (prototypes, Snell et al., NeurIPS 2017). What is reported is the mean over tasks of the share that is right.
+    """Tasks of ``ways`` classes and ``shots`` labelled sequences of each, decided by the nearest class mean by cosine.
 
-    Classes, and the labelled sequences from the training set, are drawn anew for each task by the trial's seed, the same for
-    every arm; all test sequences of the task's classes are asked. The encoder has seen no label; inside a ``Transfer`` it
-    has seen no sequence of these classes either.
+    Prototypes of Snell et al., NeurIPS 2017. The result is the mean accuracy over tasks. Classes, and the labelled sequences
+    from the training set, are drawn for each task by the trial's seed, the same for every arm; all test sequences of the
+    task's classes are queries. The encoder has seen no labels; in a ``Transfer`` it has not seen these classes either.
     """
 
     ways: int = 5

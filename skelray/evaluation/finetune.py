@@ -1,4 +1,4 @@
-"""Training encoder and classifier together on labels: finetuned whole, on a share of the labels, and from nothing."""
+"""Supervised training of encoder and classifier together: finetuned on all or some labels, or without pretraining."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ MODES = ("train", "eval")
 class Finetune:
     """SGD with momentum 0.9 on all weights; the defaults are HiCLR's on ST-GCN (methods.md, 6.4).
 
-    labels: the share of each class that is labelled; see ``labelled``. warmup: in epoch e before it the rate is lr e /
-    warmup. milestones: the rate falls tenfold with each of these epochs, itself included (released code: epoch >= step,
-    where the pretext's falls after it). mode: "eval" trains with batch-norm statistics as they are and without dropout,
-    as AimCLR's code. augmentation: of training sequences, see ``augmented``; None: as they are. init: of the classifier.
-    frozen: parts of the encoder that stay as they are, by name. dropout: of the encoder in training, None for its own.
-    clip_norm: the gradient is scaled to this length at most. whole_epochs: an epoch takes as many steps as all labels
-    would, going round those there are, as HiCLR's semi-supervised code. selection, every: as in Linear. std: of
-    a classifier whose init is "normal".
+    labels: the labelled share of each class; see ``labelled``. warmup: in epoch e up to it the rate is lr e / warmup.
+    milestones: the rate falls tenfold at each of these epochs, itself included (released code: epoch >= step, where the
+    pretext's falls after it). mode: "eval" trains with fixed batch-norm statistics and without dropout, as AimCLR's code.
+    augmentation: of training sequences, see ``augmented``; None: none. init: of the classifier. frozen: names of parts of
+    the encoder that are not trained. dropout: of the encoder in training, None for its own. clip_norm: the gradient's
+    largest norm. whole_epochs: an epoch takes as many steps as all labels would, cycling through those there are, as
+    HiCLR's semi-supervised code. selection, every: as in Linear. std: of a classifier whose init is "normal".
     """
 
     fresh: ClassVar[bool] = False  # whether the encoder starts as it was before pretraining
@@ -87,13 +86,13 @@ class Finetune:
         return f"{self.called}{share}{BEST if self.selection == 'released' else ''}"
 
     def lr_at(self, epoch: int) -> float:
-        """The rate of an epoch, counted from 1."""
+        """Returns the learning rate of an epoch, counted from 1."""
         if epoch < self.warmup:
             return self.lr * epoch / self.warmup
         return self.lr * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
 
     def lasting(self, epochs: int) -> Self:
-        """The schedule stretched to another number of epochs: the share of them at each rate stays, where it can."""
+        """Returns it with another number of epochs, keeping the share at each rate as far as possible."""
         share = epochs / self.epochs
         milestones = tuple(1 + max(1, round((milestone - 1) * share)) for milestone in self.milestones)
         return replace(self, epochs=epochs, warmup=round(self.warmup * share), milestones=milestones)
@@ -103,7 +102,7 @@ class Finetune:
         return self.lasting(min(8, self.epochs))
 
     def trained(self, samples: int) -> int:
-        """How many sequences the encoder is trained on, of so many in the training set."""
+        """Returns how many sequences the encoder is trained on, of so many in the training set."""
         return self.epochs * (samples if self.whole_epochs else max(1, round(self.labels * samples)))
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
@@ -120,7 +119,7 @@ class Finetune:
         return reported(training, scores, lambda: encoder.labels(test), self.selection, self.every, self.epochs)
 
     def _settle(self, network: Network) -> None:
-        """What stays as it is, and the dropout. Raises UserError where there is no part of a name."""
+        """Freezes parts and sets the dropout. Raises UserError for the name of no part."""
         for part in self.frozen:
             for encoder in network.encoders.values():
                 named = [p for name, p in encoder.named_parameters() if name == part or name.startswith(f"{part}.")]
@@ -134,7 +133,7 @@ class Finetune:
                 module.p = self.dropout  # type: ignore[assignment]
 
     def _train(self, network: Network, encoder: FrozenEncoder, data: SkeletonDataset, whole: int) -> Iterator[int]:
-        """An epoch at a time; samples that do not fill a batch are trained on too. Raises Diverged."""
+        """Trains an epoch for each item, incomplete batches included. Raises Diverged."""
         parameters = [p for p in network.parameters() if p.requires_grad]
         optimizer = torch.optim.SGD(
             parameters, lr=self.lr, momentum=0.9, weight_decay=self.weight_decay, nesterov=self.nesterov, foreach=True
@@ -176,7 +175,7 @@ class SemiSupervised(Finetune):
 
 @dataclass(frozen=True)
 class Supervised(Finetune):
-    """The same encoder without pretraining, from the weights that it had before; the defaults are ST-GCN's on NTU RGB+D.
+    """Finetuning without pretraining, from the initial weights; the defaults are ST-GCN's on NTU RGB+D.
 
     Yan, Xiong, Lin, AAAI 2018: 80 epochs, the rate falling after 10 and 50, without warm-up.
     """
@@ -190,7 +189,7 @@ class Supervised(Finetune):
 
 
 class Network(nn.Module):
-    """An encoder and a mask value for each stream, and the mean of their classifiers' logits."""
+    """An encoder and a mask value for each stream; the mean of their classifiers' logits."""
 
     def __init__(
         self,
@@ -207,16 +206,16 @@ class Network(nn.Module):
         self.classifier = Classifier(dims, classes, Draws(frozen.seed, 0)["classifier"], *init).to(frozen.device)
 
     def forward(self, view: View, autocast: torch.dtype | None = None) -> Tensor:
-        """(N, classes)."""
+        """Returns the logits, (N, classes)."""
         features = [encode(encoder, view, stream, self.masks[stream], autocast) for stream, encoder in self.encoders.items()]
         with precision(view.x, autocast):
             return self.classifier(features)
 
 
 def augmented(view: View, augmentation: Augmentation | None, clip: Augmentation) -> View:
-    """What a training step reads: the augmentation of the whole sequence, then the clip that the encoder is evaluated on.
+    """Returns a training step's input: the augmentation of the whole sequence, then the evaluation's clip.
 
-    What acts on the stream is drawn for the frames that the encoder reads: where the clip has others, it comes first.
+    Deferred stream operations are drawn for the frames that the encoder reads: if the clip changes them, it comes first.
     """
     if augmentation is None:
         return clip(view)

@@ -1,4 +1,4 @@
-"""A trial's encoders as evaluations get them: frozen, with the features of each data set extracted once."""
+"""A trial's encoders for evaluations: frozen, with the features of each data set extracted once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from skelray.engine.resident import Resident
 
 
 class Diverged(ArithmeticError):
-    """What is trained or measured is no longer a number."""
+    """A trained or measured value is no longer finite."""
 
 
 EMBED_BATCH, DEVICE_BATCH = 64, 1024  # sequences embedded at a time; the latter where they lie on a CUDA device
@@ -27,11 +27,11 @@ Load = Callable[[str, str], Splits]  # a benchmark's splits under a protocol; Da
 class FrozenEncoder:
     """The encoders of a trial in evaluation mode without gradient; the features of each data set are extracted once.
 
-    encoders: one for each stream. clip: what of a sequence they read. frames: sequences are resized to, None for as they
-    are prepared. seed: of the trial; what an evaluation draws (the order of a probe's batches) is decided by it.
-    projectors: from an encoder's feature to its embedding, where the method has one for each stream. autocast: precision
-    of what an evaluation trains. mask_values: (1,) of each stream, what masked joints become, 0 where none is given. fresh:
-    makes encoders and mask values as they were before training. load: reads other benchmarks.
+    encoders: one for each stream. clip: the part of a sequence that they read. frames: sequences are resized to this length,
+    None as prepared. seed: the trial's; it decides what an evaluation draws, such as the order of a probe's batches.
+    projectors: from an encoder's feature to its embedding, if the method has one for each stream. autocast: precision of
+    what an evaluation trains. mask_values: (1,) of each stream, 0 if missing. fresh: makes encoders and mask values as they
+    were before training. load: reads other benchmarks.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class FrozenEncoder:
         self._features: dict[int, tuple[SkeletonDataset, list[Tensor]]] = {}
 
     def alone(self, stream: str) -> FrozenEncoder:
-        """One of the streams as an encoder of its own; features are extracted here, once for all of them."""
+        """Returns one of the streams as an encoder of its own, which shares this one's features."""
         make = self._fresh
 
         def fresh() -> tuple[Mapping[str, nn.Module], Mapping[str, Tensor]]:
@@ -82,14 +82,14 @@ class FrozenEncoder:
         return one
 
     def by_stream(self, data: SkeletonDataset) -> list[Tensor]:
-        """(N, dim) float32 on the device for each stream, before the projector."""
+        """Returns the features of each stream, (N, dim) float32 on the device, before the projector."""
         if id(data) not in self._features:
             self._features[id(data)] = (data, self._extract(data))  # the data set stays, so that its id does
         return self._features[id(data)][1]
 
     @torch.no_grad()
     def projected(self, data: SkeletonDataset) -> list[Tensor]:
-        """(N, D) float32 on the device for each stream, after the projector. Raises UserError where there is none."""
+        """Returns the embeddings of each stream, (N, D) float32 on the device. Raises UserError without projectors."""
         if self.projectors.keys() != self.encoders.keys():
             raise UserError('this method has no projector of an encoder\'s whole feature: evaluate with layer="encoder"')
         heads = [self.projectors[stream] for stream in self.encoders]
@@ -101,34 +101,34 @@ class FrozenEncoder:
                 head.train(mode)
 
     def features(self, data: SkeletonDataset) -> Tensor:
-        """(N, S dim): the streams side by side, divided by their number, so that what is linear in them is a mean."""
+        """Returns (N, S dim): the streams side by side, divided by their number, so that a linear map of them is a mean."""
         streams = self.by_stream(data)
         return streams[0] if len(streams) == 1 else torch.cat(streams, dim=1) / len(streams)
 
     def labels(self, data: SkeletonDataset) -> Tensor:
-        """(N,) int64 on the device."""
+        """Returns the labels, (N,) int64 on the device."""
         return torch.from_numpy(data.labels.copy()).to(self.device)
 
     def trainable(self, fresh: bool = False) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
-        """Copies of encoders and mask values, to be trained; fresh: with what they were before any training."""
+        """Returns copies of encoders and mask values for training; fresh: as they were before pretraining."""
         if fresh and self._fresh is None:
             raise UserError("these encoders came without their backbone, so none can be made with fresh weights")
         encoders, masks = self._fresh() if fresh and self._fresh else (copy.deepcopy(dict(self.encoders)), self.mask_values)
         return {stream: encoder.to(self.device) for stream, encoder in encoders.items()}, self._masks(masks)
 
     def _masks(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Copies of the mask values on the device; 0 for a stream that has none."""
+        """Returns copies of the mask values on the device; 0 for a stream that has none."""
         zero = torch.zeros(1)
         return {stream: values.get(stream, zero).detach().clone().to(self.device) for stream in self.encoders}
 
     def view(self, data: SkeletonDataset, positions: np.ndarray, draws: Draws) -> View:
-        """The sequences at these positions, whole; ``clip`` gives what an encoder reads of them."""
+        """Returns the whole sequences at these positions; ``clip`` cuts what an encoder reads."""
         if self.keeps_data and (there := self._resident(data)) is not None:
             return there.view(torch.as_tensor(positions, dtype=torch.int64).to(self.device), draws)
         return view_of(data, positions, draws, self.frames)
 
     def _resident(self, data: SkeletonDataset) -> Resident | None:
-        """The data set on the device; None where it has no room for it."""
+        """Returns the data set on the device, None if it does not fit."""
         if id(data) not in self._residents:
             try:
                 self._residents[id(data)] = (data, Resident(data, self.frames, self.device))
@@ -155,7 +155,7 @@ class FrozenEncoder:
         return whole
 
     def batches(self, data: SkeletonDataset) -> Iterator[View]:
-        """Clipped views of all samples in their order."""
+        """Yields clipped views of all samples in their order."""
         draws = Draws(self.seed, 0, self.device)
         size = DEVICE_BATCH if self.keeps_data else EMBED_BATCH
         for start in range(0, len(data), size):

@@ -1,4 +1,4 @@
-"""An evaluation of the held-out training subjects: what a choice may look at while the test split stays closed."""
+"""Evaluation on the held-out training subjects: for choices that must not read the test split."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from skelray.names import SUFFIX
 
 @dataclass(frozen=True)
 class HeldOut:
-    """An evaluation that learns from the training subjects that are not held out, and is scored on those that are.
+    """An evaluation trained on the training subjects that are not held out, and scored on those that are.
 
     Unless the trial has a monitor, its encoder has seen the held-out subjects' sequences, though not their labels, so the
     figure may lie above the test split's. It is good for choosing between settings, not for reporting.
@@ -48,7 +48,7 @@ class HeldOut:
         return HeldOut(smaller(self.evaluation))
 
     def trained(self, samples: int) -> int:
-        """How many sequences the encoder is trained on, of so many in the training set; those held out are not."""
+        """Returns how many sequences the encoder is trained on; held-out ones do not count."""
         return trained_on(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor | EvaluationResult:
@@ -56,5 +56,5 @@ class HeldOut:
 
 
 def train_and_test(evaluation: Evaluation, splits: Splits) -> tuple[SkeletonDataset, SkeletonDataset]:
-    """What an evaluation learns from and what it is scored on; for most the official training and test sets."""
+    """Returns the data that an evaluation trains on and is scored on; for most the official training and test sets."""
     return (splits.reduced, splits.held_out) if isinstance(evaluation, HeldOut) else (splits.train, splits.test)

@@ -1,4 +1,4 @@
-"""k nearest neighbours on frozen features, as one matrix product and top-k at a time."""
+"""k nearest neighbours on frozen features, in blocks of one matrix product and one top-k."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def knn_scores(
     temperature: float | None,
     metric: str = "cosine",
 ) -> Tensor:
-    """Votes of the k nearest gallery rows. queries: (Q, D), gallery: (G, D), labels: (G,) -> (Q, classes).
+    """Returns votes of the k nearest gallery rows. queries: (Q, D), gallery: (G, D), labels: (G,) -> (Q, classes).
 
-    metric: "cosine" takes the most similar rows, "euclidean" the least distant. temperature: None counts votes, otherwise
-    a vote weighs exp(similarity / temperature), or exp(-distance / temperature), up to a factor that makes the nearest
-    one's weight 1, since small temperatures have no other finite answer.
+    metric: "cosine" takes the most similar rows, "euclidean" the least distant. temperature: None counts votes, otherwise a
+    vote weighs exp(similarity / temperature) or exp(-distance / temperature), scaled so that the nearest one weighs 1, which
+    keeps small temperatures finite.
     """
     k = min(k, len(gallery))
     if metric == "cosine":
@@ -55,15 +55,15 @@ def knn_scores(
 
 
 def units(streams: list[Tensor]) -> Tensor:
-    """(N, S dim): unit features of each stream side by side, so that a product is the sum of their cosines."""
+    """Returns (N, S dim): unit features of each stream side by side, so that a product is the sum of their cosines."""
     return torch.cat([F.normalize(f, dim=1) for f in streams], dim=1)
 
 
 @dataclass(frozen=True)
 class KNN:
-    """k, temperature, metric: as in knn_scores. layer: features of the encoder, or their embedding after the projector.
+    """k nearest neighbours; k, temperature, metric as in knn_scores. layer: the encoder's features, or the projector's.
 
-    What differs from 1-NN by cosine on the encoder's features is in the name. Of several streams cosines are averaged and
+    The name has every setting that differs from 1-NN by cosine on features. With several streams cosines are averaged and
     squared distances added. HiCo's projector is its instance head. HiCo's retrieval is k = 1; AimCLR's authors used k =
     200, temperature 0.1; HiCLR's monitor read after the projector. ``papers`` has all three by name.
     """

@@ -1,4 +1,4 @@
-"""Which training samples a semi-supervised evaluation gets labels of."""
+"""The labelled training samples of a semi-supervised evaluation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from skelray.data.dataset import SkeletonDataset
 
 
 def labelled(train: SkeletonDataset, share: float, seed: int) -> SkeletonDataset:
-    """A share of each class, in the training set's order: the same for every arm, as only the seed decides it.
+    """Returns a share of each class, in the training set's order, decided by the seed alone and so equal in every arm.
 
-    Of a class with n samples, share x n are taken, rounded to the nearest whole number (a half to the even one), and at
-    least one. Released code rounds alike, but gives a class with share x n up to a half none (methods.md, 6.4). A
-    smaller share under the same seed is part of a larger one.
+    A class of n samples gives share x n, rounded to the nearest whole number (a half to the even one), and at least one.
+    Released code rounds alike, but takes none where share x n is at most a half (methods.md, 6.4). A smaller share under the
+    same seed is part of a larger one.
     """
     if share == 1:
         return train

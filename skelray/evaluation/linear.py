@@ -22,7 +22,7 @@ from skelray.evaluation.scores import BEST, LATER, check_selection, reported
 class Linear:
     """SGD with momentum 0.9 and no weight decay; the rate falls tenfold after each milestone; the last epoch counts.
 
-    The classifier starts from N(0, std) weights and zero biases. Published for ST-GCN: as it stands; for DSTA-Net:
+    The classifier starts from N(0, std) weights and zero biases. The defaults are published for ST-GCN; for DSTA-Net:
     milestones 30, 80; for HiCo: lr 2, 80 epochs, milestones 50, 70, batch 1024, std 0.01. Several streams are trained
     jointly, on the mean of their logits. selection: "released" reports the epoch that is best on the test split, read
     every ``every`` epochs (5 as released, HiCo 1), as all released code does.
@@ -62,14 +62,14 @@ class Linear:
         return reported(training, scores, lambda: encoder.labels(test), self.selection, self.every, self.epochs)
 
     def classifier(self, features: Sequence[Tensor], classes: int, generator: torch.Generator) -> Classifier:
-        """As it is before training, on the features' device."""
+        """Returns the untrained classifier, on the features' device."""
         dims = [f.shape[1] for f in features]
         return Classifier(dims, classes, generator, "normal", self.std).to(features[0].device)
 
     def train(
         self, classifier: Classifier, features: list[Tensor], labels: Tensor, generator: torch.Generator
     ) -> Iterator[int]:
-        """An epoch at a time; every sample is seen, also those that do not fill a batch."""
+        """Trains an epoch for each item, on every sample, incomplete batches included."""
         past = [sum(epoch > milestone for milestone in self.milestones) for epoch in range(1, self.epochs + 1)]
         rates = [self.lr * 0.1**milestones for milestones in past]
         if labels.device.type == "cuda":

@@ -1,4 +1,4 @@
-"""How a table calls the evaluations of a trial, where two of them have one name."""
+"""The names of a trial's evaluations in tables, told apart by their settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skelray.evaluation.evaluation import Evaluation
 
 
 def names(evaluations: Sequence[Evaluation]) -> list[str]:
-    """A name for each: its own, and where several have that, with the settings in which they differ ("linear lr=3").
+    """Returns a name for each: its own, or, if several share that, with the settings that differ ("linear lr=3").
 
     Raises UserError for one that is given twice, or that cannot be told from another.
     """
@@ -27,7 +27,7 @@ def names(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _apart(evaluations: Sequence[Evaluation]) -> list[str]:
-    """The settings of each that are not the same in all."""
+    """Returns the settings of each that are not the same in all."""
     settings = [_settings(evaluation) for evaluation in evaluations]
     known = list(dict.fromkeys(name for one in settings for name in one))
     differ = [name for name in known if len({repr(one.get(name)) for one in settings}) > 1]
@@ -35,7 +35,7 @@ def _apart(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _settings(part: Any) -> dict[str, Any]:
-    """Lists the settings of an evaluation and of the one that it wraps, by name, and its type."""
+    """Returns an evaluation's settings by name, with its type and those of the evaluation that it wraps."""
     found: dict[str, Any] = {"type": type(part).__qualname__}
     for field in fields(part) if is_dataclass(part) else ():
         value = getattr(part, field.name)
@@ -44,7 +44,7 @@ def _settings(part: Any) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A setting within a name: no blanks, and 3.0 as 3, as in a trial's canonical form."""
+    """Returns a setting as a name has it: without blanks, and 3.0 as 3, as in a trial's canonical form."""
     if isinstance(value, (tuple, list)):
         return "+".join(map(shown, value)) or "none"
     if isinstance(value, float):

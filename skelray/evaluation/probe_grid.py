@@ -1,4 +1,4 @@
-"""A probe audit: one encoder, many probes, and how many points it is worth to choose among them by the test split."""
+"""A probe audit: many probes of one encoder, and how many points come from choosing among them by the test split."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ POOLINGS, LAYERS = ("mean", "max"), ("encoder", "projector")
 class ProbeGrid:
     """Linear probes at every rate, batch size, length, pooling and layer.
 
-    top1, top5 and the scores are of the honest probe: the one that is best after its last epoch on the training subjects
-    that ``held_out`` leaves out, trained again on all. first: of the first of each list, chosen by nobody. best_on_test: of
-    the probe that is best on the test split after its last epoch. best_epoch: of the best probe and epoch there. What the
-    last two have above top1 is what choosing alone is worth.
+    top1, top5 and the scores are the honest probe's: best after its last epoch on the held-out training subjects, then
+    trained again on all. first: the probe with the first value of each list, without a choice. best_on_test: the probe that
+    is best on the test split after its last epoch. best_epoch: the best probe and epoch there. What the last two exceed top1
+    by is the gain of choosing alone.
 
-    poolings: "mean" is the encoder's own, "max" over frames and joints needs a backbone with a feature map. layers: features
-    of the encoder, or after the projector. A rate falls tenfold after four fifths of the epochs.
+    poolings: "mean" is the encoder's own, "max" over frames and joints needs a backbone with a feature map. layers: the
+    encoder's features, or the projector's. A rate falls tenfold after four fifths of the epochs.
     """
 
     rates: tuple[float, ...] = (0.1, 1.0, 3.0, 10.0)
@@ -67,12 +67,12 @@ class ProbeGrid:
             raise UserError("poolings 'max' is of the encoder's feature map: leave the projector out of layers")
 
     def small(self) -> ProbeGrid:
-        """Few epochs, for demonstrations."""
+        """Returns a version with few epochs, for demonstrations."""
         return replace(self, epochs=tuple(dict.fromkeys(min(epochs, 10) for epochs in self.epochs)))
 
     @property
     def probes(self) -> list[tuple[str, str, Linear]]:
-        """Layer, pooling and probe of each, in the order of the lists."""
+        """Returns layer, pooling and probe of each, in the order of the lists."""
         every = itertools.product(self.layers, self.poolings, self.rates, self.batch_sizes, self.epochs)
         return [
             (layer, pooling, Linear(lr=rate, batch_size=batch, epochs=epochs, milestones=(max(1, 4 * epochs // 5),)))
@@ -111,7 +111,7 @@ def _epochs(
     truth: Tensor,
     classes: int,
 ) -> list[tuple[Tensor, float]]:
-    """The scores of what is asked, and the share that is right, after each epoch of a probe."""
+    """Returns scores and accuracy on the queried samples after each epoch of a probe."""
     generator = Draws(seed, 0)["probe"]
     classifier = probe.classifier(known, classes, generator)
     found = []
@@ -126,7 +126,7 @@ def _epochs(
 
 @torch.no_grad()
 def _features(encoder: FrozenEncoder, data: SkeletonDataset, layer: str, pooling: str) -> list[Tensor]:
-    """(N, dim) of each stream."""
+    """Returns the features of each stream, (N, dim)."""
     if layer == "projector":
         return encoder.projected(data)
     if pooling == "mean":

@@ -1,4 +1,4 @@
-"""Retrieval: whether what lies nearest to a test sequence, among the training sequences, shows the same action."""
+"""Retrieval: whether the training sequences nearest to a test sequence show the same action."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ QUERIES = 256  # rows of the ranking held at once
 
 
 def average_precision(queries: Tensor, gallery: Tensor, own: Tensor, labels: Tensor) -> Tensor:
-    """(Q,) the mean, over the gallery rows of a query's class, of the precision among all rows at least as similar.
+    """Returns (Q,): the mean, over gallery rows of a query's class, of the precision among all rows at least as similar.
 
-    queries: (Q, D), gallery: (G, D), own: (Q,), labels: (G,). Similarity is the cosine; rows that tie count together, so
-    their order does not matter. 0 for a class that the gallery lacks.
+    queries: (Q, D), gallery: (G, D), own: (Q,), labels: (G,). Similarity is the cosine; ties count together, so their order
+    does not matter. 0 for a class that the gallery lacks.
     """
     gallery, found = F.normalize(gallery, dim=1), []
     largest = int(labels.bincount().max())
@@ -37,18 +37,18 @@ def average_precision(queries: Tensor, gallery: Tensor, own: Tensor, labels: Ten
 
 
 def _rising(rows: Tensor) -> Tensor:
-    """Each row sorted; on a CPU numpy does it, several times faster than torch, which keeps the places too."""
+    """Sorts each row; on a CPU by numpy, several times faster than torch, which also returns the indices."""
     return torch.from_numpy(np.sort(rows.numpy(), axis=1)) if rows.device.type == "cpu" else rows.sort(dim=1).values
 
 
 def _at_least(rising: Tensor, values: Tensor) -> Tensor:
-    """How many numbers of each sorted row are no less than each value."""
+    """Returns how many numbers of each sorted row are no less than each value."""
     return rising.shape[1] - torch.searchsorted(rising, values.contiguous())
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """HiCo's retrieval (methods.md, 6.5): gallery the training set, queries the test set, cosine of encoder features.
+    """HiCo's retrieval (methods.md, 6.5): training set as gallery, test set as queries, cosine of encoder features.
 
     top1 is the share of queries whose nearest is of their class, as published; "map" is the mean average precision.
     """

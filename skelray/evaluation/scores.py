@@ -1,4 +1,4 @@
-"""Reads evaluations: from the scores that one gives to its metrics, and to the epoch that it reports."""
+"""From the scores of an evaluation to its metrics, and from its epochs to the one that it reports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LATER: dict[str, Any] = {"later": True}
 
 
 def top(scores: Tensor, labels: Tensor, k: int = 1) -> float:
-    """The share of samples whose label is among the k best scores; ties go to the lower class number."""
+    """Returns the share of samples whose label is among the k best scores; ties go to the lower class number."""
     best = torch.sort(scores, dim=1, descending=True, stable=True).indices[:, :k]
     return (best == labels.to(best.device)[:, None]).any(dim=1).double().mean().item()
 
@@ -31,9 +31,9 @@ def top(scores: Tensor, labels: Tensor, k: int = 1) -> float:
 def measure(
     evaluation: Evaluation, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset
 ) -> EvaluationResult:
-    """The whole outcome: scores on the CPU, with the test set that they are of, and every metric.
+    """Runs an evaluation: scores on the CPU, the test set that they are of, and every metric.
 
-    Raises Diverged where a score or metric is not a number.
+    Raises Diverged if a score or metric is not a number.
     """
     found = evaluation(encoder, train, test)
     outcome = found if isinstance(found, EvaluationResult) else EvaluationResult(scores=found)
@@ -51,7 +51,7 @@ def measure(
 
 
 def check_selection(selection: str, every: int) -> None:
-    """Raises UserError for what no training is reported by."""
+    """Raises UserError for an unknown selection or an impossible interval."""
     if selection not in SELECTIONS:
         raise UserError(f"selection {selection!r} is none of {', '.join(SELECTIONS)}")
     check_whole("every", every, 1)  # so many epochs, of reading the test split
@@ -65,10 +65,10 @@ def reported(
     every: int,
     last: int,
 ) -> Tensor:
-    """The scores of the last epoch or, selection "released", of the epoch that is best on the test split itself.
+    """Returns the last epoch's scores or, selection "released", those of the epoch that is best on the test split itself.
 
-    training: trains an epoch at a time and gives its number. every: how often the test split is then read, and after the
-    last epoch; of equals the later one counts, as in released code.
+    training: trains an epoch and yields its number. every: how often the test split is then read, beside after the last
+    epoch; of equal epochs the later one counts, as in released code.
     """
     best, reached = None, -1.0
     for epoch in training:

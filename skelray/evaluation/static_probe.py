@@ -1,4 +1,4 @@
-"""A linear probe's training as a static step, which a CUDA device replays from a graph."""
+"""A linear probe's training as a static step, which a CUDA device replays as a graph."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skelray.evaluation.classifier import Classifier
 
 
 class ProbeStep:
-    """Moves a classifier by the next ``size`` samples of an order, and its place in the order behind them.
+    """Trains a classifier on the next ``size`` samples of an order, and advances the place in it.
 
     features: (N, dim) of each stream; labels: (N,); order: (N,) int64; place: () int64.
     """
@@ -44,7 +44,7 @@ def train(
     rates: Sequence[float],
     batch_size: int,
 ) -> Iterator[int]:
-    """An epoch at a time, as the plain loop of ``Linear``; the batch that is not whole is the last of each."""
+    """Trains an epoch for each item, as the plain loop of ``Linear``; an incomplete batch comes last."""
     descent = Descent(torch.optim.SGD(classifier.parameters(), lr=rates[0], momentum=0.9))
     order = torch.zeros(len(labels), dtype=torch.int64, device=labels.device)
     whole, rest = divmod(len(labels), batch_size)

@@ -18,8 +18,8 @@ from skelray.skeleton import Skeleton
 class Transfer:
     """An evaluation on another benchmark's splits (HiCo, Dong et al., AAAI 2023, section 4.4, with finetuning).
 
-    data: the fingerprint of the target's prepared data, which a run fills in (``pinned``), so that its result is stored
-    by it; where it is given, only that data is evaluated on.
+    data: the fingerprint of the target's prepared data, set by a run (``pinned``) so that the result is stored under it;
+    if given, only that data is evaluated on.
     """
 
     benchmark: str
@@ -38,8 +38,7 @@ class Transfer:
         return f"{self.evaluation.name} on {self.benchmark} {self.protocol}"
 
     def pinned(self, load: Load, skeleton: Skeleton) -> Transfer:
-        """Returns it with the fingerprint of its target. Raises DataError where it is not prepared or of another
-        skeleton."""
+        """Returns it with its target's fingerprint. Raises DataError unless that is prepared and has this skeleton."""
         target = load(self.benchmark, self.protocol)
         _check(self, target, skeleton)
         return replace(self, data=target.train.fingerprint)
@@ -49,11 +48,11 @@ class Transfer:
         return main_metric(self.evaluation)
 
     def small(self) -> Transfer:
-        """A demonstration has generated data alone, so it transfers from one protocol of that to another."""
+        """Returns a transfer between two protocols of the generated data, all that a demonstration has."""
         return Transfer("synthetic", "xview", smaller(self.evaluation))
 
     def trained(self, samples: int) -> int:
-        """How many sequences the encoder is trained on, were the target as large as the source."""
+        """Returns how many sequences the encoder is trained on, assuming a target as large as the source."""
         return trained_on(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> EvaluationResult:

@@ -1,1 +1,1 @@
-"""What an id covers: the canonical form of what a study names, and all that its code reads."""
+"""What an id covers: the canonical form of a study's values, and all that their code reads."""

@@ -1,4 +1,4 @@
-"""The canonical form of what a study names, and the digest that an id is: equal exactly where the meaning is equal."""
+"""The canonical form of a study's values, and their digest, the id: equal exactly if the meaning is equal."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _loaded: set[str] = set()  # modules whose definitions are complete, so that wha
 
 
 def canonical(value: Any) -> Any:
-    """A value as JSON data that is equal exactly where the value means the same.
+    """Returns a value as JSON data that is equal exactly if the value means the same.
 
-    Classes and functions from outside skelray, as a study file may define, bring a digest of their source and of all that
-    it reads along. A field that came later than what is already stored (metadata "later") is left out at its default, so
-    that this keeps its name. Raises UserError for what has no such form.
+    Classes and functions from outside skelray, such as a study file's, carry a digest of their source and of all that it
+    reads. A field added after results were first stored (metadata "later") is left out at its default, so that stored ids
+    stay valid. Raises UserError for a value without such a form.
     """
     if value is None or isinstance(value, (bool, str, int)):
         return value
@@ -37,7 +37,7 @@ def canonical(value: Any) -> Any:
 
 
 def _function(function: Any) -> dict[str, Any]:
-    """Its name and what makes it differ from another of the same name."""
+    """Returns a function's name and what tells it apart from another of the same name."""
     if function.__name__ == "<lambda>":
         raise UserError("a lambda has no name to tell it by: write it as a function with def")
     content = {"function": function.__qualname__, **_foreign(function)}
@@ -54,7 +54,7 @@ def _foreign(thing: Any) -> dict[str, str]:
 
 
 def source_digest(thing: Any) -> str:
-    """Sixteen hex digits of a class or function and of all that it reads. Raises UserError for what cannot be followed."""
+    """Returns sixteen hex digits of a class or function and all that it reads. Raises UserError if it cannot be followed."""
     kept = vars(thing).get(KEPT)
     if kept is not None:
         return str(kept)
@@ -69,7 +69,7 @@ def source_digest(thing: Any) -> str:
 
 
 def keep_sources(modules: Iterable[ModuleType]) -> None:
-    """Digests of all that these modules define, once they are loaded whole; what cannot be followed has none."""
+    """Stores digests of all that these fully loaded modules define, except what cannot be followed."""
     modules = list(modules)
     _loaded.update(module.__name__ for module in modules)
     for module in modules:
@@ -80,5 +80,5 @@ def keep_sources(modules: Iterable[ModuleType]) -> None:
 
 
 def forget_sources(name: str) -> None:
-    """The module of this name is loaded again."""
+    """Drops the stored digests of a module that is about to be loaded again."""
     _loaded.discard(name)

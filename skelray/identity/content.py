@@ -1,7 +1,7 @@
 """All that code outside skelray reads, followed to the end: source, globals, helpers, closures, defaults, bases.
 
-What a user's own files define counts by its source and by what it reads in turn; constants by value; what skelray and
-libraries define by name alone.
+Code in a user's own files counts by its source and by all that it reads in turn, constants by value, and code of skelray
+and of libraries by name alone.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ _GLOBALS = {"__file__", "__name__", "__spec__", "__loader__", "__package__", "__
 
 
 def digest(content: Any) -> str:
-    """Sixteen hex digits of JSON content."""
+    """Returns sixteen hex digits of JSON content."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def said(value: Any) -> Iterator[Field[Any]]:
-    """The fields of a dataclass that its content names: one that came later (metadata "later") is silent at its default."""
+    """Yields the fields of a dataclass that count: those added later (metadata "later") only if not at their default."""
     for field in fields(value):
         if not field.metadata.get("later") or getattr(value, field.name) != field.default:
             yield field
 
 
 class Content:
-    """One walk from a class or function over all that it reads. ``form`` gives JSON data, equal where content is."""
+    """One walk from a class or function over all that it reads. ``form`` returns JSON data, equal if the content is."""
 
     def __init__(self) -> None:
         self.seen: dict[int, int] = {}  # functions, classes and modules, in the order in which they are met
@@ -65,7 +65,7 @@ class Content:
         self.trail: list[str] = []
 
     def form(self, value: Any, name: str) -> Any:
-        """name: how the reader calls the value."""
+        """Returns a value's form; name: what the code that reads the value calls it."""
         self.trail.append(name)
         found = self._form(value)
         self.trail.pop()
@@ -139,13 +139,13 @@ class Content:
         return self._instance(value)
 
     def _apart(self, item: Any) -> Any:
-        """Walks an item of a set on its own, as sets have no order; what is open stays open."""
+        """Walks an item of a set on its own, as sets have no order; whatever the walk is inside of stays open."""
         walk = Content()
         walk.open, walk.alive, walk.trail = self.open, self.alive, self.trail
         return walk._form(item)
 
     def _instance(self, value: Any) -> Any:
-        """Tells any other object by what pickling would keep of it."""
+        """Describes any other object by the state that pickling would keep."""
         kind = type(value)
         named = f"{kind.__module__}.{kind.__qualname__}"
         if owner_of_name(kind.__module__) == "library":
@@ -215,7 +215,7 @@ class Content:
         return [*content, found.source, {name: form for name, form in loads.items() if form is not None}, imports]
 
     def _loaded(self, space: dict[str, Any], chain: tuple[str, ...]) -> Any:
-        """What a global, or an attribute of a module that is one, stands for; None of what needs no telling."""
+        """Returns the form of a global, or of an attribute of a module that is one; None if it does not count."""
         name, *attributes = chain
         if name in _GLOBALS:
             return None
@@ -229,7 +229,7 @@ class Content:
         return self.form(value, way)
 
     def _imported(self, name: str) -> Any:
-        """A module of the user's that is imported inside a function, with the packages that it lies in."""
+        """Returns the form of a user's module that a function imports, with the packages around it."""
         parts, found = name.split("."), []
         for count in range(1, len(parts) + 1):
             try:
@@ -263,7 +263,7 @@ def _filled(cell: Any) -> bool:
 
 
 def _holds(thing: Any) -> bool:
-    """Whether a function of a library or skelray's was made by a call, and may hold what the call was given."""
+    """Returns whether a call made this function of a library or skelray, so that it may hold the call's arguments."""
     if not isinstance(thing, FunctionType) or not thing.__closure__:
         return False
     found: Any = sys.modules.get(thing.__module__)
@@ -273,7 +273,7 @@ def _holds(thing: Any) -> bool:
 
 
 def _generated(cls: type, name: str, value: Any) -> bool:
-    """Whether a dataclass or named tuple got a method from its fields, which are told apart."""
+    """Returns whether a dataclass or named tuple generated the method from its fields, which count already."""
     function = getattr(value, "__func__", value)
     code = getattr(inspect.unwrap(function) if inspect.isfunction(function) else None, "__code__", None)
     made = is_dataclass(cls) or (issubclass(cls, tuple) and hasattr(cls, "_fields"))

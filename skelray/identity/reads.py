@@ -1,4 +1,4 @@
-"""What a piece of Python code is and reads: its source text, the globals it loads, and whose code it is."""
+"""What a piece of Python code reads: its source text, the globals it loads, and who owns them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}  # the latter until Python 3.11
 
 
 class Reads(NamedTuple):
-    """source: the text without comments, None where there is none. names: (global, attribute, ...) it loads.
+    """The reads of a function. source: without comments, None if there is none. names: (global, attribute, ...) it loads.
 
     imports: modules, by name.
     """
@@ -37,7 +37,7 @@ _known: dict[int, tuple[CodeType, Reads]] = {}  # by identity: equal code object
 
 
 def reads(function: FunctionType) -> Reads:
-    """Reads a function with all that is defined inside it; once, so that its file may be edited afterwards."""
+    """Reads a function and all functions inside it, once, so that its file may be edited afterwards."""
     code = function.__code__
     if id(code) not in _known:
         names: set[tuple[str, ...]] = set()
@@ -74,7 +74,7 @@ def _text(code: CodeType, names: dict[str, Any]) -> str | None:
 
 @lru_cache(maxsize=64)
 def _definitions(text: str) -> dict[tuple[int, str], list[str]]:
-    """Text of every function of a file by its first line and name; of a line with several lambdas that of all."""
+    """Returns the text of each function of a file, by first line and name; lambdas on one line share the text of all."""
     found: dict[tuple[int, str], list[str]] = {}
     try:
         tree = ast.parse(text)
@@ -91,7 +91,7 @@ def _definitions(text: str) -> dict[tuple[int, str], list[str]]:
 
 
 def _without_comments(text: str) -> list[str]:
-    """The lines of a file, which a comment does not change: one that is nothing else is empty. Other text stays as it is."""
+    """Returns the lines of a file without comments; a line that held only a comment becomes empty, other text is kept."""
     lines = io.StringIO(text).readlines()  # as Python counts them: a form feed or a line separator ends none
     for token in tokenize.generate_tokens(iter(lines).__next__):
         if token.type == tokenize.COMMENT:
@@ -103,7 +103,7 @@ def _without_comments(text: str) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def owner(file: str) -> str:
-    """Whose a source file is: skelray's, a library's (Python's own too), or a user's own."""
+    """Returns who owns a source file: skelray, a library (or Python itself), or the user."""
     path = Path(os.path.realpath(file))
     if path.is_relative_to(_PACKAGE):
         return "skelray"
@@ -113,7 +113,7 @@ def owner(file: str) -> str:
 
 
 def owner_of_module(module: ModuleType) -> str:
-    """Whose a module is; one that says of no file where it is from is the user's, as at a prompt."""
+    """Returns who owns a module; one without a file, as at a prompt, is the user's."""
     if module.__name__.partition(".")[0] == "skelray":
         return "skelray"
     spec, places = getattr(module, "__spec__", None), list(getattr(module, "__path__", ()))
@@ -124,7 +124,7 @@ def owner_of_module(module: ModuleType) -> str:
 
 
 def owner_of_name(name: str) -> str:
-    """Whose a thing is that says it was defined in the module of this name."""
+    """Returns who owns what is defined in the module of this name."""
     if name.partition(".")[0] == "skelray":
         return "skelray"
     module = sys.modules.get(name)
@@ -132,7 +132,7 @@ def owner_of_name(name: str) -> str:
 
 
 def owner_of_import(name: str) -> str:
-    """Whose the module of this name, outside any package, would be; "none" where there is none. Imports nothing."""
+    """Returns who would own the top-level module of this name, "none" if there is none. Imports nothing."""
     if name in sys.modules:
         return owner_of_module(sys.modules[name])
     spec = importlib.util.find_spec(name)

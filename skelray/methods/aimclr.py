@@ -1,4 +1,4 @@
-"""AimCLR (Guo et al., AAAI 2022): extreme augmentations, learnt from gently, and neighbours as further positives."""
+"""AimCLR (Guo et al., AAAI 2022): extreme augmentations that learn from the normal view, and neighbours as positives."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from skelray.skeleton import Skeleton
 class AimCLR(MoCoSettings):
     """normal: the augmentations of query and key. extreme: of the second query; None trains without it.
 
-    eadm: the drop that makes a third query of the extreme one's feature map; None trains without it. beta: weight of the
+    eadm: the drop that makes a third query from the extreme one's feature map; None trains without it. beta: weight of the
     D3M loss, 0 trains without it. mining_from: after this epoch (stage 2) the ``mining_k`` nearest keys of each query are
     positives too (NNM); None: never. mined_mean: their mean instead of the paper's sum, as released.
-    cross_streams: the trial has several streams and stage 2 mines across them as CrosSCLR does, "3s-AimCLR §" in the
-    paper's tables (no code of it was released: D3M stays within each stream, InfoNCE becomes CrosSCLR's loss of the normal
-    queries, in place of NNM).
+    cross_streams: the trial has several streams, and stage 2 mines across them as CrosSCLR does: "3s-AimCLR §" of the
+    paper's tables. No code of it was released; here D3M stays within each stream, and CrosSCLR's loss of the normal queries
+    replaces InfoNCE and NNM.
     """
 
     COUNT_EPOCHS: ClassVar[tuple[str, ...]] = ("mining_from",)
@@ -95,7 +95,7 @@ class AimCLR(MoCoSettings):
         return Step(loss, keys, {name: part.detach() for name, part in parts.items()})
 
     def _queries(self, model: MoCo, views: Views, keys: Tensor) -> list[Candidates]:
-        """Embeds the normal view, the extreme one and the extreme one after EADM, as far as there are."""
+        """Embeds the normal view and, if they are set, the extreme one and the extreme one after EADM."""
         embeddings = model.embed_each(views.queries, self.eadm)
         return [Candidates.of(z, keys, model.queue.keys, self.tau) for z in embeddings]
 
@@ -106,7 +106,7 @@ class AimCLR(MoCoSettings):
 
 
 def d3m(queries: list[Candidates]) -> Tensor:
-    """Mean cross-entropy of the other queries' distributions with the first one's (Eq. 7, 8); 0 where there are none."""
+    """Averages the cross-entropy of the other queries' distributions with the first one's (Eq. 7, 8); 0 without others."""
     if len(queries) == 1:
         return queries[0].positive.new_zeros(())
     return torch.stack([cross_entropy(queries[0], query) for query in queries[1:]]).mean()

@@ -1,4 +1,4 @@
-"""CrosSCLR (Li et al., CVPR 2021): streams trained side by side that, later on, mine positives for one another."""
+"""CrosSCLR (Li et al., CVPR 2021): streams trained side by side that, in stage 2, mine positives for one another."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from skelray.skeleton import Skeleton
 class MultiStream(nn.Module):
     """A MoCo for each stream of a trial ("joint+motion+bone"), their queues filled in step.
 
-    shared_head: the other streams' projectors end in the first one's, as released. keys_of: after ``keys_until`` only
-    this stream's key branch follows its query, as released.
+    shared_head: the other streams' projectors end in the first one's, as released. keys_of: after ``keys_until`` only this
+    stream's key branch follows its query, as released.
     """
 
     def __init__(
@@ -107,8 +107,8 @@ def across(queries: Mapping[str, Candidates], k: int, tau: float, context: bool)
 class CrosSCLR(MoCoSettings):
     """A trial's stream names two or three, as in "joint+motion+bone".
 
-    query, key: what is applied to either view, in joint space, before the streams are formed. mining_from: after this
-    epoch (stage 2) the mining_k nearest keys of each other stream are positives; None: never. context: see cross_info_nce.
+    query, key: augmentations of either view, in joint space, before the streams are formed. mining_from: after this epoch
+    (stage 2) the mining_k nearest keys of each other stream are positives; None: never. context: see cross_info_nce.
     shared_head: released code builds the other streams' projectors on top of the joint one. frozen_keys: in stage 2 it
     lets only the motion key encoder follow its query. Both are slips of the code.
     """

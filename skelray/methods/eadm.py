@@ -1,4 +1,4 @@
-"""AimCLR's energy-based attention-guided drop (Guo et al., AAAI 2022): what stands out in a feature map is dropped."""
+"""AimCLR's energy-based attention-guided drop (Guo et al., AAAI 2022): salient joints and frames are dropped."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class EADM:
         check_positive("lambda_", self.lambda_)
 
     def __call__(self, features: Tensor) -> Tensor:
-        """(N, M, T, V, C), a feature map, to the same shape."""
+        """Drops from a feature map (N, M, T, V, C); same shape."""
         if self.form == "inert":
             return features
         with torch.no_grad():
@@ -59,7 +59,7 @@ class EADM:
 
 
 def attention(features: Tensor, lambda_: float, unbiased: bool) -> Tensor:
-    """sigmoid(1 / e) of every element, e its energy among the frames and joints of its channel (Eq. 3).
+    """Returns sigmoid(1 / e) of every element, e its energy among the frames and joints of its channel (Eq. 3).
 
     1 / e = (x - mean)^2 / (4 (var + lambda)) + 1/2.
     """
@@ -69,6 +69,6 @@ def attention(features: Tensor, lambda_: float, unbiased: bool) -> Tensor:
 
 
 def _rescale(kept: Tensor, dims: tuple[int, ...] | None) -> Tensor:
-    """One over the share kept, of the batch or over ``dims``; 1 where nothing is kept (the released code divides by 0)."""
+    """Returns 1 / the kept share of the batch or over ``dims``; 1 if nothing is kept (released code divides by 0)."""
     share = kept.double().mean() if dims is None else kept.double().mean(dim=dims, keepdim=True)
     return torch.where(share > 0, 1 / share, 1.0)

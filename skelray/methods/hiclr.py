@@ -1,4 +1,4 @@
-"""HiCLR (Zhang, Lin, Liu, AAAI 2023): views of growing augmentation, each branch held to its weaker neighbour."""
+"""HiCLR (Zhang, Lin, Liu, AAAI 2023): views of growing augmentation, each branch pulled to the next weaker one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class HiCLR(MoCoSettings):
     """arrangement: the set that enters at each branch (Eq. 2), so its length is the paper's k; the key is a branch 0.
 
     lambda_h: weight of the hierarchical loss (Eq. 7); weights: of its k - 1 terms, all 1 by default.
-    mining_from: after this epoch InfoNCE counts the ``mining_k`` nearest keys of the first ``mining_branches`` branches
-    as positives too; not in the paper, but in its released code. None: never.
+    mining_from: after this epoch InfoNCE counts the ``mining_k`` nearest keys of the first ``mining_branches`` branches as
+    positives too; only in the released code, not in the paper. None: never.
     """
 
     COUNT_EPOCHS: ClassVar[tuple[str, ...]] = ("mining_from",)

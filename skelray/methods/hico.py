@@ -1,4 +1,4 @@
-"""HiCo (Dong et al., AAAI 2023): contrast at four levels, clips and parts, their domains, and the whole instance."""
+"""HiCo (Dong et al., AAAI 2023): contrast at four levels: clips and parts, their domains, and the whole instance."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ CLIP = AugmentationSet("centre", (CentreCrop(),))
 
 @dataclass(frozen=True, kw_only=True)
 class HiCo(MoCoSettings):
-    """On a backbone with levels (``Hierarchical``). The settings of the released script; its queue K is of single features.
+    """Trains a backbone with levels (``Hierarchical``). Defaults are the released script's; queue: K single features.
 
-    query, key: what is applied to either view. levels: the losses, summed.
-    init: "xavier" draws every matrix Xavier-uniform and leaves the rest as torch has it.
-    short_queue: the clip and part queues hold a key for each granularity, G K in all, but released code returns to
+    query, key: augmentations of either view. levels: the losses, summed.
+    init: "xavier" draws every matrix Xavier-uniform and leaves the rest at torch's defaults.
+    short_queue: the clip and part queues hold a key for each granularity, G K in all, but the released code returns to
     their start after K keys, so that three quarters of the negatives stay the random vectors they started as.
     """
 
@@ -78,7 +78,7 @@ class HiCo(MoCoSettings):
 
 
 def any_of(z: Tensor, keys: Tensor, queue: Tensor, tau: float) -> Candidates:
-    """Candidates whose positive is any of a sample's keys: their exponentials add up. z: (N, D), keys: (N, G, D)."""
+    """Returns candidates whose positive is any of a sample's keys: their exponentials add up. z (N, D), keys (N, G, D)."""
     positives = torch.einsum("nd,ngd->ng", z, keys.to(z.dtype)) / tau
     return Candidates(z, positives.logsumexp(dim=1), z @ queue.to(z.dtype).T / tau)
 
@@ -105,7 +105,7 @@ class Heads(nn.Module):
 
 
 class HiCoModel(nn.Module):
-    """query and key encoder with their heads, and a queue for each feature."""
+    """Query and key encoder with their heads, and a queue for each feature."""
 
     def __init__(self, method: HiCo, backbone: Backbone, skeleton: Skeleton, stream: str) -> None:
         super().__init__()
@@ -132,14 +132,14 @@ class HiCoModel(nn.Module):
         return {self.stream: self.query.encoder}
 
     def projectors(self) -> dict[str, nn.Module]:
-        """Returns the projector of the instance feature, the encoder's whole; none where the instance level is left out."""
+        """Returns the instance feature's projector, over the encoder's whole output; empty without the instance level."""
         return {self.stream: self.query.heads["instance"]} if "instance" in self.heads else {}
 
     def mask_values(self) -> dict[str, Tensor]:
         return {self.stream: self.mask_value}
 
     def embed(self, branch: nn.Module, view: View) -> dict[str, Tensor]:
-        """Unit embeddings of each feature, (N, G or 1, D)."""
+        """Returns unit embeddings of each feature, (N, G or 1, D)."""
         if view.rewire is not None:
             raise UserError("a view rewires the graph, and HiCo's encoder has none: leave that augmentation out")
         x = form(view, self.stream, self.mask_value)
@@ -159,7 +159,7 @@ class HiCoModel(nn.Module):
 
 
 def _inputs(levels: tuple[str, ...], encoder: nn.Module) -> dict[str, int]:
-    """The features that these losses read and their widths. Raises UserError where the backbone does not have them."""
+    """Returns the features that these losses read, with widths. Raises UserError if the backbone lacks one."""
     if not isinstance(encoder, HasLevels):
         raise UserError("HiCo contrasts the levels of a hierarchical encoder: use backbone=Hierarchical()")
     config: Any = encoder.config

@@ -1,4 +1,4 @@
-"""What a method is: hyperparameters, views of a batch and a loss over the state that it builds."""
+"""The contract of a method: hyperparameters, views of a batch, and a loss over the state that it builds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from skelray.skeleton import Skeleton
 
 
 class Encoder(Protocol):
-    """Built by a backbone: (N, C, T, V, M) and present (N, M) to (N, dim)."""
+    """An encoder built by a backbone: (N, C, T, V, M) and present (N, M) to (N, dim)."""
 
     dim: int
 
@@ -24,7 +24,7 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class HasFeatureMap(Protocol):
-    """An encoder in two steps, so that what drops features (EADM) may stand between them."""
+    """An encoder in two steps, so that EADM can drop features between them."""
 
     def feature_map(self, x: Tensor, rewire: Rewire | None = None) -> Tensor:
         """(N, C, T, V, M) -> (N, M, T', V, dim)."""
@@ -37,10 +37,10 @@ class HasFeatureMap(Protocol):
 
 @runtime_checkable
 class TakesViews(Protocol):
-    """An encoder with a feature map that may be given several views in one pass, each normalised by its own statistics."""
+    """An encoder with a feature map that accepts several views in one pass, each normalised by its own statistics."""
 
     def takes_views(self, x: Tensor) -> bool:
-        """Whether it does so on x's device."""
+        """Returns whether it does so on x's device."""
         ...
 
     def feature_map(self, x: Tensor, rewire: Rewire | None = None, views: int = 1) -> Tensor:
@@ -65,7 +65,7 @@ class Backbone(Protocol):
 
 @dataclass(eq=False)
 class Step:
-    """What a method makes of a batch. loss: scalar; keys: what its model's queues take; parts: named terms of the loss."""
+    """A method's result for a batch. loss: scalar; keys: to push into the model's queues; parts: named terms of the loss."""
 
     loss: Tensor
     keys: Any
@@ -83,7 +83,7 @@ class Views:
 class Model(Protocol):
     """The state that a method trains, an nn.Module.
 
-    query: what the optimiser trains of the encoders and what is kept of them. autocast: precision of the encoders' matrix
+    query: the part of the encoders that the optimiser trains and that is kept. autocast: precision of the encoders' matrix
     products, float32 if None.
     """
 
@@ -93,7 +93,7 @@ class Model(Protocol):
     def query(self) -> nn.Module: ...
 
     def encoders(self) -> Mapping[str, nn.Module]:
-        """The query encoder of each stream, without projector."""
+        """Returns the query encoder of each stream, without projector."""
         ...
 
     def update_key(self, epoch: int) -> None: ...
@@ -113,57 +113,57 @@ class HasFollowers(Protocol):
 
 @runtime_checkable
 class HasProjectors(Protocol):
-    """A model whose projectors evaluations may read after; those of one without read its encoders alone."""
+    """A model whose projectors evaluations may read; of other models they read the encoders alone."""
 
     def projectors(self) -> Mapping[str, nn.Module]:
-        """Gives each stream's projector, from its encoder's output to its embedding."""
+        """Returns each stream's projector, from its encoder's output to its embedding."""
         ...
 
 
 @runtime_checkable
 class HasMaskValues(Protocol):
-    """A model that learns what masked joints become; those of one without are 0."""
+    """A model that learns the value of masked joints; in other models it is 0."""
 
     def mask_values(self) -> Mapping[str, Tensor]:
-        """(1,) of each stream."""
+        """Returns the value (1,) of each stream."""
         ...
 
 
 class Method(Protocol):
-    """A frozen dataclass. clip: what an evaluation applies to every sequence before the encoder."""
+    """A frozen dataclass. clip: applied to every sequence that an evaluation encodes."""
 
     @property
     def clip(self) -> AugmentationSet: ...
 
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> Any:
-        """A Model with fresh weights, drawn from torch's global generator. Raises UserError for streams it cannot train."""
+        """Builds a Model, drawn from torch's global generator. Raises UserError for streams that it cannot train."""
         ...
 
     def views(self, view: View) -> Views: ...
 
     def loss(self, model: Any, views: Views, epoch: int) -> Step:
-        """Reads the model, never writes it (batch-norm statistics aside). epoch counts from 1."""
+        """Computes the loss without changing the model (batch-norm statistics aside). epoch counts from 1."""
         ...
 
 
 @runtime_checkable
 class HasStages(Protocol):
-    """A method that says when its loss changes, so that on a CUDA device one captured step serves every epoch between."""
+    """A method that says when its loss changes, so that on a CUDA device one captured step serves all epochs between."""
 
     def stage(self, epoch: int) -> int:
-        """A number that is equal for epochs whose ``loss`` and ``update_key`` do the same."""
+        """Returns a number that is equal for epochs in which ``loss`` and ``update_key`` do the same."""
         ...
 
 
 @runtime_checkable
 class Scheduled(Protocol):
-    """What a method has, and an optimizer, some of whose fields count epochs. COUNT_EPOCHS: their names.
+    """A method or optimizer some of whose fields count epochs. COUNT_EPOCHS: their names.
 
-    A trial of another length has it scaled; what --set says of these fields is said of the trial as it runs.
+    They scale with a trial's length; a value that --set gives them is that of the trial as it runs.
     """
 
     COUNT_EPOCHS: ClassVar[tuple[str, ...]]
 
     def scaled(self, share: float) -> Self:
-        """The same with these fields at a share of what they are."""
+        """Returns it with these fields multiplied by ``share``."""
         ...

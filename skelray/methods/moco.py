@@ -26,10 +26,10 @@ from skelray.skeleton import Skeleton
 class MoCoSettings:
     """Hyperparameters of the state. Symbols as in the papers: tau temperature, m momentum; queue is K.
 
-    key_init: "copy" starts the key encoder from the query's weights, as MoCo defines it; "independent" is what the
-    released code of all four ST-GCN methods does by re-initialising the whole model after copying (methods.md, 5.1).
-    init: weights are drawn from N(0, 0.02), "normal", as released, or with variance 2 / fan-in, "he"; for narrow encoders
-    and short schedules, which N(0, 0.02) starts so close to a constant output that they take long to leave it.
+    key_init: "copy" starts the key encoder from the query's weights, as MoCo defines it; "independent" is the released code
+    of all four ST-GCN methods, which re-initialises the whole model after copying (methods.md, 5.1).
+    init: "normal" draws weights from N(0, 0.02), as released; "he" with variance 2 / fan-in, for narrow encoders and short
+    schedules, which N(0, 0.02) starts so close to a constant output that they are slow to leave it.
     """
 
     INITS: ClassVar[tuple[str, ...]] = ("normal", "he")
@@ -54,7 +54,7 @@ class MoCoSettings:
             raise UserError(f"init {self.init!r} is none of {', '.join(self.INITS)}")
 
     def small(self) -> Self:
-        """What some hundred sequences and steps ask for: a short queue, a quick key, weights that need no warming up."""
+        """Returns settings for a few hundred sequences and steps: a short queue, a quick key, weights without warm-up."""
         return replace(self, queue=256, m=0.97, init="he" if "he" in self.INITS else self.init)
 
     @property
@@ -62,7 +62,7 @@ class MoCoSettings:
         return IDENTITY
 
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo:
-        """The model with fresh weights, drawn from torch's global generator. Raises UserError for several streams."""
+        """Builds the model, drawn from torch's global generator. Raises UserError for several streams."""
         if stream not in STREAMS:
             raise UserError(f"{type(self).__name__} trains one stream, not {stream}")
         return MoCo(self, backbone, skeleton, stream)
@@ -83,7 +83,7 @@ class Branch(nn.Module):
 
 
 class MoCo(nn.Module):
-    """query and key branch, a queue of unit keys, and the value of masked joints (1,)."""
+    """Query and key branch, a queue of unit keys, and the value of masked joints (1,)."""
 
     def __init__(self, settings: MoCoSettings, backbone: Backbone, skeleton: Skeleton, stream: str) -> None:
         super().__init__()
@@ -109,18 +109,18 @@ class MoCo(nn.Module):
         return {self.stream: self.mask_value}
 
     def embed(self, view: View) -> Tensor:
-        """(N, D) unit embeddings of the query branch."""
+        """Returns unit embeddings (N, D) of the query branch."""
         return self._embed(self.query, view)
 
     @torch.no_grad()
     def embed_key(self, view: View) -> Tensor:
-        """(N, D) unit embeddings of the key branch, without gradient."""
+        """Returns unit embeddings (N, D) of the key branch, without gradient."""
         return self._embed(self.key, view)
 
     def embed_each(self, views: Sequence[View], drop: Callable[[Tensor], Tensor] | None = None) -> list[Tensor]:
-        """(N, D) unit embeddings of the query branch of each view, in one pass where its encoder has one for them.
+        """Returns unit embeddings (N, D) of the query branch for each view, in one pass if the encoder supports that.
 
-        drop: each view after the first has a second embedding, with this on its feature map.
+        drop: applied to the feature map of each view after the first for a second embedding of it.
         """
         if self._takes(views):
             return self._embed_together(views, drop)
@@ -150,7 +150,7 @@ class MoCo(nn.Module):
         return unit(encode(branch, view, self.stream, self.mask_value, self.autocast))
 
     def embed_dropped(self, view: View, drop: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """(N, D) unit embeddings of the query branch, plain and with ``drop`` on the last feature map (N, M, T', V, dim)."""
+        """Returns unit embeddings (N, D) of the query branch, without and with ``drop`` on its map (N, M, T', V, dim)."""
         x, encoder = form(view, self.stream, self.mask_value), self.query.encoder
         with precision(x, self.autocast):
             features = encoder.feature_map(x, view.rewire)  # type: ignore[operator]
@@ -168,20 +168,20 @@ class MoCo(nn.Module):
 
 
 def unit(z: Tensor) -> Tensor:
-    """Embeddings (..., D) of length one, in float32 where the encoder worked in half precision."""
+    """Scales embeddings (..., D) to length one, in float32 if the encoder worked in half precision."""
     return F.normalize(z.float() if z.dtype in (torch.bfloat16, torch.float16) else z, dim=-1)
 
 
 @torch.no_grad()
 def average(key: nn.Module, query: nn.Module, m: float) -> None:
-    """key = m key + (1 - m) query, parameters only."""
+    """Sets key = m key + (1 - m) query, parameters only."""
     torch._foreach_lerp_(list(key.parameters()), list(query.parameters()), 1 - m)
 
 
 def initialise(module: nn.Module, init: str) -> None:
-    """Weights as ``init`` says, batch-norm scales N(1, 0.02), biases 0; scalars and edge importances keep theirs.
+    """Initialises weights by ``init``, batch-norm scales N(1, 0.02), biases 0; leaves scalars and edge importances.
 
-    "xavier": every matrix Xavier-uniform, all else as torch has it.
+    "xavier": every matrix Xavier-uniform, all else at torch's defaults.
     """
     if init == "xavier":
         for parameter in module.parameters():

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 class Queue(nn.Module):
     """keys: (K, D) unit vectors, random at first, the oldest overwritten first.
 
-    wrap: the write position returns to 0 after so many keys, K by default.
+    wrap: the write position returns to 0 after this many keys, K by default.
     """
 
     keys: Tensor
@@ -24,7 +24,7 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: Tensor) -> None:
-        """The oldest keys give way to these (N, D), wherever the end of the queue falls."""
+        """Overwrites the oldest keys with these (N, D), across the end of the queue if needed."""
         size, pushed = len(self.keys), len(keys)
         keys = keys[-size:]  # of a batch larger than the queue; a place is written once
         at = (self.position + torch.arange(pushed - len(keys), pushed, device=keys.device)) % size

@@ -1,4 +1,4 @@
-"""What a query is compared with, and how two branches are compared: InfoNCE, mined neighbours, kl, cosine, l1."""
+"""Losses of queries against keys and of two branches against each other: InfoNCE, mined neighbours, kl, cosine, l1."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Candidates:
 
     @classmethod
     def of(cls, z: Tensor, keys: Tensor, queue: Tensor, tau: float) -> Candidates:
-        """keys: (N, D); queue: (K, D). The logits are not copied together: K is large."""
+        """Compares z with its keys (N, D) and a queue (K, D). Their logits are not concatenated, as K is large."""
         return cls(z, (z * keys).sum(dim=1) / tau, z @ queue.to(z.dtype).T / tau)
 
     @property
     def normaliser(self) -> Tensor:
-        """(N,) log of the sum of exponentials over the 1 + K candidates."""
+        """Returns (N,), the log of the sum of exponentials over the 1 + K candidates."""
         return torch.logaddexp(self.positive, self.negatives.logsumexp(dim=1))
 
     def detach(self) -> Candidates:
@@ -39,12 +39,12 @@ Similarity = Callable[[Candidates, Candidates], Tensor]
 
 
 def info_nce(query: Candidates) -> Tensor:
-    """-log of the key's share among the candidates, mean over the batch (HiCLR Eq. 1)."""
+    """Returns -log of the key's share among the candidates, averaged over the batch (HiCLR Eq. 1)."""
     return (query.normaliser - query.positive).mean()
 
 
 def check_mining(start: int | None, k: int, queue: int) -> None:
-    """Raises UserError for what is no epoch to start after, and where the queue has no k nearest keys."""
+    """Raises UserError unless ``start`` is an epoch or None and the queue has k keys."""
     if start is not None:
         check_whole("mining_from", start, 0)
     check_whole("mining_k", k, 1)
@@ -53,12 +53,12 @@ def check_mining(start: int | None, k: int, queue: int) -> None:
 
 
 def mines(start: int | None, epoch: int) -> bool:
-    """Whether neighbours are mined in this epoch: after ``start``, never where that is None."""
+    """Returns whether neighbours are mined in this epoch: after ``start``; None means never."""
     return start is not None and epoch > start
 
 
 def nearest(queries: Sequence[Candidates], k: int) -> Tensor:
-    """(N, K) bool: the union of each branch's k most similar keys in the queue."""
+    """Returns (N, K) bool: the union of each branch's k most similar keys in the queue."""
     mined = torch.zeros_like(queries[0].negatives, dtype=torch.bool)
     for query in queries:
         mined.scatter_(1, query.negatives.detach().topk(k, dim=1).indices, True)
@@ -66,9 +66,9 @@ def nearest(queries: Sequence[Candidates], k: int) -> Tensor:
 
 
 def mined_info_nce(query: Candidates, mined: Tensor, mean: bool = True) -> Tensor:
-    """InfoNCE with the mined keys as further positives (AimCLR, Guo et al., AAAI 2022, Eq. 9).
+    """Returns InfoNCE with the mined keys as further positives (AimCLR, Guo et al., AAAI 2022, Eq. 9).
 
-    mean: their mean log-share, as the released code has it; the paper's equation is the sum. mined: (N, K) bool.
+    mean: their mean log-share, as in the released code; the paper's equation is the sum. mined: (N, K) bool.
     """
     log_share = query.positive + torch.where(mined, query.negatives, 0).sum(dim=1)
     count = 1 + mined.sum(dim=1)
@@ -77,10 +77,10 @@ def mined_info_nce(query: Candidates, mined: Tensor, mean: bool = True) -> Tenso
 
 
 def cross_info_nce(query: Candidates, other: Candidates, k: int, tau: float, context: bool = True) -> Tensor:
-    """InfoNCE with the k keys that are nearest in another stream as further positives (CrosSCLR, methods.md 5.2).
+    """Returns InfoNCE with the k nearest keys of another stream as further positives (CrosSCLR, methods.md 5.2).
 
     Both queues hold the same samples at the same places. context: the products of the two streams' cosines to each key
-    are candidates too, over tau once; both streams get a gradient through them.
+    are candidates too, divided by tau once; both streams get a gradient through them.
     """
     mined = nearest([other], k)  # (N, K)
     log_share, count = query.positive + torch.where(mined, query.negatives, 0).sum(dim=1), 1 + k
@@ -93,7 +93,7 @@ def cross_info_nce(query: Candidates, other: Candidates, k: int, tau: float, con
 
 
 def cross_entropy(weak: Candidates, strong: Candidates) -> Tensor:
-    """-sum p_weak log p_strong over the candidates: the released form of kl, with the same gradient."""
+    """Returns -sum p_weak log p_strong over the candidates: the released form of kl, with the same gradient."""
     weak = weak.detach()
     normaliser = weak.normaliser
     share = torch.exp(weak.negatives - normaliser[:, None])  # (N, K)
@@ -102,17 +102,17 @@ def cross_entropy(weak: Candidates, strong: Candidates) -> Tensor:
 
 
 def kl(weak: Candidates, strong: Candidates) -> Tensor:
-    """KL(p_weak || p_strong) over the candidates (HiCLR Eq. 6)."""
+    """Returns KL(p_weak || p_strong) over the candidates (HiCLR Eq. 6)."""
     return cross_entropy(weak, strong) - cross_entropy(weak, weak.detach()).detach()
 
 
 def cosine(weak: Candidates, strong: Candidates) -> Tensor:
-    """Minus the mean cosine of the embeddings."""
+    """Returns minus the mean cosine of the embeddings."""
     return -F.cosine_similarity(strong.z, weak.z.detach()).mean()
 
 
 def l1(weak: Candidates, strong: Candidates) -> Tensor:
-    """Mean absolute difference of the unit embeddings over all elements."""
+    """Returns the mean absolute difference of the unit embeddings over all elements."""
     return (strong.z - weak.z.detach()).abs().mean()
 
 

@@ -12,7 +12,7 @@ from skelray.methods.similarity import Candidates, info_nce
 
 @dataclass(frozen=True, kw_only=True)
 class SkeletonCLR(MoCoSettings):
-    """query, key: what is applied to either view, drawn independently."""
+    """query, key: augmentations of either view, drawn independently."""
 
     query: AugmentationSet = BA
     key: AugmentationSet = BA

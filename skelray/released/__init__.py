@@ -1,1 +1,1 @@
-"""Names and checkpoints of the released code: read safely, recognised, and put in our names."""
+"""Checkpoints of the released code: read safely, recognised, and translated to our names."""

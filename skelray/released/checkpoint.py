@@ -1,4 +1,4 @@
-"""Encoders from the checkpoints that the released code bases write: read safely, recognised, and kept in a store."""
+"""Encoders from checkpoints of the released code: read safely, recognised, and kept in a store."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")  # where a training loop
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """What a file holds. trial: evaluates it; digest: of its query side, by which a trial names it.
+    """The content of a checkpoint. trial: evaluates it; digest: of its query side, by which a trial names it.
 
-    masks: what masked joints become, by stream. assumed: settings of the backbone that weights do not tell.
+    masks: the value of masked joints, by stream. assumed: settings of the backbone that weights do not reveal.
     """
 
     digest: str
@@ -53,7 +53,7 @@ class Imported:
         return f"{said}; assumed, since weights do not tell: {', '.join(self.assumed)}" if self.assumed else said
 
     def study(self) -> str:
-        """A study file that evaluates it."""
+        """Returns the text of a study file that evaluates it."""
         of_dsta = isinstance(self.trial.backbone, DSTA)
         name = next(name for name, method in _CLASSES.items() if method is type(self.trial.method)) + "_dsta" * of_dsta
         base = papers.RELEASED[name]
@@ -76,11 +76,11 @@ class Imported:
 
 
 def read(path: Path, method: str, backbone: str | None = None, stream: str | None = None) -> Imported:
-    """The encoder in a released .pt or .pth.tar file, whatever its widths.
+    """Reads the encoder in a released .pt or .pth.tar file, of any width.
 
-    method: one of names.METHODS; backbone: another one than this is refused; stream: what it was trained on, joint unless
-    given. Nothing but tensors, numbers and plain containers is read. Raises UserError, in one sentence, for a file that is
-    something else or damaged, and for a stream beside CrosSCLR, whose files say theirs.
+    method: one of names.METHODS; backbone: the only one accepted, if given; stream: what it was trained on, joint by
+    default. Nothing but tensors, numbers and plain containers is read. Raises UserError for a file that is damaged or
+    something else, and for a stream with CrosSCLR, whose files name theirs.
     """
     if method == "crossclr" and stream is not None:
         raise UserError(f"stream {stream!r}: a checkpoint of crossclr tells its streams itself, leave it out")
@@ -135,9 +135,9 @@ def _named_tensor(name: Any, tensor: Any) -> bool:
 
 
 def _query(trial: Trial, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
-    """The state of the query side of the trial's model, its streams' mask values, and the query side's parameters' count.
+    """Returns the query side's state, its streams' mask values, and its number of parameters.
 
-    Raises UserError where the file does not fill it or fills it with what is not finite, RuntimeError for other shapes.
+    Raises UserError if the file lacks a part or holds non-finite values, RuntimeError for other shapes.
     """
     ours = from_released({name: tensor for name, tensor in state.items() if name.startswith(("encoder_q", "mask_param"))})
     if isinstance(trial.backbone, Hierarchical) and trial.backbone.granularity == 1:  # released code builds it all the same

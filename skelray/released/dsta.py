@@ -59,7 +59,7 @@ _UNUSED = r"fc\..+|graph_layers\.\d+\.atts"
 
 
 def dsta_from_released(state: Mapping[str, Tensor]) -> State:
-    """A released DSTA-Net state without its head (``fc.*``) and the unused ``atts``, under our names.
+    """Returns a released DSTA-Net state without its head (``fc.*``) and the unused ``atts``, under our names.
 
     The number of subsets is that of the state's ``alphas``, three if it holds none. Raises UserError naming the first
     parameter that no released DSTA-Net has.

@@ -30,7 +30,7 @@ _PARAMETERS: tuple[tuple[str, str], ...] = (
 
 
 def hierarchical_from_released(state: Mapping[str, Tensor]) -> State:
-    """A released HiCo encoder (``hi_encoder.*``) without its heads (``*_proj.*``, ``fc.*``), under our names.
+    """Returns a released HiCo encoder (``hi_encoder.*``) without its heads (``*_proj.*``, ``fc.*``), under our names.
 
     Raises UserError naming the first parameter that no released HiCo has.
     """
@@ -49,6 +49,6 @@ def hierarchical_from_released(state: Mapping[str, Tensor]) -> State:
 
 
 def heads_from_released(state: Mapping[str, Tensor]) -> State:
-    """The heads clip, part, temporal, spatial and instance of a released state, each linear (0), ReLU, linear (2)."""
+    """Returns the heads clip, part, temporal, spatial and instance of a released state, each linear, ReLU, linear."""
     found = {name: re.fullmatch(_HEAD, name) for name in state}
     return {f"{_HEADS[match[1]]}.{match[2]}": state[name] for name, match in found.items() if match}

@@ -16,7 +16,7 @@ _QUEUES = {"c": "clip", "p": "part", "t": "temporal", "s": "spatial", "i": "inst
 
 
 def from_released(state: Mapping[str, Tensor]) -> State:
-    """Translates a released state for a MoCo, a MultiStream (where it has several streams) or a HiCoModel."""
+    """Translates a released state for a MoCo, a MultiStream (if it has several streams) or a HiCoModel."""
     if any(name.startswith("encoder_q.hi_encoder.") for name in state):
         return hico_from_released(state)
     streams = [s for s in STREAMS if s != "joint" and any(f"_{s}." in name for name in state)]
@@ -33,7 +33,7 @@ def from_released(state: Mapping[str, Tensor]) -> State:
 
 
 def moco_from_released(state: Mapping[str, Tensor]) -> State:
-    """Encoders, projectors, queue (D, K) to (K, D), pointer and mask value; whatever the state holds of them."""
+    """Translates encoders, projectors, queue (D, K) to (K, D), pointer and mask value, as far as the state has them."""
     ours: State = {}
     for prefix, side in _SIDES:
         branch = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
@@ -51,7 +51,7 @@ def moco_from_released(state: Mapping[str, Tensor]) -> State:
 
 
 def hico_from_released(state: Mapping[str, Tensor]) -> State:
-    """Encoders, heads, queues (D, K) to (K, D) and pointers of a HiCoModel; whatever the state holds of them."""
+    """Translates a HiCoModel's encoders, heads, queues (D, K) to (K, D) and pointers, as far as the state has them."""
     ours: State = {}
     for prefix, side in _SIDES:
         branch = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

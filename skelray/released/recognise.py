@@ -1,4 +1,4 @@
-"""Which trial a released state belongs to: its encoder's settings, told from names and shapes and from the graph."""
+"""Recognition of a released state: its trial and encoder settings, from names, shapes and the graph."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ State = Mapping[str, Tensor]
 
 
 def recognise(state: State, method: str, stream: str | None = None) -> tuple[Trial, tuple[str, ...]]:
-    """The trial that evaluates a state, and what of its backbone is assumed because weights do not tell it.
+    """Returns the trial that evaluates a state, and the assumed settings of its backbone, which weights do not reveal.
 
-    state: as released, names without "module."; method: one of names.METHODS; stream: joint unless given, but those of
-    the state with CrosSCLR. Raises UserError for a state that is not of this method or of a foreign shape.
+    state: as released, names without "module."; method: one of names.METHODS; stream: joint by default; CrosSCLR's states
+    name theirs. Raises UserError for a state of another method or of an unknown shape.
     """
     backbone: STGCN | DSTA | Hierarchical
     assumed: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ def recognise(state: State, method: str, stream: str | None = None) -> tuple[Tri
 
 
 def _sizes(state: State, name: str, dims: int) -> tuple[int, ...]:
-    """A tensor's shape. Raises UserError where the state has none of this name and so many sizes."""
+    """Returns a tensor's shape. Raises UserError unless the state has this name with so many dimensions."""
     if name not in state:
         raise UserError(f"{name} is not in it")
     sizes = tuple(state[name].shape)
@@ -71,7 +71,7 @@ def _stgcn(state: State) -> STGCN:
 
 
 def _partition(state: State) -> str:
-    """Finds the partition of the graphs that the query encoders carry; the released one where they carry none."""
+    """Returns the partition of the query encoders' graphs; the released one if they carry none."""
     graphs = [graph.float() for name, graph in state.items() if re.fullmatch(r"encoder_q\w*\.A", name)]
     for partition in PARTITIONS:
         ours = spatial_partition(SKELETON, partition)
@@ -81,10 +81,10 @@ def _partition(state: State) -> str:
 
 
 def _dsta(state: State) -> tuple[DSTA, tuple[str, ...]]:
-    """A layer's stride shows in the frames of the next one; after the last layer there is none.
+    """Returns the backbone; the frames of the next layer reveal a layer's stride, so that of the last remains unknown.
 
-    A layer has shortcuts where it widens or has a stride, so of a last layer that widens weights do not tell the stride.
-    It is taken as 1 where the layers before already shorten the input as much as those of the published net do.
+    A layer has shortcuts if it widens or has a stride, so the weights of a last layer that widens do not reveal its stride.
+    It is taken as 1 if the layers before already shorten the input as much as those of the published net do.
     """
     layers, frames = [], []
     for number in range(max(1, _count(state, r"encoder_q\.graph_layers\.\d+\.alphas"))):

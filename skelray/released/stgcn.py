@@ -29,7 +29,7 @@ _STGCN: tuple[tuple[str, str, Callable[[Tensor], Tensor]], ...] = (
 
 
 def stgcn_from_released(state: Mapping[str, Tensor]) -> State:
-    """A released ST-GCN state without its graph and head (``A``, ``fc.*``), under our names.
+    """Returns a released ST-GCN state without its graph and head (``A``, ``fc.*``), under our names.
 
     Raises UserError naming the first parameter that no released ST-GCN has.
     """

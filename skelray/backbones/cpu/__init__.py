@@ -1,4 +1,4 @@
-"""Forms of the backbones that are faster on a CPU, by the same parameters; what each file gains: ``benchmarks/``."""
+"""Faster forms of the backbones for a CPU, on the same parameters; ``benchmarks/`` measures the gain of each file."""
 
 from skelray.backbones.cpu import dsta, stgcn
 

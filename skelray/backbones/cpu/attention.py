@@ -24,13 +24,13 @@ PART = 2**18  # input elements of the bodies that are treated at a time
 
 
 def _parts(x: Tensor) -> Iterator[slice]:
-    """Slices of few bodies of x (B, V, T, C)."""
+    """Yields slices of a few bodies of x (B, V, T, C)."""
     bodies = max(1, PART // x[0].numel())
     return (slice(start, start + bodies) for start in range(0, len(x), bodies))
 
 
 def _queries_and_keys(x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
-    """x: (b, V, T, C), matrix: (C, 2S I), bias: (2S, V, T, I) -> (2, S b, V, T I)."""
+    """Projects x to queries and keys. x: (b, V, T, C), matrix: (C, 2S I), bias: (2S, V, T, I) -> (2, S b, V, T I)."""
     rows = x.view(-1, len(matrix)) @ matrix  # (b V T, 2S I)
     out = x.new_empty(len(bias), len(x), *bias.shape[1:])
     torch.add(rows.view(*x.shape[:3], len(bias), -1).permute(3, 0, 1, 2, 4), bias[:, None], out=out)
@@ -119,7 +119,7 @@ class _AttendAndMix(torch.autograd.Function):
 
 
 def attend(layer: Attention, x: Tensor, rewire: Rewire | None) -> Tensor:
-    """(B, V, T, C) -> (B, V, T, O), without the layer's bias. Under autocast in its precision."""
+    """Attends to joints: (B, V, T, C) -> (B, V, T, O), without the layer's bias, in autocast's precision."""
     x = x.to(autocast_dtype(x)).contiguous()
     weight = layer.query_key_weight
     # x and position pass through one linear map: the position's share is a bias of each joint.

@@ -46,7 +46,7 @@ def _residual(shortcut: Shortcut | nn.Identity, x: Tensor) -> Tensor:
 
 
 def _join(join: Join, y: Tensor, bias: Tensor, x: Tensor | None = None) -> Tensor:
-    """(B, V, T, C) each; ``bias`` belongs to y and is left to the norm."""
+    """Returns (B, V, T, C) each; ``bias`` belongs to y and is left to the norm."""
     y = batch_norm(join.norm, y, bias)
     if x is not None:
         y += x

@@ -28,14 +28,14 @@ with warnings.catch_warnings():  # torch says once that this is a beta
 
 
 class _Dense:
-    """Products with the matrix (K W, V) that aggregates, and the sum of its gradients."""
+    """Products with the aggregating matrix (K W, V), and the accumulated gradient of that matrix."""
 
     def __init__(self, matrix: Tensor) -> None:
         self.matrix = matrix
 
     @cached_property
     def gradient(self) -> Tensor:
-        """What was added so far."""
+        """Returns the gradient accumulated so far."""
         return torch.zeros_like(self.matrix, dtype=sum_dtype(self.matrix))
 
     def times(self, x: Tensor) -> Tensor:
@@ -47,12 +47,12 @@ class _Dense:
         torch.mm(self.matrix.T, y, out=out)
 
     def add_gradient(self, y: Tensor, x: Tensor) -> None:
-        """y: (K W, N), the gradient of ``times(x)``."""
+        """Accumulates the matrix's gradient from y (K W, N), the gradient of ``times(x)``."""
         self.gradient += y @ x.T
 
 
 class _Sparse:
-    """The same in single or double precision, by the entries alone that are edges: 73 of 1875 in NTU's graph."""
+    """The same in single or double precision, reading only the entries that are edges: 73 of 1875 in NTU's graph."""
 
     def __init__(self, matrix: Tensor, edges: Tensor) -> None:
         self.whole, self.edges = matrix, edges
@@ -84,7 +84,7 @@ class _Sparse:
 
 
 def _compressed(matrix: Tensor, edges: Tensor) -> Tensor:
-    """The entries of a matrix that are edges, row by row."""
+    """Returns the entries of a matrix that are edges, row by row."""
     starts = F.pad(edges.sum(dim=1).cumsum(0), (1, 0))
     return torch.sparse_csr_tensor(starts, edges.nonzero()[:, 1], matrix[edges], edges.shape, check_invariants=False)
 
@@ -94,7 +94,7 @@ def _sparse_product(matrix: Tensor, x: Tensor, out: Tensor) -> Tensor:
 
 
 def _aggregation(graph: Tensor, adjacency: Tensor) -> _Dense | _Sparse:
-    """(K, V, W) each."""
+    """Chooses the products for a graph; both arguments are (K, V, W)."""
     matrix = _stacked(graph)
     # torch multiplies sparse matrices by MKL, on Linux and in single and double precision
     there = torch.backends.mkl.is_available() and sys.platform == "linux"

@@ -37,13 +37,13 @@ class _Normalise(torch.autograd.Function):
 
 
 def _steps_a_row(x: Tensor) -> int:
-    """How many steps of x (..., L, C) make a row: loops over as many numbers as a step has channels would be too short."""
+    """Returns how many steps of x (..., L, C) form a row; rows of a single step would make too short loops."""
     steps, channels = x.shape[-2:]
     return steps if steps * channels <= WIDE else math.gcd(steps, max(1, WIDE // channels))
 
 
 def _long_rows(x: Tensor) -> Tensor:
-    """A view of x (..., L, C), which lies in order, as (rows, K)."""
+    """Returns a view of contiguous x (..., L, C) as (rows, K)."""
     return x.view(-1, _steps_a_row(x) * x.shape[-1])
 
 
@@ -54,7 +54,7 @@ def _parts(x: Tensor) -> Iterator[slice]:
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel of x (..., L, C), which lies in order, from sums of centred parts."""
+    """Returns mean and biased variance of each channel of contiguous x (..., L, C), from sums of centred parts."""
     every, wide = x.view(-1, x.shape[-1]), _long_rows(x)
     near = every[:: max(1, len(every) // 64)].mean(dim=0)  # close to the mean, so that squares do not cancel
     tiled, (total, squares) = near.repeat(_steps_a_row(x)), near.new_zeros(2, wide.shape[1], dtype=torch.float64)
@@ -67,13 +67,13 @@ def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _running(norm: Norm) -> tuple[Tensor, Tensor, float]:
-    """Its statistics and their momentum, which norms of the backbones have."""
+    """Returns the norm's running statistics and momentum."""
     return cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var), cast(float, norm.momentum)
 
 
 @torch.no_grad()
 def _update_running_stats(norm: Norm, x: Tensor, offset: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel of x (..., L, C); the norm's move to those of x + offset (C,)."""
+    """Returns mean and biased variance of each channel of x (..., L, C); updates the running ones by x + offset (C,)."""
     mean, var = statistics(x)
     running_mean, running_var, momentum = _running(norm)
     rows = x.numel() // len(mean)
@@ -84,7 +84,7 @@ def _update_running_stats(norm: Norm, x: Tensor, offset: Tensor | None = None) -
 
 
 def batch_norm(norm: Norm, x: Tensor, offset: Tensor | None = None) -> Tensor:
-    """The norm of x + offset (C,), a sum that is never formed: in training the offset moves the running mean alone."""
+    """Normalises x + offset (C,) without forming the sum: in training the offset moves the running mean alone."""
     x = x.contiguous()
     flat = x.view(-1, x.shape[-1])
     running_mean, running_var, momentum = _running(norm)

@@ -1,4 +1,4 @@
-"""ST-GCN faster on a CPU: activations that lie so that all its products are plain matrix products.
+"""A faster ST-GCN for a CPU, with activations laid out so that all its products are plain matrix products.
 
 They are joint-first and channels-last, (V, B, T, C) with B = N M bodies. The short sequences of the last blocks are held
 time-first, (T, V, B, C), where the temporal convolution is cheapest in Fourier form.
@@ -23,7 +23,7 @@ SHORT = 16  # sequences of at most so many frames are held time-first
 
 
 def axes(frames: int) -> tuple[int, ...]:
-    """Orders the axes of (B, C, T, V) as a block's output lies in memory. frames: of the block's input."""
+    """Returns the axes of (B, C, T, V) in the memory order of a block's output. frames: of the block's input."""
     return (2, 3, 0, 1) if frames <= SHORT else (3, 0, 2, 1)
 
 
@@ -43,7 +43,10 @@ def feature_map(encoder: STGCNEncoder, x: Tensor, rewire: Rewire | None) -> Tens
 
 
 def _block(block: Block, x: Tensor, time_first: bool, rewire: Rewire | None) -> Tensor:
-    """(V, B, T, C) -> (V, B, T', O) or (T, V, B, C) -> (T', V, B, O). A convolution's bias is left to the norm after it."""
+    """Runs a block, leaving a convolution's bias to the norm after it.
+
+    (V, B, T, C) -> (V, B, T', O) or, if ``time_first``, (T, V, B, C) -> (T', V, B, O).
+    """
     y = x if time_first else x.flatten(1, 2)[None]  # joints lead within each slice
     y = graph_convolution(block.graph, y, rewire).view(*x.shape[:3], -1)
     y = F.relu_(batch_norm(block.norm1, y))

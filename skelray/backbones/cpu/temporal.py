@@ -22,7 +22,7 @@ from skelray.backbones.cpu.precision import autocast_dtype, sum_dtype
 
 @lru_cache(maxsize=64)
 def transforms(frames: int, taps: int, stride: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(R, T), (R, taps) and (T', R): what turns sequence and kernel into R factors each, and products into output."""
+    """Returns (R, T), (R, taps) and (T', R): sequence to R factors, kernel to R factors, and their products to output."""
     half = taps // 2
     n = frames + half + (frames + half + 1) % 2  # odd, so that only the constant coefficient is real
     f = torch.arange(1, (n + 1) // 2, dtype=torch.float64)[:, None] * (2 * math.pi / n)
@@ -42,7 +42,7 @@ PART = 2**19  # numbers of the factors that are formed at a time, so that they s
 
 
 class _FourierConvolution(torch.autograd.Function):
-    """Keeps the input alone for the backward pass. Its R factors, twice the room, are formed a part at a time, and again."""
+    """Saves only its input for the backward pass: the R factors, twice as large, are formed in parts and formed again."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int) -> Tensor:
@@ -75,25 +75,25 @@ def _like(x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, ...]:
 
 
 def _rows_first(x: Tensor) -> bool:
-    """Whether (T, rows, C) is laid out, and its products are to be, with the steps of each row side by side in memory."""
+    """Returns whether (T, rows, C) keeps the steps of each row side by side in memory, as its products then do too."""
     return x.stride(0) < x.stride(1)
 
 
 def _lying_like(x: Tensor, steps: int, channels: int) -> Tensor:
-    """Room for (steps, rows, channels) that lies in memory as x does."""
+    """Allocates (steps, rows, channels) in the memory layout of x."""
     rows = x.shape[1]
     return x.new_empty(rows, steps, channels).transpose(0, 1) if _rows_first(x) else x.new_empty(steps, rows, channels)
 
 
 def _parts(x: Tensor, factors: int) -> Iterator[slice]:
-    """Yields slices of the rows of x (T, rows, C), so many at a time that the kernel's factors are worth reading."""
+    """Yields slices of the rows of x (T, rows, C), large enough to repay reading the kernel's factors."""
     _, rows, channels = x.shape
     some = max(channels, PART // (factors * channels))
     return (slice(start, start + some) for start in range(0, rows, some))
 
 
 def _apply(matrix: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
-    """A matrix (R, T) on the first axis of (T, rows, C); the result lies in memory as x does."""
+    """Applies a matrix (R, T) to the first axis of (T, rows, C), keeping the memory layout of x."""
     if out is None:
         out = _lying_like(x, len(matrix), x.shape[2])
     if _rows_first(x):
@@ -104,7 +104,7 @@ def _apply(matrix: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:
-    """(R, rows, C) and (R, C, O) -> (R, rows, O), in memory as ``a`` is."""
+    """Multiplies (R, rows, C) by (R, C, O) -> (R, rows, O), in the memory layout of ``a``."""
     out = _lying_like(a, len(a), b.shape[2])
     for r in range(len(a)):
         torch.mm(a[r], b[r], out=out[r])
@@ -112,9 +112,9 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
 
 
 def fourier_convolution(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """The (taps, 1) convolution with zero padding taps // 2. x: (T, rows, C), weight: (taps, C, O) -> (T', rows, O).
+    """Convolves (taps, 1) with zero padding taps // 2. x: (T, rows, C), weight: (taps, C, O) -> (T', rows, O).
 
-    A view of (rows, T, C) is read as it lies, and so is the result. Under autocast in its precision.
+    A view of (rows, T, C) is read without a copy and gives such a view. Runs in autocast's precision.
     """
     dtype = autocast_dtype(x)
     x, weight = x.to(dtype), weight.to(dtype)

@@ -1,4 +1,4 @@
-"""Forms of the backbones for a GPU, by the same parameters: few and large operations, several views in one pass."""
+"""Forms of the backbones for a GPU, on the same parameters: few, large operations, several views in one pass."""
 
 from skelray.backbones.gpu import dsta, stgcn
 

@@ -1,4 +1,4 @@
-"""Dropout by counters as one Triton kernel, which makes the bits of its mask and keeps none in memory."""
+"""Dropout by counters as one Triton kernel: no mask in memory, as the backward pass draws the same bits again."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def feature_map(encoder: DSTAEncoder, x: Tensor, rewire: Rewire | None, views: i
 
 
 def _biases(encoder: DSTAEncoder) -> list[Tensor]:
-    """Those that a norm takes away."""
+    """Returns the biases that a norm cancels."""
     found: list[Tensor] = [encoder.linear.bias]
     for layer in (cast("Layer", layer) for layer in encoder.layers):
         shortcuts = (layer.shortcut1, layer.shortcut2, layer.shortcut3)
@@ -44,7 +44,7 @@ def _biases(encoder: DSTAEncoder) -> list[Tensor]:
 
 
 def _layer(layer: Layer, x: Tensor, rewire: Rewire | None, norms: Norms) -> Tensor:
-    """(B, V, T, C) -> (B, V, T', O). Biases before a norm are left to it."""
+    """(B, V, T, C) -> (B, V, T', O). Biases before a norm are left to the norm."""
     slope = layer.join1.slope
     y = norms(layer.join1.norm, _attention(layer.attention, x, rewire), layer.attention.bias)
     y = F.leaky_relu(y + _shortcut(layer.shortcut1, x, norms), slope)

@@ -1,4 +1,4 @@
-"""Batch norm of several views in one pass, each by its own statistics, and what all norms share done once for a pass."""
+"""Batch norm of several views in one pass, each by its own statistics, with the work common to all norms done once."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 class Norms:
-    """The norms of one pass over ``views`` views that lie one after another along the first axis, channels last."""
+    """The norms of one pass over ``views`` views that follow one another along the first axis, channels last."""
 
     def __init__(self, views: int, low: torch.dtype) -> None:
-        """low: the precision of what lies between kernels; statistics are float32 at least."""
+        """Starts a pass. low: the precision of tensors between kernels; statistics are at least float32."""
         self.views, self.low = views, low
         self._seen: list[tuple[Norm, Tensor | None]] = []
         self._moved: list[tuple[Tensor, Tensor]] = []  # of lanes: the running statistics after the pass
 
     def __call__(self, norm: Norm, y: Tensor, offset: Tensor | None = None) -> Tensor:
-        """y: (views B, ..., C) without ``offset`` (C,), the bias of the layer before, which only running means see."""
+        """Normalises y (views B, ..., C). ``offset`` (C,): a bias left out of y, which only running means see."""
         mean, var = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
         bias: Tensor = norm.bias
         momentum, eps = cast(float, norm.momentum), norm.eps
@@ -42,7 +42,7 @@ class Norms:
 
     @torch.no_grad()
     def finish(self) -> None:
-        """Adds to the running means what the norms did not see, and counts the views. All norms have one momentum."""
+        """Adds the offsets to the running means, and counts the views. All norms have one momentum."""
         if not self._seen:
             return
         counts = [cast(Tensor, norm.num_batches_tracked) for norm, _ in self._seen]
@@ -61,5 +61,5 @@ class Norms:
 
 
 def without_effect(anchor: Tensor, biases: Sequence[Tensor]) -> Tensor:
-    """The anchor, through which biases that a norm takes away again have a gradient, of zero, so that they decay."""
+    """Returns the anchor, with a zero gradient for biases that a norm cancels, so that weight decay still reaches them."""
     return anchor + 0 * torch.cat(list(biases)).sum()

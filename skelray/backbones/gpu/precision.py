@@ -1,4 +1,4 @@
-"""The precision of a pass that casts by hand: once for each weight, and what lies between kernels in it."""
+"""The precision of a pass that casts by hand: once for each weight, and for the tensors between kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skelray.backbones.cpu.precision import autocast_dtype
 
 @contextmanager
 def by_hand(x: Tensor) -> Iterator[torch.dtype]:
-    """Gives the precision of x's matrix products, autocast's where there is one, and leaves autocast out within."""
+    """Yields the precision of x's matrix products, autocast's if active, and turns autocast off in the block."""
     if x.is_meta:  # which has no autocast
         yield x.dtype
         return

@@ -1,4 +1,4 @@
-"""ST-GCN for a GPU: activations (B, T, V, C), which a convolution over time reads as they lie, and all views in one pass.
+"""ST-GCN for a GPU: activations (B, T, V, C), read by the temporal convolution as they lie, and all views in one pass.
 
 Up to ``FOLD`` channels a graph convolution is one product with the graph folded into the weights: three times the
 operations in less time than the aggregate's bytes take.
@@ -37,14 +37,14 @@ def feature_map(encoder: STGCNEncoder, x: Tensor, rewire: Rewire | None, views: 
 
 
 def _biases(encoder: STGCNEncoder) -> list[Tensor]:
-    """Those that a norm takes away."""
+    """Returns the biases that a norm cancels."""
     blocks = [cast("Block", block) for block in encoder.blocks]
     shortcuts = [block.shortcut.bias for block in blocks if block.shortcut is not None]
     return [*(block.temporal.bias for block in blocks), *shortcuts]
 
 
 def axes(frames: int) -> tuple[int, ...]:
-    """Orders the axes of (B, T, V, C) as a CPU draws dropout. frames: of the block's input."""
+    """Returns the axes of (B, T, V, C) in the order in which a CPU draws dropout. frames: of the block's input."""
     from skelray.backbones.cpu.stgcn import SHORT
 
     return (1, 2, 0, 3) if frames <= SHORT else (2, 0, 1, 3)
