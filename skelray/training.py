@@ -16,7 +16,8 @@ from skelray.augment import CannotCapture, Draws, View, view_of
 from skelray.checks import UserError
 from skelray.contained import contained
 from skelray.data.dataset import Splits
-from skelray.engine.engine import Engine
+from skelray.engine.engine import Engine, Trained
+from skelray.engine.pack import Lane, Pack
 from skelray.evaluation import Diverged, FrozenEncoder, Load, measure
 from skelray.methods import HasMaskValues, HasProjectors, Method, Model, Step, Views
 from skelray.names import HELD_OUT
@@ -73,7 +74,7 @@ class Pretraining:
         self.model.autocast = torch.bfloat16 if trial.precision == "bfloat16" else None
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = trial.optimizer.build(parameters)
-        self._engine: Engine | None = None
+        self._engine: Engine | Lane | None = None
 
     def train_epoch(self) -> Report:
         """Trains the next epoch. Raises Diverged if the loss or a weight is not finite."""
@@ -86,15 +87,16 @@ class Pretraining:
         self.optimizer.param_groups[0]["lr"] = trial.optimizer.lr_at(epoch)
         self.model.train()
         engine = self._engine_or_none()
-        metrics, finite = engine.epoch(epoch) if engine else self._plain_epoch(epoch)
+        trained = engine.epoch(epoch) if engine else self._plain_epoch(epoch)
+        metrics = trained.figures
         if not math.isfinite(metrics["loss"]):
             raise Diverged(f"the loss is {metrics['loss']} in epoch {epoch}")
-        if not finite:
+        if not trained.finite:
             raise Diverged(f"weights are not numbers after epoch {epoch}")  # the last step's, which no loss has read
         self.epoch = epoch
         if trial.monitor is not None and trial.monitor.due(epoch, trial.epochs):
             metrics[HELD_OUT] = self.held_out()
-        self.history.append(Report(epoch, metrics, time.perf_counter() - started))
+        self.history.append(Report(epoch, metrics, time.perf_counter() - started + trained.seconds))
         return self.history[-1]
 
     @property
@@ -107,7 +109,17 @@ class Pretraining:
         if engine := self._engine_or_none():
             engine.step_by_step()
 
-    def _engine_or_none(self) -> Engine | None:
+    def join(self, pack: Pack) -> None:
+        """Has its epochs trained as a lane of a pack that it fits."""
+        self._engine = pack.join(self.trial, self.model, self.optimizer)
+
+    def leave(self) -> None:
+        """Leaves the pack that it is in; what it has stays, in tensors of its own."""
+        if isinstance(self._engine, Lane):
+            self._engine.leave()
+            self._engine = None
+
+    def _engine_or_none(self) -> Engine | Lane | None:
         """Returns None for the plain loop: if it is asked for, or if no static step is written for the optimizer."""
         if self.static and self._engine is None:
             try:
@@ -117,11 +129,10 @@ class Pretraining:
                 log.warning("each step is made call by call, as none can be captured: %s", reason)
         return self._engine
 
-    def _plain_epoch(self, epoch: int) -> tuple[dict[str, float], bool]:
-        """Returns the mean of the loss and of its parts over the steps, and whether the weights are finite after them."""
+    def _plain_epoch(self, epoch: int) -> Trained:
         with machine.seeded(self.device, Draws(self.trial.seed, epoch).number("dropout")):
             metrics = self._mean([self._step(views, epoch) for views in self._views(epoch)])
-        return metrics, bool(torch.stack([p.isfinite().all() for p in self.model.query.parameters()]).all())
+        return Trained(metrics, bool(torch.stack([p.isfinite().all() for p in self.model.query.parameters()]).all()))
 
     def batches(self, epoch: int) -> Iterator[View]:
         """Yields views of whole batches in the epoch's order; an incomplete last batch is dropped."""

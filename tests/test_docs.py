@@ -457,6 +457,9 @@ CLAIMS = {
         "find the bits that torch finds": "test_the_interpreted_kernels_find_the_bits_that_torch_finds",
         "a rehearsal on a CPU runs every part": "test_a_rehearsal_runs_every_part",
         "are each the trial alone, to the last bit": "test_each_trial_is_the_trial_alone",
+        "each lane is the trial alone, to rounding": "test_each_lane_is_the_trial_alone",
+        "a lane is filled again while the others go on": "test_a_lane_is_filled_again_and_the_others_go_on",
+        "of 8 lanes launch equally many": "test_more_lanes_launch_no_more_operators",
         "A test keeps these below ceilings": "test_a_step_launches_no_more_than_its_ceiling",
     },
     "fidelity.md": {

@@ -1,12 +1,15 @@
 """Ids cover all that a study file's code reads: what changes it, what does not, and what cannot be followed."""
 
+import copy
 import subprocess
 import sys
 import textwrap
+from dataclasses import dataclass
 
 import pytest
 
 from skelray import papers
+from skelray.identity.canonical import canonical
 from skelray.runner.study_file import load_study, modules_beside
 
 HEAD = """
@@ -405,3 +408,17 @@ def test_trials_of_what_skelray_has_keep_their_ids():
     assert {name: getattr(papers, name).id("d") for name in PINNED} == PINNED
     released = {name: papers.RELEASED[name].id("d") for name in ("hiclr", "hico", "aimclr")}
     assert released == {"hiclr": "d850c7ed27fb5581", "hico": "3e556486dc506cc1", "aimclr": "5bec57d7a1d287ae"}
+
+
+@dataclass(frozen=True)
+class Own:
+    size: int = 1
+
+
+def test_copying_what_a_class_made_leaves_its_digest_alone():
+    """Python notes slots on the class when an instance is copied or pickled for the first time."""
+
+    before = canonical(Own())
+    copy.deepcopy(Own())
+    assert "__slotnames__" in vars(Own)
+    assert canonical(Own()) == before

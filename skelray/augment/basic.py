@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -52,6 +53,8 @@ class Crop:
 @dataclass(frozen=True)
 class Shear:
     """A shear with unit diagonal and six off-diagonal entries from U(-amplitude, amplitude), drawn for each sequence."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("amplitude",)
 
     amplitude: float = 0.5
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -59,11 +59,50 @@ class Place(NamedTuple):
         words_of_key = key[0] ^ self.name[0], key[1] ^ self.name[1]
         return words(count, (self.number, clock.step, clock.epoch), words_of_key, key.device)
 
+    def of_lanes(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The clock as a kernel reads it, which draws for several lanes at once: key (1, 2), epoch (1,), step ()."""
+        return self.clock.key[None], self.clock.epoch[None], self.clock.step
+
 
 @cache
 def kernels() -> bool:
     """Returns whether Triton is installed, which draws in one kernel on a GPU."""
     return find_spec("triton") is not None
+
+
+def in_one_kernel(device: torch.device) -> bool:
+    """Whether a draw is one operator there. The meta device has shapes alone, and stands for a GPU."""
+    return device.type == "meta" or (device.type == "cuda" and kernels())
+
+
+class _Drawn(torch.autograd.Function):
+    """Draws of several lanes, (lanes, count), in one kernel; under vmap those of all lanes are one kernel's, too."""
+
+    @staticmethod
+    def forward(
+        key: Tensor, epoch: Tensor, step: Tensor, name: tuple[int, int], number: int, count: int, dtype: torch.dtype
+    ) -> Tensor:
+        if key.is_meta:
+            return torch.zeros(len(key), count, dtype=dtype, device=key.device)
+        from skelray.augment import philox_kernel
+
+        return philox_kernel.draw(key, epoch, step, name, number, count, dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Nothing has a gradient."""
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, key: Tensor, epoch: Tensor, step: Tensor, *place: Any) -> tuple[Tensor, int]:
+        lanes = lanes_first(key, in_dims[0]), lanes_first(epoch, in_dims[1])
+        return cast(Tensor, _Drawn.apply(*(one.flatten(0, 1) for one in lanes), step, *place))[:, None], 0
+
+
+def lanes_first(x: Tensor, dim: int | None) -> Tensor:
+    """A tensor of vmap's with its lanes in front. Raises ValueError where lanes share it."""
+    if dim is None:
+        raise ValueError("lanes share what each of them should have of its own")
+    return x.movedim(dim, 0)
 
 
 class CounterDraws(Draws):
@@ -103,12 +142,8 @@ class CounterDraws(Draws):
     def _draw(self, name: str, count: int, dtype: torch.dtype) -> Tensor:
         """Returns words as int64, or, as float32, their upper 24 bits as numbers of [0, 1)."""
         place = self.place(name)
-        if self.device.type == "meta":  # which has shapes alone: one operator, as a kernel's
-            return torch.zeros(count, dtype=dtype, device=self.device)
-        if self.device.type == "cuda" and kernels():
-            from skelray.augment import philox_kernel
-
-            return philox_kernel.draw(count, place, dtype)
+        if in_one_kernel(self.device):
+            return cast(Tensor, _Drawn.apply(*place.of_lanes(), place.name, place.number, count, dtype)).squeeze(0)
         drawn = place.words(count)
         return drawn if dtype == torch.int64 else (drawn >> 8).to(dtype) * 2.0**-24
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from skelray.augment.basic import BA
 from skelray.augment.normal import NA, check_probability, each
@@ -12,6 +13,8 @@ from skelray.augment.view import AugmentationSet, View
 @dataclass(frozen=True)
 class TimeFlip:
     """Reverses the frames. In the paper and the first release; off in the code that was released later."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("probability",)
 
     probability: float = 0.5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -60,6 +61,8 @@ class CropResize:
 
     A sequence of no more than ``minimum`` recorded frames is taken whole.
     """
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("low", "high")
 
     frames: int = 64
     low: float = 0.1

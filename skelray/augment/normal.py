@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -56,6 +57,8 @@ def check_probability(name: str, probability: float) -> None:
 class Flip:
     """Exchanges left and right joints. mirror: also negate x, a true mirror image; released code only relabels."""
 
+    NUMBERS: ClassVar[tuple[str, ...]] = ("probability",)
+
     probability: float = 0.5
     mirror: bool = False
 
@@ -72,6 +75,8 @@ class Flip:
 @dataclass(frozen=True)
 class Rotate:
     """Rotates by U(0, main) degrees about one axis and U(0, other) about the other two; one-sided, as released."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("main", "other")
 
     main: float = 30.0
     other: float = 1.0
@@ -90,6 +95,8 @@ class Rotate:
 @dataclass(frozen=True)
 class Noise:
     """Adds Gaussian noise to every coordinate. ghosts: also to absent persons, a defect of the released code."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("std", "probability")
 
     std: float = 0.01
     probability: float = 0.5
@@ -114,6 +121,8 @@ class Blur:
     fivefold. Either way zeros lie beyond the ends of a clip, so its first and last frames are drawn towards zero.
     """
 
+    NUMBERS: ClassVar[tuple[str, ...]] = ("low", "high", "probability")
+
     low: float = 0.1
     high: float = 2.0
     taps: int = 15
@@ -137,6 +146,8 @@ class Blur:
 @dataclass(frozen=True)
 class AxisMask:
     """Sets one of x, y, z to zero in the whole sequence (HiCLR's channel mask)."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("probability",)
 
     probability: float = 0.5
 

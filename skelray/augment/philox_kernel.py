@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from skelray.augment.counters import Place
 
 BLOCK = 256  # of four words each, a program
 
@@ -37,18 +32,23 @@ def _store(out_ptr, at, word, count, FLOAT: tl.constexpr):
 
 @triton.jit(do_not_specialize=["name0", "name1", "number", "count"])
 def _draw(out_ptr, key_ptr, step_ptr, epoch_ptr, name0, name1, number, count, FLOAT: tl.constexpr, BLOCK: tl.constexpr):
-    block = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    a, b, c, d = four_words(block, key_ptr, step_ptr, epoch_ptr, name0, name1, number)
+    block, lane = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK), tl.program_id(1)
+    a, b, c, d = four_words(block, key_ptr + 2 * lane, step_ptr, epoch_ptr + lane, name0, name1, number)
+    out_ptr += lane.to(tl.int64) * count
     _store(out_ptr, 4 * block, a, count, FLOAT)
     _store(out_ptr, 4 * block + 1, b, count, FLOAT)
     _store(out_ptr, 4 * block + 2, c, count, FLOAT)
     _store(out_ptr, 4 * block + 3, d, count, FLOAT)
 
 
-def draw(count: int, place: Place, dtype: torch.dtype) -> Tensor:
-    """Returns (count,) random words as int64, or, as float32, their upper 24 bits as numbers of [0, 1)."""
-    clock = place.clock
-    out = torch.empty(count, dtype=dtype, device=clock.key.device)
-    programs, where = triton.cdiv(triton.cdiv(count, 4), BLOCK), (clock.key, clock.step, clock.epoch, *place.name)
-    _draw[(programs,)](out, *where, place.number, count, dtype == torch.float32, BLOCK)
+def draw(
+    key: Tensor, epoch: Tensor, step: Tensor, name: tuple[int, int], number: int, count: int, dtype: torch.dtype
+) -> Tensor:
+    """(lanes, count) random words as int64, or as float32 their first 24 bits as numbers of [0, 1).
+
+    key: (lanes, 2); epoch: (lanes,); step: (); name, number: of a ``Place``.
+    """
+    out = torch.empty(len(key), count, dtype=dtype, device=key.device)
+    grid, where = (triton.cdiv(triton.cdiv(count, 4), BLOCK), len(key)), (key.contiguous(), step, epoch.contiguous(), *name)
+    _draw[grid](out, *where, number, count, dtype == torch.float32, BLOCK)
     return out

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skelray.augment import CounterDraws
-from skelray.augment.counters import kernels
+from skelray.augment.counters import in_one_kernel, lanes_first
 from skelray.checks import UserError
 
 PART = 2**19  # elements that are dropped at a time, so that they stay in a CPU's cache; a multiple of 8
@@ -99,13 +99,47 @@ def drawing(draws: CounterDraws) -> Iterator[None]:
         _draws.pop()
 
 
-def _counted(x: Tensor, p: float, draws: CounterDraws) -> Tensor:
-    if x.is_meta:  # one operator each way, as the kernel's
-        return x * (1 / (1 - p))
-    if x.device.type == "cuda" and kernels():
-        from skelray.backbones.gpu.dropout_kernel import CountedDropout
+class _CountedDropout(torch.autograd.Function):
+    """Of several lanes (lanes, ...) in one kernel each way; under vmap those of all lanes are one kernel's, too.
 
-        return cast(Tensor, CountedDropout.apply(x, p, draws.place("dropout")))
+    Within a step alone: its backward pass makes the bits again, of the step that the clock is at then.
+    """
+
+    @staticmethod
+    def forward(x: Tensor, p: float, key: Tensor, epoch: Tensor, step: Tensor, name: tuple[int, int], number: int) -> Tensor:
+        return _scale_kept(x, p, key, epoch, step, name, number)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        _, ctx.p, *clock, ctx.name, ctx.number = inputs
+        ctx.save_for_backward(*clock)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None, None, None]:
+        return _scale_kept(grad, ctx.p, *ctx.saved_tensors, ctx.name, ctx.number), None, None, None, None, None, None
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: Any, x: Tensor, p: float, key: Tensor, epoch: Tensor, step: Tensor, *place: Any
+    ) -> tuple[Tensor, int]:
+        lanes = [
+            lanes_first(one, dim).flatten(0, 1) for one, dim in zip((x, key, epoch), in_dims[:1] + in_dims[2:4], strict=True)
+        ]
+        return cast(Tensor, _CountedDropout.apply(lanes[0], p, *lanes[1:], step, *place))[:, None], 0
+
+
+def _scale_kept(x: Tensor, p: float, *place: Any) -> Tensor:
+    if x.is_meta:
+        return x * (1 / (1 - p))
+    from skelray.backbones.gpu.dropout_kernel import scale_kept
+
+    return scale_kept(x, p, *place)
+
+
+def _counted(x: Tensor, p: float, draws: CounterDraws) -> Tensor:
+    if in_one_kernel(x.device):
+        place = draws.place("dropout")
+        return cast(Tensor, _CountedDropout.apply(x[None], p, *place.of_lanes(), place.name, place.number)).squeeze(0)
     kept = draws.uniform("dropout", x.shape, x.device) >= p
     return x * kept * (1 / (1 - p))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import torch
 from torch import Tensor
 
 from skelray.checks import UserError
@@ -32,11 +33,16 @@ def cpu_form(form: str | None, x: Tensor, size: int, least: int) -> bool:
 def gpu_form(form: str | None, x: Tensor) -> bool:
     """Returns whether the GPU's form runs on x: if x lies on a CUDA device, or if it is asked for.
 
-    Tensors of the meta device, on which a step is tried before it is captured, count as a GPU's.
+    Tensors of the meta device, on which a step is tried before it is captured, are taken for a GPU's, and so are lanes.
     """
     if form is not None or _plain_everywhere():
         return form == "gpu" and not _plain_everywhere()
-    return x.device.type in ("cuda", "meta")
+    return x.device.type in ("cuda", "meta") or in_lanes(x)
+
+
+def in_lanes(x: Tensor) -> bool:
+    """Whether x is of several trials at once."""
+    return bool(torch._C._functorch.is_batchedtensor(x))
 
 
 def _plain_everywhere() -> bool:

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from skelray.augment import Clock, CounterDraws, View
 from skelray.engine.descent import Descent
+from skelray.engine.on_shapes import lanes_on_shapes
 from skelray.engine.step import StaticStep
 from skelray.skeleton import KINECT_V2
 from skelray.trial import Trial
@@ -65,6 +66,17 @@ def of_step(trial: Trial, epoch: int = 1, samples: int = 4) -> Counter[str]:
     batch = lambda positions, draws: View.of(x.index_select(0, positions).float(), KINECT_V2, draws)  # noqa: E731
     step = StaticStep(trial.method, model, batch, order, samples, draws, descent, epoch)
     step()  # makes what is kept from step to step
+    with Launches() as found:
+        step()
+    return found.by_name
+
+
+def of_lanes(trial: Trial, lanes: int, epoch: int = 1, samples: int = 4) -> Counter[str]:
+    """Operators of one step of so many trials at once, in the forms for a GPU, counted as those of ``of_step``."""
+    model = trial.method.build(trial.backbone, KINECT_V2, trial.stream)
+    shape = (samples, 3, trial.frames or 50, len(KINECT_V2.joints), 2)
+    step = lanes_on_shapes(trial, model, KINECT_V2, shape, lanes, epoch)
+    step()
     with Launches() as found:
         step()
     return found.by_name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +22,17 @@ from skelray.methods import Model
 from skelray.trial import Trial
 
 log = logging.getLogger("skelray")
+
+
+class Trained(NamedTuple):
+    """What an epoch brought: the mean of the loss and of its parts over its steps, whether weights are finite after it.
+
+    seconds: that it took of a device shared with others, where these were not spent in the call that gives it.
+    """
+
+    figures: dict[str, float]
+    finite: bool
+    seconds: float = 0.0
 
 
 class Engine:
@@ -50,8 +61,8 @@ class Engine:
         self._runner: Runner
         self.step: StaticStep
 
-    def epoch(self, number: int) -> tuple[dict[str, float], bool]:
-        """Trains an epoch: the mean of the loss and of its parts over its steps, and whether weights are finite after it."""
+    def epoch(self, number: int) -> Trained:
+        """Trains an epoch."""
         if self.begin(number):
             self._runner = self._run_by()
         with machine.seeded(self.device, Draws(self.trial.seed, number).number("dropout")):
@@ -75,13 +86,13 @@ class Engine:
         """Takes over what was loaded into the optimizer."""
         self.descent.adopt()
 
-    def read(self) -> tuple[dict[str, float], bool]:
+    def read(self) -> Trained:
         """The one transfer of an epoch."""
         means = self.step.figures.double().mean(dim=0)
         weights = list(self.model.query.parameters())
         largest = torch.stack(torch._foreach_norm(weights, float("inf"))).max().double()  # type: ignore[arg-type]
         *figures, weight = torch.cat((means, largest[None])).tolist()
-        return dict(zip(self.step.names, figures, strict=True)), math.isfinite(weight)
+        return Trained(dict(zip(self.step.names, figures, strict=True)), math.isfinite(weight))
 
     def _prepare(self, epoch: int) -> bool:
         """Has a step for the epoch's stage; one is kept, as a stage that has passed does not come again."""

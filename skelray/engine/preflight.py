@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -30,19 +31,17 @@ def own_parts(thing: Any) -> list[str]:
         return [name for one in thing for name in own_parts(one)]
     if is_dataclass(thing) and not isinstance(thing, type):
         inner = [name for field in fields(thing) for name in own_parts(getattr(thing, field.name))]
-        return inner if _ours(type(thing)) else [type(thing).__qualname__, *inner]
-    return [] if not callable(thing) or _ours(thing) else [getattr(thing, "__qualname__", repr(thing))]
+        return inner if ours(type(thing)) else [type(thing).__qualname__, *inner]
+    return [] if not callable(thing) or ours(thing) else [getattr(thing, "__qualname__", repr(thing))]
 
 
-def _ours(thing: Any) -> bool:
+def ours(thing: Any) -> bool:
+    """Whether a class or function is skelray's own."""
     return str(getattr(thing, "__module__", "")).partition(".")[0] == "skelray"
 
 
 def try_step(method: Method, model: Model, skeleton: Skeleton, shape: tuple[int, ...], epoch: int) -> None:
-    """Makes a step on torch's meta device. shape: (N, C, T, V, M). Raises CannotCapture for what a graph cannot hold.
-
-    Twice, as before a capture: what the first makes and keeps, such as a table on the device, the second may use.
-    """
+    """Makes a step on torch's meta device. shape: (N, C, T, V, M). Raises CannotCapture for what a graph cannot hold."""
     apart = copy.deepcopy(model).to("meta").train()  # type: ignore[attr-defined]
     words = [torch.empty(size, dtype=torch.int64, device="meta") for size in ((2,), (), ())]
     draws = CounterDraws(0, epoch, Clock(*words), captured=True)
@@ -55,6 +54,14 @@ def try_step(method: Method, model: Model, skeleton: Skeleton, shape: tuple[int,
         found.loss.backward()
         apart.enqueue(found.keys)
 
+    tried(step)
+
+
+def tried(step: Callable[[], None]) -> None:
+    """Makes a step on shapes. Raises CannotCapture for what a graph cannot hold.
+
+    Twice, as before a capture: what the first makes and keeps, such as a table on the device, the second may use.
+    """
     with suppress(Exception):  # what is wrong is said better by the second
         step()
     try:

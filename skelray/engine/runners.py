@@ -43,7 +43,7 @@ class Captured:
         with torch.cuda.stream(side):
             for _ in range(WARM_UP):
                 step()
-                _restore(state, kept)  # the clock too: an epoch may have fewer steps
+                restore(state, kept)  # the clock too: an epoch may have fewer steps
         torch.cuda.current_stream(device).wait_stream(side)
         self.graph = torch.cuda.CUDAGraph()
         try:
@@ -52,7 +52,7 @@ class Captured:
         except RuntimeError as error:
             raise CannotCapture(str(error).partition("\n")[0]) from error
         finally:
-            _restore(state, kept)
+            restore(state, kept)
 
     def run(self, steps: int) -> None:
         for _ in range(steps):
@@ -60,6 +60,7 @@ class Captured:
 
 
 @torch.no_grad()
-def _restore(state: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
+def restore(state: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
+    """Puts numbers back that tensors had before."""
     for tensor, before in zip(state, kept, strict=True):
         tensor.copy_(before)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from skelray.checks import UserError
-from skelray.engine.engine import Engine
+from skelray.engine.engine import Engine, Trained
 from skelray.engine.runners import Captured, Runner, Stepwise
 
 
@@ -34,7 +34,7 @@ class SideBySide:
         """Another trial takes the place of one that has ended; the next epoch captures anew."""
         self._take([*self.engines[:at], engine, *self.engines[at + 1 :]])
 
-    def epoch(self, numbers: Sequence[int]) -> list[tuple[dict[str, float], bool]]:
+    def epoch(self, numbers: Sequence[int]) -> list[Trained]:
         """Trains the epoch of that number of each trial; what ``Engine.epoch`` gives of each."""
         changed = [engine.begin(number) for engine, number in zip(self.engines, numbers, strict=True)]
         if self._runner is None or any(changed):

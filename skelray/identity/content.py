@@ -35,6 +35,7 @@ _PLAIN = (bytes, bytearray, complex, range, type(...), type(NotImplemented), np.
 _DRAWN = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
 _NAMED = tuple({type(x) for x in (list.append, int.__add__, (1).__add__, type.__dict__["__mro__"], int.__dict__["real"])})
 _ATTRIBUTES = {  # of a class, that say nothing about what it does or that its fields say
+    *("__slotnames__",),  # which copying or pickling an instance leaves on its class
     *("__dict__", "__weakref__", "__module__", "__doc__", "__annotations__", "__annotate__", "__annotate_func__"),
     *("__annotations_cache__", "__firstlineno__", "__static_attributes__", "__type_params__", "__orig_bases__"),
     *("__parameters__", "__abstractmethods__", "_abc_impl", "__dataclass_fields__", "__match_args__", KEPT),

@@ -31,6 +31,7 @@ class AimCLR(MoCoSettings):
     """
 
     COUNT_EPOCHS: ClassVar[tuple[str, ...]] = ("mining_from",)
+    NUMBERS: ClassVar[tuple[str, ...]] = (*MoCoSettings.NUMBERS, "beta")
 
     normal: AugmentationSet = BA
     extreme: AugmentationSet | None = EA

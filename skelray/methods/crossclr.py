@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from skelray.augment import BA, AugmentationSet, View
 from skelray.checks import UserError
-from skelray.methods.method import Backbone, Step, Views
+from skelray.methods.method import Backbone, Follower, Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
 from skelray.methods.similarity import Candidates, check_mining, cross_info_nce, info_nce, mines
 from skelray.skeleton import Skeleton
@@ -72,10 +72,17 @@ class MultiStream(nn.Module):
     def mask_values(self) -> dict[str, Tensor]:
         return {name: moco.mask_value for name, moco in self.mocos().items()}
 
+    def _moving(self, epoch: int) -> list[MoCo]:
+        """Those whose key branch follows its query."""
+        late = self.keys_until is not None and epoch > self.keys_until
+        return [moco for name, moco in self.mocos().items() if not late or name == self.keys_of]
+
+    def followers(self, epoch: int) -> list[Follower]:
+        return [pair for moco in self._moving(epoch) for pair in moco.followers(epoch)]
+
     def update_key(self, epoch: int) -> None:
-        for name, moco in self.mocos().items():
-            if self.keys_until is None or epoch <= self.keys_until or name == self.keys_of:
-                moco.update_key(epoch)
+        for moco in self._moving(epoch):
+            moco.update_key(epoch)
 
     def enqueue(self, keys: Mapping[str, Tensor]) -> None:
         for name, moco in self.mocos().items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ class EADM:
     "inert" is the identity, what the first release (December 2021) amounted to by an error in its masks.
     lambda_: the energy's regulariser (Eq. 3). The gradient passes through what is kept, never through the masks.
     """
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("threshold", "lambda_")
 
     form: str = "published"
     threshold: float = 0.7

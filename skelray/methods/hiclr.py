@@ -22,6 +22,7 @@ class HiCLR(MoCoSettings):
     """
 
     COUNT_EPOCHS: ClassVar[tuple[str, ...]] = ("mining_from",)
+    NUMBERS: ClassVar[tuple[str, ...]] = (*MoCoSettings.NUMBERS, "lambda_h")
 
     arrangement: Arrangement = (BA, NA, Mask)
     lambda_h: float = 0.5

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from skelray.augment import HICO, STREAMS, AugmentationSet, CentreCrop, View, form
 from skelray.backbones.encode import precision
 from skelray.checks import UserError
-from skelray.methods.method import Backbone, HasLevels, Step, Views
+from skelray.methods.method import Backbone, Follower, HasLevels, Step, Views
 from skelray.methods.moco import MoCoSettings, average, initialise, unit
 from skelray.methods.queue import Queue
 from skelray.methods.similarity import Candidates, info_nce
@@ -146,6 +146,9 @@ class HiCoModel(nn.Module):
         with precision(x, self.autocast):
             features = branch(x)
         return {name: unit(z) for name, z in features.items()}
+
+    def followers(self, epoch: int) -> list[Follower]:
+        return [(self.key, self.query)]
 
     def update_key(self, epoch: int) -> None:
         average(self.key, self.query, self.m)

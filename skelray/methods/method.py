@@ -101,6 +101,16 @@ class Model(Protocol):
     def enqueue(self, keys: Any) -> None: ...
 
 
+Follower = tuple[nn.Module, nn.Module]  # a key branch, and the query branch whose parameters it averages
+
+
+@runtime_checkable
+class HasFollowers(Protocol):
+    """A model whose ``update_key`` is key = m key + (1 - m) query of these, so that several trials may do it at once."""
+
+    def followers(self, epoch: int) -> list[Follower]: ...
+
+
 @runtime_checkable
 class HasProjectors(Protocol):
     """A model whose projectors evaluations may read; of other models they read the encoders alone."""

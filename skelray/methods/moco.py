@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from skelray.augment import IDENTITY, STREAMS, AugmentationSet, Rewire, View, form
 from skelray.backbones.encode import encode, precision
 from skelray.checks import UserError, check_positive, check_whole
-from skelray.methods.method import Backbone, TakesViews
+from skelray.methods.method import Backbone, Follower, TakesViews
 from skelray.methods.queue import Queue
 from skelray.skeleton import Skeleton
 
@@ -33,6 +33,7 @@ class MoCoSettings:
     """
 
     INITS: ClassVar[tuple[str, ...]] = ("normal", "he")
+    NUMBERS: ClassVar[tuple[str, ...]] = ("tau", "m")
 
     tau: float = 0.07
     m: float = 0.999
@@ -155,6 +156,9 @@ class MoCo(nn.Module):
             features = encoder.feature_map(x, view.rewire)  # type: ignore[operator]
             plain, dropped = (self.query.head(encoder.pool(f, view.present)) for f in (features, drop(features)))  # type: ignore[operator]
         return unit(plain), unit(dropped)
+
+    def followers(self, epoch: int) -> list[Follower]:
+        return [(self.key, self.query)]
 
     def update_key(self, epoch: int) -> None:
         average(self.key, self.query, self.m)

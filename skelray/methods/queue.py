@@ -29,4 +29,4 @@ class Queue(nn.Module):
         keys = keys[-size:]  # of a batch larger than the queue; a place is written once
         at = (self.position + torch.arange(pushed - len(keys), pushed, device=keys.device)) % size
         self.keys[at] = keys.to(self.keys.dtype)
-        self.position.add_(pushed).remainder_(self.wrap)
+        self.position.copy_((self.position + pushed) % self.wrap)

@@ -16,18 +16,20 @@ from skelray.augment.counters import Place, hashed
 from skelray.augment.philox_kernel import draw
 from skelray.backbones.gpu.dropout_kernel import scale_kept
 
-clock = Clock.of(7, "cpu")
-clock.epoch.fill_(3)
-clock.step.fill_(11)
+clocks = [Clock.of(seed, "cpu") for seed in (7, 8)]
+for clock, epoch in zip(clocks, (3, 1)):
+    clock.epoch.fill_(epoch)
+    clock.step.fill_(11)
+of_lanes = torch.stack([c.key for c in clocks]), torch.stack([c.epoch for c in clocks]), clocks[0].step
 for name in ("query0", "dropout"):
     for count in (1, 7, 5001):
-        place = Place(clock, hashed(name), 5)
-        words = place.words(count)
+        words = torch.stack([Place(clock, hashed(name), 5).words(count) for clock in clocks])
         uniform = (words >> 8).float() * 2**-24
-        assert torch.equal(draw(count, place, torch.int64), words)
-        assert torch.equal(draw(count, place, torch.float32), uniform)
-        x = torch.linspace(-3, 3, count)
-        assert torch.equal(scale_kept(x, 0.3, place), x * (uniform >= 0.3) * (1 / 0.7)), (name, count)
+        place = *of_lanes, hashed(name), 5
+        assert torch.equal(draw(*place, count, torch.int64), words)
+        assert torch.equal(draw(*place, count, torch.float32), uniform)
+        x = torch.linspace(-3, 3, 2 * count).view(2, count)
+        assert torch.equal(scale_kept(x, 0.3, *place), x * (uniform >= 0.3) * (1 / 0.7)), (name, count)
 print("equal")
 """
 

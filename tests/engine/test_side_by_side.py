@@ -36,8 +36,8 @@ def test_each_trial_is_the_trial_alone():
     pack = SideBySide([engine(one) for one in together])
     for epoch in (1, 2):
         found = pack.epoch([epoch] * 3)
-        assert [metrics for metrics, _ in found] == [one.train_epoch().metrics for one in alone]
-        assert all(finite for _, finite in found)
+        assert [one.figures for one in found] == [one.train_epoch().metrics for one in alone]
+        assert all(one.finite for one in found)
     for one, other in zip(alone, together, strict=True):
         assert tiny.same_state(one.model.state_dict(), other.model.state_dict())
 
@@ -50,7 +50,7 @@ def test_a_place_is_filled_again_and_the_others_go_on():
     pack.replace(1, engine(joining))
     found = pack.epoch([2, 1])
     alone.train_epoch()
-    assert [metrics for metrics, _ in found] == [alone.train_epoch().metrics, late.train_epoch().metrics]
+    assert [one.figures for one in found] == [alone.train_epoch().metrics, late.train_epoch().metrics]
 
 
 def test_what_does_not_fit_side_by_side_is_said():
@@ -65,4 +65,4 @@ def test_streams_of_one_trial_stand_beside_another():
     trial = replace(tiny.TRIAL, method=METHODS["crossclr"], stream="joint+motion")
     alone, together = training(trial), [training(trial), training(ALONE[0])]
     found = SideBySide([engine(one) for one in together]).epoch([1, 1])
-    assert found[0][0] == alone.train_epoch().metrics
+    assert found[0].figures == alone.train_epoch().metrics

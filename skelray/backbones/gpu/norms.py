@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skelray.backbones.form import in_lanes
+
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
@@ -19,6 +21,7 @@ class Norms:
         """Starts a pass. low: the precision of tensors between kernels; statistics are at least float32."""
         self.views, self.low = views, low
         self._seen: list[tuple[Norm, Tensor | None]] = []
+        self._moved: list[tuple[Tensor, Tensor]] = []  # of lanes: the running statistics after the pass
 
     def __call__(self, norm: Norm, y: Tensor, offset: Tensor | None = None) -> Tensor:
         """Normalises y (views B, ..., C). ``offset`` (C,): a bias left out of y, which only running means see."""
@@ -27,6 +30,9 @@ class Norms:
         momentum, eps = cast(float, norm.momentum), norm.eps
         if norm.training:
             self._seen.append((norm, offset))
+            if in_lanes(mean):  # what autograd saves may not move before the backward pass, and these do in ``finish``
+                mean, var = mean.clone(), var.clone()
+                self._moved.append((mean, var))
         elif offset is not None:
             bias = bias + offset * norm.weight * (var + eps).rsqrt()
         rows = y.reshape(-1, y.shape[-1])
@@ -39,10 +45,19 @@ class Norms:
         """Adds the offsets to the running means, and counts the views. All norms have one momentum."""
         if not self._seen:
             return
-        torch._foreach_add_([cast(Tensor, norm.num_batches_tracked) for norm, _ in self._seen], self.views)
+        counts = [cast(Tensor, norm.num_batches_tracked) for norm, _ in self._seen]
         share = 1 - (1 - cast(float, self._seen[0][0].momentum)) ** self.views  # of a running mean that is of this pass
-        pairs = [(cast(Tensor, norm.running_mean).data, offset) for norm, offset in self._seen if offset is not None]
-        torch._foreach_add_([mean for mean, _ in pairs], [offset.detach() for _, offset in pairs], alpha=share)
+        pairs = [(cast(Tensor, norm.running_mean), offset.detach()) for norm, offset in self._seen if offset is not None]
+        if self._moved:  # vmap knows no operators on lists
+            for (norm, _), count, (mean, var) in zip(self._seen, counts, self._moved, strict=True):
+                count.add_(self.views)
+                cast(Tensor, norm.running_mean).copy_(mean)
+                cast(Tensor, norm.running_var).copy_(var)
+            for mean, offset in pairs:
+                mean.add_(offset, alpha=share)
+            return
+        torch._foreach_add_(counts, self.views)
+        torch._foreach_add_([mean.data for mean, _ in pairs], [offset for _, offset in pairs], alpha=share)
 
 
 def without_effect(anchor: Tensor, biases: Sequence[Tensor]) -> Tensor:
