@@ -365,6 +365,8 @@ CLAIMS = {
         "a sweep inline, killed or not": "test_a_search_killed_at_any_write_ends_like_one_that_ran_through",
         "the column `device` has the number": "test_workers_get_the_decided_device_and_finals_the_threads_of_a_trial",
         "a word and its reason": "test_verdicts_by_what_the_seeds_say",
+        "how many epochs shared": "test_a_plan_counts_what_arms_share",
+        "how many stopping saves at most": "test_a_search_evaluates_its_published_setting_and_its_best_sample",
         "cover: 95 ± 1 % of 2000 simulated studies": "test_the_interval_of_verdicts_covers_and_bca_does_not_at_few_pairs",
         "one needs 6, four need 8": "test_seeds_that_the_sign_flip_test_needs",
         "the cheapest first, and none to one that is not likely": "test_the_cheapest_comes_next_and_the_hopeless_never",
