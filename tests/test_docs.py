@@ -294,6 +294,7 @@ CLAIMS = {
         ),
         "less than the seed noise": "test_a_search_is_stable_when_the_best_has_gained_less_than_the_seed_noise",
         "read-only and follows the ledger": "test_it_follows_a_search_that_goes_on",
+        "A racer that fails is out": "test_a_racer_that_failed_is_out_for_good",
         "No trial is made anew": "test_no_trial_is_made_anew_for_a_sample_that_has_not_changed",
     },
     "data.md": {
