@@ -19,7 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Under ``-n 3 --dist loadgroup`` what uses Ray stays in one process, so that there is one cluster, and begins early.
+    """Under ``-n 2 --dist loadgroup`` what uses Ray stays in one process, so that there is one cluster, and begins early.
 
     What shares a fixture of its file stays in one process, too, so that this is made once.
     """
