@@ -128,6 +128,28 @@ def test_a_phone_scrolls_down_and_never_sideways(browser, path):
     opened.page.close()
 
 
+def test_a_phone_keeps_the_arms_in_sight_wherever_the_table_is_scrolled_to(browser, tmp_path):
+    """Where settings lead before the arm, and results follow."""
+    rows = [
+        row(arm="weak", stream=one, backbone=f"backbone {one}", epochs=n, trial=f"{one}{n}", evaluation=f"evaluation {k}")
+        for one in ("joint", "bone", "motion")
+        for n in (100, 300)
+        for k in range(6)
+    ]
+    results.write("wide", [one | {"study": "wide"} for one in rows], [], tmp_path)
+    shown = Opened(browser, write("wide", tmp_path, None, None), viewport={"width": 390, "height": 844})
+    table = shown.page.locator("#table .wide").first
+    left, places = table.bounding_box(), []
+    for share in (0, 0.5, 1):
+        table.evaluate("(part, share) => { part.scrollLeft = share * (part.scrollWidth - part.clientWidth) }", share)
+        places.append(table.locator("tbody td.key").first.bounding_box())
+    assert table.evaluate("part => part.scrollWidth > 2 * part.clientWidth")
+    assert [left["x"] <= box["x"] and box["x"] + box["width"] <= left["x"] + left["width"] + 1 for box in places] == [
+        True
+    ] * 3
+    shown.page.close()
+
+
 def test_it_says_what_failed_what_it_costs_and_how_to_make_it_again(opened):
     assert any("diverged" in text and "epoch 3" in text for text in opened.texts("#failures tr"))
     weak = next(text.split("\t") for text in opened.texts("#costs tbody tr") if text.startswith("weak"))
