@@ -95,7 +95,7 @@ class SkeletonDataset:
 
 @lru_cache(maxsize=16)
 def resizing(frames: int, wanted: int) -> np.ndarray:
-    """Returns (wanted, frames) float32 weights of a linear resize, aligned at frame centres, as in preprocessing."""
+    """Returns (wanted, frames) float32 weights of a linear resize over time, aligned at frame centres."""
     at = np.clip((np.arange(wanted) + 0.5) * frames / wanted - 0.5, 0, frames - 1)
     low = np.floor(at).astype(int)
     weights = np.zeros((wanted, frames), dtype=np.float32)

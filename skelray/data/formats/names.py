@@ -44,7 +44,7 @@ def protocol_of(path: Path) -> str:
 
 
 def stem_of(path: Path) -> str:
-    """Returns a name for a data set from a file or folder, or from its parent if it is named for its protocol."""
+    """Returns a data set's name from a file or folder, or from its parent if it is named for its protocol."""
     if any(pattern.fullmatch(path.name.lower()) for _, pattern in PROTOCOLS):
         path = path.parent
     return re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_") or "arrays"

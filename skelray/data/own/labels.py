@@ -58,8 +58,7 @@ class Keys:
 
     @classmethod
     def of(cls, column: str, written: Iterable[str], trains: Mapping[str, tuple[Key, list[int | str]]]) -> Keys:
-        """Collects the keys of a column. written: its different cells, none if it is numeric. trains: as protocols list
-        them.
+        """Collects a column's keys. written: its different cells, none if it is numeric. trains: as protocols list them.
 
         They are texts if no cell is a whole number, or if a protocol lists texts. Raises DataError if the cells are texts
         and a

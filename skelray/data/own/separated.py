@@ -30,7 +30,7 @@ class Text:
     skip: int
 
     def open(self, source: Path, names: Sequence[str]) -> pa.csv.CSVStreamingReader:
-        """Returns a reader of these columns in batches, as text, so that an invalid number is reported with its column."""
+        """Returns a reader of these columns in batches, all as text, so that an invalid number is reported by column."""
         return pa.csv.open_csv(
             source,
             pa.csv.ReadOptions(block_size=1 << 22, use_threads=False, skip_rows=self.skip, encoding=self.encoding),
