@@ -1,1 +1,1 @@
-"""What a study file says: an ablation, a sweep, a fusion, and at what scale it runs."""
+"""Studies: an ablation, a sweep, a fusion, and the scale at which they run."""

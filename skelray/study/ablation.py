@@ -38,13 +38,12 @@ COLUMNS = ("benchmark", "protocol", "stream", "backbone", "epochs", "evaluation"
 class Ablation:
     """A table: arms (rows) across fields of the trial (columns), each under every seed.
 
-    on: benchmarks with their protocols, as [("ntu60", "xsub"), ("ntu120", "xset")], where across is a product. Of the rows,
-    a Reference is only published. An arm of several streams runs once in a study across single ones. published_by: the
-    evaluation that the published numbers are from. ensemble: of streams that the study goes across; its rows come from the
-    stored scores and cost no training. prepared: how the data of the published numbers was, where that is not what the
-    method's paper has; beside other data they do not stand. contrasts: what verdicts are about, each arm against the
-    first one ("first") or the one before it ("previous"), or a list. margin: points that do not matter. figures: that are
-    drawn of the table.
+    on: benchmarks with their protocols, as [("ntu60", "xsub"), ("ntu120", "xset")]; across forms their product. A Reference
+    among the rows is only published. An arm of several streams runs once in a study across single ones. published_by: the
+    evaluation that the published numbers are of. ensemble: of streams in across; its rows come from stored scores and cost
+    no training. prepared: the preprocessing behind the published numbers, if not the method's; beside other data they are
+    left out. contrasts: what verdicts compare: each arm with the first one ("first") or the one before it ("previous"), or a
+    list. margin: points that count as no difference. figures: drawn from the table.
     """
 
     base: Trial
@@ -92,7 +91,7 @@ class Ablation:
         return [arm for arm in self.arms if isinstance(arm, Arm)]
 
     def refuse(self, asked: Scale) -> None:
-        """Raises UserError for samples, which a table has none of, and for a field that each cell says itself."""
+        """Raises UserError for samples, which a table does not have, and for a field that the study's cells set."""
         asked.check_open({*self.across, *set.intersection(*(set(arm.changes) for arm in self.rows_run))})
         if asked.samples is not None:
             raise UserError(f"--samples {asked.samples}: this study is an ablation, and only a search has samples")
@@ -102,7 +101,7 @@ class Ablation:
         return of_arms("Ablation", self.base, self.arms, self.across, tuple(self.seeds))
 
     def notes(self) -> Notes:
-        """What is planned to be compared, and at what margin."""
+        """Returns the planned comparisons and their margin."""
         return Notes(
             planned(self.contrasts, (arm.label for arm in self.rows_run)),
             self.margin,
@@ -117,9 +116,9 @@ class Ablation:
                 raise UserError(f"a contrast is planned at {unknown[0]!r}; there are {', '.join(sorted(known))}")
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
-        """Every trial of the table, seeds outermost, so that a whole table is there after the first seed.
+        """Returns every trial of the table, seeds outermost, so that a whole table is done after the first seed.
 
-        Raises UserError for two cells of one arm that are one trial, and for two of several arms that a scale makes one.
+        Raises UserError if two cells of one arm are the same trial, or if only the scale makes two of several arms so.
         """
         scale = scale or Scale()
         cells = self._expanded(scale)
@@ -129,7 +128,7 @@ class Ablation:
         return [replace(cell, published=self._figures(cell.arm, cell.trial, cell.coordinates)) for cell in cells]
 
     def _points(self, scale: Scale) -> list[tuple[int, Point]]:
-        """The points of the table with their seeds, seeds outermost."""
+        """Returns the points of the table with their seeds, seeds outermost."""
         self._check_scale(scale)
         there = points(self.rows_run, self.across, self.on, scale)
         return list(itertools.product(scale.seeds if scale.seeds is not None else tuple(self.seeds), there))
@@ -143,7 +142,7 @@ class Ablation:
         return cells
 
     def _written(self, scale: Scale) -> list[Cell]:
-        """What the cells at a scale are in the study as it stands."""
+        """Returns the cells at a scale as the study itself has them."""
         plain = Scale()
         cells = []
         for seed, point in self._points(scale):
@@ -158,7 +157,7 @@ class Ablation:
 
     @cached_property
     def _compared(self) -> frozenset[tuple[type, str]]:
-        """Fields in which the whole parts of one class differ that arms and ``across`` bring."""
+        """Returns the fields in which whole parts of one class, given by arms or ``across``, differ."""
         brought = [part for arm in self.rows_run for own in (arm.changes, *arm.at.values()) for part in own.values()]
         brought += [part for values in self.across.values() for part in values]
         values: dict[tuple[type, str], set[str]] = {}
@@ -171,13 +170,13 @@ class Ablation:
     def _figures(
         self, arm: str, trial: Trial, coordinates: Mapping[str, Any], stream: str | None = None
     ) -> dict[str, float]:
-        """The published fractions of a cell or, with its stream, of an ensemble."""
+        """Returns the published fractions of a cell or, with its stream, of an ensemble."""
         key = place_key(trial.benchmark, trial.protocol, stream or trial.stream, coordinates)
         return dict(self._published.get((arm, *key), {}))
 
     @cached_property
     def _published(self) -> dict[tuple[str, ...], dict[str, float]]:
-        """Fractions by column of the table, by arm and place. Raises UserError for a number without a cell of its own."""
+        """Returns fractions by the table's column, for each arm and place. Raises UserError for a number without a cell."""
         found: dict[tuple[str, ...], dict[str, float]] = {}
         cells = self._by_arm
         known = {cell.trial.benchmark for own in cells.values() for cell in own}
@@ -195,7 +194,7 @@ class Ablation:
 
     @cached_property
     def _by_arm(self) -> dict[str, list[Cell]]:
-        """The cells of the first seed as the study says them."""
+        """Returns the cells of the first seed as the study has them."""
         cells: dict[str, list[Cell]] = {}
         for cell in self._expanded(Scale(seeds=tuple(self.seeds)[:1])):
             cells.setdefault(cell.arm, []).append(cell)
@@ -203,7 +202,7 @@ class Ablation:
 
     @cached_property
     def _quoted(self) -> list[Quoted]:
-        """The numbers of the references."""
+        """Returns the numbers of the references."""
         measured: dict[tuple[str, str], list[tuple[str, Evaluation]]] = {}
         for cell in (cell for own in self._by_arm.values() for cell in own):
             measured.setdefault((cell.trial.benchmark, cell.trial.protocol), []).extend(_named(cell.trial))
@@ -212,16 +211,16 @@ class Ablation:
         return quoted(references, measured, self.published_by, "" if self.on else self.base.benchmark)
 
     def quoted(self, scale: Scale | None = None) -> list[Quoted]:
-        """The numbers of the references; none at a scale that is not the published one."""
+        """Returns the numbers of the references; none at another scale than the published one."""
         return self._quoted if (scale or Scale()).as_published else []
 
     @property
     def labels(self) -> list[str]:
-        """The rows of the table in their order."""
+        """Returns the rows of the table in their order."""
         return [arm.label for arm in self.arms]
 
     def _places(self, cell: Cell) -> list[Place]:
-        """Lists where published numbers of a cell stand: beside it, and beside the ensemble that it is a stream of."""
+        """Returns the places of a cell's published numbers: its own, and that of the ensemble of its stream."""
         trial, evaluations = cell.trial, _named(cell.trial)
         columns = set(columns_of(evaluations).values())
         places = [Place(trial.benchmark, trial.protocol, trial.stream, cell.coordinates, columns)]
@@ -232,7 +231,7 @@ class Ablation:
         return places
 
     def _check_scale(self, scale: Scale) -> None:
-        """Raises UserError where a scale changes what the study compares; once a scale, as a study never changes."""
+        """Raises UserError if a scale changes what the study compares; checked once for each scale."""
         if scale in self._checked:
             return
         for arm in self.rows_run if scale.protocols is not None else ():
@@ -249,12 +248,12 @@ class Ablation:
         self._checked.append(scale)
 
     def _number(self, name: str, value: Any) -> int:
-        """Which of the values of a field that the study goes across one is, counted from 1."""
+        """Returns a value's position, from 1, among the values of a field in ``across``."""
         same = (number for number, one in enumerate(self.across.get(name, ()), 1) if one is value)
         return next(same, 0)
 
     def fused(self, scale: Scale | None = None) -> list[Fused]:
-        """The ensembles of the table, one for all cells that differ in stream only; none where the study fuses none."""
+        """Returns the table's ensembles, each of cells that differ in stream only; none without ``ensemble``."""
         if self.ensemble is None:
             return []
         alike: dict[tuple[Any, ...], dict[str, Cell]] = {}
@@ -276,18 +275,18 @@ class Ablation:
 
 
 def _named(trial: Trial) -> list[tuple[str, Evaluation]]:
-    """The evaluations of a trial by their names in tables, but those of held-out subjects: no paper has such."""
+    """Returns a trial's evaluations by their names in tables, without those of held-out subjects, which no paper has."""
     named = zip(names(trial.evaluations), trial.evaluations, strict=True)
     return [(name, evaluation) for name, evaluation in named if not isinstance(evaluation, HeldOut)]
 
 
 def _of_ensembles(evaluation: Evaluation) -> tuple[str, ...]:
-    """What is measured of an ensemble: of scores, and of what tells itself what streams are side by side."""
+    """Returns the metrics of an ensemble: of its scores, or as the evaluation fuses streams itself."""
     if main_metric(evaluation) == "top1":
         return "top1", "top5"
     return (main_metric(evaluation),) if isinstance(evaluation, HasFused) and evaluation.keep else ()
 
 
 def _called(name: str, number: int, value: Any) -> str:
-    """A point of ``across`` in a sentence."""
+    """Returns how an error message names a point of ``across``."""
     return str(value) if isinstance(value, (bool, int, float, str)) or value is None else f"{name} {number}"

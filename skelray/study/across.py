@@ -1,4 +1,4 @@
-"""What a study goes across, its streams and its seeds, checked where they are given."""
+"""Checks of what a study goes across, its streams and its seeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skelray.ensemble import Ensemble
 
 
 def check_across(across: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
-    """What a study goes across, each of which may be a series of any kind. Raises UserError for what is none."""
+    """Returns the series of a study's ``across`` as tuples. Raises UserError for a value that is no series."""
     for name, values in across.items():
         if isinstance(values, str) or not isinstance(values, Iterable):
             raise UserError(f"across {name} {values!r}: a list of values is needed")
@@ -27,7 +27,7 @@ def check_ensemble(ensemble: Ensemble | None, across: Mapping[str, Sequence[Any]
 
 
 def whole_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
-    """Seeds, of a generator too, which gives them once only. Raises UserError for too many and for what is none."""
+    """Returns seeds as a tuple, also from a generator. Raises UserError for invalid ones and for too many."""
     if not isinstance(seeds, Iterable):
         raise UserError(f"seeds {shown(seeds)}: several are needed, as in range(3)")
     found = tuple(itertools.islice(seeds, MOST_SEEDS + 1))

@@ -1,4 +1,4 @@
-"""Holds the cells of a study apart: no scale may make one trial of two that the study tells apart."""
+"""A check that no scale merges two cells of a study that the study tells apart."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from skelray.study.scale import Scale
 
 
 def check_apart(cells: Sequence[Cell], written: Callable[[], list[Cell]], scale: Scale) -> None:
-    """Raises UserError for two cells of one arm that are one trial, and for any two that only the scale makes one.
+    """Raises UserError if two cells of one arm are the same trial, or any two only by the scale.
 
-    written: what the cells are in the study as it stands. What a study says twice itself, under two labels, is trained once.
+    written: the cells as the study has them. What a study repeats itself, under two labels, is trained once.
     """
     shared: dict[tuple[int, str], list[int]] = {}
     for number, cell in enumerate(cells):
@@ -36,10 +36,10 @@ def check_apart(cells: Sequence[Cell], written: Callable[[], list[Cell]], scale:
 
 
 def _encoder(cell: Cell) -> tuple[int, str]:
-    """Equal for cells that one training serves."""
+    """Returns a key that is equal for cells served by one training."""
     return cell.trial.epochs, cell.trial.id("")
 
 
 def _content(cell: Cell) -> str:
-    """Equal for cells that are measured alike, too."""
+    """Returns a key that is equal for cells that are measured alike, too."""
     return digest(canonical(cell.trial))

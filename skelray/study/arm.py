@@ -1,4 +1,4 @@
-"""The rows of a table: arms, which are run, and references, which a paper prints and nobody runs here."""
+"""The rows of a table: arms, which are run, and references, which are only published."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Places = Sequence[tuple[str, str]]  # benchmark and protocol
 class Arm:
     """One row of a table. changes: fields by name. published: top-1 in percent for each protocol of the paper.
 
-    Where the paper has more, published maps to its numbers by protocol the name of an evaluation ("semi 1%", "clustering
-    nmi"), a stream (an ensemble's: joint+bone+motion), a benchmark, or one value of what the study goes across: ("epochs",
-    300). In a study on several places numbers in a row, [77.8, 83.4, None], are theirs in that order. Each number belongs
-    to one cell; what is no accuracy, as NMI, is a fraction as papers print it.
+    For more numbers, published maps to such numbers by the name of an evaluation ("semi 1%", "clustering nmi"), a stream (an
+    ensemble's: joint+bone+motion), a benchmark, or one value in the study's ``across``: ("epochs", 300). In a study on
+    several places, numbers in a row, [77.8, 83.4, None], are theirs in that order. Each number belongs to one cell; metrics
+    that are no accuracy, such as NMI, are fractions, as papers print them.
 
-    at: more changes where the benchmark, the protocol or the stream has this name, as {"ntu120": {"mask_ratio": 0.2}}.
-    on: those of the study's benchmarks and protocols that it runs on; all by default. params: of the encoder, in millions,
-    as published.
+    at: further changes for the benchmark, protocol or stream of this name, as {"ntu120": {"mask_ratio": 0.2}}.
+    on: the study's benchmarks and protocols that it runs on; all by default. params: of the encoder, in millions, as
+    published.
     """
 
     label: str
@@ -38,7 +38,7 @@ class Arm:
         _check_numbers("arm", self.label, self.published, self.params)
 
     def changes_at(self, coordinates: Mapping[str, Any], trial: Mapping[str, Any]) -> dict[str, Any]:
-        """What it changes at a point. trial: benchmark, protocol and stream there."""
+        """Returns its changes at a point. trial: benchmark, protocol and stream there."""
         found = {**coordinates, **self.changes}
         for name in (found.get(kind, trial[kind]) for kind in ("benchmark", "protocol", "stream")):
             found |= self.at.get(name, {})
@@ -47,9 +47,9 @@ class Arm:
 
 @dataclass(frozen=True)
 class Reference:
-    """A row that is only published: another method's figures, as an arm has them. It is shown in its place, marked.
+    """A row that is only published: another method's figures, given as an arm's, shown in its place and marked.
 
-    stream, backbone: as the paper names them ("3s", "gru"); empty where it does not say. params: in millions.
+    stream, backbone: as the paper names them ("3s", "gru"); empty if it does not say. params: in millions.
     """
 
     label: str

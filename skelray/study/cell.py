@@ -1,4 +1,4 @@
-"""What a study's table is made of: cells, and ensembles of those that differ in stream."""
+"""The content of a study's table: cells, and ensembles of cells that differ in stream."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Fused:
-    """Cells that differ in stream only, by stream, as one ensemble. coordinates: with the ensemble's own stream."""
+    """An ensemble of cells that differ in stream only, by stream. coordinates: with the ensemble's own stream."""
 
     arm: str
     members: Mapping[str, Cell]
@@ -43,7 +43,7 @@ class Fused:
 
     @property
     def params(self) -> float | None:
-        """As published, of one stream's encoder."""
+        """The published parameters of one stream's encoder, in millions."""
         return next(iter(self.members.values())).params
 
     @property
@@ -52,7 +52,7 @@ class Fused:
 
     @property
     def trial(self) -> Trial:
-        """One of its streams'."""
+        """The trial of one of its streams."""
         return next(iter(self.members.values())).trial
 
     def with_trials(self, changed: Callable[[Trial], Trial]) -> Fused:
@@ -61,5 +61,5 @@ class Fused:
 
 
 def scalars(coordinates: Mapping[str, Any], **more: Mapping[str, float]) -> str:
-    """What places a cell in its study as JSON, for the table's ``cell`` column."""
+    """Returns a cell's coordinates in its study as JSON, for the table's ``cell`` column."""
     return json.dumps({**{name: canonical(value) for name, value in coordinates.items()}, **more}, sort_keys=True)

@@ -26,9 +26,9 @@ class Unknown(UserError):
 
 
 def changed(trial: Trial, changes: Mapping[str, Any]) -> Trial:
-    """The trial with fields changed by name, wherever they live (``place``).
+    """Returns the trial with fields changed by name, wherever they live (``place``).
 
-    Numbers may come as text; a similarity may come by name. Raises UserError for an unknown field, naming those there are.
+    Numbers may come as text; a similarity may come by name. Raises UserError for an unknown field, listing the known ones.
     """
     for name, value in changes.items():
         trial = _replaced(trial, place(trial, name), value)
@@ -36,7 +36,7 @@ def changed(trial: Trial, changes: Mapping[str, Any]) -> Trial:
 
 
 def place(trial: Trial, name: str) -> Path:
-    """Finds where a field lives: ("tau") in the trial itself, ("method", "tau") in a part.
+    """Returns where a field lives: ("tau") in the trial itself, ("method", "tau") in a part.
 
     A plain name is the trial's own field, else that of the one part that has it; with a dot it names its part, as in
     backbone.frames or backbone.s2s.heads. Raises UserError for an unknown field and for one that several parts have.
@@ -58,7 +58,7 @@ def place(trial: Trial, name: str) -> Path:
 
 
 def value_at(trial: Trial, path: Path) -> Any:
-    """The value of the field there."""
+    """Returns the value of the field there."""
     part: Any = trial
     for name in path:
         part = getattr(part, name)
@@ -66,7 +66,7 @@ def value_at(trial: Trial, path: Path) -> Any:
 
 
 def leaves(trial: Trial) -> dict[Path, str]:
-    """The digest of every field of a trial and of its parts, by where it lies, but for what is measured."""
+    """Returns the digest of every field of a trial and its parts, by path, except what is measured."""
     found: dict[Path, str] = {}
     for name in _names(trial):
         part = getattr(trial, name)
@@ -79,7 +79,7 @@ def leaves(trial: Trial) -> dict[Path, str]:
 
 
 def difference(base: Trial, trial: Trial) -> dict[str, Any]:
-    """The changes that make the trial of the base, by name; a part of another class is changed whole."""
+    """Returns the changes from the base to the trial, by name; a part of another class is changed whole."""
     before, after = leaves(base), leaves(trial)
     whole = {part for part in PARTS if before[part, "type"] != after[part, "type"]}
     found = {part: getattr(trial, part) for part in PARTS if part in whole}
@@ -108,7 +108,7 @@ def _replaced(part: Any, path: Path, value: Any) -> Any:
 
 
 def changed_part(part: Any, changes: Mapping[str, Any]) -> Any:
-    """A dataclass with fields of its own changed; see ``changed``."""
+    """Returns a dataclass with fields of its own changed; see ``changed``."""
     return replace(part, **{n: _coerced(n, getattr(part, n), v, _hint(part.__class__, n)) for n, v in changes.items()})
 
 
@@ -118,7 +118,7 @@ def _names(part: Any) -> list[str]:
 
 @cache
 def _hint(cls: Any, name: str) -> Any:
-    """The type of a field; Any where it cannot be found out, as of a name that is imported for type checks alone."""
+    """Returns the type of a field; Any if it cannot be resolved, such as a name imported only for type checks."""
     home = next(one for one in cls.__mro__ if name in inspect.get_annotations(one))
     alone = types.SimpleNamespace(__annotations__={name: inspect.get_annotations(home)[name]})
     try:
@@ -128,9 +128,9 @@ def _hint(cls: Any, name: str) -> Any:
 
 
 def _coerced(name: str, current: Any, value: Any, hint: Any) -> Any:
-    """The value as a field of this type takes it; text, as a command line gives it, is read as JSON.
+    """Returns the value as a field of this type takes it; text, as from a command line, is read as JSON.
 
-    What is like ``current``, the value now, fits too.
+    A value of the type of ``current``, the present value, is accepted too.
     """
     kinds = _kinds(hint) if current is None else _kinds(hint) - {Any} | _kinds(type(current))
     if callable in kinds and isinstance(value, str):
@@ -164,7 +164,7 @@ def _read(name: str, current: Any, text: str, kinds: set[Any]) -> Any:
 
 
 def _kinds(hint: Any) -> set[Any]:
-    """What may stand in a field: of bool, int, float, str, tuple, None; callable; object for a part of a study."""
+    """Returns what a field accepts: of bool, int, float, str, tuple, None; callable; object for a part of a study."""
     if get_origin(hint) in (Union, types.UnionType):
         return set().union(*(_kinds(one) for one in get_args(hint)))
     if hint is type(None) or hint is None:

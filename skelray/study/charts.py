@@ -1,4 +1,4 @@
-"""The figures of a study, drawn from its table alone: lines over a number, bars by what its cells differ in."""
+"""The figures of a study, drawn from its table alone: lines over a number, or grouped bars."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from skelray.checks import check_label
 
 @dataclass(frozen=True)
 class Lines:
-    """A line for each arm over a column of numbers, as "epochs"; published numbers are open marks beside it.
+    """A line for each arm over a numeric column, such as "epochs"; published numbers are open marks beside it.
 
-    evaluation: as the table calls it ("linear", "knn", "clustering nmi"); by default the one that is published. at: values
-    of columns that single out cells, as {"stream": "joint+bone+motion"}. What else varies has a panel of its own.
+    evaluation: as tables name it ("linear", "knn", "clustering nmi"); by default the published one. at: values of columns
+    that select cells, as {"stream": "joint+bone+motion"}. Each combination of what else varies has its own panel.
     """
 
     kind: ClassVar[str] = "lines"
@@ -37,11 +37,11 @@ class Bars(Lines):
 
 
 def plain(chart: Lines) -> dict[str, Any]:
-    """A figure as plain data, for the table's notes."""
+    """Returns the figure as plain data, for the table's notes."""
     return {"kind": chart.kind, "x": chart.x, "evaluation": chart.evaluation, "at": dict(chart.at)}
 
 
 def chart_of(content: Mapping[str, Any]) -> Lines:
-    """The figure of plain data."""
+    """Rebuilds a figure from plain data."""
     known = {name: content[name] for name in ("x", "evaluation", "at") if name in content}
     return Bars(**known) if content.get("kind") == Bars.kind else Lines(**known)

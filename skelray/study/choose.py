@@ -1,4 +1,4 @@
-"""A choice in the space of a sweep between values of any kind, under labels that people read."""
+"""A choice between values of any kind, by readable labels, in the space of a sweep."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ T = TypeVar("T")
 
 
 def choose(trial: Any, name: str, choices: Mapping[str, T]) -> T:
-    """Lets a sweep choose one of these values: arrangements, similarities, backbones, whatever a trial is made of.
+    """Lets a sweep choose one of these values: arrangements, similarities, backbones, or any other part of a trial.
 
-    trial: what the space was given. name: the parameter's. choices: values by label; the label stands in the ledger, in
-    tables and in ``published``. Raises UserError for labels that cannot be read and for two labels of one value, which
-    would be searched twice.
+    trial: the argument of ``space``. name: the parameter's. choices: values by label, which the ledger, tables and
+    ``published`` use. Raises UserError for unreadable labels and for two labels of one value, which would be searched twice.
     """
     if not isinstance(choices, Mapping) or not choices:
         raise UserError(f"choose({name!r}) of {shown(choices)}: values by label are needed, as in {{'BA, NA': (BA, NA)}}")

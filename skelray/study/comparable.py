@@ -1,4 +1,4 @@
-"""Whether a paper's numbers may stand beside what is measured on the data at hand: its preprocessing and its size."""
+"""Whether published numbers are comparable with the data at hand: its preprocessing and its size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHARE = 0.01  # by which a split may be larger or smaller: those of missing skel
 
 
 def unlike(trial: Trial, benchmark: str, protocol: str, splits: Splits, wanted: Preprocessing | None) -> str:
-    """Says in a sentence how data differs from what a trial's published numbers are of; empty where it does not."""
+    """Returns a sentence on how data differs from that of a trial's published numbers; empty if it does not."""
     wanted, data = wanted or preprocessing_of(trial), splits.train
     frames = trial.frames or data.sequences.shape[2]
     method = type(trial.method).__name__
@@ -48,7 +48,7 @@ def unlike(trial: Trial, benchmark: str, protocol: str, splits: Splits, wanted: 
 
 
 def reasons(one: Cell | Fused, load: Load, wanted: Preprocessing | None) -> dict[str, str]:
-    """Why a published number of a cell or an ensemble may not stand beside it, by column; empty for one that may."""
+    """Returns why published numbers of a cell or an ensemble are not comparable, by column, for those that are not."""
     trial = one.trial
     own = unlike(trial, trial.benchmark, trial.protocol, load(trial.benchmark, trial.protocol), wanted)
     found = dict.fromkeys(one.published, own)
@@ -62,7 +62,7 @@ def reasons(one: Cell | Fused, load: Load, wanted: Preprocessing | None) -> dict
 
 
 def compared(one: T, load: Load, wanted: Preprocessing | None) -> T:
-    """A cell or an ensemble with only those published numbers that are of data like this."""
+    """Returns a cell or an ensemble with only those published numbers that are comparable."""
     if not one.published:
         return one
     why = reasons(one, load, wanted)

@@ -1,4 +1,4 @@
-"""What a study plans to compare, before any number is there: two arms, and what a paper says of them."""
+"""The planned comparisons of a study, fixed before any result: two arms, and the paper's claim on them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ CLAIMS = ("", "above", "below")
 
 @dataclass(frozen=True)
 class Contrast:
-    """An arm minus another one, paired by seed.
+    """The difference of two arms, paired by seed.
 
-    at: values of the table's columns where it is planned, as {"protocol": "xsub"}; everywhere where it is empty. other_at:
-    those of them that are not the same for the other arm, as {"stream": "joint"} beside {"stream": "joint+bone+motion"}.
-    claim: what a paper says of the arm: "above" or "below" the other, or nothing.
+    at: values of the table's columns to which it is restricted, as {"protocol": "xsub"}; empty: everywhere. other_at: those
+    that differ for the other arm, as {"stream": "joint"} beside {"stream": "joint+bone+motion"}.
+    claim: the paper's: the arm is "above" or "below" the other, or none.
     """
 
     arm: str
@@ -39,7 +39,7 @@ class Contrast:
 
     @property
     def name(self) -> str:
-        """The other arm, with what makes it another where that is no arm's name."""
+        """The other arm, with what else tells it apart."""
         told = " ".join(map(str, self.other_at.values()))
         return f"{self.other} ({told})" if told else self.other
 
@@ -48,9 +48,9 @@ Contrasts = str | Sequence[Contrast]  # "first", "previous", or what is planned
 
 
 def planned(contrasts: Contrasts, arms: Iterable[str]) -> tuple[Contrast, ...]:
-    """Each arm against the first one ("first") or the one before it ("previous"), or the contrasts that are given.
+    """Returns contrasts of each arm with the first ("first") or the previous one ("previous"), or those given.
 
-    Raises UserError for an arm that there is not, and for a contrast that is planned twice.
+    Raises UserError for an unknown arm and for a repeated contrast.
     """
     labels = list(arms)
     if contrasts == FIRST:
@@ -68,15 +68,15 @@ def planned(contrasts: Contrasts, arms: Iterable[str]) -> tuple[Contrast, ...]:
 
 
 def above(arm: str, *others: str, at: Mapping[str, str | int] | None = None) -> list[Contrast]:
-    """What a paper says of an arm: that it is above others. at: where, as {"stream": "joint+bone+motion"}."""
+    """Returns contrasts claiming that an arm is above others. at: where, as {"stream": "joint+bone+motion"}."""
     return [Contrast(arm, other, at or {}, claim="above") for other in others]
 
 
 def below(arm: str, *others: str, at: Mapping[str, str | int] | None = None) -> list[Contrast]:
-    """The same of an arm that is below others."""
+    """Returns contrasts claiming that an arm is below others; see ``above``."""
     return [Contrast(arm, other, at or {}, claim="below") for other in others]
 
 
 def fused_above(arm: str, fused: str, *streams: str) -> list[Contrast]:
-    """That an arm's streams together are above each of them alone. fused: how the table calls them together."""
+    """Returns contrasts claiming that an arm's ensemble, named ``fused`` in tables, is above each of its streams."""
     return [Contrast(arm, arm, {"stream": fused}, {"stream": stream}, "above") for stream in streams]

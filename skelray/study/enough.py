@@ -1,4 +1,4 @@
-"""When a search has had enough: a budget of hours or epochs, and a rule for when its best no longer gets better."""
+"""When a search ends early: a budget of hours or epochs, and a rule that its best has stopped improving."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ HOURS = {"m": 1 / 60, "h": 1.0, "d": 24.0}
 
 @dataclass(frozen=True)
 class Budget:
-    """What a search may spend before it proposes no more: hours of training of all samples together, or epochs of them.
+    """The training that a search may spend before it stops proposing: hours or epochs of all samples together.
 
-    Samples under way when it is spent run on. A larger budget goes on where a smaller one ended.
+    Samples under way when it is spent are finished. A larger budget continues where a smaller one ended.
     """
 
     hours: float | None = None
@@ -33,7 +33,7 @@ class Budget:
 
     @classmethod
     def of(cls, text: str) -> Budget:
-        """Reads 8h, 30m, 2d or 500epochs. Raises UserError for anything else."""
+        """Parses 8h, 30m, 2d or 500epochs. Raises UserError for anything else."""
         found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(m|h|d|epochs?)", text.strip())
         if found is None:
             raise UserError(f"--budget {text}: hours or epochs of all samples together are needed, as in 8h or 500epochs")
@@ -55,8 +55,8 @@ class Budget:
 class Stable:
     """A search is stable once its best has gained less than the seed noise over the last ``last`` samples that ended.
 
-    The seed noise is the standard error of a sample's mean: the pooled standard deviation over the seeds of those that
-    have several, by the root of their number. Without any it is ``noise``, a fraction.
+    The seed noise is the standard error of a sample's mean: the pooled standard deviation over the seeds of samples with
+    several, divided by the root of their number. Without such samples it is ``noise``, a fraction.
     """
 
     last: int = 16
@@ -70,8 +70,9 @@ class Stable:
         return f"the best has gained less than the seed noise over {self.last} samples"
 
     def reached(self, values: Sequence[float], by_seed: Sequence[Sequence[float]]) -> bool:
-        """values: what samples ended with, in their order, the stopped ones with their last reading; by_seed: those with
-        several seeds."""
+        """Returns whether it is stable. values: final readings in order, of stopped samples their last; by_seed: of several
+        seeds.
+        """
         if len(values) <= self.last:
             return False
         several = [own for own in by_seed if len(own) > 1]

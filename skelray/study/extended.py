@@ -1,4 +1,4 @@
-"""A study with more seeds for some of its arms, at some of its settings."""
+"""A study with further seeds for some of its arms, at some of their settings."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from skelray.study.study import Expands
 
 @dataclass(frozen=True)
 class Added:
-    """A seed for arms. at: values of what the study goes across, as text; the seed is added where they are the same."""
+    """A seed added for some arms. at: the values in ``across``, as text, at which it is added."""
 
     seed: int
     arms: frozenset[str]
     at: Mapping[str, str] = field(default_factory=dict)
 
     def has(self, arm: str, coordinates: Mapping[str, Any]) -> bool:
-        """Whether a cell is meant; one stream of several, too."""
+        """Returns whether the seed is added for a cell, or for one of an ensemble's."""
         shared = [name for name in self.at if name in coordinates]
         return arm in self.arms and all(
             str(coordinates[name]) in (self.at[name], *self.at[name].split("+")) for name in shared
@@ -31,7 +31,7 @@ class Added:
 
 @dataclass(frozen=True)
 class Extended:
-    """looks, stopped: as the notes of its table have them."""
+    """A study with added seeds. looks, stopped: as in the notes of its table."""
 
     study: Expands
     added: tuple[Added, ...] = ()
@@ -43,11 +43,11 @@ class Extended:
         return self.study.prepared
 
     def refuse(self, asked: Scale) -> None:
-        """Raises UserError for what the study would not listen to."""
+        """Raises UserError for options that the study would ignore."""
         self.study.refuse(asked)
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
-        """The study's, then those of the added seeds in the order in which they were added."""
+        """Returns the study's cells, then those of the added seeds in the order of adding."""
         found = list(self.study.cells(scale))
         known = {_key(cell) for cell in found}
         for one in self.added:
@@ -58,7 +58,7 @@ class Extended:
         return found
 
     def fused(self, scale: Scale | None = None) -> list[Fused]:
-        """The study's, and those of which every stream has the added seed."""
+        """Returns the study's ensembles, and those whose every stream has the added seed."""
         found = list(self.study.fused(scale))
         if not found:
             return found
@@ -70,7 +70,7 @@ class Extended:
         return found
 
     def notes(self) -> Notes:
-        """The study's, and how seeds were added."""
+        """Returns the study's notes, and how seeds were added."""
         return replace(notes_of(self.study), looks=self.looks, stopped=self.stopped)
 
 

@@ -1,4 +1,4 @@
-"""A study of fusion weights: a search space for the weights of an ensemble, judged on held-out training subjects."""
+"""A study of fusion weights: the weights of an ensemble, searched on held-out training subjects."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ PUBLISHED, CHOSEN = "published weights", "chosen weights"  # the arms of its tab
 class Fusion:
     """A search over ``space``, which takes an Optuna trial and returns a weight for each stream.
 
-    For each seed and point of ``across`` one encoder a stream is trained (if the store has none), ``evaluation`` is read on
-    held-out training subjects, and of all points the first with the best top-1 there is chosen. Only then are the published
-    and the chosen weights read on the test split, one stream after another in the process that runs the study. A point
-    costs no training and no GPU.
+    For each seed and point of ``across`` one encoder is trained for each stream (unless it is stored), ``evaluation`` reads
+    the held-out training subjects, and the first point with the best top-1 there is chosen. Only then are the published and
+    the chosen weights read on the test split, one stream after another in the process that runs the study. A point costs no
+    training and no GPU.
 
     published: the weights of the paper, which are the first point. figures: its top-1 in percent by protocol.
     """
@@ -72,7 +72,7 @@ class Fusion:
         return of_fields("Fusion", {**told, "across": self.across, "seeds": self.seeds, "samples": self.samples})
 
     def table(self) -> Ablation:
-        """The streams' encoders and their ensemble under the published weights, as an ablation of one arm."""
+        """Returns the streams' encoders and their ensemble under the published weights, as an ablation of one arm."""
         ensemble = Ensemble(self.published)
         return Ablation(
             base=replace(self.base, evaluations=(HeldOut(self.evaluation), self.evaluation)),
@@ -84,28 +84,28 @@ class Fusion:
         )
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
-        """The streams' trials as they are before the weights are chosen: the test split is not for them."""
+        """Returns the streams' trials before the weights are chosen, without the test split."""
         return [replace(cell, trial=searched(cell.trial)) for cell in self.table().cells(scale)]
 
     def fused(self, scale: Scale | None = None) -> list[Fused]:
-        """The ensembles under the published weights, one for each search; their members read the test split too."""
+        """Returns the ensembles under the published weights, one for each search, read on the test split too."""
         return [replace(one, arm=PUBLISHED) for one in self.table().fused(scale)]
 
     def notes(self) -> Notes:
-        """What is compared: the chosen weights with the published ones."""
+        """Returns the comparison: the chosen weights with the published ones."""
         return Notes((Contrast(CHOSEN, PUBLISHED),))
 
     def at(self, scale: Scale | None) -> Fusion:
-        """The fusion with the number of points of a scale."""
+        """Returns the fusion with a scale's number of points."""
         return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
 
 
 def searched(trial: Trial) -> Trial:
-    """A trial with what may be read of it while searching."""
+    """Returns a trial with only the evaluations that a search may read."""
     return replace(trial, evaluations=tuple(e for e in trial.evaluations if isinstance(e, HeldOut)))
 
 
 def closed(one: Fused) -> Fused:
-    """An ensemble whose weights are not chosen yet: the test split stays closed."""
+    """Returns an ensemble before its weights are chosen, without the test split."""
     members = {stream: replace(cell, trial=searched(cell.trial)) for stream, cell in one.members.items()}
     return replace(one, members=members)

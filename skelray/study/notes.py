@@ -1,4 +1,4 @@
-"""What a study's table says beside its rows: what was planned to be compared, at what margin, and how it grew."""
+"""A study's notes in its table's file: the planned comparisons, their margin, and how the study grew."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ MARGIN = 1.0  # points of accuracy that do not matter, unless a study says other
 
 @dataclass(frozen=True)
 class Notes:
-    """contrasts: what was planned; None where nothing was said: each arm against the first. margin: points that do not
-    matter.
+    """contrasts: the planned ones; None: each arm with the first. margin: points that count as no difference.
 
-    looks: numbers of pairs at which a contrast was looked at, where seeds were added until it was decided; stopped: why no
-    more were. parts: of a study of parts, those that each arm has on. figures: that are drawn of its table, as plain data.
+    looks: numbers of pairs at which contrasts were tested while seeds were added; stopped: why no more were. parts: in a
+    study of parts, those that each arm has on. figures: drawn from its table, as plain data.
     """
 
     contrasts: tuple[Contrast, ...] | None = None
@@ -28,13 +27,13 @@ class Notes:
     figures: tuple[Mapping[str, Any], ...] = ()
 
     def content(self) -> dict[str, Any]:
-        """As plain data, without what is at its default."""
+        """Returns plain data without defaults."""
         usual = asdict(Notes())
         return {name: value for name, value in asdict(self).items() if value != usual[name]}
 
     @staticmethod
     def of(content: Mapping[str, Any]) -> Notes:
-        """From plain data; what a later version added is left out."""
+        """Rebuilds notes from plain data, ignoring fields of later versions."""
         known = {name: value for name, value in content.items() if name in Notes.__dataclass_fields__}
         if known.get("contrasts") is not None:
             known["contrasts"] = tuple(Contrast(**one) for one in known["contrasts"])
@@ -49,11 +48,11 @@ class Notes:
 
 @runtime_checkable
 class HasNotes(Protocol):
-    """A study that says more about its table than its rows do."""
+    """A study with notes on its table."""
 
     def notes(self) -> Notes: ...
 
 
 def notes_of(study: object) -> Notes:
-    """What a study says about its table, nothing where it has nothing to say."""
+    """Returns a study's notes, empty ones if it has none."""
     return study.notes() if isinstance(study, HasNotes) else Notes()

@@ -1,4 +1,4 @@
-"""Studies of parts: a method with some of its parts on and others off, to say what each earns, and what together."""
+"""Studies of parts: a method with some parts on and others off, to measure what each earns alone and together."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ MOST = 6  # parts of a factorial: 64 arms, and as many terms of a Shapley value
 
 @dataclass(frozen=True)
 class _OfParts:
-    """What the studies of parts share: a base that parts are put on or taken off, and a table of arms behind them.
+    """The common part of studies of parts: a base, parts that are put on or taken off, and the table of arms behind them.
 
-    parts: what turns each on (or off, in LeaveOneOut), fields by name or a function from trial to trial where two parts
-    change one field. published: top-1 as an arm has it, by the parts that are on (a tuple, in the order of ``parts``).
+    parts: what turns each on (or off, in LeaveOneOut): fields by name, or a function from trial to trial if two parts change
+    one field. published: top-1 as an arm has it, by the parts that are on (a tuple, in the order of ``parts``).
     """
 
     base: Trial
@@ -59,7 +59,7 @@ class _OfParts:
         self.table  # noqa: B018 - says what is wrong with an arm
 
     def _arms(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-        """By label: the parts that are on, and those whose changes make the arm of the base."""
+        """Returns, by label, the parts that are on, and those whose changes make the arm of the base."""
         raise NotImplementedError
 
     def _contrasts(self) -> tuple[Contrast, ...]:
@@ -84,7 +84,7 @@ class _OfParts:
         )
 
     def refuse(self, asked: Scale) -> None:
-        """Raises UserError for what a table of arms would not listen to."""
+        """Raises UserError for options that a table of arms would ignore."""
         self.table.refuse(asked)
 
     def _repr_html_(self) -> str:
@@ -97,7 +97,7 @@ class _OfParts:
         return self.table.fused(scale)
 
     def notes(self) -> Notes:
-        """Which parts each arm has on, and what is compared."""
+        """Returns the parts of each arm, and the comparisons."""
         return Notes(self._contrasts(), self.margin, parts={label: on for label, (on, _) in self._arms().items()})
 
 
@@ -105,7 +105,7 @@ class _OfParts:
 class Factorial(_OfParts):
     """All 2^k on/off arms of k parts. The table's effects are main effects, interactions and Shapley values.
 
-    base: without any of the parts; none: how that arm is called.
+    base: the trial without any of the parts. none: that arm's label.
     """
 
     none: str = "none"
@@ -121,13 +121,13 @@ class Factorial(_OfParts):
         return {" + ".join(on) or self.none: (on, on) for on in subsets}
 
     def _contrasts(self) -> tuple[Contrast, ...]:
-        """None: what a factorial is about are its effects."""
+        """Returns none, as a factorial is read by its effects."""
         return ()
 
 
 @dataclass(frozen=True)
 class AddOneIn(_OfParts):
-    """The base, and the base with each part alone. Each is compared with the base."""
+    """The base, and the base with each part alone, each compared with the base."""
 
     none: str = "none"
 
@@ -140,7 +140,7 @@ class AddOneIn(_OfParts):
 
 @dataclass(frozen=True)
 class LeaveOneOut(_OfParts):
-    """The base, which has all parts on, and the base without each of them. parts: what turns each off."""
+    """The base, with all parts on, and the base without each of them. parts: what turns each off."""
 
     full: str = "all"
 
@@ -150,14 +150,14 @@ class LeaveOneOut(_OfParts):
         return {self.full: (names, ()), **without}
 
     def _contrasts(self) -> tuple[Contrast, ...]:
-        """The whole with each arm that lacks a part: what the part earns."""
+        """Compares the whole with each arm that lacks a part: what the part earns."""
         return tuple(Contrast(self.full, f"without {name}") for name in self.parts)
 
 
 def changes_of(base: Trial, parts: Parts, on: Iterable[str]) -> dict[str, Any]:
-    """The changes of an arm that has these parts of the base changed.
+    """Returns the changes of an arm that has these parts of the base changed.
 
-    Raises UserError where two parts name one field: the later would undo the earlier.
+    Raises UserError if two parts name one field: the later would undo the earlier.
     """
     trial, named = base, dict[str, str]()
     for name in on:

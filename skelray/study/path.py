@@ -1,4 +1,4 @@
-"""An ablation path: from one setting to another, one change at a time, the best next change first, each step trained.
+"""An ablation path: from one setting to another, one change at a time, the best change first, each step trained.
 
 Fawcett and Hoos, Analysing differences between algorithm configurations through ablation, Journal of Heuristics 2016.
 """
@@ -30,12 +30,12 @@ MOST = 12  # changes: 79 settings
 
 @dataclass(frozen=True)
 class AblationPath:
-    """At each step every change that is left is trained on top of those made, under every seed; the best one is kept.
+    """At each step every remaining change is trained on top of those made, under every seed; the best one is kept.
 
-    default: where it starts. best: where it ends, a trial, of which each field that differs is a change, or the changes by
-    name, each fields by name or a function from trial to trial. choose: the evaluation that decides, on held-out training
-    subjects; the settings of the path alone are measured on the test split. chosen: the changes that are decided.
-    published: as an arm has it, by the changes that are made, in the order of ``best``.
+    default: the start. best: the end: a trial, each differing field of which is a change, or the changes by name, each as
+    fields by name or a function from trial to trial. choose: the evaluation that decides, on held-out training subjects;
+    only the settings on the path are measured on the test split. chosen: the changes decided so far. published: as an arm
+    has it, by the changes made, in the order of ``best``.
     """
 
     default: Trial
@@ -71,18 +71,18 @@ class AblationPath:
         return {name.rpartition(".")[2]: {name: value} for name, value in difference(self.default, self.best).items()}
 
     def refuse(self, asked: Scale) -> None:
-        """Raises UserError for several protocols, each of which would have a path of its own."""
+        """Raises UserError for several protocols, each of which would have its own path."""
         self._table.refuse(asked)
         if len(asked.protocols or ()) > 1:
             raise UserError(f"--protocol {' and '.join(asked.protocols or ())}: a path is decided under one protocol")
 
     def label(self, made: Iterable[str]) -> str:
-        """How the setting is called that has these changes made, one after another."""
+        """Returns the label of the setting with these changes made, one after another."""
         return " + ".join(made) or self.start
 
     @property
     def path(self) -> list[str]:
-        """The settings that the path has come through, by label."""
+        """Returns the labels of the settings on the path so far."""
         return [self.label(self.chosen[:count]) for count in range(len(self.chosen) + 1)]
 
     def _candidates(self, step: int) -> list[tuple[str, ...]]:
@@ -91,7 +91,7 @@ class AblationPath:
 
     @cached_property
     def _table(self) -> Ablation:
-        """The start and the candidates of every step so far."""
+        """Returns the start and the candidates of every step so far, as an ablation."""
         steps = min(len(self.chosen) + 1, len(self.changes))
         made = [(), *(one for step in range(steps) for one in self._candidates(step))]
         held_out = HeldOut(self.choose)
@@ -106,24 +106,24 @@ class AblationPath:
         return Ablation(base=base, arms=arms, seeds=self.seeds, prepared=self.prepared)
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
-        """One step after another. Candidates that are not on the path are measured on held-out subjects alone."""
+        """Returns one step after another. Candidates off the path are measured on held-out subjects alone."""
         order = {arm.label: place for place, arm in enumerate(self._table.arms)}
         cells = sorted(self._table.cells(scale), key=lambda cell: order[cell.arm])
         return [cell if cell.arm in self.path else _held_out(cell) for cell in cells]
 
     def fused(self, scale: Scale | None = None) -> list[Fused]:
-        """None: a path is of one encoder."""
+        """Returns none: a path is of one encoder."""
         return []
 
     def notes(self) -> Notes:
-        """What is compared: each setting of the path with the one before it."""
+        """Returns the comparison of each setting on the path with the previous one."""
         steps = tuple(Contrast(arm, other) for other, arm in itertools.pairwise(self.path))
         return Notes(steps, self.margin)
 
     def grown(self, cells: Iterable[Cell], value: Callable[[Cell], float | None]) -> AblationPath | None:
-        """The path with its next change: the best by mean over the seeds that are done; None where nothing is left.
+        """Returns the path with its next change, the best by mean over the finished seeds; None if none is left.
 
-        cells: as the study has them at the scale of the run. value: of a cell by its last evaluation, None where it failed.
+        cells: the study's, at the scale of the run. value: a cell's last evaluation, None if it failed.
         """
         if len(self.chosen) == len(self.changes):
             return None
@@ -138,7 +138,7 @@ class AblationPath:
         return replace(self, chosen=(*self.chosen, max(means, key=lambda name: means[name])))  # the first of equals
 
     def to_come(self, scale: Scale | None = None) -> list[Cell]:
-        """What is not known yet, as many cells as there will be, with the start's trial in place of theirs."""
+        """Returns as many cells as are still undecided, with the start's trial in place of theirs."""
         start = [cell for cell in self._table.cells(scale) if cell.arm == self.start]
         later = range(len(self.chosen) + 1, len(self.changes))
         left = [f"step {step + 1}, candidate {n + 1}" for step in later for n in range(len(self.changes) - step)]
@@ -146,5 +146,5 @@ class AblationPath:
 
 
 def _held_out(cell: Cell) -> Cell:
-    """A candidate: only the held-out evaluation that decides, which is the last, and nothing published."""
+    """Returns a candidate: only the deciding held-out evaluation, which is the last, and nothing published."""
     return replace(cell, trial=replace(cell.trial, evaluations=cell.trial.evaluations[-1:]), published={})

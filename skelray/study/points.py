@@ -1,4 +1,4 @@
-"""The points of a table: at which benchmark, protocol and value of all else each arm runs, as written and at a scale."""
+"""The points of a table: benchmark, protocol and all other values at which each arm runs, at a scale and as written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Moved = Mapping[tuple[str, str], tuple[str, str]]  # benchmark and protocol at a
 
 @dataclass(frozen=True)
 class Point:
-    """Where an arm runs. written: the same in the study as it stands, from which a scale may have moved it."""
+    """Where an arm runs. written: the point of the unscaled study from which a scale may have moved it."""
 
     arm: Arm
     coordinates: Coordinates
@@ -26,7 +26,7 @@ class Point:
 
 
 def points(arms: Sequence[Arm], across: Mapping[str, Sequence[Any]], on: Places, scale: Scale) -> list[Point]:
-    """All points under one seed, arms innermost. Raises UserError for a scale that leaves none."""
+    """Returns all points under one seed, arms innermost. Raises UserError if a scale leaves none."""
     if not on and scale.protocols is not None:
         across = {**across, "protocol": scale.protocols}
     everywhere = _moved(on, scale)
@@ -45,13 +45,13 @@ def points(arms: Sequence[Arm], across: Mapping[str, Sequence[Any]], on: Places,
 
 
 def stream_of_its_own(arm: Arm, across: Mapping[str, Sequence[Any]]) -> str | None:
-    """The several streams that an arm trains together in a study across single ones; None for any other."""
+    """Returns the streams of an arm that trains several together in a study across single ones, else None."""
     stream = arm.changes.get("stream", "")
     return stream if "stream" in across and "+" in stream and stream not in across["stream"] else None
 
 
 def check_places(arms: Sequence[Arm], across: Mapping[str, Sequence[Any]], on: Places) -> None:
-    """Raises UserError for places that are none, or that a study names twice."""
+    """Raises UserError for invalid or repeated places."""
     for place in on:
         if not (isinstance(place, tuple) and len(place) == 2 and all(isinstance(part, str) for part in place)):
             raise UserError(f'on {place!r}: a benchmark and a protocol are needed, as in ("ntu60", "xsub")')
@@ -73,9 +73,9 @@ def _named(place: tuple[str, str]) -> dict[str, str]:
 
 
 def _moved(on: Places, scale: Scale) -> Moved:
-    """The places of a study at a scale, each with the first of the study's own that it stands for.
+    """Returns a study's places at a scale, each with the first of the study's own places that it replaces.
 
-    On another benchmark they are the protocols of the study that it has, or those that are asked for.
+    On another benchmark they are those of the study's protocols that it has, or those asked for.
     """
     if not on:
         return {("", ""): ("", "")}
@@ -96,7 +96,7 @@ def _moved(on: Places, scale: Scale) -> Moved:
 
 
 def _own(arm: Arm, everywhere: Moved, scale: Scale) -> Moved:
-    """The places of an arm at a scale; on another benchmark none is left out."""
+    """Returns an arm's places at a scale; on another benchmark none is left out."""
     if arm.on is None:
         return everywhere
     if scale.benchmark is None:

@@ -1,4 +1,4 @@
-"""What a paper says of an arm: the numbers as it prints them, and the one cell of the study that each belongs to."""
+"""The published numbers of an arm, as printed, and the one cell of the study to which each belongs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PERCENT = ("top1", "top5", "map")  # printed in percent; other metrics, as NMI, 
 
 @dataclass(frozen=True)
 class Figure:
-    """A number as the paper prints it, and what is said of its place; empty where it is not said."""
+    """A number as printed, and what is stated of its place; empty where nothing is."""
 
     value: float
     protocol: str
@@ -38,7 +38,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Place:
-    """A cell without its seed, or an ensemble. columns: what its evaluations measure, as a table calls it."""
+    """A cell without its seed, or an ensemble. columns: its metrics, as the table names them."""
 
     benchmark: str
     protocol: str
@@ -53,14 +53,14 @@ class Place:
 
 
 def place_key(benchmark: str, protocol: str, stream: str, coordinates: Mapping[str, Any]) -> tuple[str, ...]:
-    """What tells a place from others of its arm."""
+    """Returns what tells a place from others of its arm."""
     others = sorted((n, repr(canonical(v))) for n, v in coordinates.items() if n not in ("benchmark", "protocol", "stream"))
     return (benchmark, protocol, stream, repr(others))
 
 
 @dataclass(frozen=True)
 class Owner:
-    """An arm as its published numbers see it: label, own benchmark, evaluations by name, and the places that it has."""
+    """An arm with published numbers: label, own benchmark, evaluations by name, and places."""
 
     label: str
     benchmark: str
@@ -70,12 +70,12 @@ class Owner:
 
 
 def figures(published: Published, benchmarks: Collection[str] = ()) -> list[Figure]:
-    """The numbers of an arm. benchmarks: names that are benchmarks, beside those that skelray knows."""
+    """Returns the numbers of an arm. benchmarks: names of benchmarks beside those that skelray knows."""
     return list(_figures(published, frozenset({*BENCHMARKS, *benchmarks}), Figure(0.0, "")))
 
 
 def spelled(published: Published, places: Sequence[tuple[str, str]], label: str) -> Mapping[Any, Any]:
-    """Numbers with numbers in a row spelled out by benchmark and protocol. Raises UserError for too many or too few."""
+    """Returns numbers with rows of them spelled out by benchmark and protocol. Raises UserError for too many or too few."""
     if isinstance(published, Mapping):
         return {k: spelled(v, places, label) if isinstance(v, (Mapping, list, tuple)) else v for k, v in published.items()}
     if len(published) != len(places):
@@ -101,7 +101,7 @@ def _figures(published: Published, benchmarks: frozenset[str], within: Figure) -
 
 
 def _narrowed(within: Figure, key: Any, benchmarks: frozenset[str]) -> Figure:
-    """The place with one thing more said of it."""
+    """Returns the figure with its place narrowed by one key."""
     if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str):
         return replace(within, point=(*within.point, key))
     if not isinstance(key, str):
@@ -114,7 +114,7 @@ def _narrowed(within: Figure, key: Any, benchmarks: frozenset[str]) -> Figure:
 
 
 def columns_of(evaluations: Iterable[tuple[str, Evaluation]]) -> dict[str, str]:
-    """How a table calls what evaluations measure, by that name and, for what each is about, by the evaluation's own."""
+    """Returns the table's columns of evaluations by that name and, for main metrics, by the evaluation's own."""
     found: dict[str, str] = {}
     for name, evaluation in evaluations:
         main = main_metric(evaluation)
@@ -124,7 +124,7 @@ def columns_of(evaluations: Iterable[tuple[str, Evaluation]]) -> dict[str, str]:
 
 
 def homes(arm: Owner, published: Published, benchmarks: Collection[str]) -> dict[tuple[str, ...], dict[str, float]]:
-    """Fractions of 0..1 by place and column. Raises UserError for a number that belongs to no place, or to several."""
+    """Returns fractions of 0..1 by place and column. Raises UserError for a number that fits no place, or several."""
     found: dict[tuple[str, ...], dict[str, float]] = {}
     given: dict[tuple[str, ...], Figure] = {}
     known = columns_of(arm.evaluations)
@@ -156,7 +156,7 @@ def _fits(figure: Figure, place: Place) -> bool:
 
 
 def _fraction(figure: Figure, name: str, arm: Owner) -> float:
-    """The number as tables hold it. Raises UserError where it is not printed as its metric is."""
+    """Returns the number as tables hold it. Raises UserError unless it is printed as its metric is."""
     metrics = {column(own, m): m for own, e in arm.evaluations for m in measured_by(e)}
     if metrics[figure.evaluation] in PERCENT:
         if 0 < figure.value < 1:
@@ -180,7 +180,7 @@ def _unknown_evaluation(figure: Figure, arm: Owner) -> str:
 
 
 def _nowhere(figure: Figure, arm: Owner) -> str:
-    """Why no place of an arm is a number's, and what to do."""
+    """Returns why a number fits no place of its arm, and what to do."""
     told = f"published {figure} of arm {arm.label!r} has no cell"
     places = arm.places
     streams = list(dict.fromkeys(place.stream for place in places))
@@ -205,7 +205,7 @@ def _nowhere(figure: Figure, arm: Owner) -> str:
 
 
 def _several(figure: Figure, places: Sequence[Place], arm: Owner) -> str:
-    """Says at which places a number would stand, and how one of them is named."""
+    """Returns the places that a number fits, and how to name one of them."""
     axes = {name: list(dict.fromkeys(str(p.coordinates.get(name)) for p in places)) for name in places[0].coordinates}
     name, values = next((name, values) for name, values in axes.items() if len(values) > 1)
     last = places[-1].coordinates[name]

@@ -1,4 +1,4 @@
-"""Trials written as the Python that makes them: what a search found, as a study file that measures it."""
+"""Trials written as Python: the result of a search as a study file that measures it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ UNCHANGED = ("benchmark", "protocol", "evaluations")  # fields that ``leaves`` l
 
 
 def study_source(base: Trial, baseline: str, best: Trial, label: str, says: str) -> str:
-    """A study file of two arms, ``baseline``, which is ``base``, and ``label``, which turns it into ``best``; of one where
-    they are the same.
+    """Returns a study file of two arms, ``base`` as ``baseline`` and ``best`` as ``label``, or of one if they are equal.
 
-    says: the first line of its docstring. Raises UserError for a part that has no name to import it by.
+    says: the first line of its docstring. Raises UserError for a part that cannot be imported by name.
     """
     written = Written()
     trial, ablation, arm = written.trial(base), written.use("skelray", "Ablation"), written.use("skelray", "Arm")
@@ -36,7 +35,7 @@ def study_source(base: Trial, baseline: str, best: Trial, label: str, says: str)
 
 
 def differences(base: Trial, other: Trial) -> dict[str, Any]:
-    """What turns one trial into the other, as the changes of an arm: fields by name, a part of another class whole."""
+    """Returns what turns one trial into the other, as an arm's changes: fields by name, a part of another class whole."""
     before, after = leaves(base), leaves(other)
     differ = [path for path in after if before.get(path) != after[path]]
     whole = [part for part in PARTS if (part, "type") in differ]
@@ -47,7 +46,7 @@ def differences(base: Trial, other: Trial) -> dict[str, Any]:
 
 
 def _name(trial: Trial, path: Path) -> str:
-    """The shortest name of a field: without its part, where no other part has a field of that name."""
+    """Returns the shortest unambiguous name of a field, without its part if possible."""
     try:
         return path[-1] if place(trial, path[-1]) == path else ".".join(path)
     except UserError:
@@ -55,20 +54,20 @@ def _name(trial: Trial, path: Path) -> str:
 
 
 def nearest(trial: Trial) -> tuple[str, Trial]:
-    """The published setting with the fewest differences, of the same method if there is one, by its name in papers."""
+    """Returns the published setting with the fewest differences, of the same method if there is one, and its name."""
     known = {name: one for name, one in vars(papers).items() if isinstance(one, Trial) and name.isupper()}
     name = min(known, key=lambda n: (type(known[n].method) is not type(trial.method), len(_differing(known[n], trial))))
     return name, known[name]
 
 
 class Written:
-    """Python of values, and the imports that it needs."""
+    """Values written as Python, and the imports that they need."""
 
     def __init__(self) -> None:
         self._used: dict[str, set[str]] = {}
 
     def imports(self) -> str:
-        """The lines of imports, dataclasses first and a study's own module last."""
+        """Returns the import lines, dataclasses first and a study's own module last."""
         ranks = {"dataclasses": 0}
         order = sorted(self._used, key=lambda home: (ranks.get(home, 1 if home.startswith("skelray") else 2), home))
         lines = [f"from {home} import {', '.join(sorted(self._used[home]))}" for home in order]
@@ -79,7 +78,7 @@ class Written:
         return name
 
     def trial(self, trial: Trial) -> str:
-        """A trial as what it changes of the published setting that is nearest to it."""
+        """Returns a trial as changes of the nearest published setting."""
         name, known = nearest(trial)
         constant = f"{self.use('skelray', 'papers')}.{name}"
         if not (changed := _differing(known, trial)):
@@ -88,7 +87,7 @@ class Written:
         return _broken(f"{replace}(", [constant, *(f"{name}={self.value(getattr(trial, name))}" for name in changed)], ")")
 
     def value(self, value: Any) -> str:
-        """A value as an expression. Raises UserError for what has none."""
+        """Returns a value as an expression. Raises UserError if it has none."""
         if value is None or isinstance(value, (bool, int, float, str)):
             return _quoted(value) if isinstance(value, str) else repr(value)
         if isinstance(value, (tuple, list)):
@@ -108,7 +107,7 @@ class Written:
         raise UserError(f"{shown(value)} cannot be written as Python: use numbers, text, tuples, dataclasses and functions")
 
     def _named(self, thing: Any) -> str:
-        """A class or function by the name that it is imported by."""
+        """Returns the name by which a class or function is imported."""
         name, module = thing.__qualname__, thing.__module__
         home = ".".join(module.split(".")[:2])
         if getattr(sys.modules.get(home), name, None) is thing:
@@ -118,7 +117,7 @@ class Written:
         raise UserError(f"{name} of {module} cannot be imported: define it at the head of the study file")
 
     def _constant(self, value: Any) -> str | None:
-        """The name of a constant beside the value's class that means the same, as BA beside AugmentationSet."""
+        """Returns an equal constant in the module of the value's class, such as BA beside AugmentationSet."""
         home = ".".join(type(value).__module__.split(".")[:2])
         for name in _public(home):
             one = getattr(sys.modules[home], name)
@@ -127,7 +126,7 @@ class Written:
         return None
 
     def _merge(self, whole: AugmentationSet) -> str | None:
-        """A merge of known sets, as NA + Mask."""
+        """Returns a merge of known sets, as NA + Mask."""
         home = "skelray.augment"
         sets = {
             one.name: (name, one)
@@ -162,7 +161,7 @@ def _quoted(text: str) -> str:
 
 
 def _broken(opening: str, items: list[str], closing: str) -> str:
-    """Items between brackets, in one line where they fit, else one below the other."""
+    """Joins items in brackets on one line if they fit, else one below the other."""
     line = f"{opening}{', '.join(items)}{closing}"
     if len(line) <= WIDTH and "\n" not in line:
         return line

@@ -1,4 +1,4 @@
-"""The numbers of a table's references: each in its place, and none that no arm is measured beside."""
+"""The numbers of a table's references, each beside measurements of an arm."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Named = Sequence[tuple[str, Evaluation]]  # evaluations as a table calls them
 
 @dataclass(frozen=True)
 class Quoted:
-    """A number of a reference, 0..1, in its place. name: of the evaluation that it is of."""
+    """A number of a reference, 0..1, in its place. name: its evaluation's."""
 
     reference: Reference
     benchmark: str
@@ -31,9 +31,9 @@ class Quoted:
 def quoted(
     references: Sequence[Reference], measured: Mapping[tuple[str, str], Named], published_by: str, benchmark: str
 ) -> list[Quoted]:
-    """The numbers of references. measured: what is evaluated on each benchmark under each protocol.
+    """Returns the numbers of references. measured: the evaluations on each benchmark under each protocol.
 
-    benchmark: of a number that names none, where that goes without saying. Raises UserError for a number without a place.
+    benchmark: of a number that names none. Raises UserError for a number without a place.
     """
     evaluations = dict(pair for named in measured.values() for pair in named)
     known = {column(name, metric): (name, metric) for name, e in evaluations.items() for metric in measured_by(e)}

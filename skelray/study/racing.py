@@ -1,4 +1,4 @@
-"""Further seeds for the best samples of a sweep, until the best is known."""
+"""Racing: further seeds for the best samples of a sweep, until the best is known."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from skelray.checks import check_number, check_whole
 class Racing:
     """Races the ``best`` samples of a search over more seeds, as F-race does (Birattari et al., GECCO 2002).
 
-    Seed by seed the leader is compared with each other racer, paired, on held-out subjects; who is worse, or within
-    ``margin`` (a fraction) of it, is out. It ends when the leader is alone, or with ``seeds`` seeds of each racer.
+    Seed by seed the leader is compared with each racer, paired, on held-out subjects; a racer that is worse, or within
+    ``margin`` (a fraction), is eliminated. It ends when the leader is alone, or with ``seeds`` seeds of each racer.
     """
 
     best: int = 3

@@ -1,7 +1,7 @@
-"""What proposes the samples of a sweep: Optuna's samplers, each with its options pinned.
+"""The samplers of a sweep: Optuna's, each with its options pinned.
 
-Sample n is decided by (seed, n, results so far) alone. So a sampler is built anew for each draw, and what Optuna's own
-keep between draws stands in the ledger.
+Sample n is decided by (seed, n, results so far) alone. A sampler is therefore rebuilt for each draw, and what Optuna's
+own keep between draws is in the ledger.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sampler:
-    """A sampler by its settings; a study's own are frozen dataclasses of this kind too.
+    """A sampler's settings; a study may define its own frozen dataclass of this kind.
 
-    several: whether it takes several objectives. reads_stopped: whether it learns from samples that were stopped; to one
-    that reads complete ones alone they are shown as complete, with their last reading. exhaustive: whether it knows which
-    points are left, so that none has to be drawn at random.
+    several: whether it takes several objectives. reads_stopped: whether it learns from stopped samples; to one that reads
+    only complete ones they appear complete, with their last reading. exhaustive: whether it knows which points are left, so
+    that none has to be drawn at random.
     """
 
     several: ClassVar[bool] = True
@@ -37,8 +37,9 @@ class Sampler:
         check_whole("seed", self.seed, 0, MOST_SEED)
 
     def build(self, draw: int) -> BaseSampler:
-        """Optuna's sampler for one draw. draw: of 32 bits, from the seed and the sample's number; what is random, is so
-        by it."""
+        """Builds Optuna's sampler for one draw. draw: 32 bits from the seed and the sample's number, which decide all
+        randomness.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no build(draw)")
 
 
@@ -46,8 +47,8 @@ class Sampler:
 class TPE(Sampler):
     """The tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011; multivariate: Falkner et al., ICML 2018).
 
-    Parameters that occur together are modelled together, so that a space may have conditions. startup: samples drawn at
-    random before.
+    Parameters that occur together are modelled together, so that a space may have conditions. startup: random samples
+    before.
     """
 
     reads_stopped: ClassVar[bool] = True
@@ -73,7 +74,7 @@ class TPE(Sampler):
 
 @dataclass(frozen=True)
 class Random(Sampler):
-    """Uniform over the space: nothing is learnt from what was read."""
+    """Uniform over the space, without learning from results."""
 
     def build(self, draw: int) -> BaseSampler:
         from optuna.samplers import RandomSampler
@@ -83,7 +84,7 @@ class Random(Sampler):
 
 @dataclass(frozen=True)
 class Grid(Sampler):
-    """Every point of the space once, in an order that the seed decides; the sweep ends when all are there.
+    """Every point of the space once, in an order that the seed decides; then the sweep ends.
 
     The space suggests categories, whole numbers, and floats with a ``step``; conditions are followed.
     """
@@ -98,9 +99,9 @@ class Grid(Sampler):
 
 @dataclass(frozen=True)
 class CMAES(Sampler):
-    """CMA-ES (Hansen, 2016) over numbers; categories are drawn at random beside it. Needs the extra ``cmaes``.
+    """CMA-ES (Hansen, 2016) over numbers; categories are drawn at random. Needs the extra ``cmaes``.
 
-    population: samples of a generation; None: 4 + 3 ln(parameters), as the paper has it. startup: drawn at random before.
+    population: samples of a generation; None: 4 + 3 ln(parameters), as in the paper. startup: random samples before.
     """
 
     several: ClassVar[bool] = False
@@ -130,9 +131,9 @@ class CMAES(Sampler):
 
 @dataclass(frozen=True)
 class GP(Sampler):
-    """A Gaussian process with log expected improvement (Ament et al., NeurIPS 2023); noisy readings are taken as such.
+    """A Gaussian process with log expected improvement (Ament et al., NeurIPS 2023); readings count as noisy.
 
-    startup: samples drawn at random before. It uses scipy and torch, which skelray has.
+    startup: random samples before. It uses scipy and torch, which skelray has.
     """
 
     startup: int = 10
@@ -157,7 +158,7 @@ class GP(Sampler):
 class QMC(Sampler):
     """A scrambled Sobol sequence: it fills the space more evenly than random points; the seed decides the scrambling.
 
-    Parameters that are not in every trial are drawn at random beside it.
+    Parameters that are not in every trial are drawn at random.
     """
 
     def build(self, draw: int) -> BaseSampler:
@@ -194,10 +195,10 @@ def _nothing(draw: int) -> BaseSampler:
 
 @dataclass(frozen=True)
 class OptunaSampler(Sampler):
-    """Any of Optuna's samplers, or of OptunaHub's: make(draw) builds it, its random numbers decided by ``draw``.
+    """Any sampler of Optuna or OptunaHub: make(draw) builds it, with its randomness decided by ``draw``.
 
-    It is built anew for each draw. What it has to remember belongs into the system attributes of trials and studies,
-    where Optuna's own keep it.
+    It is rebuilt for each draw. Its state belongs into the system attributes of trials and studies, where Optuna's own keep
+    theirs.
     """
 
     make: Callable[[int], BaseSampler] = _nothing

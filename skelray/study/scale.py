@@ -1,4 +1,4 @@
-"""How a study runs away from its published setting: on other data, shorter, smaller."""
+"""The scale of a run: a study away from its published setting, on other data, shorter or smaller."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ Variants = Sequence[tuple[str, Mapping[str, Any]]]  # what the cells of a study 
 
 @dataclass(frozen=True)
 class Scale:
-    """How a study runs away from its published setting: on other data, shorter, smaller. It changes no arm.
+    """How a run departs from the published setting: on other data, shorter, smaller. It changes no arm.
 
-    changes: fields by name, wherever they live (``changed``); they come before an arm's own changes, and a field that a
-    study compares is not among them (``check``). small: with the small versions of all that has one, as --demo runs it.
-    ordered: a sweep decides in a fixed order, looking at samples that are so many numbers back; None: as they end.
-    budget, until: when a sweep proposes no more samples.
+    changes: fields by name, wherever they live (``changed``), applied before an arm's own; a field that a study compares is
+    refused (``check``). small: uses the small version of every part, as --demo. ordered: a sweep decides in a fixed order,
+    reading samples at least this many numbers back; None: as they end. budget, until: when a sweep stops proposing.
     """
 
     benchmark: str | None = None
@@ -52,29 +51,29 @@ class Scale:
                 raise UserError(f"{field} is not set as a field: use --{field}{'s' if field == 'seed' else ''}")
 
     def check_whole_search(self, kind: str) -> None:
-        """Raises UserError for a budget, or a rule for enough, of a study that is no sweep."""
+        """Raises UserError for a budget or a stopping rule for the search if the study is no sweep."""
         if self.budget is not None or self.until is not None:
             told = f"--budget {self.budget}" if self.budget is not None else "--until stable"
             raise UserError(f"{told}: this study is {kind}, and only a sweep may end before all its samples are there")
 
     def __str__(self) -> str:
-        """What differs from the published setting."""
+        """Describes what differs from the published setting."""
         told = [f"{self.epochs} epochs"] if self.epochs is not None else []
         told += ["small models"] if self.small else []
         return ", ".join([*told, *(f"{name}={value}" for name, value in self.changes)])
 
     @property
     def as_published(self) -> bool:
-        """Whether trials keep their published settings, so that published numbers may stand beside what is measured."""
+        """Whether trials keep their published settings, so that published numbers are comparable."""
         return self.epochs is None and not self.changes and not self.small
 
     def __call__(
         self, trial: Trial, arm: Mapping[str, Any] | None = None, compared: Collection[tuple[type, str]] = ()
     ) -> Trial:
-        """A published trial at this scale, under an arm's changes.
+        """Returns a published trial at this scale, under an arm's changes.
 
-        The schedule is stretched to the number of epochs; what ``changes`` says of the schedule itself is not. compared:
-        fields, by class, in which the parts that arms bring whole differ: they stay as they are.
+        The schedule is stretched to the number of epochs, except what ``changes`` sets of it. compared: fields, by class, in
+        which whole parts given by arms differ: they stay as they are.
         """
         arm = arm or {}
         share = 1.0 if self.epochs is None else self.epochs / max(1, trial.epochs)
@@ -92,7 +91,7 @@ class Scale:
         return changed(trial, {name: value for name, value in late.items() if not arm or _open(trial, arm, name)})
 
     def _fitted(self, name: str, part: Any, compared: Collection[tuple[type, str]]) -> Any:
-        """A whole method or backbone that an arm brings: small in what all leave at its default."""
+        """Returns a whole method or backbone given by an arm, small in the fields that all arms leave at default."""
         part = self._for_its_people(part, compared)
         if self.small and name == "evaluations":
             return smaller_each(part)
@@ -104,14 +103,14 @@ class Scale:
         return replace(part, **shrunk)  # type: ignore[type-var]
 
     def _for_its_people(self, part: Any, compared: Collection[tuple[type, str]]) -> Any:
-        """A backbone that reads a fixed number of persons, for as many as the scale's benchmark has, where that is known."""
+        """Returns a backbone of fixed persons adapted to the scale's benchmark, if its number is known."""
         known = None if self.benchmark is None else BENCHMARKS.get(self.benchmark)
         if known is None or not isinstance(part, Hierarchical) or (Hierarchical, "persons") in compared:
             return part
         return replace(part, persons=known.persons)
 
     def check(self, base: Trial, variants: Variants) -> None:
-        """Raises UserError where this scale would change what a study compares in a field that it sets."""
+        """Raises UserError if this scale would set a field that a study compares."""
         if self.as_published and self.benchmark is None:
             return
         own = [(name, arm, changed(base, arm)) for name, arm in variants]
@@ -121,7 +120,7 @@ class Scale:
             self._check_change(name, value, own)
 
     def _check_change(self, name: str, value: Any, own: Sequence[tuple[str, Mapping[str, Any], Trial]]) -> None:
-        """Raises UserError where no cell takes a change, and where cells differ in the field by what they bring whole."""
+        """Raises UserError if no cell takes a change, or if cells differ in the field by whole parts."""
         if all(_path(trial, name) is None for _, _, trial in own):
             place(own[0][2], name)  # says which fields there are
         open_ = [(cell, trial, place(trial, name)) for cell, arm, trial in own if _open(trial, arm, name)]
@@ -138,7 +137,7 @@ class Scale:
             )
 
     def check_open(self, fields: Collection[str]) -> None:
-        """Raises UserError where it changes one of these fields, which a study says for each of its cells itself."""
+        """Raises UserError if it changes one of these fields, which the study sets for each cell."""
         for name, value in self.changes:
             if name in fields:
                 raise UserError(
@@ -147,7 +146,7 @@ class Scale:
 
     @property
     def said(self) -> str:
-        """What of it changes trials, as the command line says it."""
+        """Returns the settings that change trials, as command-line options."""
         told = ["--demo"] if self.small else []
         told += [f"--epochs {self.epochs}"] if self.epochs is not None else []
         told += [f"--benchmark {self.benchmark}"] if self.benchmark is not None and not self.small else []
@@ -155,12 +154,12 @@ class Scale:
 
 
 def counting_epochs(*parts: Any) -> set[str]:
-    """The names of the fields, of any parts of trials, that count epochs."""
+    """Returns the names of the fields, of any parts of trials, that count epochs."""
     return {name for part in parts if isinstance(part, Scheduled) for name in part.COUNT_EPOCHS}
 
 
 def _path(trial: Trial, name: str) -> Path | None:
-    """Finds a field of a trial; None where there is none of the name. Raises UserError where several parts have it."""
+    """Returns the path of a trial's field, None if there is none. Raises UserError if several parts have it."""
     try:
         return place(trial, name)
     except Unknown:
@@ -168,20 +167,20 @@ def _path(trial: Trial, name: str) -> Path | None:
 
 
 def _open(trial: Trial, arm: Mapping[str, Any], name: str) -> bool:
-    """Whether a trial has a field that its arm does not name."""
+    """Returns whether a trial has a field that its arm does not set."""
     path = _path(trial, name)
     return path is not None and path not in [_path(trial, own) for own in arm]
 
 
 def _brought(trial: Trial, arm: Mapping[str, Any], name: str) -> bool:
-    """Whether a field lies in a part that its arm brings whole, and is not named by it."""
+    """Returns whether a field lies in a part that its arm gives whole, and is not set by itself."""
     path = _path(trial, name)
     named = [_path(trial, own) for own in arm]
     return path is not None and path not in named and any(path[:count] in named for count in range(1, len(path)))
 
 
 def at_default(part: Any, name: str) -> bool:
-    """Whether a field of a part has the default of its class, so that nothing tells whether it was said."""
+    """Returns whether a field has its class's default, so that it may not have been set at all."""
     if isinstance(part, Trial):
         return False
     (field,) = (field for field in fields(part) if field.name == name)

@@ -1,4 +1,4 @@
-"""Studies as a notebook shows them: what they compare or search, before anything has run."""
+"""Studies as HTML for a notebook: what they compare or search, before a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from skelray.checks import shown
 
 
 def of_arms(kind: str, base: Any, arms: Sequence[Any], across: Mapping[str, Sequence[Any]], seeds: Sequence[int]) -> str:
-    """A row for each arm: what it changes, and its published numbers in percent."""
+    """Returns a table with a row for each arm: its changes, and its published numbers in percent."""
     rows = [[arm.label, _pairs(arm.changes) or "–", _pairs(arm.published) or "–"] for arm in arms]
     told = [f"{len(arms)} arms"] + [f"{name} {', '.join(map(str, values))}" for name, values in across.items()]
     seeds_told = f"seeds {', '.join(map(str, seeds))}"
@@ -19,7 +19,7 @@ def of_arms(kind: str, base: Any, arms: Sequence[Any], across: Mapping[str, Sequ
 
 
 def of_fields(kind: str, fields: Mapping[str, Any]) -> str:
-    """A row for each field of a search."""
+    """Returns a table with a row for each field of a search."""
     rows = [[name, _pairs(value) if isinstance(value, Mapping) else _short(value)] for name, value in fields.items()]
     return markup.table(f"{kind}.", ["field", "value"], rows)
 
@@ -29,7 +29,7 @@ def _pairs(values: Mapping[Any, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    """As a study file spells it, where that is short."""
+    """Returns a value as a study file spells it, if that is short."""
     if isinstance(value, tuple) and value and all(hasattr(one, "augmentations") for one in value):
         return f"[{', '.join(map(str, value))}]"
     if callable(value) and hasattr(value, "__name__"):

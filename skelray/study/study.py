@@ -1,4 +1,4 @@
-"""What the command line and runners ask of any kind of study."""
+"""The contract of a study: what the command line and runners need of any kind."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from skelray.study.scale import Scale
 
 @runtime_checkable
 class Study(Protocol):
-    """What a study file's ``study`` is; one whose trials are not known beforehand has its own work in ``runner``."""
+    """A study file's ``study``; one whose trials are not known beforehand has its own work in ``runner``."""
 
     def refuse(self, asked: Scale) -> None:
-        """Raises UserError for what a user asks for that this kind of study would not listen to."""
+        """Raises UserError for options that this kind of study would ignore."""
         ...
 
 
 @runtime_checkable
 class Expands(Study, Protocol):
-    """A study whose trials are known beforehand; nothing else need know of such a kind.
+    """A study whose trials are known beforehand; this protocol is all that others need to know of it.
 
-    prepared: how the data of its published numbers was, where that is not what the method's paper has.
+    prepared: the preprocessing behind its published numbers, if not the method's.
     """
 
     @property
     def prepared(self) -> Preprocessing | None: ...
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
-        """Its trials at a scale, each with its place in the table and the published numbers beside it."""
+        """Returns its trials at a scale, each with its place in the table and its published numbers."""
         ...
 
     def fused(self, scale: Scale | None = None) -> list[Fused]:
-        """The ensembles of these trials; none where the study fuses none."""
+        """Returns the ensembles of these trials; none if the study has none."""
         ...
 
 
@@ -45,25 +45,25 @@ class HasReferences(Protocol):
 
     @property
     def labels(self) -> list[str]:
-        """The rows of its table in their order."""
+        """Returns the rows of its table in their order."""
         ...
 
     def quoted(self, scale: Scale | None = None) -> list[Quoted]:
-        """The numbers of those rows at a scale."""
+        """Returns the numbers of those rows at a scale."""
         ...
 
 
 @runtime_checkable
 class Grows(Expands, Protocol):
-    """A study of which results decide what comes next."""
+    """A study whose next trials depend on results."""
 
     def grown(self, cells: Iterable[Cell], value: Callable[[Cell], float | None]) -> Expands | None:
-        """The study with what comes next, once all of its cells have ended; None where nothing does.
+        """Returns the study with its next trials, once all of its cells have ended; None if there are none.
 
-        cells: its own, at the scale of the run. value: the main metric of a cell's last evaluation, None where it failed.
+        cells: its own, at the scale of the run. value: the main metric of a cell's last evaluation, None if it failed.
         """
         ...
 
     def to_come(self, scale: Scale | None = None) -> list[Cell]:
-        """As many cells as are not known yet, with the trial of another in their place; none where nobody can know."""
+        """Returns a stand-in for each cell that is not known yet, with another's trial; none if their number is unknown."""
         ...

@@ -29,11 +29,11 @@ RULES = (
 class Sweep:
     """A search over ``space``, which takes an Optuna trial and returns a Trial; judged by ``monitor`` on held-out subjects.
 
-    published: parameters of the published setting, tried first. seeds: of every sample, which is judged by the mean over
-    them; None: the one that the space says. objectives: beside accuracy, by name, what should be small and is known of a
-    trial before it is trained, as ``{"parameters": parameters}``; the samples on the Pareto front are then what is best.
-    racing: gives the best samples further seeds. across, ensemble: fields by name, with values, and a fusion of streams that
-    the published setting and the best sample are read at in the end; the search itself has what the space says.
+    published: parameters of the published setting, tried first. seeds: of every sample, which is judged by their mean; None:
+    the seed that the space gives. objectives: by name, functions of an untrained trial to minimise beside the error, as
+    ``{"parameters": parameters}``; the best samples are then the Pareto front. racing: gives the best samples further seeds.
+    across, ensemble: fields with their values, and a fusion of streams, at which the published setting and the best sample
+    are measured in the end; the search itself uses the space's own.
     """
 
     space: Callable[[Any], Trial]
@@ -82,7 +82,7 @@ class Sweep:
         return of_fields("Sweep", {name: getattr(self, name) for name in names})
 
     def trial(self, suggest: Any, scale: Scale | None = None, seed: int | None = None) -> Trial:
-        """The trial that a suggestion stands for; its monitor reads at every multiple of the rule's grace.
+        """Returns a suggestion's trial; its monitor reads at every multiple of the rule's grace.
 
         seed: one of ``seeds_at``; None: the first.
         """
@@ -98,7 +98,7 @@ class Sweep:
         return trial if seed is None else replace(trial, seed=seed)
 
     def _asked(self, suggest: Any) -> Trial:
-        """What ``space`` says. Raises UserError, with its line, for what is no Trial."""
+        """Returns the trial that ``space`` makes. Raises UserError, with its line, if it makes something else."""
         trial = self.space(suggest)
         if not isinstance(trial, Trial):
             code = self.space.__code__
@@ -107,13 +107,13 @@ class Sweep:
         return trial
 
     def seeds_at(self, scale: Scale) -> tuple[int, ...] | None:
-        """The seeds of every sample; None: what the space says."""
+        """Returns the seeds of every sample; None: the space's own."""
         if scale.seeds is not None:
             return scale.seeds
         return None if self.seeds is None else tuple(self.seeds)
 
     def searched(self, suggest: Any, scale: Scale | None = None, seed: int | None = None) -> Trial:
-        """What is trained for a suggestion while searching; the test split is not for it."""
+        """Returns the trial that a search trains for a suggestion, without the test split."""
         return replace(self.trial(suggest, scale, seed), evaluations=())
 
     def grace(self, trial: Trial, scale: Scale) -> int:
@@ -121,12 +121,12 @@ class Sweep:
         return max(1, round(self.stopping.grace * share))
 
     def at(self, scale: Scale | None) -> Sweep:
-        """The sweep with the number of samples of a scale."""
+        """Returns the sweep with a scale's number of samples."""
         return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
 
 
 def _seeds(given: Iterable[int]) -> tuple[int, ...]:
-    """The seeds of every sample. Raises UserError for none, and for one that is given twice."""
+    """Returns the seeds of every sample. Raises UserError for none, and for a repeated one."""
     seeds = whole_seeds(given)
     if not seeds:
         raise UserError("a sweep needs at least one seed, as in seeds=range(3)")
@@ -136,13 +136,13 @@ def _seeds(given: Iterable[int]) -> tuple[int, ...]:
 
 
 def check_space(space: Any) -> None:
-    """Raises UserError for a search space that is no plain function: a search is named by its source."""
+    """Raises UserError unless a search space is a plain function: a search is identified by its source."""
     if not inspect.isfunction(space):
         raise UserError(f"space {space!r} is no function: write it with def, as a search is known by its source")
 
 
 def check_parts(sampler: Any, stopping: Any) -> None:
-    """Raises UserError for what is no sampler, and for what is no stopping rule."""
+    """Raises UserError unless these are a sampler and a stopping rule."""
     if not isinstance(sampler, Sampler):
         raise UserError(f"sampler={shown(sampler)}: a sampler is needed, as {SAMPLERS}")
     if not is_dataclass(stopping) or isinstance(stopping, type) or not isinstance(stopping, Rule):

@@ -1,4 +1,4 @@
-"""Rules that stop samples of a sweep early, a file each."""
+"""Rules that stop samples of a sweep early, one file each."""
 
 from skelray.study.stopping.asha import ASHA
 from skelray.study.stopping.hyperband import HyperBand

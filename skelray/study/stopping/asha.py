@@ -12,9 +12,9 @@ from skelray.study.stopping.rule import ON, PAUSE, STOP, Readings, Verdict, at
 class ASHA:
     """At epochs grace, grace x reduction, ... a sample goes on if it is among the best 1/reduction of all that got there.
 
-    The paper's form is ``promotion``: a sample waits at a rung until a 1/reduction of those that came there are worse
-    enough for it to be promoted, and the others are left. Without it (the stopping form, Li's blog and Ray Tune) it is
-    judged once, when it arrives, against those that came before, and the first one always goes on.
+    The paper's form is ``promotion``: a sample waits at a rung until enough others there are worse for it to be promoted;
+    the rest are left waiting. Without it (the stopping form, Li's blog and Ray Tune) a sample is judged once, on arrival,
+    against earlier ones, and the first always goes on.
     """
 
     grace: int = 25
@@ -30,7 +30,7 @@ class ASHA:
 
 
 def is_rung(epoch: int, grace: int, reduction: int) -> bool:
-    """Whether an epoch is grace times a power of the reduction."""
+    """Returns whether an epoch is grace times a power of the reduction."""
     at = grace
     while at < epoch:
         at *= reduction
@@ -38,7 +38,7 @@ def is_rung(epoch: int, grace: int, reduction: int) -> bool:
 
 
 def halved(rule: ASHA, readings: Readings, sample: int, epoch: int) -> Verdict:
-    """The verdict of one bracket."""
+    """Returns the verdict of one bracket."""
     if not is_rung(epoch, rule.grace, rule.reduction):
         return ON
     value, others = readings[sample][epoch], at(readings, epoch, but=sample)

@@ -11,10 +11,10 @@ from skelray.study.stopping.rule import Readings, Verdict
 
 @dataclass(frozen=True)
 class HyperBand:
-    """Brackets of ASHA side by side, for where nothing tells how long a sample has to run before it can be judged.
+    """Brackets of ASHA side by side, for cases in which it is unknown how early a sample can be judged.
 
     Bracket b judges for the first time at epoch grace x reduction^b. A sample's number decides its bracket; bracket b gets
-    reduction^-b of the samples, so that about as many epochs go into each. Samples are compared within their own.
+    reduction^-b of the samples, so that each takes about as many epochs. Samples are compared within their bracket.
     """
 
     grace: int = 25
@@ -27,7 +27,7 @@ class HyperBand:
         check_whole("brackets", self.brackets, 1, 20)
 
     def bracket(self, sample: int) -> int:
-        """Its place in a round that has reduction^(brackets - 1 - b) samples of each bracket b, the earliest first."""
+        """Returns a sample's bracket: in each round, reduction^(brackets - 1 - b) samples of bracket b, earliest first."""
         sizes = [self.reduction ** (self.brackets - 1 - b) for b in range(self.brackets)]
         place = sample % sum(sizes)
         bracket = 0

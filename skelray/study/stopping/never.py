@@ -10,7 +10,7 @@ from skelray.study.stopping.rule import ON, Readings, Verdict
 
 @dataclass(frozen=True)
 class Never:
-    """Reads the monitor every ``grace`` epochs and stops nobody."""
+    """Reads the monitor every ``grace`` epochs and never stops a sample."""
 
     grace: int = 25
 

@@ -1,4 +1,4 @@
-"""Patience: what has stopped getting better is stopped."""
+"""Patience: a sample that has stopped improving is stopped."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from skelray.study.stopping.rule import ON, STOP, Readings, Verdict, at
 class Percentile:
     """Stops a sample whose best accuracy so far is below what the best ``keep`` percent of the others have at this epoch.
 
-    startup: it stops nobody before so many others have got there; after: nor at a sample's first readings, so many.
+    startup: how many others must have reached it first; after: a sample's first readings that are never judged.
     """
 
     keep: float = 25.0
@@ -43,9 +43,9 @@ class Percentile:
 
 @dataclass(frozen=True)
 class Median:
-    """Stops a sample whose best accuracy so far is below the median of what the others have at this epoch.
+    """Stops a sample whose best accuracy so far is below the median of the others at this epoch.
 
-    startup: it stops nobody before so many others have got there; after: nor at a sample's first readings, so many.
+    startup: how many others must have reached it first; after: a sample's first readings that are never judged.
     """
 
     grace: int = 25

@@ -1,4 +1,4 @@
-"""Any pruner of Optuna's that keeps nothing to itself, as a stopping rule."""
+"""Any stateless pruner of Optuna as a stopping rule."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from skelray.study.stopping.rule import ON, STOP, Readings, Verdict
 
 @dataclass(frozen=True)
 class Pruner:
-    """Stops what a pruner of Optuna's prunes. make: a function without arguments that builds it.
+    """Stops the samples that an Optuna pruner prunes. make: a function without arguments that builds it.
 
-    The pruner sees every other sample as complete, with its readings as intermediate values by epoch, and is built anew for
-    each verdict. One that keeps state in itself or in Optuna's study, as SuccessiveHalvingPruner and HyperbandPruner do,
-    would forget: take ASHA and HyperBand.
+    The pruner sees every other sample as complete, with its readings as intermediate values by epoch, and is rebuilt for
+    each verdict. A pruner with state of its own or in Optuna's study, as SuccessiveHalvingPruner and HyperbandPruner, would
+    forget it: use ASHA and HyperBand.
     """
 
     make: Callable[[], Any]

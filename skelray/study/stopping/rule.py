@@ -1,4 +1,4 @@
-"""What a stopping rule is: it says of each reading of a sample whether the sample goes on, stops, or waits."""
+"""The contract of a stopping rule: for each reading of a sample, it decides to go on, stop, or pause."""
 
 from __future__ import annotations
 
@@ -16,31 +16,30 @@ Readings = Mapping[int, Mapping[int, float]]  # held-out accuracy by sample and 
 
 @runtime_checkable
 class Rule(Protocol):
-    """A rule that stops samples early: a frozen dataclass, so that a sweep is known by it.
+    """A rule that stops samples early: a frozen dataclass, so that it is part of a sweep's identity.
 
-    A reading is judged when it arrives. What goes on or stops does so for good: the verdict is kept with the reading and
-    never made again. What is paused keeps its place and is asked about again when a slot is free; a sample that is told
-    "on" then goes on from its checkpoint.
+    A reading is judged on arrival. "on" and "stop" are final: the verdict is stored with the reading and never made again. A
+    paused sample is judged again whenever a slot is free, and continues from its checkpoint once the verdict is "on".
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def grace(self) -> int:
-        """A field: the epochs between two readings of the monitor; it shrinks with a schedule that is shortened."""
+        """The epochs between two readings of the monitor, a field; it shrinks with a shortened schedule."""
         ...
 
     def verdict(self, readings: Readings, sample: int, epoch: int) -> Verdict:
-        """What becomes of a sample after its reading at an epoch, which is among the readings; it is no trial's last.
+        """Returns the verdict on a sample after its reading at an epoch, which is not its last.
 
-        readings: of all samples that it is compared with, and its own, each as far as it has come. Nothing but these
-        three decides, so that the same comes out whenever it is asked; readings are not written to.
+        readings: of the sample and of all it is compared with, so far. The verdict depends on the arguments alone, so that
+        it can be repeated; readings are not modified.
         """
         ...
 
 
 def asked(rule: Rule, readings: Readings, sample: int, epoch: int) -> Verdict:
-    """What a rule says, which may be code of a study's own. Raises TypeError for what is no verdict."""
+    """Returns a rule's verdict, perhaps of a study's own code. Raises TypeError for an invalid one."""
     found: object = rule.verdict(readings, sample, epoch)
     if found not in (ON, PAUSE, STOP):
         raise TypeError(f"verdict() returns {found!r}: 'on', 'pause' or 'stop' is needed")
@@ -48,6 +47,6 @@ def asked(rule: Rule, readings: Readings, sample: int, epoch: int) -> Verdict:
 
 
 def at(readings: Readings, epoch: int, but: int | None = None) -> list[float]:
-    """What the samples had at an epoch, but for one of them; what is no number is as low as can be."""
+    """Returns the samples' readings at an epoch, but for one sample; NaN counts as lowest."""
     found = (own[epoch] for number, own in readings.items() if number != but and epoch in own)
     return [-math.inf if math.isnan(value) else value for value in found]

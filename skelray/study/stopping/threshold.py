@@ -1,4 +1,4 @@
-"""A floor: what has not learned so much by then is stopped."""
+"""A floor: a sample below a fixed accuracy is stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skelray.study.stopping.rule import ON, STOP, Readings, Verdict
 class Threshold:
     """Stops a sample whose accuracy (a fraction) is below ``least`` at any reading after the first ``after`` ones.
 
-    It needs no other samples, so that it decides the same whatever else runs.
+    It needs no other samples, so that its verdict is the same whatever else runs.
     """
 
     least: float
