@@ -31,11 +31,11 @@ def store_group(context: click.Context, store: str, results: Path) -> None:
 @results_option
 @click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="[default: damaged, checkpoints]")
 @click.option("--study", help="Only of trials in this study's table, encoders and scores among them.")
-@click.option("--older", type=Duration(), default="0.001s", help="Only what was last written so long ago, as 48h.")
-@click.option("--disk", type=Size(), default="1K", help="Only until the store takes no more than this, as 50G.")
+@click.option("--older", type=Duration(), help="Only what was last written so long ago, as 48h.")
+@click.option("--disk", type=Size(), help="Only until the store takes no more than this, as 50G.")
 @click.option("--yes", is_flag=True, help="Do it; else it only says what would go.")
 def prune_command(
-    store: str, results: Path, kinds: tuple[str, ...], study: str | None, older: float, disk: int, yes: bool
+    store: str, results: Path, kinds: tuple[str, ...], study: str | None, older: float | None, disk: int | None, yes: bool
 ) -> None:
     """Take away what has ended: damaged files, then checkpoints, and where asked for encoders and scores.
 
@@ -47,7 +47,7 @@ def prune_command(
 
     only = None if study is None else trials_of_table(study, results)
     named = trials_in_tables(results, but=study or "")
-    gone = Pruning(kinds or KINDS[:2], named, only, older, disk).of(Store(store), go=yes)
+    gone = Pruning(kinds or KINDS[:2], named, only, older or 0.0, disk or 0).of(Store(store), go=yes)
     for one in gone:
         click.echo(one.name)
     what = told(gone) or "nothing"

@@ -131,13 +131,16 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: fl
 
 
 def _failure_of(fused: Fused, store: Store, data: str, evaluation: Evaluation) -> dict[str, Any] | None:
-    """Why an ensemble has no figure: the first of its streams that failed before it had one."""
+    """Why an ensemble has no figure: the first of its streams that failed before it had one, or has lost its scores."""
     for stream, cell in fused.members.items():
-        stored = store.trial(cell.trial.id(data))
-        failure = stored.failure_of(cell.trial.epochs, canonical(evaluation))
-        if failure is not None and stored.result(cell.trial.epochs, canonical(evaluation)) is None:
+        stored, content = store.trial(cell.trial.id(data)), canonical(evaluation)
+        failure, result = stored.failure_of(cell.trial.epochs, content), stored.result(cell.trial.epochs, content)
+        if failure is not None and result is None:
             line = f"{stream}, {failure['cause']}: {failure['line']}"
             return {**failure, "cause": "stream failed", "line": line, "traceback": ""}
+        if result is not None and stored.arrays(evaluated(cell.trial.epochs, content)) is None:
+            line = f"the store has no scores of {stream} any more: a run with another --store makes them again"
+            return {"cause": "scores lost", "line": line, "time": 0.0}
     return None
 
 

@@ -24,7 +24,7 @@ Key = tuple[str, int]  # a trial's id, and its epochs
 
 
 class Upkeep:
-    """Of a run: ``Settings.keep`` says which checkpoints of ended trials stay, ``Settings.disk`` how large the store may be.
+    """The upkeep of a run's store: ``Settings.keep`` says whose checkpoints stay, ``Settings.disk`` how large it may be.
 
     What a process works with is left for later. Nothing that tables are made of is taken away.
     """
@@ -39,7 +39,10 @@ class Upkeep:
         self._stuck = 0.0  # bytes of the store, below which nothing more could go
 
     def begin(self) -> None:
-        """Once the book has its rows. Raises UserError where no trial has what the best one is told by."""
+        """Looks at what earlier runs have left; the book has its rows by now.
+
+        Raises UserError where no trial has what the best one is told by.
+        """
         if self._keep != LAST:
             self._look_back()
         if self._disk is not None:

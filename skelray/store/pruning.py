@@ -17,15 +17,22 @@ CHECKPOINT = r"checkpoint(?:-(\d+))?\.pt"
 def ended_checkpoints(stored: StoredTrial, stopped: Collection[str] = ()) -> list[str]:
     """The files of training states that nothing is to go on from: none is beyond the encoders and figures of the trial.
 
-    stopped: ids of trials that a search has stopped, which go on no more.
+    stopped: ids of trials that a search has stopped, which go on no more. None where an encoder needs a state's mask values.
     """
     files = stored.store.names(stored.id)
     found = (re.fullmatch(r"encoder-(\d+)\.pt|(\d+)-\w+\.json", file) for file in files)
     ended = {int(one[1] or one[2]) for one in found if one}
     states = [(one[0], one[1]) for file in files if (one := re.fullmatch(CHECKPOINT, file))]
-    if stored.id in stopped:
-        return [file for file, _ in states]
-    return [file for file, epochs in states if (int(epochs) if epochs else stored.reached(files)) in ended]
+    if stored.id not in stopped:
+        states = [one for one in states if (int(one[1]) if one[1] else stored.reached(files)) in ended]
+    return [] if states and _lacks_masks(stored, files) else [file for file, _ in states]
+
+
+def _lacks_masks(stored: StoredTrial, files: Collection[str]) -> bool:
+    """Whether an encoder is from before mask values were kept with it: only a checkpoint has these."""
+    numbers = [int(one[1]) for file in files if (one := re.fullmatch(r"encoder-(\d+)\.pt", file))]
+    encoders = (stored.encoder(number) for number in numbers)
+    return any(encoder is not None and "masks" not in encoder for encoder in encoders)
 
 
 def drop_checkpoints(stored: StoredTrial, stopped: Collection[str] = ()) -> list[str] | None:

@@ -72,9 +72,9 @@ def test_what_is_not_done_keeps_its_checkpoint(tmp_path):
     trial = store.trial("t")
     trial.save_state({"epoch": 2, "model": {}, "optimizer": {}, "history": [[1, {}, 0.1], [2, {}, 0.1]]})
     assert Pruning().of(store) == []
-    trial.save_encoder(1, {"model": {}})  # a shorter trial's
+    trial.save_encoder(1, {"model": {}, "masks": {}})  # a shorter trial's
     assert Pruning().of(store) == []
-    trial.save_encoder(2, {"model": {}})
+    trial.save_encoder(2, {"model": {}, "masks": {}})
     with trial.claim(3):
         assert Pruning().of(store) == []
     assert [one.name for one in Pruning().of(store, go=False)] == ["t/checkpoint.pt"]
@@ -82,6 +82,16 @@ def test_what_is_not_done_keeps_its_checkpoint(tmp_path):
     assert [one.name for one in Pruning().of(store)] == ["t/checkpoint.pt"]
     assert store.read("t/checkpoint.pt") is None
     assert trial.reached() == 2
+
+
+def test_a_checkpoint_stays_that_alone_has_the_mask_values_of_an_encoder(tmp_path):
+    store = Store(tmp_path)
+    for id, encoder in (("old", {"model": {}}), ("new", {"model": {}, "masks": {}})):
+        store.trial(id).save_state({"epoch": 2, "model": {}, "optimizer": {}, "history": [[2, {}, 0.1]]})
+        store.trial(id).save_encoder(2, encoder)
+    assert [one.name for one in Pruning().of(store, go=False)] == ["new/checkpoint.pt"]
+    assert [one.name for one in Pruning().of(store)] == ["new/checkpoint.pt"]
+    assert store.read("old/checkpoint.pt") is not None
 
 
 def test_encoders_go_that_no_table_names_once_they_are_old(tmp_path, monkeypatch):
@@ -92,6 +102,25 @@ def test_encoders_go_that_no_table_names_once_they_are_old(tmp_path, monkeypatch
     now = time.time()
     monkeypatch.setattr(pruning.time, "time", lambda: now + 2 * pruning.YOUNG)
     assert [one.name for one in Pruning(named={"named"}).of(store)] == ["nobodys/encoder-2.pt"]
+
+
+def test_streams_are_not_fused_silently_whose_scores_were_pruned(tmp_path, synthetic_data):
+    body = """
+        from skelray import Ensemble
+
+        study = Ablation(base=replace(base, evaluations=(KNN(),)), across={"stream": ["joint", "bone"]}, %s
+                         arms=[Arm("a")], seeds=range(1))
+    """
+    inline(study_file(tmp_path, body % ""), tmp_path, synthetic_data, epochs=1)
+    store = Store(tmp_path / "store")
+    gone = Pruning((SCORES,), only={one.trial for one in inventory(store)}).of(store)
+    assert len(gone) == 2
+    rows = inline(
+        study_file(tmp_path, body % 'ensemble=Ensemble({"joint": 1.0, "bone": 1.0}),'), tmp_path, synthetic_data, epochs=1
+    )
+    assert rows["status"].tolist().count("done") == 4  # of the two streams, top-1 and top-5
+    (lost,) = rows.loc[rows["status"] == "failed", "error"]
+    assert "the store has no scores of joint any more: a run with another --store makes them again" in lost
 
 
 def test_the_command_shows_first_and_prunes_when_told(whole, tmp_path, synthetic_data, capsys):

@@ -19,8 +19,10 @@ from small_study import ABLATION, Heard, assert_same, inline, make_run, study_fi
 
 from skelray.checks import UserError
 from skelray.runner.inline import run_inline
+from skelray.runner.pruning import Pruning
 from skelray.runner.run import Run
 from skelray.store import lease, lock, remote
+from skelray.store.inventory import CHECKPOINTS, ENCODERS, inventory
 from skelray.store.store import Store, StoreError
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
@@ -119,6 +121,22 @@ def test_a_study_on_s3_has_the_rows_of_a_local_one_and_few_requests(server, tmp_
     again, _ = counted(server, lambda: run_inline(run_on(uri, path, tmp_path / "again", synthetic_data), heard))
     assert heard.trained == []
     assert len(again) <= 2 * REQUESTS_OF_A_RERUN
+
+
+def test_on_s3_ended_checkpoints_go_and_the_store_is_pruned(server, tmp_path, synthetic_data):
+    path, uri = study_file(tmp_path, ABLATION), server.uri()
+    run = run_on(uri, path, tmp_path, synthetic_data, epochs=1)
+    run_inline(run)
+    expected, store = table(tmp_path), run.context.store
+    assert CHECKPOINTS in {one.kind for one in inventory(store)}
+    run_inline(Run(run.name, run.study, run.scale, replace(run.settings, keep="none")))
+    assert CHECKPOINTS not in {one.kind for one in inventory(store)}
+    ids = {one.trial for one in inventory(store) if one.kind == ENCODERS}
+    assert {one.kind for one in Pruning((ENCODERS,), only=ids).of(store)} == {ENCODERS}
+    heard = Heard()
+    run_inline(run_on(uri, path, tmp_path, synthetic_data, epochs=1), heard)
+    assert heard.statuses == {}
+    assert_same(table(tmp_path), expected)
 
 
 def started(path, data, uri, folder, *options):
