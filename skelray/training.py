@@ -212,12 +212,13 @@ class Pretraining:
 
     def state(self) -> State:
         """Returns everything that a later process needs to resume: weights, queue, optimiser, epoch and history."""
-        return {
+        state = {
             "epoch": self.epoch,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "history": [[r.epoch, r.metrics, r.seconds] for r in self.history],
         }
+        return _apart(state) if isinstance(self._engine, Lane) else state
 
     def load_state(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
@@ -226,6 +227,13 @@ class Pretraining:
             self._engine.adopt()
         self.epoch = state["epoch"]
         self.history = [Report(*entry) for entry in state["history"]]
+
+
+def _apart(state: Any) -> Any:
+    """Returns a state with tensors of its own, not views of a pack's, which a file would hold whole."""
+    if isinstance(state, dict):
+        return {name: _apart(value) for name, value in state.items()}
+    return state.clone() if isinstance(state, torch.Tensor) else state
 
 
 def mask_values(model: Any) -> Mapping[str, torch.Tensor]:

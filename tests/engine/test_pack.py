@@ -151,6 +151,19 @@ def test_a_lane_without_numbers_costs_itself_alone():
     close(alone, together[0])
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_the_state_of_a_lane_holds_no_other_lanes_numbers():
+    base = replace(BASE, backbone=tiny.Small())
+    pack, together = packed([replace(base, seed=seed) for seed in (0, 1)])
+    epoch(pack, together)
+    state = together[0].state()
+    tensors = [*state["model"].values(), *(own["momentum_buffer"] for own in state["optimizer"]["state"].values())]
+    assert all(one.untyped_storage().nbytes() == one.nbytes for one in tensors)
+    before = [one.clone() for one in tensors]
+    epoch(pack, together)
+    assert all(map(torch.equal, before, tensors))
+
+
 def test_trials_that_differ_in_more_than_numbers_are_not_alike():
     same = [BASE, *varied(BASE, {"tau": (0.1, 0.2, 0.3)}), replace(BASE, epochs=9)]
     assert len({alike(trial) for trial in same}) == 1
