@@ -170,7 +170,19 @@ def test_a_pair_costs_what_its_arms_lack_at_the_rate_of_the_run(tmp_path, synthe
     work._study = Extended(work._study.study, tuple(Added(seed, frozenset({"base", "y"})) for seed in range(2, 7)))
     work.__dict__.pop("cells")
     assert work._cost(row, (7,)) == 30  # the first arm has these seeds already
-    assert work._rate() == 1.0 or work._trained() > 0
+
+
+def test_trials_side_by_side_cost_a_run_less_than_their_seconds(tmp_path, synthetic_data, monkeypatch):
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data)
+    run.add_seeds_until_decided()
+    work = run.work
+    assert work._rate() == 1.0  # none has ended
+    took = 0.0
+    monkeypatch.setattr(work, "_trained", lambda: took)
+    work.settle()
+    monkeypatch.setattr("skelray.runner.deciding.time.monotonic", lambda: work._began + 50.0)
+    took = 200.0
+    assert work._rate() == 4.0
 
 
 def test_a_plain_run_does_not_drop_added_seeds(tmp_path, synthetic_data):

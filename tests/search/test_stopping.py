@@ -89,6 +89,8 @@ def test_threshold_patience_and_never_by_hand():
     own = {0: {25: 0.1, 50: 0.3, 75: 0.3, 100: 0.29}}
     assert [Threshold(least=0.2).verdict(own, 0, e) for e in own[0]] == ["stop", "on", "on", "on"]
     assert Threshold(least=0.2, after=1).verdict(own, 0, 25) == "on"
+    with pytest.raises(UserError, match="keep"):
+        Percentile(keep=0)
     with pytest.raises(UserError, match=r"least 20: a fraction is needed, as 0.2 for 20 %"):
         Threshold(least=20)
     assert [Patience(readings=2).verdict(own, 0, e) for e in own[0]] == ["on", "on", "on", "stop"]
