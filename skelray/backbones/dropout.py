@@ -100,7 +100,7 @@ def drawing(draws: CounterDraws) -> Iterator[None]:
 
 
 class _CountedDropout(torch.autograd.Function):
-    """Of several lanes (lanes, ...) in one kernel each way; under vmap those of all lanes are one kernel's, too.
+    """Dropout of several lanes (lanes, ...) in one kernel each way; under vmap one kernel serves all lanes, too.
 
     Within a step alone: its backward pass makes the bits again, of the step that the clock is at then.
     """

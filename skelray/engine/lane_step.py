@@ -74,7 +74,7 @@ class LaneStep:
         epoch: Tensor,
         order: Tensor,
     ) -> tuple[Tensor, Any, dict[str, Tensor]]:
-        """Of one lane: its loss, keys and parts of the loss."""
+        """Returns the loss of one lane, its keys and the parts of its loss."""
         draws = CounterDraws(0, self.stage_epoch, Clock(key, epoch, self.clock.step), captured=True)
         positions = order.index_select(0, self.clock.step * len(self.within) + self.within)
         method: Method = with_numbers(self.method, numbers)

@@ -56,7 +56,7 @@ class Lane:
 
 
 class Begun(NamedTuple):
-    """Of a stage: its step, and what runs it."""
+    """The step of a stage, and its runner."""
 
     step: LaneStep
     runner: Runner

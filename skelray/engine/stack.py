@@ -29,7 +29,7 @@ class Flat:
         self.whole = torch.zeros(lanes, sum(sizes), dtype=first.dtype, device=first.device)
 
     def parts(self, whole: Tensor) -> dict[str, Tensor]:
-        """Of another tensor of this shape, such as momenta."""
+        """Returns the parts of another tensor of this shape, such as momenta, by name."""
         found = {}
         for name, shape in self.shapes.items():
             start = self.starts[name]

@@ -85,7 +85,7 @@ def _indices(args: Any) -> list[Tensor]:
 
 
 def _refusal(what: str) -> CannotCapture:
-    """With the innermost line that is neither torch's nor of this file."""
+    """Returns the refusal, with the innermost line that is neither torch's nor of this file."""
     for frame in reversed(traceback.extract_stack()):
         if not frame.filename.startswith(str(_OWN)) and frame.filename not in (__file__, *_MACHINERY):
             return CannotCapture(f"{what} ({Path(frame.filename).name}, line {frame.lineno})")

@@ -73,7 +73,7 @@ class MultiStream(nn.Module):
         return {name: moco.mask_value for name, moco in self.mocos().items()}
 
     def _moving(self, epoch: int) -> list[MoCo]:
-        """Those whose key branch follows its query."""
+        """Returns the branches whose key follows its query in this epoch."""
         late = self.keys_until is not None and epoch > self.keys_until
         return [moco for name, moco in self.mocos().items() if not late or name == self.keys_of]
 

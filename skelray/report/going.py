@@ -55,7 +55,7 @@ def sparkline(values: Sequence[float], most: int = 20) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In the two largest units that tell."""
+    """Returns a span of time in the two largest units that tell."""
     if not seconds < float("inf"):
         return "unknown time"
     minutes, seconds = divmod(int(seconds), 60)

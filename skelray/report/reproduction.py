@@ -108,7 +108,7 @@ def _section(section: Section) -> str:
 
 
 def _made(table: pd.DataFrame | None) -> str:
-    """Where the numbers of a table come from."""
+    """Returns where the numbers of a table come from."""
     if table is None or table.empty:
         return ""
     run = table[table["status"] != PUBLISHED]

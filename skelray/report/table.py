@@ -44,7 +44,7 @@ class Table:
         return {"markdown": self.markdown, "csv": self.csv, "latex": self.latex}[form]()
 
     def _repr_html_(self) -> str:
-        """For a notebook."""
+        """Returns the table for a notebook."""
         return markup.table(self.caption, self.header, self.rows, self.words)
 
     def markdown(self) -> str:

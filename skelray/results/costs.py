@@ -101,7 +101,7 @@ def _by_arm(frame: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _gains(frame: pd.DataFrame) -> pd.Series:
-    """By arm, the points by which it lies above the first one, over what is paired with that."""
+    """Returns, by arm, the points by which it lies above the first one, over what is paired with that."""
     rows = frame[~frame["metric"].isin([HELD_OUT, "top5"])]
     first, *others = dict.fromkeys(rows["arm"]) or [""]
     if not others:

@@ -25,7 +25,7 @@ from skelray.trial import Trial
 
 
 class AblationWork:
-    """Of any study that expands, whatever its kind."""
+    """The work of any study that expands, whatever its kind."""
 
     most_waiting = float("inf")
 

@@ -82,7 +82,7 @@ def ray(address: str | None) -> Finding:
 
 
 def token() -> Finding:
-    """Where Ray's token is from; it is never shown."""
+    """Returns where Ray's token is from; the token is never shown."""
     if os.environ.get("RAY_AUTH_MODE") == "disabled":
         return Finding("token", "RAY_AUTH_MODE=disabled: who reaches Ray's ports can run code here; unset it", fine=False)
     check_token()

@@ -40,7 +40,7 @@ class Needs:
         return f"{PROBES}/{self.word}.json"
 
     def answer(self, node: str) -> str:
-        """Where a node leaves word in turn."""
+        """Returns where a node leaves word in turn."""
         return f"{PROBES}/{self.word}-{node}.json"
 
 

@@ -31,7 +31,7 @@ class Shown:
 
     @property
     def numbers(self) -> set[str]:
-        """Of its tables: {"3", "4"} of "Tables 3 and 4"."""
+        """Returns the numbers of its tables: {"3", "4"} of "Tables 3 and 4"."""
         listed = re.match(r"Tables? (\d+(?:(?:, | and )\d+)*)", self.heading)
         return set(re.findall(r"\d+", listed[1])) if listed else set()
 

@@ -125,7 +125,10 @@ class Run:
         return self.book.write()
 
     def evaluate_finals(self, device: torch.device) -> None:
-        """Once all jobs have ended; trains nothing. One that fails is a failed row. Brings the tables up to date."""
+        """Evaluates what the study measures once all jobs have ended; trains nothing.
+
+        One that fails is a failed row. Brings the tables up to date.
+        """
         for trial in self.work.finals():
             for _ in range(RETRIES + 1):
                 if not self._fails_in_passing(trial, device):

@@ -229,7 +229,7 @@ class SweepWork:
         return Searches()
 
     def savings(self) -> Savings:
-        """Of the samples to come, each under every seed; those that are there have saved what the table says."""
+        """Returns what the samples to come may save, each under every seed; the table says what the others have saved."""
         sweep, monitor = self.search.sweep, self._example.monitor
         rule = sweep.stopping if monitor is None else replace(sweep.stopping, grace=monitor.every)
         counts = len(self.search.samples), max(sweep.samples, len(self.search.samples))

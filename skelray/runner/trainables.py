@@ -83,7 +83,7 @@ class StudyTrainable(tune.Trainable):
         }
 
     def told(self) -> dict[str, Any]:
-        """Where a result is from."""
+        """Returns where a result is from."""
         node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
         return {"source": provenance(self.device), "node": node}
 

@@ -49,7 +49,7 @@ def waiting(samples: Iterable[Sample]) -> list[tuple[Sample, Seed, Epoch]]:
 
 
 def _place(sample: Sample) -> tuple[Seed, Epoch]:
-    """Where a paused sample waits."""
+    """Returns where a paused sample waits."""
     return next((seed, epoch) for seed, own in sample.verdicts.items() for epoch, said in own.items() if said == PAUSE)
 
 

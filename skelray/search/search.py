@@ -67,7 +67,7 @@ class Search:
 
     @property
     def samples(self) -> dict[int, Sample]:
-        """By number, as the ledger has them."""
+        """Returns the samples by number, as the ledger has them."""
         return self.ledger.samples
 
     def over(self) -> bool:

@@ -130,7 +130,7 @@ def candidates(pools: Sequence[Sequence[Curve]]) -> list[Rule]:
 
 
 def chosen(outcomes: Sequence[Outcome], margin: float) -> Outcome:
-    """Of the rules that end within ``margin`` of the least regret, the one that spends least; of equals, the better."""
+    """Returns the rule that spends least of those within ``margin`` of the least regret; of equals, the better."""
     least = min(outcome.last for outcome in outcomes)
     within = [outcome for outcome in outcomes if outcome.last <= least + margin]
     return min(within, key=lambda outcome: (outcome.spent, outcome.last))

@@ -82,13 +82,13 @@ def has(store: Files, name: str) -> bool:
 
 
 def excerpt(store: Files, name: str) -> Excerpt | None:
-    """None where there is none that can be read."""
+    """Returns the excerpt of this name; None where there is none that can be read."""
     arrays = _arrays(store, name)
     return None if arrays is None or set(arrays) != set(Excerpt.__dataclass_fields__) else Excerpt(**arrays)
 
 
 def augmented(store: Files, name: str) -> Augmented | None:
-    """None where there is none that can be read."""
+    """Returns the views of this name; None where there are none that can be read."""
     arrays = _arrays(store, name)
     return None if arrays is None or set(arrays) != set(Augmented.__dataclass_fields__) else Augmented(**arrays)
 

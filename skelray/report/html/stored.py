@@ -42,7 +42,7 @@ class Stored:
         self._results: dict[str, dict[str, Row]] = {}
 
     def answers(self, material: Material) -> Iterator[Answers]:
-        """Of each row of top-1 whose scores are here, in the study's order."""
+        """Returns the answers of each row of top-1 whose scores are here, in the study's order."""
         rows = material.measured[(material.measured["metric"] == "top1") & (material.measured["status"] == "done")]
         for row in rows.to_dict("records"):
             found: Row = {str(name): value for name, value in row.items()}
