@@ -82,7 +82,12 @@ def _versions(context: click.Context, parameter: click.Parameter, wanted: bool) 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_versions, help="Of skelray and others."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_versions,
+    help="Show the versions of skelray and its packages.",
 )
 @click.option(TRACEBACK, is_flag=True, expose_value=False, help="Show the whole traceback of an error.")
 def cli() -> None:

@@ -39,13 +39,13 @@ class _Formats(click.Choice[str]):
 @click.command("prepare")
 @click.argument("given", nargs=-1, required=True, metavar="[BENCHMARK] [SOURCE]")
 @data_option
-@click.option("--format", "form", type=_Formats(), help="Of SOURCE.  [default: detected]")
+@click.option("--format", "form", type=_Formats(), help="The format of SOURCE.  [default: detected]")
 @click.option("--path", type=click.Choice(list(FRAMES)),
               help="centred: SkeletonCLR to HiCLR; unturned: centred without turning the shoulders parallel to x; "
                    "rigid: HiCo; plain: only resized.  [default: centred; unturned without shoulders]")  # fmt: skip
 @click.option("--frames", type=click.IntRange(1, 100_000), help="Frames of a sequence.  [default: 50, rigid 300]")
 @click.option("--half", is_flag=True, help="Keep sequences as float16: half the disk; they are read as float32.")
-@click.option("--name", help="Of the prepared data.  [default: its benchmark]")
+@click.option("--name", help="Name of the prepared data.  [default: its benchmark]")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Processes that read and preprocess.  [default: a core each]")
 @click.option("--force", is_flag=True, help="Prepare again what is there.")
 def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int | None, force: bool, **how: Any) -> None:

@@ -24,8 +24,8 @@ from skelray.report.printable import printable
 @click.option("--html", is_flag=False, flag_value="", metavar="[FILE]", help="Write a page.  [default: RESULTS/STUDY.html]")
 @click.option("--log", "tracker", type=click.Choice(list(TRACKERS)), help="Export curves and hyperparameters, once.")
 @click.option("--to", help="For --log: a folder or an address.  [default: the tracker's own]")
-@click.option("--store", default="store", show_default=True, help="Of stored scores; a folder or URI.")
-@click.option("--data", type=FOLDER, default=Path("data"), help="Of subjects that scores lack.")
+@click.option("--store", default="store", show_default=True, help="The store with the scores; a folder or URI.")
+@click.option("--data", type=FOLDER, default=Path("data"), help="Prepared data, for subjects that scores lack.")
 def report_command(
     study: str,
     results: Path,

@@ -22,7 +22,7 @@ PAPERS = ("aimclr", "hiclr", "hico")
 @click.argument("table", default="all")
 @click.option("--source", "sources", multiple=True, metavar="BENCHMARK=PATH", help="Raw files of what is not prepared.")
 @click.option("--studies", type=click.Path(path_type=Path), default=Path("studies"), show_default=True, help="Study files.")
-@click.option("--study", type=click.Path(path_type=Path), help="Of a row: the file that defines parts of its trial.")
+@click.option("--study", type=click.Path(path_type=Path), help="For a row: the file that defines parts of its trial.")
 @run_options
 @click.option("--inline", is_flag=True, help="In this process, without Ray.")
 @click.option("--address", help="Join this Ray cluster.")

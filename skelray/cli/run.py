@@ -45,7 +45,7 @@ def plan_command(**options: Any) -> None:
 @click.option("--until-decided", is_flag=True, help="Add seeds to what is not decided, the cheapest first.")
 @click.option("--until", type=click.Choice(["stable"]), help="A sweep ends once its best gains less than the seed noise.")
 @click.option(
-    "--budget", help="Of --until-decided or a sweep: 4h, 30m; of a sweep 500epochs, too. What runs then still ends."
+    "--budget", help="What --until-decided or a sweep may spend: 4h, 30m; a sweep also 500epochs. What runs then still ends."
 )
 def run_command(
     inline: bool,

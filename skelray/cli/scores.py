@@ -15,7 +15,9 @@ from skelray.cli.study_options import results_option
 @click.command("scores")
 @click.argument("trial")
 @click.argument("evaluation", required=False)
-@click.option("--epochs", type=click.IntRange(0, MOST), help="Of the trial, where it was evaluated after several lengths.")
+@click.option(
+    "--epochs", type=click.IntRange(0, MOST), help="Epochs of the trial, if it was evaluated after several lengths."
+)
 @click.option("--confusion", type=click.IntRange(1, MOST), metavar="K", help="The confusion matrix instead; right is top-K.")
 @click.option("--format", "form", type=click.Choice(["markdown", "csv", "latex"]), default="markdown", show_default=True)
 @click.option("--store", default="store", show_default=True, help="A folder or URI.")
