@@ -42,6 +42,11 @@ class Grid:
     kind: str = "grid"
 
     @property
+    def key(self) -> int:
+        """The column that stays in sight however the table is scrolled: the arm's, else the first."""
+        return self.table.header.index("arm") if "arm" in self.table.header else 0
+
+    @property
     def heads(self) -> list[tuple[str, int | None]]:
         """Each column's name and protocol."""
         places = self.columns or [None] * len(self.table.header)
