@@ -138,7 +138,8 @@ def _failure_of(fused: Fused, store: Store, data: str, evaluation: Evaluation) -
         if failure is not None and result is None:
             line = f"{stream}, {failure['cause']}: {failure['line']}"
             return {**failure, "cause": "stream failed", "line": line, "traceback": ""}
-        if result is not None and stored.arrays(evaluated(cell.trial.epochs, content)) is None:
+        had_scores = result is not None and "test" in result  # which says whose scores they are
+        if had_scores and stored.arrays(evaluated(cell.trial.epochs, content)) is None:
             line = f"the store has no scores of {stream} any more: a run with another --store makes them again"
             return {"cause": "scores lost", "line": line, "time": 0.0}
     return None
