@@ -419,6 +419,8 @@ CLAIMS = {
         "A click on a column's head sorts by it": "test_a_click_on_a_head_sorts_by_it_and_another_turns_the_order",
         "reach into the figures": "test_a_filter_reaches_into_the_figures",
         "A label is text, whatever stands in it": "test_hostile_text_is_text",
+        "lab/mlflow.db; or the address of a server": "test_mlflow_reads_the_runs_back",
+        "has a line of its own": "test_what_varies_within_an_arm_has_a_line_of_its_own",
         "the same bytes for the same numbers": ("test_the_same_numbers_make_the_same_bytes_whatever_the_users_settings_are"),
         "PNG, SVG and the numbers that it shows as CSV": "test_a_figure_is_kept_as_png_svg_and_the_numbers_it_shows",
     },
