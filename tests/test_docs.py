@@ -297,6 +297,7 @@ CLAIMS = {
         "are shown to TPE as stopped there": "test_the_sampler_learns",
         "A racer that fails is out": "test_a_racer_that_failed_is_out_for_good",
         "No trial is made anew": "test_no_trial_is_made_anew_for_a_sample_that_has_not_changed",
+        "a late proposal costs what an early one does": ("test_one_more_proposal_or_verdict_looks_at_no_other_sample_again"),
     },
     "data.md": {
         "a folder, a zip, or a folder of zips": "test_folder_zip_and_folder_of_zips_are_the_same",

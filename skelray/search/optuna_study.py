@@ -96,7 +96,9 @@ class LedgerStorage(BaseStorage):
         how: read, where one that waits at a rung is seen as stopped there; ended, where what was stopped is seen as complete.
         """
         self._number, self._decided, self._how, self._drawn = number, decided, how, []
-        self._attrs = {name: value for n, notes in sorted(self._notes.items()) if n < number for name, value in notes.items()}
+        self._attrs = {
+            name: value for n, notes in sorted(self._notes.items()) if n < number for name, value in notes.items()
+        }
 
     def fix(self, params: Mapping[str, Any]) -> None:
         """What is drawn next has these parameters."""

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator
 
 from skelray.search.sample import Epoch, Sample, Seed
 from skelray.study.stopping.rule import PAUSE, Readings
 
-MOST_ASKED = 32  # of the samples that wait at one epoch, how many are asked about, the best first
+MOST_ASKED = 32  # of the samples that wait at one epoch, how many are asked about, the best first; 1 of a bracket
 
 
 class Progress:
     """Follows a ledger. next_number: the lowest that no sample has; running: the numbers of the samples under way.
 
-    epochs, seconds: trained by all samples together, racers' further seeds among them.
+    epochs, seconds: trained by all samples together, racers' further seeds among them. bracket: of a rule that has brackets,
+    by a sample's number.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bracket: Callable[[int], int] | None = None) -> None:
+        self._bracket, self._most_asked = bracket or (lambda number: 0), MOST_ASKED if bracket is None else 1
         self.clear()
 
     def clear(self) -> None:
@@ -29,7 +30,7 @@ class Progress:
         self._before: set[int] = set()  # numbers of samples that started after the sample of the next number
         self._costs: dict[int, tuple[int, float]] = {}
         self._places: dict[int, tuple[Epoch, float]] = {}  # of paused samples: the epoch, and the reading's negative
-        self._waiting: dict[Epoch, list[tuple[float, int]]] = {}  # the best first, the earlier of equals
+        self._waiting: dict[Epoch, dict[int, list[tuple[float, int]]]] = {}  # by bracket: the best first, then the earliest
 
     def put(self, sample: Sample) -> None:
         """Takes in a sample as it is now."""
@@ -57,20 +58,24 @@ class Progress:
         self.seconds += now[1] - before[1]
 
     def _wait(self, sample: Sample) -> None:
-        if (before := self._places.pop(sample.number, None)) is not None:
+        number = sample.number
+        if (before := self._places.pop(number, None)) is not None:
             epoch, key = before
-            del self._waiting[epoch][bisect_left(self._waiting[epoch], (key, sample.number))]
-        if (there := place(sample)) is not None:
-            epoch = there[1]
+            there = self._waiting[epoch][self._bracket(number)]
+            del there[bisect_left(there, (key, number))]
+        if (waits := place(sample)) is not None:
+            _, epoch = waits
             key = -sample.rungs[epoch]
-            self._places[sample.number] = epoch, key
-            insort(self._waiting.setdefault(epoch, []), (key, sample.number))
+            self._places[number] = epoch, key
+            insort(self._waiting.setdefault(epoch, {}).setdefault(self._bracket(number), []), (key, number))
 
     def waiting(self) -> Iterator[int]:
         """Returns the numbers of paused samples that may be asked about again: those that came furthest first, then the
         best, then the earliest."""
-        for _, there in sorted(self._waiting.items(), reverse=True):
-            yield from (number for _, number in islice(there, MOST_ASKED))
+        for _, brackets in sorted(self._waiting.items(), reverse=True):
+            yield from (
+                number for _, number in sorted(one for there in brackets.values() for one in there[: self._most_asked])
+            )
 
     def readings(self, sample: Sample) -> Readings:
         """Returns the readings of a sample, and of all that it is compared with: those that were there when it started.

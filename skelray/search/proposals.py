@@ -22,9 +22,7 @@ OWN = 8  # suggestions of the sampler's own that may name trials that are there,
 MOST = 256  # suggestions in all that may, before the space counts as used up
 
 
-def proposed(
-    sweep: Sweep, number: int, storage: LedgerStorage, known: Callable[[Any], bool]
-) -> Sample | None:
+def proposed(sweep: Sweep, number: int, storage: LedgerStorage, known: Callable[[Any], bool]) -> Sample | None:
     """A new sample; the first is the published setting, if there is one. None where the space has no other trial left.
 
     storage: begun for this number. known: asks the space with a suggestion, and tells whether its trial is there already:

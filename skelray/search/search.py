@@ -52,7 +52,7 @@ class Search:
         self.ledger = Ledger(store, ledger_folder(name, sweep, scale, data))
         self.storage = LedgerStorage(name, self.ledger, tuple(sweep.objectives))
         self._trials = Trials(self.sweep, scale)
-        self._progress = Progress()
+        self._progress = Progress(getattr(sweep.stopping, "bracket", None))
         self._numbers: dict[str, int] = {}  # of samples, by the id of their first trial
         self.ledger.tell(self._progress)
         self._index()
