@@ -1,7 +1,8 @@
 """How many points the choice of a probe is worth on NW-UCLA: sixteen probes of each encoder, cameras 1 and 2 to camera 3.
 
-SkeletonCLR as in ``nwucla_methods.py``, HiCLR as in ``nwucla_evaluations.py``, and their encoder untrained. The grid is that of
-``probe_audit.py``: rates 0.3 to 10, batches of 32 and 128, mean and max over frames and joints, the last and the best epoch.
+SkeletonCLR as in ``nwucla_methods.py``, HiCLR as in ``nwucla_evaluations.py``, and their encoder untrained. The grid is
+that of ``probe_audit.py``: rates 0.3 to 10, batches of 32 and 128, mean and max over frames and joints, the last and the
+best epoch.
 
     skelray prepare nwucla NW-UCLA.zip
     skelray run studies/nwucla_probe_audit.py           # 3 arms x 3 seeds = 9 trials
