@@ -98,7 +98,8 @@ def inline_run(folder, sampler, samples, promotion=False):
     print(
         f"{type(sampler).__name__}{', promotion' if promotion else ''}: {samples} samples in {spent:.1f} s ({cpu:.1f} s of "
         f"processor), of which proposals {sum(by_number):.1f} s; a proposal {1000 * early:.1f} ms at sample 20, "
-        f"{1000 * late:.1f} ms at {samples}, of which the sampler alone takes {1000 * own[0]:.1f} and {1000 * own[1]:.1f} ms; "
+        f"{1000 * late:.1f} ms at {samples}, of which the sampler alone takes {1000 * own[0]:.1f} and "
+        f"{1000 * own[1]:.1f} ms; "
         f"{grown:.0f} MiB more memory",
         flush=True,
     )
