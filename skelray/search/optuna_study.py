@@ -93,12 +93,13 @@ class LedgerStorage(BaseStorage):
         """A sample of this number is to be drawn: of those below it, the ones up to ``decided`` are seen with their results,
         the others by their parameters alone.
 
-        how: read, where one that waits at a rung is seen as stopped there; ended, where what was stopped is seen as complete.
+        how: read, where one that waits at a rung is seen as stopped there; ended, where one that was stopped is seen as
+        complete.
         """
         self._number, self._decided, self._how, self._drawn = number, decided, how, []
-        self._attrs = {
-            name: value for n, notes in sorted(self._notes.items()) if n < number for name, value in notes.items()
-        }
+        self._attrs = {}
+        for _, notes in sorted((n, notes) for n, notes in self._notes.items() if n < number):
+            self._attrs |= notes
 
     def fix(self, params: Mapping[str, Any]) -> None:
         """What is drawn next has these parameters."""

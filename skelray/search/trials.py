@@ -19,7 +19,7 @@ class Trials:
         self._made: dict[int, dict[Seed, Trial]] = {}
 
     def of_new(self, sample: Sample) -> list[Trial]:
-        """Makes what is trained for a new sample, under each seed. Raises UserError, with the line, where the space fails."""
+        """Makes what is trained for a new sample, under each seed. Raises UserError, with its line, if the space fails."""
         point = optuna.trial.FixedTrial(sample.params)
         seeds = self.sweep.seeds_at(self.scale) or (None,)
         made = [asked(sample.number, self.sweep.searched, point, self.scale, seed) for seed in seeds]
@@ -46,4 +46,5 @@ class Trials:
 
 
 def first_seed(sample: Sample) -> Seed:
+    """Returns the seed under which a sample is trained first."""
     return next(iter(sample.trials))

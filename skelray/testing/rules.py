@@ -19,7 +19,9 @@ def check_rule(rule: Rule, samples: int = 24, readings: int = 9, seeds: int = 3)
 
     It is a frozen dataclass with a ``grace``; its verdict is "on", "pause" or "stop"; the verdict depends on its arguments
     alone, neither on the order of the samples nor on what was asked before, and leaves them as they are; what is no number
-    is never good; and in a bracket, if it has such, nobody goes on where a better one may not. samples, readings, seeds: of each made-up sweep, of each sample, and how many sweeps.
+    is never good; and in a bracket, if the rule has such, nobody goes on where a better one may not.
+
+    samples, readings, seeds: of each made-up sweep, of each sample, and how many sweeps.
     """
     check_settings(rule)
     require(isinstance(rule, Rule), f"{type(rule).__name__} lacks grace or verdict(readings, sample, epoch)")
