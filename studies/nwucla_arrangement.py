@@ -12,25 +12,14 @@ looked at camera 3. Eight pairs are the fewest that can decide four contrasts.
 
 from dataclasses import replace
 
+from arrangement import study as paper
 from nwucla import study as nwucla
 
-from skelray import BA, NA, SGD, Ablation, Arm, Mask
-
-
-def arm(*arrangement):
-    """A row named by its arrangement, as in ``arrangement.py``."""
-    label = ", ".join(entering.name for entering in arrangement)
-    return Arm(f"[{label}]", {"arrangement": arrangement})
-
+from skelray import SGD, Ablation, Arm
 
 study = Ablation(
     base=replace(nwucla.base, optimizer=SGD(lr=0.03, milestones=(24,)), epochs=30),
     seeds=range(8),
-    arms=[
-        arm(BA, NA, Mask),
-        arm(NA, BA, Mask),
-        arm(Mask, BA, NA),
-        arm(BA + NA, Mask),
-        arm(BA, NA + Mask),
-    ],
+    contrasts=paper.contrasts,
+    arms=[Arm(arm.label, arm.changes) for arm in paper.arms],
 )
