@@ -297,6 +297,7 @@ CLAIMS = {
         "are shown to TPE as stopped there": "test_the_sampler_learns",
         "A racer that fails is out": "test_a_racer_that_failed_is_out_for_good",
         "No trial is made anew": "test_no_trial_is_made_anew_for_a_sample_that_has_not_changed",
+        "a late proposal costs what an early one does": ("test_one_more_proposal_or_verdict_looks_at_no_other_sample_again"),
     },
     "data.md": {
         "a folder, a zip, or a folder of zips": "test_folder_zip_and_folder_of_zips_are_the_same",
@@ -388,6 +389,8 @@ CLAIMS = {
         "is not the same to the last digit": "test_a_number_that_is_not_so_is_told",
         "compared first": "test_what_is_otherwise_here_is_said_first",
         "would drop the seeds that were added": "test_a_plain_run_does_not_drop_added_seeds",
+        "Tables of earlier versions are read": "test_tables_from_before_a_version_was_told_are_read_beside_those_of_now",
+        "said to be, and is never replaced": "test_a_table_of_a_later_version_says_so_and_is_not_replaced",
         "done stands for failed": "test_a_done_row_stands_for_one_that_failed",
         "where two done rows of one cell differ nothing is written": (
             "test_two_done_rows_that_differ_are_named_and_nothing_is_written"
@@ -419,6 +422,8 @@ CLAIMS = {
         "A click on a column's head sorts by it": "test_a_click_on_a_head_sorts_by_it_and_another_turns_the_order",
         "reach into the figures": "test_a_filter_reaches_into_the_figures",
         "A label is text, whatever stands in it": "test_hostile_text_is_text",
+        "lab/mlflow.db; or the address of a server": "test_mlflow_reads_the_runs_back",
+        "has a line of its own": "test_what_varies_within_an_arm_has_a_line_of_its_own",
         "the same bytes for the same numbers": ("test_the_same_numbers_make_the_same_bytes_whatever_the_users_settings_are"),
         "PNG, SVG and the numbers that it shows as CSV": "test_a_figure_is_kept_as_png_svg_and_the_numbers_it_shows",
     },
@@ -439,7 +444,11 @@ CLAIMS = {
         "whatever `RAY_ADDRESS` says": "test_a_run_has_ray_of_its_own_whatever_runs_beside_it",
         "are gone at the end": "test_the_folder_of_ray_is_gone_at_the_end_and_that_of_a_killed_run_too",
         "one that is unfit is set aside": "test_a_node_that_does_not_share_the_store_or_the_data_is_set_aside",
-        "asked by its first trial": "test_a_worker_of_a_node_with_other_data_is_unfit_and_costs_the_trial_nothing",
+        "asked before it gets one": "test_a_node_that_joins_gets_no_trial_before_it_has_answered",
+        "which is kept free for it": "test_a_trial_that_is_to_be_alone_gets_its_node_while_others_keep_coming",
+        "with the memory that it took": "test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be",
+        "or all of them, cost no row": "test_nodes_that_are_lost_and_come_cost_no_row",
+        "is never given up": "test_an_epoch_of_progress_forgets_the_losses_before_it",
         "A trial is done where the store that the driver sees": "test_done_is_believed_only_where_the_store_has_it",
         "waits for a node to join, which is said": "test_where_no_node_holds_a_trial_it_is_said_once_and_when_one_does",
         "refused before anything starts": "test_a_trial_that_no_node_can_hold_is_said_at_once",
