@@ -239,7 +239,9 @@ CLAIMS = {
         "on data prepared as the paper's": "test_a_run_has_no_published_numbers_beside_other_data_and_says_why_once",
         "and the value of another field": "test_a_number_along_an_axis_says_where_it_stands",
         "All 464 figures of the three papers": "test_every_figure_of_the_papers_stands_in_a_study",
-        "what its training takes at\n1000 samples a second": "test_a_papers_study_is_a_page_with_its_cost",
+        "what its training takes at\n1000 samples a second": (
+            "test_every_other_study_opens_with_its_question_commands_trials_and_cost"
+        ),
         "confirmed, contradicted, undecided or not attainable": "test_the_claims_of_the_papers_are_planned",
         "drawn from the table alone": "test_lines_and_bars_show_what_the_table_has",
         "each stream evaluated by itself": "test_streams_apart_are_the_ensemble_of_each_evaluated_alone",
