@@ -478,6 +478,8 @@ CLAIMS = {
         "of 8 lanes launch equally many": "test_more_lanes_launch_no_more_operators",
         "its table is that of trials alone": "test_the_table_of_packs_is_that_of_trials_alone",
         "a killed pack goes on to the last bit": "test_a_killed_pack_goes_on_to_the_last_bit",
+        "as gain from it, up to": "test_as_many_lanes_are_taken_as_gain_and_a_run_that_goes_on_has_the_same",
+        "takes them at the published settings": "test_lanes_are_measured_and_kept",
         "costs its lane": "test_a_failing_lane_costs_itself_alone",
         "A test keeps these below ceilings": "test_a_step_launches_no_more_than_its_ceiling",
     },
