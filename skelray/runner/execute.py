@@ -66,6 +66,7 @@ def execute(
                 pretraining = yield from _opened(trial, splits, stored, device, finished or {})
             _evaluate(trial, pretraining, stored, missing, load)
         stored.clear_failure(trial.epochs)
+        stored.save_record(trial.epochs, map(canonical, trial.evaluations))
 
 
 def _finished(trial: Trial, stored: StoredTrial) -> dict[str, Any] | None:
@@ -137,16 +138,17 @@ def _train(trial: Trial, pretraining: Pretraining, stored: StoredTrial) -> Itera
         log.warning(told, stored.id, trial.epochs, reached)
     if pretraining.epoch == trial.epochs:  # untrained, or killed between the last checkpoint and the encoder
         _keep(pretraining, stored, own)
-    trained = cost = 0.0  # seconds since the last save, and that a save takes
+    saved, trained, cost = False, 0.0, 0.0  # seconds since the last save, and that a save takes
     while pretraining.epoch < trial.epochs:
         report = pretraining.train_epoch()
         trained += report.seconds
-        if HELD_OUT in report.metrics or cost < CHECKPOINT_SHARE * trained:
+        saved = HELD_OUT in report.metrics or cost < CHECKPOINT_SHARE * trained
+        if saved:
             clock = time.perf_counter()
             stored.save_state(pretraining.state(), own)
             trained, cost = 0.0, time.perf_counter() - clock
         if pretraining.epoch == trial.epochs:
-            _keep(pretraining, stored, own)
+            _keep(pretraining, stored, own, saved)
         try:
             yield report
         except GeneratorExit:  # stopped early, or asked to end: what is trained and not saved is saved now
@@ -168,10 +170,14 @@ def _resumed(pretraining: Pretraining, state: dict[str, Any], stored: StoredTria
     return True
 
 
-def _keep(pretraining: Pretraining, stored: StoredTrial, own: int | None) -> None:
-    """The encoder, and the whole state so that a longer trial can go on; a longer trial's own state is not replaced."""
+def _keep(pretraining: Pretraining, stored: StoredTrial, own: int | None, saved: bool = False) -> None:
+    """The encoder, and the whole state so that a longer trial can go on, unless it is ``saved`` already.
+
+    A longer trial's own state is not replaced.
+    """
     state = pretraining.state()
-    stored.save_state(state, own)
+    if not saved:
+        stored.save_state(state, own)
     stored.save_encoder(state["epoch"], {**pretraining.encoder_state(), "history": state["history"]})
 
 
