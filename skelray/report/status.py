@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -78,7 +79,7 @@ def _held(alive: bool, since: float, local: bool, now: float) -> str:
     return f"dead: not renewed for {span}"
 
 
-def nodes_table(nodes: Iterable[dict]) -> Table:
+def nodes_table(nodes: Iterable[Mapping[str, Any]]) -> Table:
     """A row for each node that a cluster has or had. nodes: as ``ray.nodes`` tells them."""
     lines = [
         {
