@@ -478,6 +478,9 @@ CLAIMS = {
         "each lane is the trial alone, to rounding": "test_each_lane_is_the_trial_alone",
         "a lane is filled again while the others go on": "test_a_lane_is_filled_again_and_the_others_go_on",
         "of 8 lanes launch equally many": "test_more_lanes_launch_no_more_operators",
+        "its table is that of trials alone": "test_the_table_of_packs_is_that_of_trials_alone",
+        "a killed pack goes on to the last bit": "test_a_killed_pack_goes_on_to_the_last_bit",
+        "costs its lane": "test_a_failing_lane_costs_itself_alone",
         "A test keeps these below ceilings": "test_a_step_launches_no_more_than_its_ceiling",
     },
     "fidelity.md": {

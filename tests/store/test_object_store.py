@@ -284,6 +284,30 @@ def test_a_store_that_does_not_answer_is_said_in_time(monkeypatch):
             remote.check_answers(uri)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("gs://skelray-nobody/p", r"for credentials set GOOGLE_APPLICATION_CREDENTIALS to the file"),
+        ("abfs://c@skelraynobody.dfs.core.windows.net/p", r"for credentials set AZURE_TENANT_ID"),
+        ("abfs://c/p", r"it names no account: write it as abfs://CONTAINER@ACCOUNT"),
+        ("s3:/bucket/p", r"a URI has two slashes"),
+    ],
+)
+def test_a_run_without_credentials_ends_in_one_sentence(tmp_path, synthetic_data, uri, said):
+    """gs waits for minutes and abfs aborts its process, if they are let."""
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "runner"))
+    from test_ray import command
+
+    words = command(study_file(tmp_path, ABLATION), synthetic_data, "--inline", "--store", uri)
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AZURE_", "GOOGLE_"))}
+    done = subprocess.run(words, cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert re.match(rf"skelray: store '{uri}': .*{said}", line)
+    assert not {"store", "gs:", "s3:", "abfs:"} & {place.name for place in tmp_path.iterdir()}
+
+
 def test_a_bucket_that_is_not_there_is_said(server):
     with pytest.raises(UserError, match="there is no such bucket"):
         remote.check_answers(server.uri().replace("s3://bucket", "s3://nobucket"))
