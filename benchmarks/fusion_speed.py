@@ -14,7 +14,7 @@ import numpy as np
 from skelray.ensemble import Ensemble
 from skelray.evaluation import Linear
 from skelray.papers import HICLR, HICLR_FUSION
-from skelray.search.fusion_weights import HeldOutScores, search
+from skelray.search.fusion_weights import HeldOutScores, search_weights
 from skelray.study.fusion import Fusion
 
 STREAMS = ("joint", "bone", "motion")
@@ -61,7 +61,7 @@ def main() -> None:
     write(f"{sum(abs(a - b) > 1e-12 for a, b in zip(fast[:100], plain, strict=True))} of 100 values differ\n")
     fusion = Fusion(HICLR, space, HICLR_FUSION.weights, evaluation=Linear(), samples=given.points)
     started = time.process_time()
-    weights, value = search(fusion, streams)
+    weights, value = search_weights(fusion, streams)
     seconds = time.process_time() - started
     write(f"a search with Optuna: {given.points} points in {seconds:.1f} s, {given.points / seconds:.0f} points/s\n")
     write(f"chosen {Ensemble(weights)}: {value:.4f}; published: {held_out.top1(np.array([[0.6, 0.6, 0.4]]))[0]:.4f}\n")

@@ -76,7 +76,7 @@ class Check:
         warm_up, repeats = (1, 1) if self.tiny else (warm_up, repeats)
         for _ in range(warm_up):
             step()
-        return statistics.median(bench.timed(step, self.device) for _ in range(repeats))
+        return statistics.median(bench.measure_seconds(step, self.device) for _ in range(repeats))
 
 
 def card(check):
@@ -115,10 +115,10 @@ def right(check):
     steps = 2 if check.tiny else 20
     for name in check.each_method("right"):
         trial = check.trial(name, precision="float32", batch_size=4 if check.tiny else 16)
-        replayed, again, stepwise = (static.pretraining(trial, check.device, steps) for _ in range(3))
+        replayed, again, stepwise = (static.static_pretraining(trial, check.device, steps) for _ in range(3))
         stepwise.step_by_step()
         first, second, third = (one.train_epoch().metrics["loss"] for one in (replayed, again, stepwise))
-        cut = static.pretraining(trial, check.device, steps)
+        cut = static.static_pretraining(trial, check.device, steps)
         cut.load_state(copy.deepcopy(again.state()))
         ends = [one.train_epoch().metrics for one in (replayed, cut)]
         states = [one.model.state_dict() for one in (replayed, cut)]
@@ -173,10 +173,10 @@ def speed(check):
             say("plain, captured", check.timed(graph.replay))
             del graph
         del step
-        counted = launches.of_step(check.trial(name)).total()
+        counted = launches.count_step(check.trial(name)).total()
         for precision in machine.precisions(check.device):
             trial = check.trial(name, precision=precision, batch_size=batch)
-            found = static.rate(trial, check.device, 2 if check.tiny else 20)
+            found = static.measure_static_rate(trial, check.device, 2 if check.tiny else 20)
             more = {"mib": found.memory, "prepared_s": found.prepared, "captured": found.captured, "launches": counted}
             say(f"engine, {precision}", found.seconds, **more)
 

@@ -22,7 +22,7 @@ from skelray.evaluation import Transfer
 from skelray.methods import HiCo
 from skelray.runner.context import Settings
 from skelray.runner.kinds import trials_of
-from skelray.runner.plan import plan
+from skelray.runner.plan import make_plan
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
 
@@ -45,7 +45,7 @@ def main() -> None:
                 prepare(replace(SMALL, name=benchmark), None, data, shape)
             run = Run(name, study, None, Settings(data, str(Path(folder, "store")), Path(folder, "results"), "cpu"))
             start = time.process_time()
-            made = plan(run)
+            made = make_plan(run)
             took = time.process_time() - start
             sys.stdout.write(f"{name:24s} {len(made.rows):4d} trials  {took:6.2f} s of CPU\n")
             sys.stdout.flush()

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skelray.report.text import failures, text
+from skelray.report.text import failures_text, report_text
 from skelray.results import tables as results
 from skelray.results.schema import COLUMNS
 from skelray.skeleton import KINECT_V2
@@ -76,7 +76,7 @@ def stored_page(trials: int, folder: Path) -> tuple[float, float, int]:
         for number, trial in enumerate(made["trial"])
         for epoch in epochs
     ]
-    results.write("cost", made.to_dict("records"), curves, folder / "results")
+    results.write_table("cost", made.to_dict("records"), curves, folder / "results")
     store, rng = Files(folder / "store"), np.random.default_rng(0)
     labels = np.sort(rng.integers(0, 60, 5000))
     for row in made.to_dict("records"):
@@ -91,9 +91,11 @@ def stored_page(trials: int, folder: Path) -> tuple[float, float, int]:
     bones = np.array(KINECT_V2.bones)
     names = np.array([f"class {number}" for number in range(60)]), np.arange(5000).astype(str)
     sides = (np.array([pair[at] for pair in KINECT_V2.mirror]) for at in (0, 1))
-    excerpts.keep(store, "set", Excerpt(*names, labels, np.arange(5000), bones, *sides, positions, moves))
+    excerpts.write_excerpt(store, "set", Excerpt(*names, labels, np.arange(5000), bones, *sides, positions, moves))
     for arm in dict.fromkeys(made["arm"]):
-        excerpts.keep(store, f"set-{arm}", Augmented(np.array(["key", "query 1", "query 2"]), np.stack([moves] * 3)))
+        excerpts.write_excerpt(
+            store, f"set-{arm}", Augmented(np.array(["key", "query 1", "query 2"]), np.stack([moves] * 3))
+        )
     command = ["report", "cost", "--html", "--results", str(folder / "results"), "--store", str(folder / "store")]
     code = "from skelray.cli.main import main; main()"
     took = [_seconds([sys.executable, "-c", code, *words]) for words in (command, ["report", "--help"])]
@@ -120,13 +122,13 @@ def main() -> None:
     if "--html" in sys.argv:
         pages([int(word) for word in sys.argv[1:] if word != "--html"] or [100, 1000])
         return
-    text(frame(24, 1, False))  # what pandas imports late is not the report's
+    report_text(frame(24, 1, False))  # what pandas imports late is not the report's
     for cells in map(int, sys.argv[1:] or ("100", "300", "1000")):
         for seeds, each in itertools.product((1, 3), (False, True)):
             made = frame(cells, seeds, each)
             start = time.process_time()
-            text(made)
-            failures(made)
+            report_text(made)
+            failures_text(made)
             took = time.process_time() - start
             sys.stdout.write(f"{cells:5d} cells, {made['arm'].nunique():4d} arms, {seeds} seeds: {took:6.2f} s of CPU\n")
 

@@ -138,13 +138,13 @@ def plain_step(method, device, batch):
 def plain(method, device, batch):
     """A function that makes a plain step and gives its seconds."""
     step = plain_step(method, device, batch)
-    return lambda: bench.timed(step, torch.device(device))
+    return lambda: bench.measure_seconds(step, torch.device(device))
 
 
 def ours(method, device, batch, precision):
     """A function that makes a step of skelray and gives its seconds, augmentation included."""
     trial = replace(bench.METHODS[method], batch_size=batch, precision=precision)
-    steps = bench.steps_of(trial, torch.device(device))
+    steps = bench.training_steps(trial, torch.device(device))
     return lambda: sum(next(steps))
 
 

@@ -25,22 +25,22 @@ MOST_SEED = 2**63 - 1  # what a table's column holds
 def check_whole(name: str, value: Any, least: int, most: int = MOST) -> None:
     """Raises UserError unless ``value`` is a whole number from ``least`` to ``most``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UserError(f"{name} {shown(value)}: a whole number, at least {least}, is needed")
+        raise UserError(f"{name} {quote_value(value)}: a whole number, at least {least}, is needed")
     if value > most:
-        raise UserError(f"{name} {shown(value)}: a whole number, at most {most}, is needed")
+        raise UserError(f"{name} {quote_value(value)}: a whole number, at most {most}, is needed")
 
 
 def check_label(name: str, value: Any) -> None:
     """Raises UserError unless ``value`` is one line of visible text."""
     if not isinstance(value, str):
-        raise UserError(f"{name} {shown(value)}: text is needed, as in {str(value)[:60]!r}")
+        raise UserError(f"{name} {quote_value(value)}: text is needed, as in {str(value)[:60]!r}")
     if not value.strip() or value != value.strip():
         raise UserError(f"{name} {value!r}: text is needed, without blanks at its ends")
     if wrong := next((sign for sign in value if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp")), None):
         raise UserError(f"{name} {value!r}: {wrong!r} cannot be seen in a table; leave it out")
 
 
-def shown(value: Any) -> str:
+def quote_value(value: Any) -> str:
     """Returns the value as an error message quotes it, cut if it is long."""
     try:
         text = repr(value)

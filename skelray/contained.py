@@ -18,7 +18,7 @@ class Escaped(RuntimeError):
     """An exception of a study's own code that would have ended a loop or the program; the message says what and where."""
 
 
-def contained(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def call_contained(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Calls the function. Raises Escaped for what would end more than the call; KeyboardInterrupt passes."""
     try:
         return function(*args, **kwargs)

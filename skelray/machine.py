@@ -110,7 +110,7 @@ def compute_in(precision: str, device: torch.device) -> None:
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
 
 
-def describe(device: torch.device) -> str:
+def describe_device(device: torch.device) -> str:
     """Returns the device as result tables name it; with threads, which decide the order of sums on a CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
@@ -118,7 +118,7 @@ def describe(device: torch.device) -> str:
 
 
 @contextmanager
-def seeded(device: torch.device, seed: int) -> Iterator[None]:
+def seeding(device: torch.device, seed: int) -> Iterator[None]:
     """Seeds torch's own generators within the block and restores them afterwards."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -128,7 +128,7 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
 def provenance(device: torch.device) -> dict[str, str]:
     """Returns where a number comes from: device, versions and, in a checkout, the commit."""
     version = f"skelray {metadata.version('skelray')}, torch {torch.__version__}"
-    return {"device": describe(device), "version": version, "commit": _commit()}
+    return {"device": describe_device(device), "version": version, "commit": _commit()}
 
 
 @cache

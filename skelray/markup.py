@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 
-def table(caption: str, header: Sequence[object], rows: Iterable[Sequence[object]], words: int | None = None) -> str:
+def html_table(caption: str, header: Sequence[object], rows: Iterable[Sequence[object]], words: int | None = None) -> str:
     """Returns an HTML table. words: how many leading columns are left-aligned text, all by default; the rest are numbers."""
     words = len(header) if words is None else words
     sides = ["left" if place < words else "right" for place in range(len(header))]

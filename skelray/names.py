@@ -21,7 +21,7 @@ SHARED_SUBJECTS = ("ntu", "pku")
 PUBLISHED = "published"  # the status of a row that nobody ran: a paper's
 
 
-def in_order(stream: str) -> str:
+def streams_in_order(stream: str) -> str:
     """Returns the streams of a trial in the order of tables, however they were trained: joint+bone+motion."""
     parts = stream.split("+")
     return "+".join(sorted(parts, key=STREAMS.index)) if all(part in STREAMS for part in parts) else stream
@@ -48,6 +48,6 @@ def transfer_in(evaluations: object, name: object) -> tuple[str, str] | tuple[No
     return None, None
 
 
-def column(evaluation: str, metric: str) -> str:
+def column_name(evaluation: str, metric: str) -> str:
     """Returns a metric's name in a table: "top1" is left out."""
     return evaluation if metric == "top1" else f"{evaluation} {metric}"

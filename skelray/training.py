@@ -14,7 +14,7 @@ import torch
 from skelray import machine
 from skelray.augment import CannotCapture, Draws, View, view_of
 from skelray.checks import UserError
-from skelray.contained import contained
+from skelray.contained import call_contained
 from skelray.data.dataset import Splits
 from skelray.engine.engine import Engine, Trained
 from skelray.engine.pack import Lane, Pack
@@ -78,7 +78,7 @@ class Pretraining:
 
     def train_epoch(self) -> Report:
         """Trains the next epoch. Raises Diverged if the loss or a weight is not finite."""
-        return contained(self._train_epoch)
+        return call_contained(self._train_epoch)
 
     def _train_epoch(self) -> Report:
         started, trial = time.perf_counter(), self.trial
@@ -140,7 +140,7 @@ class Pretraining:
         return self._engine
 
     def _plain_epoch(self, epoch: int) -> Trained:
-        with machine.seeded(self.device, Draws(self.trial.seed, epoch).number("dropout")):
+        with machine.seeding(self.device, Draws(self.trial.seed, epoch).number("dropout")):
             metrics = self._mean([self._step(views, epoch) for views in self._views(epoch)])
         return Trained(metrics, bool(torch.stack([p.isfinite().all() for p in self.model.query.parameters()]).all()))
 
@@ -171,8 +171,8 @@ class Pretraining:
     def _untrained(self) -> Any:
         """Returns the model with its initial weights, decided by the seed."""
         trial = self.trial
-        with machine.seeded(self.device, Draws(trial.seed, 0).number("weights")):
-            return contained(trial.method.build, trial.backbone, self.data.skeleton, trial.stream)
+        with machine.seeding(self.device, Draws(trial.seed, 0).number("weights")):
+            return call_contained(trial.method.build, trial.backbone, self.data.skeleton, trial.stream)
 
     def frozen(self, load: Load | None = None) -> FrozenEncoder:
         """Returns the encoder for evaluations; load: reads other benchmarks, for evaluations that use one."""

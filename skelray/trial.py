@@ -9,7 +9,7 @@ import torch
 
 from skelray.augment import STREAMS
 from skelray.checks import MOST_SEED, UserError, check_each, check_number, check_positive, check_whole
-from skelray.evaluation import Evaluation, names, smaller, smaller_each
+from skelray.evaluation import Evaluation, distinct_names, small_version, small_versions
 from skelray.identity.canonical import canonical, digest
 from skelray.methods import Backbone, Method, Scheduled
 from skelray.names import PRECISIONS
@@ -106,7 +106,7 @@ class Trial:
             raise UserError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
         if self.imported is not None and self.epochs:
             raise UserError(f"epochs {self.epochs}: imported weights are evaluated as they are, with epochs=0")
-        names(self.evaluations)
+        distinct_names(self.evaluations)
         for name, least in (("epochs", 0), ("batch_size", 1), ("frames", 1)):  # no epochs: an untrained encoder
             if name != "frames" or self.frames is not None:
                 check_whole(name, getattr(self, name), least)
@@ -134,6 +134,6 @@ class Trial:
 
     def small(self) -> Trial:
         """Returns a version for demonstrations and tests: short clips, small batches, and small versions of its parts."""
-        method, backbone = (smaller(part) for part in (self.method, self.backbone))
-        parts = {"method": method, "backbone": backbone, "evaluations": smaller_each(self.evaluations)}
+        method, backbone = (small_version(part) for part in (self.method, self.backbone))
+        parts = {"method": method, "backbone": backbone, "evaluations": small_versions(self.evaluations)}
         return replace(self, frames=8, batch_size=64, **parts)

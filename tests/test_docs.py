@@ -13,7 +13,7 @@ from small_study import ABLATION, make_run, study_file
 from skelray import evaluation
 from skelray.checks import UserError
 from skelray.cli.main import cli
-from skelray.cli.studies import listed
+from skelray.cli.studies import list_studies
 from skelray.report import text as report
 from skelray.results import tables as results
 from skelray.runner.context import Settings
@@ -164,7 +164,9 @@ def test_the_readme_is_one_screen_or_so_and_leads_everywhere():
 
 def test_the_index_of_studies_is_that_of_the_folder():
     rows = dict(re.findall(r"`studies/(\w+)\.py` \|.*\| (\d+) \|$", PAGES["studies.md"], re.M))
-    assert {name: int(trials) for name, trials in rows.items()} == {one.name: one.trials for one in listed(ROOT / "studies")}
+    assert {name: int(trials) for name, trials in rows.items()} == {
+        one.name: one.trials for one in list_studies(ROOT / "studies")
+    }
 
 
 def test_evaluations_are_called_as_the_page_says():
@@ -176,7 +178,7 @@ def test_evaluations_are_called_as_the_page_says():
 @pytest.mark.parametrize("study", ["nwucla", "nwucla_methods", "nwucla_evaluations", "nwucla_precision"])
 def test_the_figures_of_nwucla_are_those_of_the_tables(study):
     """Each mean ± deviation below a study's name is in its table."""
-    made = report.text(results.load(study, ROOT / "results"))
+    made = report.report_text(results.load(study, ROOT / "results"))
     page = PAGES["results_nwucla.md"]
     rest = page[page.index(f"results/{study}.parquet") :] + "\n\n"
     figures = re.findall(r"\d+\.\d ± \d+\.\d", rest[: rest.index("\n\n", rest.index("| --"))])
@@ -189,11 +191,11 @@ def test_the_answer_about_rules_is_what_simulating_them_says():
     from skelray.report import simulation
     from skelray.search.simulate import candidates, simulate
 
-    pools = simulation.pools(*(read("nwucla_rules", ROOT / "results") for read in (results.load, results.curves)))
+    pools = simulation.trained_curves(*(read("nwucla_rules", ROOT / "results") for read in (results.load, results.curves)))
     answer = PAGES["search.md"].partition("**An answer.**")[2]
     told = dict(re.findall(r"^\| `(\w+\(.*?\))` \| (.*) \|$", answer, re.M))
-    rules = [rule for rule in candidates(pools) if simulation.said(rule) in told]
-    rows = simulation.table(simulate(pools, rules), pools, 0.01).rows
+    rules = [rule for rule in candidates(pools) if simulation.settings_text(rule) in told]
+    rows = simulation.simulation_table(simulate(pools, rules), pools, 0.01).rows
     assert {row[0].removesuffix(" *"): " | ".join(row[1:]) for row in rows} == told
     assert len(told) == 8
 

@@ -17,13 +17,13 @@ from tiny import TRIAL
 from skelray import papers
 from skelray.checks import UserError
 from skelray.ensemble import Ensemble
-from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Transfer, top
+from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Transfer, top_k_accuracy
 from skelray.identity.canonical import canonical
 from skelray.report import text as report
 from skelray.report.verdict_table import verdict_table
 from skelray.results import rows as ledger
 from skelray.results import tables as results
-from skelray.store.ensembles import StoredEnsemble, opened
+from skelray.store.ensembles import StoredEnsemble, open_ensemble
 from skelray.store.store import Store, evaluated
 from skelray.study.ablation import Ablation
 from skelray.study.arm import Arm
@@ -190,7 +190,7 @@ def test_figures_of_a_stored_ensemble_are_kept_and_its_scores_made_anew(store):
     parts = [store.trial(id).arrays(name)["scores"] for id in members.values()]
     assert arrays["scores"] == pytest.approx(0.6 * parts[0] + 0.6 * parts[1] + 0.4 * parts[2], abs=1e-6)
     fused, labels = torch.from_numpy(arrays["scores"]), torch.from_numpy(arrays["labels"])
-    assert result["metrics"] == {"top1": top(fused, labels), "top5": top(fused, labels, 5)}
+    assert result["metrics"] == {"top1": top_k_accuracy(fused, labels), "top5": top_k_accuracy(fused, labels, 5)}
     assert {key: result[key] for key in ("evaluation", "device", "version", "commit")} == {
         "evaluation": "linear",
         **{key: FACTS[key] for key in ("device", "version", "commit")},
@@ -201,11 +201,13 @@ def test_figures_of_a_stored_ensemble_are_kept_and_its_scores_made_anew(store):
     store.trial(members["bone"]).save_scores(4, evaluation, {**arrays, "scores": -9 * parts[0]}, again)  # made again
     fused = torch.from_numpy(ensemble.arrays(name)["scores"])
     assert (
-        ensemble.result(name)["metrics"] == {"top1": top(fused, labels), "top5": top(fused, labels, 5)} != result["metrics"]
+        ensemble.result(name)["metrics"]
+        == {"top1": top_k_accuracy(fused, labels), "top5": top_k_accuracy(fused, labels, 5)}
+        != result["metrics"]
     )
-    assert opened(store, ensemble.id).members == members
-    assert opened(store, ensemble.id).ensemble == WEIGHTS
-    assert opened(store, members["joint"]) is None
+    assert open_ensemble(store, ensemble.id).members == members
+    assert open_ensemble(store, ensemble.id).ensemble == WEIGHTS
+    assert open_ensemble(store, members["joint"]) is None
     assert not [file for file in store.names(ensemble.id) if file.endswith("npz")]
     assert len({StoredEnsemble(store, m, w).id for m, w in (
         (members, WEIGHTS), (members, Ensemble({**WEIGHTS.weights, "motion": 0.5})), ({**members, "bone": "x"}, WEIGHTS)
@@ -230,7 +232,7 @@ def test_damaged_scores_cost_their_own_cell_alone(store, caplog):
 def table(store, study=ABLATION, folder=None):
     rows = [row for cell in study.cells() for row in ledger.cell_rows("s", cell, store, "d")]
     rows += [row for one in study.fused() for row in ledger.fused_rows("s", one, store, "d")]
-    results.write("s", rows, [], folder or Path(store.root).parent)
+    results.write_table("s", rows, [], folder or Path(store.root).parent)
     return results.load("s", folder or Path(store.root).parent)
 
 
@@ -267,7 +269,7 @@ def test_an_ensemble_fails_with_its_stream_and_says_which(store):
     assert row["error"].startswith("stream failed: bone, diverged: the loss is nan in epoch 2")
     assert ledger.fused_rows("s", other, store, "d") == []
     frame = table(store)
-    assert "stream failed (1 trial)" in report.failures(frame)
+    assert "stream failed (1 trial)" in report.failures_text(frame)
 
 
 def test_streams_of_other_samples_are_a_failure(store):
@@ -301,7 +303,7 @@ def frame(store):
 
 
 def test_streams_and_ensemble_read_like_the_papers_table(frame):
-    made = report.table(frame)
+    made = report.accuracy_table(frame)
     assert [line[:2] for line in made.rows] == [[s, a] for s in (*STREAMS, "joint+bone+motion") for a in "ab"]
     assert made.header[:4] == ["stream", "arm", "xsub knn", "xsub linear"]
     assert made.header.count("published") == 1
@@ -309,11 +311,11 @@ def test_streams_and_ensemble_read_like_the_papers_table(frame):
     assert "joint+bone+motion: scores fused as 0.6 joint + 0.6 bone + 0.4 motion." in made.caption
     assert "Held-out: on training subjects, not on the test split." in made.caption
     for form in ("markdown", "csv", "latex"):
-        assert "joint+bone+motion" in report.text(frame, form)
+        assert "joint+bone+motion" in report.report_text(frame, form)
     csv = pd.read_csv(io.StringIO(made.csv()))
     assert set(csv["stream"]) == {*STREAMS, "joint+bone+motion"}
     assert set(csv["n"]) == {2}
-    assert "Weights" not in report.text(frame)  # the same everywhere: the caption says them
+    assert "Weights" not in report.report_text(frame)  # the same everywhere: the caption says them
 
 
 def test_ensembles_are_paired_by_seed_like_any_row(frame):
@@ -328,7 +330,7 @@ def test_a_table_from_before_ensembles_still_loads_and_concatenates(frame, tmp_p
     both = results.load(folder=tmp_path)
     assert len(both) == len(frame) + len(results.load("nwucla", old.parent))
     assert list(both.columns) == list(frame.columns)
-    assert set(report.table(both).numbers["study"]) == {"s", "nwucla"}
+    assert set(report.accuracy_table(both).numbers["study"]) == {"s", "nwucla"}
 
 
 def test_the_streams_study_is_the_papers_tables(shared):

@@ -65,14 +65,14 @@ class Place(NamedTuple):
 
 
 @cache
-def kernels() -> bool:
+def has_triton() -> bool:
     """Returns whether Triton is installed, which draws in one kernel on a GPU."""
     return find_spec("triton") is not None
 
 
-def in_one_kernel(device: torch.device) -> bool:
+def draws_in_one_kernel(device: torch.device) -> bool:
     """Whether a draw is one operator there. The meta device has shapes alone, and stands for a GPU."""
-    return device.type == "meta" or (device.type == "cuda" and kernels())
+    return device.type == "meta" or (device.type == "cuda" and has_triton())
 
 
 class _Drawn(torch.autograd.Function):
@@ -142,7 +142,7 @@ class CounterDraws(Draws):
     def _draw(self, name: str, count: int, dtype: torch.dtype) -> Tensor:
         """Returns words as int64, or, as float32, their upper 24 bits as numbers of [0, 1)."""
         place = self.place(name)
-        if in_one_kernel(self.device):
+        if draws_in_one_kernel(self.device):
             return cast(Tensor, _Drawn.apply(*place.of_lanes(), place.name, place.number, count, dtype)).squeeze(0)
         drawn = place.words(count)
         return drawn if dtype == torch.int64 else (drawn >> 8).to(dtype) * 2.0**-24

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from skelray.augment.view import Arrangement, AugmentationSet
-from skelray.checks import UserError, check_whole, shown
+from skelray.checks import UserError, check_whole, quote_value
 
 
 def orders(
@@ -69,7 +69,7 @@ def _merged(sets: Sequence[AugmentationSet]) -> AugmentationSet:
 def _check(sets: Sequence[AugmentationSet]) -> None:
     """Raises UserError unless these are different sets with different names."""
     if not sets or not all(isinstance(one, AugmentationSet) for one in sets):
-        raise UserError(f"sets {shown(sets)}: at least one augmentation set is needed, as in orders([BA, NA, Mask])")
+        raise UserError(f"sets {quote_value(sets)}: at least one augmentation set is needed, as in orders([BA, NA, Mask])")
     for place, one in enumerate(sets):
         for other in sets[:place]:
             if one.name == other.name or one.augmentations == other.augmentations:

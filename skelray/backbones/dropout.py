@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skelray.augment import CounterDraws
-from skelray.augment.counters import in_one_kernel, lanes_first
+from skelray.augment.counters import draws_in_one_kernel, lanes_first
 from skelray.checks import UserError
 
 PART = 2**19  # elements that are dropped at a time, so that they stay in a CPU's cache; a multiple of 8
@@ -137,7 +137,7 @@ def _scale_kept(x: Tensor, p: float, *place: Any) -> Tensor:
 
 
 def _counted(x: Tensor, p: float, draws: CounterDraws) -> Tensor:
-    if in_one_kernel(x.device):
+    if draws_in_one_kernel(x.device):
         place = draws.place("dropout")
         return cast(Tensor, _CountedDropout.apply(x[None], p, *place.of_lanes(), place.name, place.number)).squeeze(0)
     kept = draws.uniform("dropout", x.shape, x.device) >= p

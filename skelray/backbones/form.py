@@ -37,10 +37,10 @@ def gpu_form(form: str | None, x: Tensor) -> bool:
     """
     if form is not None or _plain_everywhere():
         return form == "gpu" and not _plain_everywhere()
-    return x.device.type in ("cuda", "meta") or in_lanes(x)
+    return x.device.type in ("cuda", "meta") or is_in_lanes(x)
 
 
-def in_lanes(x: Tensor) -> bool:
+def is_in_lanes(x: Tensor) -> bool:
     """Whether x is of several trials at once."""
     return bool(torch._C._functorch.is_batchedtensor(x))
 

@@ -76,7 +76,7 @@ class Measured:
     commit: str
 
 
-def kind(trial: Trial) -> tuple[str, str]:
+def kind_of_trial(trial: Trial) -> tuple[str, str]:
     """The names of a trial's method and backbone, the latter with the parts it is built from, as in "hierarchical gru"."""
     backbone: Any = trial.backbone
     parts = [getattr(backbone, field.name) for field in fields(backbone)]
@@ -84,7 +84,7 @@ def kind(trial: Trial) -> tuple[str, str]:
     return type(trial.method).__name__.lower(), " ".join(names)
 
 
-def steps_of(trial: Trial, device: torch.device) -> Iterator[list[float]]:
+def training_steps(trial: Trial, device: torch.device) -> Iterator[list[float]]:
     """Full training steps on random sequences of the NTU shape, without end: the seconds of each part of a step (_step)."""
     method, frames = trial.method, trial.frames or 50
     model = method.build(trial.backbone, KINECT_V2, trial.stream).to(device).train()
@@ -100,8 +100,8 @@ def steps_of(trial: Trial, device: torch.device) -> Iterator[list[float]]:
 
 def measure_speed(trial: Trial, device: torch.device, steps: int, peak: float) -> Measured:
     """Steps after a warm-up; memory is the process's own peak."""
-    taken = steps_of(trial, device)
-    with flop.counter() as counter:
+    taken = training_steps(trial, device)
+    with flop.count_flops() as counter:
         next(taken)
     work = counter.get_total_flops()
     for _ in range(WARM_UP - 1):
@@ -111,11 +111,11 @@ def measure_speed(trial: Trial, device: torch.device, steps: int, peak: float) -
     seconds = parts.sum(dim=1).median().item()
     prepared, memory = 0.0, peak_memory(device)
     if device.type == "cuda":  # where trials train by the static step
-        found = static.rate(trial, device, max(steps, 10))
+        found = static.measure_static_rate(trial, device, max(steps, 10))
         seconds, prepared, memory = found.seconds, found.prepared, found.memory
     return Measured(
-        method=kind(trial)[0],
-        backbone=kind(trial)[1],
+        method=kind_of_trial(trial)[0],
+        backbone=kind_of_trial(trial)[1],
         precision=trial.precision,
         frames=trial.frames or 50,
         batch_size=trial.batch_size,
@@ -127,7 +127,7 @@ def measure_speed(trial: Trial, device: torch.device, steps: int, peak: float) -
         gflop_per_sample=work / trial.batch_size / 1e9,
         share_of_peak=work / seconds / peak,
         peak_memory=memory,
-        launches=launches.of_step(trial).total() if device.type == "cuda" else 0,
+        launches=launches.count_step(trial).total() if device.type == "cuda" else 0,
         prepared=prepared,
         threads=torch.get_num_threads(),
         **provenance(device),
@@ -173,14 +173,14 @@ def peak_memory(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def peak(device: torch.device, precision: str) -> float:
+def matrix_product_speed(device: torch.device, precision: str) -> float:
     """FLOP/s of a 2048 x 2048 matrix product, the best of five."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     a = torch.randn(2048, 2048, device=device, dtype=dtype)
-    return 2 * 2048**3 / min(timed(lambda: a @ a, device) for _ in range(6))
+    return 2 * 2048**3 / min(measure_seconds(lambda: a @ a, device) for _ in range(6))
 
 
-def timed(work: Callable[[], Any], device: torch.device) -> float:
+def measure_seconds(work: Callable[[], Any], device: torch.device) -> float:
     """Seconds of the work, with the device's part done."""
     clock = _Clock(device)
     work()
@@ -191,7 +191,7 @@ def _measure_here(trial: Trial, device: str | None, steps: int, threads: int) ->
     machine.configure_process(threads)
     chosen = machine.choose_device(device)
     machine.compute_in(trial.precision, chosen)
-    return measure_speed(trial, chosen, steps, peak(chosen, trial.precision))
+    return measure_speed(trial, chosen, steps, matrix_product_speed(chosen, trial.precision))
 
 
 def bench(
@@ -223,22 +223,22 @@ def in_own_process(work: Callable[..., T], *given: Any) -> T:
         return pool.submit(work, *given).result()
 
 
-def frame(measured: Sequence[Measured]) -> pd.DataFrame:
+def speeds_frame(measured: Sequence[Measured]) -> pd.DataFrame:
     """One row a measurement."""
     return pd.DataFrame([asdict(one) for one in measured], columns=[field.name for field in fields(Measured)])
 
 
-def figures(results: Path) -> pd.DataFrame:
+def read_speeds(results: Path) -> pd.DataFrame:
     """What was measured here before, one row for each KEY; none where there is no file of this version."""
     path = results / FIGURES
-    found = pd.read_parquet(path) if path.is_file() else frame([])
-    return found if list(found) == list(frame([])) else frame([])
+    found = pd.read_parquet(path) if path.is_file() else speeds_frame([])
+    return found if list(found) == list(speeds_frame([])) else speeds_frame([])
 
 
 def keep_speeds(measured: Sequence[Measured], results: Path) -> None:
     """Adds measurements to the figures, each in place of an earlier one of its KEY."""
-    path, new = results / FIGURES, frame(measured)
-    old = figures(results)
+    path, new = results / FIGURES, speeds_frame(measured)
+    old = read_speeds(results)
     whole = pd.concat([old, new], ignore_index=True) if len(old) else new
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as (place,):
@@ -257,4 +257,4 @@ def speed_table(measured: Sequence[Measured]) -> Table:
         rows[-1] += [f"{one.samples_per_second:.1f}", *split]
         rows[-1] += [f"{one.gflop_per_sample:.2f}", f"{100 * one.share_of_peak:.0f} %", f"{one.peak_memory:.0f}"]
     caption = f"NTU's {len(KINECT_V2.joints)} joints and {PERSONS} persons, {measured[0].device}."
-    return Table(caption, header, rows, 3, frame(measured))
+    return Table(caption, header, rows, 3, speeds_frame(measured))

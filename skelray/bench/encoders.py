@@ -75,7 +75,7 @@ def _count(compute: Callable[[Tensor], Tensor], x: Tensor, encoder: nn.Module, c
     """Runs a call and its backward pass."""
     before = counter.get_total_flops()
     own = {p.untyped_storage().data_ptr() for p in [*encoder.parameters(), *encoder.buffers()]}
-    with keeping() as kept:
+    with record_saved_bytes() as kept:
         y = compute(x.detach().clone().requires_grad_(x.requires_grad))
         shape = y.shape
         if y.requires_grad:
@@ -84,7 +84,7 @@ def _count(compute: Callable[[Tensor], Tensor], x: Tensor, encoder: nn.Module, c
 
 
 @contextmanager
-def keeping() -> Iterator[dict[int, int]]:
+def record_saved_bytes() -> Iterator[dict[int, int]]:
     """Yields the bytes of each storage that is saved for a gradient within, by its address."""
     kept: dict[int, int] = {}
 

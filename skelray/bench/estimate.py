@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from skelray.augment import AugmentationSet, Draws, View
 from skelray.bench import flop
-from skelray.bench.encoders import EncoderCosts, keeping
+from skelray.bench.encoders import EncoderCosts, record_saved_bytes
 from skelray.data.dataset import SkeletonDataset, Splits
 from skelray.evaluation import Clustering, Evaluation, Load, Transfer, main_metric, train_and_test
 from skelray.identity.canonical import canonical
@@ -60,7 +60,7 @@ class TrainingCost:
         return self.checkpoint + self.encoder + (self.momentum if epochs else 0) + EPOCH * epochs + SPEC
 
 
-def parameters(backbone: Backbone, skeleton: Skeleton) -> int:
+def count_parameters(backbone: Backbone, skeleton: Skeleton) -> int:
     """Counts what an encoder learns, without a projector or classifier."""
     with torch.random.fork_rng([]):
         encoder = backbone.build(skeleton)
@@ -81,7 +81,7 @@ def training_cost(trial: Trial, skeleton: Skeleton, frames: int, persons: int, k
     known: counted before, to which the trial's is added; what its views take is counted anew, which costs little.
     """
     method = trial.method
-    with torch.random.fork_rng([]), flop.counter() as counter:
+    with torch.random.fork_rng([]), flop.count_flops() as counter:
         torch.manual_seed(0)
         views = method.views(View.of(torch.randn(SAMPLES, 3, frames, len(skeleton.joints), persons), skeleton, Draws(0, 0)))
     key = repr((structure(method, augmented=False), structure(trial.backbone), trial.stream.count("+"), _shapes(views)))
@@ -118,7 +118,11 @@ def _step(trial: Trial, skeleton: Skeleton, views: Any, encoders: EncoderCosts) 
         content = model.state_dict()
         state = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in content.values()}
 
-        with flop.counter() as counter, keeping() as kept, encoders.known_in(model, skeleton, counter) as of_encoders:
+        with (
+            flop.count_flops() as counter,
+            record_saved_bytes() as kept,
+            encoders.known_in(model, skeleton, counter) as of_encoders,
+        ):
             step = method.loss(model, views, epoch=1)
             step.loss.backward()
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -185,7 +189,7 @@ def _switches(augmentation: Any) -> list[bool]:
     return [value != 0 for value in values if isinstance(value, float)]
 
 
-def reading(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> float:
+def monitoring_gflop(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> float:
     """GFLOP of the trial's encoders on one sample, forward alone."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
@@ -193,13 +197,13 @@ def reading(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> floa
             encoders = trial.method.build(trial.backbone, skeleton, trial.stream).encoders()
         view = View.of(torch.randn(SAMPLES, 3, frames, len(skeleton.joints), persons), skeleton, Draws(0, 0))
         view = trial.method.clip(view)
-        with torch.no_grad(), flop.counter() as counter:
+        with torch.no_grad(), flop.count_flops() as counter:
             for encoder in encoders.values():
                 encoder.eval()(view.x, view.present)
     return counter.get_total_flops() / SAMPLES / 1e9
 
 
-def tested_on(evaluation: Evaluation, splits: Splits, load: Load) -> SkeletonDataset:
+def test_set_of(evaluation: Evaluation, splits: Splits, load: Load) -> SkeletonDataset:
     """The data set that an evaluation of a trial scores."""
     if isinstance(evaluation, Transfer):
         return load(evaluation.benchmark, evaluation.protocol).test
@@ -209,14 +213,14 @@ def tested_on(evaluation: Evaluation, splits: Splits, load: Load) -> SkeletonDat
 def excerpt_sizes(trial: Trial, views: int, test: SkeletonDataset) -> dict[str, int]:
     """Bytes of what a page shows of a test set, and of a trial's views of it, by what each is called in a store."""
     samples, (_, frames, joints, persons) = len(test), test.sequences.shape[1:]
-    name = excerpts.name_of(test.fingerprint, test.rows)
-    of_views = excerpts.size(samples, trial.frames or frames, joints, persons, views)
-    return {name: excerpts.size(samples, frames, joints, persons), excerpts.of_method(name, trial): of_views}
+    name = excerpts.excerpt_name(test.fingerprint, test.rows)
+    of_views = excerpts.excerpt_size(samples, trial.frames or frames, joints, persons, views)
+    return {name: excerpts.excerpt_size(samples, frames, joints, persons), excerpts.views_name(name, trial): of_views}
 
 
 def evaluated_bytes(evaluation: Evaluation, splits: Splits, load: Load) -> int:
     """Bytes that the result of an evaluation leaves in a store: scores with labels and rows, figures and a picture."""
-    test = tested_on(evaluation, splits, load)
+    test = test_set_of(evaluation, splits, load)
     inner: Any = evaluation.evaluation if isinstance(evaluation, Transfer) else evaluation
     if main_metric(evaluation) == "top1":
         return len(test) * (4 * len(test.classes) + 8 + 8) + ARRAYS + RESULT
@@ -227,7 +231,7 @@ def evaluated_bytes(evaluation: Evaluation, splits: Splits, load: Load) -> int:
     return RESULT
 
 
-def room(device: torch.device) -> int:
+def machine_memory(device: torch.device) -> int:
     """Bytes of memory that this machine has for a trial."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory

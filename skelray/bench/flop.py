@@ -108,6 +108,6 @@ def _is_composed(func: Any) -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
 
 
-def counter() -> Counter:
+def count_flops() -> Counter:
     """A context whose ``get_total_flops()`` counts what is computed within."""
     return Counter()

@@ -14,10 +14,10 @@ from skelray import machine
 from skelray.atomic import replacing
 from skelray.augment import CannotCapture
 from skelray.bench import bench, static
-from skelray.bench.bench import kind
+from skelray.bench.bench import kind_of_trial
 from skelray.engine.lane_rate import STEPS, LaneRate, lane_rates
-from skelray.engine.numbers import alike
-from skelray.machine import describe, provenance
+from skelray.engine.numbers import shape_digest
+from skelray.machine import describe_device, provenance
 from skelray.report.table import Table
 from skelray.trial import Trial
 
@@ -55,11 +55,11 @@ def bench_lanes(
 def _measure_here(trial: Trial, device: str | None, threads: int) -> list[MeasuredLanes]:
     machine.configure_process(threads)
     chosen = machine.choose_device(device)
-    training = static.pretraining(trial, chosen, STEPS if chosen.type == "cuda" else 1)
+    training = static.static_pretraining(trial, chosen, STEPS if chosen.type == "cuda" else 1)
     try:
         rates = list(lane_rates(training.trial, training.data, training.model, chosen, COUNTS))
     except CannotCapture as reason:
-        log.warning("%s trains in no lanes: %s", kind(trial)[0], reason)
+        log.warning("%s trains in no lanes: %s", kind_of_trial(trial)[0], reason)
         return []
     return [measured(training.trial, rate, chosen) for rate in rates]
 
@@ -79,8 +79,8 @@ def lane_table(measured: Sequence[MeasuredLanes]) -> Table:
 def measured(trial: Trial, rate: LaneRate, device: torch.device) -> MeasuredLanes:
     """A measurement as it is kept."""
     return MeasuredLanes(
-        alike(trial),
-        *kind(trial),
+        shape_digest(trial),
+        *kind_of_trial(trial),
         trial.precision,
         trial.batch_size,
         rate.lanes,
@@ -99,7 +99,7 @@ def lane_figures(results: Path) -> pd.DataFrame:
 def known_rates(trial: Trial, device: torch.device, results: Path) -> list[LaneRate]:
     """What was measured of trials like this one on such a device, the fewest lanes first."""
     figures = lane_figures(results)
-    same = (figures["structure"] == alike(trial)) & (figures["device"] == describe(device))
+    same = (figures["structure"] == shape_digest(trial)) & (figures["device"] == describe_device(device))
     return [
         LaneRate(row["lanes"], row["lanes"] * row["batch_size"] / row["samples_per_second"], int(row["memory"] * 2**20))
         for row in figures[same].sort_values("lanes").to_dict("records")

@@ -51,7 +51,7 @@ def _is_view(func: Any) -> bool:
     return view or func._schema.name.split("::")[1] in MAKES_ROOM
 
 
-def of_step(trial: Trial, epoch: int = 1, samples: int = 4) -> Counter[str]:
+def count_step(trial: Trial, epoch: int = 1, samples: int = 4) -> Counter[str]:
     """Operators of one static step by name, in the forms for a GPU; made on shapes, so their number is the batch's size.
 
     samples: of the batch, which does not change the number.
@@ -71,8 +71,8 @@ def of_step(trial: Trial, epoch: int = 1, samples: int = 4) -> Counter[str]:
     return found.by_name
 
 
-def of_lanes(trial: Trial, lanes: int, epoch: int = 1, samples: int = 4) -> Counter[str]:
-    """Operators of one step of so many trials at once, in the forms for a GPU, counted as those of ``of_step``."""
+def count_lane_step(trial: Trial, lanes: int, epoch: int = 1, samples: int = 4) -> Counter[str]:
+    """Operators of one step of so many trials at once, in the forms for a GPU, counted as those of ``count_step``."""
     model = trial.method.build(trial.backbone, KINECT_V2, trial.stream)
     shape = (samples, 3, trial.frames or 50, len(KINECT_V2.joints), 2)
     step = lanes_on_shapes(trial, model, KINECT_V2, shape, lanes, epoch)

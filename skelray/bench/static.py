@@ -31,7 +31,7 @@ class StaticRate:
     captured: bool
 
 
-def pretraining(trial: Trial, device: torch.device, steps: int) -> Pretraining:
+def static_pretraining(trial: Trial, device: torch.device, steps: int) -> Pretraining:
     """A training of epochs of so many steps on random sequences of the NTU shape, by the static step."""
     frames, count = trial.frames or 50, steps * trial.batch_size
     x = np.random.default_rng(0).normal(size=(count, 3, frames, len(KINECT_V2.joints), 2)).astype(np.float32)
@@ -40,12 +40,12 @@ def pretraining(trial: Trial, device: torch.device, steps: int) -> Pretraining:
     return Pretraining(trial, Splits(data, data, data), device, static=True)
 
 
-def rate(trial: Trial, device: torch.device, steps: int) -> StaticRate:
+def measure_static_rate(trial: Trial, device: torch.device, steps: int) -> StaticRate:
     """Measures it over REPEATS epochs, after one that captures."""
     machine.compute_in(trial.precision, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    trained = pretraining(trial, device, steps)
+    trained = static_pretraining(trial, device, steps)
     began = time.perf_counter()
     trained.train_epoch()
     first = time.perf_counter() - began

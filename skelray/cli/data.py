@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -30,14 +30,14 @@ def describe_command(name: str, data: Path, picture: Path | None, page: Path | N
     from skelray.data.inspection.describe import describe
 
     description = describe(data, name)
-    click.echo(printable(description, keep="\n"))
+    click.echo(make_printable(description, keep="\n"))
     if picture is None and page is None:
         return
-    drawn = pictures.png(data, name)
+    drawn = pictures.picture_as_png(data, name)
     if picture is not None:
         picture.write_bytes(drawn)
     if page is not None:
-        page.write_text(pictures.page(description, drawn), encoding="utf-8")
+        page.write_text(pictures.description_page(description, drawn), encoding="utf-8")
 
 
 @data.command("check")
@@ -49,8 +49,8 @@ def check_command(name: str, data: Path) -> None:
     NaN, frames without anyone, jumps, sides that change place, sequences that are there twice, and test sequences
     among the training ones.
     """
-    from skelray.data.inspection.check import check
+    from skelray.data.inspection.check import check_dataset
 
-    report = check(data, name)
-    click.echo(printable(report, keep="\n"))
+    report = check_dataset(data, name)
+    click.echo(make_printable(report, keep="\n"))
     sys.exit(1 if report.wrong else 0)

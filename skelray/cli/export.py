@@ -10,10 +10,10 @@ from skelray.checks import UserError
 TRACKERS = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}  # and what each needs
 
 
-def exported(study: str, results: Path, tracker: str, to: str | None) -> str:
+def export_to(study: str, results: Path, tracker: str, to: str | None) -> str:
     """One sentence: how many trials are new to the tracker, and where. Raises UserError where it is not installed."""
     from skelray.report.trackers import mlflow, tensorboard, wandb
-    from skelray.report.trackers.tracked import tracked
+    from skelray.report.trackers.tracked import read_tracked
     from skelray.results.tables import curves, load
 
     try:
@@ -24,5 +24,5 @@ def exported(study: str, results: Path, tracker: str, to: str | None) -> str:
         ) from error
     frame = load(study, results)
     export = {"tensorboard": tensorboard.export, "mlflow": mlflow.export, "wandb": wandb.export}[tracker]
-    new, where = export(tracked(frame, curves(study, results)), to)
+    new, where = export(read_tracked(frame, curves(study, results)), to)
     return f"{new} of {frame['trial'].nunique()} trials are new to {tracker}, in {where}"

@@ -9,12 +9,12 @@ import traceback
 
 from skelray.checks import UserError
 from skelray.identity.reads import owner
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 
 CAUSED, BUG = 2, 70  # exit statuses: of what a user or the machine causes, and of what nobody expected
 
 
-def sentence(error: BaseException, keep: bool = True) -> tuple[str, int]:
+def explain_fault(error: BaseException, keep: bool = True) -> tuple[str, int]:
     """What went wrong, and the exit status. keep: the traceback goes into a file, where it says more than the sentence."""
     line = " ".join(str(error).split())
     caused = isinstance(error, (UserError, OSError))
@@ -44,10 +44,10 @@ def _place(error: BaseException) -> tuple[str, int]:
 def _kept(error: BaseException) -> str:
     handle, name = tempfile.mkstemp(prefix="skelray-", suffix=".traceback")
     with os.fdopen(handle, "w") as file:
-        file.write(f"{printable(' '.join(sys.argv))}\n\n{trace(error)}")
+        file.write(f"{make_printable(' '.join(sys.argv))}\n\n{format_traceback(error)}")
     return name
 
 
-def trace(error: BaseException) -> str:
+def format_traceback(error: BaseException) -> str:
     """The whole traceback, as a terminal or a file may be given it."""
-    return printable("".join(traceback.format_exception(error)), keep="\n")
+    return make_printable("".join(traceback.format_exception(error)), keep="\n")

@@ -20,11 +20,11 @@ def import_weights_command(file: Path, method: str, backbone: str | None, stream
 
     Tensors and plain containers are read and nothing else: no code in the file is run.
     """
-    from skelray.released.checkpoint import read
+    from skelray.released.checkpoint import read_checkpoint
     from skelray.store.imported import keep_imported
     from skelray.store.store import Store
 
-    imported = read(file, method, backbone, stream)
+    imported = read_checkpoint(file, method, backbone, stream)
     keep_imported(imported, Store(store))
     click.echo(
         f"{imported}\nkept as {imported.digest} in {store}; a study that evaluates it:\n\n{imported.study()}", nl=False

@@ -10,7 +10,7 @@ import click
 from skelray.cli.bench import bench_command
 from skelray.cli.data import data as data_group
 from skelray.cli.doctor import doctor_command
-from skelray.cli.faults import CAUSED, sentence, trace
+from skelray.cli.faults import CAUSED, explain_fault, format_traceback
 from skelray.cli.import_weights import import_weights_command
 from skelray.cli.merge import merge_command
 from skelray.cli.prepare import prepare_command
@@ -23,7 +23,7 @@ from skelray.cli.status import status_command
 from skelray.cli.store import store_group
 from skelray.cli.studies import studies_command
 from skelray.cli.watch import watch_command
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 
 TRACEBACK = "--traceback"
 TERMINATED = 143  # the exit status of a run that SIGTERM has ended
@@ -39,7 +39,7 @@ class Refusal(click.ClickException):
     exit_code = 2
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"skelray: {printable(self.format_message())}", err=True)
+        click.echo(f"skelray: {make_printable(self.format_message())}", err=True)
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
     try:
         cli(words, prog_name="skelray", standalone_mode=False)
     except click.ClickException as error:
-        vars(error)["message"] = printable(error.message)  # click declares it final, and shows it with its usage
+        vars(error)["message"] = make_printable(error.message)  # click declares it final, and shows it with its usage
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -62,12 +62,12 @@ def main() -> None:
         if not isinstance(error, Exception):
             raise
         if shown:
-            click.echo(trace(error), err=True, nl=False)
+            click.echo(format_traceback(error), err=True, nl=False)
         name = str(getattr(error, "name", "")).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         if name in MISSING:
             said, status = f"{name} is not installed: {MISSING[name]}", CAUSED
         else:
-            said, status = sentence(error, keep=not shown)
+            said, status = explain_fault(error, keep=not shown)
         Refusal(said).show()
         sys.exit(status)
 

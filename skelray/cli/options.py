@@ -14,9 +14,9 @@ from skelray.data.dataset import NotPrepared
 from skelray.names import KEEP
 from skelray.results.tables import load
 from skelray.runner.context import Settings
-from skelray.runner.kinds import searching, trials_of
+from skelray.runner.kinds import as_search, trials_of
 from skelray.runner.run import Run
-from skelray.runner.study_file import load_study, pointing_at
+from skelray.runner.study_file import blaming_study_file, load_study
 from skelray.study.enough import Budget, Stable
 from skelray.study.scale import DEMO, LAG, Scale
 from skelray.study.study import Study
@@ -34,7 +34,7 @@ def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, 
     name, study, module = load_study(path)
     scale = scale_from(options)
     study.refuse(scale_from({**options, "demo": False}))  # what is asked for in so many words
-    with pointing_at(path):
+    with blaming_study_file(path):
         name = options["name"] or table_name(name, study, scale, options["demo"])
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             raise UserError(f"a table is named by letters, digits, '_' and '-', not {name!r}: give it another --name")
@@ -58,7 +58,7 @@ def open_table(options: Options) -> tuple[str, Sweep, Scale, list[dict[Any, Any]
     Raises UserError for a study that is no sweep, and where it has no table.
     """
     name, study, _ = load_study(options["study"])
-    sweep, scale = searching(study, str(options["study"])), scale_from(options)
+    sweep, scale = as_search(study, str(options["study"])), scale_from(options)
     name = options["name"] or table_name(name, study, scale, options["demo"])
     return name, sweep, scale, load(name, options["results"]).to_dict("records")
 
@@ -101,7 +101,7 @@ def table_name(name: str, study: Study, scale: Scale, demo: bool) -> str:
     return name if own == {scale.benchmark} else f"{name}_{re.sub(r'[^A-Za-z0-9_-]', '_', str(scale.benchmark))}"
 
 
-def notice(scale: Scale) -> str:
+def notice_of_synthetic(scale: Scale) -> str:
     """What a run on generated data is."""
     told = [f"{scale.epochs} epochs"] if scale.epochs is not None else []
     told += ["small models"] if scale.small else []

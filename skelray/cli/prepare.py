@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skelray.cli.data import data_option
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 
 if TYPE_CHECKING:
     from skelray.data import Benchmark, Preprocessing
@@ -70,7 +70,7 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
     try:
         benchmark, source = _to_prepare(given, how["form"])
     except Undescribed as error:
-        starter = printable(error.starter, keep="\n")
+        starter = make_printable(error.starter, keep="\n")
         click.echo(f"# A beginning of the TOML file, to be completed:\n\n{starter}", err=True)
         raise
     benchmark = replace(benchmark, name=how["name"] or benchmark.name)
@@ -97,10 +97,10 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
             dtype="float16" if half else "float32",
             workers=workers or len(os.sched_getaffinity(0)),
         )
-    click.echo(printable(report, keep="\n"))
+    click.echo(make_printable(report, keep="\n"))
     if report.unread:  # what lies on the disk and is not in the data set
         told = f"skelray: {len(report.unread):,} recordings of {source} could not be read and are left out"
-        click.echo(printable(told), err=True)
+        click.echo(make_printable(told), err=True)
         raise SystemExit(1)
 
 

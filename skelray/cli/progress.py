@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from skelray.names import HELD_OUT
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 from skelray.runner.job import Job, Listener
 from skelray.training import Report
 
@@ -75,9 +75,9 @@ class Display(Listener):
             failure = job.stored.failure(job.trial.epochs) if status == "failed" else None
             why = f": {failure['cause']}: {failure['line']}" if failure else ""
             total = sum(self.finished.values())
-            line = printable(f"{total}/{self.trials} {job.name} {status}{why}")
+            line = make_printable(f"{total}/{self.trials} {job.name} {status}{why}")
             self.console.print(line, markup=False, highlight=False)
 
 
 def _escaped(text: str) -> str:
-    return printable(text).replace("[", "\\[")
+    return make_printable(text).replace("[", "\\[")

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from skelray.cli.data import FOLDER
-from skelray.cli.export import TRACKERS, exported
+from skelray.cli.export import TRACKERS, export_to
 from skelray.cli.study_options import results_option
 from skelray.names import HELD_OUT
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 
 
 @click.command("report")
@@ -45,12 +45,12 @@ def report_command(
     """
     fraction = None if margin is None else margin / 100
     if tracker is not None:
-        click.echo(exported(study, results, tracker, to))
+        click.echo(export_to(study, results, tracker, to))
         return
     if html is not None:
-        from skelray.report.html.page import write
+        from skelray.report.html.page import write_page
 
-        path = write(study, results, store, fraction, Path(html) if html else None)
+        path = write_page(study, results, store, fraction, Path(html) if html else None)
         click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
         return
     if subjects:
@@ -74,7 +74,7 @@ def report_command(
 
 def print_report(study: str, results: Path, form: str, margin: float | None = None) -> bool:
     """Whether anything failed."""
-    from skelray.report.text import failures, text
+    from skelray.report.text import failures_text, report_text
     from skelray.results.costs import costs
     from skelray.results.tables import curves, load
 
@@ -82,13 +82,13 @@ def print_report(study: str, results: Path, form: str, margin: float | None = No
     if frame.empty:
         click.echo(f"skelray: the table of {study} is empty: none of its trials has an evaluation", err=True)
         return False
-    click.echo(text(frame, form, margin))
+    click.echo(report_text(frame, form, margin))
     if form == "markdown":
-        click.echo(f"\nCost: {printable(costs(frame, curves(study, results)).sentence())}")
+        click.echo(f"\nCost: {make_printable(costs(frame, curves(study, results)).sentence())}")
         if (frame["metric"] == HELD_OUT).any():
             for line in _drawn(study, results, frame):
                 click.echo(line, err=True)
-    lines = failures(frame)
+    lines = failures_text(frame)
     for line in lines:
         click.echo(line, err=True)
     return bool(lines)

@@ -12,7 +12,7 @@ import click
 
 from skelray.checks import UserError
 from skelray.cli.study_options import make_synthetic, run_options
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 
 PAPERS = ("aimclr", "hiclr", "hico")
 
@@ -49,13 +49,13 @@ def reproduce_command(what: str, table: str, **options: Any) -> None:
 def _reproduce_paper(paper: str, table: str, options: dict[str, Any]) -> int:
     """Exit status: 1 where a trial failed or a table could not run."""
     from skelray.atomic import replacing
-    from skelray.report.reproduction import Section, page
+    from skelray.report.reproduction import Section, reproduction_page
     from skelray.runner import reproduction
 
     sources = dict(_source(text) for text in options["sources"])
-    shown = reproduction.shown_of(paper, options["studies"], table)
+    shown = reproduction.find_paper_studies(paper, options["studies"], table)
     sections: dict[str, Section] = {}
-    ready: list[tuple[float, reproduction.Shown, dict[str, Any]]] = []
+    ready: list[tuple[float, reproduction.PaperStudy, dict[str, Any]]] = []
     for one in shown:
         sections[one.path.stem], cost, given = _opened(one, options, sources)
         if given is not None:
@@ -68,7 +68,7 @@ def _reproduce_paper(paper: str, table: str, options: dict[str, Any]) -> int:
     def write() -> None:
         with replacing(path) as (place,):
             title = f"{reproduction.PAPERS[paper]}, reproduced"
-            place.write_text(page(title, list(sections.values()), " ".join(words)), encoding="utf-8")
+            place.write_text(reproduction_page(title, list(sections.values()), " ".join(words)), encoding="utf-8")
 
     write()
     for _, one, given in sorted(ready, key=lambda item: item[0]):
@@ -92,8 +92,8 @@ def _opened(one: Any, options: dict[str, Any], sources: dict[str, Path]) -> tupl
     """A table's section before it runs, what it costs, and the options of its run; None where it cannot run."""
     from skelray.cli.options import open_run
     from skelray.report.reproduction import Section
-    from skelray.runner.plan import plan
-    from skelray.runner.reproduction import see_to
+    from skelray.runner.plan import make_plan
+    from skelray.runner.reproduction import prepare_missing
     from skelray.runner.study_file import load_study
     from skelray.study.study import Expands
 
@@ -104,12 +104,12 @@ def _opened(one: Any, options: dict[str, Any], sources: dict[str, Path]) -> tupl
     given |= {"study": one.path, "name": None}
     try:
         if not options["demo"]:
-            given["data"] = see_to(study, options["data"], sources)
+            given["data"] = prepare_missing(study, options["data"], sources)
         run, _ = open_run(given, make_synthetic)
-        planned = plan(run)
+        planned = make_plan(run)
     except (UserError, OSError) as error:
         why = " ".join(str(error).split())
-        click.echo(printable(f"{one.path.stem} does not run: {why}"), err=True)
+        click.echo(make_printable(f"{one.path.stem} does not run: {why}"), err=True)
         return section._replace(why=why), 0.0, None
     click.echo(f"{one.path.stem}: {planned.text().splitlines()[-1]}", err=True)
     return section._replace(table=_table(run.name, options["results"])), planned.seconds or planned.epochs, given
@@ -128,7 +128,7 @@ def _run(section: Any, given: dict[str, Any]) -> tuple[int, Any]:
         status = int(ended.code or 0)
     except UserError as error:  # it costs this table alone
         status, why = 1, " ".join(str(error).split())
-        click.echo(printable(f"skelray: {why}"), err=True)
+        click.echo(make_printable(f"skelray: {why}"), err=True)
     from skelray.cli.options import open_run
 
     run, _ = open_run(given, make_synthetic)
@@ -136,9 +136,9 @@ def _run(section: Any, given: dict[str, Any]) -> tuple[int, Any]:
 
 
 def _table(name: str, results: Path) -> Any:
-    from skelray.results.tables import load, studies
+    from skelray.results.tables import list_tables, load
 
-    return load(name, results) if name in studies(results) else None
+    return load(name, results) if name in list_tables(results) else None
 
 
 def _reproduce_row(beginning: str, options: dict[str, Any]) -> int:
@@ -147,7 +147,7 @@ def _reproduce_row(beginning: str, options: dict[str, Any]) -> int:
 
     from skelray.cli.progress import Display
     from skelray.report.again_table import again_table
-    from skelray.runner.again import again, as_it_was, find
+    from skelray.runner.again import find_trial, settings_of_row, train_again
     from skelray.runner.context import Settings
     from skelray.runner.job import Listener
     from skelray.runner.run import Run
@@ -161,10 +161,10 @@ def _reproduce_row(beginning: str, options: dict[str, Any]) -> int:
 
     beside = load_study(options["study"])[2] if options["study"] else None
     settings = Settings(options["data"], "", options["results"], options["device"], options["threads"])
-    settings = as_it_was(beginning, settings)
-    found = find(beginning, settings, beside)
+    settings = settings_of_row(beginning, settings)
+    found = find_trial(beginning, settings, beside)
     for line in found.differences:
-        click.echo(printable(line), err=True)
-    made = again(found, settings, showing)
+        click.echo(make_printable(line), err=True)
+    made = train_again(found, settings, showing)
     click.echo(again_table(found.id, found.arm, made).markdown())
     return 0 if made["same"].all() else 1

@@ -15,7 +15,7 @@ from skelray.cli.report import print_report
 from skelray.cli.size import Size
 from skelray.cli.study_options import make_synthetic, study_options
 from skelray.names import KEEP
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 
 
 @click.command("plan")
@@ -26,10 +26,10 @@ def plan_command(**options: Any) -> None:
     The time is from what `skelray bench` measured here. With --demo the generated data is made if it is missing.
     """
     from skelray.cli.options import open_run
-    from skelray.runner.plan import plan
+    from skelray.runner.plan import make_plan
 
     run, _ = open_run(options, make_synthetic)
-    click.echo(plan(run).text())
+    click.echo(make_plan(run).text())
 
 
 @click.command("run")
@@ -69,7 +69,7 @@ def run_command(
     from rich.console import Console
 
     from skelray import machine
-    from skelray.cli.options import notice, open_run
+    from skelray.cli.options import notice_of_synthetic, open_run
     from skelray.cli.progress import Display
     from skelray.runner.board import Board
     from skelray.runner.ending import heeding_sigterm
@@ -87,9 +87,9 @@ def run_command(
     if until_decided:
         run.add_seeds_until_decided(seconds)
     if run.scale.benchmark == "synthetic":
-        click.echo(notice(run.scale), err=True)
+        click.echo(notice_of_synthetic(run.scale), err=True)
     for line in run.work.apart():
-        click.echo(printable(line), err=True)
+        click.echo(make_printable(line), err=True)
     size, command = run.work.size(), shlex.join(["skelray", *sys.argv[1:]])
     with (
         heeding_sigterm(),
@@ -111,13 +111,13 @@ def run_command(
 def _draw(study: str, results: Path) -> None:
     """Draws the figures that a study asks for; what its table lacks for one is said, and costs nothing else."""
     from skelray.checks import UserError
-    from skelray.report.figures.charts import keep_charts
+    from skelray.report.figures.charts import save_charts
     from skelray.results.tables import load
 
     try:
-        paths = keep_charts(load(study, results), study, results)
+        paths = save_charts(load(study, results), study, results)
     except UserError as error:
-        click.echo(f"skelray: {printable(error)}", err=True)
+        click.echo(f"skelray: {make_printable(error)}", err=True)
         return
     for path in paths:
         click.echo(str(path), err=True)

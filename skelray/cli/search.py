@@ -10,7 +10,7 @@ import click
 
 from skelray.checks import MOST, UserError
 from skelray.cli.study_options import results_option, study_options
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 
 
 @click.command("best")
@@ -21,12 +21,12 @@ def best_command(**options: Any) -> None:
     Give the options of the run. It reads the study file and its table, and neither the store nor the data.
     """
     from skelray.cli.options import open_table
-    from skelray.runner.study_file import pointing_at
-    from skelray.search.best import source
+    from skelray.runner.study_file import blaming_study_file
+    from skelray.search.best import best_as_python
 
     name, study, scale, rows = open_table(options)
-    with pointing_at(options["study"]):
-        click.echo(source(name, study, scale, rows), nl=False)
+    with blaming_study_file(options["study"]):
+        click.echo(best_as_python(name, study, scale, rows), nl=False)
 
 
 @click.command("simulate")
@@ -44,19 +44,21 @@ def simulate_command(study: str, results: Path, rules: Path | None, replays: int
     It prints what each rule would have spent and missed, and draws regret against epochs into RESULTS/figures/STUDY.
     """
     from skelray.report import simulation
-    from skelray.report.figures.style import keep
+    from skelray.report.figures.style import save_figure
     from skelray.results.tables import curves, load
     from skelray.search.simulate import candidates, simulate
     from skelray.study.samplers import Random
 
-    pools = simulation.pools(load(study, results), curves(study, results))
+    pools = simulation.trained_curves(load(study, results), curves(study, results))
     module = _loaded(rules) if rules else None
     chosen = list(getattr(module, "rules", ())) or candidates(pools)
     samplers = list(getattr(module, "samplers", ())) or [Random()]
     outcomes = simulate(pools, chosen, samplers, replays)
-    click.echo(simulation.table(outcomes, pools, margin / 100).written(form))
-    drawing = simulation.figure(outcomes, margin / 100)
-    path = next(path for path in keep(study, drawing.name, drawing.figure, drawing.data, results) if path.suffix == ".png")
+    click.echo(simulation.simulation_table(outcomes, pools, margin / 100).written(form))
+    drawing = simulation.simulation_figure(outcomes, margin / 100)
+    path = next(
+        path for path in save_figure(study, drawing.name, drawing.figure, drawing.data, results) if path.suffix == ".png"
+    )
     click.echo(f"regret against epochs: {path}", err=True)
 
 
@@ -85,5 +87,5 @@ def dashboard_command(study: str, store: str, host: str, port: int) -> None:
     from skelray.search.dashboard import server
 
     with server(study, store, host, port) as serving:
-        click.echo(f"{printable(study)} on http://{host}:{serving.server_port}/dashboard (Ctrl-C ends it)", err=True)
+        click.echo(f"{make_printable(study)} on http://{host}:{serving.server_port}/dashboard (Ctrl-C ends it)", err=True)
         serving.serve_forever()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from skelray.cli.study_options import results_option
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 
 
 @click.command("status")
@@ -30,11 +30,11 @@ def status_command(results: Path, store: str, address: str | None) -> None:
     if is_uri(store) or Path(store).is_dir():
         shown.append(claims_table(store, now))
     if address is not None:
-        from skelray.runner.cluster import Cluster, connected
+        from skelray.runner.cluster import Cluster, join_or_start
         from skelray.runner.nodes import everyone
 
-        with connected(Cluster(address)):
+        with join_or_start(Cluster(address)):
             shown.append(nodes_table(everyone()))
     for number, table in enumerate(shown):
         text = table.markdown() if table.rows else table.caption
-        click.echo(printable(("\n" if number else "") + text, keep="\n"))
+        click.echo(make_printable(("\n" if number else "") + text, keep="\n"))

@@ -42,7 +42,7 @@ def prune_command(
     Figures and histories stay, so tables stay whole. What a process works on stays, and so do encoders and scores of
     trials that a table in the results names, unless --study names it.
     """
-    from skelray.runner.pruning import Pruning, told, trials_in_tables, trials_of_table
+    from skelray.runner.pruning import Pruning, pruned_text, trials_in_tables, trials_of_table
     from skelray.store.store import Store
 
     only = None if study is None else trials_of_table(study, results)
@@ -50,5 +50,5 @@ def prune_command(
     gone = Pruning(kinds or KINDS[:2], named, only, older or 0.0, disk or 0).of(Store(store), go=yes)
     for one in gone:
         click.echo(one.name)
-    what = told(gone) or "nothing"
+    what = pruned_text(gone) or "nothing"
     click.echo(f"taken away: {what}" if yes else f"would go: {what}; --yes takes it away")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 
 
 @dataclass(frozen=True)
-class Listed:
+class StudyFile:
     """A study file as its text tells it. trials: as its docstring counts them at full scale, None where it does not."""
 
     name: str
@@ -23,7 +23,7 @@ class Listed:
     trials: int | None
 
 
-def listed(folder: Path) -> list[Listed]:
+def list_studies(folder: Path) -> list[StudyFile]:
     """The studies of a folder by name. Nothing is run: docstrings and names are read from the syntax tree."""
     found = []
     for path in sorted(folder.glob("*.py")):
@@ -33,7 +33,7 @@ def listed(folder: Path) -> list[Listed]:
             continue
         if kind := _kind(tree):
             text = ast.get_docstring(tree) or ""
-            found.append(Listed(path.stem, kind.lower(), text.partition("\n")[0], counted(text)))
+            found.append(StudyFile(path.stem, kind.lower(), text.partition("\n")[0], count_stated_trials(text)))
     return found
 
 
@@ -46,7 +46,7 @@ def _kind(tree: ast.Module) -> str | None:
     return None
 
 
-def counted(docstring: str) -> int | None:
+def count_stated_trials(docstring: str) -> int | None:
     """The trials that a docstring counts: "= 30 trials", "2 arms x 3 seeds", "64 samples", "18 encoders"."""
     for comment in re.findall(r"# (.*\d.*)", docstring):
         if total := re.search(r"(\d+) (?:trials|samples|encoders)", comment):
@@ -60,10 +60,10 @@ def counted(docstring: str) -> int | None:
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path("studies"))
 def studies_command(folder: Path) -> None:
     """List the studies in FOLDER (by default `studies`): name, kind, trials at full scale, and what each asks."""
-    found = listed(folder)
+    found = list_studies(folder)
     if not found:
         raise click.UsageError(f"{folder} holds no study: one is a Python file with a line `study = Ablation(...)`")
     width, kinds = max(len(one.name) for one in found), max(len(one.kind) for one in found)
     for one in found:
         line = f"{one.name:{width}}  {one.kind:{kinds}}  {one.trials or '-':>6}  {one.question}"
-        click.echo(printable(line))
+        click.echo(make_printable(line))

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from skelray.checks import UserError
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 
 PAGE_EVERY = 20.0  # seconds at least between two pages
 
@@ -26,19 +26,19 @@ def watch_command(study: str, results: Path, every: float, once: bool, html: str
 
     It reads the files in RESULTS alone, so it works on any machine that sees them.
     """
-    from skelray.results.runs import runs
+    from skelray.results.runs import read_records
 
     page = None if html is None else Path(html) if html else results / f"{study}.html"
     once, drawn = once or not sys.stdout.isatty(), 0.0
     while True:
-        alive = any(run.alive(time.time()) for run in runs(study, results))
-        text = look(study, results)
+        alive = any(run.alive(time.time()) for run in read_records(study, results))
+        text = draw_now(study, results)
         if page is not None and (not alive or once or time.monotonic() > drawn + PAGE_EVERY):
             text += f"\n\n{_drawn(page, study, results, store, alive and not once)}"
             drawn = time.monotonic()
         if not once:
             click.clear()
-        click.echo(printable(text, keep="\n"))
+        click.echo(make_printable(text, keep="\n"))
         if once or not alive:
             return
         time.sleep(every)
@@ -46,31 +46,31 @@ def watch_command(study: str, results: Path, every: float, once: bool, html: str
 
 def _drawn(page: Path, study: str, results: Path, store: str, again: bool) -> str:
     """Writes the page, if there is a number to show, and says so. again: a browser reads it again by itself."""
-    from skelray.report.html.page import write
+    from skelray.report.html.page import write_page
     from skelray.results.tables import load
 
     if not (results / f"{study}.parquet").exists() or load(study, results).empty:
         return f"{page} waits for the first number"
-    write(study, results, store, None, page, refresh=int(PAGE_EVERY) if again else None)
+    write_page(study, results, store, None, page, refresh=int(PAGE_EVERY) if again else None)
     return f"{page} is up to date"
 
 
-def look(study: str, results: Path) -> str:
+def draw_now(study: str, results: Path) -> str:
     """All there is to see now. Raises UserError where nothing of such a study is here."""
     from skelray.report import going, text
-    from skelray.results.runs import runs
+    from skelray.results.runs import read_records
     from skelray.results.tables import load
 
-    found, now = runs(study, results), time.time()
+    found, now = read_records(study, results), time.time()
     there = (results / f"{study}.parquet").exists()
     if not found and not there:
         raise UserError(f"{results} has neither a table nor a run of {study!r}: start it, or say where with --results")
     parts = [going.headline(run, now) for run in found]
     if under_way := [one for run in found if run.alive(now) for one in run.going.values()]:
-        parts.append(going.trials(under_way).markdown())
+        parts.append(going.trials_under_way(under_way).markdown())
     frame = load(study, results) if there else None
     if frame is not None and not frame.empty:
-        parts += [text.text(frame), "\n".join(text.failures(frame))]
+        parts += [text.report_text(frame), "\n".join(text.failures_text(frame))]
     elif not under_way:
         parts.append("No trial has a number yet.")
     return "\n\n".join(part for part in parts if part)

@@ -2,7 +2,7 @@
 
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.benchmarks import BENCHMARKS
-from skelray.data.dataset import SkeletonDataset, Splits, load, open_dataset
+from skelray.data.dataset import SkeletonDataset, Splits, load_splits, open_dataset
 from skelray.data.formats.florence3d import FLORENCE3D
 from skelray.data.formats.kinetics import KINETICS
 from skelray.data.formats.msr_action3d import MSR_ACTION3D
@@ -38,7 +38,7 @@ __all__ = [
     "Skipped",
     "Split",
     "Splits",
-    "load",
+    "load_splits",
     "open_dataset",
     "open_table",
     "prepare",

@@ -119,7 +119,7 @@ class Splits:
         return self.train.subset(~np.isin(self.train.rows, self.held_out.rows))
 
 
-def load(root: Path, name: str, protocol: str) -> Splits:
+def load_splits(root: Path, name: str, protocol: str) -> Splits:
     """Returns the splits of a prepared data set under a protocol. Raises DataError if either does not exist."""
     dataset, protocols = open_with_protocols(Path(root), name)
     if protocol not in protocols:

@@ -22,7 +22,7 @@ MANY = 10  # times as many files as of all other formats together: those are bes
 
 
 @dataclass
-class Held:
+class Candidate:
     """The files of a source that may be in one format: the names that match, and where the files lie."""
 
     form: Format
@@ -43,7 +43,7 @@ class Held:
 
 
 @dataclass
-class Rest:
+class UnreadFiles:
     """The files of a source that are not read: of another kind, packed, nearly named as they should be, or unreadable."""
 
     unlike: list[str] = field(default_factory=list)
@@ -76,7 +76,7 @@ def detect(source: Path, wanted: Benchmark | None = None, name: str | None = Non
         raise DataError(f"there is no {source}: name the folder or file that holds the recordings")
     candidates = [one for one in FORMATS if name in (None, one.name) and _may_hold(one, wanted)]
     held, rest = _sorted_out(source, candidates)
-    fitting: list[tuple[Held, File]] = []
+    fitting: list[tuple[Candidate, File]] = []
     for one in held:
         found = islice(one.fitting(rest.unread, told=name is not None), 1 if one.form.counts else None)
         if fits := dict(found):
@@ -102,9 +102,9 @@ def _may_hold(one: Format, wanted: Benchmark | None) -> bool:
     return wanted is None or one.opener is not None or wanted in one.benchmarks
 
 
-def _sorted_out(source: Path, candidates: Sequence[Format]) -> tuple[list[Held], Rest]:
+def _sorted_out(source: Path, candidates: Sequence[Format]) -> tuple[list[Candidate], UnreadFiles]:
     """Sorts the files of a source by name. A file whose name identifies one format belongs to no other."""
-    held, rest = [Held(one) for one in candidates], Rest()
+    held, rest = [Candidate(one) for one in candidates], UnreadFiles()
     for path, file in listing(source):
         name = path.rsplit("/", 1)[-1]
         if name.startswith("."):
@@ -123,7 +123,7 @@ def _sorted_out(source: Path, candidates: Sequence[Format]) -> tuple[list[Held],
     return [one for one in held if one.files], rest
 
 
-def _most(source: Path, fitting: Sequence[tuple[Held, File]], rest: Rest) -> tuple[Held, File]:
+def _most(source: Path, fitting: Sequence[tuple[Candidate, File]], rest: UnreadFiles) -> tuple[Candidate, File]:
     """Returns the format of by far the most files; the others are incidental. Raises DataError if there is none.
 
     Arrays hold many samples in one file, so numbers of files beside them mean nothing.
@@ -139,7 +139,7 @@ def _most(source: Path, fitting: Sequence[tuple[Held, File]], rest: Rest) -> tup
     return fitting[at]
 
 
-def _check_unread(source: Path, one: Held, rest: Rest) -> None:
+def _check_unread(source: Path, one: Candidate, rest: UnreadFiles) -> None:
     """Raises DataError if files could not be looked into and reading the format's own does not count them."""
     for path in (path for path, _ in one.files if one.form.counts):
         rest.unread.pop(path, None)
@@ -151,7 +151,7 @@ def _check_unread(source: Path, one: Held, rest: Rest) -> None:
 
 
 def _nothing(
-    source: Path, wanted: Benchmark | None, candidates: Sequence[Format], held: Sequence[Held], rest: Rest
+    source: Path, wanted: Benchmark | None, candidates: Sequence[Format], held: Sequence[Candidate], rest: UnreadFiles
 ) -> DataError:
     """Returns an error that says that nothing fits, why, and what to do about it."""
     if source.is_file() and TABLE.fullmatch(source.name) and not rest.unread:
@@ -173,7 +173,7 @@ def _nothing(
     )
 
 
-def _reasons(source: Path, held: Sequence[Held], rest: Rest) -> list[str]:
+def _reasons(source: Path, held: Sequence[Candidate], rest: UnreadFiles) -> list[str]:
     """Returns, for each file that could have been a recording, why it is none."""
     if source.is_file() and not held and not rest.packed and _is_packed(source):
         rest.packed.append(source.name)

@@ -64,7 +64,7 @@ class Engine:
     def epoch(self, number: int) -> Trained:
         """Trains an epoch."""
         runner = self.ready(number)
-        with machine.seeded(self.device, Draws(self.trial.seed, number).number("dropout")):
+        with machine.seeding(self.device, Draws(self.trial.seed, number).number("dropout")):
             runner.run(self.steps)
         return self.read()
 

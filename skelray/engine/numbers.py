@@ -8,21 +8,21 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from skelray.augment import CannotCapture
-from skelray.engine.preflight import ours
+from skelray.engine.preflight import is_own_code
 from skelray.identity.canonical import canonical, digest
 from skelray.trial import SGD, Trial
 
 Path = tuple[str | int, ...]  # names of fields and places in tuples, from a method down to a number
 
 
-def numbers(part: Any) -> dict[Path, float]:
+def tunable_numbers(part: Any) -> dict[Path, float]:
     """The numbers of a method and of its augmentations that a step may as well read from tensors.
 
     Each of skelray's classes names its own in NUMBERS; what a study file defines has none.
     """
     if isinstance(part, (tuple, list)):
-        return {(i, *path): value for i, one in enumerate(part) for path, value in numbers(one).items()}
-    if not is_dataclass(part) or isinstance(part, type) or not ours(type(part)):
+        return {(i, *path): value for i, one in enumerate(part) for path, value in tunable_numbers(one).items()}
+    if not is_dataclass(part) or isinstance(part, type) or not is_own_code(type(part)):
         return {}
     found: dict[Path, float] = {}
     for field in fields(part):
@@ -30,7 +30,7 @@ def numbers(part: Any) -> dict[Path, float]:
         if field.name in getattr(part, "NUMBERS", ()):
             found[(field.name,)] = float(value)
         else:
-            found |= {(field.name, *path): below for path, below in numbers(value).items()}
+            found |= {(field.name, *path): below for path, below in tunable_numbers(value).items()}
     return found
 
 
@@ -49,7 +49,7 @@ def with_numbers(part: Any, values: Mapping[Path, Any]) -> Any:
     return changed
 
 
-def alike(trial: Trial) -> str:
+def shape_digest(trial: Trial) -> str:
     """What trials have in common that one step can serve, as a digest: all but seed, length, evaluations and numbers.
 
     Raises CannotCapture for an optimizer that is not skelray's own.
@@ -57,7 +57,7 @@ def alike(trial: Trial) -> str:
     if type(trial.optimizer) is not SGD:
         raise CannotCapture(f"its optimizer is {type(trial.optimizer).__name__}, not skelray's SGD")
     blank = replace(trial, seed=0, epochs=1, evaluations=(), monitor=None, optimizer=SGD(), imported=None)
-    method = with_numbers(trial.method, dict.fromkeys(numbers(trial.method), 0))
+    method = with_numbers(trial.method, dict.fromkeys(tunable_numbers(trial.method), 0))
     content = canonical(blank) | {"method": canonical(method)}
     content |= {"nesterov": trial.optimizer.nesterov, "momentum": trial.optimizer.momentum > 0}
     return digest(content | {"monitored": trial.monitor is not None, "trains": trial.epochs > 0})

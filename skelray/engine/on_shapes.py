@@ -9,7 +9,7 @@ import torch
 from skelray.augment import Clock, CounterDraws, View
 from skelray.engine.lane_descent import LaneDescent
 from skelray.engine.lane_step import LaneStep
-from skelray.engine.numbers import numbers
+from skelray.engine.numbers import tunable_numbers
 from skelray.engine.stack import Stack
 from skelray.methods import Model
 from skelray.skeleton import Skeleton
@@ -29,7 +29,7 @@ def lanes_on_shapes(
 
     words = [torch.empty(size, dtype=torch.int64, device="meta") for size in ((lanes, 2), (lanes,), ())]
     order = torch.empty(lanes, shape[0], dtype=torch.int64, device="meta")
-    values = {path: like.new_empty(lanes) for path in numbers(trial.method)}
+    values = {path: like.new_empty(lanes) for path in tunable_numbers(trial.method)}
     descent = LaneDescent(stack, trial.optimizer.momentum > 0, trial.optimizer.nesterov)
     share = like.new_empty(lanes, 1)
     return LaneStep(trial.method, stack, descent, batch, order, shape[0], Clock(*words), values, share, epoch)

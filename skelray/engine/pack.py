@@ -17,9 +17,9 @@ from skelray.data.dataset import SkeletonDataset
 from skelray.engine.engine import Trained
 from skelray.engine.lane_descent import LaneDescent
 from skelray.engine.lane_step import LaneStep
-from skelray.engine.numbers import Path, alike, numbers
+from skelray.engine.numbers import Path, shape_digest, tunable_numbers
 from skelray.engine.on_shapes import lanes_on_shapes
-from skelray.engine.preflight import check_stages, own_parts, tried
+from skelray.engine.preflight import check_stages, own_parts, try_on_shapes
 from skelray.engine.resident import Resident
 from skelray.engine.runners import Captured, Runner, Stepwise, restore
 from skelray.engine.stack import Stack
@@ -68,28 +68,28 @@ class Begun(NamedTuple):
 
 
 class Pack:
-    """Lanes on a device for trials that are ``alike``; the first to join decides what they are.
+    """Lanes on a device for trials that are alike by ``shape_digest``; the first to join decides what they are.
 
     Trials at different stages of their method train one stage after the other, while the others' lanes stay as they are.
     """
 
     def __init__(self, lanes: int, trial: Trial, data: SkeletonDataset, model: Model, device: torch.device) -> None:
         """Raises CannotCapture where no one step can serve several such trials."""
-        self.kind, self.size, self.device, self.data = alike(trial), lanes, device, data
+        self.kind, self.size, self.device, self.data = shape_digest(trial), lanes, device, data
         self.method, self.batch_size = check_stages(trial.method), trial.batch_size
         self.steps = len(data) // trial.batch_size
         self.resident = Resident(data, trial.frames, device)
         if own_parts([trial.method, trial.backbone]):
             frames, persons = trial.frames or data.sequences.shape[2], data.sequences.shape[4]
             shape = (trial.batch_size, 3, frames, len(data.skeleton.joints), persons)
-            tried(lanes_on_shapes(trial, model, data.skeleton, shape, 2, 1))
+            try_on_shapes(lanes_on_shapes(trial, model, data.skeleton, shape, 2, 1))
         self.stack = Stack(model, lanes)  # type: ignore[arg-type]
         self.descent = LaneDescent(self.stack, trial.optimizer.momentum > 0, trial.optimizer.nesterov)
         zeros = torch.zeros(lanes, 2, dtype=torch.int64, device=device)
         self.clock = Clock(zeros, zeros[:, 0].clone(), zeros[0, 0].clone())
         self.order = zeros.new_zeros(lanes, self.steps * trial.batch_size)
         like = self.stack.trained.whole
-        self.numbers: dict[Path, Tensor] = {path: like.new_ones(lanes) for path in numbers(trial.method)}
+        self.numbers: dict[Path, Tensor] = {path: like.new_ones(lanes) for path in tunable_numbers(trial.method)}
         self.share = like.new_zeros(lanes, 1)
         self.lanes: list[Lane | None] = [None] * lanes
         self.within = False  # an epoch that has begun and not ended; it stays so where one is cut
@@ -98,7 +98,7 @@ class Pack:
     def fits(self, trial: Trial, data: SkeletonDataset) -> bool:
         """Whether a trial is alike those of the pack, on the same sequences."""
         same = data.fingerprint == self.data.fingerprint and (data.rows == self.data.rows).all()
-        return bool(same) and alike(trial) == self.kind
+        return bool(same) and shape_digest(trial) == self.kind
 
     @property
     def full(self) -> bool:
@@ -111,9 +111,9 @@ class Pack:
         self.stack.take(place, model)  # type: ignore[arg-type]
         self.descent.take(place, model, optimizer)  # type: ignore[arg-type]
         self.clock.key[place].copy_(torch.tensor(hashed(str(trial.seed))))
-        for path, value in numbers(trial.method).items():
+        for path, value in tunable_numbers(trial.method).items():
             self.numbers[path][place] = value
-        self.share[place] = 1 - numbers(trial.method)[("m",)]
+        self.share[place] = 1 - tunable_numbers(trial.method)[("m",)]
         self.descent.decay[place] = trial.optimizer.weight_decay
         self.descent.momentum[place] = trial.optimizer.momentum
         return lane

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from skelray.augment import CannotCapture, Clock, CounterDraws, View
-from skelray.engine.waits import refused
+from skelray.engine.waits import refusing_waits
 from skelray.methods import HasStages, Method, Model
 from skelray.skeleton import Skeleton
 
@@ -31,11 +31,11 @@ def own_parts(thing: Any) -> list[str]:
         return [name for one in thing for name in own_parts(one)]
     if is_dataclass(thing) and not isinstance(thing, type):
         inner = [name for field in fields(thing) for name in own_parts(getattr(thing, field.name))]
-        return inner if ours(type(thing)) else [type(thing).__qualname__, *inner]
-    return [] if not callable(thing) or ours(thing) else [getattr(thing, "__qualname__", repr(thing))]
+        return inner if is_own_code(type(thing)) else [type(thing).__qualname__, *inner]
+    return [] if not callable(thing) or is_own_code(thing) else [getattr(thing, "__qualname__", repr(thing))]
 
 
-def ours(thing: Any) -> bool:
+def is_own_code(thing: Any) -> bool:
     """Whether a class or function is skelray's own."""
     return str(getattr(thing, "__module__", "")).partition(".")[0] == "skelray"
 
@@ -54,10 +54,10 @@ def try_step(method: Method, model: Model, skeleton: Skeleton, shape: tuple[int,
         found.loss.backward()
         apart.enqueue(found.keys)
 
-    tried(step)
+    try_on_shapes(step)
 
 
-def tried(step: Callable[[], None]) -> None:
+def try_on_shapes(step: Callable[[], None]) -> None:
     """Makes a step on shapes. Raises CannotCapture for what a graph cannot hold.
 
     Twice, as before a capture: what the first makes and keeps, such as a table on the device, the second may use.
@@ -65,7 +65,7 @@ def tried(step: Callable[[], None]) -> None:
     with suppress(Exception):  # what is wrong is said better by the second
         step()
     try:
-        with refused():
+        with refusing_waits():
             step()
     except CannotCapture:
         raise

@@ -35,7 +35,7 @@ _OWN = Path(torch.__file__).parent
 
 
 @contextmanager
-def refused() -> Iterator[None]:
+def refusing_waits() -> Iterator[None]:
     """Within it, what makes the host wait for tensors of another device, or sends them something, raises CannotCapture.
 
     Meant for tensors of torch's meta device, which have shapes and no numbers: where they go through, a captured step may.

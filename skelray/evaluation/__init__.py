@@ -7,24 +7,24 @@ from skelray.evaluation.evaluation import (
     Evaluation,
     EvaluationResult,
     HasFused,
-    by_votes,
+    finetuned_sequences,
     main_metric,
-    measured_by,
-    smaller,
-    smaller_each,
-    trained_on,
+    metrics_of,
+    scores_are_votes,
+    small_version,
+    small_versions,
 )
 from skelray.evaluation.few_shot import FewShot
 from skelray.evaluation.finetune import Finetune, SemiSupervised, Supervised
 from skelray.evaluation.frozen import Diverged, FrozenEncoder, Load
 from skelray.evaluation.held_out import HeldOut, train_and_test
 from skelray.evaluation.knn import KNN
-from skelray.evaluation.labels import labelled
+from skelray.evaluation.labels import draw_labelled
 from skelray.evaluation.linear import Linear
-from skelray.evaluation.names import names
+from skelray.evaluation.names import distinct_names
 from skelray.evaluation.probe_grid import ProbeGrid
 from skelray.evaluation.retrieval import Retrieval
-from skelray.evaluation.scores import measure, top
+from skelray.evaluation.scores import measure, top_k_accuracy
 from skelray.evaluation.transfer import Transfer
 
 __all__ = [
@@ -47,15 +47,15 @@ __all__ = [
     "SemiSupervised",
     "Supervised",
     "Transfer",
-    "by_votes",
-    "labelled",
+    "distinct_names",
+    "draw_labelled",
+    "finetuned_sequences",
     "main_metric",
     "measure",
-    "measured_by",
-    "names",
-    "smaller",
-    "smaller_each",
-    "top",
+    "metrics_of",
+    "scores_are_votes",
+    "small_version",
+    "small_versions",
+    "top_k_accuracy",
     "train_and_test",
-    "trained_on",
 ]

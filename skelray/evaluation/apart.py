@@ -11,7 +11,7 @@ from torch import Tensor
 from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset
 from skelray.ensemble import Ensemble
-from skelray.evaluation.evaluation import Evaluation, main_metric, smaller, trained_on, wraps
+from skelray.evaluation.evaluation import Evaluation, finetuned_sequences, main_metric, runs_another, small_version
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.scores import measure
 
@@ -32,7 +32,7 @@ class Apart:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", tuple(self.ensemble.weights.items()))
-        if wraps(self.evaluation) or main_metric(self.evaluation) != "top1":
+        if runs_another(self.evaluation) or main_metric(self.evaluation) != "top1":
             raise UserError(f"{self.evaluation.name} cannot be fused: give what classifies samples, as Linear()")
 
     @property
@@ -44,11 +44,11 @@ class Apart:
         return self.evaluation.name
 
     def small(self) -> Apart:
-        return replace(self, evaluation=smaller(self.evaluation))
+        return replace(self, evaluation=small_version(self.evaluation))
 
     def trained(self, samples: int) -> int:
         """Returns how many sequences each encoder is trained on, given the size of the training set."""
-        return trained_on(self.evaluation, samples)
+        return finetuned_sequences(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
         ensemble = self.ensemble

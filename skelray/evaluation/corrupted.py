@@ -10,7 +10,14 @@ import numpy as np
 
 from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, resizing
-from skelray.evaluation.evaluation import Evaluation, EvaluationResult, main_metric, smaller, trained_on, wraps
+from skelray.evaluation.evaluation import (
+    Evaluation,
+    EvaluationResult,
+    finetuned_sequences,
+    main_metric,
+    runs_another,
+    small_version,
+)
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.scores import measure
 from skelray.skeleton import Skeleton
@@ -98,7 +105,7 @@ class Corrupted:
             raise UserError(f"kind {self.kind!r} is none of {', '.join(KINDS)}")
         if self.severity is not None and self.severity not in SEVERITIES:
             raise UserError(f"severity {self.severity!r}: 1 to 5, or None for the mean over all, is needed")
-        if wraps(self.evaluation) or main_metric(self.evaluation) != "top1":
+        if runs_another(self.evaluation) or main_metric(self.evaluation) != "top1":
             raise UserError(f"{self.evaluation.name} is not corrupted: give what classifies test sequences, as Linear()")
 
     @property
@@ -108,11 +115,11 @@ class Corrupted:
 
     def small(self) -> Corrupted:
         """Returns a short version for demonstrations."""
-        return replace(self, evaluation=smaller(self.evaluation))
+        return replace(self, evaluation=small_version(self.evaluation))
 
     def trained(self, samples: int) -> int:
         """Returns how many sequences the encoder is trained on, given the size of the training set."""
-        return trained_on(self.evaluation, samples)
+        return finetuned_sequences(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> EvaluationResult:
         severities = SEVERITIES if self.severity is None else (self.severity,)

@@ -123,13 +123,13 @@ class HasVotes(Protocol):
     def votes(self) -> bool: ...
 
 
-def by_votes(evaluation: Evaluation) -> bool:
+def scores_are_votes(evaluation: Evaluation) -> bool:
     """Whether the scores of an evaluation, or of the one that it asks, are votes."""
     inner = evaluation.evaluation if isinstance(evaluation, HasEvaluation) else evaluation
     return isinstance(inner, HasVotes) and inner.votes
 
 
-def wraps(evaluation: Evaluation) -> bool:
+def runs_another(evaluation: Evaluation) -> bool:
     """Returns whether an evaluation runs another one on other data (``Transfer``, ``HeldOut``); these do not nest."""
     return isinstance(evaluation, HasWraps) and evaluation.wraps
 
@@ -139,7 +139,7 @@ def main_metric(evaluation: Evaluation) -> str:
     return evaluation.measures if isinstance(evaluation, HasMainMetric) else "top1"
 
 
-def measured_by(evaluation: Evaluation) -> tuple[str, ...]:
+def metrics_of(evaluation: Evaluation) -> tuple[str, ...]:
     """Returns the metrics of an evaluation: those declared, or top-1 and top-5, or its main metric."""
     main = main_metric(evaluation)
     inner = evaluation.evaluation if isinstance(evaluation, HasEvaluation) else evaluation
@@ -147,7 +147,7 @@ def measured_by(evaluation: Evaluation) -> tuple[str, ...]:
     return declared or (("top1", "top5") if main == "top1" else (main,))
 
 
-def trained_on(evaluation: Evaluation, samples: int) -> int:
+def finetuned_sequences(evaluation: Evaluation, samples: int) -> int:
     """Returns how many sequences an evaluation trains the encoder on, given the size of the training set: usually none."""
     return evaluation.trained(samples) if isinstance(evaluation, HasTrained) else 0
 
@@ -157,15 +157,15 @@ def chooses_by_test(evaluation: Evaluation) -> bool:
     return isinstance(evaluation, HasSelection) and evaluation.selection != "last"
 
 
-def smaller(part: Any) -> Any:
+def small_version(part: Any) -> Any:
     """Returns the small version of a backbone, method or evaluation, or itself if it has none."""
     return part.small() if isinstance(part, HasSmall) else part
 
 
-def smaller_each(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
+def small_versions(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
     """Returns the small versions of evaluations without repeats: transfers to several benchmarks become one."""
     found: list[Evaluation] = []
     for evaluation in evaluations:
-        small = smaller(evaluation)
+        small = small_version(evaluation)
         found += [small] if small not in found else []
     return tuple(found)

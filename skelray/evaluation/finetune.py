@@ -18,8 +18,8 @@ from skelray.checks import UserError, check_each, check_number, check_whole
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation.classifier import INITS, Classifier
 from skelray.evaluation.frozen import Diverged, FrozenEncoder
-from skelray.evaluation.labels import labelled
-from skelray.evaluation.scores import BEST, LATER, check_selection, reported
+from skelray.evaluation.labels import draw_labelled
+from skelray.evaluation.scores import BEST, LATER, check_selection, reported_scores
 
 MODES = ("train", "eval")
 
@@ -28,7 +28,7 @@ MODES = ("train", "eval")
 class Finetune:
     """SGD with momentum 0.9 on all weights; the defaults are HiCLR's on ST-GCN (methods.md, 6.4).
 
-    labels: the labelled share of each class; see ``labelled``. warmup: in epoch e up to it the rate is lr e / warmup.
+    labels: the labelled share of each class; see ``draw_labelled``. warmup: in epoch e up to it the rate is lr e / warmup.
     milestones: the rate falls tenfold at each of these epochs, itself included (released code: epoch >= step, where the
     pretext's falls after it). mode: "eval" trains with fixed batch-norm statistics and without dropout, as AimCLR's code.
     augmentation: of training sequences, see ``augmented``; None: none. init: of the classifier. frozen: names of parts of
@@ -106,7 +106,7 @@ class Finetune:
         return self.epochs * (samples if self.whole_epochs else max(1, round(self.labels * samples)))
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor:
-        subset = labelled(train, self.labels, encoder.seed)
+        subset = draw_labelled(train, self.labels, encoder.seed)
         network = Network(*encoder.trainable(self.fresh), len(train.classes), (self.init, self.std), encoder)
         self._settle(network)
 
@@ -116,7 +116,7 @@ class Finetune:
             return torch.cat([network(view) for view in encoder.batches(test)])
 
         training = self._train(network, encoder, subset, len(train))
-        return reported(training, scores, lambda: encoder.labels(test), self.selection, self.every, self.epochs)
+        return reported_scores(training, scores, lambda: encoder.labels(test), self.selection, self.every, self.epochs)
 
     def _settle(self, network: Network) -> None:
         """Freezes parts and sets the dropout. Raises UserError for the name of no part."""
@@ -145,7 +145,7 @@ class Finetune:
             order = torch.randperm(whole if self.whole_epochs else len(data), generator=Draws(encoder.seed, epoch)["tuning"])
             network.train(self.mode == "train")
             losses = []
-            with machine.seeded(encoder.device, draws.number("tuning dropout")):
+            with machine.seeding(encoder.device, draws.number("tuning dropout")):
                 for batch in (order % len(data)).split(self.batch_size):
                     view = augmented(encoder.view(data, batch.numpy(), draws).on("tuned"), self.augmentation, encoder.clip)
                     logits = network(view, encoder.autocast)

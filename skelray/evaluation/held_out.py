@@ -9,7 +9,14 @@ from torch import Tensor
 
 from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, Splits
-from skelray.evaluation.evaluation import Evaluation, EvaluationResult, chooses_by_test, main_metric, smaller, trained_on
+from skelray.evaluation.evaluation import (
+    Evaluation,
+    EvaluationResult,
+    chooses_by_test,
+    finetuned_sequences,
+    main_metric,
+    small_version,
+)
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.transfer import Transfer
 from skelray.names import SUFFIX
@@ -45,11 +52,11 @@ class HeldOut:
 
     def small(self) -> HeldOut:
         """Returns a short version for demonstrations."""
-        return HeldOut(smaller(self.evaluation))
+        return HeldOut(small_version(self.evaluation))
 
     def trained(self, samples: int) -> int:
         """Returns how many sequences the encoder is trained on; held-out ones do not count."""
-        return trained_on(self.evaluation, samples)
+        return finetuned_sequences(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> Tensor | EvaluationResult:
         return self.evaluation(encoder, train, test)

@@ -9,7 +9,7 @@ from skelray.augment import Draws
 from skelray.data.dataset import SkeletonDataset
 
 
-def labelled(train: SkeletonDataset, share: float, seed: int) -> SkeletonDataset:
+def draw_labelled(train: SkeletonDataset, share: float, seed: int) -> SkeletonDataset:
     """Returns a share of each class, in the training set's order, decided by the seed alone and so equal in every arm.
 
     A class of n samples gives share x n, rounded to the nearest whole number (a half to the even one), and at least one.

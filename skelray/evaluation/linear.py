@@ -15,7 +15,7 @@ from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation import static_probe
 from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.frozen import FrozenEncoder
-from skelray.evaluation.scores import BEST, LATER, check_selection, reported
+from skelray.evaluation.scores import BEST, LATER, check_selection, reported_scores
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Linear:
             return classifier(encoder.by_stream(test))
 
         training = self.train(classifier, features, labels, generator)
-        return reported(training, scores, lambda: encoder.labels(test), self.selection, self.every, self.epochs)
+        return reported_scores(training, scores, lambda: encoder.labels(test), self.selection, self.every, self.epochs)
 
     def classifier(self, features: Sequence[Tensor], classes: int, generator: torch.Generator) -> Classifier:
         """Returns the untrained classifier, on the features' device."""
@@ -73,7 +73,7 @@ class Linear:
         past = [sum(epoch > milestone for milestone in self.milestones) for epoch in range(1, self.epochs + 1)]
         rates = [self.lr * 0.1**milestones for milestones in past]
         if labels.device.type == "cuda":
-            yield from static_probe.train(classifier, features, labels, generator, rates, self.batch_size)
+            yield from static_probe.train_static(classifier, features, labels, generator, rates, self.batch_size)
             return
         optimizer = torch.optim.SGD(classifier.parameters(), lr=self.lr, momentum=0.9)
         for epoch, rate in enumerate(rates, start=1):

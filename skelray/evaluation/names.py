@@ -10,7 +10,7 @@ from skelray.checks import UserError
 from skelray.evaluation.evaluation import Evaluation
 
 
-def names(evaluations: Sequence[Evaluation]) -> list[str]:
+def distinct_names(evaluations: Sequence[Evaluation]) -> list[str]:
     """Returns a name for each: its own, or, if several share that, with the settings that differ ("linear lr=3").
 
     Raises UserError for one that is given twice, or that cannot be told from another.
@@ -31,7 +31,7 @@ def _apart(evaluations: Sequence[Evaluation]) -> list[str]:
     settings = [_settings(evaluation) for evaluation in evaluations]
     known = list(dict.fromkeys(name for one in settings for name in one))
     differ = [name for name in known if len({repr(one.get(name)) for one in settings}) > 1]
-    return [" ".join(f"{name}={shown(one[name])}" for name in differ if name in one) for one in settings]
+    return [" ".join(f"{name}={setting_text(one[name])}" for name in differ if name in one) for one in settings]
 
 
 def _settings(part: Any) -> dict[str, Any]:
@@ -43,10 +43,10 @@ def _settings(part: Any) -> dict[str, Any]:
     return found
 
 
-def shown(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """Returns a setting as a name has it: without blanks, and 3.0 as 3, as in a trial's canonical form."""
     if isinstance(value, (tuple, list)):
-        return "+".join(map(shown, value)) or "none"
+        return "+".join(map(setting_text, value)) or "none"
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     return getattr(value, "__name__", None) or str(value).replace(" ", "")

@@ -17,7 +17,7 @@ from skelray.data.dataset import SkeletonDataset, held_out
 from skelray.evaluation.evaluation import EvaluationResult
 from skelray.evaluation.frozen import FrozenEncoder
 from skelray.evaluation.linear import Linear
-from skelray.evaluation.scores import top
+from skelray.evaluation.scores import top_k_accuracy
 from skelray.methods.method import HasFeatureMap
 
 POOLINGS, LAYERS = ("mean", "max"), ("encoder", "projector")
@@ -91,7 +91,7 @@ class ProbeGrid:
             known, asked = features[layer, pooling]
             some, rest = ([f[torch.from_numpy(part)] for f in known] for part in (inner, outer))
             *_, (scores, _) = _epochs(probe, encoder.seed, some, labels[inner], rest, labels[outer], len(train.classes))
-            chosen.append(top(scores, labels[outer]))
+            chosen.append(top_k_accuracy(scores, labels[outer]))
             curve = list(_epochs(probe, encoder.seed, known, labels, asked, truth, len(train.classes)))
             last.append(curve[-1][1])
             best.append(max(value for _, value in curve))
@@ -120,7 +120,7 @@ def _epochs(
             scores = classifier(asked)
         if not torch.isfinite(scores).all():  # a rate that is too high: nothing is told apart
             scores = torch.zeros_like(scores)
-        found.append((scores, top(scores, truth)))
+        found.append((scores, top_k_accuracy(scores, truth)))
     return found
 
 

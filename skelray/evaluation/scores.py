@@ -22,7 +22,7 @@ BEST = " (best on test)"  # how a table marks what the test split has chosen
 LATER: dict[str, Any] = {"later": True}
 
 
-def top(scores: Tensor, labels: Tensor, k: int = 1) -> float:
+def top_k_accuracy(scores: Tensor, labels: Tensor, k: int = 1) -> float:
     """Returns the share of samples whose label is among the k best scores; ties go to the lower class number."""
     best = torch.sort(scores, dim=1, descending=True, stable=True).indices[:, :k]
     return (best == labels.to(best.device)[:, None]).any(dim=1).double().mean().item()
@@ -43,7 +43,7 @@ def measure(
         scores, labels = scores.cpu(), torch.from_numpy(test.labels.copy())
         if not torch.isfinite(scores).all():
             raise Diverged(f"{evaluation.name} has scores that are not numbers")
-        metrics = {"top1": top(scores, labels), "top5": top(scores, labels, 5)}
+        metrics = {"top1": top_k_accuracy(scores, labels), "top5": top_k_accuracy(scores, labels, 5)}
     metrics |= outcome.metrics
     if wrong := [name for name, value in metrics.items() if not math.isfinite(value)]:
         raise Diverged(f"{evaluation.name} has a {wrong[0]} that is not a number")
@@ -57,7 +57,7 @@ def check_selection(selection: str, every: int) -> None:
     check_whole("every", every, 1)  # so many epochs, of reading the test split
 
 
-def reported(
+def reported_scores(
     training: Iterable[int],
     scores: Callable[[], Tensor],
     labels: Callable[[], Tensor],
@@ -74,6 +74,6 @@ def reported(
     for epoch in training:
         if selection == "released" and (epoch % every == 0 or epoch == last):
             found = scores()
-            if (accuracy := top(found, labels())) >= reached:
+            if (accuracy := top_k_accuracy(found, labels())) >= reached:
                 best, reached = found, accuracy
     return scores() if best is None else best

@@ -36,7 +36,7 @@ class ProbeStep:
         self.place.add_(len(self.within))
 
 
-def train(
+def train_static(
     classifier: Classifier,
     features: Sequence[Tensor],
     labels: Tensor,

@@ -8,7 +8,14 @@ from typing import ClassVar
 from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, Splits
 from skelray.data.stored import DataError
-from skelray.evaluation.evaluation import Evaluation, EvaluationResult, main_metric, smaller, trained_on, wraps
+from skelray.evaluation.evaluation import (
+    Evaluation,
+    EvaluationResult,
+    finetuned_sequences,
+    main_metric,
+    runs_another,
+    small_version,
+)
 from skelray.evaluation.frozen import FrozenEncoder, Load
 from skelray.evaluation.scores import measure
 from skelray.skeleton import Skeleton
@@ -30,7 +37,7 @@ class Transfer:
     wraps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if wraps(self.evaluation):
+        if runs_another(self.evaluation):
             raise UserError(f"{self.evaluation.name} cannot be transferred: give what it evaluates by, as Linear()")
 
     @property
@@ -49,11 +56,11 @@ class Transfer:
 
     def small(self) -> Transfer:
         """Returns a transfer between two protocols of the generated data, all that a demonstration has."""
-        return Transfer("synthetic", "xview", smaller(self.evaluation))
+        return Transfer("synthetic", "xview", small_version(self.evaluation))
 
     def trained(self, samples: int) -> int:
         """Returns how many sequences the encoder is trained on, assuming a target as large as the source."""
-        return trained_on(self.evaluation, samples)
+        return finetuned_sequences(self.evaluation, samples)
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> EvaluationResult:
         if encoder.load is None:

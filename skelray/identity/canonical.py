@@ -10,7 +10,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from skelray.checks import UserError
-from skelray.identity.content import KEPT, Content, digest, said
+from skelray.identity.content import KEPT, Content, counted_fields, digest
 
 _loaded: set[str] = set()  # modules whose definitions are complete, so that what they read may be kept
 
@@ -29,7 +29,7 @@ def canonical(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [canonical(item) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
-        content = {field.name: canonical(getattr(value, field.name)) for field in said(value)}
+        content = {field.name: canonical(getattr(value, field.name)) for field in counted_fields(value)}
         return {"type": type(value).__qualname__, **_foreign(type(value)), **content}
     if inspect.isfunction(value):
         return _function(value)

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from skelray.checks import UserError
-from skelray.identity.reads import owner, owner_of_import, owner_of_module, owner_of_name, reads
+from skelray.identity.reads import owner, owner_of_import, owner_of_module, owner_of_name, read_function
 
 KEPT = "_source_digest"  # on a class or function whose file was loaded: a worker that it is sent to has no source
 _ESCAPES = (eval, exec, compile, globals, __import__, importlib.import_module, sys._getframe, sys.modules)
@@ -48,7 +48,7 @@ def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def said(value: Any) -> Iterator[Field[Any]]:
+def counted_fields(value: Any) -> Iterator[Field[Any]]:
     """Yields the fields of a dataclass that count: those added later (metadata "later") only if not at their default."""
     for field in fields(value):
         if not field.metadata.get("later") or getattr(value, field.name) != field.default:
@@ -132,7 +132,7 @@ class Content:
         if isinstance(value, functools._lru_cache_wrapper):
             return ["cache", self._form(value.__wrapped__)]
         if is_dataclass(value):
-            told = {field.name: self.form(getattr(value, field.name), field.name) for field in said(value)}
+            told = {field.name: self.form(getattr(value, field.name), field.name) for field in counted_fields(value)}
             more = {} if owner_of_name(kind.__module__) != "own" else getattr(value, "__dict__", {})
             more = {name: self.form(more[name], name) for name in sorted(set(more) - {f.name for f in fields(value)})}
             return ["instance", self._form(kind), told, more]
@@ -207,7 +207,7 @@ class Content:
         content = ["function", function.__qualname__, held, defaults, more]
         if not followed:  # a library's wrapper around a function of the user's
             return content
-        found = reads(function)
+        found = read_function(function)
         if found.source is None:
             raise self.refusal("a function whose source is in no file: a change of it would go unnoticed")
         loads = {".".join(chain): self._loaded(function.__globals__, chain) for chain in found.names}

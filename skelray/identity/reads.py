@@ -36,7 +36,7 @@ class Reads(NamedTuple):
 _known: dict[int, tuple[CodeType, Reads]] = {}  # by identity: equal code objects may come from different files
 
 
-def reads(function: FunctionType) -> Reads:
+def read_function(function: FunctionType) -> Reads:
     """Reads a function and all functions inside it, once, so that its file may be edited afterwards."""
     code = function.__code__
     if id(code) not in _known:

@@ -75,7 +75,7 @@ class Imported:
         )
 
 
-def read(path: Path, method: str, backbone: str | None = None, stream: str | None = None) -> Imported:
+def read_checkpoint(path: Path, method: str, backbone: str | None = None, stream: str | None = None) -> Imported:
     """Reads the encoder in a released .pt or .pth.tar file, of any width.
 
     method: one of names.METHODS; backbone: the only one accepted, if given; stream: what it was trained on, joint by

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from skelray.names import column
+from skelray.names import column_name
 from skelray.report.table import NOTHING, Table
 
 
 def again_table(id: str, arm: str, numbers: pd.DataFrame) -> Table:
-    """numbers: as ``runner.again`` gives them. Differences are in points where both are there."""
+    """numbers: as ``runner.again.train_again`` gives them. Differences are in points where both are there."""
     rows = [
         [
-            column(one["evaluation"], one["metric"]),
+            column_name(one["evaluation"], one["metric"]),
             str(one["epoch"]),
             f"{100 * one['before']:.2f}",
             NOTHING if pd.isna(one["now"]) else f"{100 * one['now']:.2f}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from skelray.report.table import Table, percent
+from skelray.report.table import Table, percent_text
 from skelray.results.scores import Scores
 
 
@@ -13,9 +13,11 @@ def per_class_table(scores: Scores) -> Table:
     frame = scores.per_class().sort_values("top1", kind="stable")
     rows = []
     for row in frame.to_dict("records"):
-        confused = f"{row['confused']} {percent(row['share'])}" if row["confused"] else ""
-        rows.append([row["class"], confused, str(row["samples"]), percent(row["top1"]), percent(row["top5"])])
-    caption = f"{len(scores.labels)} samples, top-1 {percent(scores.top())}, top-5 {percent(scores.top(5))}, in percent."
+        confused = f"{row['confused']} {percent_text(row['share'])}" if row["confused"] else ""
+        rows.append([row["class"], confused, str(row["samples"]), percent_text(row["top1"]), percent_text(row["top5"])])
+    caption = (
+        f"{len(scores.labels)} samples, top-1 {percent_text(scores.top())}, top-5 {percent_text(scores.top(5))}, in percent."
+    )
     return Table(caption, ["class", "most often taken for", "samples", "top-1", "top-5"], rows, 2, frame.reset_index())
 
 
@@ -35,5 +37,5 @@ def trials_table(frame: pd.DataFrame) -> Table:
     """The done rows of a study by trial id."""
     names = ["trial", "arm", "benchmark", "protocol", "stream", "epochs", "seed", "evaluation"]
     done = frame[(frame["status"] == "done") & (frame["metric"] == "top1")]
-    rows = [[*(str(row[name]) for name in names), percent(row["value"])] for row in done.to_dict("records")]
+    rows = [[*(str(row[name]) for name in names), percent_text(row["value"])] for row in done.to_dict("records")]
     return Table("Trials and ensembles, and top-1 in percent.", [*names, "top-1"], rows, len(names), done[[*names, "value"]])

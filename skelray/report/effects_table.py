@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import pandas as pd
 
-from skelray.names import column
-from skelray.report.table import NOTHING, Table, shown
-from skelray.results.attribution import of_factorial
+from skelray.names import column_name
+from skelray.report.table import NOTHING, Table, cell_text
+from skelray.results.attribution import effects_of_frame
 from skelray.results.inference import ALPHA
 from skelray.results.statistics import SETTINGS
 
 
 def effects_table(frame: pd.DataFrame, margin: float | None = None) -> Table | None:
     """A row for each part and pair of parts; None where the table is of no factorial, or no seed is done in all arms."""
-    found = of_factorial(frame, margin)
+    found = effects_of_frame(frame, margin)
     if found.empty:
         return None
     own = [name for name in found.columns[: list(found.columns).index("effect")] if name not in SETTINGS]
     groups = [name for name in ("study", "benchmark", "stream", *own) if len(found[name].unique()) > 1]
     rows = [
         [
-            *(shown(one[name]) for name in groups),
+            *(cell_text(one[name]) for name in groups),
             one["effect"],
-            f"{one['protocol']} {column(one['evaluation'], one['metric'])}",
+            f"{one['protocol']} {column_name(one['evaluation'], one['metric'])}",
             _points(one["mean"], one["low"], one["high"]),
             *map(_points, (one["alone"], one["last"])),
             _points(one["shapley"], one["shapley_low"], one["shapley_high"]),
@@ -38,7 +38,7 @@ def effects_table(frame: pd.DataFrame, margin: float | None = None) -> Table | N
 
 def _caption(found: pd.DataFrame) -> str:
     sizes = found.drop_duplicates(["evaluation", "metric"]).to_dict("records")
-    families = ", ".join(f"{one['family']} of {column(one['evaluation'], one['metric'])}" for one in sizes)
+    families = ", ".join(f"{one['family']} of {column_name(one['evaluation'], one['metric'])}" for one in sizes)
     return (
         "What each part adds, in points: on average over all that the others may be, alone, as the last of all, and its "
         "Shapley value; A x B is what both add beyond what each adds. Paired by seed, Student's 95 % interval over seeds; "

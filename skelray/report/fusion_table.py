@@ -9,13 +9,13 @@ import pandas as pd
 
 from skelray.checks import UserError
 from skelray.ensemble import Ensemble
-from skelray.report.table import Table, percent, shown
+from skelray.report.table import Table, cell_text, percent_text
 from skelray.results.statistics import WEIGHTS
 
 PLACE = ("study", "benchmark", "protocol", "backbone", "epochs", "seed", "arm")
 
 
-def sentence(frame: pd.DataFrame) -> str:
+def weights_sentence(frame: pd.DataFrame) -> str:
     """The weights of the ensembles in a results frame, where all have the same; else nothing."""
     found = _weights(frame).dropna()
     if len(found.unique()) != 1:
@@ -24,7 +24,7 @@ def sentence(frame: pd.DataFrame) -> str:
     return f" {stream}: scores fused as {_ensemble(found.iloc[0], stream)}."
 
 
-def table(frame: pd.DataFrame) -> Table | None:
+def fusion_table(frame: pd.DataFrame) -> Table | None:
     """Each ensemble with its weights and its top-1 by evaluation; None where all have the same weights."""
     frame = frame[frame["metric"] == "top1"].reset_index(drop=True)
     found = _weights(frame).dropna()
@@ -40,7 +40,7 @@ def table(frame: pd.DataFrame) -> Table | None:
     numbers = pd.DataFrame(list(lines.values()))
     evaluations = set(rows["evaluation"])
     cells = [
-        [percent(value) if name in evaluations else shown(value) for name, value in line.items()]
+        [percent_text(value) if name in evaluations else cell_text(value) for name, value in line.items()]
         for line in numbers.to_dict("records")
     ]
     return Table("Weights, and top-1 in percent.", list(numbers.columns), cells, len(place), numbers)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from skelray.report.table import NOTHING, Table, percent
+from skelray.report.table import NOTHING, Table, percent_text
 from skelray.results.runs import Going, RunRecord
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -26,7 +26,7 @@ def headline(run: RunRecord, now: float) -> str:
     return f"{run.study}: {state} (process {run.process} on {run.host}); {', '.join(counts)}"
 
 
-def trials(going: Sequence[Going]) -> Table:
+def trials_under_way(going: Sequence[Going]) -> Table:
     """A row for each trial under way: epoch, loss and how it went, accuracy on held-out subjects, rate, time left."""
     header = ["trial", "losses", "epoch", "loss", "held-out", "s an epoch", "left"]
     rows = [
@@ -35,7 +35,7 @@ def trials(going: Sequence[Going]) -> Table:
             sparkline(one.losses),
             f"{one.epoch}/{one.epochs}",
             f"{one.losses[-1]:.3f}" if one.losses else NOTHING,
-            NOTHING if one.held_out is None else percent(one.held_out),
+            NOTHING if one.held_out is None else percent_text(one.held_out),
             f"{one.seconds:.3g}" if one.epoch else NOTHING,
             duration((one.epochs - one.epoch) * one.seconds) if one.epoch else NOTHING,
         ]

@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from skelray.report.table import NOTHING, Table, shown
-from skelray.results.noise import of_table
+from skelray.report.table import NOTHING, Table, cell_text
+from skelray.results.noise import noise_of_frame
 from skelray.results.statistics import SETTINGS
 from skelray.store.store import Store
 
 
 def noise_table(frame: pd.DataFrame, store: Store, data: Path | None) -> Table | None:
     """A row for each contrast at each setting; None where the table has no contrast."""
-    found = of_table(frame, store, data)
+    found = noise_of_frame(frame, store, data)
     if found.empty:
         return None
     own = [name for name in found.columns[: list(found.columns).index("baseline")] if name not in SETTINGS]
     groups = [name for name in ("benchmark", "stream", "backbone", "epochs", *own) if len(found[name].unique()) > 1]
     rows = [
         [
-            *(shown(one[name]) for name in groups),
+            *(cell_text(one[name]) for name in groups),
             f"{one['arm']} – {one['baseline']}",
             f"{one['protocol']} {one['evaluation']}",
             f"{100 * one['mean']:+.1f}",
@@ -29,7 +29,7 @@ def noise_table(frame: pd.DataFrame, store: Store, data: Path | None) -> Table |
             _interval(one["both_low"], one["both_high"]),
             f"{one['n']}, {one['subjects'] or NOTHING}",
             NOTHING if one["more"] != one["more"] else f"{one['more']:.1f} : {one['fewer']:.1f}",
-            *(shown(one[name], 2) for name in ("mcnemar", "p_subjects")),
+            *(cell_text(one[name], 2) for name in ("mcnemar", "p_subjects")),
             one["missing"],
         ]
         for one in found.to_dict("records")

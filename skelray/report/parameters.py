@@ -9,7 +9,7 @@ import pandas as pd
 from skelray.report.table import NOTHING
 
 
-def parameters(frame: pd.DataFrame, arms: Sequence[str]) -> dict[str, list[str]]:
+def parameter_columns(frame: pd.DataFrame, arms: Sequence[str]) -> dict[str, list[str]]:
     """The columns of a table by their heads, a cell for each of its rows, named by arm; none where nothing is published.
 
     The count is of one stream's encoder without a classifier, which papers may count in.

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from skelray.names import PUBLISHED
-from skelray.report.table import by_stream, shown_apart
+from skelray.report.table import distinct_cell_texts, stream_order
 from skelray.results import statistics
 
 GROUPS = ("study", "benchmark", "stream", "backbone", "epochs")
@@ -18,7 +18,7 @@ PLACE = "place"  # what heads a column, beside the evaluation
 Key = tuple[Hashable, ...]
 
 
-def placed(cells: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def place_cells(cells: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The cells of a summary one block after another, each with its rows in the study's order, and what makes the blocks.
 
     frame: the rows that they are of. A benchmark makes blocks unless the study goes across benchmarks, where it heads
@@ -29,7 +29,7 @@ def placed(cells: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.DataFrame, list
     cells = cells.assign(**{PLACE: cells["benchmark"] + " " + cells["protocol"] if across else cells["protocol"]})
     extra = [name for name in cells.columns if name not in (*statistics.SETTINGS, *statistics.FACTS, PLACE)]
     measured = cells[~cells["arm"].isin(only)] if not cells["arm"].isin(only).all() else cells
-    groups = [name for name in varying(measured, [*GROUPS, *extra]) if not (across and name == "benchmark")]
+    groups = [name for name in varying_columns(measured, [*GROUPS, *extra]) if not (across and name == "benchmark")]
     blocks = [name for name in groups if not only or measured.groupby("arm", sort=False)[name].nunique().gt(1).any()]
     for name in reversed(blocks):
         cells = cells.sort_values(name, kind="stable", key=_ranks(name, measured[name]))
@@ -41,13 +41,13 @@ def placed(cells: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.DataFrame, list
 def _ranks(name: str, measured: pd.Series) -> Callable[[pd.Series], pd.Series]:
     """Sorts a column that makes blocks; what no measured cell has comes with the last stream, the first of all else."""
     values = list(dict.fromkeys(measured))
-    ordered = list(measured.drop_duplicates().sort_values(key=by_stream)) if name == "stream" else values
+    ordered = list(measured.drop_duplicates().sort_values(key=stream_order)) if name == "stream" else values
     ranks = {value: rank for rank, value in enumerate(ordered)}
     strange = len(ordered) - 1 if name == "stream" else 0
     return lambda column: column.map(lambda value: ranks.get(value, strange))
 
 
-def by_place(cells: pd.DataFrame, groups: Sequence[str]) -> dict[Key, Mapping[Any, Any]]:
+def cells_by_place(cells: pd.DataFrame, groups: Sequence[str]) -> dict[Key, Mapping[Any, Any]]:
     """Each cell by what makes its row, unrounded, and the place and evaluation of its column."""
     return {
         (
@@ -58,17 +58,17 @@ def by_place(cells: pd.DataFrame, groups: Sequence[str]) -> dict[Key, Mapping[An
     }
 
 
-def leading(keys: Sequence[Key]) -> list[list[str]]:
+def leading_cells(keys: Sequence[Key]) -> list[list[str]]:
     """The leading cells of each row."""
-    return [list(line) for line in zip(*map(shown_apart, zip(*keys, strict=True)), strict=True)]
+    return [list(line) for line in zip(*map(distinct_cell_texts, zip(*keys, strict=True)), strict=True)]
 
 
-def varying(frame: pd.DataFrame, names: Iterable[str]) -> list[str]:
+def varying_columns(frame: pd.DataFrame, names: Iterable[str]) -> list[str]:
     """Which of the columns have several values."""
     return [name for name in names if len(frame[name].unique()) > 1]
 
 
-def columns(cells: pd.DataFrame) -> list[tuple[str, str]]:
+def evaluated_places(cells: pd.DataFrame) -> list[tuple[str, str]]:
     """The (place, evaluation) pairs that there are, place by place: NTU60 before NTU120, by subjects before all else."""
     there = set(zip(cells[PLACE], cells["evaluation"], strict=True))
     places = list(cells[PLACE].unique())

@@ -9,7 +9,7 @@ HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
 JOINERS = "\u200c\u200d"  # Persian and emoji are spelled with them, and they move nothing
 
 
-def printable(text: object, keep: str = "") -> str:
+def make_printable(text: object, keep: str = "") -> str:
     r"""The text with what does not print made visible, as \x1b. keep: what stays, as "\n" where lines are meant."""
     text = str(text)
     if text.isascii() and text.isprintable():

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from skelray.evaluation import measured_by, names
+from skelray.evaluation import distinct_names, metrics_of
 from skelray.identity.canonical import canonical
-from skelray.names import PUBLISHED, column
+from skelray.names import PUBLISHED, column_name
 from skelray.report.table import NOTHING, Table
 from skelray.report.verdict_table import verdict_table
 from skelray.results.statistics import WEIGHTS, t_quantile
@@ -34,7 +34,7 @@ class Section(NamedTuple):
     why: str = ""
 
 
-def figures(section: Section) -> pd.DataFrame:
+def compare_figures(section: Section) -> pd.DataFrame:
     """A row for each published figure: arm, where, evaluation, metric, published, mean, sd, n (seeds), word.
 
     Values are fractions 0..1. Measured is what the table holds beside that figure, at the same place and as published.
@@ -44,11 +44,11 @@ def figures(section: Section) -> pd.DataFrame:
         arm, where, evaluation, metric, published = stated
         values = _measured(section.table, arm, where, evaluation, metric)
         mean, sd = values.mean(), values.std()
-        rows.append((*stated, mean, sd, len(values), judged(published, mean, sd, len(values))))
+        rows.append((*stated, mean, sd, len(values), judge_figure(published, mean, sd, len(values))))
     return pd.DataFrame(rows, columns=["arm", "cell", "evaluation", "metric", "published", "mean", "sd", "n", "word"])
 
 
-def judged(published: float, mean: float, sd: float, n: int) -> str:
+def judge_figure(published: float, mean: float, sd: float, n: int) -> str:
     """What n seeds say of a figure that a paper has from one run, as far as it says.
 
     "as published": within the 95 % prediction interval of one more run, mean +- t(n - 1) sd sqrt(1 + 1/n).
@@ -64,10 +64,10 @@ def judged(published: float, mean: float, sd: float, n: int) -> str:
 def _stated(one: Cell | Fused) -> Iterator[tuple[str, str, str, str, float]]:
     """The published figures of a cell: arm, where it stands, evaluation, metric, fraction; one for all its seeds."""
     where = _place({name: canonical(value) for name, value in one.coordinates.items()})
-    for name, evaluation in zip(names(one.trial.evaluations), one.trial.evaluations, strict=True):
-        for metric in measured_by(evaluation):
-            if column(name, metric) in one.published:
-                yield one.arm, where, name, metric, one.published[column(name, metric)]
+    for name, evaluation in zip(distinct_names(one.trial.evaluations), one.trial.evaluations, strict=True):
+        for metric in metrics_of(evaluation):
+            if column_name(name, metric) in one.published:
+                yield one.arm, where, name, metric, one.published[column_name(name, metric)]
 
 
 def _place(coordinates: Mapping[str, Any]) -> str:
@@ -85,9 +85,9 @@ def _measured(table: pd.DataFrame | None, arm: str, where: str, evaluation: str,
     return rows.sort_values("epoch").groupby("seed")["value"].last()
 
 
-def page(title: str, sections: list[Section], made_by: str) -> str:
+def reproduction_page(title: str, sections: list[Section], made_by: str) -> str:
     """The whole page in Markdown. made_by: the command, in a line."""
-    words = [word for section in sections for word in figures(section)["word"]]
+    words = [word for section in sections for word in compare_figures(section)["word"]]
     told = ", ".join(f"{count} {word}" for word, count in Counter(words).most_common()) or "none"
     head = (
         f"# {title}\n\nMade by `{made_by}`. Published figures: {told}. A figure is *as published* where it lies within the "
@@ -100,7 +100,7 @@ def _section(section: Section) -> str:
     parts = [f"## {section.heading}: {section.question}", f"`studies/{section.name}.py`{_made(section.table)}"]
     if section.why:
         parts.append(f"Not run: {section.why}")
-    found = figures(section)
+    found = compare_figures(section)
     if not found.empty:
         parts.append(_table(found).markdown().strip())
     contrasts = verdict_table(section.table) if section.table is not None and not section.table.empty else None
@@ -130,5 +130,5 @@ def _line(one: Mapping[Any, Any]) -> list[str]:
         difference = f"{share * (one['mean'] - one['published']):+.{digits}f}"
     where = " ".join(map(str, json.loads(one["cell"]).values()))
     published = f"{share * one['published']:.{digits}f}"
-    called = column(one["evaluation"], one["metric"])
+    called = column_name(one["evaluation"], one["metric"])
     return [one["arm"], where, called, published, measured, difference, one["word"], str(one["n"])]

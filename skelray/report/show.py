@@ -10,7 +10,7 @@ HEIGHT = 720  # pixels of the frame
 
 
 @dataclass(frozen=True)
-class Shown:
+class NotebookPage:
     """A study's page, and its tables where only text is shown."""
 
     page: str
@@ -25,14 +25,16 @@ class Shown:
         return f'<iframe {frame} style="width: 100%; height: {HEIGHT}px; border: 1px solid #d1d5db"></iframe>'
 
 
-def show(study: str, folder: Path | str = "results", store: Path | str = "store", margin: float | None = None) -> Shown:
+def show(
+    study: str, folder: Path | str = "results", store: Path | str = "store", margin: float | None = None
+) -> NotebookPage:
     """The page of a study, as ``skelray report STUDY --html`` writes it, for a notebook's cell.
 
     margin: differences within it count as equivalent, a fraction; the study's own by default. Its figures are written
     beside the tables. Raises UserError where there is no such table.
     """
-    from skelray.report.html.page import gathered, page
-    from skelray.report.text import text
+    from skelray.report.html.page import gather_material, study_page
+    from skelray.report.text import report_text
 
-    material = gathered(study, Path(folder), str(store), margin)
-    return Shown(page(material), text(material.frame, margin=margin))
+    material = gather_material(study, Path(folder), str(store), margin)
+    return NotebookPage(study_page(material), report_text(material.frame, margin=margin))

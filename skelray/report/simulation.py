@@ -14,7 +14,7 @@ import pandas as pd
 from skelray.checks import UserError
 from skelray.names import HELD_OUT
 from skelray.report.figures.drawing import Drawing
-from skelray.report.figures.style import INK, axes, in_style, looks
+from skelray.report.figures.style import INK, axes, in_style, series_styles
 from skelray.report.table import Table
 from skelray.search.from_table import distributions
 from skelray.search.simulate import Curve, Outcome, chosen
@@ -24,7 +24,7 @@ SHOWN = (0.25, 0.5)  # shares of all epochs at which the table shows the regret
 LINES = 8  # of the figure
 
 
-def pools(frame: pd.DataFrame, curves: pd.DataFrame) -> list[list[Curve]]:
+def trained_curves(frame: pd.DataFrame, curves: pd.DataFrame) -> list[list[Curve]]:
     """The samples or arms of a table that were trained to their end, each with its held-out accuracy over the epochs.
 
     A curve is the mean over seeds. Raises UserError where there are none.
@@ -63,17 +63,17 @@ def _named(frame: pd.DataFrame) -> str:
     return ", ".join(dict.fromkeys(frame["study"]))
 
 
-def table(outcomes: Sequence[Outcome], found: Sequence[Sequence[Curve]], margin: float) -> Table:
+def simulation_table(outcomes: Sequence[Outcome], found: Sequence[Sequence[Curve]], margin: float) -> Table:
     """A row for each rule: what it spends, what it misses at shares of all epochs and at its end, how often it keeps the
     best. margin: regret that does not matter, a fraction; the row with a star is the cheapest within it."""
     several = len({outcome.sampler for outcome in outcomes}) > 1
     best, rows, numbers = chosen(outcomes, margin), [], []
     for one in outcomes:
         at = [one.regret[round(share * (len(one.regret) - 1))] for share in SHOWN]
-        told = [said(one.rule) + (" *" if one is best else ""), *([said(one.sampler)] if several else [])]
+        told = [settings_text(one.rule) + (" *" if one is best else ""), *([settings_text(one.sampler)] if several else [])]
         figures = [one.spent, *at, one.last, one.kept]
         rows.append([*told, *(f"{100 * figure:.1f}" for figure in figures[:-1]), f"{100 * one.kept:.0f}"])
-        numbers.append([said(one.rule), said(one.sampler), *figures])
+        numbers.append([settings_text(one.rule), settings_text(one.sampler), *figures])
     early = [f"regret at {100 * share:.0f} %" for share in SHOWN]
     header = ["rule", *(["sampler"] if several else []), "epochs (%)", *early, "at its end", "best kept (%)"]
     count, epochs = sum(map(len, found)), sum(curve.epochs for pool in found for curve in pool)
@@ -86,16 +86,16 @@ def table(outcomes: Sequence[Outcome], found: Sequence[Sequence[Curve]], margin:
 
 
 @in_style()
-def figure(outcomes: Sequence[Outcome], margin: float) -> Drawing:
+def simulation_figure(outcomes: Sequence[Outcome], margin: float) -> Drawing:
     """Regret against epochs: the rule to take, training all to their end, and the best others, a line each; and a dot for
     every rule where it ends."""
     shown = _shown(outcomes, margin)
     shares = np.linspace(0, 100, len(outcomes[0].regret))
     drawing, plot = axes("epochs (% of training all to their end)", "regret (points of held-out top-1)")
-    for one, look in zip(shown, looks(len(shown)), strict=True):
+    for one, look in zip(shown, series_styles(len(shown)), strict=True):
         until = max(1, int(np.searchsorted(shares, 100 * one.spent, side="right")))
         regret = 100 * np.array(one.regret)
-        plot.plot(shares[:until], regret[:until], label=said(one.rule), **{**look, "marker": ""})
+        plot.plot(shares[:until], regret[:until], label=settings_text(one.rule), **{**look, "marker": ""})
         plot.plot([100 * one.spent], [100 * one.last], color=look["color"], marker=look["marker"], linestyle="")
     rest = [one for one in outcomes if one not in shown]
     plot.plot(
@@ -105,7 +105,7 @@ def figure(outcomes: Sequence[Outcome], margin: float) -> Drawing:
     plot.legend(loc="best")
     data = pd.DataFrame(
         [
-            (said(one.rule), said(one.sampler), float(share), regret, spread, one.spent)
+            (settings_text(one.rule), settings_text(one.sampler), float(share), regret, spread, one.spent)
             for one in outcomes
             for share, regret, spread in zip(shares / 100, one.regret, one.spread, strict=True)
         ],
@@ -126,7 +126,7 @@ def _shown(outcomes: Sequence[Outcome], margin: float) -> list[Outcome]:
     return list(kept.values())[:LINES]
 
 
-def said(part: Any) -> str:
+def settings_text(part: Any) -> str:
     """A rule or sampler by its settings, those at their default left out but for the grace."""
     own = [f for f in fields(part) if f.name == "grace" or getattr(part, f.name) != f.default]
     return f"{type(part).__name__}({', '.join(f'{f.name}={getattr(part, f.name)!r}' for f in own)})"

@@ -22,7 +22,7 @@ ENDED = ("done", "stopped", "failed")
 
 def studies_table(results: Path, now: float) -> Table:
     """A row for each study that has a table or had a run: trials by how they ended, and how its latest run stands."""
-    lines = [_study(name, results, now) for name in sorted({*tables.studies(results), *runs.studies(results)})]
+    lines = [_study(name, results, now) for name in sorted({*tables.list_tables(results), *runs.studies(results)})]
     rows = [
         [str(line["study"]), str(line["run"]), _whole(line["trials"]), *(_whole(line[status]) for status in ENDED)]
         for line in lines
@@ -33,10 +33,10 @@ def studies_table(results: Path, now: float) -> Table:
 
 def _study(name: str, results: Path, now: float) -> dict[str, str | int | None]:
     """trials: as its latest run plans them; None where no run says. The others: trials in the table."""
-    latest = max(runs.runs(name, results), key=lambda run: (run.alive(now), run.seen), default=None)
+    latest = max(runs.read_records(name, results), key=lambda run: (run.alive(now), run.seen), default=None)
     line: dict[str, str | int | None] = {"study": name, "trials": latest.trials if latest else None}
     line |= dict.fromkeys(ENDED) | {"run": _run(latest, now)}
-    if name not in tables.studies(results):
+    if name not in tables.list_tables(results):
         return line
     try:
         frame = tables.load(name, results)

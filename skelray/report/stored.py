@@ -11,7 +11,7 @@ import pandas as pd
 from skelray.report.going import duration
 from skelray.report.table import NOTHING, Table
 from skelray.results import tables
-from skelray.store.inventory import KINDS, Entry, in_words, inventory, total
+from skelray.store.inventory import KINDS, Entry, inventory, size_text, total_size
 from skelray.store.store import Store
 
 NOBODY = "(in no table)"
@@ -21,7 +21,7 @@ def stored_table(root: str, results: Path) -> Table:
     """Sizes by study and kind, and when anything of it was last written. A trial of several studies counts for each."""
     entries = inventory(Store(root))
     studies: dict[str, set[str]] = {}
-    for study in tables.studies(results):
+    for study in tables.list_tables(results):
         for id in tables.load(study, results)["trial"].unique():
             studies.setdefault(id, set()).add(study)
     names = sorted({study for some in studies.values() for study in some})
@@ -38,14 +38,14 @@ def stored_table(root: str, results: Path) -> Table:
 
 def _line(name: str, entries: Iterable[Entry]) -> dict[str, str | float]:
     some = list(entries)
-    sizes = {kind: total(one for one in some if one.kind == kind) for kind in KINDS}
+    sizes = {kind: total_size(one for one in some if one.kind == kind) for kind in KINDS}
     trials = len({one.trial for one in some if one.trial})
     latest = max((one.written for one in some), default=float("nan"))
-    return {"study": name, "trials": trials, **sizes, "all": total(some), "written": latest}
+    return {"study": name, "trials": trials, **sizes, "all": total_size(some), "written": latest}
 
 
 def _size(size: str | float) -> str:
-    return in_words(float(size)) if size else NOTHING
+    return size_text(float(size)) if size else NOTHING
 
 
 def _age(written: str | float) -> str:

@@ -8,15 +8,15 @@ from statistics import median
 
 import pandas as pd
 
-from skelray.report.figures.sweep import draw
-from skelray.report.figures.sweep.importance import shares
-from skelray.report.table import NOTHING, Table, percent
-from skelray.search.from_table import LEAST, Told, rungs, samples
+from skelray.report.figures.sweep import save_sweep_figures
+from skelray.report.figures.sweep.importance import importance_shares
+from skelray.report.table import NOTHING, Table, percent_text
+from skelray.search.from_table import LEAST, ReadSample, read_epochs, samples_from_rows
 
 
-def told(frame: pd.DataFrame) -> list[Told]:
+def samples_of_sweep(frame: pd.DataFrame) -> list[ReadSample]:
     """The samples of a sweep's table; none where the frame is of several studies, whose samples have the same names."""
-    return samples(frame.to_dict("records")) if len(set(frame["study"])) == 1 else []  # type: ignore[arg-type]
+    return samples_from_rows(frame.to_dict("records")) if len(set(frame["study"])) == 1 else []  # type: ignore[arg-type]
 
 
 def redraw(frame: pd.DataFrame, study: str, results: Path) -> Path:
@@ -24,17 +24,17 @@ def redraw(frame: pd.DataFrame, study: str, results: Path) -> Path:
     folder, table = results / "figures" / study, results / f"{study}.parquet"
     last = folder / "history.png"
     if not last.is_file() or last.stat().st_mtime < table.stat().st_mtime:
-        draw(told(frame), study, results)
+        save_sweep_figures(samples_of_sweep(frame), study, results)
     return folder
 
 
-def at_the_end(frame: pd.DataFrame) -> list[Table | None]:
+def summary_tables(frame: pd.DataFrame) -> list[Table | None]:
     """The tables that stand below the samples of a sweep."""
-    found = told(frame)
+    found = samples_of_sweep(frame)
     return [rungs_table(found), importance_table(found)]
 
 
-def spending(found: Sequence[Told]) -> str:
+def spending_sentence(found: Sequence[ReadSample]) -> str:
     """A sentence: the epochs and hours that were spent, and what stopping saved of them."""
     spent, whole = sum(s.trained for s in found), sum(s.epochs * s.seeds for s in found if s.status != "failed")
     kept = sum(s.trained for s in found if s.status != "failed")
@@ -47,9 +47,9 @@ def spending(found: Sequence[Told]) -> str:
     return f"{said} Stopping saved {saved} of {whole} epochs ({share}), some {time}."
 
 
-def rungs_table(found: Sequence[Told]) -> Table | None:
+def rungs_table(found: Sequence[ReadSample]) -> Table | None:
     """A row for each rung: how many came, how many were stopped there, the median and the best; None with one alone."""
-    epochs = rungs(found)
+    epochs = read_epochs(found)
     if len(epochs) < 2:
         return None
     rows = []
@@ -60,14 +60,14 @@ def rungs_table(found: Sequence[Told]) -> Table | None:
         values = [sample.readings[epoch] for sample in there]
         rows.append((epoch, len(there), stopped, median(values), max(values), best.arm))
     numbers = pd.DataFrame(rows, columns=["epoch", "samples", "stopped", "median", "best", "of"])
-    cells = [[str(e), str(n), str(s), percent(m), percent(b), arm] for e, n, s, m, b, arm in rows]
-    caption = f"Rungs: how many samples were read there and stopped, and top-1 in percent. {spending(found)}"
+    cells = [[str(e), str(n), str(s), percent_text(m), percent_text(b), arm] for e, n, s, m, b, arm in rows]
+    caption = f"Rungs: how many samples were read there and stopped, and top-1 in percent. {spending_sentence(found)}"
     return Table(caption, ["epoch", "samples", "stopped there", "median", "best", "of"], cells, 0, numbers)
 
 
-def importance_table(found: Sequence[Told]) -> Table | None:
+def importance_table(found: Sequence[ReadSample]) -> Table | None:
     """A row for each parameter, a column for each rung; None where no rung has enough samples."""
-    frame = shares(found)
+    frame = importance_shares(found)
     if frame.empty:
         return None
     wide = frame.pivot_table(index="parameter", columns="epoch", values="share", sort=False)

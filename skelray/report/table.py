@@ -9,7 +9,7 @@ import pandas as pd
 
 from skelray import markup
 from skelray.names import STREAMS
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 
 NOTHING = "–"
 LATEX = {sign: f"\\{sign}" for sign in "&%$#_{}"} | {
@@ -45,7 +45,7 @@ class Table:
 
     def _repr_html_(self) -> str:
         """Returns the table for a notebook."""
-        return markup.table(self.caption, self.header, self.rows, self.words)
+        return markup.html_table(self.caption, self.header, self.rows, self.words)
 
     def markdown(self) -> str:
         """The caption and a pipe table whose columns line up in a terminal."""
@@ -57,23 +57,23 @@ class Table:
 
     def csv(self) -> str:
         """The unrounded numbers, accuracies as fractions 0..1."""
-        numbers = self.numbers.rename(columns=printable)
+        numbers = self.numbers.rename(columns=make_printable)
         for place, kind in enumerate(numbers.dtypes):
             if not pd.api.types.is_numeric_dtype(kind):
                 column = numbers.iloc[:, place].astype(object)
-                told = [printable(cell) if isinstance(cell, str) else cell for cell in column]
+                told = [make_printable(cell) if isinstance(cell, str) else cell for cell in column]
                 numbers.isetitem(place, told)
         return numbers.to_csv(index=False, lineterminator="\n")
 
     def latex(self) -> str:
         """A floating table for the booktabs package."""
         sides = "l" * self.words + "r" * (len(self.header) - self.words)
-        header, *rows = (" & ".join(map(escaped, line)) + r" \\" for line in (self.header, *self.rows))
+        header, *rows = (" & ".join(map(escape_latex, line)) + r" \\" for line in (self.header, *self.rows))
         return "\n".join(
             [
                 r"\begin{table}",
                 r"  \centering",
-                rf"  \caption{{{escaped(self.caption)}}}",
+                rf"  \caption{{{escape_latex(self.caption)}}}",
                 rf"  \begin{{tabular}}{{{sides}}}",
                 *(f"    {line}" for line in (r"\toprule", header, r"\midrule", *rows, r"\bottomrule")),
                 r"  \end{tabular}",
@@ -88,37 +88,37 @@ class Table:
         ]
 
 
-def escaped(text: str) -> str:
+def escape_latex(text: str) -> str:
     """The text with what is special in LaTeX made plain."""
     return "".join(LATEX.get(sign, sign) for sign in _line(text))
 
 
 def _line(text: str) -> str:
     """The text in one line that prints, blanks for its line ends."""
-    return printable(" ".join(text.split()))
+    return make_printable(" ".join(text.split()))
 
 
-def by_stream(column: pd.Series) -> pd.Series:
+def stream_order(column: pd.Series) -> pd.Series:
     """What to sort streams by: single ones before several, each in the order in which all are named."""
     return column.map(lambda stream: (stream.count("+"), *(STREAMS.index(s) for s in stream.split("+") if s in STREAMS)))
 
 
-def percent(fraction: float) -> str:
+def percent_text(fraction: float) -> str:
     """An accuracy in percent with one decimal."""
     return NOTHING if pd.isna(fraction) else f"{100 * fraction:.1f}"
 
 
-def shown(value: object, digits: int = 4) -> str:
+def cell_text(value: object, digits: int = 4) -> str:
     """A setting as a cell shows it."""
     if value is None or value != value:
         return NOTHING
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
-def shown_apart(values: Sequence[object]) -> list[str]:
+def distinct_cell_texts(values: Sequence[object]) -> list[str]:
     """Settings as the cells of a column show them, with the digits that it takes to tell different ones apart."""
     for digits in range(4, 17):
-        cells = [shown(value, digits) for value in values]
+        cells = [cell_text(value, digits) for value in values]
         if len(set(cells)) == len({NOTHING if value is None or value != value else value for value in values}):
             return cells
-    return [shown(value) if value is None or value != value else str(value) for value in values]
+    return [cell_text(value) if value is None or value != value else str(value) for value in values]

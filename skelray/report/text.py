@@ -10,13 +10,21 @@ from typing import Any
 import pandas as pd
 
 from skelray.checks import UserError
-from skelray.names import HELD_OUT, PUBLISHED, SUFFIX, column, shared_subjects
+from skelray.names import HELD_OUT, PUBLISHED, SUFFIX, column_name, shared_subjects
 from skelray.report import fusion_table
 from skelray.report.effects_table import effects_table
-from skelray.report.parameters import parameters
-from skelray.report.places import GROUPS, PLACE, by_place, columns, leading, placed, varying
-from skelray.report.printable import printable
-from skelray.report.table import NOTHING, Table, percent, shown
+from skelray.report.parameters import parameter_columns
+from skelray.report.places import (
+    GROUPS,
+    PLACE,
+    cells_by_place,
+    evaluated_places,
+    leading_cells,
+    place_cells,
+    varying_columns,
+)
+from skelray.report.printable import make_printable
+from skelray.report.table import NOTHING, Table, cell_text, percent_text
 from skelray.report.verdict_table import verdict_table
 from skelray.results import statistics
 
@@ -26,7 +34,7 @@ FRAME = re.compile(r'^\s+File "(.+)", line (\d+)')
 FOREIGN = re.compile(r"/(site|dist)-packages/|/lib/python3[.\d]*/|^<")  # files of libraries and of Python itself
 
 
-def text(frame: pd.DataFrame, form: str = "markdown", margin: float | None = None) -> str:
+def report_text(frame: pd.DataFrame, form: str = "markdown", margin: float | None = None) -> str:
     """All tables of a study in one form; as Markdown with what its arms differ by, and what may be said of that.
 
     margin: differences within it count as equivalent, a fraction; None for the study's own.
@@ -34,18 +42,18 @@ def text(frame: pd.DataFrame, form: str = "markdown", margin: float | None = Non
     searched = frame["metric"] == HELD_OUT
     tables: list[Table | None] = [sweep_table(frame[searched])] if searched.any() else []
     if form == "markdown" and searched.any():
-        from skelray.report.sweep_tables import at_the_end  # brings Optuna
+        from skelray.report.sweep_tables import summary_tables  # brings Optuna
 
-        tables += at_the_end(frame[searched])
+        tables += summary_tables(frame[searched])
     if (~searched).any():
-        tables.append(table(frame[~searched]))
+        tables.append(accuracy_table(frame[~searched]))
         tables.append(effects_table(frame[~searched], margin) if form == "markdown" else None)
         tables.append(verdict_table(frame[~searched], margin) if form == "markdown" and not searched.any() else None)
-        tables.append(fusion_table.table(frame[~searched]))
+        tables.append(fusion_table.fusion_table(frame[~searched]))
     return "\n\n".join(one.written(form) for one in tables if one is not None)
 
 
-def table(frame: pd.DataFrame) -> Table:
+def accuracy_table(frame: pd.DataFrame) -> Table:
     """Top-1 of each arm (rows, in the study's order) under each protocol and evaluation (columns), in percent.
 
     What an evaluation measures beside or instead of top-1 and top-5, as clustering's NMI, is a column of its name.
@@ -54,22 +62,22 @@ def table(frame: pd.DataFrame) -> Table:
     own beside the measured one, where there is one. What varies beyond protocol and evaluation (GROUPS, or a scalar of
     the cell within an arm) becomes a leading column. The CSV has one line for each cell.
     """
-    chosen = shown_rows(frame)
+    chosen = rows_to_show(frame)
     cells = statistics.summary(chosen)
-    cells, groups = placed(cells, chosen)
-    measured = by_place(cells, groups)
+    cells, groups = place_cells(cells, chosen)
+    measured = cells_by_place(cells, groups)
     keys = list(dict.fromkeys(key[:-2] for key in measured))
     with_n = len(set(cells["n"]) - {0}) > 1
-    header, lines = [*groups, "arm"], leading(keys)
-    for pair in columns(cells):
+    header, lines = [*groups, "arm"], leading_cells(keys)
+    for pair in evaluated_places(cells):
         line = [measured.get((*key, *pair)) for key in keys]
         header.append(" ".join(pair))
         added = [[_measured(cell, with_n) for cell in line]]
         if any(cell and pd.notna(cell["published"]) for cell in line):
             header.append("published")
-            added.append([percent(cell["published"]) if cell else NOTHING for cell in line])
+            added.append([percent_text(cell["published"]) if cell else NOTHING for cell in line])
         lines = [row + list(new) for row, new in zip(lines, zip(*added, strict=True), strict=True)]
-    for name, cells_of in parameters(chosen, [str(key[-1]) for key in keys]).items():
+    for name, cells_of in parameter_columns(chosen, [str(key[-1]) for key in keys]).items():
         header.append(name)
         lines = [[*row, cell] for row, cell in zip(lines, cells_of, strict=True)]
     numbers = cells.drop(columns=PLACE if cells["published"].notna().any() else [PLACE, "published"])
@@ -77,7 +85,7 @@ def table(frame: pd.DataFrame) -> Table:
     what = ", ".join([*(["Top-1"] if "top1" in measured_by else []), *sorted(measured_by - {"top1"})])
     run = chosen[chosen["status"] != PUBLISHED]
     caption = f"{_setting(run if len(run) else chosen)} {_meaning(cells, sorted(set(run['seed'])), what)}"
-    caption += f"{fusion_table.sentence(chosen)}{_held_out(cells)}{_only_published(chosen)}{_warning(chosen)}"
+    caption += f"{fusion_table.weights_sentence(chosen)}{_held_out(cells)}{_only_published(chosen)}{_warning(chosen)}"
     return Table(caption, header, lines, len(groups) + 1, numbers)
 
 
@@ -89,17 +97,17 @@ def sweep_table(frame: pd.DataFrame) -> Table:
     chosen = _of_metric(frame, "held_out_top1").sort_values("epoch", kind="stable")
     chosen = _over_seeds(chosen.drop_duplicates(["study", "trial", "arm", "evaluation"], keep="last"))
     chosen = chosen.sort_values("value", ascending=False, kind="stable", na_position="last")
-    groups = varying(chosen, [*GROUPS, "protocol", "evaluation"])
+    groups = varying_columns(chosen, [*GROUPS, "protocol", "evaluation"])
     several = bool((chosen["seeds"] > 1).any())
     cells = statistics.spread(chosen["cell"])
     parameters = cells[[name for name in cells.columns if name not in groups]]
     rows = [
         [
-            *(shown(row[name]) for name in groups),
+            *(cell_text(row[name]) for name in groups),
             "published *" if row["arm"] == "published" else row["arm"],
-            *(percent(row["value"]), row["status"], f"{row['epoch']} of {row['epochs']}"),
+            *(percent_text(row["value"]), row["status"], f"{row['epoch']} of {row['epochs']}"),
             *((str(row["seeds"]),) if several else ()),
-            *map(shown, cell),
+            *map(cell_text, cell),
         ]
         for row, cell in zip(chosen.to_dict("records"), parameters.to_numpy().tolist(), strict=True)
     ]
@@ -119,20 +127,20 @@ def _over_seeds(chosen: pd.DataFrame) -> pd.DataFrame:
     return means[~means.duplicated(["study", "arm", *GROUPS[1:], "protocol", "evaluation"])]
 
 
-def failures(frame: pd.DataFrame) -> list[str]:
+def failures_text(frame: pd.DataFrame) -> list[str]:
     """What failed, by cause, the most frequent first: a line for the cause, then an indented line for each trial."""
     failed = frame[frame["status"] == "failed"].drop_duplicates(["trial", "arm"])
     causes: dict[str, list[str]] = {}
     for row in failed.to_dict("records"):
-        cause, detail = told(row["error"])
+        cause, detail = split_error(row["error"])
         line = f"  {row['trial']}  {row['arm']}  {row['protocol']}  seed {row['seed']}  {detail}"
         causes.setdefault(cause, []).append(line.rstrip())
     ranked = sorted(causes.items(), key=lambda item: -len(item[1]))
     lines = (line for cause, trials in ranked for line in (f"{cause} ({_counted(len(trials), 'trial')})", *trials))
-    return [printable(line) for line in lines]
+    return [make_printable(line) for line in lines]
 
 
-def told(error: str) -> tuple[str, str]:
+def split_error(error: str) -> tuple[str, str]:
     """Cause and detail of a stored error, ``cause: line`` and a traceback under it.
 
     The place is the last line outside skelray and libraries, which is the study's own, or else the last one there is.
@@ -155,12 +163,12 @@ def _of_skelray(path: str) -> bool:
     return (PACKAGE / path.rpartition("/skelray/")[2]).is_file() and "/skelray/" in path
 
 
-def shown_rows(frame: pd.DataFrame) -> pd.DataFrame:
+def rows_to_show(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of a table; a metric other than top-1 stands in the evaluation's name. Top-5 is not shown."""
     metrics = frame["metric"].astype(str)
     other = ~metrics.isin(["top1", "top5"])
     pairs = zip(frame["evaluation"].astype(str), metrics.where(other, "top1"), strict=True)
-    named = [column(*pair) for pair in pairs]
+    named = [column_name(*pair) for pair in pairs]
     shown = frame.assign(evaluation=named)[~metrics.isin(["top5", HELD_OUT])]
     return _of_metric(frame, "top1") if shown.empty else shown
 
@@ -176,7 +184,7 @@ def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
 def _setting(frame: pd.DataFrame) -> str:
     """What all rows share, as the caption's first sentence."""
     said = {"stream": "{} streams" if "+" in frame["stream"].iloc[0] else "{} stream", "epochs": "{} epochs"}
-    several = varying(frame, GROUPS)
+    several = varying_columns(frame, GROUPS)
     return ", ".join(said.get(name, "{}").format(frame[name].iloc[0]) for name in GROUPS if name not in several) + "."
 
 
@@ -209,7 +217,9 @@ def _warning(frame: pd.DataFrame) -> str:
     shared = "".join(f" {told}" for source, target in pairs if (told := shared_subjects(source, target)))
     if "synthetic" not in set(frame["benchmark"]):
         return shared
-    return shared + (f" On synthetic, {GENERATED}" if varying(frame, ["benchmark"]) else f" {GENERATED.capitalize()}")
+    return shared + (
+        f" On synthetic, {GENERATED}" if varying_columns(frame, ["benchmark"]) else f" {GENERATED.capitalize()}"
+    )
 
 
 def _measured(cell: Mapping[Any, Any] | None, with_n: bool) -> str:
@@ -218,10 +228,10 @@ def _measured(cell: Mapping[Any, Any] | None, with_n: bool) -> str:
         return NOTHING
     if cell["n"] == 0:
         return f"failed ({cell['failed']} of {cell['failed']})"
-    sd = f" ± {percent(cell['sd'])}" if cell["n"] > 1 else ""
+    sd = f" ± {percent_text(cell['sd'])}" if cell["n"] > 1 else ""
     n = f" ({cell['n']})" if with_n else ""
     failed = f", failed ({cell['failed']} of {cell['n'] + cell['failed']})" if cell["failed"] else ""
-    return f"{percent(cell['mean'])}{sd}{n}{failed}"
+    return f"{percent_text(cell['mean'])}{sd}{n}{failed}"
 
 
 def _counted(count: int, noun: str) -> str:

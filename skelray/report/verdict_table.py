@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from skelray.names import column
-from skelray.report.table import NOTHING, Table, by_stream, shown
+from skelray.names import column_name
+from skelray.report.table import NOTHING, Table, cell_text, stream_order
 from skelray.results.inference import ALPHA
 from skelray.results.looks import share
 from skelray.results.statistics import SETTINGS
-from skelray.results.verdicts import of_table
+from skelray.results.verdicts import verdicts_of_frame
 from skelray.study.notes import Notes
 
 LEADING = ("study", "benchmark", "stream", "backbone", "epochs")  # shown where they vary
@@ -19,7 +19,7 @@ def verdict_table(frame: pd.DataFrame, margin: float | None = None) -> Table | N
     """Each planned contrast at each setting; None where no two seeds pair. margin: a fraction; None for the study's own."""
     if frame.groupby("arm", sort=False)["seed"].nunique().max() < 2:
         return None
-    found = of_table(frame, margin)
+    found = verdicts_of_frame(frame, margin)
     if found.empty or not (found["n"] > 1).any():
         return None
     found = _ordered(found)
@@ -27,9 +27,9 @@ def verdict_table(frame: pd.DataFrame, margin: float | None = None) -> Table | N
     several, claims = len(found["baseline"].unique()) > 1, found["claim"].ne("").any()
     rows = [
         [
-            *(shown(one[name]) for name in groups),
+            *(cell_text(one[name]) for name in groups),
             *([one["arm"], one["baseline"]] if several else [one["arm"]]),
-            f"{one['protocol']} {column(one['evaluation'], one['metric'])}",
+            f"{one['protocol']} {column_name(one['evaluation'], one['metric'])}",
             _points(one),
             str(one["n"]),
             *map(_share, (one["improvement"], one["correlation"])),
@@ -53,7 +53,7 @@ def leading(found: pd.DataFrame) -> list[str]:
 def _ordered(found: pd.DataFrame) -> pd.DataFrame:
     """One evaluation after another, within it contrasts as they were planned, each with its streams as papers have them."""
     places = [pd.factorize(found[name])[0] for name in ("evaluation", "metric", "baseline", "arm")]
-    keys = pd.DataFrame(dict(zip("abcd", places, strict=True)), index=found.index).assign(e=by_stream(found["stream"]))
+    keys = pd.DataFrame(dict(zip("abcd", places, strict=True)), index=found.index).assign(e=stream_order(found["stream"]))
     return found.loc[keys.sort_values(list("abcde"), kind="stable").index].reset_index(drop=True)
 
 
@@ -62,7 +62,7 @@ def _caption(found: pd.DataFrame, frame: pd.DataFrame, margin: float | None, sev
     points = notes.margin if margin is None else 100 * margin
     sizes = found.drop_duplicates(["evaluation", "metric"])
     families = ", ".join(
-        f"{one['family']} of {column(one['evaluation'], one['metric'])}" for one in sizes.to_dict("records")
+        f"{one['family']} of {column_name(one['evaluation'], one['metric'])}" for one in sizes.to_dict("records")
     )
     first = "Contrasts" if several else f"Minus {found['baseline'].iloc[0]}"
     return (

@@ -33,10 +33,10 @@ def attribution(study: str, folder: Path | str = "results", margin: float | None
 
     margin: effects within it count as equivalent to none, a fraction; the study's own where it is not given.
     """
-    return of_factorial(load(study, Path(folder)), margin)
+    return effects_of_frame(load(study, Path(folder)), margin)
 
 
-def of_factorial(frame: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:
+def effects_of_frame(frame: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:
     """The same of a results frame; empty where it is of no factorial, or no seed is done in all arms.
 
     All effects under one evaluation and metric are one family of tests.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from skelray.results.rows import Row
-from skelray.results.tables import write, write_pictures
+from skelray.results.tables import write_pictures, write_table
 from skelray.study.notes import Notes
 
 EVERY = 2.0  # seconds at least between two writings of the tables while trials run
@@ -43,7 +43,7 @@ class Book:
         clock = time.monotonic()
         rows = [row for _, some in sorted(self.rows.items()) for row in some]
         curves = {(row["trial"], row["epoch"], row["metric"]): row for some in self.curves.values() for row in some}
-        path = write(self.study, rows, list(curves.values()), self.folder, self.notes, self.arms)
+        path = write_table(self.study, rows, list(curves.values()), self.folder, self.notes, self.arms)
         self._due = time.monotonic() + max(EVERY, SHARE * (time.monotonic() - clock))
         return path
 

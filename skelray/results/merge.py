@@ -10,7 +10,7 @@ import pandas as pd
 
 from skelray.checks import UserError
 from skelray.results.schema import KEY, STATUSES
-from skelray.results.tables import curves, load, write
+from skelray.results.tables import curves, load, write_table
 from skelray.study.notes import Notes
 
 CONTENT = ("value", "published", "cell")  # what two rows of one key must agree in; the rest says where each was made
@@ -55,7 +55,7 @@ def merge(study: str, sources: Sequence[Path], into: Path) -> Merged:
     order = _arms(tables)
     rows = sorted((row for _, row in kept.values()), key=lambda row: order.index(row["arm"]))
     notes = next((Notes.of(said) for table in tables if (said := table.attrs.get("notes"))), Notes())
-    path = write(study, rows, _curves(study, places, kept.values()), into, notes)
+    path = write_table(study, rows, _curves(study, places, kept.values()), into, notes)
     return Merged(path, len(rows), new, replaced)
 
 

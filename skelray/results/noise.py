@@ -61,10 +61,10 @@ def noise(
 
     data: prepared data, which tells the subjects of scores that were stored before subjects were.
     """
-    return of_table(load(study, Path(folder)), Store(str(store)), None if data is None else Path(data))
+    return noise_of_frame(load(study, Path(folder)), Store(str(store)), None if data is None else Path(data))
 
 
-def of_table(frame: pd.DataFrame, store: Store, data: Path | None) -> pd.DataFrame:
+def noise_of_frame(frame: pd.DataFrame, store: Store, data: Path | None) -> pd.DataFrame:
     """The same of a results frame."""
     notes = Notes.of(frame.attrs.get("notes", {}))
     rows = frame[frame["metric"] == "top1"]

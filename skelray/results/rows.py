@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from skelray.checks import UserError
-from skelray.evaluation import Evaluation, HasFused, Transfer, main_metric, names
+from skelray.evaluation import Evaluation, HasFused, Transfer, distinct_names, main_metric
 from skelray.identity.canonical import canonical, digest
-from skelray.names import PUBLISHED, column
+from skelray.names import PUBLISHED, column_name
 from skelray.store.ensembles import StoredEnsemble
 from skelray.store.store import Store, StoredTrial, evaluated
 from skelray.study.cell import Cell, Fused, scalars
@@ -75,7 +75,7 @@ def cell_rows(
 
 
 def _named(trial: Trial) -> Iterator[tuple[str, Evaluation]]:
-    return zip(names(trial.evaluations), trial.evaluations, strict=True)
+    return zip(distinct_names(trial.evaluations), trial.evaluations, strict=True)
 
 
 def pictures(cell: Cell | Fused, stored: StoredTrial) -> dict[str, bytes]:
@@ -161,7 +161,7 @@ def _measured(facts: Row, trial: Trial, name: str, result: dict[str, Any], publi
             "metric": metric,
             "value": value,
             "epoch": trial.epochs,
-            "published": published.get(column(name, metric)),
+            "published": published.get(column_name(name, metric)),
             "status": "done",
             "seconds": result["seconds"],
             "started": datetime.datetime.fromisoformat(result["started"]),

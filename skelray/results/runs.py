@@ -64,7 +64,7 @@ class RunRecord:
         return max(0, self.epochs - self.passed) / rate if rate > 0 else math.nan
 
 
-def write(record: RunRecord, folder: Path) -> Path:
+def write_record(record: RunRecord, folder: Path) -> Path:
     """Replaces the file of this process."""
     path = Path(folder) / "runs" / record.study / f"{record.host}-{record.process}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def write(record: RunRecord, folder: Path) -> Path:
     return path
 
 
-def runs(study: str, folder: Path | str) -> list[RunRecord]:
+def read_records(study: str, folder: Path | str) -> list[RunRecord]:
     """All runs of a study that left a file here, the latest last. What is no such file is left out."""
     found = []
     for path in (Path(folder) / "runs" / study).glob("*.json"):

@@ -16,10 +16,10 @@ from skelray.checks import UserError
 from skelray.data.dataset import SkeletonDataset, open_dataset
 from skelray.ensemble import Arrays
 from skelray.evaluation import Evaluation
-from skelray.evaluation.names import shown
+from skelray.evaluation.names import setting_text
 from skelray.identity.canonical import canonical
 from skelray.names import transfer_in
-from skelray.store.ensembles import opened
+from skelray.store.ensembles import open_ensemble
 from skelray.store.store import Store, evaluated
 
 VOTING = ("KNN", "Retrieval")
@@ -103,7 +103,7 @@ def scores(
     where = Store(store)
     id = _id(where, trial)
     name = _name(where, id, evaluation, epochs, own)
-    ensemble = opened(where, id)
+    ensemble = open_ensemble(where, id)
     arrays = where.trial(id).arrays(name) if ensemble is None else ensemble.arrays(name)
     if arrays is None:
         raise UserError(f"trial {id} has figures of {evaluation!r} in {where.root}, but no scores of samples")
@@ -116,7 +116,7 @@ def stored_arrays(store: Store, id: str, evaluation: str, epochs: int, spec: str
 
     spec: the row's, which tells settings of one name apart. Raises UserError where there is no such evaluation.
     """
-    name, ensemble = _name(store, id, evaluation, epochs, spec), opened(store, id)
+    name, ensemble = _name(store, id, evaluation, epochs, spec), open_ensemble(store, id)
     return store.trial(id).arrays(name) if ensemble is None else ensemble.arrays(name)
 
 
@@ -168,7 +168,7 @@ def _says(wanted: str | Evaluation, called: str, settings: dict[str, Any]) -> bo
         return False
     known = {**settings, **settings.get("evaluation", {})}
     told = [word.partition("=") for word in wanted.removeprefix(f"{called} ").split()]
-    return all(key in known and shown(known[key]) == value for key, _, value in told)
+    return all(key in known and setting_text(known[key]) == value for key, _, value in told)
 
 
 def _dataset(store: Store, id: str, name: str, data: Path, arrays: Arrays) -> SkeletonDataset:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from skelray.checks import UserError
-from skelray.names import in_order
+from skelray.names import streams_in_order
 from skelray.study.contrasts import Contrast
 
 SETTINGS = ("study", "arm", "benchmark", "protocol", "stream", "backbone", "evaluation", "metric", "epochs")
@@ -141,7 +141,7 @@ def t_quantile(freedom: Any, confidence: float = 0.95) -> Any:
 def _last(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The last row of each trial and setting, arm after arm, and the columns that make a setting."""
     frame = frame.reset_index(drop=True)
-    frame = frame.assign(stream=frame["stream"].astype(str).map(in_order))
+    frame = frame.assign(stream=frame["stream"].astype(str).map(streams_in_order))
     cells = spread(frame["cell"])
     if WEIGHTS in cells:  # an ensemble's are an object by stream; a method's of that name are a setting
         cells[WEIGHTS] = cells[WEIGHTS].mask(cells[WEIGHTS].astype(str).str.startswith("{"))

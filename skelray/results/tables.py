@@ -45,7 +45,7 @@ def check_writable(folder: Path) -> None:
         raise OSError(f"tables cannot be written to {folder}: {error.strerror}") from error
 
 
-def write(
+def write_table(
     study: str,
     rows: Sequence[Row],
     curves: Sequence[Row],
@@ -95,7 +95,7 @@ def curves(study: str | None = None, folder: Path | str = Path("results")) -> pd
     return frame.drop_duplicates(list(CURVES_KEY), ignore_index=True)
 
 
-def studies(folder: Path | str = Path("results")) -> list[str]:
+def list_tables(folder: Path | str = Path("results")) -> list[str]:
     """The names of the studies that have a table in the folder."""
     return sorted(path.stem for path in Path(folder).glob("*.parquet") if "." not in path.stem)
 
@@ -128,7 +128,7 @@ def _replace(tables: Mapping[Path, pa.Table]) -> None:
 
 def _read(study: str | None, folder: Path, suffix: str, schema: pa.Schema) -> pa.Table:
     """One study's table, or all of them one after another."""
-    known = studies(folder)
+    known = list_tables(folder)
     if study is not None and study not in known:
         there = f"there are {', '.join(known)}" if known else "there are none"
         raise UserError(f"no results of a study {study!r} in {folder}; {there}")

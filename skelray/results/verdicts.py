@@ -61,10 +61,10 @@ def verdicts(study: str, folder: Path | str = "results", margin: float | None = 
     margin: differences within it count as equivalent, a fraction; the study's own where it is not given. Raises UserError
     where there is no such table, or no margin.
     """
-    return of_table(load(study, Path(folder)), margin)
+    return verdicts_of_frame(load(study, Path(folder)), margin)
 
 
-def of_table(frame: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:
+def verdicts_of_frame(frame: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:
     """The same of a results frame. All contrasts of one evaluation and metric are one family."""
     notes = Notes.of(frame.attrs.get("notes", {}))
     margin = notes.margin / 100 if margin is None else margin

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 
-from skelray.bench.estimate import parameters
+from skelray.bench.estimate import count_parameters
 from skelray.identity.canonical import canonical, digest
 from skelray.results.book import CELLS, ENSEMBLES, REFERENCES, Book
 from skelray.results.rows import Row, cell_rows, complete, curve_rows, fused_pictures, fused_rows, pictures, reference_row
@@ -16,7 +16,7 @@ from skelray.runner.job import Job
 from skelray.runner.work import Planned, Savings, Searches, Size
 from skelray.store.store import StoredTrial
 from skelray.study.cell import Cell, Fused
-from skelray.study.comparable import compared, reasons, unlike
+from skelray.study.comparable import keep_comparable, why_data_differs, why_incomparable
 from skelray.study.notes import notes_of
 from skelray.study.quoted import Quoted
 from skelray.study.study import Expands, HasReferences
@@ -36,15 +36,18 @@ class AblationWork:
     @cached_property
     def cells(self) -> list[Cell]:
         """The trials of the table, with the published numbers of data like that of the run."""
-        pin, load = self._context.pin_targets, self._context.load
+        pin, load = self._context.pin_targets, self._context.load_splits
         cells = [replace(cell, trial=pin(cell.trial)) for cell in self._study.cells(self._context.scale)]
-        return [compared(cell, load, self._study.prepared) for cell in cells]
+        return [keep_comparable(cell, load, self._study.prepared) for cell in cells]
 
     @cached_property
     def ensembles(self) -> list[Fused]:
         """The ensembles as the study names them."""
-        pin, load = self._context.pin_targets, self._context.load
-        return [compared(one.with_trials(pin), load, self._study.prepared) for one in self._study.fused(self._context.scale)]
+        pin, load = self._context.pin_targets, self._context.load_splits
+        return [
+            keep_comparable(one.with_trials(pin), load, self._study.prepared)
+            for one in self._study.fused(self._context.scale)
+        ]
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -129,9 +132,9 @@ class AblationWork:
         return len(done) == len(self.cells[number].trial.evaluations)
 
     def apart(self) -> list[str]:
-        study, scale, load = self._study, self._context.scale, self._context.load
+        study, scale, load = self._study, self._context.scale, self._context.load_splits
         ones: list[Cell | Fused] = [*study.cells(scale), *study.fused(scale)]
-        told = (why for one in ones if one.published for why in reasons(one, load, self._study.prepared).values())
+        told = (why for one in ones if one.published for why in why_incomparable(one, load, self._study.prepared).values())
         return list(dict.fromkeys(filter(None, told)))
 
     def rows_of_cell(self, cell: Cell, stored: StoredTrial) -> list[Row]:
@@ -141,12 +144,12 @@ class AblationWork:
     @cached_property
     def references(self) -> list[Quoted]:
         """The numbers that are only published, where an arm is measured on data like the papers'."""
-        load, alike = self._context.load, set[tuple[str, str]]()
+        load, alike = self._context.load_splits, set[tuple[str, str]]()
         study, scale = self._study, self._context.scale
         quoted = study.quoted(scale) if isinstance(study, HasReferences) else []
         for trial in (cell.trial for cell in study.cells(scale) if quoted):
             at = trial.benchmark, trial.protocol
-            if at not in alike and not unlike(trial, *at, load(*at), study.prepared):
+            if at not in alike and not why_data_differs(trial, *at, load(*at), study.prepared):
                 alike.add(at)
         return [one for one in quoted if (one.benchmark, one.protocol) in alike]
 
@@ -157,7 +160,7 @@ class AblationWork:
         skeleton = self._context.splits(one.trial).train.skeleton
         key = digest({"backbone": canonical(one.trial.backbone), "skeleton": skeleton.name})
         if key not in self._counted:
-            self._counted[key] = parameters(one.trial.backbone, skeleton) / 1e6
+            self._counted[key] = count_parameters(one.trial.backbone, skeleton) / 1e6
         return self._counted[key]
 
     def weighed(self, one: Fused) -> list[Fused]:

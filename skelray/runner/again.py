@@ -14,8 +14,8 @@ from types import ModuleType
 import pandas as pd
 
 from skelray.checks import UserError
-from skelray.data.dataset import load as load_data
-from skelray.evaluation import names
+from skelray.data.dataset import load_splits as load_data
+from skelray.evaluation import distinct_names
 from skelray.machine import choose_device, provenance
 from skelray.results.spec import trial_of
 from skelray.results.tables import load
@@ -32,7 +32,7 @@ Showing = Callable[[Run], AbstractContextManager[Listener]]
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class FoundTrial:
     """The rows of one trial at one length, the trial that their spec says, and how what is here differs."""
 
     id: str
@@ -42,7 +42,7 @@ class Found:
     differences: list[str] = field(default_factory=list)
 
 
-def find(beginning: str, settings: Settings, beside: ModuleType | None = None) -> Found:
+def find_trial(beginning: str, settings: Settings, beside: ModuleType | None = None) -> FoundTrial:
     """The trial in ``settings.results`` whose id begins so, at its longest.
 
     beside: the module of the study file that defines what is not of skelray. Raises UserError where there is none or are
@@ -64,7 +64,7 @@ def find(beginning: str, settings: Settings, beside: ModuleType | None = None) -
         members = ", ".join(part["trial"] for part in spec["ensemble"])
         raise UserError(f"{ids[0]} is an ensemble, which trains nothing: its trials are {members}")
     trial = trial_of(spec, beside)
-    rows = rows[rows["evaluation"].isin(names(trial.evaluations))]
+    rows = rows[rows["evaluation"].isin(distinct_names(trial.evaluations))]
     if rows.empty:
         raise UserError(
             f"{ids[0]} was read while a search trained it, on held-out subjects, and evaluates nothing: run the search, or "
@@ -76,7 +76,7 @@ def find(beginning: str, settings: Settings, beside: ModuleType | None = None) -
             f"{ids[0]} is of {trial.benchmark} with fingerprint {row['data'][:12]}, and that in {settings.data} has "
             f"{data[:12]}: on other data the number is another"
         )
-    return Found(ids[0], row["arm"], rows, trial, _differences(row, trial.id(data), settings))
+    return FoundTrial(ids[0], row["arm"], rows, trial, _differences(row, trial.id(data), settings))
 
 
 def _differences(row: pd.Series, id: str, settings: Settings) -> list[str]:
@@ -97,7 +97,7 @@ def _described(settings: Settings) -> str:
     return f"cpu, {settings.threads} thread{'s' if settings.threads > 1 else ''}"
 
 
-def as_it_was(beginning: str, settings: Settings) -> Settings:
+def settings_of_row(beginning: str, settings: Settings) -> Settings:
     """The settings with the device and the threads that a CPU's row was made with, where they are not given."""
     table = load(None, settings.results)
     made = table.loc[table["trial"].str.startswith(beginning) & (table["status"] == "done"), "device"]
@@ -105,7 +105,7 @@ def as_it_was(beginning: str, settings: Settings) -> Settings:
     return replace(settings, device=settings.device or "cpu", threads=int(threads[1])) if threads else settings
 
 
-def again(found: Found, settings: Settings, showing: Showing) -> pd.DataFrame:
+def train_again(found: FoundTrial, settings: Settings, showing: Showing) -> pd.DataFrame:
     """Trains and evaluates the trial in a store of its own, which is removed.
 
     A row for each number that the table has: evaluation, metric, epoch, before and now (fractions 0..1; NaN where it failed

@@ -11,7 +11,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from skelray.runner.context import Context, Settings
-from skelray.runner.fit import Needs, forget, needs_of, why_unfit
+from skelray.runner.fit import Needs, remove_needs, why_unfit, write_needs
 from skelray.runner.nodes import Nodes, alive
 from skelray.trial import Trial
 
@@ -67,11 +67,11 @@ def asking(nodes: Nodes, context: Context, settings: Settings, trials: list[Tria
 
     Raises UserError where none is left.
     """
-    needs = needs_of(context, trials)
+    needs = write_needs(context, trials)
     try:
         found = Asking(nodes, context, settings, needs)
         found.look(ANSWER)
         nodes.check_slots()
         yield found
     finally:
-        forget(context, needs)
+        remove_needs(context, needs)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from skelray.names import HELD_OUT
-from skelray.results.runs import LOSSES, Going, RunRecord, runs, write
+from skelray.results.runs import LOSSES, Going, RunRecord, read_records, write_record
 from skelray.runner.job import Job, Listener
 from skelray.training import Report
 
@@ -80,12 +80,12 @@ class Board(Listener):
     def _write(self) -> None:
         with self._lock, contextlib.suppress(OSError):  # a full disk keeps nobody from working
             self.record.seen = time.time()
-            write(self.record, self.folder)
+            write_record(self.record, self.folder)
 
     def _forget(self) -> None:
         """Takes away what runs have left that are over: of those the last one's command is this one's."""
         own = (self.record.host, self.record.process)
-        for one in runs(self.record.study, self.folder):
+        for one in read_records(self.record.study, self.folder):
             if (one.host, one.process) != own and not one.alive(time.time()):
                 path = self.folder / "runs" / one.study / f"{one.host}-{one.process}.json"
                 with contextlib.suppress(OSError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from skelray import machine
 from skelray.checks import UserError
 from skelray.runner import ending
-from skelray.runner.joining import check_token, reach
+from skelray.runner.joining import check_token, resolve_address
 from skelray.runner.own_folder import folder_for_ray
 
 # Before ray is imported: no banner, no usage report, no copies of worker output; Ctrl-C stops us, not Tune alone.
@@ -66,7 +66,7 @@ def device_of_trials(name: str | None, joined: bool) -> str:
 
 
 @contextmanager
-def connected(cluster: Cluster) -> Iterator[None]:
+def join_or_start(cluster: Cluster) -> Iterator[None]:
     """Joins the cluster, or starts one of its own, whose files are gone at the end. Raises UserError where it cannot."""
     if cluster.address is None:
         with folder_for_ray(cluster.tmp) as folder:
@@ -76,8 +76,8 @@ def connected(cluster: Cluster) -> Iterator[None]:
             finally:
                 ray.shutdown()
         return
-    address = reach(cluster.address)
-    with ending.keeping_handler():
+    address = resolve_address(cluster.address)
+    with ending.restoring_handler():
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     _hush()
     try:
@@ -90,7 +90,7 @@ def _start(cluster: Cluster, folder: Path) -> None:
     if found := os.environ.get("RAY_ADDRESS"):
         log.warning("RAY_ADDRESS=%s is not followed: this run has Ray of its own; `--address auto` joins that one", found)
     _see_to_a_token()
-    with ending.keeping_handler():
+    with ending.restoring_handler():
         ray.init(
             address="local",  # whatever else runs on this machine
             num_cpus=cluster.cpus or machine.cpus(),

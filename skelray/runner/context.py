@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from skelray.data.dataset import Splits, load
+from skelray.data.dataset import Splits, load_splits
 from skelray.names import KEEP
 from skelray.runner.execute import pin_targets
 from skelray.store.remote import check_answers
@@ -40,9 +40,9 @@ class Settings:
 
 
 @lru_cache(maxsize=16)  # a table on all benchmarks has six; what is open is mapped, not read
-def splits(root: Path, benchmark: str, protocol: str) -> Splits:
+def open_splits(root: Path, benchmark: str, protocol: str) -> Splits:
     """A protocol's splits, opened once a process."""
-    return load(root, benchmark, protocol)
+    return load_splits(root, benchmark, protocol)
 
 
 class Context:
@@ -55,11 +55,11 @@ class Context:
             check_answers(settings.store)
         self._told: set[str] = set()
 
-    def load(self, benchmark: str, protocol: str) -> Splits:
-        return splits(self.settings.data, benchmark, protocol)
+    def load_splits(self, benchmark: str, protocol: str) -> Splits:
+        return open_splits(self.settings.data, benchmark, protocol)
 
     def splits(self, trial: Trial) -> Splits:
-        return self.load(trial.benchmark, trial.protocol)
+        return self.load_splits(trial.benchmark, trial.protocol)
 
     def data(self, trial: Trial) -> str:
         """The fingerprint of a trial's data."""
@@ -70,7 +70,7 @@ class Context:
 
     def pin_targets(self, trial: Trial) -> Trial:
         """Names the data that its evaluations read elsewhere; raises DataError where that does not fit."""
-        return pin_targets(trial, self.splits(trial), self.load)
+        return pin_targets(trial, self.splits(trial), self.load_splits)
 
     @contextmanager
     def going_on(self, what: str) -> Iterator[None]:

@@ -10,7 +10,15 @@ import torch
 
 from skelray import machine
 from skelray.bench import bench
-from skelray.bench.estimate import Known, TrainingCost, excerpt_sizes, reading, structure, tested_on, training_cost
+from skelray.bench.estimate import (
+    Known,
+    TrainingCost,
+    excerpt_sizes,
+    monitoring_gflop,
+    structure,
+    test_set_of,
+    training_cost,
+)
 from skelray.data.dataset import SkeletonDataset
 from skelray.evaluation import Evaluation
 from skelray.runner.context import Context, Settings
@@ -43,7 +51,7 @@ class Counts:
     def reading(self, trial: Trial) -> float:
         key, shape = self._of(trial, type(trial.method).__qualname__, self.context.splits(trial).train)
         if key not in self._reading:
-            self._reading[key] = reading(trial, *shape)
+            self._reading[key] = monitoring_gflop(trial, *shape)
         return self._reading[key]
 
     def new_excerpts(self, trial: Trial, evaluations: Iterable[Evaluation]) -> int:
@@ -51,7 +59,7 @@ class Counts:
         splits, views = self.context.splits(trial), self.training_cost(trial).views
         new = 0
         for evaluation in evaluations:
-            sizes = excerpt_sizes(trial, views, tested_on(evaluation, splits, self.context.load))
+            sizes = excerpt_sizes(trial, views, test_set_of(evaluation, splits, self.context.load_splits))
             new += sum(size for name, size in sizes.items() if name not in self._excerpts)
             self._excerpts |= sizes.keys()
         return new
@@ -68,14 +76,14 @@ class Speeds:
     """What `skelray bench` measured on this kind of device."""
 
     def __init__(self, settings: Settings, device: torch.device) -> None:
-        figures, self.threads = bench.figures(settings.results), settings.threads
-        here = machine.describe(device) if device.type == "cuda" else "cpu"
+        figures, self.threads = bench.read_speeds(settings.results), settings.threads
+        here = machine.describe_device(device) if device.type == "cuda" else "cpu"
         self.figures = figures[figures["device"].astype(str).str.split(",").str[0] == here.split(",")[0]]
         self._found: dict[tuple[str, str, str], dict[str, Any] | None] = {}
 
     def of(self, trial: Trial) -> dict[str, Any] | None:
         """The row of a trial's method, backbone and precision, measured with the same threads if there is one."""
-        kind = (*bench.kind(trial), trial.precision)
+        kind = (*bench.kind_of_trial(trial), trial.precision)
         if kind not in self._found:
             figures = self.figures
             same = (figures["method"] == kind[0]) & (figures["backbone"] == kind[1]) & (figures["precision"] == kind[2])

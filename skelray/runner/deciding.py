@@ -14,7 +14,7 @@ from skelray.checks import UserError
 from skelray.results import deciding
 from skelray.results.book import Book
 from skelray.results.schema import COLUMNS
-from skelray.results.verdicts import DECIDED, of_table
+from skelray.results.verdicts import DECIDED, verdicts_of_frame
 from skelray.runner.context import Context
 from skelray.runner.growing import GrowingWork
 from skelray.study.cell import Cell, scalars
@@ -64,7 +64,7 @@ class DecidingWork(GrowingWork):
         rows = [row for some in (self._book.rows if self._book else {}).values() for row in some]
         frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"published": float, "value": float})
         frame.attrs["notes"] = self._extended.notes().content()
-        found = of_table(frame)
+        found = verdicts_of_frame(frame)
         if found.empty:
             return found
         main = found["evaluation"] == getattr(self._extended.study, "published_by", "")

@@ -19,7 +19,7 @@ class Terminated(BaseException):
 
 @contextmanager
 def heeding_sigterm() -> Iterator[None]:
-    """Within it SIGTERM is heard: ``check`` raises Terminated after it, and after GRACE seconds it is raised anywhere."""
+    """Heeds SIGTERM within: ``raise_if_asked_to_end`` raises Terminated after it, GRACE seconds later any line does."""
 
     def ask(number: int, frame: Any) -> None:
         _asked.set()
@@ -39,7 +39,7 @@ def heeding_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def keeping_handler() -> Iterator[None]:
+def restoring_handler() -> Iterator[None]:
     """What is called within it may set a handler of SIGTERM, which is taken back."""
     handler = signal.getsignal(signal.SIGTERM)
     yield
@@ -47,12 +47,12 @@ def keeping_handler() -> Iterator[None]:
         signal.signal(signal.SIGTERM, handler)
 
 
-def asked() -> bool:
+def is_asked_to_end() -> bool:
     """Whether the run was asked to end."""
     return _asked.is_set()
 
 
-def check() -> None:
+def raise_if_asked_to_end() -> None:
     """Raises Terminated where the run was asked to end."""
-    if asked():
+    if is_asked_to_end():
         raise Terminated

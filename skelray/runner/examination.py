@@ -14,7 +14,7 @@ import torch
 from skelray import machine
 from skelray.checks import UserError
 from skelray.data import DataError, open_dataset
-from skelray.runner.joining import check_token, reach
+from skelray.runner.joining import check_token, resolve_address
 from skelray.store import lock
 from skelray.store.remote import check_answers
 from skelray.store.store import Store
@@ -24,7 +24,7 @@ LITTLE = 2**30  # bytes free on a disk, below which a study is likely to fill it
 SHARED = 64 * 2**20  # bytes of /dev/shm that Ray needs at least
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     """What was found of one thing; fine: nothing has to be done about it."""
 
     name: str
@@ -32,103 +32,105 @@ class Finding(NamedTuple):
     fine: bool = True
 
 
-def examine(data: Path, store: str, results: Path, address: str | None = None) -> list[Finding]:
+def examine(data: Path, store: str, results: Path, address: str | None = None) -> list[Diagnosis]:
     """All findings. An examination that fails is a finding, too."""
-    asked: list[tuple[str, Callable[[], Finding]]] = [
-        ("packages", packages),
-        ("device", device),
-        ("CPUs", lambda: Finding("CPUs", f"{machine.cpus()} of {os.cpu_count()} may be used")),
-        ("Ray", lambda: ray(address)),
-        ("token", token),
-        ("shared memory", shared_memory),
-        ("temporary files", lambda: room("temporary files", Path(tempfile.gettempdir()), "give --ray-tmp")),
-        ("tables", lambda: room("tables", results, "give --results")),
-        ("store", lambda: stored(store)),
-        ("data", lambda: prepared(data)),
+    asked: list[tuple[str, Callable[[], Diagnosis]]] = [
+        ("packages", examine_packages),
+        ("device", examine_device),
+        ("CPUs", lambda: Diagnosis("CPUs", f"{machine.cpus()} of {os.cpu_count()} may be used")),
+        ("Ray", lambda: examine_ray(address)),
+        ("token", examine_token),
+        ("shared memory", examine_shared_memory),
+        ("temporary files", lambda: examine_folder("temporary files", Path(tempfile.gettempdir()), "give --ray-tmp")),
+        ("tables", lambda: examine_folder("tables", results, "give --results")),
+        ("store", lambda: examine_store(store)),
+        ("data", lambda: examine_data(data)),
     ]
     return list(_each(asked))
 
 
-def _each(asked: list[tuple[str, Callable[[], Finding]]]) -> Iterator[Finding]:
+def _each(asked: list[tuple[str, Callable[[], Diagnosis]]]) -> Iterator[Diagnosis]:
     for name, ask in asked:
         try:
             yield ask()
         except (OSError, ValueError, RuntimeError, ImportError) as error:
-            yield Finding(name, " ".join(str(error).split()), fine=False)
+            yield Diagnosis(name, " ".join(str(error).split()), fine=False)
 
 
-def packages() -> Finding:
+def examine_packages() -> Diagnosis:
     """Their versions, and whether all are there."""
     said = versions()
-    return Finding("packages", said, "not installed" not in said)
+    return Diagnosis("packages", said, "not installed" not in said)
 
 
-def device() -> Finding:
+def examine_device() -> Diagnosis:
     """What trials run on."""
     if not torch.cuda.is_available():
-        return Finding("device", "no CUDA device: trials run on the CPU")
+        return Diagnosis("device", "no CUDA device: trials run on the CPU")
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    return Finding("device", ", ".join(names))
+    return Diagnosis("device", ", ".join(names))
 
 
-def ray(address: str | None) -> Finding:
+def examine_ray(address: str | None) -> Diagnosis:
     """Whether a cluster can be joined; without an address, whether one of the run's own is as it says."""
     if address is not None:
-        return Finding("Ray", f"the cluster at {reach(address)} can be joined")
+        return Diagnosis("Ray", f"the cluster at {resolve_address(address)} can be joined")
     said = "a run without --address has Ray of its own"
     if found := os.environ.get("RAY_ADDRESS"):
         said += f"; RAY_ADDRESS={found} is followed by --address auto alone"
-    return Finding("Ray", said)
+    return Diagnosis("Ray", said)
 
 
-def token() -> Finding:
+def examine_token() -> Diagnosis:
     """Returns where Ray's token is from; the token is never shown."""
     if os.environ.get("RAY_AUTH_MODE") == "disabled":
-        return Finding("token", "RAY_AUTH_MODE=disabled: who reaches Ray's ports can run code here; unset it", fine=False)
+        return Diagnosis("token", "RAY_AUTH_MODE=disabled: who reaches Ray's ports can run code here; unset it", fine=False)
     check_token()
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         if os.environ.get(name):
-            return Finding("token", f"that of {name}")
+            return Diagnosis("token", f"that of {name}")
     file = Path.home() / ".ray" / "auth_token"
     if file.is_file():
-        return Finding("token", f"that of {file}")
-    return Finding("token", f"none in {file}: Ray makes one, or the run has one of its own")
+        return Diagnosis("token", f"that of {file}")
+    return Diagnosis("token", f"none in {file}: Ray makes one, or the run has one of its own")
 
 
-def shared_memory() -> Finding:
+def examine_shared_memory() -> Diagnosis:
     """Whether Ray's object store has room."""
     free = shutil.disk_usage("/dev/shm").free
     way = "" if free >= SHARED else "; give the container more, as with `docker run --shm-size=1g`"
-    return Finding("shared memory", f"{free / 2**20:.0f} MiB of /dev/shm are free{way}", free >= SHARED)
+    return Diagnosis("shared memory", f"{free / 2**20:.0f} MiB of /dev/shm are free{way}", free >= SHARED)
 
 
-def room(name: str, folder: Path, way: str) -> Finding:
+def examine_folder(name: str, folder: Path, way: str) -> Diagnosis:
     """Whether a folder, or the one that it will lie in, can be written to and has room."""
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not os.access(there, os.W_OK | os.X_OK):
-        return Finding(name, f"{there} cannot be written to: {way} that can", fine=False)
+        return Diagnosis(name, f"{there} cannot be written to: {way} that can", fine=False)
     free = shutil.disk_usage(there).free
-    return Finding(
+    return Diagnosis(
         name, f"{free / 2**30:.1f} GiB are free in {there}{'' if free > LITTLE else f': {way} with room'}", free > LITTLE
     )
 
 
-def stored(root: str) -> Finding:
+def examine_store(root: str) -> Diagnosis:
     """Whether the store answers, and how it keeps two runs from one trial."""
     store = Store(root)
     if not store.local:
         check_answers(root)
-        return Finding("store", f"{root} answers; claims are leases")
-    finding = room("store", Path(store.path), "give --store")
+        return Diagnosis("store", f"{root} answers; claims are leases")
+    finding = examine_folder("store", Path(store.path), "give --store")
     place = Path(store.path)
     if not finding.fine or not place.is_dir():
         return finding
     probe = place / ".lock"
     probe.touch()
-    return finding._replace(said=f"{finding.said}; claims are {'locks' if lock.works(probe) else 'leases: it has no locks'}")
+    return finding._replace(
+        said=f"{finding.said}; claims are {'locks' if lock.locks_work(probe) else 'leases: it has no locks'}"
+    )
 
 
-def prepared(root: Path) -> Finding:
+def examine_data(root: Path) -> Diagnosis:
     """Which data sets are prepared, each opened."""
     found, wrong = [], []
     for place in sorted(root.iterdir()) if root.is_dir() else []:
@@ -139,4 +141,4 @@ def prepared(root: Path) -> Finding:
         except (DataError, UserError, OSError) as error:
             wrong.append(f"{place.name}: {error}")
     said = ", ".join(found) if found else f"none in {root}: `skelray prepare` makes them, `--demo` generates one"
-    return Finding("data", "; ".join([said, *wrong]), not wrong)
+    return Diagnosis("data", "; ".join([said, *wrong]), not wrong)

@@ -9,7 +9,7 @@ import torch
 
 from skelray.augment import Draws, View
 from skelray.augment.streams import form
-from skelray.contained import contained
+from skelray.contained import call_contained
 from skelray.data.dataset import SkeletonDataset
 from skelray.store import excerpts
 from skelray.store.excerpts import Augmented, Excerpt
@@ -24,19 +24,19 @@ def keep_excerpt(trial: Trial, test: SkeletonDataset, store: Store) -> dict[str,
 
     Returns their names, for the figures of an evaluation. They decide no result: what goes wrong is logged and left out.
     """
-    name = excerpts.name_of(test.fingerprint, test.rows)
-    views = excerpts.of_method(name, trial)
+    name = excerpts.excerpt_name(test.fingerprint, test.rows)
+    views = excerpts.views_name(name, trial)
     try:
-        has_set, has_views = excerpts.has(store, name), excerpts.has(store, views)
+        has_set, has_views = excerpts.has_excerpt(store, name), excerpts.has_excerpt(store, views)
         if has_set and has_views:
             return {"excerpt": name, "views": views}
         positions = excerpts.spread(test.labels)
         raw = test.batch(positions)
         ruler = excerpts.ruler(raw)
         if not has_set:
-            excerpts.keep(store, name, _excerpt(test, positions, excerpts.quantised(raw, *ruler)))
+            excerpts.write_excerpt(store, name, _excerpt(test, positions, excerpts.quantised(raw, *ruler)))
         if not has_views:
-            excerpts.keep(store, views, contained(_augmented, trial, test, positions, ruler))
+            excerpts.write_excerpt(store, views, call_contained(_augmented, trial, test, positions, ruler))
     except Exception as error:
         log.warning("a page will lack sequences of %s: %s", test.name, error)
         return {}

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from skelray.checks import UserError
-from skelray.contained import Escaped, contained
+from skelray.contained import Escaped, call_contained
 from skelray.data.dataset import Splits
-from skelray.evaluation import Diverged, Evaluation, Load, Transfer, by_votes, measure, train_and_test
+from skelray.evaluation import Diverged, Evaluation, Load, Transfer, measure, scores_are_votes, train_and_test
 from skelray.identity.canonical import canonical
 from skelray.machine import provenance
 from skelray.names import HELD_OUT
@@ -228,10 +228,10 @@ def _evaluate(
         train, test = train_and_test(evaluation, pretraining.splits)
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
         try:
-            outcome = contained(measure, evaluation, frozen, train, test)
+            outcome = call_contained(measure, evaluation, frozen, train, test)
             metrics = _fractions(evaluation, outcome.metrics)
         except Exception as error:  # it costs itself alone
-            failed = failure(error, pretraining.device, started)
+            failed = describe_failure(error, pretraining.device, started)
             failures[evaluated(trial.epochs, canonical(evaluation))] = {**failed, "evaluation": evaluation.name}
             continue
         result: dict[str, Any] = {
@@ -248,7 +248,7 @@ def _evaluate(
             arrays |= {"scores": outcome.scores.numpy(), "labels": outcome.test.labels, "rows": outcome.test.rows}
             arrays["subjects"] = outcome.test.samples["subject"].fillna(-1).to_numpy().astype(np.int64)  # who performs each
             result["test"] = {"benchmark": outcome.test.name, "data": outcome.test.fingerprint}  # whose rows they are
-            result["votes"] = by_votes(evaluation)
+            result["votes"] = scores_are_votes(evaluation)
         result |= keep_excerpt(trial, test if outcome.test is None else outcome.test, stored.store)
         stored.save_scores(trial.epochs, canonical(evaluation), arrays, result, outcome.files)
     if failures:
@@ -263,7 +263,7 @@ def _fractions(evaluation: Evaluation, metrics: Mapping[str, float]) -> dict[str
     return {name: min(max(float(value), 0.0), 1.0) for name, value in metrics.items()}
 
 
-def failure(
+def describe_failure(
     error: BaseException, device: torch.device | None = None, started: datetime.datetime | None = None
 ) -> dict[str, Any]:
     """Why a trial failed: cause, one line, and the traceback. transient: whether another attempt may end otherwise.

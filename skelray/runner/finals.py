@@ -11,7 +11,7 @@ from skelray.study.cell import Cell, Fused, scalars
 from skelray.study.changes import changed
 
 
-def arms(search: Search, best: Sample | None) -> dict[str, Sample]:
+def finalists(search: Search, best: Sample | None) -> dict[str, Sample]:
     """The samples that are evaluated on the test split, by the arm of their rows.
 
     With further objectives they are those of the Pareto front, else the best one.
@@ -24,7 +24,7 @@ def arms(search: Search, best: Sample | None) -> dict[str, Sample]:
     return found | ({f"best: {search.arm(best)} (test)": best} if best is not None else {})
 
 
-def cells(search: Search, chosen: dict[str, Sample]) -> list[Cell]:
+def final_cells(search: Search, chosen: dict[str, Sample]) -> list[Cell]:
     """Each of them under every seed that any of them was trained under, at each point that the sweep goes across."""
     seeds = list(dict.fromkeys(seed for sample in chosen.values() for seed in (*sample.trials, *sorted(sample.raced))))
     across = search.sweep.across
@@ -36,7 +36,7 @@ def cells(search: Search, chosen: dict[str, Sample]) -> list[Cell]:
     return found
 
 
-def fused(search: Search, own: Sequence[Cell]) -> list[Fused]:
+def final_ensembles(search: Search, own: Sequence[Cell]) -> list[Fused]:
     """The ensembles of these, where the sweep fuses streams."""
     ensemble = search.sweep.ensemble
     if ensemble is None:

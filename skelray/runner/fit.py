@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from skelray.evaluation import Transfer
-from skelray.runner.context import Context, Settings, splits
+from skelray.runner.context import Context, Settings, open_splits
 from skelray.runner.execute import pin_targets
 from skelray.store.store import Store
 from skelray.trial import Trial
@@ -44,17 +44,17 @@ class Needs:
         return f"{PROBES}/{self.word}-{node}.json"
 
 
-def needs_of(context: Context, trials: Iterable[Trial]) -> Needs:
+def write_needs(context: Context, trials: Iterable[Trial]) -> Needs:
     """Writes the driver's word into the store, and asks for the data of these trials."""
     wanted = {(trial.benchmark, trial.protocol) for trial in trials}
     wanted |= {(e.benchmark, e.protocol) for trial in trials for e in trial.evaluations if isinstance(e, Transfer)}
-    data = tuple((*one, context.load(*one).train.fingerprint) for one in sorted(wanted))
+    data = tuple((*one, context.load_splits(*one).train.fingerprint) for one in sorted(wanted))
     needs = Needs(uuid.uuid4().hex, data)
     context.store.write_json(needs.file, {"word": needs.word})
     return needs
 
 
-def forget(context: Context, needs: Needs) -> None:
+def remove_needs(context: Context, needs: Needs) -> None:
     """Removes the words from the store."""
     with suppress(OSError):
         for name in context.store.names(PROBES):
@@ -74,7 +74,7 @@ def why_unfit(settings: Settings, needs: Needs, node: str | None = None) -> str:
         return f"it cannot use the store {settings.store}: {' '.join(str(error).split())}"
     for benchmark, protocol, fingerprint in needs.data:
         try:
-            found = splits(settings.data, benchmark, protocol).train.fingerprint
+            found = open_splits(settings.data, benchmark, protocol).train.fingerprint
         except (OSError, ValueError) as error:
             return f"it cannot read the data: {' '.join(str(error).split())}"
         if found != fingerprint:
@@ -86,6 +86,6 @@ def check_fit(settings: Settings, needs: Needs, trial: Trial, node: str) -> None
     """Raises Unfit where this worker would compute something else than the driver asked for."""
     if why := why_unfit(settings, needs):
         raise Unfit(why, node)
-    load = partial(splits, settings.data)
+    load = partial(open_splits, settings.data)
     if pin_targets(trial, load(trial.benchmark, trial.protocol), load) != trial:
         raise Unfit("it has other data than the driver's for a transfer", node)

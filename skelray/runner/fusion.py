@@ -9,10 +9,10 @@ from skelray.results.rows import Row
 from skelray.runner.ablation import AblationWork
 from skelray.runner.context import Context
 from skelray.runner.work import Planned, Searches
-from skelray.search.fusion_weights import chosen
+from skelray.search.fusion_weights import chosen_ensemble
 from skelray.store.store import StoredTrial
 from skelray.study.cell import Cell, Fused
-from skelray.study.fusion import CHOSEN, Fusion, closed
+from skelray.study.fusion import CHOSEN, Fusion, close_ensemble
 from skelray.trial import Trial
 
 
@@ -29,8 +29,10 @@ class FusionWork(AblationWork):
 
     def weighed(self, one: Fused, look: bool = False) -> list[Fused]:
         """The ensemble under the published weights, and under the chosen ones. look: weights not chosen are now."""
-        ensemble = chosen(self._fusion, one, self._context.store, self._context.data(one.trial), look)
-        return [closed(one)] if ensemble is None else [one, replace(one, arm=CHOSEN, ensemble=ensemble, published={})]
+        ensemble = chosen_ensemble(self._fusion, one, self._context.store, self._context.data(one.trial), look)
+        return (
+            [close_ensemble(one)] if ensemble is None else [one, replace(one, arm=CHOSEN, ensemble=ensemble, published={})]
+        )
 
     def finals(self) -> list[Trial]:
         """The streams' trials with what reads the test split, of every ensemble whose weights are chosen."""

@@ -15,7 +15,7 @@ from skelray import machine
 from skelray.checks import UserError
 from skelray.machine import provenance
 from skelray.runner import ending
-from skelray.runner.execute import failure, in_turns
+from skelray.runner.execute import describe_failure, in_turns
 from skelray.runner.job import Job, Listener
 from skelray.runner.packing import Packing
 from skelray.runner.run import RETRIES, Run
@@ -121,7 +121,9 @@ class Jobs:
         job, context, alone = seat.job, self.run.context, not self._seats
         join = partial(self._join, seat)
         seat.began = datetime.now(UTC)
-        seat.turns = in_turns(job.trial, context.splits(job.trial), job.stored, self.device, context.load, join, wait=alone)
+        seat.turns = in_turns(
+            job.trial, context.splits(job.trial), job.stored, self.device, context.load_splits, join, wait=alone
+        )
         self._seats.append(seat)
         try:
             self._advance(seat)
@@ -154,7 +156,7 @@ class Jobs:
             if report is None:
                 return
             self.listener.report(seat.job, report)
-            ending.check()
+            ending.raise_if_asked_to_end()
             if not self._goes_on(seat, report):
                 return
 
@@ -175,7 +177,7 @@ class Jobs:
 
     def _fail(self, seat: Seat, error: Exception) -> None:
         """Keeps why an attempt failed; what may pass is tried again from the last checkpoint."""
-        job, kept = seat.job, failure(error, self.device, seat.began)
+        job, kept = seat.job, describe_failure(error, self.device, seat.began)
         with contextlib.suppress(Exception):
             seat.turns.close()
         with self.run.context.going_on("the store"):

@@ -30,7 +30,7 @@ ray.shutdown()
 """
 
 
-def reach(address: str) -> str:
+def resolve_address(address: str) -> str:
     """The address of the cluster's head as host:port.
 
     Raises UserError where it cannot be joined: in KNOCK seconds where nothing listens, else within some 30 s on a machine

@@ -10,7 +10,7 @@ from skelray.runner.growing import GrowingWork
 from skelray.runner.sweep import SweepWork
 from skelray.runner.work import Work
 from skelray.search import fusion_weights as weights
-from skelray.search.space import example
+from skelray.search.space import example_trial
 from skelray.study.fusion import Fusion
 from skelray.study.scale import Scale
 from skelray.study.study import Expands, Grows, Study
@@ -32,13 +32,13 @@ def work_of(study: Study, context: Context) -> Work:
 def trials_of(study: Study) -> list[Trial]:
     """The trials as the study's file has them, of a search an example. Raises UserError where its space gives none."""
     if isinstance(study, Sweep):
-        return [example(study, Scale())]
+        return [example_trial(study, Scale())]
     if isinstance(study, Fusion):
-        weights.example(study)
+        weights.example_weights(study)
     return [cell.trial for cell in _expanding(study).cells()]
 
 
-def searching(study: Study, what: str) -> Sweep:
+def as_search(study: Study, what: str) -> Sweep:
     """The study as a sweep. Raises UserError for another kind. what: the study, in a sentence."""
     if not isinstance(study, Sweep):
         raise UserError(f"{what} is no sweep: only a search finds a setting")

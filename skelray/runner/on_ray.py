@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from types import ModuleType
 
-from skelray.runner.cluster import Cluster, connected, device_of_trials  # sets what Ray reads at its import
+from skelray.runner.cluster import Cluster, device_of_trials, join_or_start  # sets what Ray reads at its import
 
 # isort: split
 import ray
@@ -46,7 +46,7 @@ def run_on_ray(run: Run, module: ModuleType | None, listener: Listener, cluster:
 def _on_cluster(run: Run, module: ModuleType | None, listener: Listener, cluster: Cluster) -> str:
     """Runs the jobs; returns the device that they were given."""
     joined = ray.is_initialized() or cluster.address is not None
-    with nullcontext() if ray.is_initialized() else connected(cluster):
+    with nullcontext() if ray.is_initialized() else join_or_start(cluster):
         for mine in () if module is None else (module, *modules_beside()):
             if mine.__name__ in sys.modules:
                 ray.cloudpickle.register_pickle_by_value(mine)
@@ -70,7 +70,7 @@ def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener,
         _tune(run.name, tune.with_parameters(StudyTrainable, settings=settings, needs=needs), jobs, reporting)
     if jobs.error is not None:
         raise jobs.error
-    ending.check()
+    ending.raise_if_asked_to_end()
     if not jobs.over():  # Tune was told to stop, and returns as if it had finished
         raise KeyboardInterrupt
 

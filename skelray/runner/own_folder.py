@@ -49,7 +49,7 @@ def _marked(folder: Path) -> Iterator[None]:
     """Locks a file in the folder; where the file system has no locks, nobody takes the folder for left behind."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            stack.enter_context(lock.held_at_once(folder / ".held"))
+            stack.enter_context(lock.hold_lock_at_once(folder / ".held"))
             (folder / ".held").rename(folder / HELD)  # it is locked as soon as it is there
         yield
 
@@ -59,5 +59,5 @@ def _clean(parent: Path) -> None:
     for left in parent.glob(f"{NAME}-*-*"):
         with contextlib.suppress(OSError):
             if left.stat().st_uid == os.getuid() and (left / HELD).exists():
-                with lock.held_at_once(left / HELD):
+                with lock.hold_lock_at_once(left / HELD):
                     shutil.rmtree(left, ignore_errors=True)

@@ -12,7 +12,7 @@ import torch
 from skelray.augment import CannotCapture
 from skelray.bench.lanes import keep_lanes, known_rates, measured
 from skelray.engine.lane_rate import LaneRate, best, doubled, lane_rates
-from skelray.engine.numbers import alike
+from skelray.engine.numbers import shape_digest
 from skelray.engine.pack import Pack
 from skelray.training import Pretraining
 from skelray.trial import Trial
@@ -47,7 +47,7 @@ class Packing:
         if self.plain:
             return ""
         try:
-            return f"{alike(trial)} {data}"
+            return f"{shape_digest(trial)} {data}"
         except CannotCapture:
             return f"{ALONE} {trial.id(data)}"
 

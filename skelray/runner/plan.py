@@ -9,12 +9,12 @@ import pandas as pd
 import torch
 
 from skelray import machine
-from skelray.bench.estimate import evaluated_bytes, room
+from skelray.bench.estimate import evaluated_bytes, machine_memory
 from skelray.checks import UserError
-from skelray.evaluation import Transfer, trained_on
+from skelray.evaluation import Transfer, finetuned_sequences
 from skelray.identity.canonical import canonical
 from skelray.names import shared_subjects
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 from skelray.report.table import Table
 from skelray.results.costs import costs
 from skelray.results.rows import complete
@@ -73,8 +73,8 @@ class Plan:
         told += [self._evaluating()] if self.evaluations else []
         if self.seconds and self.evaluating:
             told.append(f"In all roughly {_duration(self.seconds + self.evaluating)} on one device ({self.device})")
-        told += [f"So far: {printable(self.so_far)}"] if self.so_far else []
-        notes = (printable(" ".join(note.split())) for note in dict.fromkeys(self.notes))
+        told += [f"So far: {make_printable(self.so_far)}"] if self.so_far else []
+        notes = (make_printable(" ".join(note.split())) for note in dict.fromkeys(self.notes))
         return "\n".join([table.markdown().strip(), "", line, *told, *notes])
 
     def _evaluating(self) -> str:
@@ -96,7 +96,7 @@ class Plan:
         return f"{'at least' if self.at_least else 'about'} {_duration(self.seconds)}{threads}"
 
 
-def plan(run: Run) -> Plan:
+def make_plan(run: Run) -> Plan:
     """Plans the study at the run's scale. Raises DataError where its data is not prepared."""
     made = Plan()
     device = _device(run.settings, made)
@@ -114,13 +114,15 @@ def plan(run: Run) -> Plan:
         state = "stopped" if item.stopped else "done" if done else "run" if left else "evaluate"
         try:
             new = not known or stored.id not in trained_to
-            large = not trained and _add_cost(made, trial, left, counts, new) > room(device) and left > 0
+            large = not trained and _add_cost(made, trial, left, counts, new) > machine_memory(device) and left > 0
         except Exception as error:  # in a part of the study's own: it costs this trial alone
             made.seconds, large, state = None, False, "fails"
             made.notes.append(f"{item.name} fails at a step of two samples: {type(error).__name__}: {error}")
         if large:
             state = "too large"
-            made.notes.append(f"{item.name} keeps more than the {room(device) / 2**30:.1f} GiB of memory there are here")
+            made.notes.append(
+                f"{item.name} keeps more than the {machine_memory(device) / 2**30:.1f} GiB of memory there are here"
+            )
         if known:
             trained_to[stored.id] = max(before, trial.epochs)
         made.epochs += left
@@ -141,7 +143,7 @@ def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, count
     if not missing:
         return ""
     splits = counts.context.splits(trial)
-    made.bytes += sum(evaluated_bytes(evaluation, splits, counts.context.load) for evaluation in missing)
+    made.bytes += sum(evaluated_bytes(evaluation, splits, counts.context.load_splits) for evaluation in missing)
     with suppress(Exception):  # of a part of the study's own, which the step of two samples has told of
         made.bytes += counts.new_excerpts(trial, missing)
     found = counts.speeds.of(trial)
@@ -153,7 +155,7 @@ def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, count
         except Exception:  # in a part of the study's own, which the step of two samples has told of
             made.evaluating = None
         else:
-            trained = sum(trained_on(e, len(splits.train)) for e in missing)
+            trained = sum(finetuned_sequences(e, len(splits.train)) for e in missing)
             read = len(splits.train) + len(splits.test) * (1 + len(missing))
             gflop = (3 * trained + read) * each  # backward is twice forward
             made.evaluating += gflop / (found["gflop_per_sample"] * found["samples_per_second"])

@@ -19,7 +19,7 @@ from skelray.checks import UserError
 from skelray.identity.canonical import digest
 from skelray.names import HELD_OUT
 from skelray.results.rows import NOWHERE, Row, facts_of, failed_row
-from skelray.results.tables import write
+from skelray.results.tables import write_table
 from skelray.runner.trainables import STATE, TrialTrainable
 
 
@@ -42,7 +42,7 @@ def write_population(
         own, watched = _rows(study, trainable, member, mutated, number)
         rows += own
         curves |= {(row["trial"], row["epoch"], row["metric"]): row for row in watched}
-    return write(study, rows, list(curves.values()), Path(folder))
+    return write_table(study, rows, list(curves.values()), Path(folder))
 
 
 def _rows(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from skelray.results import tables
-from skelray.store.inventory import CHECKPOINTS, DAMAGED, ENCODERS, SCORES, Entry, in_words, inventory, total
+from skelray.store.inventory import CHECKPOINTS, DAMAGED, ENCODERS, SCORES, Entry, inventory, size_text, total_size
 from skelray.store.pruning import drop_checkpoints, drop_of_encoder, ended_checkpoints
 from skelray.store.store import Store
 
@@ -37,7 +37,7 @@ class Pruning:
     def of(self, store: Store, go: bool = True) -> list[Entry]:
         """Takes files away, and returns them; those that would go, where not ``go``."""
         entries = inventory(store)
-        left, gone = total(entries), []
+        left, gone = total_size(entries), []
         stopped = stopped_samples(store) if any(one.kind == CHECKPOINTS for one in entries) else frozenset[str]()
         for one in self._candidates(entries):
             if left <= self.most:
@@ -89,7 +89,7 @@ def stopped_samples(store: Store) -> frozenset[str]:
 
 def trials_in_tables(results: Path, but: str = "") -> frozenset[str]:
     """The ids in the tables of a folder. but: a study that is left out. Raises UserError where one cannot be read."""
-    return frozenset().union(*(trials_of_table(study, results) for study in tables.studies(results) if study != but))
+    return frozenset().union(*(trials_of_table(study, results) for study in tables.list_tables(results) if study != but))
 
 
 def trials_of_table(study: str, results: Path) -> frozenset[str]:
@@ -101,11 +101,11 @@ def trials_of_table(study: str, results: Path) -> frozenset[str]:
     return frozenset({*frame["trial"], *members})
 
 
-def told(gone: Iterable[Entry]) -> str:
+def pruned_text(gone: Iterable[Entry]) -> str:
     """Files in words: checkpoints 3 (1.2 GiB), encoders 1 (4.0 MiB)."""
     gone = list(gone)
     sizes = Counter[str]()
     for one in gone:
         sizes[one.kind] += one.size
     counts = Counter(one.kind for one in gone)
-    return ", ".join(f"{kind} {counts[kind]} ({in_words(sizes[kind])})" for kind in ORDER if counts[kind])
+    return ", ".join(f"{kind} {counts[kind]} ({size_text(sizes[kind])})" for kind in ORDER if counts[kind])

@@ -22,7 +22,7 @@ class Standing:
     missing: Sequence[tuple[Sample, Seed]] = ()
 
 
-def standing(search: Search, racing: Racing) -> Standing:
+def race_standing(search: Search, racing: Racing) -> Standing:
     """The state of the race by what the ledger has, the same whenever it is asked. A racer that failed is out for good."""
     last = {n: search.trial(s).epochs for n, s in search.samples.items() if s.status == "done"}
     done = [s for n, s in sorted(search.samples.items()) if n in last and s.value is not None]

@@ -14,7 +14,7 @@ from skelray.checks import UserError
 from skelray.results.rows import complete
 from skelray.runner import ending
 from skelray.runner.asking import Asking
-from skelray.runner.execute import failure
+from skelray.runner.execute import describe_failure
 from skelray.runner.handing import Jobs
 from skelray.runner.job import Job, Listener
 from skelray.runner.losses import Losses
@@ -78,7 +78,7 @@ class Reporting(FIFOScheduler):
         self._waiting = not holds
 
     def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
-        if ending.asked() and not self._ending:
+        if ending.is_asked_to_end() and not self._ending:
             self._ending = True
             signal.raise_signal(signal.SIGUSR1)  # Tune ends its loop, and has the workers save what they have
         self.room()
@@ -118,7 +118,7 @@ class Reporting(FIFOScheduler):
             if self.run.should_continue(job, report, source):
                 return self.CONTINUE
         except UserError as error:  # of the study's own stopping rule
-            self._keep(job, failure(error) | source)
+            self._keep(job, describe_failure(error) | source)
             status = "failed"
         self.end(job, status)
         return self.STOP

@@ -22,7 +22,7 @@ HEADING = r"\b{paper}, ((?:Tables?|Figures?|slides?) [^:]*?)(?:, (?:and )?[A-Z][
 
 
 @dataclass(frozen=True)
-class Shown:
+class PaperStudy:
     """A study that shows something of a paper, as its first line says: "HiCLR, Table 2: which ...?"."""
 
     path: Path
@@ -36,7 +36,7 @@ class Shown:
         return set(re.findall(r"\d+", listed[1])) if listed else set()
 
 
-def shown_of(paper: str, folder: Path, table: str = "all") -> list[Shown]:
+def find_paper_studies(paper: str, folder: Path, table: str = "all") -> list[PaperStudy]:
     """The studies of a folder that a paper's tables are in. table: all, a number, or a study's name.
 
     Raises UserError where there is none.
@@ -48,7 +48,7 @@ def shown_of(paper: str, folder: Path, table: str = "all") -> list[Shown]:
         except (SyntaxError, ValueError):  # `skelray run` says what is wrong with it, and in which line
             continue
         if heading := re.search(HEADING.format(paper=PAPERS[paper]), line):
-            found.append(Shown(path, heading[1], line.partition(":")[2].strip()))
+            found.append(PaperStudy(path, heading[1], line.partition(":")[2].strip()))
     wanted = re.sub(r"(?i)^t(able)?\s*(?=\d)", "", table)
     some = [one for one in found if wanted in ("all", one.path.stem, *one.numbers)]
     if not some:
@@ -57,7 +57,7 @@ def shown_of(paper: str, folder: Path, table: str = "all") -> list[Shown]:
     return some
 
 
-def needs(study: Study) -> dict[str, Preprocessing]:
+def required_preprocessing(study: Study) -> dict[str, Preprocessing]:
     """The benchmarks that a study reads, and how each is prepared for its published numbers."""
     trials = trials_of(study)
     said = study.prepared if isinstance(study, Expands) else None
@@ -68,7 +68,7 @@ def needs(study: Study) -> dict[str, Preprocessing]:
     return found
 
 
-def root_of(data: Path, wanted: Iterable[Preprocessing]) -> Path:
+def data_root(data: Path, wanted: Iterable[Preprocessing]) -> Path:
     """Where data prepared so lies: ``data`` itself for the usual 50 frames, else beside it, as ``data300``.
 
     HiCo's NTU RGB+D of 300 frames and its PKU-MMD of 50 lie together.
@@ -77,10 +77,10 @@ def root_of(data: Path, wanted: Iterable[Preprocessing]) -> Path:
     return data if other is None else data.with_name(f"{data.name}{other.frames}")
 
 
-def see_to(study: Study, data: Path, sources: Mapping[str, Path]) -> Path:
+def prepare_missing(study: Study, data: Path, sources: Mapping[str, Path]) -> Path:
     """Prepares what the study needs and is not there, and returns its root. Raises NotPrepared where no source is given."""
-    wanted = needs(study)
-    root = root_of(data, wanted.values())
+    wanted = required_preprocessing(study)
+    root = data_root(data, wanted.values())
     for name in sorted(wanted):
         try:
             open_dataset(root, name)

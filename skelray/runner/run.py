@@ -12,10 +12,10 @@ import torch
 from skelray.checks import UserError
 from skelray.results.book import Book
 from skelray.results.earlier import OfLaterVersion
-from skelray.results.tables import check_name, check_writable, load, studies
+from skelray.results.tables import check_name, check_writable, list_tables, load
 from skelray.runner.context import Context, Settings
 from skelray.runner.deciding import DecidingWork
-from skelray.runner.execute import execute, failure
+from skelray.runner.execute import describe_failure, execute
 from skelray.runner.job import Job
 from skelray.runner.kinds import work_of
 from skelray.runner.upkeep import Upkeep
@@ -70,7 +70,7 @@ class Run:
         What was looked at more than once would then stand there as if it had been looked at once. So it does for a table
         that a later version has written, which may say more than this one can write.
         """
-        if self.name not in studies(self.settings.results):
+        if self.name not in list_tables(self.settings.results):
             return
         try:
             there = load(self.name, self.settings.results)
@@ -144,10 +144,10 @@ class Run:
         """Evaluates a final; whether it failed for what may pass. A failure is kept."""
         stored, started = self.context.stored(trial), datetime.now(UTC)
         try:
-            for _ in execute(trial, self.context.splits(trial), stored, device, self.context.load):
+            for _ in execute(trial, self.context.splits(trial), stored, device, self.context.load_splits):
                 pass
         except Exception as error:
-            failed = failure(error, device, started)
+            failed = describe_failure(error, device, started)
             with self.context.going_on("the store"):
                 stored.save_failure(trial.epochs, failed)
             return bool(failed["transient"])

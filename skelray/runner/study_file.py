@@ -50,7 +50,7 @@ def load_study(path: Path) -> tuple[str, Study, ModuleType]:
     if not isinstance(study, Study) or isinstance(study, type):
         raise StudyError(f"{path} names no study: it needs a line `study = Ablation(...)`, `Sweep(...)` or `Fusion(...)`")
     try:
-        with pointing_at(path):
+        with blaming_study_file(path):
             trials_of(study)
     except StudyError:
         raise
@@ -73,7 +73,7 @@ def load_module(path: Path) -> ModuleType:
     known, writes = set(sys.modules), sys.dont_write_bytecode
     sys.dont_write_bytecode = True
     try:
-        with pointing_at(path):
+        with blaming_study_file(path):
             loader.exec_module(module)
     finally:
         sys.dont_write_bytecode = writes
@@ -103,7 +103,7 @@ def _lies_in(module: ModuleType, folder: Path) -> bool:
 
 
 @contextmanager
-def pointing_at(path: Path) -> Iterator[None]:
+def blaming_study_file(path: Path) -> Iterator[None]:
     """An error on whose way the study file's own code lies becomes a StudyError that names the line."""
     try:
         yield

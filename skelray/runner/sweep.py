@@ -14,12 +14,12 @@ from skelray.results.sample_rows import sample_rows
 from skelray.runner import finals
 from skelray.runner.context import Context
 from skelray.runner.job import Job
-from skelray.runner.race import Standing, standing
+from skelray.runner.race import Standing, race_standing
 from skelray.runner.work import Planned, Savings, Searches, Size
 from skelray.search.sample import Sample, Seed
 from skelray.search.saving import saved_at_most
 from skelray.search.search import Search
-from skelray.search.space import example
+from skelray.search.space import example_trial
 from skelray.study.cell import Cell, Fused
 from skelray.study.stopping.rule import ON, PAUSE
 from skelray.study.sweep import Sweep
@@ -42,7 +42,7 @@ class SweepWork:
     most_waiting = 2.0
 
     def __init__(self, sweep: Sweep, context: Context) -> None:
-        self._context, self._example = context, example(sweep, context.scale)
+        self._context, self._example = context, example_trial(sweep, context.scale)
         self.search = Search(context.name, sweep, context.scale, context.store, context.data(self._example))
         self._parts: dict[int, _Part] = {}
         self._seconds: dict[int, float] = {}  # trained since the last reading, by job
@@ -86,7 +86,7 @@ class SweepWork:
 
     def _race(self) -> Standing:
         racing = self.search.sweep.racing
-        return Standing(self.search.best(), ()) if racing is None else standing(self.search, racing)
+        return Standing(self.search.best(), ()) if racing is None else race_standing(self.search, racing)
 
     def _confirmed(self) -> Iterator[Job | None]:
         """The finals that no sample has trained: other streams, protocols and seeds."""
@@ -185,11 +185,11 @@ class SweepWork:
 
     def _cells(self) -> list[Cell]:
         """What is evaluated on the test split: the published setting and the best sample so far."""
-        pin, chosen = self._context.pin_targets, finals.arms(self.search, self._race().leader)
-        return [replace(cell, trial=pin(cell.trial)) for cell in finals.cells(self.search, chosen)]
+        pin, chosen = self._context.pin_targets, finals.finalists(self.search, self._race().leader)
+        return [replace(cell, trial=pin(cell.trial)) for cell in finals.final_cells(self.search, chosen)]
 
     def _fused(self, own: list[Cell]) -> list[Fused]:
-        return finals.fused(self.search, own)
+        return finals.final_ensembles(self.search, own)
 
     def close(self, book: Book) -> None:
         self.search.ledger.flush()

@@ -15,12 +15,12 @@ import torch
 from ray import tune
 
 from skelray import machine, papers
-from skelray.data.dataset import load
-from skelray.evaluation import measure, names, train_and_test
+from skelray.data.dataset import load_splits
+from skelray.evaluation import distinct_names, measure, train_and_test
 from skelray.identity.canonical import canonical
 from skelray.machine import provenance
-from skelray.runner.context import Settings, splits
-from skelray.runner.execute import execute, failure
+from skelray.runner.context import Settings, open_splits
+from skelray.runner.execute import describe_failure, execute
 from skelray.runner.fit import Needs, Unfit, check_fit
 from skelray.store.store import Store, StoredTrial
 from skelray.study.changes import changed
@@ -55,8 +55,8 @@ class StudyTrainable(tune.Trainable):
         trial: Trial = pickle.loads(content)  # from our own driver
         if self.needs is not None:
             check_fit(self.settings, self.needs, trial, ray.get_runtime_context().get_node_id())
-        data = splits(self.settings.data, trial.benchmark, trial.protocol)
-        yield from execute(trial, data, self.stored(), self.device, partial(splits, self.settings.data))
+        data = open_splits(self.settings.data, trial.benchmark, trial.protocol)
+        yield from execute(trial, data, self.stored(), self.device, partial(open_splits, self.settings.data))
 
     def stored(self) -> StoredTrial:
         return Store(self.settings.store).trial(self.id)
@@ -69,7 +69,7 @@ class StudyTrainable(tune.Trainable):
         except Unfit:
             raise  # the driver sets this node aside
         except Exception as error:
-            failed = failure(error, self.device, self.started)
+            failed = describe_failure(error, self.device, self.started)
             if self.kept(failed) and failed["transient"]:
                 raise
             return {"done": True, "epoch": self.last, "failed": failed, "said": self.said.new()}
@@ -145,7 +145,7 @@ class TrialTrainable(tune.Trainable):
         machine.configure_process(int(config.get("threads", 1)))
         self.epochs_a_step = int(config.get("step", 1))
         self.root, self.trial_spec = Path(config.get("data", "data")), self.trial_of(config)
-        self.splits = load(self.root, self.trial_spec.benchmark, self.trial_spec.protocol)
+        self.splits = load_splits(self.root, self.trial_spec.benchmark, self.trial_spec.protocol)
         self.pretraining = Pretraining(self.trial_spec, self.splits, device)
         self.trained: list[list[Any]] = []
         self.started = datetime.datetime.now(datetime.UTC).isoformat()
@@ -175,10 +175,10 @@ class TrialTrainable(tune.Trainable):
         return result
 
     def evaluate(self) -> dict[str, float]:
-        frozen, evaluations = self.pretraining.frozen(partial(load, self.root)), self.trial_spec.evaluations
+        frozen, evaluations = self.pretraining.frozen(partial(load_splits, self.root)), self.trial_spec.evaluations
         return {
             f"{name}_{metric}": value
-            for name, evaluation in zip(names(evaluations), evaluations, strict=True)
+            for name, evaluation in zip(distinct_names(evaluations), evaluations, strict=True)
             for metric, value in measure(evaluation, frozen, *train_and_test(evaluation, self.splits)).metrics.items()
             if metric != "top5"
         }

@@ -9,10 +9,10 @@ from skelray.names import HELD_OUT, KEEP
 from skelray.results.book import Book
 from skelray.runner.context import Context
 from skelray.runner.job import Job
-from skelray.runner.pruning import Pruning, stopped_samples, told, trials_in_tables
+from skelray.runner.pruning import Pruning, pruned_text, stopped_samples, trials_in_tables
 from skelray.runner.work import Work
 from skelray.store.excerpts import FOLDER
-from skelray.store.inventory import CHECKPOINTS, DAMAGED, in_words, inventory, total
+from skelray.store.inventory import CHECKPOINTS, DAMAGED, inventory, size_text, total_size
 from skelray.store.pruning import drop_checkpoints
 
 log = logging.getLogger("skelray")
@@ -56,7 +56,7 @@ class Upkeep:
             self.settle()
         if self._disk is not None:
             for folder in (job.stored.id, FOLDER):
-                self._sizes[folder] = total(inventory(self._context.store, folder))
+                self._sizes[folder] = total_size(inventory(self._context.store, folder))
             self._fit()
 
     def settle(self) -> None:
@@ -109,12 +109,12 @@ class Upkeep:
             return
         gone = self._pruning(int(SLACK * self._disk)).of(self._context.store)
         if gone:
-            log.warning("the store outgrew --disk; taken away: %s", told(gone))
+            log.warning("the store outgrew --disk; taken away: %s", pruned_text(gone))
         self._measure()
         left = sum(self._sizes.values())
         if left > self._disk:
             self._stuck = FURTHER * left
-            log.warning("the store takes %s, more than --disk, and nothing more of it may go", in_words(left))
+            log.warning("the store takes %s, more than --disk, and nothing more of it may go", size_text(left))
 
     def _pruning(self, most: int) -> Pruning:
         own = {self._context.stored(one.trial).id for one in self._work.planned() if not one.open}

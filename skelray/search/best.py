@@ -10,15 +10,15 @@ import optuna
 from skelray.checks import UserError
 from skelray.identity.canonical import canonical
 from skelray.names import HELD_OUT
-from skelray.search.from_table import Row, Told, samples
-from skelray.search.space import asked
+from skelray.search.from_table import ReadSample, Row, samples_from_rows
+from skelray.search.space import trial_of_point
 from skelray.study.python import nearest, study_source
 from skelray.study.scale import Scale
 from skelray.study.sweep import Sweep
 from skelray.trial import Trial
 
 
-def best(told: Sequence[Told]) -> Told:
+def best_sample(told: Sequence[ReadSample]) -> ReadSample:
     """The sample with the best last reading of those that ran to their end; the earlier of equals.
 
     After a race it is one of those with the most seeds, as one lucky seed of another is no better.
@@ -30,7 +30,7 @@ def best(told: Sequence[Told]) -> Told:
     return max(done, key=lambda sample: (sample.seeds, sample.value or 0.0, -sample.number))
 
 
-def source(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -> str:
+def best_as_python(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -> str:
     """Python of a study at the published scale: where the search started, which is the nearest published setting if it says
     nothing else, and the best that it found.
 
@@ -38,11 +38,11 @@ def source(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -> str:
     has.
     """
     rows = [row for row in rows if row["metric"] == HELD_OUT]
-    told = samples(rows)
-    found = best(told)
+    told = samples_from_rows(rows)
+    found = best_sample(told)
     row = next(row for row in rows if row["arm"] == found.arm)
     point = optuna.trial.FixedTrial(dict(found.params))
-    _check_same(name, row, asked(found.number, sweep.searched, point, scale))
+    _check_same(name, row, trial_of_point(found.number, sweep.searched, point, scale))
     trial = sweep.space(point)
     first = next((sample.params for sample in told if sample.arm == "published"), None)
     baseline, base = nearest(trial) if first is None else ("published", sweep.space(optuna.trial.FixedTrial(dict(first))))

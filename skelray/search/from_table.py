@@ -23,7 +23,7 @@ TOP = 5  # of the best, at least, which importance compares with all
 
 
 @dataclass(frozen=True)
-class Told:
+class ReadSample:
     """A sample as its rows tell it. readings: held-out accuracy by epoch, the mean over its seeds; epochs: it would train
     for; trained: epochs under all its seeds, which took ``seconds``; figures: further objectives, which are to be small.
     """
@@ -47,7 +47,7 @@ class Told:
         return self.readings[max(self.readings)] if self.readings else None
 
 
-def samples(rows: Iterable[Row]) -> list[Told]:
+def samples_from_rows(rows: Iterable[Row]) -> list[ReadSample]:
     """The samples of a sweep's table, by number. A sample with any seed that failed has failed."""
     found: dict[str, list[Row]] = {}
     for row in rows:
@@ -56,7 +56,7 @@ def samples(rows: Iterable[Row]) -> list[Told]:
     return sorted((_told(arm, own) for arm, own in found.items()), key=lambda sample: sample.number)
 
 
-def _told(arm: str, rows: list[Row]) -> Told:
+def _told(arm: str, rows: list[Row]) -> ReadSample:
     rows = sorted(rows, key=lambda row: row["epoch"])
     read = [row for row in rows if row["value"] == row["value"]]  # the row of a failure has no value
     last = {row["trial"]: row for row in rows}  # of each seed
@@ -64,7 +64,7 @@ def _told(arm: str, rows: list[Row]) -> Told:
     search = json.loads(rows[0]["spec"]).get(SEARCH, {})
     statuses = {row["status"] for row in last.values()}
     by_epoch = {epoch: [row["value"] for row in read if row["epoch"] == epoch] for epoch in {row["epoch"] for row in read}}
-    return Told(
+    return ReadSample(
         arm,
         0 if arm == "published" else int(arm.rpartition(" ")[2]),
         next((status for status in ("failed", "stopped") if status in statuses), "done"),
@@ -87,12 +87,12 @@ def distributions(spec: str) -> dict[str, BaseDistribution]:
     }
 
 
-def rungs(told: Sequence[Told]) -> list[int]:
+def read_epochs(told: Sequence[ReadSample]) -> list[int]:
     """The epochs at which any sample was read."""
     return sorted({epoch for sample in told for epoch in sample.readings})
 
 
-def study(told: Sequence[Told], rung: int | None = None) -> optuna.Study:
+def optuna_study_from_samples(told: Sequence[ReadSample], rung: int | None = None) -> optuna.Study:
     """The sweep as a study of Optuna's. rung: every sample that was read there, as complete with what it had then.
 
     Without one, samples have the states in which they ended; those that ran to their end also their further objectives.
@@ -107,7 +107,7 @@ def study(told: Sequence[Told], rung: int | None = None) -> optuna.Study:
     return made
 
 
-def _frozen(sample: Told, rung: int | None, names: Sequence[str]) -> FrozenTrial:
+def _frozen(sample: ReadSample, rung: int | None, names: Sequence[str]) -> FrozenTrial:
     """Its parameters alone where the table does not say what they were drawn from."""
     state = STATES[sample.status] if rung is None else TrialState.COMPLETE
     if state == TrialState.COMPLETE and not sample.readings:
@@ -127,7 +127,7 @@ def _frozen(sample: Told, rung: int | None, names: Sequence[str]) -> FrozenTrial
     return trial
 
 
-def importance(told: Sequence[Told], rung: int) -> dict[str, float] | None:
+def importance(told: Sequence[ReadSample], rung: int) -> dict[str, float] | None:
     """The share of each parameter in what sets the best tenth (five samples at least) apart from all that came to a rung.
 
     PED-ANOVA (Watanabe et al., IJCAI 2023), which follows conditions (Conditional PED-ANOVA, KDD 2026). None where fewer
@@ -137,17 +137,17 @@ def importance(told: Sequence[Told], rung: int) -> dict[str, float] | None:
     varied = {name for sample in there for name in sample.distributions if _varies(there, name)}
     if len(there) < LEAST or not varied:
         return None
-    made = study(there, rung)
+    made = optuna_study_from_samples(there, rung)
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(0.1, TOP / len(there))))
     found = optuna.importance.get_param_importances(made, evaluator=evaluator, params=sorted(varied), normalize=True)
     return {name: float(share) for name, share in found.items()}
 
 
-def _varies(told: Sequence[Told], name: str) -> bool:
+def _varies(told: Sequence[ReadSample], name: str) -> bool:
     return len({json.dumps(sample.params[name]) for sample in told if name in sample.params}) > 1
 
 
-def conditional(told: Sequence[Told]) -> set[str]:
+def conditional_parameters(told: Sequence[ReadSample]) -> set[str]:
     """The parameters that only some samples have."""
     every = {name for sample in told for name in sample.params}
     return {name for name in every if any(name not in sample.params for sample in told)}

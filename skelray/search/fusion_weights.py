@@ -15,13 +15,13 @@ import numpy as np
 import optuna
 
 from skelray.checks import UserError
-from skelray.contained import contained
+from skelray.contained import call_contained
 from skelray.ensemble import Arrays, Ensemble, whole_numbers
 from skelray.identity.canonical import canonical, digest
 from skelray.store.ensembles import StoredEnsemble
 from skelray.store.store import Store, evaluated
 from skelray.study.cell import Fused
-from skelray.study.fusion import Fusion, searched
+from skelray.study.fusion import Fusion, without_test
 
 MOST_LEADS = 1 << 20  # numbers that are multiplied out at once: 8 MiB
 
@@ -63,7 +63,7 @@ class HeldOutScores:
         return np.where(points.any(axis=1), found / self.samples, 0.0)
 
 
-def search(fusion: Fusion, streams: Mapping[str, Arrays]) -> tuple[dict[str, float], float]:
+def search_weights(fusion: Fusion, streams: Mapping[str, Arrays]) -> tuple[dict[str, float], float]:
     """Chooses the first of the points with the best top-1 on these scores; returns it and that top-1."""
     held_out = HeldOutScores({stream: streams[stream] for stream in fusion.published})
     points = list(_points(fusion))
@@ -83,7 +83,7 @@ def _points(fusion: Fusion) -> Iterator[dict[str, float]]:
 
 def weights_of(fusion: Fusion, trial: Any) -> dict[str, float]:
     """A point of the space. Raises UserError for one that is no ensemble of the published streams."""
-    found = contained(fusion.space, trial)
+    found = call_contained(fusion.space, trial)
     if not isinstance(found, Mapping) or set(found) != set(fusion.published):
         raise UserError(f"space() returns {found!r}, not a weight for each of {', '.join(fusion.published)}")
     if wrong := [stream for stream, weight in found.items() if not 0 <= weight < float("inf")]:
@@ -91,7 +91,7 @@ def weights_of(fusion: Fusion, trial: Any) -> dict[str, float]:
     return {stream: float(found[stream]) for stream in fusion.published}
 
 
-def example(fusion: Fusion) -> dict[str, float]:
+def example_weights(fusion: Fusion) -> dict[str, float]:
     """Any point of the space; recorded nowhere."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return weights_of(fusion, optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask())
@@ -105,21 +105,21 @@ def _is_choice(content: Any, fusion: Fusion) -> bool:
         return False
 
 
-def chosen(fusion: Fusion, one: Fused, store: Store, data: str, look: bool = True) -> Ensemble | None:
+def chosen_ensemble(fusion: Fusion, one: Fused, store: Store, data: str, look: bool = True) -> Ensemble | None:
     """The ensemble that the search for these streams chose, from the store, or found now and recorded there.
 
     None while a stream has no held-out scores yet; where not ``look``, while nothing is recorded. No scores on the test
     split are opened.
     """
     members = {stream: cell.trial.id(data) for stream, cell in one.members.items()}
-    (held_out,) = searched(one.trial).evaluations  # fusion.evaluation, held out, at the scale of the run
+    (held_out,) = without_test(one.trial).evaluations  # fusion.evaluation, held out, at the scale of the run
     name = evaluated(one.trial.epochs, canonical(held_out))
     content = {
         "streams": StoredEnsemble(store, members, one.ensemble).parts(),  # with the published weights
         "scores": name,
         "space": canonical(fusion.space),
         "search": [fusion.samples, canonical(fusion.sampler)],
-        "example": list(example(fusion).values()),  # what the source takes from elsewhere
+        "example": list(example_weights(fusion).values()),  # what the source takes from elsewhere
     }
     place = f"fusions/{digest(content)}.json"
     record = store.read_json(place, lambda content: _is_choice(content, fusion))
@@ -132,7 +132,7 @@ def chosen(fusion: Fusion, one: Fused, store: Store, data: str, look: bool = Tru
         except UserError:  # they are of different samples, as its row says
             return None
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-        weights, value = search(fusion, streams)
+        weights, value = search_weights(fusion, streams)
         spent = {"started": started.isoformat(), "seconds": time.perf_counter() - clock, "points": fusion.samples}
         record = {"weights": weights, "held_out_top1": value, **spent, "content": content}
         store.write_json(place, record)

@@ -6,10 +6,10 @@ import math
 from dataclasses import replace
 
 from skelray.checks import UserError
-from skelray.contained import contained
+from skelray.contained import call_contained
 from skelray.search.sample import Epoch, Sample, Seed
-from skelray.search.space import failing
-from skelray.study.stopping.rule import PAUSE, STOP, Readings, Rule, Verdict, asked
+from skelray.search.space import study_code_error
+from skelray.study.stopping.rule import PAUSE, STOP, Readings, Rule, Verdict, checked_verdict
 from skelray.trial import Trial
 
 
@@ -28,9 +28,9 @@ def judged(rule: Rule, sample: Sample, trial: Trial, epoch: Epoch, readings: Rea
     """
     every = trial.monitor.every if trial.monitor else rule.grace
     try:
-        return contained(asked, replace(rule, grace=every), readings, sample.number, epoch)
+        return call_contained(checked_verdict, replace(rule, grace=every), readings, sample.number, epoch)
     except Exception as error:
-        raise failing("the stopping rule", sample.number, error) from error
+        raise study_code_error("the stopping rule", sample.number, error) from error
 
 
 def check_finite(sample: Sample, epoch: int, value: float) -> None:

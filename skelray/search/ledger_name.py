@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from skelray.identity.canonical import canonical, digest
-from skelray.search.space import example
+from skelray.search.space import example_trial
 from skelray.study.scale import Scale
 from skelray.study.sweep import Sweep
 
@@ -15,7 +15,7 @@ def ledger_folder(name: str, sweep: Sweep, scale: Scale, data: str) -> str:
     content = {
         "study": name,
         "space": canonical(sweep.space),
-        "example": canonical(replace(example(sweep, scale), evaluations=())),  # what the source takes from elsewhere
+        "example": canonical(replace(example_trial(sweep, scale), evaluations=())),  # what the source takes from elsewhere
         "published": sorted((name, canonical(value)) for name, value in sweep.published.items()),
         "sweep": canonical([sweep.sampler, sweep.stopping, sweep.monitor, sweep.seeds]),
         "objectives": sorted((name, canonical(objective)) for name, objective in sweep.objectives.items()),

@@ -12,7 +12,7 @@ import optuna
 from optuna.distributions import distribution_to_json
 
 from skelray.checks import UserError
-from skelray.contained import contained
+from skelray.contained import call_contained
 from skelray.search.optuna_study import LedgerStorage
 from skelray.search.sample import Sample
 from skelray.study.samplers import Random, Sampler
@@ -48,7 +48,7 @@ def _asked(
     """A suggestion whose parameters are drawn when the space asks for them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        built = contained(sampler.build, draw_of(sampler.seed, number, attempt))
+        built = call_contained(sampler.build, draw_of(sampler.seed, number, attempt))
     if not isinstance(built, optuna.samplers.BaseSampler):
         raise UserError(f"the sampler builds {built!r}: a sampler of Optuna's is needed")
     study = optuna.Study(study_name=storage.name, storage=storage, sampler=built)

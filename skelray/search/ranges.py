@@ -9,7 +9,7 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 
-from skelray.search.from_table import Told
+from skelray.search.from_table import ReadSample
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Range:
         return [(0.0, f"{self.low:.3g}"), (1.0, f"{self.high:.3g}")]
 
 
-def ranges(told: Sequence[Told]) -> dict[str, Range]:
+def ranges(told: Sequence[ReadSample]) -> dict[str, Range]:
     """The range of each parameter that varies, in the order in which the space asks for them first."""
     names = dict.fromkeys(name for sample in told for name in sample.params)
     drawn = {name: [sample.distributions[name] for sample in told if name in sample.distributions] for name in names}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skelray.contained import contained
+from skelray.contained import call_contained
 from skelray.search.simulate import PUBLISHED, Curve, replay
 from skelray.study.stopping.rule import Rule
 
@@ -21,7 +21,7 @@ def saved_at_most(rule: Rule, samples: int, epochs: int, published: bool = False
     ]
     order = iter(range(samples))
     try:
-        replayed = contained(replay, rule, pool, lambda *so_far: next(order, None))
+        replayed = call_contained(replay, rule, pool, lambda *so_far: next(order, None))
     except Exception:  # in a rule of the study's own: the run will say so
         return None
     return samples * epochs - (replayed.spent[-1] if samples else 0)

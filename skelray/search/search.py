@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from skelray.checks import UserError
-from skelray.contained import contained
+from skelray.contained import call_contained
 from skelray.search import judging, leading
 from skelray.search.ledger import Ledger
 from skelray.search.ledger_name import ledger_folder
@@ -29,7 +29,7 @@ from skelray.search.optuna_study import LedgerStorage
 from skelray.search.progress import Progress, place
 from skelray.search.proposals import proposed
 from skelray.search.sample import Epoch, Sample, Seed
-from skelray.search.space import asked, check_named, check_scale
+from skelray.search.space import check_named, check_scale, trial_of_point
 from skelray.search.trials import Trials, first_seed
 from skelray.store.store import Store
 from skelray.study.scale import Scale
@@ -129,7 +129,7 @@ class Search:
 
     def _proposed(self, number: int) -> Sample | None:
         def known(suggestion: Any) -> bool:
-            trial = asked(number, self.sweep.searched, suggestion, self.scale)
+            trial = trial_of_point(number, self.sweep.searched, suggestion, self.scale)
             return self._numbers.get(trial.id(self.data), number) != number
 
         reads_stopped = self.sweep.sampler.reads_stopped and not self.sweep.objectives
@@ -144,7 +144,7 @@ class Search:
         trials = self._trials.of_new(sample)
         sample.trials = {trial.seed: trial.id(self.data) for trial in trials}
         for name, objective in self.sweep.objectives.items():
-            value = contained(objective, trials[-1])
+            value = call_contained(objective, trials[-1])
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise UserError(f"objective {name!r} is {value!r} for sample {sample.number}: a number is needed")
             sample.figures[name] = value

@@ -22,7 +22,7 @@ from skelray.checks import UserError
 from skelray.search.ranges import Range, range_of
 from skelray.study.samplers import Random, Sampler
 from skelray.study.stopping import ASHA, HyperBand, Median, Never, Patience, Percentile, Rule
-from skelray.study.stopping.rule import ON, PAUSE, asked
+from skelray.study.stopping.rule import ON, PAUSE, checked_verdict
 
 PUBLISHED = "published"  # the arm that a sweep starts with and never stops
 
@@ -178,7 +178,7 @@ def _trained(
         own[epoch] = curve.readings[epoch]
         if number == 0 and curve.name == PUBLISHED:
             continue
-        if (verdict := asked(rule, readings, number, epoch)) != ON:
+        if (verdict := checked_verdict(rule, readings, number, epoch)) != ON:
             if verdict == PAUSE:
                 waiting[number] = epoch
             return epoch
@@ -189,7 +189,7 @@ def _trained(
 def _next(rule: Rule, readings: Mapping[int, Mapping[int, float]], waiting: Mapping[int, int]) -> int | None:
     """The paused sample that may go on: of those that came furthest the best, then the earliest."""
     for number in sorted(waiting, key=lambda n: (-waiting[n], -readings[n][waiting[n]], n)):
-        if asked(rule, readings, number, waiting[number]) == ON:
+        if checked_verdict(rule, readings, number, waiting[number]) == ON:
             return number
     return None
 

@@ -11,7 +11,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 
 from skelray.checks import UserError
-from skelray.contained import contained
+from skelray.contained import call_contained
 from skelray.identity.canonical import canonical, digest
 from skelray.study.changes import Path, changed, leaves
 from skelray.study.scale import Scale, counting_epochs
@@ -19,7 +19,7 @@ from skelray.study.sweep import Sweep
 from skelray.trial import Trial
 
 
-def example(sweep: Sweep, scale: Scale) -> Trial:
+def example_trial(sweep: Sweep, scale: Scale) -> Trial:
     """Any trial of a sweep, to see which data it is about; recorded nowhere. Raises UserError for one without an id."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trial = sweep.trial(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask(), scale)
@@ -33,7 +33,7 @@ def example(sweep: Sweep, scale: Scale) -> Trial:
 def check_named(sweep: Sweep) -> None:
     """Raises UserError where the published setting is not in the space, and where a trial has no field that the finals go
     across, or not with such a value."""
-    start = _published(sweep) if sweep.published else example(sweep, Scale())
+    start = _published(sweep) if sweep.published else example_trial(sweep, Scale())
     for name, values in sweep.across.items():
         for value in values:
             changed(start, {name: value})
@@ -47,7 +47,7 @@ def _published(sweep: Sweep) -> Trial:
     point = study.ask()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna's own, of a value outside, which is an error here
-        trial = asked(0, sweep.searched, point, Scale())
+        trial = trial_of_point(0, sweep.searched, point, Scale())
     for name, value in sweep.published.items():
         if name not in point.distributions:
             known = ", ".join(point.distributions)
@@ -71,7 +71,7 @@ def check_scale(sweep: Sweep, scale: Scale, draws: int = 12) -> None:
     found, counting = [], {"epochs"}
     for point in [study.ask() for _ in range(draws)]:
         try:
-            trial = contained(sweep.space, point)
+            trial = call_contained(sweep.space, point)
             own, names = leaves(trial), counting_epochs(trial.optimizer, trial.method)
         except Exception:  # a sample that cannot be is not looked at
             continue
@@ -80,28 +80,28 @@ def check_scale(sweep: Sweep, scale: Scale, draws: int = 12) -> None:
     for path in sorted({path for own, _ in found for path in own if path[-1] not in counting}):
         values = [(own[path], scaled.get(path)) for own, scaled in found if path in own]
         if len({before for before, _ in values}) > 1 and any(before != after for before, after in values):
-            raise UserError(f"the space suggests {'.'.join(path)}, which would be the same in all samples {scale.said}")
+            raise UserError(f"the space suggests {'.'.join(path)}, which would be the same in all samples {scale.options}")
     seen: dict[str, dict[Path, str]] = {}
     for own, scaled in found:
         other = seen.setdefault(digest(sorted(scaled.items())), own)
         if own != other:
             name = next(".".join(path) for path in own if own[path] != other.get(path))
-            raise UserError(f"the space suggests {name}, in which samples would no longer differ {scale.said}")
+            raise UserError(f"the space suggests {name}, in which samples would no longer differ {scale.options}")
 
 
-def asked(
+def trial_of_point(
     number: int, ask: Callable[[Any, Scale, int | None], Trial], point: Any, scale: Scale, seed: int | None = None
 ) -> Trial:
     """A trial of the space. Raises UserError, with the line, where the study's own code fails."""
     try:
-        return contained(ask, point, scale, seed)
+        return call_contained(ask, point, scale, seed)
     except UserError:
         raise
     except Exception as error:
-        raise failing("space()", number, error) from error
+        raise study_code_error("space()", number, error) from error
 
 
-def failing(what: str, number: int, error: Exception) -> UserError:
+def study_code_error(what: str, number: int, error: Exception) -> UserError:
     """The error of a study's own code for a sample, in one sentence with its line."""
     frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
     line = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 
 from skelray.search.sample import Sample, Seed
-from skelray.search.space import asked
+from skelray.search.space import trial_of_point
 from skelray.study.scale import Scale
 from skelray.study.sweep import Sweep
 from skelray.trial import Trial
@@ -22,7 +22,7 @@ class Trials:
         """Makes what is trained for a new sample, under each seed. Raises UserError, with its line, if the space fails."""
         point = optuna.trial.FixedTrial(sample.params)
         seeds = self.sweep.seeds_at(self.scale) or (None,)
-        made = [asked(sample.number, self.sweep.searched, point, self.scale, seed) for seed in seeds]
+        made = [trial_of_point(sample.number, self.sweep.searched, point, self.scale, seed) for seed in seeds]
         self._made[sample.number] = {trial.seed: trial for trial in made}
         return made
 
@@ -32,13 +32,13 @@ class Trials:
         made = self._made.setdefault(sample.number, {})
         if seed not in made:
             point = optuna.trial.FixedTrial(sample.params)
-            made[seed] = asked(sample.number, self.sweep.searched, point, self.scale, seed)
+            made[seed] = trial_of_point(sample.number, self.sweep.searched, point, self.scale, seed)
         return made[seed]
 
     def final(self, sample: Sample, seed: Seed | None = None) -> Trial:
         """Returns the trial with its evaluations on the test split."""
         seed = first_seed(sample) if seed is None else seed
-        return asked(sample.number, self.sweep.trial, optuna.trial.FixedTrial(sample.params), self.scale, seed)
+        return trial_of_point(sample.number, self.sweep.trial, optuna.trial.FixedTrial(sample.params), self.scale, seed)
 
     def clear(self) -> None:
         """Forgets all trials: samples of these numbers may be others now."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from skelray.ensemble import Arrays, Ensemble
-from skelray.evaluation import Evaluation, EvaluationResult, HasFused, top
+from skelray.evaluation import Evaluation, EvaluationResult, HasFused, top_k_accuracy
 from skelray.identity.canonical import digest
 from skelray.store.store import Store
 
@@ -76,7 +76,7 @@ class StoredEnsemble:
         if arrays is None:
             return None
         scores, labels = torch.from_numpy(arrays["scores"]), torch.from_numpy(arrays["labels"])
-        return EvaluationResult(metrics={"top1": top(scores, labels), "top5": top(scores, labels, 5)})
+        return EvaluationResult(metrics={"top1": top_k_accuracy(scores, labels), "top5": top_k_accuracy(scores, labels, 5)})
 
     def _side_by_side(self, name: str, evaluation: HasFused, seed: int) -> EvaluationResult | None:
         streams = {stream: self.store.trial(id).arrays(name) for stream, id in self.members.items()}
@@ -84,7 +84,7 @@ class StoredEnsemble:
         return evaluation.fused(there, seed) if len(there) == len(streams) else None
 
 
-def opened(store: Store, id: str) -> StoredEnsemble | None:
+def open_ensemble(store: Store, id: str) -> StoredEnsemble | None:
     """The ensemble of this id; None where it is a trial, or nothing."""
     spec = store.trial(id).spec() or {}
     if "ensemble" not in spec:

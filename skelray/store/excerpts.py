@@ -48,17 +48,17 @@ class Augmented:
     sequences: np.ndarray
 
 
-def name_of(fingerprint: str, rows: np.ndarray) -> str:
+def excerpt_name(fingerprint: str, rows: np.ndarray) -> str:
     """What a set of samples is called: some rows of a prepared data set."""
     return hashlib.sha256(fingerprint.encode() + np.ascontiguousarray(rows, dtype="<i8").tobytes()).hexdigest()[:16]
 
 
-def of_method(name: str, trial: Trial) -> str:
+def views_name(name: str, trial: Trial) -> str:
     """What the views of a trial's method of a set are called."""
     return f"{name}-{digest({'method': canonical(trial.method), 'frames': trial.frames})}"
 
 
-def size(samples: int, frames: int, joints: int, persons: int, views: int = 1) -> int:
+def excerpt_size(samples: int, frames: int, joints: int, persons: int, views: int = 1) -> int:
     """Bytes that an excerpt of a set of samples takes in a store, or so many views of one."""
     return int(PACKED * views * min(KEPT, samples) * min(FRAMES, frames) * joints * persons * 3)
 
@@ -69,25 +69,25 @@ def spread(labels: np.ndarray) -> np.ndarray:
     return np.sort(order[np.unique(np.linspace(0, len(order) - 1, min(KEPT, len(order))).round().astype(int))])
 
 
-def keep(store: Files, name: str, content: Excerpt | Augmented) -> None:
+def write_excerpt(store: Files, name: str, content: Excerpt | Augmented) -> None:
     """Writes an excerpt, or the views of one."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **vars(content))
     store.write(f"{FOLDER}/{name}.npz", buffer.getvalue())
 
 
-def has(store: Files, name: str) -> bool:
+def has_excerpt(store: Files, name: str) -> bool:
     """Whether the store has it."""
     return store.has(f"{FOLDER}/{name}.npz")
 
 
-def excerpt(store: Files, name: str) -> Excerpt | None:
+def read_excerpt(store: Files, name: str) -> Excerpt | None:
     """Returns the excerpt of this name; None where there is none that can be read."""
     arrays = _arrays(store, name)
     return None if arrays is None or set(arrays) != set(Excerpt.__dataclass_fields__) else Excerpt(**arrays)
 
 
-def augmented(store: Files, name: str) -> Augmented | None:
+def read_augmented(store: Files, name: str) -> Augmented | None:
     """Returns the views of this name; None where there are none that can be read."""
     arrays = _arrays(store, name)
     return None if arrays is None or set(arrays) != set(Augmented.__dataclass_fields__) else Augmented(**arrays)

@@ -23,7 +23,7 @@ from pyarrow import fs
 from skelray.atomic import STALE
 from skelray.store import lease, lock
 from skelray.store.checksum import load_with_checksum
-from skelray.store.remote import again, is_uri, opened
+from skelray.store.remote import is_uri, open_filesystem, retry
 
 log = logging.getLogger("skelray")
 WHOLE = ("s3", "gcs")  # file systems that have no folders, and take a file whole or not at all
@@ -46,7 +46,7 @@ class Files:
     def __init__(self, root: str | Path) -> None:
         self.root = str(root)
         if is_uri(self.root):
-            self.files, self.path = opened(self.root)
+            self.files, self.path = open_filesystem(self.root)
         else:
             self.root = self.path = str(Path(root).absolute())
             self.files = fs.LocalFileSystem()
@@ -58,7 +58,7 @@ class Files:
     def read(self, name: str) -> bytes | None:
         """The content of a file; None where there is none, or a folder, which is set aside."""
         try:
-            return again(lambda: self._content(name))
+            return retry(lambda: self._content(name))
         except FileNotFoundError:
             return None
         except OSError:
@@ -77,7 +77,7 @@ class Files:
         self._known.pop(name, None)
         try:
             if self.whole:
-                again(lambda: self._put(f"{self.path}/{name}", content))
+                retry(lambda: self._put(f"{self.path}/{name}", content))
             else:
                 self._replace(name, content)
         except OSError as error:
@@ -111,13 +111,13 @@ class Files:
     def remove(self, name: str) -> None:
         self._forget(name)
         with contextlib.suppress(FileNotFoundError):
-            again(lambda: self.files.delete_file(f"{self.path}/{name}"))
+            retry(lambda: self.files.delete_file(f"{self.path}/{name}"))
 
     def has(self, name: str) -> bool:
         """Whether there is such a file; an object store is not asked again for what it has."""
         if name in self._seen:
             return True
-        found: bool = again(lambda: self.files.get_file_info(f"{self.path}/{name}")).is_file
+        found: bool = retry(lambda: self.files.get_file_info(f"{self.path}/{name}")).is_file
         if found and not self.local:
             self._seen.add(name)
         return found
@@ -133,7 +133,7 @@ class Files:
     def listed(self, folder: str, below: bool = False) -> list[fs.FileInfo]:
         """What is in a folder. below: in its folders, too."""
         place = fs.FileSelector(f"{self.path}/{folder}".rstrip("/"), allow_not_found=True, recursive=below)
-        found: list[fs.FileInfo] = again(lambda: self.files.get_file_info(place))
+        found: list[fs.FileInfo] = retry(lambda: self.files.get_file_info(place))
         return found
 
     def _is_folder(self, name: str) -> bool:
@@ -207,15 +207,15 @@ class Files:
     def claim(self, name: str, file: str = ".lock", free: Callable[[], bool] = lambda: False) -> Iterator[None]:
         """Held by one process at a time, released when it ends however it ends: at once by a lock, or as ``lease`` says.
 
-        Others wait, and say for whom. free: as for ``lock.held``.
+        Others wait, and say for whom. free: as for ``lock.hold_lock``.
         """
         what = f"trial {name}"
         if not self._has_locks(name):
-            with lease.held(self, self._tickets(name, file), what, free):
+            with lease.hold_lease(self, self._tickets(name, file), what, free):
                 yield
             return
         path = self._lock(name, file)
-        with lock.held(path, what, free):
+        with lock.hold_lock(path, what, free):
             self._clean(path.parent)
             yield
 
@@ -226,10 +226,10 @@ class Files:
             try:
                 if self._has_locks(name):
                     path = self._lock(name, file)
-                    stack.enter_context(lock.held_at_once(path))
+                    stack.enter_context(lock.hold_lock_at_once(path))
                     self._clean(path.parent)
                 else:
-                    stack.enter_context(lease.held_at_once(self, self._tickets(name, file)))
+                    stack.enter_context(lease.hold_lease_at_once(self, self._tickets(name, file)))
             except BlockingIOError as error:
                 who = f"{self.path}/{name} is in use by another run of this study ({error})"
                 raise InUse(f"{who}: wait until it has ended") from None
@@ -244,7 +244,7 @@ class Files:
 
     def _has_locks(self, name: str) -> bool:
         """Whether the store is on a file system of this machine's or one shared with it that has locks."""
-        return self.local and lock.works(self._lock(name, ".lock"))
+        return self.local and lock.locks_work(self._lock(name, ".lock"))
 
     @staticmethod
     def _tickets(name: str, file: str) -> str:

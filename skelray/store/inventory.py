@@ -48,12 +48,12 @@ def _entry(name: str, size: int, written: float) -> Entry:
     return Entry(name, kind, trial, size, written)
 
 
-def total(entries: Iterable[Entry]) -> int:
+def total_size(entries: Iterable[Entry]) -> int:
     """Bytes of all."""
     return sum(one.size for one in entries)
 
 
-def in_words(size: float) -> str:
+def size_text(size: float) -> str:
     """Bytes as text: 1.5 GiB, 120 MiB, 3 KiB."""
     for unit, bytes in (("GiB", 2**30), ("MiB", 2**20)):
         if size >= bytes:

@@ -37,10 +37,10 @@ log = logging.getLogger("skelray")
 
 
 @contextlib.contextmanager
-def held(files: Files, folder: str, what: str, free: Callable[[], bool] = lambda: False) -> Iterator[None]:
+def hold_lease(files: Files, folder: str, what: str, free: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """The claim of a folder, waited for if need be.
 
-    what and free: as for ``lock.held``. Raises BlockingIOError where it is no longer needed.
+    what and free: as for ``lock.hold_lock``. Raises BlockingIOError where it is no longer needed.
     """
     with _Tickets(files, folder) as tickets:
         told = False
@@ -56,7 +56,7 @@ def held(files: Files, folder: str, what: str, free: Callable[[], bool] = lambda
 
 
 @contextlib.contextmanager
-def held_at_once(files: Files, folder: str) -> Iterator[None]:
+def hold_lease_at_once(files: Files, folder: str) -> Iterator[None]:
     """The same without waiting for who lives. Raises BlockingIOError where another process has it."""
     with _Tickets(files, folder) as tickets:
         until = time.monotonic() + DEAD + BEAT

@@ -23,7 +23,7 @@ log = logging.getLogger("skelray")
 
 
 @contextlib.contextmanager
-def held(path: Path, what: str, free: Callable[[], bool] = lambda: False) -> Iterator[None]:
+def hold_lock(path: Path, what: str, free: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """The lock at a path, waited for if need be; released when the process ends however it ends.
 
     what: what it is wanted for, in a line that is logged as soon as it has to wait. free: asked while it waits, whether
@@ -31,7 +31,7 @@ def held(path: Path, what: str, free: Callable[[], bool] = lambda: False) -> Ite
     """
     with open(path, "a+") as lock:
         if not _taken(lock):
-            log.warning("%s waits for %s", what, holder(path))
+            log.warning("%s waits for %s", what, read_holder(path))
             while not _taken(lock):
                 if free():
                     raise BlockingIOError(f"{path} is no longer needed")
@@ -41,16 +41,16 @@ def held(path: Path, what: str, free: Callable[[], bool] = lambda: False) -> Ite
 
 
 @contextlib.contextmanager
-def held_at_once(path: Path) -> Iterator[None]:
+def hold_lock_at_once(path: Path) -> Iterator[None]:
     """The same without waiting. Raises BlockingIOError where another process has it."""
     with open(path, "a+") as lock:
         if not _taken(lock):
-            raise BlockingIOError(holder(path))
+            raise BlockingIOError(read_holder(path))
         _sign(lock)
         yield
 
 
-def works(path: Path) -> bool:
+def locks_work(path: Path) -> bool:
     """Whether the file system has locks; some shared ones have none."""
     try:
         with open(path, "a+") as lock:
@@ -105,7 +105,7 @@ def signature(path: Path) -> Signature | None:
         return None
 
 
-def holder(path: Path) -> str:
+def read_holder(path: Path) -> str:
     """Who holds a lock, as far as they have told."""
     told = signature(path)
     if told is None:

@@ -49,12 +49,12 @@ def is_uri(root: str) -> bool:
 
 
 @cache
-def opened(uri: str) -> tuple[fs.FileSystem, str]:
+def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
     """A URI's file system and the path in it. Raises UserError for what is no URI of a folder."""
     try:
         files, path = fs.FileSystem.from_uri(_written_at_once(uri))
     except (ValueError, OSError) as error:  # ArrowInvalid
-        raise UserError(f"store {uri!r}: {explained(uri, str(error))}") from error
+        raise UserError(f"store {uri!r}: {explain_errors(uri, str(error))}") from error
     if not path.strip("/"):
         raise UserError(f"store {uri!r}: a URI names a folder, too, as in s3://bucket/prefix")
     return files, path
@@ -80,7 +80,7 @@ def check_answers(uri: str) -> None:
     except subprocess.TimeoutExpired:
         raise UserError(f"store {uri!r}: no answer in {PATIENCE:.0f} s; is it reached from here? {_way(uri)}") from None
     if done.returncode:
-        raise UserError(f"store {uri!r}: {explained(uri, _cause(done.stderr))}")
+        raise UserError(f"store {uri!r}: {explain_errors(uri, _cause(done.stderr))}")
 
 
 def _cause(stderr: str) -> str:
@@ -90,7 +90,7 @@ def _cause(stderr: str) -> str:
     return lines[-1] if lines else aborted[1] if aborted else stderr[-300:]
 
 
-def explained(uri: str, told: str) -> str:
+def explain_errors(uri: str, told: str) -> str:
     """What an error of an object store means for who runs a study, in one sentence."""
     line = " ".join(told.split())[:300]
     if "NO_SUCH_BUCKET" in line or "no such bucket" in line.lower():
@@ -105,7 +105,7 @@ def _way(uri: str) -> str:
     return "for credentials " + next((way for known, way in WAYS.items() if scheme.startswith(known)), WAYS["s3"])
 
 
-def again(request: Callable[[], T]) -> T:
+def retry(request: Callable[[], T]) -> T:
     """What a request gives; one that fails for what passes, as a broken connection or a busy store, is made again."""
     for pause in PAUSES:
         try:

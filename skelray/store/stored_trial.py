@@ -56,7 +56,7 @@ class StoredTrial:
             for name in (f".lock-{epochs}", *(() if self.apart(epochs) else (".lock",))):
                 path = Path(self.store.path) / self.id / name
                 if path.exists() and lock.is_held(path):
-                    return lock.holder(path)
+                    return lock.read_holder(path)
         return None
 
     def apart(self, epochs: int) -> bool:

@@ -13,21 +13,21 @@ from typing import Any
 from skelray.checks import MOST_TRIALS, UserError, check_number
 from skelray.data import Preprocessing
 from skelray.ensemble import Ensemble
-from skelray.evaluation import Evaluation, HasFused, HeldOut, main_metric, names
+from skelray.evaluation import Evaluation, HasFused, HeldOut, distinct_names, main_metric
 from skelray.identity.canonical import canonical, digest
-from skelray.names import column
+from skelray.names import column_name
 from skelray.study.across import check_across, check_ensemble, whole_seeds
 from skelray.study.apart import check_apart
 from skelray.study.arm import Arm, Places, Reference
 from skelray.study.cell import Cell, Fused, scalars
-from skelray.study.charts import Lines, plain
+from skelray.study.charts import Lines, chart_as_data
 from skelray.study.contrasts import FIRST, Contrasts, planned
+from skelray.study.notebook import arms_as_html
 from skelray.study.notes import MARGIN, Notes
-from skelray.study.points import Coordinates, Point, check_places, points, stream_of_its_own
-from skelray.study.published import Owner, Place, columns_of, homes, place_key, spelled
-from skelray.study.quoted import Quoted, quoted
+from skelray.study.points import Coordinates, Point, check_places, list_points, stream_of_its_own
+from skelray.study.published import Owner, Place, columns_of, place_figures, place_key, spell_out_rows
+from skelray.study.quoted import Quoted, quote_references
 from skelray.study.scale import Scale
-from skelray.study.shown import of_arms
 from skelray.trial import Trial
 
 # Of a table, where a contrast may be planned.
@@ -98,14 +98,14 @@ class Ablation:
         asked.check_whole_search("an ablation")
 
     def _repr_html_(self) -> str:
-        return of_arms("Ablation", self.base, self.arms, self.across, tuple(self.seeds))
+        return arms_as_html("Ablation", self.base, self.arms, self.across, tuple(self.seeds))
 
     def notes(self) -> Notes:
         """Returns the planned comparisons and their margin."""
         return Notes(
             planned(self.contrasts, (arm.label for arm in self.rows_run)),
             self.margin,
-            figures=tuple(plain(one) for one in self.figures),
+            figures=tuple(chart_as_data(one) for one in self.figures),
         )
 
     def _check_contrasts(self) -> None:
@@ -130,7 +130,7 @@ class Ablation:
     def _points(self, scale: Scale) -> list[tuple[int, Point]]:
         """Returns the points of the table with their seeds, seeds outermost."""
         self._check_scale(scale)
-        there = points(self.rows_run, self.across, self.on, scale)
+        there = list_points(self.rows_run, self.across, self.on, scale)
         return list(itertools.product(scale.seeds if scale.seeds is not None else tuple(self.seeds), there))
 
     def _expanded(self, scale: Scale) -> list[Cell]:
@@ -188,7 +188,9 @@ class Ablation:
             owner = Owner(arm.label, benchmark, self.published_by, list(evaluations.items()), places)
             found |= {
                 (arm.label, *key): value
-                for key, value in homes(owner, spelled(arm.published, arm.on or self.on, arm.label), known).items()
+                for key, value in place_figures(
+                    owner, spell_out_rows(arm.published, arm.on or self.on, arm.label), known
+                ).items()
             }
         return found
 
@@ -207,8 +209,8 @@ class Ablation:
         for cell in (cell for own in self._by_arm.values() for cell in own):
             measured.setdefault((cell.trial.benchmark, cell.trial.protocol), []).extend(_named(cell.trial))
         references = [arm for arm in self.arms if isinstance(arm, Reference)]
-        references = [replace(one, published=spelled(one.published, self.on, one.label)) for one in references]
-        return quoted(references, measured, self.published_by, "" if self.on else self.base.benchmark)
+        references = [replace(one, published=spell_out_rows(one.published, self.on, one.label)) for one in references]
+        return quote_references(references, measured, self.published_by, "" if self.on else self.base.benchmark)
 
     def quoted(self, scale: Scale | None = None) -> list[Quoted]:
         """Returns the numbers of the references; none at another scale than the published one."""
@@ -225,7 +227,7 @@ class Ablation:
         columns = set(columns_of(evaluations).values())
         places = [Place(trial.benchmark, trial.protocol, trial.stream, cell.coordinates, columns)]
         if self.ensemble is not None and trial.stream == next(iter(self.ensemble.weights)):
-            fused = {column(name, metric) for name, one in evaluations for metric in _of_ensembles(one)}
+            fused = {column_name(name, metric) for name, one in evaluations for metric in _of_ensembles(one)}
             at = {**cell.coordinates, "stream": self.ensemble.stream}
             places.append(Place(trial.benchmark, trial.protocol, self.ensemble.stream, at, fused, fused=True))
         return places
@@ -238,13 +240,13 @@ class Ablation:
             if "protocol" in arm.changes:
                 raise UserError(f"--protocol {' '.join(scale.protocols or ())}: arm {arm.label!r} names its protocol itself")
         variants = []
-        for point in points(self.rows_run, self.across, self.on, scale):
+        for point in list_points(self.rows_run, self.across, self.on, scale):
             called = [_called(name, self._number(name, value), value) for name, value in point.coordinates.items()]
             changes = self._changes(point.arm, point.coordinates, scale)
             if self.on:
                 del changes["benchmark"]  # which follows the scale
             variants.append((" ".join([point.arm.label, *called]), changes))
-        scale.check(self.base, variants)
+        scale.check_changes(self.base, variants)
         self._checked.append(scale)
 
     def _number(self, name: str, value: Any) -> int:
@@ -276,7 +278,7 @@ class Ablation:
 
 def _named(trial: Trial) -> list[tuple[str, Evaluation]]:
     """Returns a trial's evaluations by their names in tables, without those of held-out subjects, which no paper has."""
-    named = zip(names(trial.evaluations), trial.evaluations, strict=True)
+    named = zip(distinct_names(trial.evaluations), trial.evaluations, strict=True)
     return [(name, evaluation) for name, evaluation in named if not isinstance(evaluation, HeldOut)]
 
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from skelray.checks import MOST_SEED, MOST_SEEDS, UserError, check_whole, shown
+from skelray.checks import MOST_SEED, MOST_SEEDS, UserError, check_whole, quote_value
 from skelray.ensemble import Ensemble
 
 
@@ -29,10 +29,10 @@ def check_ensemble(ensemble: Ensemble | None, across: Mapping[str, Sequence[Any]
 def whole_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
     """Returns seeds as a tuple, also from a generator. Raises UserError for invalid ones and for too many."""
     if not isinstance(seeds, Iterable):
-        raise UserError(f"seeds {shown(seeds)}: several are needed, as in range(3)")
+        raise UserError(f"seeds {quote_value(seeds)}: several are needed, as in range(3)")
     found = tuple(itertools.islice(seeds, MOST_SEEDS + 1))
     if len(found) > MOST_SEEDS:
-        raise UserError(f"seeds {shown(seeds)}: at most {MOST_SEEDS} of them")
+        raise UserError(f"seeds {quote_value(seeds)}: at most {MOST_SEEDS} of them")
     for seed in found:
         check_whole("seed", seed, 0, MOST_SEED)
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skelray.checks import UserError, check_label, check_positive
-from skelray.study.published import Published, figures
+from skelray.study.published import Published, list_figures
 
 Places = Sequence[tuple[str, str]]  # benchmark and protocol
 
@@ -67,7 +67,7 @@ class Reference:
 
 def _check_numbers(kind: str, label: str, published: Published, params: float | None) -> None:
     try:
-        figures(published)
+        list_figures(published)
     except UserError as error:
         raise UserError(f"{kind} {label!r} has {error}") from None
     if params is not None:

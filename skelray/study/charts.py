@@ -36,12 +36,12 @@ class Bars(Lines):
     x: str = "place"
 
 
-def plain(chart: Lines) -> dict[str, Any]:
+def chart_as_data(chart: Lines) -> dict[str, Any]:
     """Returns the figure as plain data, for the table's notes."""
     return {"kind": chart.kind, "x": chart.x, "evaluation": chart.evaluation, "at": dict(chart.at)}
 
 
-def chart_of(content: Mapping[str, Any]) -> Lines:
+def chart_from_data(content: Mapping[str, Any]) -> Lines:
     """Rebuilds a figure from plain data."""
     known = {name: content[name] for name in ("x", "evaluation", "at") if name in content}
     return Bars(**known) if content.get("kind") == Bars.kind else Lines(**known)

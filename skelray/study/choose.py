@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from skelray.checks import UserError, check_label, shown
+from skelray.checks import UserError, check_label, quote_value
 from skelray.identity.canonical import canonical, digest
 
 T = TypeVar("T")
@@ -18,7 +18,9 @@ def choose(trial: Any, name: str, choices: Mapping[str, T]) -> T:
     ``published`` use. Raises UserError for unreadable labels and for two labels of one value, which would be searched twice.
     """
     if not isinstance(choices, Mapping) or not choices:
-        raise UserError(f"choose({name!r}) of {shown(choices)}: values by label are needed, as in {{'BA, NA': (BA, NA)}}")
+        raise UserError(
+            f"choose({name!r}) of {quote_value(choices)}: values by label are needed, as in {{'BA, NA': (BA, NA)}}"
+        )
     labels: dict[str, str] = {}
     for label, value in choices.items():
         check_label(f"a choice of {name}", label)

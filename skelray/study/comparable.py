@@ -26,7 +26,7 @@ SEQUENCES = {
 SHARE = 0.01  # by which a split may be larger or smaller: those of missing skeletons are 0.6 % of all
 
 
-def unlike(trial: Trial, benchmark: str, protocol: str, splits: Splits, wanted: Preprocessing | None) -> str:
+def why_data_differs(trial: Trial, benchmark: str, protocol: str, splits: Splits, wanted: Preprocessing | None) -> str:
     """Returns a sentence on how data differs from that of a trial's published numbers; empty if it does not."""
     wanted, data = wanted or preprocessing_of(trial), splits.train
     frames = trial.frames or data.sequences.shape[2]
@@ -47,23 +47,23 @@ def unlike(trial: Trial, benchmark: str, protocol: str, splits: Splits, wanted: 
     return ""
 
 
-def reasons(one: Cell | Fused, load: Load, wanted: Preprocessing | None) -> dict[str, str]:
+def why_incomparable(one: Cell | Fused, load: Load, wanted: Preprocessing | None) -> dict[str, str]:
     """Returns why published numbers of a cell or an ensemble are not comparable, by column, for those that are not."""
     trial = one.trial
-    own = unlike(trial, trial.benchmark, trial.protocol, load(trial.benchmark, trial.protocol), wanted)
+    own = why_data_differs(trial, trial.benchmark, trial.protocol, load(trial.benchmark, trial.protocol), wanted)
     found = dict.fromkeys(one.published, own)
     for evaluation in trial.evaluations:
         if isinstance(evaluation, Transfer) and not own:
             at = evaluation.benchmark, evaluation.protocol
             columns = [name for name in one.published if name == evaluation.name or name.startswith(f"{evaluation.name} ")]
             there = replace(trial, benchmark=at[0])  # as the method's authors prepared the target
-            found |= dict.fromkeys(columns, unlike(there, *at, load(*at), wanted) if columns else "")
+            found |= dict.fromkeys(columns, why_data_differs(there, *at, load(*at), wanted) if columns else "")
     return found
 
 
-def compared(one: T, load: Load, wanted: Preprocessing | None) -> T:
+def keep_comparable(one: T, load: Load, wanted: Preprocessing | None) -> T:
     """Returns a cell or an ensemble with only those published numbers that are comparable."""
     if not one.published:
         return one
-    why = reasons(one, load, wanted)
+    why = why_incomparable(one, load, wanted)
     return replace(one, published={name: value for name, value in one.published.items() if not why[name]})

@@ -14,10 +14,10 @@ from skelray.study.across import whole_seeds
 from skelray.study.arm import Arm
 from skelray.study.cell import Cell, Fused
 from skelray.study.contrasts import Contrast
+from skelray.study.notebook import fields_as_html
 from skelray.study.notes import Notes
 from skelray.study.samplers import Random
 from skelray.study.scale import Scale
-from skelray.study.shown import of_fields
 from skelray.study.sweep import check_space
 from skelray.trial import Trial
 
@@ -69,7 +69,7 @@ class Fusion:
             "figures": self.figures,
             "evaluation": self.evaluation.name,
         }
-        return of_fields("Fusion", {**told, "across": self.across, "seeds": self.seeds, "samples": self.samples})
+        return fields_as_html("Fusion", {**told, "across": self.across, "seeds": self.seeds, "samples": self.samples})
 
     def table(self) -> Ablation:
         """Returns the streams' encoders and their ensemble under the published weights, as an ablation of one arm."""
@@ -85,7 +85,7 @@ class Fusion:
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
         """Returns the streams' trials before the weights are chosen, without the test split."""
-        return [replace(cell, trial=searched(cell.trial)) for cell in self.table().cells(scale)]
+        return [replace(cell, trial=without_test(cell.trial)) for cell in self.table().cells(scale)]
 
     def fused(self, scale: Scale | None = None) -> list[Fused]:
         """Returns the ensembles under the published weights, one for each search, read on the test split too."""
@@ -100,12 +100,12 @@ class Fusion:
         return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
 
 
-def searched(trial: Trial) -> Trial:
+def without_test(trial: Trial) -> Trial:
     """Returns a trial with only the evaluations that a search may read."""
     return replace(trial, evaluations=tuple(e for e in trial.evaluations if isinstance(e, HeldOut)))
 
 
-def closed(one: Fused) -> Fused:
+def close_ensemble(one: Fused) -> Fused:
     """Returns an ensemble before its weights are chosen, without the test split."""
-    members = {stream: replace(cell, trial=searched(cell.trial)) for stream, cell in one.members.items()}
+    members = {stream: replace(cell, trial=without_test(cell.trial)) for stream, cell in one.members.items()}
     return replace(one, members=members)

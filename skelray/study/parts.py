@@ -16,10 +16,10 @@ from skelray.study.arm import Arm
 from skelray.study.cell import Cell, Fused
 from skelray.study.changes import changed, difference
 from skelray.study.contrasts import Contrast
+from skelray.study.notebook import arms_as_html
 from skelray.study.notes import MARGIN, Notes
 from skelray.study.published import Published
 from skelray.study.scale import Scale
-from skelray.study.shown import of_arms
 from skelray.trial import Trial
 
 Part = Mapping[str, Any] | Callable[[Trial], Trial]  # fields by name, as an arm's; or what makes a trial with the part
@@ -88,7 +88,7 @@ class _OfParts:
         self.table.refuse(asked)
 
     def _repr_html_(self) -> str:
-        return of_arms(type(self).__name__, self.base, self.table.arms, self.across, tuple(self.seeds))
+        return arms_as_html(type(self).__name__, self.base, self.table.arms, self.across, tuple(self.seeds))
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
         return self.table.cells(scale)

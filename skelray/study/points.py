@@ -25,7 +25,7 @@ class Point:
     written: Coordinates
 
 
-def points(arms: Sequence[Arm], across: Mapping[str, Sequence[Any]], on: Places, scale: Scale) -> list[Point]:
+def list_points(arms: Sequence[Arm], across: Mapping[str, Sequence[Any]], on: Places, scale: Scale) -> list[Point]:
     """Returns all points under one seed, arms innermost. Raises UserError if a scale leaves none."""
     if not on and scale.protocols is not None:
         across = {**across, "protocol": scale.protocols}
@@ -40,7 +40,7 @@ def points(arms: Sequence[Arm], across: Mapping[str, Sequence[Any]], on: Places,
                 rest = at if alone is None else {**at, "stream": alone}
                 found.append(Point(arm, {**_named(place), **rest}, {**_named(places[place]), **rest}))
     if not found:
-        raise UserError(f"{scale.said} leaves no arm of the study")
+        raise UserError(f"{scale.options} leaves no arm of the study")
     return found
 
 

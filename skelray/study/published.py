@@ -8,9 +8,9 @@ from typing import Any
 
 from skelray.checks import UserError
 from skelray.data.benchmarks import BENCHMARKS
-from skelray.evaluation import Evaluation, main_metric, measured_by
+from skelray.evaluation import Evaluation, main_metric, metrics_of
 from skelray.identity.canonical import canonical
-from skelray.names import STREAMS, column
+from skelray.names import STREAMS, column_name
 
 # {"xsub": 77.6} is of the study's ``published_by``; {"semi 1%": {"xsub": 58.5}} of an evaluation by its name, as a table
 # calls it ("clustering nmi"), {"bone": {"xsub": 73.9}} of a stream (of an ensemble: joint+bone+motion), {"ntu120": {...}} of
@@ -69,15 +69,17 @@ class Owner:
     places: Sequence[Place] = field(default_factory=tuple)
 
 
-def figures(published: Published, benchmarks: Collection[str] = ()) -> list[Figure]:
+def list_figures(published: Published, benchmarks: Collection[str] = ()) -> list[Figure]:
     """Returns the numbers of an arm. benchmarks: names of benchmarks beside those that skelray knows."""
     return list(_figures(published, frozenset({*BENCHMARKS, *benchmarks}), Figure(0.0, "")))
 
 
-def spelled(published: Published, places: Sequence[tuple[str, str]], label: str) -> Mapping[Any, Any]:
+def spell_out_rows(published: Published, places: Sequence[tuple[str, str]], label: str) -> Mapping[Any, Any]:
     """Returns numbers with rows of them spelled out by benchmark and protocol. Raises UserError for too many or too few."""
     if isinstance(published, Mapping):
-        return {k: spelled(v, places, label) if isinstance(v, (Mapping, list, tuple)) else v for k, v in published.items()}
+        return {
+            k: spell_out_rows(v, places, label) if isinstance(v, (Mapping, list, tuple)) else v for k, v in published.items()
+        }
     if len(published) != len(places):
         row = f"published of {label!r} has {len(published)} numbers in a row"
         raise UserError(f"{row}, and the study is on {len(places)} places: on=[...] says which, None stands where none is")
@@ -118,17 +120,17 @@ def columns_of(evaluations: Iterable[tuple[str, Evaluation]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, evaluation in evaluations:
         main = main_metric(evaluation)
-        found |= {column(name, metric): column(name, metric) for metric in measured_by(evaluation)}
-        found[name] = column(name, main)
+        found |= {column_name(name, metric): column_name(name, metric) for metric in metrics_of(evaluation)}
+        found[name] = column_name(name, main)
     return found
 
 
-def homes(arm: Owner, published: Published, benchmarks: Collection[str]) -> dict[tuple[str, ...], dict[str, float]]:
+def place_figures(arm: Owner, published: Published, benchmarks: Collection[str]) -> dict[tuple[str, ...], dict[str, float]]:
     """Returns fractions of 0..1 by place and column. Raises UserError for a number that fits no place, or several."""
     found: dict[tuple[str, ...], dict[str, float]] = {}
     given: dict[tuple[str, ...], Figure] = {}
     known = columns_of(arm.evaluations)
-    for figure in figures(published, benchmarks):
+    for figure in list_figures(published, benchmarks):
         name = figure.evaluation or arm.published_by
         if name not in known:
             raise UserError(_unknown_evaluation(figure, arm))
@@ -157,7 +159,7 @@ def _fits(figure: Figure, place: Place) -> bool:
 
 def _fraction(figure: Figure, name: str, arm: Owner) -> float:
     """Returns the number as tables hold it. Raises UserError unless it is printed as its metric is."""
-    metrics = {column(own, m): m for own, e in arm.evaluations for m in measured_by(e)}
+    metrics = {column_name(own, m): m for own, e in arm.evaluations for m in metrics_of(e)}
     if metrics[figure.evaluation] in PERCENT:
         if 0 < figure.value < 1:
             raise UserError(f"published {figure} of arm {arm.label!r}: percent are needed, as {100 * figure.value:g}")
@@ -174,7 +176,7 @@ def _unknown_evaluation(figure: Figure, arm: Owner) -> str:
     streams = dict.fromkeys(place.stream for place in arm.places)
     also = f" or streams {', '.join(streams)}" if figure.evaluation else ""
     known = f"the evaluations {', '.join(name for name, _ in arm.evaluations)}{also} of arm {arm.label!r}"
-    measured = [metric for own, e in arm.evaluations if name.startswith(f"{own} ") for metric in measured_by(e)]
+    measured = [metric for own, e in arm.evaluations if name.startswith(f"{own} ") for metric in metrics_of(e)]
     measured = measured and [f"; it measures {', '.join(measured)}, and what else it does, it says as `metrics`"]
     return f"{'published' if figure.evaluation else 'published_by'} {name!r} is none of {known}{''.join(measured)}"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from skelray import papers
 from skelray.augment import AugmentationSet
-from skelray.checks import UserError, shown
+from skelray.checks import UserError, quote_value
 from skelray.identity.canonical import canonical
 from skelray.study.changes import PARTS, Path, leaves, place, value_at
 from skelray.trial import Trial
@@ -104,7 +104,9 @@ class Written:
             )
         if inspect.isfunction(value) or isinstance(value, type):
             return self._named(value)
-        raise UserError(f"{shown(value)} cannot be written as Python: use numbers, text, tuples, dataclasses and functions")
+        raise UserError(
+            f"{quote_value(value)} cannot be written as Python: use numbers, text, tuples, dataclasses and functions"
+        )
 
     def _named(self, thing: Any) -> str:
         """Returns the name by which a class or function is imported."""

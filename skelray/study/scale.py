@@ -7,9 +7,9 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from skelray.backbones import Hierarchical
-from skelray.checks import MOST_SEED, UserError, check_whole, shown
+from skelray.checks import MOST_SEED, UserError, check_whole, quote_value
 from skelray.data.benchmarks import BENCHMARKS
-from skelray.evaluation import smaller, smaller_each
+from skelray.evaluation import small_version, small_versions
 from skelray.identity.canonical import canonical, digest
 from skelray.methods import Scheduled
 from skelray.study.changes import Path, Unknown, changed, place, value_at
@@ -94,10 +94,10 @@ class Scale:
         """Returns a whole method or backbone given by an arm, small in the fields that all arms leave at default."""
         part = self._for_its_people(part, compared)
         if self.small and name == "evaluations":
-            return smaller_each(part)
+            return small_versions(part)
         if not self.small or isinstance(part, type) or not is_dataclass(part):
             return part
-        small = smaller(part)
+        small = small_version(part)
         open_ = [f.name for f in fields(part) if f.init and (type(part), f.name) not in compared]
         shrunk = {name: getattr(small, name) for name in open_ if at_default(part, name)}
         return replace(part, **shrunk)  # type: ignore[type-var]
@@ -109,7 +109,7 @@ class Scale:
             return part
         return replace(part, persons=known.persons)
 
-    def check(self, base: Trial, variants: Variants) -> None:
+    def check_changes(self, base: Trial, variants: Variants) -> None:
         """Raises UserError if this scale would set a field that a study compares."""
         if self.as_published and self.benchmark is None:
             return
@@ -132,8 +132,8 @@ class Scale:
         if len(found) > 1:
             (one, first), (other, second), *_ = found.values()
             raise UserError(
-                f"--set {name}={value}: {one!r} has {shown(first)} and {other!r} has {shown(second)}, and what a study "
-                f"compares is not set for all; change {name} in its file"
+                f"--set {name}={value}: {one!r} has {quote_value(first)} and {other!r} has {quote_value(second)}, and what "
+                f"a study compares is not set for all; change {name} in its file"
             )
 
     def check_open(self, fields: Collection[str]) -> None:
@@ -145,7 +145,7 @@ class Scale:
                 )
 
     @property
-    def said(self) -> str:
+    def options(self) -> str:
         """Returns the settings that change trials, as command-line options."""
         told = ["--demo"] if self.small else []
         told += [f"--epochs {self.epochs}"] if self.epochs is not None else []

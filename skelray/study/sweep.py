@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
-from skelray.checks import UserError, check_label, check_whole, shown
+from skelray.checks import UserError, check_label, check_whole, quote_value
 from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Evaluation
 from skelray.study.across import check_across, check_ensemble, whole_seeds
+from skelray.study.notebook import fields_as_html
 from skelray.study.racing import Racing
 from skelray.study.samplers import TPE, Sampler
 from skelray.study.scale import Scale
-from skelray.study.shown import of_fields
 from skelray.study.stopping import ASHA, Rule
 from skelray.trial import Monitor, Trial
 
@@ -53,21 +53,23 @@ class Sweep:
         check_whole("samples", self.samples, 1)
         check_parts(self.sampler, self.stopping)
         if isinstance(self.monitor, type) or not is_dataclass(self.monitor):
-            raise UserError(f"monitor={shown(self.monitor)}: an evaluation is needed, as KNN()")
+            raise UserError(f"monitor={quote_value(self.monitor)}: an evaluation is needed, as KNN()")
         for name, given in (("published", self.published), ("objectives", self.objectives)):
             if not isinstance(given, Mapping):
-                raise UserError(f"{name}={shown(given)}: values by name are needed, as in {name}={{'name': ...}}")
+                raise UserError(f"{name}={quote_value(given)}: values by name are needed, as in {name}={{'name': ...}}")
         if self.seeds is not None:
             object.__setattr__(self, "seeds", _seeds(self.seeds))
         for name, objective in self.objectives.items():
             check_label("an objective", name)
             if not inspect.isfunction(objective):
                 needed = "a function of a trial, written with def, is needed"
-                raise UserError(f"objective {name!r} is {shown(objective)}: {needed}")
+                raise UserError(f"objective {name!r} is {quote_value(objective)}: {needed}")
         object.__setattr__(self, "across", check_across(self.across))
         check_ensemble(self.ensemble, self.across)
         if self.racing is not None and (not isinstance(self.racing, Racing) or self.objectives):
-            raise UserError(f"racing={shown(self.racing)}: Racing(best=3, seeds=10) is needed, of a sweep of one objective")
+            raise UserError(
+                f"racing={quote_value(self.racing)}: Racing(best=3, seeds=10) is needed, of a sweep of one objective"
+            )
         if self.objectives and not self.sampler.several:
             raise UserError(f"{type(self.sampler).__name__} takes one objective: take NSGAII, TPE or GP for several")
 
@@ -79,7 +81,7 @@ class Sweep:
 
     def _repr_html_(self) -> str:
         names = ("space", "published", "samples", "sampler", "stopping", "seeds")
-        return of_fields("Sweep", {name: getattr(self, name) for name in names})
+        return fields_as_html("Sweep", {name: getattr(self, name) for name in names})
 
     def trial(self, suggest: Any, scale: Scale | None = None, seed: int | None = None) -> Trial:
         """Returns a suggestion's trial; its monitor reads at every multiple of the rule's grace.
@@ -102,7 +104,7 @@ class Sweep:
         trial = self.space(suggest)
         if not isinstance(trial, Trial):
             code = self.space.__code__
-            told = f"{code.co_filename}, line {code.co_firstlineno}: space() returns {shown(trial)}"
+            told = f"{code.co_filename}, line {code.co_firstlineno}: space() returns {quote_value(trial)}"
             raise UserError(f"{told}, not a Trial; is its `return` missing?")
         return trial
 
@@ -131,7 +133,7 @@ def _seeds(given: Iterable[int]) -> tuple[int, ...]:
     if not seeds:
         raise UserError("a sweep needs at least one seed, as in seeds=range(3)")
     if len(set(seeds)) < len(seeds):
-        raise UserError(f"seeds {shown(seeds)}: each is given once")
+        raise UserError(f"seeds {quote_value(seeds)}: each is given once")
     return seeds
 
 
@@ -144,7 +146,7 @@ def check_space(space: Any) -> None:
 def check_parts(sampler: Any, stopping: Any) -> None:
     """Raises UserError unless these are a sampler and a stopping rule."""
     if not isinstance(sampler, Sampler):
-        raise UserError(f"sampler={shown(sampler)}: a sampler is needed, as {SAMPLERS}")
+        raise UserError(f"sampler={quote_value(sampler)}: a sampler is needed, as {SAMPLERS}")
     if not is_dataclass(stopping) or isinstance(stopping, type) or not isinstance(stopping, Rule):
-        raise UserError(f"stopping={shown(stopping)}: a stopping rule is needed, as {RULES}")
+        raise UserError(f"stopping={quote_value(stopping)}: a stopping rule is needed, as {RULES}")
     check_whole("grace", stopping.grace, 1)

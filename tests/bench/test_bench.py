@@ -39,7 +39,7 @@ def test_methods_run_at_their_published_settings():
         **dict.fromkeys(("skeletonclr", "crossclr", "aimclr", "hiclr", "hiclr_dsta"), (50, 128)),
         **dict.fromkeys(("hico_gru", "hico_lstm", "hico_transformer"), (300, 64)),
     }
-    kinds = [bench.kind(trial) for trial in bench.METHODS.values()]
+    kinds = [bench.kind_of_trial(trial) for trial in bench.METHODS.values()]
     assert len(set(kinds)) == len(kinds)
     assert kinds[-3:] == [("hico", f"hierarchical {s2s}") for s2s in ("gru", "lstm", "transformer")]
 
@@ -49,12 +49,12 @@ def test_figures_of_others_are_kept(tmp_path):
     other = replace(one, method="hiclr")
     bench.keep_speeds([one, other], tmp_path)
     bench.keep_speeds([replace(other, samples_per_second=1.5), replace(other, threads=99)], tmp_path)
-    found = bench.figures(tmp_path)
+    found = bench.read_speeds(tmp_path)
     assert found["method"].tolist() == ["skeletonclr", "hiclr", "hiclr"]
     assert found["samples_per_second"].tolist() == [one.samples_per_second, 1.5, other.samples_per_second]
     assert [path.name for path in (tmp_path / "bench").iterdir()] == ["bench.parquet"]
     found.drop(columns="frames").to_parquet(tmp_path / bench.FIGURES)  # of an earlier version
-    assert bench.figures(tmp_path).empty
+    assert bench.read_speeds(tmp_path).empty
 
 
 def needed(frames, **changes):
@@ -114,11 +114,13 @@ def test_an_estimate_grows_with_frames_and_batch():
 def test_the_bench_has_every_published_method():
     """One of each kind: what a plan says of another trial of that kind follows from the operations of its step."""
     trials = [value for value in vars(papers).values() if isinstance(value, Trial) and value.benchmark == "ntu60"]
-    assert {bench.kind(trial) for trial in trials} == {bench.kind(trial) for trial in bench.METHODS.values()}
+    assert {bench.kind_of_trial(trial) for trial in trials} == {
+        bench.kind_of_trial(trial) for trial in bench.METHODS.values()
+    }
 
 
 def counted(work):
-    with flop.counter() as counter:
+    with flop.count_flops() as counter:
         work()
     return counter.get_total_flops()
 

@@ -36,7 +36,7 @@ def test_what_the_time_did_not_suffice_for_is_named(tmp_path):
 
 def test_a_rate_is_of_epochs_of_the_engine(monkeypatch):
     trial = gpu_check.Check.trial(type("Tiny", (), {"tiny": True}), "skeletonclr")
-    found = static.rate(trial, gpu_check.torch.device("cpu"), 2)
+    found = static.measure_static_rate(trial, gpu_check.torch.device("cpu"), 2)
     assert found.seconds > 0
     assert found.captured
     assert (found.memory, found.prepared) == (0, found.prepared)

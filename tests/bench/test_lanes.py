@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 def test_lanes_are_measured_and_kept(tmp_path):
     trial = replace(bench.METHODS["skeletonclr"].small(), batch_size=2)
     trial = replace(trial, method=replace(trial.method, queue=8, dim=4))
-    training = static.pretraining(trial, CPU, 1)
+    training = static.static_pretraining(trial, CPU, 1)
     before = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
     found = list(lane_rates(training.trial, training.data, training.model, CPU, (1, 2)))
     assert [rate.lanes for rate in found] == [1, 2]

@@ -25,7 +25,7 @@ CEILINGS = {
     "name", [pytest.param(name, marks=() if name == "hiclr" else pytest.mark.slow) for name in CEILINGS]
 )
 def test_a_step_launches_no_more_than_its_ceiling(name):
-    counted = launches.of_step(METHODS[name]).total()
+    counted = launches.count_step(METHODS[name]).total()
     assert 0.7 * CEILINGS[name] < counted <= CEILINGS[name]  # far below, the ceiling has to follow
 
 
@@ -36,7 +36,7 @@ def test_what_an_augmentation_launches_is_counted():
     trial = replace(METHODS["skeletonclr"].small(), frames=8)
     trial = replace(trial, method=replace(trial.method, **MOCO))
     more = replace(trial, method=replace(trial.method, query=BA + AugmentationSet("thrice", (thrice,))))
-    before, after = launches.of_step(trial), launches.of_step(more)
+    before, after = launches.count_step(trial), launches.count_step(more)
     assert after["mul"] == before["mul"] + 3
     assert after.total() == before.total() + 3
 

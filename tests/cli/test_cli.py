@@ -14,10 +14,10 @@ from skelray import BA, DEMO, NA, Scale
 from skelray.bench import bench
 from skelray.bench.estimate import training_cost
 from skelray.cli.main import cli, main
-from skelray.cli.options import notice, table_name
+from skelray.cli.options import notice_of_synthetic, table_name
 from skelray.results import tables as results
 from skelray.runner.ablation import AblationWork
-from skelray.runner.plan import plan
+from skelray.runner.plan import make_plan
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
 
@@ -108,9 +108,9 @@ def test_a_protocol_given_twice_is_one(monkeypatch, capsys, words):
 
 
 def test_the_notice_of_generated_data_says_what_was_changed():
-    assert notice(Scale()).startswith("generated data: the numbers")
-    assert notice(DEMO).startswith("generated data, 2 epochs, small models: the numbers")
-    assert notice(Scale(changes=(("queue", 8),))).startswith("generated data, queue 8: the numbers")
+    assert notice_of_synthetic(Scale()).startswith("generated data: the numbers")
+    assert notice_of_synthetic(DEMO).startswith("generated data, 2 epochs, small models: the numbers")
+    assert notice_of_synthetic(Scale(changes=(("queue", 8),))).startswith("generated data, queue 8: the numbers")
 
 
 def test_a_run_without_evaluations_says_that_there_is_no_table(monkeypatch, capsys, words):
@@ -252,7 +252,7 @@ def test_a_study_file_may_make_classes_by_a_call(tmp_path):
 
 def test_a_plan_knows_time_and_limits(tmp_path, synthetic_data, monkeypatch):
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data)
-    unknown = plan(run)
+    unknown = make_plan(run)
     assert "takes an unknown time" in unknown.text()
     trial = run.work.cells[1].trial
     data = run.context.splits(trial).train
@@ -261,15 +261,15 @@ def test_a_plan_knows_time_and_limits(tmp_path, synthetic_data, monkeypatch):
     bench.keep_speeds(
         [replace(one, gflop_per_sample=2 * found.gflop, samples_per_second=5.0, threads=1)], run.settings.results
     )
-    known = plan(run)
+    known = make_plan(run)
     arms = [training_cost(cell.trial, data.skeleton, 8, 2).gflop for cell in run.work.cells]
     assert known.seconds == pytest.approx(sum(3 * len(data) * gflop / (2 * found.gflop) / 5.0 for gflop in arms))
     assert "takes at least" in known.text()  # the arm of one branch has less than half of what was measured
     monkeypatch.setattr("skelray.runner.plan.room", lambda device: found.memory - 1)
-    small = plan(run)
+    small = make_plan(run)
     assert [row["state"] for row in small.rows] == ["run", "too large"]
     assert "strong xview seed 0 keeps more than the 0.0 GiB of memory there are here" in small.text()
-    many = plan(Run("small", run.study, run.scale, replace(run.settings, threads=4096, device="abacus")))
+    many = make_plan(Run("small", run.study, run.scale, replace(run.settings, threads=4096, device="abacus")))
     assert "a trial of 4096 threads finds no node here" in many.text()
     assert "no trial can run here: device 'abacus'" in many.text()
 
@@ -277,7 +277,7 @@ def test_a_plan_knows_time_and_limits(tmp_path, synthetic_data, monkeypatch):
 def test_a_plan_counts_the_cpus_that_a_run_may_use(tmp_path, synthetic_data, monkeypatch):
     monkeypatch.setattr("skelray.machine.cpus", lambda: 0)
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data)
-    assert "a trial of 1 threads finds no node here: this process may use 0 CPUs" in plan(run).text()
+    assert "a trial of 1 threads finds no node here: this process may use 0 CPUs" in make_plan(run).text()
 
 
 def bench_trial(trial):
@@ -291,7 +291,7 @@ def test_a_part_that_fails_does_not_stop_the_plan(tmp_path, synthetic_data):
         study = Ablation(base, [Arm("fine"), Arm("broken", {"similarity": broken})])
     """
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data)
-    made = plan(run)
+    made = make_plan(run)
     assert [row["state"] for row in made.rows] == ["run", "fails"]
     assert "broken xview seed 0 fails at a step of two samples: AttributeError" in made.text()
 

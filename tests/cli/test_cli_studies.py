@@ -7,12 +7,12 @@ from click.testing import CliRunner
 
 from skelray import Sweep
 from skelray.cli.main import cli
-from skelray.cli.studies import counted, listed
+from skelray.cli.studies import count_stated_trials, list_studies
 from skelray.runner.study_file import load_study
 from skelray.study.study import Grows
 
 STUDIES = Path(__file__).parent.parent.parent / "studies"
-LISTED = {one.name: one for one in listed(STUDIES)}
+LISTED = {one.name: one for one in list_studies(STUDIES)}
 
 
 def test_every_study_is_listed_with_its_question():
@@ -33,9 +33,9 @@ def test_kind_and_number_of_trials_are_those_of_the_study(name):
 
 
 def test_trials_are_counted_as_a_docstring_says_them():
-    assert counted("x\n  run a  # 5 arms x 2 protocols x 3 seeds = 30 trials\n") == 30
-    assert counted("x\n  run a  # 21 arms x 3 seeds\n  run b # 7 arms") == 63
-    assert counted("x\n  run a\n  report a # 1-NN, measured") is None
+    assert count_stated_trials("x\n  run a  # 5 arms x 2 protocols x 3 seeds = 30 trials\n") == 30
+    assert count_stated_trials("x\n  run a  # 21 arms x 3 seeds\n  run b # 7 arms") == 63
+    assert count_stated_trials("x\n  run a\n  report a # 1-NN, measured") is None
 
 
 def test_a_file_that_is_no_study_is_left_out_and_none_is_said(tmp_path):
@@ -45,4 +45,4 @@ def test_a_file_that_is_no_study_is_left_out_and_none_is_said(tmp_path):
     assert found.exit_code == 2
     assert "holds no study" in found.output
     (tmp_path / "mine.py").write_text('"""Mine?"""\nstudy = make()\n')
-    assert listed(tmp_path)[0].question == "Mine?"
+    assert list_studies(tmp_path)[0].question == "Mine?"

@@ -58,7 +58,7 @@ def test_a_token_is_never_shown(tmp_path, healthy, monkeypatch):
 
 def test_a_folder_on_a_full_disk_is_to_be_mended(tmp_path, monkeypatch):
     monkeypatch.setattr(examination, "LITTLE", 2**60)
-    found = examination.room("tables", tmp_path, "give --results")
+    found = examination.examine_folder("tables", tmp_path, "give --results")
     assert not found.fine
     assert "give --results with room" in found.said
 

@@ -10,7 +10,7 @@ from test_cli import call
 from skelray.checks import UserError
 from skelray.papers import CENTRED, RIGID
 from skelray.results.tables import load
-from skelray.runner.reproduction import needs, root_of, shown_of
+from skelray.runner.reproduction import data_root, find_paper_studies, required_preprocessing
 from skelray.runner.study_file import load_study
 
 TABLE = '''
@@ -77,20 +77,20 @@ def test_a_rows_trial_is_run_again(monkeypatch, capsys, words, tmp_path):
 @pytest.mark.parametrize("table", ["2", "T2", "table 2", "one"])
 def test_a_table_is_named_by_number_or_by_study(tmp_path, table):
     written(tmp_path, one=(2, 0.2), two=(3, 0.3))
-    assert [shown.path.stem for shown in shown_of("hiclr", tmp_path, table)] == ["one"]
+    assert [shown.path.stem for shown in find_paper_studies("hiclr", tmp_path, table)] == ["one"]
 
 
 def test_a_table_that_no_study_has_is_said(tmp_path):
     written(tmp_path, one=(2, 0.2))
     with pytest.raises(UserError, match=r"has 7 of HiCLR; those of it are one \(Table 2\)"):
-        shown_of("hiclr", tmp_path, "7")
+        find_paper_studies("hiclr", tmp_path, "7")
 
 
 def test_data_of_another_preparation_lies_beside(tmp_path):
     body = 'study = Ablation(base=papers.HICO_GRU, arms=[Arm("GRU")])'
     _, study, _ = load_study(study_file(tmp_path, body))
-    assert needs(study) == {"ntu60": RIGID}
-    assert root_of(tmp_path / "data", [RIGID]) == tmp_path / "data300"
+    assert required_preprocessing(study) == {"ntu60": RIGID}
+    assert data_root(tmp_path / "data", [RIGID]) == tmp_path / "data300"
 
 
 def test_each_benchmark_of_a_table_is_prepared_as_its_numbers_were(tmp_path):
@@ -102,11 +102,13 @@ def test_each_benchmark_of_a_table_is_prepared_as_its_numbers_were(tmp_path):
     study = Ablation(base=base, on={places}, arms=[Arm("GRU")])
     """
     _, study, _ = load_study(study_file(tmp_path, body))
-    assert needs(study) == {"ntu60": RIGID, "pku_mmd1": CENTRED, "pku_mmd2": CENTRED}
-    assert root_of(tmp_path / "data", needs(study).values()) == tmp_path / "data300"
+    assert required_preprocessing(study) == {"ntu60": RIGID, "pku_mmd1": CENTRED, "pku_mmd2": CENTRED}
+    assert data_root(tmp_path / "data", required_preprocessing(study).values()) == tmp_path / "data300"
 
 
 def test_every_table_of_each_paper_has_a_study():
-    shown = {paper: shown_of(paper, Path(__file__).parents[2] / "studies") for paper in ("aimclr", "hiclr", "hico")}
+    shown = {
+        paper: find_paper_studies(paper, Path(__file__).parents[2] / "studies") for paper in ("aimclr", "hiclr", "hico")
+    }
     tables = {paper: sorted({number for one in ones for number in one.numbers}, key=int) for paper, ones in shown.items()}
     assert tables == {"aimclr": list("12345678"), "hiclr": list("1234567"), "hico": list("123456")}

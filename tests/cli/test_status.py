@@ -57,13 +57,13 @@ def test_a_study_says_how_much_is_done_and_who_runs_it(tmp_path):
         )
         for number, (trial, end) in enumerate(ends)
     ]
-    results.write("one", rows, [], folder)
-    results.write("alone", [row(study="alone")], [], folder)
+    results.write_table("one", rows, [], folder)
+    results.write_table("alone", [row(study="alone")], [], folder)
     record = RunRecord("one", "skelray run", "gpu1", 17, now - 7200, now, 10, 1000, passed=500, trained=500)
     record.going["d-3"] = Going("d", 3, now)
-    runs.write(record, folder)
-    runs.write(replace(record, study="silent", seen=now - 600, process=18), folder)
-    runs.write(replace(record, study="over", state="ended", seen=now - 60), folder)
+    runs.write_record(record, folder)
+    runs.write_record(replace(record, study="silent", seen=now - 600, process=18), folder)
+    runs.write_record(replace(record, study="over", state="ended", seen=now - 60), folder)
     text = status(tmp_path)
     assert line_of(text, "one")[2:] == ["10", "2", "1", "1"]
     assert re.fullmatch(r"runs for 2 h \(process 17 on gpu1\), 1 under way, .* left", line_of(text, "one")[1])
@@ -75,7 +75,7 @@ def test_a_study_says_how_much_is_done_and_who_runs_it(tmp_path):
 def test_a_table_that_cannot_be_read_hides_no_other(tmp_path):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "torn.parquet").write_bytes(b"PAR1")
-    results.write("sound", [row(study="sound")], [], tmp_path / "results")
+    results.write_table("sound", [row(study="sound")], [], tmp_path / "results")
     text = status(tmp_path)
     assert "torn.parquet cannot be read" in line_of(text, "torn")[1]
     assert line_of(text, "sound")[3] == "1"

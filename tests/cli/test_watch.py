@@ -7,9 +7,9 @@ import pytest
 from result_rows import seeds
 
 from skelray.cli.main import main
-from skelray.cli.watch import look
+from skelray.cli.watch import draw_now
 from skelray.results import tables as results
-from skelray.results.runs import Going, RunRecord, write
+from skelray.results.runs import Going, RunRecord, write_record
 
 
 def call(monkeypatch, capsys, *words):
@@ -27,12 +27,12 @@ def call(monkeypatch, capsys, *words):
 def running(tmp_path):
     """A study under way: one arm done, another at its second epoch."""
     rows = [*seeds(0.7, arm="weak"), *seeds(None, arm="broken")]
-    results.write("mine", [one | {"study": "mine"} for one in rows], [], tmp_path)
+    results.write_table("mine", [one | {"study": "mine"} for one in rows], [], tmp_path)
     now = time.time()
     run = RunRecord("mine", "skelray run mine.py", "node1", 7, now - 100, now, 3, 12, passed=6, trained=6)
     run.finished = {"done": 1, "failed": 1}
     run.going = {"x": Going("strong xsub seed 0", 4, now - 10, 2, 5.0, 0.31, [2.0, 1.0])}
-    write(run, tmp_path)
+    write_record(run, tmp_path)
     return tmp_path
 
 
@@ -54,7 +54,7 @@ def test_it_keeps_a_page_that_reads_itself_again_while_the_run_goes(running, mon
     def sleep(seconds):
         shown.append((running / "mine.html").read_text())
         run = RunRecord("mine", "c", "node1", 7, 0.0, time.time(), 3, 12, state="ended")
-        write(run, running)
+        write_record(run, running)
 
     monkeypatch.setattr(module.time, "sleep", sleep)
     status, out, _ = call(monkeypatch, capsys, "watch", "mine", "--results", running, "--html")
@@ -73,5 +73,5 @@ def test_a_study_that_nobody_knows_is_one_sentence(tmp_path, monkeypatch, capsys
 
 def test_before_the_first_number_it_says_so(tmp_path):
     now = time.time()
-    write(RunRecord("mine", "c", "h", 1, now, now, 3, 12), tmp_path)
-    assert "No trial has a number yet" in look("mine", tmp_path)
+    write_record(RunRecord("mine", "c", "h", 1, now, now, 3, 12), tmp_path)
+    assert "No trial has a number yet" in draw_now("mine", tmp_path)

@@ -39,7 +39,7 @@ from skelray.data import (
     Preprocessing,
     Recording,
     Skipped,
-    load,
+    load_splits,
     open_dataset,
     prepare,
 )
@@ -67,7 +67,7 @@ def test_every_format_is_prepared_and_divided(name, tmp_path):
     report = prepare(benchmark, write(tmp_path / "raw"), tmp_path, preprocessing)
     assert report.sequences >= 10
     for protocol in benchmark.protocols:
-        splits = load(tmp_path, name, protocol)
+        splits = load_splits(tmp_path, name, protocol)
         held_out, test = set(splits.held_out.rows), set(splits.test.rows)
         assert held_out < set(splits.train.rows)
         assert not test & set(splits.train.rows)
@@ -132,11 +132,11 @@ def test_pku_prepared_before_its_split_file_changed_is_prepared_again(tmp_path):
     folder = write_pku(tmp_path / "raw")
     prepare(PKU_MMD1, folder, tmp_path)
     assert prepare(PKU_MMD1, folder, tmp_path).already
-    before = len(load(tmp_path, "pku_mmd1", "xsub").test)
+    before = len(load_splits(tmp_path, "pku_mmd1", "xsub").test)
     split = folder / "cross-subject.txt"
     split.write_text(split.read_text().replace("0002-R", "").replace("0363-L", "0002-R, 0363-L"))
     assert not prepare(PKU_MMD1, folder, tmp_path).already
-    assert len(load(tmp_path, "pku_mmd1", "xsub").test) == before + len(ACTIONS)
+    assert len(load_splits(tmp_path, "pku_mmd1", "xsub").test) == before + len(ACTIONS)
 
 
 def test_kinetics_prepared_before_its_label_file_changed_is_prepared_again(tmp_path):
@@ -247,9 +247,9 @@ def test_a_pku_video_in_neither_list_is_in_neither_part(tmp_path):
     text = (folder / "cross-subject.txt").read_text()
     (folder / "cross-subject.txt").write_text(text.replace("0363-L, ", ""))
     prepare(PKU_MMD1, folder, tmp_path)
-    splits = load(tmp_path, "pku_mmd1", "xsub")
+    splits = load_splits(tmp_path, "pku_mmd1", "xsub")
     assert (len(splits.train), len(splits.test)) == (9, 4)
-    assert len(load(tmp_path, "pku_mmd1", "xview").test) == 6
+    assert len(load_splits(tmp_path, "pku_mmd1", "xview").test) == 6
 
 
 def test_a_long_file_is_read_once_and_a_slice_goes_on_in_its_middle(tmp_path):
@@ -317,8 +317,8 @@ def test_florence_text_and_mat_give_the_same_clips(tmp_path, write):
 
 def test_florence_protocols(tmp_path):
     prepare(FLORENCE3D, write_florence(tmp_path / "raw", 215), tmp_path)
-    assert set(load(tmp_path, "florence3d", "xsub").test.samples["subject"]) == {6, 7, 8, 9, 10}
-    tests = [load(tmp_path, "florence3d", f"loao{left}").test for left in range(1, 11)]
+    assert set(load_splits(tmp_path, "florence3d", "xsub").test.samples["subject"]) == {6, 7, 8, 9, 10}
+    tests = [load_splits(tmp_path, "florence3d", f"loao{left}").test for left in range(1, 11)]
     assert [set(test.samples["subject"]) for test in tests] == [{left} for left in range(1, 11)]
     assert sum(map(len, tests)) == 215
 
@@ -439,7 +439,7 @@ def test_what_lies_in_a_plane_is_not_turned(tmp_path):
     prepare(KINETICS, tmp_path / "raw", tmp_path / "unsaid")
     assert open_dataset(tmp_path / "unsaid", "kinetics").sequences.shape[2] == 50
     prepare(KINETICS, tmp_path / "raw", tmp_path, Preprocessing("plain", 6))
-    first = load(tmp_path, "kinetics", "official").train
+    first = load_splits(tmp_path, "kinetics", "official").train
     raw = next(one for one in KINETICS.recordings(tmp_path / "raw") if isinstance(one, Recording))
     np.testing.assert_array_equal(first.batch([0])[0], raw.bodies.transpose(3, 0, 2, 1))
 

@@ -24,7 +24,7 @@ from raw_files import (
     write_pyskl_2d,
 )
 
-from skelray.data import NTU60, NTU120, DataError, Preprocessing, Skipped, load, open_dataset, prepare
+from skelray.data import NTU60, NTU120, DataError, Preprocessing, Skipped, load_splits, open_dataset, prepare
 from skelray.data.detect import detect
 from skelray.data.formats.names import protocol_of
 from skelray.data.formats.npz import ZippedArray
@@ -102,18 +102,18 @@ def test_protocols_follow_names_where_there_are_names(tmp_path, kind):
     report = prepare(benchmark, tmp_path, tmp_path / "data")
     if not kind.startswith("npz"):
         assert dict(benchmark.protocols) == dict(NTU60.protocols)
-        splits = load(tmp_path / "data", "ntu60", "xview")
+        splits = load_splits(tmp_path / "data", "ntu60", "xview")
         assert set(splits.train.samples["camera"]) == {2, 3}
         assert set(splits.test.samples["camera"]) == {1}
         return
     assert any("names, and with them subject, camera" in sentence for sentence in report.missing_information)
     assert "every fifth is held out" in str(report)
-    splits, parts = load(tmp_path / "data", "ntu60", "xsub"), halves(NAMES)
+    splits, parts = load_splits(tmp_path / "data", "ntu60", "xsub"), halves(NAMES)
     assert splits.train.labels.tolist() == [labels_of(NAMES)[at] for at in parts["train"]]
     assert splits.test.labels.tolist() == [labels_of(NAMES)[at] for at in parts["val"]]
     assert splits.held_out.rows.tolist() == splits.train.rows[2::5].tolist()
     with pytest.raises(DataError, match="it has xsub"):
-        load(tmp_path / "data", "ntu60", "xview")
+        load_splits(tmp_path / "data", "ntu60", "xview")
 
 
 def test_what_is_lost_is_said(tmp_path):
@@ -171,7 +171,7 @@ def test_pku_arrays_of_aimclr(tmp_path):
     samples = open_dataset(tmp_path, benchmark.name).samples
     assert samples["camera"].tolist() == [at % 3 + 1 for at in range(40)]
     assert samples["setup"].tolist() == [at % 7 + 2 for at in range(40)]
-    splits = load(tmp_path, benchmark.name, "xsub")
+    splits = load_splits(tmp_path, benchmark.name, "xsub")
     assert (len(splits.train), len(splits.test)) == (30, 10)
     assert not set(splits.held_out.samples["setup"]) & set(splits.reduced.samples["setup"])
 
@@ -190,7 +190,7 @@ def test_points_of_an_image(tmp_path):
     np.testing.assert_allclose(whole.sequences[0, ..., 0], expected, atol=1e-6)
     assert sorted(benchmark.protocols) == ["split1", "split2", "split3"]
     for number in (1, 2, 3):  # the last sample is in no division
-        splits = load(tmp_path, "ucf101_hrnet", f"split{number}")
+        splits = load_splits(tmp_path, "ucf101_hrnet", f"split{number}")
         assert splits.test.samples["name"].tolist() == [f"v_{at:03}" for at in range(23) if at % 3 == number - 1]
         assert splits.train.samples["name"].tolist() == [f"v_{at:03}" for at in range(23) if at % 3 != number - 1]
 
@@ -205,7 +205,7 @@ def test_older_lists_are_divided_by_the_names_of_their_files(tmp_path):
             pickle.dump(chosen, file)
     benchmark = detect(tmp_path / "old")
     prepare(benchmark, tmp_path / "old", tmp_path)
-    splits = load(tmp_path, benchmark.name, "xsub")
+    splits = load_splits(tmp_path, benchmark.name, "xsub")
     assert (benchmark.name, len(splits.train), len(splits.test)) == ("hmdb_xsub", 16, 8)
 
 

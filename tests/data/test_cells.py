@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from test_table import TOML, sequences, table, written
 
-from skelray.data import DataError, Skipped, load, open_dataset, open_table, prepare
-from skelray.data.inspection.check import check
+from skelray.data import DataError, Skipped, load_splits, open_dataset, open_table, prepare
+from skelray.data.inspection.check import check_dataset
 
 NBSP, WIDE, NO_WIDTH = "\u00a0", "\u3000", "\u200b"
 
@@ -220,7 +220,7 @@ def test_an_unknown_subject_is_in_no_split(tmp_path, kind, cell):
     report = prepare(benchmark, source, tmp_path / "data")
     assert report.undivided == ("xsub: 2 sequences of unknown subject are in neither part",)
     assert ("subjects that are no whole numbers count as unknown: 'x12'" in str(report)) == (cell == "x12")
-    splits = load(tmp_path / "data", "mine", "xsub")
+    splits = load_splits(tmp_path / "data", "mine", "xsub")
     assert splits.train.samples["name"].tolist() == ["s0", "s1", "s2", "s3"]
     assert splits.test.samples["name"].tolist() == ["s4", "s6"]
 
@@ -231,10 +231,10 @@ def test_subjects_may_be_texts(tmp_path, kind):
     benchmark, source = open_table(written(tmp_path, frame, TOML.replace("[1, 2]", '["anna", "dora"]'), kind))
     report = prepare(benchmark, source, tmp_path / "data")
     assert "note: subjects are texts, which are numbered: anna is 1, carl is 2, dora is 3" in str(report)
-    splits = load(tmp_path / "data", "mine", "xsub")
+    splits = load_splits(tmp_path / "data", "mine", "xsub")
     assert splits.train.samples["subject"].tolist() == [3, 3, 1, 1]
     assert splits.test.samples["subject"].tolist() == [2, 2]
-    assert "2 sequences are in neither part" in str(check(tmp_path / "data", "mine"))
+    assert "2 sequences are in neither part" in str(check_dataset(tmp_path / "data", "mine"))
 
 
 @pytest.mark.parametrize(
@@ -289,6 +289,6 @@ def test_the_shared_cases(shared, tmp_path, case):
         assert len(benchmark.notes) == 3
     if case == "unknown_subject":
         assert "nobody tests" in str(report)
-    assert ("hand_left: at 0,0,0" in str(check(tmp_path, case))) == (case == "stuck_joint")
+    assert ("hand_left: at 0,0,0" in str(check_dataset(tmp_path, case))) == (case == "stuck_joint")
     if case == "hands":
         assert not dataset.sequences[:, :, :, dataset.skeleton.centre].any()

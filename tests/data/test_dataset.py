@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_files import drawn_benchmark, write_nwucla
 
-from skelray.data import MSR_ACTION3D, NTU60, NWUCLA, DataError, SkeletonDataset, Split, load, open_dataset, prepare
+from skelray.data import MSR_ACTION3D, NTU60, NWUCLA, DataError, SkeletonDataset, Split, load_splits, open_dataset, prepare
 from skelray.data.benchmarks import BENCHMARKS
 from skelray.data.dataset import divide
 from skelray.data.formats.ntu import NAME, missing_skeletons
@@ -89,7 +89,7 @@ def test_official_counts_of_ntu(ntu_rows, name, protocol, train, test):
 def test_real_data(shared, tmp_path, benchmark, file, counts):
     report = prepare(benchmark, shared(file), tmp_path)
     for protocol, (train, test) in counts.items():
-        splits = load(tmp_path, benchmark.name, protocol)
+        splits = load_splits(tmp_path, benchmark.name, protocol)
         assert (len(splits.train), len(splits.test)) == (train, test)
         check_splits(splits)
         assert set(splits.train.labels) == set(splits.test.labels)
@@ -116,10 +116,10 @@ def check_splits(splits):
 
 
 def test_splits_of_a_prepared_set(prepared):
-    splits = load(prepared, "drawn", "xsub")
+    splits = load_splits(prepared, "drawn", "xsub")
     check_splits(splits)
     assert set(splits.train.samples["subject"]) == {1, 2, 3, 4}
-    few = load(prepared, "drawn", "few")
+    few = load_splits(prepared, "drawn", "few")
     assert set(few.train.labels) == set(few.test.labels) == {0, 2}
 
 
@@ -157,14 +157,14 @@ def test_subsets_share_the_array(prepared):
 
 def test_a_missing_data_set_or_protocol_is_one_sentence(prepared):
     with pytest.raises(DataError, match=r"ntu60 is not prepared in .*`skelray prepare ntu60 PATH`"):
-        load(prepared, "ntu60", "xsub")
+        load_splits(prepared, "ntu60", "xsub")
     with pytest.raises(DataError, match="`skelray prepare synthetic`"):
-        load(prepared, "synthetic", "xsub")
+        load_splits(prepared, "synthetic", "xsub")
     known = ", ".join(sorted(BENCHMARKS))
     with pytest.raises(DataError, match=f"nwulca is not prepared in .*, which holds drawn; `skelray prepare` knows {known}"):
-        load(prepared, "nwulca", "xsub")
+        load_splits(prepared, "nwulca", "xsub")
     with pytest.raises(DataError, match="drawn has no protocol 'xset'; it has few, xsub"):
-        load(prepared, "drawn", "xset")
+        load_splits(prepared, "drawn", "xset")
 
 
 def drop_column(path):
@@ -235,7 +235,7 @@ def test_damage_is_one_sentence_that_names_the_file(prepared, tmp_path, file, da
     shutil.copytree(prepared / "drawn", tmp_path / "drawn")
     damage(tmp_path / "drawn" / file)
     with pytest.raises(DataError) as error:
-        load(tmp_path, "drawn", "xsub")
+        load_splits(tmp_path, "drawn", "xsub")
     assert str(tmp_path / "drawn" / file) in str(error.value)
     assert len(str(error.value).splitlines()) == 1
 

@@ -21,7 +21,7 @@ from raw_files import (
 )
 
 from skelray.cli.main import main
-from skelray.data import KINETICS, NTU60, NTU120, NWUCLA, DataError, load, open_dataset, prepare
+from skelray.data import KINETICS, NTU60, NTU120, NWUCLA, DataError, load_splits, open_dataset, prepare
 from skelray.data.benchmarks import BENCHMARKS
 from skelray.data.catalogue import FORMATS
 from skelray.data.detect import detect
@@ -187,8 +187,8 @@ def test_a_second_source_does_not_replace_the_first(monkeypatch, capsys, tmp_pat
         assert f"{tmp_path}/{source} ({form}): --name {own} keeps both, --force replaces it" in " ".join(err.split())
         assert open_dataset(tmp_path / "data", "ntu60").fingerprint == first
     assert command(monkeypatch, capsys, "NTU60_CV.npz", "--name", "ntu60_xview")[0] == 0
-    load(tmp_path / "data", "ntu60_xview", "xview")
-    load(tmp_path / "data", "ntu60", "xsub")
+    load_splits(tmp_path / "data", "ntu60_xview", "xview")
+    load_splits(tmp_path / "data", "ntu60", "xsub")
     assert command(monkeypatch, capsys, "raw", "--force")[0] == 0
     assert open_dataset(tmp_path / "data", "ntu60").fingerprint != first
 

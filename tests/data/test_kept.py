@@ -8,8 +8,8 @@ import pytest
 from raw_files import skeleton_text, walk
 
 from skelray.data import MSR_ACTION3D, NTU60, NWUCLA, Benchmark, DataError, Preprocessing, Recording, Split, prepare
-from skelray.data.dataset import load, open_dataset
-from skelray.data.inspection.check import check
+from skelray.data.dataset import load_splits, open_dataset
+from skelray.data.inspection.check import check_dataset
 from skelray.data.persons import joined
 from skelray.data.preprocess import resample
 from skelray.skeleton import KINECT_V1, Skeleton
@@ -107,7 +107,7 @@ def test_what_is_left_out_is_counted_and_warned_of(tmp_path):
     assert "persons left out: 1, in 1 sequences: r0" in str(report)
     again = prepare(own([two, bodies((0, 40, 0))], persons=1), None, tmp_path)
     assert (again.already, again.cut, again.left_out) == (True, report.cut, report.left_out)
-    found = check(tmp_path, "own")
+    found = check_dataset(tmp_path, "own")
     assert "WARNS  frames left out with someone in them: 1 (30 in all)\n           r0: 30 frames" in str(found)
     assert "WARNS  persons left out: 1 (1 in all)" in str(found)
     assert "nothing is wrong, 2 warnings" in str(found)
@@ -135,7 +135,7 @@ def test_a_data_set_that_was_prepared_before_does_not_know(tmp_path):
         del about["counts"][key]
     del about["source"]["content"]
     path.write_text(json.dumps(about))
-    assert "was prepared before that was counted: prepare it again to know" in str(check(tmp_path, "own"))
+    assert "was prepared before that was counted: prepare it again to know" in str(check_dataset(tmp_path, "own"))
     assert prepare(own([walk(12), walk(13)]), None, tmp_path).already
 
 
@@ -159,7 +159,9 @@ def test_a_body_that_comes_late_on_the_released_path_is_cut_and_counted_or_kept(
 def test_all_real_frames_of_msr_action3d_are_kept_and_nwucla_is_what_it_was(shared, tmp_path):
     report = prepare(MSR_ACTION3D, shared("data/MSRAction3DSkeletonReal3D.zip"), tmp_path)
     assert (report.sequences, report.cut) == (557, {})
-    assert "zero frames" not in [finding.kind for finding in check(tmp_path, "msr_action3d").findings if finding.offenders]
+    assert "zero frames" not in [
+        finding.kind for finding in check_dataset(tmp_path, "msr_action3d").findings if finding.offenders
+    ]
     report = prepare(NWUCLA, shared("data/NW-UCLA.zip"), tmp_path)
     assert report.fingerprint[:12] == "7c23b564d3c0"  # that of the numbers under results/
     assert report.cut == {"a04_s01_e01_v01": 1, "a04_s04_e02_v01": 1}
@@ -222,7 +224,7 @@ def test_a_stuck_joint_is_named(tmp_path, how, joint):
     for clip in clips[:4]:
         STUCK[how](clip, KINECT_V1.index(joint))
     prepare(own(clips), None, tmp_path)
-    found = check(tmp_path, "own")
+    found = check_dataset(tmp_path, "own")
     assert found.wrong
     assert f"{joint}: {how} in 4 of 6 sequences, r0 the first" in str(found)
     assert len([one for finding in found.findings if finding.kind == "stuck joints" for one in finding.offenders]) == 1
@@ -235,7 +237,7 @@ def test_what_a_source_was_centred_on_is_not_stuck(tmp_path):
         clip = (still - still[:, :, [root]]).astype(np.float32)
         report = prepare(own([clip, clip + np.float32(0)]), None, tmp_path, force=True)
         assert (report.frames, report.cut) == (40, {})
-        assert "ok     stuck joints" in str(check(tmp_path, "own"))
+        assert "ok     stuck joints" in str(check_dataset(tmp_path, "own"))
 
 
 @pytest.mark.parametrize("by", ["subject", "camera", "setup", "part"])
@@ -246,10 +248,10 @@ def test_what_is_unknown_is_in_neither_split(tmp_path, by):
     report = prepare(mine, None, tmp_path)
     assert report.undivided == (f"mine: 2 sequences of unknown {by} are in neither part",)
     assert report.undivided[0] in str(report)
-    splits = load(tmp_path, "own", "mine")
+    splits = load_splits(tmp_path, "own", "mine")
     assert splits.train.samples["name"].tolist() == ["r1", "r4"]
     assert splits.test.samples["name"].tolist() == ["r0", "r2"]
-    assert f"WARNS  mine: unknown {by}" in str(check(tmp_path, "own"))
+    assert f"WARNS  mine: unknown {by}" in str(check_dataset(tmp_path, "own"))
 
 
 def test_a_protocol_with_nobody_to_test_says_so(tmp_path):
@@ -257,9 +259,9 @@ def test_a_protocol_with_nobody_to_test_says_so(tmp_path):
     mine = Benchmark("own", KINECT_V1, ("a",), {"xsub": Split("subject", (1,))}, 1, lambda _: recordings)
     sentence = "nobody tests: own has 2 training and 0 test samples when divided by subject, and 1 of unknown subject"
     assert sentence in str(prepare(mine, None, tmp_path))
-    assert sentence in str(check(tmp_path, "own"))
+    assert sentence in str(check_dataset(tmp_path, "own"))
     with pytest.raises(DataError, match=sentence):
-        load(tmp_path, "own", "xsub")
+        load_splits(tmp_path, "own", "xsub")
 
 
 def test_unknown_subjects_are_not_held_out(tmp_path):
@@ -267,4 +269,4 @@ def test_unknown_subjects_are_not_held_out(tmp_path):
     recordings = [Recording(f"r{n}", walk(12, seed=n), 0, subject=key, camera=1 + n // 5) for n, key in enumerate(told)]
     mine = Benchmark("own", KINECT_V1, ("a",), {"xview": Split("camera", (1,))}, 1, lambda _: recordings)
     prepare(mine, None, tmp_path)
-    assert load(tmp_path, "own", "xview").held_out.samples["subject"].tolist() == [7]
+    assert load_splits(tmp_path, "own", "xview").held_out.samples["subject"].tolist() == [7]

@@ -10,9 +10,9 @@ from raw_files import drawn_benchmark
 from skelray.cli.main import main
 from skelray.data import Benchmark, DataError, Preprocessing, Recording, Split, open_dataset, prepare
 from skelray.data.dataset import SkeletonDataset
-from skelray.data.inspection.check import check
+from skelray.data.inspection.check import check_dataset
 from skelray.data.inspection.describe import _columns, _ranges, describe
-from skelray.data.inspection.picture import axes, chosen, draw, page, png
+from skelray.data.inspection.picture import axes, chosen, description_page, draw, picture_as_png
 from skelray.data.inspection.twins import digests, sketch, twins
 from skelray.skeleton import KINECT_V1, KINECT_V2, OPENPOSE
 
@@ -56,7 +56,7 @@ def planted(tmp_path, plant, path="plain", benchmark=None):
     """A prepared set whose array (N, C, T, V, M) ``plant`` has changed."""
     prepare(benchmark or clean(), None, tmp_path, Preprocessing(path, 40))
     plant(np.load(tmp_path / "clean" / "sequences.npy", mmap_mode="r+"))
-    return check(tmp_path, "clean")
+    return check_dataset(tmp_path, "clean")
 
 
 def found(report):
@@ -65,7 +65,7 @@ def found(report):
 
 @pytest.mark.parametrize("path", ["plain", "centred", "rigid"])
 def test_a_clean_set_passes(whole, path):
-    report = check(whole[path], "clean")
+    report = check_dataset(whole[path], "clean")
     assert not report.wrong, str(report)
     assert str(report).startswith("clean, 48 sequences: nothing is wrong")
     assert [finding.kind for finding in report.findings][-2:] == ["xsub: test among training", "xview: test among training"]
@@ -219,7 +219,7 @@ def test_real_nwucla_has_camera_2_again_as_camera_3(shared, tmp_path):
     from skelray.data import NWUCLA
 
     prepare(NWUCLA, shared("data/NW-UCLA.zip"), tmp_path, Preprocessing("plain", 20))
-    report = check(tmp_path, "nwucla")
+    report = check_dataset(tmp_path, "nwucla")
     overlap = {finding.kind: finding.offenders for finding in report.findings}["xview: test among training"]
     assert len(overlap) == 95
     assert all(name.endswith("v03") and how == f"tests, and trains as {name[:-3]}v02" for name, how in overlap)
@@ -289,7 +289,7 @@ def test_a_picture_shows_classes_over_time(whole):
     assert len(figure.axes) == 4 * 8
     assert figure.axes[0].get_title(loc="left").startswith("a  (r")
     assert len(figure.axes[0].lines) == 19  # one bone each; the second person is not there
-    assert png(whole["centred"], "clean").startswith(b"\x89PNG")
+    assert picture_as_png(whole["centred"], "clean").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("path", "expected"), [("plain", (0, 1, 1)), ("centred", (0, 1, 1)), ("rigid", (0, 2, 1))])
@@ -305,7 +305,7 @@ def test_image_coordinates_point_down():
 
 
 def test_a_page_needs_nothing_beside_it(whole):
-    text = page(describe(whole["plain"], "clean"), b"picture")
+    text = description_page(describe(whole["plain"], "clean"), b"picture")
     assert 'src="data:image/png;base64,cGljdHVyZQ=="' in text
     assert "24 train, 8 of them held out" in text
     assert "http" not in text
@@ -347,7 +347,7 @@ def test_the_commands(whole, tmp_path, monkeypatch, capsys):
 
 
 def test_what_is_not_prepared_is_one_sentence(tmp_path):
-    for look in (describe, check, png):
+    for look in (describe, check_dataset, picture_as_png):
         with pytest.raises(DataError, match="is not prepared in"):
             look(tmp_path, "clean")
 
@@ -363,4 +363,4 @@ def test_two_persons_are_drawn_and_checked(tmp_path):
     dataset = open_dataset(tmp_path, "two")
     assert len(draw(dataset, [0]).axes[0].lines) == 2 * 24
     assert describe(tmp_path, "two").persons == {2: 6}
-    assert len(check(tmp_path, "two").findings) == 10
+    assert len(check_dataset(tmp_path, "two").findings) == 10

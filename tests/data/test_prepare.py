@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_files import Drawn, drawn_benchmark, write_nwucla
 
-from skelray.data import NWUCLA, SYNTHETIC, DataError, Preprocessing, Recording, load, open_dataset, prepare
+from skelray.data import NWUCLA, SYNTHETIC, DataError, Preprocessing, Recording, load_splits, open_dataset, prepare
 from skelray.data.inspection.describe import describe
 from skelray.data.preparation import partial as partial_module
 from skelray.data.preparation.partial import BLOCK, Partial
@@ -121,7 +121,7 @@ def test_a_killed_prepare_goes_on(whole, tmp_path):
         child = subprocess.run(command, env=environment, capture_output=True, timeout=60)
         assert child.returncode == -signal.SIGKILL, child.stderr.decode()
         with pytest.raises(DataError, match="is not prepared in"):
-            load(tmp_path, "drawn", "xsub")
+            load_splits(tmp_path, "drawn", "xsub")
         journal = tmp_path / ".drawn.partial" / "journal.jsonl"
         finished.append(len(journal.read_text().splitlines()))
     assert finished == [0, 2 * BLOCK, 3 * BLOCK, COUNT, COUNT]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skelray.data import DataError, Preprocessing, Recording, Skipped, load, open_dataset, open_table, prepare
+from skelray.data import DataError, Preprocessing, Recording, Skipped, load_splits, open_dataset, open_table, prepare
 from skelray.data.own import rows as rows_module
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "your_data.md"
@@ -83,7 +83,7 @@ def test_a_table_is_prepared_and_divided(tmp_path):
     assert benchmark.classes == ("bow", "wave")
     report = prepare(benchmark, source, tmp_path / "data", Preprocessing(frames=10))
     assert report.sequences == 8
-    splits = load(tmp_path / "data", "mine", "xsub")
+    splits = load_splits(tmp_path / "data", "mine", "xsub")
     assert (len(splits.train), len(splits.held_out), len(splits.test)) == (4, 2, 4)
     assert open_dataset(tmp_path / "data", "mine").skeleton.joints == JOINTS
     assert prepare(benchmark, source, tmp_path / "data", Preprocessing(frames=10)).already

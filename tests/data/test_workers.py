@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from raw_files import Drawn, drawn_benchmark, write_nwucla
 
-from skelray.data import NWUCLA, DataError, Preprocessing, Recording, load, open_dataset, prepare
+from skelray.data import NWUCLA, DataError, Preprocessing, Recording, load_splits, open_dataset, prepare
 from skelray.data.preparation.partial import BLOCK
 from skelray.data.preparation.workers import CHUNK, Recipe, in_order
 from skelray.data.preprocess import channels_first
@@ -185,7 +185,7 @@ def test_killed_with_its_processes_it_goes_on_and_leaves_none_behind(whole, tmp_
             child = subprocess.run(command, env=environment, stdout=out, stderr=subprocess.PIPE, timeout=60, check=False)
         assert child.returncode == -signal.SIGKILL, child.stderr.decode()
         with pytest.raises(DataError, match="is not prepared in"):
-            load(tmp_path, "drawn", "xsub")
+            load_splits(tmp_path, "drawn", "xsub")
         pids = [int(word) for word in (tmp_path / "children").read_text().split()]
         assert len(pids) >= 3
         deadline = time.monotonic() + 10

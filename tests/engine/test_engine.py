@@ -17,7 +17,7 @@ from skelray.checks import UserError
 from skelray.engine import preflight
 from skelray.engine.descent import Descent
 from skelray.engine.resident import Resident
-from skelray.engine.waits import refused
+from skelray.engine.waits import refusing_waits
 from skelray.methods import HiCLR, SkeletonCLR
 from skelray.skeleton import KINECT_V2
 from skelray.training import Pretraining, optimisation_step
@@ -79,13 +79,13 @@ WAITS = {
 @pytest.mark.parametrize("said", WAITS)
 def test_what_waits_is_refused_with_its_line(said):
     x = torch.empty(2, device="meta")
-    with refused(), pytest.raises(CannotCapture, match=rf"{said}.*\(test_engine.py, line \d+\)"):
+    with refusing_waits(), pytest.raises(CannotCapture, match=rf"{said}.*\(test_engine.py, line \d+\)"):
         WAITS[said](x)
 
 
 def test_what_a_graph_may_hold_is_not_refused():
     x = torch.empty(2, device="meta")
-    with refused():
+    with refusing_waits():
         x = x * 2 + torch.tensor(0.5)  # a number of the host is written into the graph
         x[torch.arange(2, device="meta")] += torch.rand_like(x)
         torch.where(x > 0, x, 0.0).topk(1)

@@ -8,7 +8,7 @@ import torch
 
 from skelray.evaluation import Linear
 from skelray.evaluation.classifier import Classifier
-from skelray.evaluation.static_probe import train
+from skelray.evaluation.static_probe import train_static
 from skelray.training import Pretraining
 
 
@@ -32,7 +32,7 @@ def test_the_static_probe_is_the_plain_loop(samples):
         generator = torch.Generator().manual_seed(0)
         classifier = Classifier([12, 12], 3, generator, "normal")
         if static:
-            epochs = list(train(classifier, features, labels, generator, [0.5, 0.5, 0.05, 0.05], 16))
+            epochs = list(train_static(classifier, features, labels, generator, [0.5, 0.5, 0.05, 0.05], 16))
         else:
             epochs = list(evaluation.train(classifier, features, labels, generator))
         assert epochs == [1, 2, 3, 4]

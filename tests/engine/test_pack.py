@@ -10,7 +10,7 @@ from every_method import METHODS
 from skelray.augment import BA, AugmentationSet, Crop, Shear
 from skelray.backbones import DSTA, STGCN
 from skelray.bench import bench, launches
-from skelray.engine.numbers import alike
+from skelray.engine.numbers import shape_digest
 from skelray.engine.pack import Pack
 from skelray.engine.resident import Resident
 from skelray.methods import HiCLR
@@ -166,17 +166,17 @@ def test_the_state_of_a_lane_holds_no_other_lanes_numbers():
 
 def test_trials_that_differ_in_more_than_numbers_are_not_alike():
     same = [BASE, *varied(BASE, {"tau": (0.1, 0.2, 0.3)}), replace(BASE, epochs=9)]
-    assert len({alike(trial) for trial in same}) == 1
+    assert len({shape_digest(trial) for trial in same}) == 1
     shear = AugmentationSet("BA", (Crop(), Shear(amplitude=0.1)))
-    assert alike(replace(BASE, method=replace(BASE.method, query=shear))) == alike(BASE)
+    assert shape_digest(replace(BASE, method=replace(BASE.method, query=shear))) == shape_digest(BASE)
     others = {"stream": "bone", "batch_size": 4, "frames": 9, "optimizer": SGD(nesterov=True)}
     changed = [replace(BASE, **{name: value}) for name, value in others.items()]
     changed.append(replace(BASE, method=replace(BASE.method, queue=64)))
-    assert alike(BASE) not in {alike(trial) for trial in changed}
+    assert shape_digest(BASE) not in {shape_digest(trial) for trial in changed}
 
 
 def test_more_lanes_launch_no_more_operators():
     trial = replace(bench.METHODS["skeletonclr"].small(), frames=8)
-    two, eight = (launches.of_lanes(trial, lanes) for lanes in (2, 8))
+    two, eight = (launches.count_lane_step(trial, lanes) for lanes in (2, 8))
     assert two == eight
-    assert two.total() < 2.3 * launches.of_step(trial).total()
+    assert two.total() < 2.3 * launches.count_step(trial).total()

@@ -10,7 +10,7 @@ from tiny import MOCO, TRIAL, splits
 
 from skelray.checks import UserError
 from skelray.ensemble import Ensemble
-from skelray.evaluation import KNN, Apart, Clustering, Finetune, HeldOut, Linear, Supervised, measure, names
+from skelray.evaluation import KNN, Apart, Clustering, Finetune, HeldOut, Linear, Supervised, distinct_names, measure
 from skelray.identity.canonical import canonical
 from skelray.methods import CrosSCLR
 from skelray.training import Pretraining
@@ -65,7 +65,7 @@ def test_it_is_called_and_counted_as_what_it_asks():
     apart = Apart(Finetune(), WEIGHTS)
     assert (apart.name, apart.trained(100)) == ("finetune", Finetune().trained(100))
     assert apart.small().evaluation == Finetune().small()
-    assert len(set(names((Linear(), Apart(Linear(), WEIGHTS))))) == 2
+    assert len(set(distinct_names((Linear(), Apart(Linear(), WEIGHTS))))) == 2
 
 
 @pytest.mark.parametrize("evaluation", [Clustering(), HeldOut(KNN())], ids=str)

@@ -27,12 +27,12 @@ from skelray.evaluation import (
     Linear,
     Retrieval,
     Transfer,
+    finetuned_sequences,
     main_metric,
     measure,
-    measured_by,
-    smaller,
-    top,
-    trained_on,
+    metrics_of,
+    small_version,
+    top_k_accuracy,
 )
 from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.knn import knn_scores
@@ -142,12 +142,12 @@ class Declared(Centroid):
 )
 def test_what_an_evaluation_does_not_declare_has_a_default(around):
     plain = around(Centroid())
-    assert (main_metric(plain), measured_by(plain), trained_on(plain, 7)) == ("top1", ("top1", "top5"), 0)
-    assert smaller(Centroid()) == Centroid()
+    assert (main_metric(plain), metrics_of(plain), finetuned_sequences(plain, 7)) == ("top1", ("top1", "top5"), 0)
+    assert small_version(Centroid()) == Centroid()
     if around is not HeldOut:
         told = around(Declared())
-        assert (main_metric(told), measured_by(told), trained_on(told, 7)) == ("purity", ("purity", "top1"), 21)
-        assert smaller(Declared()) == Centroid("small")
+        assert (main_metric(told), metrics_of(told), finetuned_sequences(told, 7)) == ("purity", ("purity", "top1"), 21)
+        assert small_version(Declared()) == Centroid("small")
         with pytest.raises(ValueError, match="hold out with selection" if told == Declared() else "other benchmark"):
             HeldOut(told)
 
@@ -180,7 +180,7 @@ def test_a_model_without_projectors_or_mask_values_is_evaluated_and_kept():
 @every
 def test_an_easy_problem_is_solved(evaluation):
     data = splits(samples=72)
-    accuracy = top(evaluation(frozen(), data.train, data.test), torch.from_numpy(data.test.labels.copy()))
+    accuracy = top_k_accuracy(evaluation(frozen(), data.train, data.test), torch.from_numpy(data.test.labels.copy()))
     assert accuracy == 1.0 if evaluation != KNN(k=1000) else accuracy >= 1 / 3
 
 
@@ -688,13 +688,13 @@ def test_a_linear_classifier_separates_what_a_line_separates():
     x = x[np.abs(x[:, 0] + 2 * x[:, 1]) > 0.5]
     train = features_as_data(x, (x[:, 0] + 2 * x[:, 1] > 0).astype(int), classes=2)
     scores = Linear()(frozen(Given(2)), train, train)
-    assert top(scores, torch.from_numpy(train.labels.copy())) == 1.0
+    assert top_k_accuracy(scores, torch.from_numpy(train.labels.copy())) == 1.0
 
 
 def test_what_no_line_separates_stays_so():
     x = np.tile([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], (20, 1))
     train = features_as_data(x, np.tile([0, 1, 1, 0], 20), classes=2)
-    assert top(Linear()(frozen(Given(2)), train, train), torch.from_numpy(train.labels.copy())) <= 0.75
+    assert top_k_accuracy(Linear()(frozen(Given(2)), train, train), torch.from_numpy(train.labels.copy())) <= 0.75
 
 
 def test_the_seed_of_the_trial_decides_the_classifier():
@@ -718,7 +718,7 @@ def test_classifiers_train_on_every_sample():
     x = np.eye(9)
     train = features_as_data(x, np.arange(9), classes=9)
     scores = Linear(batch_size=4, epochs=60)(frozen(Given(9)), train, train)
-    assert top(scores, torch.arange(9)) == 1.0
+    assert top_k_accuracy(scores, torch.arange(9)) == 1.0
 
 
 # Accuracy
@@ -727,18 +727,18 @@ def test_classifiers_train_on_every_sample():
 def test_top_k_by_hand():
     scores = torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3], [0.2, 0.3, 0.5], [0.9, 0.05, 0.05]])
     labels = torch.tensor([1, 1, 1, 0])
-    assert top(scores, labels) == 0.5
-    assert top(scores, labels, 2) == 0.75
-    assert top(scores, labels, 3) == 1.0
-    assert top(scores, labels, 99) == 1.0
+    assert top_k_accuracy(scores, labels) == 0.5
+    assert top_k_accuracy(scores, labels, 2) == 0.75
+    assert top_k_accuracy(scores, labels, 3) == 1.0
+    assert top_k_accuracy(scores, labels, 99) == 1.0
 
 
 def test_ties_go_to_the_lower_class():
     scores = torch.zeros(4, 3)
-    assert top(scores, torch.tensor([0, 1, 2, 0])) == 0.5
-    assert top(scores, torch.tensor([0, 1, 2, 0]), 2) == 0.75
+    assert top_k_accuracy(scores, torch.tensor([0, 1, 2, 0])) == 0.5
+    assert top_k_accuracy(scores, torch.tensor([0, 1, 2, 0]), 2) == 0.75
     many = torch.zeros(1, 400)
-    assert [top(many, torch.tensor([c])) for c in (0, 1, 399)] == [1.0, 0.0, 0.0]
+    assert [top_k_accuracy(many, torch.tensor([c])) for c in (0, 1, 399)] == [1.0, 0.0, 0.0]
 
 
 @given(st.integers(1, 20), st.integers(1, 8), st.integers(0, 99))
@@ -747,7 +747,7 @@ def test_accuracy_grows_with_k_and_ends_at_one(samples, classes, seed):
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randn(samples, classes, generator=generator)
     labels = torch.randint(0, classes, (samples,), generator=generator)
-    accuracies = [top(scores, labels, k) for k in range(1, classes + 1)]
+    accuracies = [top_k_accuracy(scores, labels, k) for k in range(1, classes + 1)]
     assert accuracies == sorted(accuracies)
     assert accuracies[0] == (scores.argmax(dim=1) == labels).double().mean().item()
     assert accuracies[-1] == 1.0

@@ -13,7 +13,16 @@ from torch.nn import functional as F
 
 from skelray import papers
 from skelray.augment import BA, DAE, EA, HICO, NA, AdaIN, AugmentationSet, Draws, Mask, View, to_stream
-from skelray.evaluation import Diverged, Finetune, FrozenEncoder, Linear, SemiSupervised, Supervised, labelled, top
+from skelray.evaluation import (
+    Diverged,
+    Finetune,
+    FrozenEncoder,
+    Linear,
+    SemiSupervised,
+    Supervised,
+    draw_labelled,
+    top_k_accuracy,
+)
 from skelray.evaluation.classifier import Classifier
 from skelray.evaluation.finetune import Network
 from skelray.methods import CrosSCLR, HiCLR, HiCo
@@ -108,7 +117,7 @@ def test_an_easy_problem_is_solved():
     data = splits(samples=72)
     evaluation = replace(SHORT, epochs=12)
     scores = evaluation(pretraining().frozen(), data.train, data.test)
-    assert top(scores, torch.from_numpy(data.test.labels.copy())) == 1.0
+    assert top_k_accuracy(scores, torch.from_numpy(data.test.labels.copy())) == 1.0
 
 
 def test_by_hand():
@@ -385,7 +394,7 @@ def test_streams_are_trained_on_the_mean_of_their_logits(monkeypatch):
 @settings(max_examples=30, deadline=None)
 def test_a_share_of_each_class_and_at_least_one(samples, classes, share, seed):
     data = dataset(samples=samples, frames=1, classes=classes)
-    subset = labelled(data, share, seed)
+    subset = draw_labelled(data, share, seed)
     for label in range(classes):
         there, taken = (int((d.labels == label).sum()) for d in (data, subset))
         assert taken == (max(1, round(share * there)) if there else 0)
@@ -395,18 +404,18 @@ def test_a_share_of_each_class_and_at_least_one(samples, classes, share, seed):
 
 def test_labels_are_the_same_for_every_arm_and_grow_with_their_share():
     data = dataset(samples=300, frames=1)
-    ten, one = labelled(data, 0.1, 0), labelled(data, 0.01, 0)
-    assert np.array_equal(ten.rows, labelled(data, 0.1, 0).rows)
+    ten, one = draw_labelled(data, 0.1, 0), draw_labelled(data, 0.01, 0)
+    assert np.array_equal(ten.rows, draw_labelled(data, 0.1, 0).rows)
     assert np.isin(one.rows, ten.rows).all()
-    assert not np.array_equal(ten.rows, labelled(data, 0.1, 1).rows)
-    assert labelled(data, 1.0, 0) is data
+    assert not np.array_equal(ten.rows, draw_labelled(data, 0.1, 1).rows)
+    assert draw_labelled(data, 1.0, 0) is data
 
 
 def test_only_labelled_samples_are_seen_in_training(monkeypatch):
     """The others' sequences are poisoned, and nothing changes."""
     data, evaluation = splits(samples=72), SemiSupervised(labels=0.25, epochs=2, batch_size=8)
     expected = evaluation(pretraining().frozen(), data.train, data.test)
-    chosen = np.isin(data.train.rows, labelled(data.train, 0.25, 0).rows)
+    chosen = np.isin(data.train.rows, draw_labelled(data.train, 0.25, 0).rows)
     sequences = np.array(data.train.sequences)
     sequences[data.train.rows[~chosen]] = np.nan
     poisoned = replace(data.train, sequences=sequences)
@@ -424,7 +433,7 @@ def test_an_epoch_of_few_labels_is_as_long_as_asked(monkeypatch):
             for x, training in zip(made[-1].encoders["joint"].seen, made[-1].encoders["joint"].modes, strict=True)
             if training
         )
-        assert given == (len(data.train) if whole else len(labelled(data.train, 0.25, 0)))
+        assert given == (len(data.train) if whole else len(draw_labelled(data.train, 0.25, 0)))
         assert evaluation.trained(len(data.train)) == given
 
 
@@ -453,8 +462,8 @@ def test_best_on_test_is_the_best_epoch_read_and_says_so(evaluation):
         replace(evaluation, epochs=n)(pretraining().frozen(), data.train, hard) for n in range(1, evaluation.epochs + 1)
     ]
     best = replace(evaluation, selection="released", every=1)(pretraining().frozen(), data.train, hard)
-    accuracies = [top(scores, labels) for scores in lasting]
-    assert top(best, labels) == max(accuracies)
+    accuracies = [top_k_accuracy(scores, labels) for scores in lasting]
+    assert top_k_accuracy(best, labels) == max(accuracies)
     assert torch.equal(best, lasting[max(i for i, a in enumerate(accuracies) if a == max(accuracies))])
     rarely = replace(evaluation, selection="released", every=100)(pretraining().frozen(), data.train, hard)
     assert torch.equal(rarely, lasting[-1])

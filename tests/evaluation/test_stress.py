@@ -6,7 +6,18 @@ import torch
 from tiny import TRIAL, dataset, splits
 
 from skelray.checks import UserError
-from skelray.evaluation import KNN, Clustering, Corrupted, FewShot, HeldOut, Linear, ProbeGrid, Transfer, measure, names
+from skelray.evaluation import (
+    KNN,
+    Clustering,
+    Corrupted,
+    FewShot,
+    HeldOut,
+    Linear,
+    ProbeGrid,
+    Transfer,
+    distinct_names,
+    measure,
+)
 from skelray.evaluation.corrupted import KINDS, SEVERITIES, corrupted
 from skelray.results.calibration import Calibration, probabilities
 from skelray.results.scores import Scores
@@ -112,7 +123,7 @@ def test_a_grid_refuses_what_no_encoder_has(frozen, parts):
         ProbeGrid(poolings=("max",), layers=("projector",))
     with pytest.raises(UserError, match="rates"):
         ProbeGrid(rates=())
-    assert names((ProbeGrid(), ProbeGrid(epochs=(50,)))) == ["probes epochs=100", "probes epochs=50"]
+    assert distinct_names((ProbeGrid(), ProbeGrid(epochs=(50,)))) == ["probes epochs=100", "probes epochs=50"]
 
 
 def scored(scores, labels, votes=False):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from skelray.backbones import Hierarchical
 from skelray.methods import AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
-from skelray.names import in_order
+from skelray.names import streams_in_order
 from skelray.papers import HICLR
 from skelray.runner.study_file import load_study
 from skelray.study.ablation import Ablation
@@ -45,7 +45,7 @@ class Figure:
         return (
             any(row["method"] == name and variant in (None, row["variant"]) for name, variant in self.named)
             and (not row["backbone"] or not self.backbone or alike(row["backbone"], self.backbone))
-            and (not row["stream"] or in_order(row["stream"]) == in_order(self.stream))
+            and (not row["stream"] or streams_in_order(row["stream"]) == streams_in_order(self.stream))
             and f"{BENCHMARKS.get(row['dataset'], row['dataset'])} {row['protocol']}" == where
             and source == self.benchmark
             and (row["evaluation"], row["metric"]) == (evaluation, metric)

@@ -8,7 +8,7 @@ import torch
 from tiny import TRIAL
 
 from skelray.ensemble import Ensemble
-from skelray.evaluation import KNN, HeldOut, Linear, top
+from skelray.evaluation import KNN, HeldOut, Linear, top_k_accuracy
 from skelray.identity.canonical import canonical
 from skelray.study.ablation import Ablation
 from skelray.study.arm import Arm
@@ -41,7 +41,7 @@ def scores(seed, samples=40, classes=5, skill=1.5):
 def keep(store, trial, evaluation, arrays, data="d", test=None):
     """Puts an evaluation's scores where ``execute`` puts them. test: whose samples they are, where that is said."""
     found, labels = torch.from_numpy(arrays["scores"]), torch.from_numpy(arrays["labels"])
-    metrics = {"top1": top(found, labels), "top5": top(found, labels, 5)}
+    metrics = {"top1": top_k_accuracy(found, labels), "top5": top_k_accuracy(found, labels, 5)}
     stored = store.trial(trial.id(data))
     stored.save_spec({"trial": canonical(trial), "data": data})
     told = {} if test is None else {"test": test}

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from skelray.data.formats.unpickle import NUMBERS
-from skelray.released.checkpoint import read
+from skelray.released.checkpoint import read_checkpoint
 
 ZIP, LEGACY = ("hiclr_gcn_joint.pt", "hiclr"), ("crossclr_3views.pt", "crossclr")
 HICO = ("hico_gru/checkpoint_0400.pth.tar", "hico")
@@ -20,7 +20,7 @@ formats = pytest.mark.parametrize(("file", "method"), [ZIP, LEGACY, HICO], ids=[
 def refused(path, method):
     """The sentence."""
     with pytest.raises(ValueError, match=r"x\.pt ") as caught:
-        read(path, method)
+        read_checkpoint(path, method)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -54,18 +54,18 @@ def test_what_is_no_checkpoint_gets_one_sentence_and_runs_no_code(tmp_path, writ
     path = tmp_path / "x.pt"
     write(path)
     with pytest.raises(ValueError, match=said) as caught:
-        read(path, "hiclr")
+        read_checkpoint(path, "hiclr")
     assert "\n" not in str(caught.value)
     assert not Harmful.ran
 
 
 def test_a_missing_file_and_another_method_are_named(golden, tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
-        read(tmp_path / "none.pt", "hiclr")
+        read_checkpoint(tmp_path / "none.pt", "hiclr")
     with pytest.raises(ValueError, match="no pre-training checkpoint of hico"):
-        read(golden("checkpoints/hiclr_gcn_joint.pt"), "hico")
+        read_checkpoint(golden("checkpoints/hiclr_gcn_joint.pt"), "hico")
     with pytest.raises(ValueError, match="holds a stgcn, not a dsta"):
-        read(golden("checkpoints/hiclr_gcn_joint.pt"), "hiclr", backbone="dsta")
+        read_checkpoint(golden("checkpoints/hiclr_gcn_joint.pt"), "hiclr", backbone="dsta")
 
 
 @formats
@@ -80,14 +80,14 @@ def test_a_file_that_ends_early_is_refused(golden, tmp_path, file, method, share
 def test_bytes_that_were_changed_end_in_a_sentence_or_change_nothing(golden, tmp_path, file, method):
     """A file of the legacy format holds no sums: there a weight may be another and nobody can tell."""
     whole = golden(f"checkpoints/{file}").read_bytes()
-    digest, draw, said = read(golden(f"checkpoints/{file}"), method).digest, random.Random(0), []
+    digest, draw, said = read_checkpoint(golden(f"checkpoints/{file}"), method).digest, random.Random(0), []
     for trial in range(20):
         content = bytearray(whole)
         for _ in range(draw.choice([1, 5, 50])):
             content[draw.randrange(4000 if trial % 2 else len(content))] = draw.randrange(256)
         (tmp_path / "x.pt").write_bytes(content)
         try:
-            found = read(tmp_path / "x.pt", method).digest
+            found = read_checkpoint(tmp_path / "x.pt", method).digest
         except ValueError as error:
             said.append(str(error))
         else:
@@ -113,7 +113,10 @@ def test_weights_that_are_not_finite_are_refused_where_they_are_kept(golden, tmp
     )
     assert "blocks.3.graph.bias holds values that are not finite" in refused(tmp_path / "x.pt", "hiclr")
     torch.save({**state, f"encoder_k.{name}": state[f"encoder_k.{name}"] * value}, tmp_path / "x.pt")
-    assert read(tmp_path / "x.pt", "hiclr").digest == read(golden(f"checkpoints/{ZIP[0]}"), "hiclr").digest
+    assert (
+        read_checkpoint(tmp_path / "x.pt", "hiclr").digest
+        == read_checkpoint(golden(f"checkpoints/{ZIP[0]}"), "hiclr").digest
+    )
 
 
 Q = "encoder_q."
@@ -138,7 +141,7 @@ def test_tensors_of_foreign_shapes_get_one_sentence(golden, tmp_path, case):
     assert name in state
     torch.save({**state, name: tensor}, tmp_path / "x.pt")
     with pytest.raises(ValueError, match=said):
-        read(tmp_path / "x.pt", method)
+        read_checkpoint(tmp_path / "x.pt", method)
     refused(tmp_path / "x.pt", method)
 
 
@@ -147,7 +150,10 @@ def test_a_queue_of_a_foreign_shape_is_not_looked_at(golden, tmp_path, queue):
     """torch warns of turning a tensor that is no matrix, and a warning fails a test."""
     state = torch.load(golden(f"checkpoints/{ZIP[0]}"), weights_only=True)
     torch.save({**state, "queue": queue}, tmp_path / "x.pt")
-    assert read(tmp_path / "x.pt", "hiclr").digest == read(golden(f"checkpoints/{ZIP[0]}"), "hiclr").digest
+    assert (
+        read_checkpoint(tmp_path / "x.pt", "hiclr").digest
+        == read_checkpoint(golden(f"checkpoints/{ZIP[0]}"), "hiclr").digest
+    )
 
 
 @pytest.mark.parametrize("name", ["state_dict", "model_state_dict", "model"])
@@ -155,8 +161,8 @@ def test_a_queue_of_a_foreign_shape_is_not_looked_at(golden, tmp_path, queue):
 def test_a_state_is_found_where_training_loops_put_it(golden, tmp_path, name, prefix):
     state = torch.load(golden(f"checkpoints/{ZIP[0]}"), weights_only=True)
     torch.save({name: {prefix + key: tensor for key, tensor in state.items()}, "epoch": 7}, tmp_path / "x.pt")
-    imported = read(tmp_path / "x.pt", "hiclr")
-    assert imported.digest == read(golden(f"checkpoints/{ZIP[0]}"), "hiclr").digest
+    imported = read_checkpoint(tmp_path / "x.pt", "hiclr")
+    assert imported.digest == read_checkpoint(golden(f"checkpoints/{ZIP[0]}"), "hiclr").digest
     assert "7 epochs" in str(imported)
 
 
@@ -174,7 +180,7 @@ def test_numbers_of_numpy_beside_the_state_do_no_harm(golden, tmp_path, numpy_1)
     if numpy_1:
         assert path.read_bytes().count(b"numpy._core.multiarray") == 1
         path.write_bytes(path.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
-    imported = read(path, "hiclr")
-    assert imported.digest == read(golden(f"checkpoints/{ZIP[0]}"), "hiclr").digest
+    imported = read_checkpoint(path, "hiclr")
+    assert imported.digest == read_checkpoint(golden(f"checkpoints/{ZIP[0]}"), "hiclr").digest
     assert "3 epochs" in str(imported)
     assert set(NUMBERS).isdisjoint(torch.serialization.get_safe_globals())

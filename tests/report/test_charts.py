@@ -6,8 +6,8 @@ import pytest
 from result_rows import frame, seeds
 
 from skelray.checks import UserError
-from skelray.report.figures.charts import charts, keep_charts
-from skelray.study.charts import Bars, Lines, chart_of, plain
+from skelray.report.figures.charts import draw_charts, save_charts
+from skelray.study.charts import Bars, Lines, chart_as_data, chart_from_data
 
 
 def lengths(arm, *values, published):
@@ -20,7 +20,7 @@ def lengths(arm, *values, published):
 
 def told(rows, *asked):
     made = frame(rows)
-    made.attrs["notes"] = {"figures": [plain(one) for one in asked]}
+    made.attrs["notes"] = {"figures": [chart_as_data(one) for one in asked]}
     return made
 
 
@@ -29,7 +29,7 @@ def test_lines_and_bars_show_what_the_table_has():
         *lengths("a", 0.7, 0.74, 0.76, published=(0.71, None, 0.77)),
         *lengths("b", 0.6, 0.61, 0.62, published=(None,) * 3),
     ]
-    lines, bars = charts(told(rows, Lines(x="epochs"), Bars(x="place", at={"epochs": 300})))
+    lines, bars = draw_charts(told(rows, Lines(x="epochs"), Bars(x="place", at={"epochs": 300})))
     assert (lines.name, bars.name) == ("lines_epochs", "bars_place")
     shown = dict(list(lines.data.groupby("arm")))
     assert shown["a"]["mean"].tolist() == pytest.approx([0.7, 0.74, 0.76])
@@ -45,16 +45,16 @@ def test_lines_and_bars_show_what_the_table_has():
 
 def test_what_else_varies_has_a_panel_of_its_own():
     rows = [row | {"trial": row["trial"] + s} for s in ("joint", "bone") for row in seeds(0.5, arm="a", stream=s)]
-    (bars,) = charts(told(rows, Bars()))
+    (bars,) = draw_charts(told(rows, Bars()))
     assert [axes.get_title() for axes in bars.figure.axes] == ["joint", "bone"]
-    (bars,) = charts(told(rows, Bars(x="stream")))
+    (bars,) = draw_charts(told(rows, Bars(x="stream")))
     assert [label.get_text() for label in bars.figure.axes[0].get_xticklabels()] == ["joint", "bone"]
 
 
 def test_rows_that_are_only_published_are_marks_alone():
     rows = [*seeds(0.7, arm="a"), *seeds(None, arm="r")]
     rows[-1] |= {"status": "published", "published": 0.8, "error": "", "epochs": 0, "epoch": 0}
-    (bars,) = charts(told(rows, Bars()))
+    (bars,) = draw_charts(told(rows, Bars()))
     assert bars.data["published"].tolist()[1] == 0.8
     assert [line.get_ydata().tolist() for line in bars.figure.axes[0].lines if 80.0 in line.get_ydata().tolist()]
 
@@ -69,20 +69,20 @@ def test_rows_that_are_only_published_are_marks_alone():
 )
 def test_what_a_table_lacks_is_said(asked, said):
     with pytest.raises(UserError, match=said):
-        charts(told(seeds(0.7), asked))
+        draw_charts(told(seeds(0.7), asked))
 
 
 def test_they_are_kept_beside_the_tables(tmp_path):
-    paths = keep_charts(told(seeds(0.7, arm="a"), Bars(evaluation="linear")), "s", tmp_path)
+    paths = save_charts(told(seeds(0.7, arm="a"), Bars(evaluation="linear")), "s", tmp_path)
     assert [path.name for path in paths] == ["bars_place_linear.csv", "bars_place_linear.svg", "bars_place_linear.png"]
     assert all(path.stat().st_size for path in paths)
 
 
 def test_a_study_without_figures_draws_none():
-    assert charts(frame(seeds(0.7))) == []
+    assert draw_charts(frame(seeds(0.7))) == []
 
 
 def test_they_are_plain_data_and_back():
     for chart in (Lines(x="epochs", at={"stream": "joint"}), Bars(evaluation="knn")):
-        assert chart_of(json.loads(json.dumps(plain(chart)))) == chart
-        assert type(chart_of(plain(chart))) is type(chart)
+        assert chart_from_data(json.loads(json.dumps(chart_as_data(chart)))) == chart
+        assert type(chart_from_data(chart_as_data(chart))) is type(chart)

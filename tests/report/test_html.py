@@ -5,8 +5,8 @@ from result_rows import row, seeds
 
 from skelray.cli.main import cli
 from skelray.names import HELD_OUT
-from skelray.report.html.figures import inline
-from skelray.report.html.page import write
+from skelray.report.html.figures import inline_svg
+from skelray.report.html.page import write_page
 from skelray.results import tables as results
 
 HOSTILE = "</script><script>document.title='caught'</script><img src=x onerror=document.title='caught'> & $\"'"
@@ -28,14 +28,14 @@ def study(folder, name="mine"):
         for epoch in range(20, last + 1, 20)
         for metric in ("loss", HELD_OUT)
     ]
-    results.write(name, [one | {"study": name} for one in rows], curves, folder)
+    results.write_table(name, [one | {"study": name} for one in rows], curves, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     folder = study(tmp_path_factory.mktemp("page") / ("a_folder_" * 9))  # a name that a phone has no room for
-    return write("mine", folder, None, None)
+    return write_page("mine", folder, None, None)
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +150,8 @@ def test_a_phone_keeps_the_arms_in_sight_wherever_a_table_is_scrolled_to(browser
         for n in (100, 300)
         for k in range(6)
     ]
-    results.write("wide", [one | {"study": "wide"} for one in rows], [], tmp_path)
-    shown = Opened(browser, write("wide", tmp_path, None, None), viewport={"width": 390, "height": 844})
+    results.write_table("wide", [one | {"study": "wide"} for one in rows], [], tmp_path)
+    shown = Opened(browser, write_page("wide", tmp_path, None, None), viewport={"width": 390, "height": 844})
     for section in ("#table", "#seeds"):
         table = shown.page.locator(f"{section} .wide").last
         frame, keys = table.bounding_box(), table.locator("tbody td.key")
@@ -176,24 +176,24 @@ def test_it_says_what_failed_what_it_costs_and_how_to_make_it_again(opened):
 
 
 def test_the_same_tables_make_the_same_page(tmp_path, path):
-    again = write("mine", study(tmp_path), None, None)
+    again = write_page("mine", study(tmp_path), None, None)
     assert again.read_text().replace(str(tmp_path), "X") == path.read_text().replace(str(path.parent), "X")
     assert {one.suffix for one in (tmp_path / "figures" / "mine").iterdir()} == {".png", ".svg", ".csv"}
 
 
 def test_the_command_says_where_the_page_is(tmp_path):
-    results.write("mine", [one | {"study": "mine"} for one in seeds(0.7, 0.8)], [], tmp_path)
+    results.write_table("mine", [one | {"study": "mine"} for one in seeds(0.7, 0.8)], [], tmp_path)
     said = CliRunner().invoke(
         cli, ["report", "mine", "--results", str(tmp_path), "--html", str(tmp_path / "sub" / "x.html")]
     )
     assert said.output.startswith(f"{tmp_path / 'sub' / 'x.html'} (0.")
-    results.write("empty", [], [], tmp_path)
+    results.write_table("empty", [], [], tmp_path)
     said = CliRunner().invoke(cli, ["report", "empty", "--results", str(tmp_path), "--html"])
     assert "the table of empty is empty" in str(said.exception)
 
 
 def test_figures_beside_the_tables_are_pictures_that_run_and_load_nothing(browser, tmp_path):
-    results.write("mine", [one | {"study": "mine"} for one in seeds(0.7, 0.8)], [], tmp_path)
+    results.write_table("mine", [one | {"study": "mine"} for one in seeds(0.7, 0.8)], [], tmp_path)
     folder = tmp_path / "figures" / "mine"
     folder.mkdir(parents=True)
     bad = "<script>document.title='caught'</script><image href='https://example.org/x.png' width='9' height='9'/>"
@@ -202,7 +202,7 @@ def test_figures_beside_the_tables_are_pictures_that_run_and_load_nothing(browse
     )
     (folder / "importance_rung.png").write_bytes(b"left out: there is an SVG")
     (folder / "huge.png").write_bytes(bytes(1_000_000))
-    shown = Opened(browser, write("mine", tmp_path, None, None))
+    shown = Opened(browser, write_page("mine", tmp_path, None, None))
     assert shown.texts("#figures figcaption") == ["importance rung"]
     assert shown.page.locator("#figures img").evaluate("image => image.naturalWidth") == 50
     assert "huge.png is too large for this page" in shown.texts("#figures p")[0]
@@ -213,7 +213,7 @@ def test_figures_beside_the_tables_are_pictures_that_run_and_load_nothing(browse
 
 def test_ids_of_two_figures_in_one_page_are_apart():
     svg = '<?xml?><svg width="1pt" height="2pt"><defs><g id="x"/></defs><use xlink:href="#x"/><g id="mark-a3-s0-n7"/></svg>'
-    assert inline(svg, "n") == '<svg><defs><g id="n-x"/></defs><use xlink:href="#n-x"/><g data-a="3" data-s="0"/></svg>'
+    assert inline_svg(svg, "n") == '<svg><defs><g id="n-x"/></defs><use xlink:href="#n-x"/><g data-a="3" data-s="0"/></svg>'
 
 
 def test_no_label_is_in_the_page_as_it_stands(path):

@@ -11,7 +11,7 @@ from tiny import TRIAL, splits
 
 import skelray
 from skelray.report.html.classes import _worst
-from skelray.report.html.page import write
+from skelray.report.html.page import write_page
 from skelray.results import tables as results
 from skelray.runner.excerpts import keep_excerpt
 from skelray.store import excerpts
@@ -38,7 +38,7 @@ def ran(tmp_path_factory, synthetic_data):
 def path(ran):
     """Written after the store was moved: a page needs no data set, and no store where it was."""
     shutil.move(ran / "store", ran / "elsewhere")
-    yield write("small", ran / "results", str(ran / "elsewhere"), None)
+    yield write_page("small", ran / "results", str(ran / "elsewhere"), None)
     shutil.move(ran / "elsewhere", ran / "store")
 
 
@@ -96,7 +96,7 @@ def test_a_sequence_is_played_as_recorded_and_as_each_arm_sees_it(opened):
 
 
 def test_a_page_without_a_store_says_what_it_lacks(ran):
-    text = write("small", ran / "results", str(ran / "nowhere"), None, ran / "bare.html").read_text()
+    text = write_page("small", ran / "results", str(ran / "nowhere"), None, ran / "bare.html").read_text()
     assert text.count("The store is not here") == 3
 
 
@@ -105,8 +105,8 @@ def test_views_hide_what_is_masked_and_keep_what_is_not_augmented(ran):
     names = store.names("excerpts")
     assert len(names) == 3  # a set, and the views of two methods, which both evaluations share
     (of_set,) = [name for name in names if "-" not in name]
-    kept = excerpts.excerpt(store, of_set.removesuffix(".npz"))
-    seen = [excerpts.augmented(store, name.removesuffix(".npz")) for name in names if "-" in name]
+    kept = excerpts.read_excerpt(store, of_set.removesuffix(".npz"))
+    seen = [excerpts.read_augmented(store, name.removesuffix(".npz")) for name in names if "-" in name]
     weak, strong = sorted(seen, key=lambda one: len(one.names))
     assert weak.sequences.shape[1:] == kept.sequences[:, : weak.sequences.shape[2]].shape
     present = (kept.sequences != excerpts.HIDDEN).any(axis=(1, 2, 4))  # (n, M)
@@ -118,7 +118,7 @@ def test_views_hide_what_is_masked_and_keep_what_is_not_augmented(ran):
 def test_a_damaged_excerpt_counts_as_none(tmp_path):
     (tmp_path / "excerpts").mkdir()
     (tmp_path / "excerpts" / "x.npz").write_bytes(b"no archive")
-    assert excerpts.excerpt(Files(tmp_path), "x") is None
+    assert excerpts.read_excerpt(Files(tmp_path), "x") is None
     assert (tmp_path / "excerpts" / "x.npz.damaged").is_file()
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from result_rows import frame, row, seeds
 
-from skelray.report.table import escaped, shown_apart
-from skelray.report.text import failures, sweep_table, table, text, told
+from skelray.report.table import distinct_cell_texts, escape_latex
+from skelray.report.text import accuracy_table, failures_text, report_text, split_error, sweep_table
 from skelray.report.verdict_table import verdict_table
 from skelray.results import statistics
 
@@ -33,7 +33,7 @@ def body(made):
 
 def test_a_table_reads_well_in_a_terminal():
     rows = [*ablation(published=0.776), *ablation(evaluation="knn")]
-    assert table(frame(rows)).markdown() == (
+    assert accuracy_table(frame(rows)).markdown() == (
         "arrangement, ntu60, joint stream, stgcn, 300 epochs. Top-1 in percent, mean ± sd, n = 3 (seeds 0, 1, 2).\n"
         "\n"
         "| arm      | xsub linear | published |   xsub knn |\n"
@@ -44,34 +44,34 @@ def test_a_table_reads_well_in_a_terminal():
 
 
 def test_other_metrics_stay_out_of_the_table():
-    assert table(frame([*ablation(), *ablation(metric="top5")])).rows == table(frame(ablation())).rows
+    assert accuracy_table(frame([*ablation(), *ablation(metric="top5")])).rows == accuracy_table(frame(ablation())).rows
 
 
 def test_without_published_figures_there_is_no_such_column():
-    made = table(frame(ablation()))
+    made = accuracy_table(frame(ablation()))
     assert made.header == ["arm", "xsub linear"]
     assert "published" not in made.csv()
 
 
 def test_a_published_figure_stands_only_where_there_is_one():
     rows = [*seeds(0.7, arm="a", published=0.75), *seeds(0.6, arm="b"), *seeds(0.6, arm="b", protocol="xview")]
-    made = table(frame(rows))
+    made = accuracy_table(frame(rows))
     assert made.header == ["arm", "xsub linear", "published", "xview linear"]
     assert made.rows == [["a", "70.0", "75.0", "–"], ["b", "60.0", "–", "60.0"]]
 
 
 def test_n_stands_in_the_cells_only_where_it_varies():
-    made = table(frame([*seeds(0.7, 0.8, arm="a"), *seeds(0.6, arm="b")]))
+    made = accuracy_table(frame([*seeds(0.7, 0.8, arm="a"), *seeds(0.6, arm="b")]))
     assert made.rows == [["a", "75.0 ± 7.1 (2)"], ["b", "60.0 (1)"]]
     assert "mean ± sd (n), seeds 0, 1." in made.caption
-    assert "n = 1 (seed 0)" in table(frame(seeds(0.7))).caption
+    assert "n = 1 (seed 0)" in accuracy_table(frame(seeds(0.7))).caption
 
 
 def test_failed_cells_say_so():
     rows = [*seeds(0.7, None, 0.9, arm="a"), *seeds(None, None, arm="b"), row(arm="c", status="stopped", trial="s")]
-    made = table(frame(rows))
+    made = accuracy_table(frame(rows))
     assert made.rows == [["a", "80.0 ± 14.1, failed (1 of 3)"], ["b", "failed (2 of 2)"], ["c", "–"]]
-    assert "No trial is done." in table(frame(seeds(None))).caption
+    assert "No trial is done." in accuracy_table(frame(seeds(None))).caption
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_failed_cells_say_so():
 )
 def test_what_varies_becomes_a_column(column, values):
     rows = [r | {"trial": r["trial"] + v} for v in values for r in ablation(**{column: v})]
-    made = table(frame(rows))
+    made = accuracy_table(frame(rows))
     assert made.header == [column, "arm", "xsub linear"]
     assert [line[:2] for line in made.rows] == [[v, arm] for v in values for arm in ("[BA, NA]", "[NA, BA]")]
 
@@ -92,7 +92,7 @@ def test_lengths_and_scalars_of_the_cell_become_columns_too():
         for size in (64, 128)
         for epochs in (30, 300)
     ]
-    made = table(frame(rows))
+    made = accuracy_table(frame(rows))
     assert made.header == ["epochs", "batch_size", "arm", "xsub linear"]
     assert made.rows[0][:3] == ["30", "64", "a"]
     assert len(made.rows) == 8
@@ -100,14 +100,14 @@ def test_lengths_and_scalars_of_the_cell_become_columns_too():
 
 def test_generated_data_is_said_to_be_generated():
     sentence = "hese are numbers of generated data, not of a published benchmark."
-    assert table(frame(ablation(benchmark="synthetic"))).caption.endswith("T" + sentence)
+    assert accuracy_table(frame(ablation(benchmark="synthetic"))).caption.endswith("T" + sentence)
     mixed = [*ablation(benchmark="synthetic"), *ablation(benchmark="nwucla")]
-    assert table(frame(mixed)).caption.endswith("On synthetic, t" + sentence)
-    assert "generated" not in table(frame(ablation())).caption
+    assert accuracy_table(frame(mixed)).caption.endswith("On synthetic, t" + sentence)
+    assert "generated" not in accuracy_table(frame(ablation())).caption
 
 
 def test_csv_holds_the_unrounded_numbers():
-    made = pd.read_csv(io.StringIO(table(frame(ablation(published=0.776))).csv()))
+    made = pd.read_csv(io.StringIO(accuracy_table(frame(ablation(published=0.776))).csv()))
     assert made["arm"].tolist() == ["[BA, NA]", "[NA, BA]"]
     assert made["mean"][0] == pytest.approx(0.73, rel=1e-12)
     assert made["sd"][0] == pytest.approx(0.0360555127546399, rel=1e-12)
@@ -116,10 +116,10 @@ def test_csv_holds_the_unrounded_numbers():
 
 
 def test_latex_is_escaped():
-    assert escaped(r"50% of a_b & {c} \d ~ ^ # $ <x>") == (
+    assert escape_latex(r"50% of a_b & {c} \d ~ ^ # $ <x>") == (
         r"50\% of a\_b \& \{c\} \textbackslash{}d \textasciitilde{} \textasciicircum{} \# \$ \textless{}x\textgreater{}"
     )
-    made = table(frame(seeds(0.7, 0.8, arm="[BA, a_b]"))).latex()
+    made = accuracy_table(frame(seeds(0.7, 0.8, arm="[BA, a_b]"))).latex()
     assert r"    {[}BA, a\_b] & 75.0 $\pm$ 7.1 \\" in made.split("\n")  # a bare [ would be an argument of \midrule
     assert made.startswith("\\begin{table}\n")
     for name in ("toprule", "midrule", "bottomrule", "end{tabular}", "end{table}", "begin{tabular}{lr}"):
@@ -127,23 +127,23 @@ def test_latex_is_escaped():
 
 
 def test_a_label_breaks_no_markdown_table():
-    assert body(table(frame(seeds(0.7, arm="a|b\nc"))))[2].startswith(r"| a\|b c |")
+    assert body(accuracy_table(frame(seeds(0.7, arm="a|b\nc"))))[2].startswith(r"| a\|b c |")
 
 
 def test_a_frame_without_top1_is_refused_with_what_it_has():
     with pytest.raises(ValueError, match="no row has the metric 'top1'; the metrics are held_out_top1"):
-        table(frame([row(metric="held_out_top1")]))
+        accuracy_table(frame([row(metric="held_out_top1")]))
     with pytest.raises(ValueError, match="the frame is empty"):
-        table(frame([]))
+        accuracy_table(frame([]))
 
 
 def test_settings_that_agree_to_four_digits_stay_apart():
     rows = [row(trial=str(lr), cell=json.dumps({"lr": lr}), value=value) for lr, value in ((0.10001, 0.5), (0.10002, 0.6))]
-    made = table(frame(rows))
+    made = accuracy_table(frame(rows))
     assert made.header == ["lr", "arm", "xsub linear"]
     assert [(line[0], line[2]) for line in made.rows] == [("0.10001", "50.0"), ("0.10002", "60.0")]
-    assert shown_apart([0.1, None, 1 / 3, float("nan")]) == ["0.1", "–", "0.3333", "–"]
-    assert shown_apart([3, "kl", 0.1 + 0.2, 0.3]) == ["3", "kl", "0.30000000000000004", "0.3"]
+    assert distinct_cell_texts([0.1, None, 1 / 3, float("nan")]) == ["0.1", "–", "0.3333", "–"]
+    assert distinct_cell_texts([3, "kl", 0.1 + 0.2, 0.3]) == ["3", "kl", "0.30000000000000004", "0.3"]
 
 
 def test_differences_to_the_first_arm_are_paired_by_seed():
@@ -157,15 +157,15 @@ def test_differences_to_the_first_arm_are_paired_by_seed():
     assert [line[-2] for line in made.rows] == ["not attainable"] * 3
     assert "Minus [BA, NA]" in made.caption
     assert "(2 of linear, 1 of knn)" in made.caption
-    assert made.markdown() in text(frame(rows))
-    assert "Minus" not in text(frame(rows), "csv")
+    assert made.markdown() in report_text(frame(rows))
+    assert "Minus" not in report_text(frame(rows), "csv")
 
 
 def test_without_two_pairs_there_are_no_verdict_table():
     assert verdict_table(frame([*seeds(0.7, arm="a"), *seeds(0.6, arm="b")])) is None
     assert verdict_table(frame([*seeds(0.7, 0.8, arm="a"), *seeds(None, 0.6, arm="b")])) is None
     assert verdict_table(frame(seeds(0.7, 0.8, arm="a"))) is None
-    assert "Minus" not in text(frame([*seeds(0.7, arm="a"), *seeds(0.6, arm="b")]))
+    assert "Minus" not in report_text(frame([*seeds(0.7, arm="a"), *seeds(0.6, arm="b")]))
 
 
 def test_failures_are_grouped_by_cause():
@@ -175,14 +175,14 @@ def test_failures_are_grouped_by_cause():
         row(trial="r", protocol="xview", status="failed", error=f"error: shapes differ: 3 and 4\n{TRACEBACK}"),
         row(),
     ]
-    assert failures(frame(rows[2:] + rows[:2])) == [
+    assert failures_text(frame(rows[2:] + rows[:2])) == [
         "diverged (2 trials)",
         "  d3  [BA, NA, Mask]  xsub  seed 3  the loss is NaN at epoch 3",
         "  d4  [BA, NA, Mask]  xsub  seed 4  the loss is NaN at epoch 4",
         "error (1 trial)",
         "  r  [BA, NA, Mask]  xview  seed 0  RuntimeError: shapes differ: 3 and 4 (mine.py:12)",
     ]
-    assert failures(frame([row()])) == []
+    assert failures_text(frame([row()])) == []
 
 
 DEEP = """Traceback (most recent call last):
@@ -213,7 +213,7 @@ DEEP = """Traceback (most recent call last):
     ],
 )
 def test_what_is_told_of_an_error(error, cause, detail):
-    assert told(error) == (cause, detail)
+    assert split_error(error) == (cause, detail)
 
 
 def sweep():
@@ -255,37 +255,37 @@ def test_a_study_without_top1_has_a_table():
     """Clustering alone; what a study shows is the main metric of each evaluation."""
     shared = {"evaluation": "clustering", "metric": "nmi"}
     rows = [*seeds(0.66, 0.68, arm="a", published=0.6668, **shared), *seeds(0.5, 0.6, arm="b", **shared)]
-    made = table(frame(rows))
+    made = accuracy_table(frame(rows))
     assert made.header == ["arm", "xsub clustering nmi", "published"]
     assert made.rows == [["a", "67.0 ± 1.4", "66.7"], ["b", "55.0 ± 7.1", "–"]]
     assert "nmi in percent, mean ± sd, n = 2" in made.caption
     assert "Top-1" not in made.caption
     assert "| b   |" in verdict_table(frame(rows)).markdown()
     for form in ("markdown", "csv", "latex"):
-        assert "clustering nmi" in text(frame(rows), form)
+        assert "clustering nmi" in report_text(frame(rows), form)
 
 
 def test_a_scalar_named_like_a_column_is_a_setting():
     """across={"method": [...]} differs in what the table's own column does not say, and HiCLR has weights of its own."""
     for name, values in (("method", [{"k": 1}, {"k": 2}]), ("weights", [[1.0, 0.5], [1.0, 1.0]]), ("mean", [1, 2])):
         rows = [row(trial=str(n), cell=json.dumps({name: value}), value=n / 4) for n, value in enumerate(values)]
-        made = table(frame(rows))
+        made = accuracy_table(frame(rows))
         assert [line[-1] for line in made.rows] == ["0.0", "25.0"]
         assert made.header[0] in (name, f"{name} of the cell")
-        assert text(frame(rows))
+        assert report_text(frame(rows))
 
 
 def test_an_ensembles_weights_that_are_not_of_its_streams_are_one_sentence():
     cell = json.dumps({"weights": {"joint": 0.5, "bone": "x"}})
     with pytest.raises(ValueError, match=r"the weights .* are not those of joint\+bone: it is damaged"):
-        text(frame([row(stream="joint+bone", cell=cell)]))
+        report_text(frame([row(stream="joint+bone", cell=cell)]))
 
 
 def test_a_transfer_is_told_by_its_columns_and_not_by_a_name():
     rows = ablation(benchmark="ntu60", evaluation="knn on pku2 clips")
-    assert "share subjects" not in table(frame(rows)).caption
+    assert "share subjects" not in accuracy_table(frame(rows)).caption
     rows = [r | {"target": "pku2", "target_protocol": "xsub"} for r in rows]
-    assert "ntu60 and pku2 share subjects" in table(frame(rows)).caption
+    assert "ntu60 and pku2 share subjects" in accuracy_table(frame(rows)).caption
 
 
 def test_a_report_pairs_all_arms_at_once(monkeypatch):

@@ -7,7 +7,7 @@ from result_rows import frame, seeds
 from scipy import stats
 
 from skelray import Ablation, Arm, papers
-from skelray.report.reproduction import Section, figures, judged, page
+from skelray.report.reproduction import Section, compare_figures, judge_figure, reproduction_page
 
 
 def section(*rows, published):
@@ -17,31 +17,31 @@ def section(*rows, published):
 
 def test_a_figure_stands_beside_the_rows_that_bear_it():
     rows = seeds(0.75, 0.77, 0.79, arm="HiCLR", published=0.776)
-    found = figures(section(*rows, published={"xsub": 77.6})).iloc[0]
+    found = compare_figures(section(*rows, published={"xsub": 77.6})).iloc[0]
     assert (found["arm"], found["evaluation"], found["metric"]) == ("HiCLR", "linear", "top1")
     assert (found["published"], found["mean"]) == pytest.approx((0.776, 0.77))
     assert (found["n"], found["word"]) == (3, "as published")
 
 
 def test_rows_of_other_data_have_no_published_number_and_are_not_measured():
-    found = figures(section(*seeds(0.75, 0.77, arm="HiCLR", published=None), published={"xsub": 77.6})).iloc[0]
+    found = compare_figures(section(*seeds(0.75, 0.77, arm="HiCLR", published=None), published={"xsub": 77.6})).iloc[0]
     assert (found["n"], found["word"]) == (0, "not measured")
 
 
 def test_each_word_by_hand():
     sd = 0.01
     half = stats.t.ppf(0.975, 2) * sd * math.sqrt(1 + 1 / 3)
-    assert judged(0.75, 0.75 + 0.99 * half, sd, 3) == "as published"
-    assert judged(0.75, 0.75 + 1.01 * half, sd, 3) == "above"
-    assert judged(0.75, 0.75 - 1.01 * half, sd, 3) == "below"
-    assert judged(0.75, 0.75, math.nan, 1) == "one seed"
-    assert judged(0.75, math.nan, math.nan, 0) == "not measured"
+    assert judge_figure(0.75, 0.75 + 0.99 * half, sd, 3) == "as published"
+    assert judge_figure(0.75, 0.75 + 1.01 * half, sd, 3) == "above"
+    assert judge_figure(0.75, 0.75 - 1.01 * half, sd, 3) == "below"
+    assert judge_figure(0.75, 0.75, math.nan, 1) == "one seed"
+    assert judge_figure(0.75, math.nan, math.nan, 0) == "not measured"
 
 
 def test_the_page_counts_and_names_what_did_not_run():
     ran = section(*seeds(0.75, 0.77, 0.79, arm="HiCLR", published=0.776), published={"xsub": 77.6})
     left = section(published={"xsub": 77.6})._replace(heading="Table 4", why="ntu120 is not prepared")
-    text = page("HiCLR, reproduced", [ran, left], "skelray reproduce hiclr")
+    text = reproduction_page("HiCLR, reproduced", [ran, left], "skelray reproduce hiclr")
     assert "Published figures: 1 as published, 1 not measured." in text
     assert "77.6 |" in text
     assert "77.0 ± 2.0" in text

@@ -8,9 +8,9 @@ from result_rows import frame, seeds
 
 import skelray
 from skelray import BA, NA, Ablation, Arm, Factorial, Fusion, Mask, Sweep, papers
-from skelray.report.text import table
+from skelray.report.text import accuracy_table
 from skelray.results import tables as results
-from skelray.results.verdicts import of_table
+from skelray.results.verdicts import verdicts_of_frame
 
 BASE = papers.HICLR.small()
 ROWS = [*seeds(0.7, 0.72, arm="<b>weak</b>"), *seeds(0.8, 0.85, arm="strong")]
@@ -43,12 +43,12 @@ def test_studies_and_tables_show_themselves_as_text_in_html(told):
 def test_what_an_arm_changes_is_spelt_as_a_paper_does():
     assert "arrangement [BA, NA+Mask]" in STUDIES["<b>weak</b>"]._repr_html_()
     assert "xsub 77.6" in STUDIES["<b>weak</b>"]._repr_html_()
-    assert table(frame(ROWS))._repr_html_().count("&lt;b&gt;weak&lt;/b&gt;") == 1
-    assert "helps" not in of_table(frame(ROWS))._repr_html_()  # two seeds decide nothing
+    assert accuracy_table(frame(ROWS))._repr_html_().count("&lt;b&gt;weak&lt;/b&gt;") == 1
+    assert "helps" not in verdicts_of_frame(frame(ROWS))._repr_html_()  # two seeds decide nothing
 
 
 def test_a_notebook_shows_the_page_in_a_frame(tmp_path):
-    results.write("mine", [one | {"study": "mine"} for one in ROWS], [], tmp_path)
+    results.write_table("mine", [one | {"study": "mine"} for one in ROWS], [], tmp_path)
     shown = skelray.show("mine", tmp_path)
     assert "| strong" in repr(shown)
     with headless() as browser:

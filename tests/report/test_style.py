@@ -14,14 +14,14 @@ DATA = pd.DataFrame({"epoch": [1, 2, 3], "<b>$weak$</b>": [0.1, 0.25, 1 / 3], "å
 @style.in_style()
 def drawn():
     figure, axes = style.axes("epoch", "held-out top-1 (%)")
-    for look, name in zip(style.looks(2), DATA.columns[1:], strict=True):
+    for look, name in zip(style.series_styles(2), DATA.columns[1:], strict=True):
         axes.plot(DATA["epoch"], 100 * DATA[name], label=name, **look)
     axes.legend()
     return figure
 
 
 def test_a_figure_is_kept_as_png_svg_and_the_numbers_it_shows(tmp_path):
-    paths = style.keep("mine", "curves", drawn(), DATA, tmp_path)
+    paths = style.save_figure("mine", "curves", drawn(), DATA, tmp_path)
     assert {path.name for path in paths} == {"curves.png", "curves.svg", "curves.csv"}
     assert {path.parent for path in paths} == {tmp_path / "figures" / "mine"}
     content = {path.suffix: path.read_bytes() for path in paths}
@@ -36,9 +36,9 @@ def test_a_figure_is_kept_as_png_svg_and_the_numbers_it_shows(tmp_path):
 
 
 def test_the_same_numbers_make_the_same_bytes_whatever_the_users_settings_are(tmp_path):
-    first = [path.read_bytes() for path in style.keep("a", "curves", drawn(), DATA, tmp_path)]
+    first = [path.read_bytes() for path in style.save_figure("a", "curves", drawn(), DATA, tmp_path)]
     with matplotlib.rc_context({"axes.facecolor": "black", "font.size": 20, "svg.fonttype": "path", "savefig.dpi": 50}):
-        second = [path.read_bytes() for path in style.keep("b", "curves", drawn(), DATA, tmp_path)]
+        second = [path.read_bytes() for path in style.save_figure("b", "curves", drawn(), DATA, tmp_path)]
         assert matplotlib.rcParams["font.size"] == 20
     assert first == second
 
@@ -48,13 +48,13 @@ def lightness(colour):
 
 
 def test_series_differ_in_more_than_their_colour():
-    looks = style.looks(28)
+    looks = style.series_styles(28)
     assert len({(look["marker"], look["linestyle"]) for look in looks}) == 28
-    assert style.looks(30)[28] == looks[0]
+    assert style.series_styles(30)[28] == looks[0]
     assert max(map(lightness, style.COLOURS)) < 0.7  # none is lost on white paper
 
 
 @pytest.mark.parametrize("name", ["../x", "a b"])
 def test_a_figure_stays_in_its_folder(name, tmp_path):
     with pytest.raises(ValueError, match="letters, digits"):
-        style.keep("mine", name, drawn(), DATA, tmp_path)
+        style.save_figure("mine", name, drawn(), DATA, tmp_path)

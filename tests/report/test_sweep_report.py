@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from sweeps import RUNGS, accuracy, frame, rows
 
-from skelray.report.figures.sweep import FIGURES, draw
-from skelray.report.sweep_tables import importance_table, rungs_table, spending
-from skelray.report.text import text
-from skelray.search.from_table import samples, study
+from skelray.report.figures.sweep import FIGURES, save_sweep_figures
+from skelray.report.sweep_tables import importance_table, rungs_table, spending_sentence
+from skelray.report.text import report_text
+from skelray.search.from_table import optuna_study_from_samples, samples_from_rows
 
-TOLD = samples(rows())
+TOLD = samples_from_rows(rows())
 
 
 def test_a_row_for_each_rung():
@@ -30,14 +30,14 @@ def test_a_row_for_each_rung():
 def test_what_was_spent_and_saved():
     """24 samples: 8 ran all 100 epochs, 7 stopped at 75, 8 at 25, one failed at 25."""
     spent = 8 * 100 + 7 * 75 + 9 * 25
-    told = spending(TOLD)
+    told = spending_sentence(TOLD)
     assert f"24 samples took {spent} epochs and {spent / 100:.1f} h of training." in told
     assert "Stopping saved 775 of 2300 epochs (34 %), some 7.8 h." in told
-    assert "None was stopped." in spending([sample for sample in TOLD if sample.status == "done"])
+    assert "None was stopped." in spending_sentence([sample for sample in TOLD if sample.status == "done"])
 
 
 def test_importance_stands_for_each_rung_with_conditional_ones_marked():
-    table = importance_table(samples(rows(samples=60)))
+    table = importance_table(samples_from_rows(rows(samples=60)))
     assert [name for name in table.header if name.startswith("epoch")] == [
         "epoch 25 (n = 60)",
         "epoch 75 (n = 39)",
@@ -50,7 +50,7 @@ def test_importance_stands_for_each_rung_with_conditional_ones_marked():
 
 
 def test_the_report_of_a_sweep_has_its_tables_and_no_rung_twice():
-    said = text(frame())
+    said = report_text(frame())
     assert said.count("| sample 3 ") == 1  # the sample once, by its last reading
     assert "Rungs: how many samples" in said
     assert "Importance in percent" in said
@@ -58,8 +58,8 @@ def test_the_report_of_a_sweep_has_its_tables_and_no_rung_twice():
 
 
 def test_each_figure_shows_what_it_says(tmp_path):
-    told = samples(rows(samples=30, figures=True))
-    paths = draw(told, "s", tmp_path)
+    told = samples_from_rows(rows(samples=30, figures=True))
+    paths = save_sweep_figures(told, "s", tmp_path)
     names = {path.stem for path in paths}
     assert names == {
         *("importance", "slices", "contours", "parallel_coordinates"),
@@ -83,7 +83,7 @@ def test_each_figure_shows_what_it_says(tmp_path):
     assert below.groupby("epoch")["below"].max().tolist() == [1.0] * 3
     assert len(below[below["epoch"] == 25]) == 30
     assert pd.read_csv(folder / "timeline.csv")["epochs"].sum() == sum(sample.trained for sample in told)
-    assert study(done).best_trials
+    assert optuna_study_from_samples(done).best_trials
 
 
 @pytest.mark.parametrize("some", [[], TOLD[:1], TOLD[5:6], TOLD[1:3]], ids=["none", "one", "a failure", "two stopped"])
@@ -104,9 +104,9 @@ assert not {"torch", "ray", "skelray.data.dataset"} & sys.modules.keys()
 
 
 def test_a_report_needs_neither_the_data_nor_torch(tmp_path):
-    from skelray.results.tables import write
+    from skelray.results.tables import write_table
 
-    write("s", rows(), [], tmp_path)
+    write_table("s", rows(), [], tmp_path)
     root = Path(__file__).resolve().parent.parent.parent
     done = subprocess.run(
         [sys.executable, "-c", REPORT, str(tmp_path)], cwd=root, capture_output=True, text=True, check=False

@@ -6,8 +6,8 @@ import sys
 import pytest
 from result_rows import row, seeds
 
-from skelray.cli.export import TRACKERS, exported
-from skelray.report.trackers.tracked import flat, tracked
+from skelray.cli.export import TRACKERS, export_to
+from skelray.report.trackers.tracked import flatten_settings, read_tracked
 from skelray.results import tables as results
 
 SPEC = json.dumps({"method": {"tau": 0.07, "weights": None, "arrangement": ["BA", "NA"]}, "epochs": 3, "type": "Trial"})
@@ -28,12 +28,12 @@ def folder(tmp_path):
         for epoch in (1, 2, 4)
         for metric in ("loss", "infonce")
     ]
-    results.write("mine", rows, curves, tmp_path / "results")
+    results.write_table("mine", rows, curves, tmp_path / "results")
     return tmp_path
 
 
 def test_what_a_tracker_is_told(folder):
-    one, other = tracked(results.load("mine", folder / "results"), results.curves("mine", folder / "results"))
+    one, other = read_tracked(results.load("mine", folder / "results"), results.curves("mine", folder / "results"))
     assert one.settings == {
         "arm": "weak: [BA]",
         "method.tau": 0.07,
@@ -45,14 +45,14 @@ def test_what_a_tracker_is_told(folder):
     assert one.figures == {"linear": 0.75, "clustering nmi": 0.25}
     assert other.curves == {}
     assert other.figures == {"linear": 0.5}  # what failed has none
-    assert flat({}) == {}
+    assert flatten_settings({}) == {}
 
 
 def test_tensorboard_reads_the_curves_back(folder):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    told = exported("mine", folder / "results", "tensorboard", str(folder / "runs"))
+    told = export_to("mine", folder / "results", "tensorboard", str(folder / "runs"))
     assert told.startswith("2 of 2 trials are new to tensorboard")
-    assert exported("mine", folder / "results", "tensorboard", str(folder / "runs")).startswith("0 of 2")
+    assert export_to("mine", folder / "results", "tensorboard", str(folder / "runs")).startswith("0 of 2")
     (first,) = (folder / "runs" / "mine").glob("weak_BA_xsub_seed_0-*")
     read = accumulator.EventAccumulator(str(first)).Reload()
     assert [(event.step, event.value) for event in read.Scalars("loss")] == [(1, 1.0), (2, 0.5), (4, 0.25)]
@@ -65,8 +65,8 @@ def test_tensorboard_reads_the_curves_back(folder):
 def test_mlflow_reads_the_runs_back(folder):
     mlflow = pytest.importorskip("mlflow", reason="pip install 'skelray[mlflow]'")
     to = folder / "lab"
-    assert exported("mine", folder / "results", "mlflow", str(to)).startswith("2 of 2")
-    assert exported("mine", folder / "results", "mlflow", str(to)).startswith("0 of 2")
+    assert export_to("mine", folder / "results", "mlflow", str(to)).startswith("2 of 2")
+    assert export_to("mine", folder / "results", "mlflow", str(to)).startswith("0 of 2")
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{to / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("mine").experiment_id])
     (first,) = [run for run in runs if run.data.tags["skelray.trial"] == "00000000000000aa"]
@@ -84,14 +84,14 @@ def test_what_mlflow_refuses_is_one_sentence(folder, monkeypatch):
     pytest.importorskip("mlflow", reason="pip install 'skelray[mlflow]'")
     monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
     with pytest.raises(ValueError, match="--log mlflow: The filesystem tracking backend"):
-        exported("mine", folder / "results", "mlflow", (folder / "plain").as_uri())
+        export_to("mine", folder / "results", "mlflow", (folder / "plain").as_uri())
 
 
 def test_wandb_keeps_runs_offline(folder, monkeypatch):
     pytest.importorskip("wandb", reason="pip install 'skelray[wandb]'")
     monkeypatch.delenv("WANDB_MODE", raising=False)
-    assert exported("mine", folder / "results", "wandb", str(folder)).startswith("2 of 2")
-    assert exported("mine", folder / "results", "wandb", str(folder)).startswith("0 of 2")
+    assert export_to("mine", folder / "results", "wandb", str(folder)).startswith("2 of 2")
+    assert export_to("mine", folder / "results", "wandb", str(folder)).startswith("0 of 2")
     (first,) = (folder / "wandb").glob("offline-run-*-00000000000000aa")
     (kept,) = first.glob("*.wandb")
     content = kept.read_bytes()
@@ -100,11 +100,11 @@ def test_wandb_keeps_runs_offline(folder, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.setenv("WANDB_API_KEY", "short")
     with pytest.raises(ValueError, match="--log wandb: "):
-        exported("mine", folder / "results", "wandb", str(folder / "online"))
+        export_to("mine", folder / "results", "wandb", str(folder / "online"))
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)
 def test_one_that_is_not_installed_is_one_sentence(folder, tracker, monkeypatch):
     monkeypatch.setitem(sys.modules, TRACKERS[tracker], None)
     with pytest.raises(ValueError, match=rf"is not installed; pip install 'skelray\[{tracker}\]'"):
-        exported("mine", folder / "results", tracker, None)
+        export_to("mine", folder / "results", tracker, None)

@@ -7,8 +7,8 @@ import pytest
 from result_rows import frame, seeds
 
 from skelray.report.effects_table import effects_table
-from skelray.report.text import text
-from skelray.results.attribution import effect, of_factorial, shapley
+from skelray.report.text import report_text
+from skelray.results.attribution import effect, effects_of_frame, shapley
 from skelray.results.inference import t_interval
 from skelray.study.notes import Notes
 
@@ -23,7 +23,7 @@ def rows(values=VALUES, **changes):
 
 
 def test_two_parts_by_hand():
-    a, b, both = of_factorial(rows()).to_dict("records")
+    a, b, both = effects_of_frame(rows()).to_dict("records")
     none, with_a, with_b, full = (np.array(VALUES[arm]) for arm in ON)
     assert (a["effect"], b["effect"], both["effect"]) == ("A", "B", "A x B")
     assert a["mean"] == pytest.approx(((with_a - none) + (full - with_b)).mean() / 2)
@@ -59,8 +59,8 @@ def test_effects_of_a_known_function():
 
 def test_a_seed_counts_where_all_arms_have_it():
     values = {**VALUES, "B": [0.52, None, 0.54]}
-    assert set(of_factorial(rows(values))["n"]) == {2}
-    assert of_factorial(rows({arm: own for arm, own in VALUES.items() if arm != "B"})).empty
+    assert set(effects_of_frame(rows(values))["n"]) == {2}
+    assert effects_of_frame(rows({arm: own for arm, own in VALUES.items() if arm != "B"})).empty
 
 
 def test_effects_are_judged_as_one_family():
@@ -68,13 +68,13 @@ def test_effects_are_judged_as_one_family():
     base = rng.normal(0.5, 0.01, 8)
     values = {"none": base, "A": base + 0.05 + rng.normal(0, 0.003, 8), "B": base + rng.normal(0, 0.003, 8)}
     values["A + B"] = values["A"] + values["B"] - base + rng.normal(0, 0.001, 8)
-    found = of_factorial(rows({arm: own.tolist() for arm, own in values.items()}))
+    found = effects_of_frame(rows({arm: own.tolist() for arm, own in values.items()}))
     assert found["word"].tolist() == ["helps", "equivalent", "equivalent"]
     assert set(found["family"]) == {3}
 
 
 def test_the_report_of_a_factorial_has_effects_in_place_of_contrasts():
-    said = text(rows())
+    said = report_text(rows())
     assert "| A     | xsub linear |" in said
     assert "Shapley" in said
     assert "Minus" not in said

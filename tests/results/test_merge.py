@@ -5,7 +5,7 @@ from result_rows import row
 
 from skelray.checks import UserError
 from skelray.results.merge import merge
-from skelray.results.tables import curves, load, write
+from skelray.results.tables import curves, load, write_table
 
 NAN = float("nan")
 
@@ -15,7 +15,7 @@ def line(trial, value):
 
 
 def made(folder, *rows, lines=()):
-    write("arrangement", rows, lines, folder)
+    write_table("arrangement", rows, lines, folder)
     return folder
 
 

@@ -11,7 +11,7 @@ from tiny import TRIAL
 from skelray.evaluation import KNN
 from skelray.report.noise_table import noise_table
 from skelray.results import tables
-from skelray.results.noise import both_interval, by_subject, mcnemar, of_table
+from skelray.results.noise import both_interval, by_subject, mcnemar, noise_of_frame
 from skelray.results.rows import cell_rows
 from skelray.store.store import Store
 from skelray.study.ablation import Ablation
@@ -31,13 +31,13 @@ def stored(folder, subjects=True):
         arrays = {"scores": scores.astype(np.float32), "labels": labels, "rows": np.arange(80)}
         keep(store, cell.trial, KNN(), {**arrays, **({"subjects": who} if subjects else {})})
         rows += cell_rows("s", cell, store, "d")
-    tables.write("s", rows, [], folder, STUDY.notes())
+    tables.write_table("s", rows, [], folder, STUDY.notes())
     return tables.load("s", folder), store
 
 
 def test_both_intervals_of_stored_scores(tmp_path):
     frame, store = stored(tmp_path)
-    (one,) = of_table(frame, store, None).to_dict("records")
+    (one,) = noise_of_frame(frame, store, None).to_dict("records")
     assert (one["n"], one["subjects"], one["missing"]) == (4, 8, "")
     assert one["both_low"] < one["low"] < one["mean"] < one["high"] < one["both_high"]
     assert one["mean"] == pytest.approx((one["more"] - one["fewer"]) / 80)
@@ -48,10 +48,10 @@ def test_both_intervals_of_stored_scores(tmp_path):
 
 def test_scores_without_subjects_say_what_they_lack(tmp_path):
     frame, store = stored(tmp_path, subjects=False)
-    (one,) = of_table(frame, store, None).to_dict("records")
+    (one,) = noise_of_frame(frame, store, None).to_dict("records")
     assert one["missing"] == "the subjects of the test sequences are not stored"
     assert one["mcnemar"] == one["mcnemar"]
-    (bare,) = of_table(frame, Store(str(tmp_path / "empty")), None).to_dict("records")
+    (bare,) = noise_of_frame(frame, Store(str(tmp_path / "empty")), None).to_dict("records")
     assert bare["missing"] == "no scores are stored"
     assert bare["low"] == one["low"]
 

@@ -69,7 +69,7 @@ def in_order(rows):
 @given(rows_made, points_made)
 def test_what_is_written_is_read(tmp_path_factory, rows, points):
     folder = tmp_path_factory.mktemp("results")
-    results.write("made", rows, points, folder)
+    results.write_table("made", rows, points, folder)
     read = records(results.load("made", folder))
     for each in (read, rows):
         for r in each:
@@ -77,12 +77,12 @@ def test_what_is_written_is_read(tmp_path_factory, rows, points):
     assert in_order(read) == in_order(expected(rows))
     assert in_order(records(results.curves("made", folder))) == in_order(expected(points))
     written = [path.read_bytes() for path in sorted(folder.iterdir())]
-    results.write("made", results.load("made", folder).to_dict("records"), points[::-1], folder)
+    results.write_table("made", results.load("made", folder).to_dict("records"), points[::-1], folder)
     assert [path.read_bytes() for path in sorted(folder.iterdir())] == written
 
 
 def test_the_columns_are_those_of_the_schema(tmp_path):
-    results.write("arrangement", [row()], [POINT], tmp_path)
+    results.write_table("arrangement", [row()], [POINT], tmp_path)
     table = results.load("arrangement", tmp_path)
     assert tuple(table.columns) == schema.COLUMNS
     assert str(table["started"].dtype) == "datetime64[us, UTC]"
@@ -94,8 +94,8 @@ def test_the_columns_are_those_of_the_schema(tmp_path):
 def test_equal_content_in_another_order_gives_equal_files(tmp_path):
     rows = [row(trial=f"{seed}{p}", seed=seed, protocol=p) for seed in range(3) for p in ("xview", "xsub")]
     points = [POINT | {"epoch": epoch} for epoch in range(4)]
-    first = results.write("arrangement", rows, points, tmp_path / "a")
-    second = results.write("arrangement", rows[::-1], points[::-1], tmp_path / "b")
+    first = results.write_table("arrangement", rows, points, tmp_path / "a")
+    second = results.write_table("arrangement", rows[::-1], points[::-1], tmp_path / "b")
     assert first.read_bytes() == second.read_bytes()
     assert [p.read_bytes() for p in (tmp_path / "a").iterdir()] == [p.read_bytes() for p in (tmp_path / "b").iterdir()]
 
@@ -103,7 +103,7 @@ def test_equal_content_in_another_order_gives_equal_files(tmp_path):
 def test_arms_keep_the_order_of_the_study(tmp_path):
     arms = ["[BA, NA]", "[NA, BA]", "[Mask]", "SkeletonCLR"]
     rows = [row(trial=f"{arm}{seed}", arm=arm, seed=seed) for seed in (1, 0) for arm in arms]
-    results.write("arrangement", rows, [], tmp_path)
+    results.write_table("arrangement", rows, [], tmp_path)
     table = results.load("arrangement", tmp_path)
     assert list(table["arm"].unique()) == arms
     assert list(table["seed"]) == [0, 1] * 4
@@ -129,7 +129,7 @@ def test_arms_keep_the_order_of_the_study(tmp_path):
 )
 def test_a_row_that_does_not_fit_is_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
-        results.write("arrangement", [row(**change)], [], tmp_path)
+        results.write_table("arrangement", [row(**change)], [], tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -137,38 +137,38 @@ def test_a_missing_column_is_named(tmp_path):
     short = row()
     del short["seed"]
     with pytest.raises(ValueError, match="misses the column 'seed'"):
-        results.write("arrangement", [short], [], tmp_path)
+        results.write_table("arrangement", [short], [], tmp_path)
     with pytest.raises(ValueError, match="curves misses the column 'seconds'"):
-        results.write("arrangement", [], [{k: v for k, v in POINT.items() if k != "seconds"}], tmp_path)
+        results.write_table("arrangement", [], [{k: v for k, v in POINT.items() if k != "seconds"}], tmp_path)
 
 
 def test_two_rows_of_one_key_are_refused(tmp_path):
     with pytest.raises(ValueError, match="two rows for trial 't0', arm"):
-        results.write("arrangement", [row(), row(value=0.1)], [], tmp_path)
+        results.write_table("arrangement", [row(), row(value=0.1)], [], tmp_path)
     with pytest.raises(ValueError, match="two rows for trial 't0', epoch 3, metric 'loss'"):
-        results.write("arrangement", [], [POINT, POINT], tmp_path)
+        results.write_table("arrangement", [], [POINT, POINT], tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a.curves", "a/b", "a b"])
 def test_a_study_is_named_by_plain_letters(tmp_path, name):
     with pytest.raises(ValueError, match="a study is named by"):
-        results.write(name, [], [], tmp_path)
+        results.write_table(name, [], [], tmp_path)
 
 
 def test_numpy_numbers_and_text_that_is_no_unicode_are_stored(tmp_path):
     odd = row(value=np.float32(0.5), seed=np.int64(7), published=np.nan, error="no file '\udcff.npy'")
-    results.write("arrangement", [odd], [], tmp_path)
+    results.write_table("arrangement", [odd], [], tmp_path)
     (read,) = results.load("arrangement", tmp_path).to_dict("records")
     assert (read["value"], read["seed"], read["error"]) == (0.5, 7, r"no file '\udcff.npy'")
 
 
 def test_all_studies_concatenate(tmp_path):
-    results.write("arrangement", [row()], [POINT], tmp_path)
-    results.write("views", [row(study="views"), row(study="views", trial="t1", published=0.5)], [POINT], tmp_path)
+    results.write_table("arrangement", [row()], [POINT], tmp_path)
+    results.write_table("views", [row(study="views"), row(study="views", trial="t1", published=0.5)], [POINT], tmp_path)
     everything = results.load(folder=tmp_path)
     assert list(everything["study"]) == ["arrangement", "views", "views"]
     assert len(results.curves(folder=tmp_path)) == 1  # the shared trial was trained once
-    assert results.studies(tmp_path) == ["arrangement", "views"]
+    assert results.list_tables(tmp_path) == ["arrangement", "views"]
     with pytest.raises(ValueError, match=r"no results of a study 'view' in .*; there are arrangement, views"):
         results.load("view", tmp_path)
 
@@ -181,7 +181,7 @@ def test_an_empty_folder_gives_an_empty_frame(tmp_path):
 
 
 def test_a_file_that_is_no_table_is_named(tmp_path):
-    path = results.write("arrangement", [row()], [POINT], tmp_path)
+    path = results.write_table("arrangement", [row()], [POINT], tmp_path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"arrangement\.parquet cannot be read"):
         results.load("arrangement", tmp_path)
@@ -191,21 +191,21 @@ def test_a_file_that_is_no_table_is_named(tmp_path):
 
 
 def test_a_death_before_the_replacement_leaves_the_old_table(tmp_path, monkeypatch):
-    results.write("arrangement", [row()], [POINT], tmp_path)
+    results.write_table("arrangement", [row()], [POINT], tmp_path)
 
     def killed(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        results.write("arrangement", [row(value=0.1)], [], tmp_path)
+        results.write_table("arrangement", [row(value=0.1)], [], tmp_path)
     assert list(results.load("arrangement", tmp_path)["value"]) == [0.75]
     assert len(results.curves("arrangement", tmp_path)) == 1
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_full_disk_leaves_both_old_files(tmp_path, monkeypatch):
-    results.write("arrangement", [row()], [POINT], tmp_path)
+    results.write_table("arrangement", [row()], [POINT], tmp_path)
     write_table = pq.write_table
 
     def full(table, file, **settings):
@@ -215,7 +215,7 @@ def test_a_full_disk_leaves_both_old_files(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
-        results.write("arrangement", [row(value=0.1)], [], tmp_path)
+        results.write_table("arrangement", [row(value=0.1)], [], tmp_path)
     assert list(results.load("arrangement", tmp_path)["value"]) == [0.75]
     assert len(results.curves("arrangement", tmp_path)) == 1
     assert len(list(tmp_path.iterdir())) == 2
@@ -226,7 +226,7 @@ def test_what_a_killed_writer_left_is_no_study_and_goes_when_old(tmp_path):
     for path in (young, old):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))
-    results.write("arrangement", [row()], [], tmp_path)
+    results.write_table("arrangement", [row()], [], tmp_path)
     assert young.exists()
     assert not old.exists()
     assert len(results.load(folder=tmp_path)) == 1
@@ -234,12 +234,12 @@ def test_what_a_killed_writer_left_is_no_study_and_goes_when_old(tmp_path):
 
 def test_a_reader_sees_the_old_or_the_new_table(tmp_path):
     versions = [[row(trial=f"{n}{seed}", seed=seed, value=n / 2) for seed in range(40 + n)] for n in range(2)]
-    results.write("arrangement", versions[0], [], tmp_path)
+    results.write_table("arrangement", versions[0], [], tmp_path)
     over = threading.Event()
 
     def rewrite():
         for turn in range(40):
-            results.write("arrangement", versions[turn % 2], [], tmp_path)
+            results.write_table("arrangement", versions[turn % 2], [], tmp_path)
         over.set()
 
     writer = threading.Thread(target=rewrite)
@@ -305,7 +305,7 @@ def other_type(name, kind):
 
 
 def test_a_foreign_file_does_not_keep_the_others_from_being_loaded(tmp_path):
-    results.write("arrangement", [row()], [POINT], tmp_path)
+    results.write_table("arrangement", [row()], [POINT], tmp_path)
     (tmp_path / "notes.parquet").write_bytes(b"no parquet at all")
     pq.write_table(pa.table({"price": [1, 2]}), tmp_path / "prices.parquet")
     with pytest.warns(UserWarning, match="it is left out") as told:
@@ -344,7 +344,7 @@ def with_version(path, version):
 @pytest.mark.parametrize("version", ["2", "17", "two", ""])
 def test_a_table_of_a_later_version_says_so_and_is_not_replaced(tmp_path, synthetic_data, version):
     path = study_file(tmp_path, ABLATION)
-    written = results.write("small", [row(study="small")], [{**POINT}], tmp_path / "results")
+    written = results.write_table("small", [row(study="small")], [{**POINT}], tmp_path / "results")
     for file in (written, written.with_suffix(".curves.parquet")):
         with_version(file, version)
         kept = file.read_bytes()
@@ -365,14 +365,14 @@ def test_tables_from_before_a_version_was_told_are_read_beside_those_of_now():
     folder = Path(__file__).parents[2] / "results"
     if not (folder / "nwucla.parquet").exists():
         pytest.skip("this checkout has no results")
-    for name in results.studies(folder):
+    for name in results.list_tables(folder):
         assert tuple(results.load(name, folder).columns) == schema.COLUMNS
         assert list(results.curves(name, folder).columns) == schema.CURVES.names
     whole = results.load(folder=folder)
-    assert set(whole["study"]) == set(results.studies(folder))
+    assert set(whole["study"]) == set(results.list_tables(folder))
 
 
 def test_a_table_says_its_version(tmp_path):
-    path = results.write("arrangement", [row()], [POINT], tmp_path)
+    path = results.write_table("arrangement", [row()], [POINT], tmp_path)
     for file in (path, path.with_suffix(".curves.parquet")):
         assert pq.read_schema(file).metadata[earlier.STATED] == str(schema.VERSION).encode()

@@ -11,7 +11,7 @@ from tiny import dataset, splits
 
 import skelray
 from skelray.cli.main import main
-from skelray.evaluation import KNN, Linear, Transfer, top
+from skelray.evaluation import KNN, Linear, Transfer, top_k_accuracy
 from skelray.report.class_table import confusion_table, per_class_table
 from skelray.results import rows as ledger
 from skelray.results import tables as results
@@ -56,7 +56,7 @@ def test_top_k_is_that_of_the_tables():
     arrays = scores(1)
     found = Scores(arrays["scores"], arrays["labels"], tuple("abcde"), arrays["rows"])
     given = torch.from_numpy(arrays["scores"]), torch.from_numpy(arrays["labels"])
-    assert [found.top(k) for k in (1, 2, 5)] == [top(*given, k) for k in (1, 2, 5)]
+    assert [found.top(k) for k in (1, 2, 5)] == [top_k_accuracy(*given, k) for k in (1, 2, 5)]
     assert found.confusion().to_numpy().trace() / 40 == found.top()
 
 
@@ -83,7 +83,7 @@ def stored(tmp_path, synthetic_data, monkeypatch):
         evaluate(store, cell, data=data)
     rows = [row for cell in study.cells() for row in ledger.cell_rows("s", cell, store, data)]
     rows += [row for one in study.fused() for row in ledger.fused_rows("s", one, store, data)]
-    results.write("s", rows, [], tmp_path / "results")
+    results.write_table("s", rows, [], tmp_path / "results")
     return study, store, data
 
 
@@ -163,7 +163,7 @@ def transferred(folder, data, told):
         keep(store, cell.trial, transfer, arrays, data, {"benchmark": "other", "data": "theirs"} if told else None)
     rows = [row for cell in study.cells() for row in ledger.cell_rows("t", cell, store, data)]
     rows += [row for one in study.fused() for row in ledger.fused_rows("t", one, store, data)]
-    results.write("t", rows, [], folder / "results")
+    results.write_table("t", rows, [], folder / "results")
     return test.samples["name"].tolist()
 
 

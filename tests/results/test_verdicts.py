@@ -12,7 +12,7 @@ from skelray.checks import UserError
 from skelray.cli.main import cli
 from skelray.report.verdict_table import verdict_table
 from skelray.results import tables
-from skelray.results.verdicts import judge, of_table
+from skelray.results.verdicts import judge, verdicts_of_frame
 from skelray.study.contrasts import Contrast, planned
 from skelray.study.notes import Notes
 
@@ -62,7 +62,7 @@ def table():
 
 
 def test_a_table_has_a_verdict_for_each_contrast_in_one_family():
-    found = of_table(table())
+    found = verdicts_of_frame(table())
     assert list(zip(found["arm"], found["protocol"], found["word"], found["n"], strict=True)) == [
         ("better", "xsub", "helps", 8),
         ("better", "xview", "helps", 8),
@@ -74,8 +74,8 @@ def test_a_table_has_a_verdict_for_each_contrast_in_one_family():
 
 def test_a_failed_seed_is_in_no_pair_and_one_arm_has_no_contrast():
     rows = frame([*seeds(0.5, 0.6, 0.7, arm="a"), *seeds(0.5, None, 0.7, arm="b")])
-    assert of_table(rows)["n"].tolist() == [2]
-    assert of_table(rows[rows["arm"] == "a"]).empty
+    assert verdicts_of_frame(rows)["n"].tolist() == [2]
+    assert verdicts_of_frame(rows[rows["arm"] == "a"]).empty
 
 
 def test_what_varies_within_an_arm_is_shown():
@@ -91,7 +91,7 @@ def test_what_varies_within_an_arm_is_shown():
 
 def said(rows, *contrasts, **notes):
     rows.attrs["notes"] = Notes(contrasts, **notes).content()
-    return of_table(rows)
+    return verdicts_of_frame(rows)
 
 
 def test_only_what_was_planned_is_tested_and_a_claim_is_answered():
@@ -141,13 +141,13 @@ def test_what_is_planned_by_a_word():
 
 def test_a_table_keeps_what_its_study_planned(tmp_path):
     notes = Notes((Contrast("few", "better", {"protocol": "xsub"}, claim="above"),), margin=0.5, looks=(8, 12))
-    tables.write("arrangement", table().to_dict("records"), [], tmp_path, notes)
+    tables.write_table("arrangement", table().to_dict("records"), [], tmp_path, notes)
     read = tables.load("arrangement", tmp_path)
     assert Notes.of(read.attrs["notes"]) == notes
-    assert of_table(read)["arm"].tolist() == ["few"]
+    assert verdicts_of_frame(read)["arm"].tolist() == ["few"]
     plain = tmp_path / "plain"
-    tables.write("arrangement", table().to_dict("records"), [], plain, Notes())
-    tables.write("arrangement", table().to_dict("records"), [], tmp_path)
+    tables.write_table("arrangement", table().to_dict("records"), [], plain, Notes())
+    tables.write_table("arrangement", table().to_dict("records"), [], tmp_path)
     assert (plain / "arrangement.parquet").read_bytes() == (tmp_path / "arrangement.parquet").read_bytes()
 
 
@@ -173,7 +173,7 @@ def test_tables_are_wrong_at_most_one_time_in_twenty():
 def test_the_command_prints_them_and_a_frame_has_them(tmp_path):
     import skelray
 
-    tables.write("arrangement", table().to_dict("records"), [], tmp_path)
+    tables.write_table("arrangement", table().to_dict("records"), [], tmp_path)
     said = CliRunner().invoke(cli, ["report", "arrangement", "--results", str(tmp_path), "--verdicts", "--margin", "0.5"])
     assert said.exit_code == 0, said.output
     assert "| better | xsub linear  | +5.1 [" in said.output

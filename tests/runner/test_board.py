@@ -11,7 +11,7 @@ import pytest
 
 from skelray.names import HELD_OUT
 from skelray.report import going
-from skelray.results.runs import SILENT, Going, RunRecord, runs, write
+from skelray.results.runs import SILENT, Going, RunRecord, read_records, write_record
 from skelray.runner import board
 from skelray.runner.board import Board, Load
 from skelray.runner.job import Listener
@@ -47,14 +47,14 @@ def test_a_board_passes_on_what_it_hears_and_keeps_it_in_a_file(tmp_path):
         made.report(one, report(1, 3.0, replayed=True))
         made.report(one, report(2, 2.0, **{HELD_OUT: 0.25}))
         made._write()
-        (seen,) = runs("mine", tmp_path)
+        (seen,) = read_records("mine", tmp_path)
         assert seen.alive(time.time())
         assert (seen.passed, seen.trained, seen.process, seen.command) == (2, 1, os.getpid(), "skelray run mine.py")
         assert list(seen.going.values()) == [Going("weak", 4, pytest.approx(time.time(), abs=60), 2, 2.0, 0.25, [3.0, 2.0])]
         made.ended(one, "done")
         made.started(other)
         made.ended(other, "failed")
-    (seen,) = runs("mine", tmp_path)
+    (seen,) = read_records("mine", tmp_path)
     assert (seen.state, seen.passed, seen.going) == ("ended", 8, {})
     assert seen.finished == {"done": 1, "failed": 1}
     assert told.said == ["started", 1, 2, "done", "started", "failed"]
@@ -72,15 +72,15 @@ def test_it_gives_signs_of_life_between_epochs(tmp_path, monkeypatch):
 def test_an_interrupted_run_says_so_and_the_next_one_forgets_it(tmp_path):
     with pytest.raises(KeyboardInterrupt), Board.of("mine", "c", (1, 4, 0), tmp_path, Listener()):
         raise KeyboardInterrupt
-    (dead,) = runs("mine", tmp_path)
+    (dead,) = read_records("mine", tmp_path)
     assert dead.state == "interrupted"
     dead.process += 1
-    write(dead, tmp_path)
+    write_record(dead, tmp_path)
     living = RunRecord("mine", "other", "elsewhere", 7, time.time(), time.time(), 1, 4)
-    write(living, tmp_path)
+    write_record(living, tmp_path)
     with Board.of("mine", "c", (1, 4, 0), tmp_path, Listener()):
         pass
-    assert {run.process for run in runs("mine", tmp_path)} == {os.getpid(), 7}
+    assert {run.process for run in read_records("mine", tmp_path)} == {os.getpid(), 7}
 
 
 def test_a_full_disk_stops_no_run(tmp_path):
@@ -90,11 +90,11 @@ def test_a_full_disk_stops_no_run(tmp_path):
 
 
 def test_a_damaged_file_is_left_out(tmp_path):
-    path = write(RunRecord("mine", "c", "h", 1, 0.0, 0.0, 1, 1), tmp_path)
-    assert len(runs("mine", tmp_path)) == 1
+    path = write_record(RunRecord("mine", "c", "h", 1, 0.0, 0.0, 1, 1), tmp_path)
+    assert len(read_records("mine", tmp_path)) == 1
     for content in ("{", "[]", json.dumps({"going": {}}), path.read_text().replace('"seen": 0.0', '"seen": "x"')):
         path.write_text(content)
-        assert runs("mine", tmp_path) == []
+        assert read_records("mine", tmp_path) == []
 
 
 def test_how_a_run_goes_in_words():
@@ -113,7 +113,7 @@ def test_a_sparkline_goes_from_the_smallest_to_the_largest():
     assert going.sparkline([0, 1, 2, 3, 4, 5, 6, 7]) == "▁▂▃▄▅▆▇█"
     assert going.sparkline([5.0, float("nan"), 5.0]) == "▁ ▁"
     assert going.sparkline([float("inf")]) == ""
-    assert going.trials([Going("a|b", 4, 0.0, 2, 1.5, 0.5, [2.0, 1.0])]).rows == [
+    assert going.trials_under_way([Going("a|b", 4, 0.0, 2, 1.5, 0.5, [2.0, 1.0])]).rows == [
         ["a|b", "█▁", "2/4", "1.000", "50.0", "1.5", "3 s"]
     ]
 

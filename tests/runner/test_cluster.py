@@ -16,7 +16,7 @@ from small_study import ABLATION, assert_same, inline, make_run, study_file, tab
 from test_ray import command
 
 from skelray.checks import UserError
-from skelray.runner.joining import _refusal, check_token, reach
+from skelray.runner.joining import _refusal, check_token, resolve_address
 from skelray.runner.own_folder import folder_for_ray
 from skelray.store.store import Store
 
@@ -31,10 +31,10 @@ def test_an_address_without_a_head_is_said_at_once():
         one.bind(("127.0.0.1", 0))
         dead = f"127.0.0.1:{one.getsockname()[1]}"
     with pytest.raises(UserError, match="no Ray head answers there"):
-        reach(dead)
+        resolve_address(dead)
     for wrong in ("nonsense", "ray://head:10001", "head:99999999", ":6379"):
         with pytest.raises(UserError, match="give HOST:PORT of the head"):
-            reach(wrong)
+            resolve_address(wrong)
 
 
 @pytest.mark.parametrize(
@@ -76,18 +76,18 @@ def test_a_machine_that_answers_and_is_no_head_is_said_in_time(monkeypatch):
         mute.bind(("127.0.0.1", 0))
         mute.listen()
         with pytest.raises(UserError, match=r"did not take this run .no answer in 3 s.*is its head alive"):
-            reach(f"127.0.0.1:{mute.getsockname()[1]}")
+            resolve_address(f"127.0.0.1:{mute.getsockname()[1]}")
 
 
 def test_a_file_of_a_token_that_is_not_there_is_said_before_ray_starts(tmp_path, monkeypatch):
-    from skelray.runner.cluster import Cluster, connected
+    from skelray.runner.cluster import Cluster, join_or_start
 
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
     with pytest.raises(UserError, match="no token is there"):
-        reach("auto")
-    with pytest.raises(UserError, match="no token is there"), connected(Cluster(tmp=Path("/tmp"))):
+        resolve_address("auto")
+    with pytest.raises(UserError, match="no token is there"), join_or_start(Cluster(tmp=Path("/tmp"))):
         pass
     (tmp_path / "token").write_text("ab" * 32)
     check_token()
@@ -98,7 +98,7 @@ def test_a_busy_machine_joins_a_healthy_cluster(cluster, monkeypatch):
     """One on which importing ray alone takes longer than the cluster is given."""
     monkeypatch.setattr("skelray.runner.joining.PATIENCE", 0.01)
     address = cluster.ray.get_runtime_context().gcs_address
-    assert reach(address) == address
+    assert resolve_address(address) == address
 
 
 # A folder for Ray's files
@@ -278,11 +278,11 @@ def test_a_worker_of_a_node_with_other_data_is_unfit_and_costs_the_trial_nothing
     from ray.exceptions import RayTaskError
     from test_ray import Attempt, reporting_on
 
-    from skelray.runner.fit import Unfit, check_fit, needs_of, why_unfit
+    from skelray.runner.fit import Unfit, check_fit, why_unfit, write_needs
 
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, epochs=1)
     job = run.work.jobs[0]
-    needs = needs_of(run.context, [job.trial])
+    needs = write_needs(run.context, [job.trial])
     assert why_unfit(run.settings, needs) == ""
     check_fit(run.settings, needs, job.trial, "n")
     other = replace(needs, data=tuple((*one[:2], "0" * 16) for one in needs.data))
@@ -305,10 +305,10 @@ def test_a_node_that_joins_gets_no_trial_before_it_has_answered(cluster, tmp_pat
     from dataclasses import replace
 
     from skelray.runner.asking import Asking
-    from skelray.runner.fit import needs_of
+    from skelray.runner.fit import write_needs
 
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, epochs=1)
-    needs = needs_of(run.context, [run.work.jobs[0].trial])
+    needs = write_needs(run.context, [run.work.jobs[0].trial])
     for store, fit in ((str(tmp_path / "store"), True), (str(tmp_path / "own"), False)):
         nodes = cluster.Nodes({"cpu": 1.0})
         asked = Asking(nodes, run.context, replace(run.settings, store=store), needs)

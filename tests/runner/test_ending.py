@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from skelray.contained import contained
+from skelray.contained import call_contained
 from skelray.runner import ending
 
 
@@ -17,4 +17,4 @@ def test_the_end_of_a_run_gets_out_of_code_that_a_study_brings(monkeypatch):
         time.sleep(60)
 
     with ending.heeding_sigterm(), pytest.raises(ending.Terminated):
-        contained(long_epoch)
+        call_contained(long_epoch)

@@ -10,10 +10,20 @@ from mortal import Killed, Mortal
 from tiny import MOCO, TRIAL, dataset, same_state, splits
 
 from skelray.augment import Mask
-from skelray.evaluation import KNN, Clustering, Finetune, Linear, Retrieval, SemiSupervised, Supervised, Transfer, top
+from skelray.evaluation import (
+    KNN,
+    Clustering,
+    Finetune,
+    Linear,
+    Retrieval,
+    SemiSupervised,
+    Supervised,
+    Transfer,
+    top_k_accuracy,
+)
 from skelray.identity.canonical import canonical
 from skelray.methods import HiCLR, SkeletonCLR
-from skelray.runner.execute import EvaluationsFailed, execute, failure, pin_targets
+from skelray.runner.execute import EvaluationsFailed, describe_failure, execute, pin_targets
 from skelray.store.store import Store, evaluated
 from skelray.training import HELD_OUT, Diverged, Pretraining
 from skelray.trial import Monitor
@@ -90,7 +100,7 @@ def test_a_trial_ends_with_an_encoder_curves_and_figures(store):
         result = kept.result(4, canonical(evaluation))
         labels = torch.from_numpy(data.test.labels.copy())
         assert result["evaluation"] == evaluation.name
-        assert result["metrics"] == {"top1": top(scores, labels), "top5": top(scores, labels, 5)}
+        assert result["metrics"] == {"top1": top_k_accuracy(scores, labels), "top5": top_k_accuracy(scores, labels, 5)}
     assert store.read_json(f"{kept.id}/spec.json") == {"trial": canonical(MONITORED), "data": "tiny0"}
 
 
@@ -283,7 +293,7 @@ def test_scores_that_are_no_numbers_are_a_failure_and_not_a_figure(store):
     trial = replace(HICLR, evaluations=(KNN(), NotANumber()))
     with pytest.raises(EvaluationsFailed, match="broken") as caught:
         run(trial, store)
-    found = failure(caught.value)
+    found = describe_failure(caught.value)
     assert (found["cause"], found["transient"]) == ("diverged", False)
     assert found["line"] == "broken: broken has scores that are not numbers"
     assert "in measure" in found["traceback"]
@@ -299,7 +309,7 @@ def test_an_evaluation_that_fails_costs_itself_alone(store):
     for _ in range(2):  # and again at the next run
         with pytest.raises(EvaluationsFailed) as caught:
             run(trial, store)
-    found, kept = failure(pickle.loads(pickle.dumps(caught.value))), stored(store, trial)
+    found, kept = describe_failure(pickle.loads(pickle.dumps(caught.value))), stored(store, trial)
     assert found["line"].endswith("(and 1 more)")
     assert set(found["evaluations"]) == {evaluated(4, canonical(e)) for e in (NotANumber(), other)}
     for evaluation in (KNN(), Clustering(), LINEAR):
@@ -308,7 +318,7 @@ def test_an_evaluation_that_fails_costs_itself_alone(store):
     assert kept.failure_of(4, canonical(KNN())) is None
     assert "also broken has scores" in kept.failure_of(4, canonical(other))["line"]
     assert kept.failure_of(4, canonical(other))["time"] > 0
-    kept.save_failure(4, failure(MemoryError()))  # of the whole trial
+    kept.save_failure(4, describe_failure(MemoryError()))  # of the whole trial
     assert kept.failure_of(4, canonical(KNN()))["cause"] == "out of memory"
     run(replace(trial, evaluations=(KNN(), LINEAR)), store)
     assert kept.failure_of(4, canonical(other)) is None
@@ -342,7 +352,7 @@ def test_a_failure_names_its_cause_and_one_line(error, cause, transient):
     try:
         raise error
     except Exception as raised:
-        found = failure(raised)
+        found = describe_failure(raised)
     assert (found["cause"], found["transient"]) == (cause, transient)
     assert found["line"]
     assert "\n" not in found["line"]

@@ -11,10 +11,10 @@ from skelray.checks import UserError
 from skelray.results import tables
 from skelray.results.costs import costs
 from skelray.results.rows import complete
-from skelray.results.verdicts import of_table
+from skelray.results.verdicts import verdicts_of_frame
 from skelray.runner.deciding import shared_seeds
 from skelray.runner.inline import run_inline
-from skelray.runner.plan import plan
+from skelray.runner.plan import make_plan
 from skelray.runner.study_file import load_study
 from skelray.study.ablation import Ablation
 from skelray.study.arm import Arm
@@ -85,12 +85,12 @@ def test_killed_it_ends_with_the_same_path(ran, tmp_path, synthetic_data):
 
 def test_a_plan_counts_what_is_to_come(ran, tmp_path, synthetic_data):
     run, _ = make_run(study_file(tmp_path, PATH), tmp_path, synthetic_data, epochs=1, seeds=(0,))
-    made = plan(run)
+    made = make_plan(run)
     assert (made.trials, made.missing, made.epochs) == (7, 7, 7)
     assert sum("candidate" in row["what"] for row in made.rows) == 3
     again, _ = make_run(study_file(ran, PATH), ran, synthetic_data, epochs=1, seeds=(0,))
     assert all(complete(job.trial, job.stored) for job in again.work.jobs)
-    assert (plan(again).missing, again.work.size().done) == (0, 7)
+    assert (make_plan(again).missing, again.work.size().done) == (0, 7)
 
 
 def test_several_protocols_are_refused(tmp_path):
@@ -136,7 +136,7 @@ def test_seeds_are_added_until_a_contrast_is_decided(tmp_path, synthetic_data):
     seeds = frame.groupby("arm")["seed"].nunique()
     assert seeds["narrow"] == seeds["wide"]
     assert seeds["wide"] in notes.looks
-    found = of_table(frame)
+    found = verdicts_of_frame(frame)
     assert found.loc[found["evaluation"] == "knn", "word"].tolist()[0] in ("helps", "hurts", "equivalent")
     again, trained = deciding(tmp_path, synthetic_data)
     assert trained.statuses == {}
@@ -189,7 +189,7 @@ def test_a_plain_run_does_not_drop_added_seeds(tmp_path, synthetic_data):
     path = study_file(tmp_path, ABLATION.replace("seeds=range(2)", "seeds=range(1)"))
     before = inline(path, tmp_path, synthetic_data, epochs=1)
     rows, lines = (read("small", tmp_path / "results").to_dict("records") for read in (tables.load, tables.curves))
-    tables.write("small", rows, lines, tmp_path / "results", Notes(looks=(7, 11)))
+    tables.write_table("small", rows, lines, tmp_path / "results", Notes(looks=(7, 11)))
     with pytest.raises(UserError, match="go on with --until-decided"):
         inline(path, tmp_path, synthetic_data, epochs=1)
     assert_same(table(tmp_path), before)
@@ -206,12 +206,12 @@ def test_a_plan_counts_what_arms_share(tmp_path, synthetic_data):
         study = Ablation(base=replace(base, evaluations=(KNN(),)), arms=[Arm("a"), Arm("as a"), Arm("b", {"tau": 0.2})])
     """
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, epochs=3, seeds=(0,))
-    made = plan(run)
+    made = make_plan(run)
     assert (made.trials, made.epochs, made.shared, made.so_far) == (2, 6, 3, "")
     assert "3 epochs saved by trials that arms share" in made.text()
     run_inline(run)
     frame, curves = (read("small", tmp_path / "results") for read in (tables.load, tables.curves))
-    found, after = costs(frame, curves), plan(run)
+    found, after = costs(frame, curves), make_plan(run)
     assert (found.shared, found.stopped) == (made.shared, made.stopped) == (3, 0)
     assert f"So far: {found.sentence()}" in after.text()
 
@@ -222,7 +222,7 @@ def test_a_plan_and_a_report_count_a_longer_trial_once(tmp_path, synthetic_data)
                          across={"epochs": [300, 600]})
     """
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, epochs=1, seeds=(0,))
-    made = plan(run)
+    made = make_plan(run)
     assert (made.trials, made.epochs, made.shared) == (4, 4, 0)
     run_inline(run)
     found = costs(*(read("small", tmp_path / "results") for read in (tables.load, tables.curves)))

@@ -18,7 +18,7 @@ from skelray.methods import HiCLR, SkeletonCLR
 from skelray.results import tables
 from skelray.results.costs import costs
 from skelray.runner.inline import run_inline
-from skelray.runner.plan import plan
+from skelray.runner.plan import make_plan
 from skelray.trial import SGD
 
 MORE = """
@@ -39,16 +39,16 @@ def test_the_disk_of_a_plan_is_what_a_run_leaves(tmp_path, synthetic_data, chang
     scale = make_run(study_file(tmp_path, MORE), tmp_path, synthetic_data)[0].scale
     changed = tuple({**dict(scale.changes), **changes}.items())
     run, _ = make_run(study_file(tmp_path, MORE), tmp_path, synthetic_data, changes=changed, epochs=2)
-    promised = plan(run).bytes
+    promised = make_plan(run).bytes
     run_inline(run)
     assert promised == pytest.approx(stored(tmp_path), rel=0.15)
-    assert plan(run).bytes == 0
+    assert make_plan(run).bytes == 0
 
 
 def test_a_search_evaluates_its_published_setting_and_its_best_sample(tmp_path, synthetic_data):
     """Not every sample: it said 2 x 5 where 2 x 2 are made, and that stopped samples were to be run."""
     run, _ = make_run(study_file(tmp_path, SWEEP.replace("grace=100", "grace=100")), tmp_path, synthetic_data)
-    before = plan(run)
+    before = make_plan(run)
     assert (before.trials, before.missing, before.evaluations, before.untrained) == (5, 5, 4, 5)
     assert [row["what"] for row in before.rows[-2:]] == ["published (test)", "best sample (test)"]
     assert {row["evaluations"] for row in before.rows[:5]} == {""}
@@ -59,7 +59,7 @@ def test_a_search_evaluates_its_published_setting_and_its_best_sample(tmp_path, 
     saved = costs(*(read("small", tmp_path / "results") for read in (tables.load, tables.curves))).stopped
     assert 0 < saved <= before.stopped
     run, _ = make_run(study_file(tmp_path, SWEEP), tmp_path, synthetic_data)
-    after = plan(run)
+    after = make_plan(run)
     assert {sample.status for sample in run.work.search.samples.values()} == {"done", "stopped"}
     assert (after.missing, after.evaluations, after.epochs, after.bytes) == (0, 0, 0, 0)
     assert {row["state"] for row in after.rows} == {"done", "stopped"}
@@ -68,20 +68,20 @@ def test_a_search_evaluates_its_published_setting_and_its_best_sample(tmp_path, 
 
 def test_a_search_without_a_published_setting_evaluates_its_best_alone(tmp_path, synthetic_data):
     body = SWEEP.replace('published={"k": 2, "lambda_h": 0.5}, ', "")
-    assert plan(make_run(study_file(tmp_path, body), tmp_path, synthetic_data)[0]).evaluations == 2
+    assert make_plan(make_run(study_file(tmp_path, body), tmp_path, synthetic_data)[0]).evaluations == 2
 
 
 def test_samples_to_come_are_trials_of_their_own_that_nobody_knows(tmp_path, synthetic_data):
     """One trial stands in for all: each leaves a checkpoint, none has an id, nor is done where the store has that one."""
     one, _ = make_run(study_file(tmp_path, SWEEP), tmp_path, synthetic_data, samples=1)
     few, many = (make_run(study_file(tmp_path, SWEEP), tmp_path, synthetic_data, samples=n)[0] for n in (2, 4))
-    alone = plan(one).bytes
-    added = plan(few).bytes - alone
-    assert plan(many).bytes - alone == 3 * added > 0
+    alone = make_plan(one).bytes
+    added = make_plan(few).bytes - alone
+    assert make_plan(many).bytes - alone == 3 * added > 0
     assert added > alone / 3  # a checkpoint, not an encoder alone
     stood_in = few.work.planned()[0].trial
     few.context.stored(stood_in).save_encoder(stood_in.epochs, {"weights": {}, "history": []})
-    made = plan(few)
+    made = make_plan(few)
     assert [(row["trial"], row["state"]) for row in made.rows[:2]] == [("", "run")] * 2
     assert made.missing == 2
     assert made.bytes == alone + added
@@ -98,7 +98,7 @@ def test_each_structure_is_counted_once(tmp_path, synthetic_data, monkeypatch):
     monkeypatch.setattr(
         "skelray.runner.costs.training_cost", lambda *given: counted.append(1) or estimate.training_cost(*given)
     )
-    assert len(plan(run).rows) == 8
+    assert len(make_plan(run).rows) == 8
     assert len(counted) == 2
 
 
@@ -131,7 +131,7 @@ def test_the_counter_finds_what_torchs_finds():
     x, layer, convolution = torch.randn(3, 8), torch.nn.Linear(8, 5), torch.nn.Conv1d(3, 4, 3)
     for context in (torch.enable_grad, torch.no_grad, torch.inference_mode):
         found = []
-        for counter in (flop.counter(), FlopCounterMode(display=False)):
+        for counter in (flop.count_flops(), FlopCounterMode(display=False)):
             with context(), counter:
                 y = layer(x) @ torch.randn(5, 2) + torch.einsum("ij,kj->ik", x, x).sum()
                 z = convolution(torch.randn(2, 3, 9))

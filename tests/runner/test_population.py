@@ -82,4 +82,4 @@ def test_a_population_by_hand_ends_in_a_table(cluster, tmp_path, synthetic_data)
     assert len(set(began)) < 4  # some go on from one beginning
     for arm, own in frame.groupby("arm"):
         assert list(json.loads(own["cell"].iloc[0]).values()) == list(paths[arm][-1][1:])
-    assert "member 3" in report.text(frame)
+    assert "member 3" in report.report_text(frame)

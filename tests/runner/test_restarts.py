@@ -11,7 +11,7 @@ from small_study import SWEEP, Heard, assert_same, inline, make_run, study_file,
 from skelray.results import book
 from skelray.results import tables as results
 from skelray.runner.inline import run_inline
-from skelray.runner.plan import plan
+from skelray.runner.plan import make_plan
 from skelray.store.store import Store
 from skelray.study.ablation import Ablation
 from skelray.study.arm import Arm
@@ -32,7 +32,7 @@ SHARED = """
 def test_arms_of_one_encoder_are_one_job_with_all_their_evaluations(tmp_path, synthetic_data):
     run, _ = make_run(study_file(tmp_path, SHARED), tmp_path, synthetic_data, epochs=1)
     assert run.work.size() == (1, 1, 0)
-    assert (plan(run).missing, plan(run).evaluations, len(plan(run).rows)) == (1, 3, 1)
+    assert (make_plan(run).missing, make_plan(run).evaluations, len(make_plan(run).rows)) == (1, 3, 1)
     heard = Heard()
     run_inline(run, heard)
     assert len(heard.trained) == 1
@@ -62,15 +62,15 @@ def test_a_published_number_is_of_one_of_two_evaluations_of_a_name(tmp_path):
 
 
 def test_names_of_evaluations():
-    from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Transfer, names
+    from skelray.evaluation import KNN, Finetune, HeldOut, Linear, Transfer, distinct_names
 
-    assert names([KNN(), Linear()]) == ["knn", "linear"]
-    assert names([Linear(), Linear(lr=0.5, epochs=7)]) == ["linear lr=3 epochs=100", "linear lr=0.5 epochs=7"]
-    assert names([HeldOut(Linear()), HeldOut(Linear(lr=1.0))]) == ["linear held-out lr=3", "linear held-out lr=1"]
+    assert distinct_names([KNN(), Linear()]) == ["knn", "linear"]
+    assert distinct_names([Linear(), Linear(lr=0.5, epochs=7)]) == ["linear lr=3 epochs=100", "linear lr=0.5 epochs=7"]
+    assert distinct_names([HeldOut(Linear()), HeldOut(Linear(lr=1.0))]) == ["linear held-out lr=3", "linear held-out lr=1"]
     same = [Transfer("pku2", "xsub", Finetune(frozen=())), Transfer("pku2", "xsub", Finetune(frozen=("a", "b")))]
-    assert names(same) == ["finetune on pku2 xsub frozen=none", "finetune on pku2 xsub frozen=a+b"]
+    assert distinct_names(same) == ["finetune on pku2 xsub frozen=none", "finetune on pku2 xsub frozen=a+b"]
     with pytest.raises(ValueError, match="two evaluations are called 'linear'"):
-        names([Linear(), Linear()])
+        distinct_names([Linear(), Linear()])
 
 
 def test_the_scores_of_one_of_two_evaluations_are_found_by_its_name(tmp_path, synthetic_data):
@@ -252,7 +252,7 @@ def test_a_lost_line_of_a_ledger_trains_nothing_again(whole, tmp_path, synthetic
 def test_the_plan_of_a_finished_sweep_has_nothing_to_run(whole, synthetic_data):
     path, folder, _ = whole["sweep"]
     run, _ = make_run(path, folder, synthetic_data, epochs=2)
-    found = plan(run)
+    found = make_plan(run)
     assert (found.missing, found.epochs) == (0, 0)
     assert {row["state"] for row in found.rows} <= {"done", "stopped"}
     assert "0 to run" in found.text()

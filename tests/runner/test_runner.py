@@ -289,7 +289,7 @@ def test_a_clustering_that_fails_leaves_no_column_of_top_1(tmp_path, synthetic_d
     assert set(clustering["evaluation"]) == {"clustering", "clustering on synthetic xsub"}
     assert (set(clustering["metric"]), set(clustering["stream"])) == ({"nmi"}, {"joint", "bone"})
     assert set(found[~found["evaluation"].str.startswith("clustering")]["metric"]) == {"top1"}
-    columns = [name for name in report.table(found).header if "clustering" in name]
+    columns = [name for name in report.accuracy_table(found).header if "clustering" in name]
     assert sorted(columns) == ["xview clustering nmi", "xview clustering on synthetic xsub nmi"]
 
 

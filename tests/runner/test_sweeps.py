@@ -8,9 +8,9 @@ import pytest
 from small_study import Heard, assert_same, make_run, study_file, table
 from test_ray import on_ray
 
-from skelray.results.verdicts import of_table
+from skelray.results.verdicts import verdicts_of_frame
 from skelray.runner.inline import run_inline
-from skelray.runner.race import Standing, standing
+from skelray.runner.race import Standing, race_standing
 from skelray.runner.sweep import SweepWork
 from skelray.search.sample import Sample, sample_from
 from skelray.study.racing import Racing
@@ -95,7 +95,7 @@ def test_seeds_a_race_and_finals_across_streams(tmp_path, synthetic_data):
         assert set(cells["seed"]) == seeds, stream
         assert set(cells["status"]) == {"done"}
     assert set(finals["stream"]) == {"joint", "bone", "joint+bone"}
-    paired = of_table(finals)
+    paired = verdicts_of_frame(finals)
     assert set(paired["n"]) == {len(seeds)}
     again, _ = make_run(study_file(tmp_path, WHOLE), tmp_path, synthetic_data, epochs=1, samples=3, seeds=None)
     heard = Heard()
@@ -109,13 +109,13 @@ def test_a_racer_that_failed_is_out_for_good():
     done = [Sample(n, {}, {}, "done", {0: {9: value}}, trials={0: f"t{n}"}) for n, value in enumerate((0.5, 0.9, 0.8))]
     search = SimpleNamespace(samples=dict(enumerate(done)), trial=lambda sample: SimpleNamespace(epochs=9))
     racing = Racing(best=2, seeds=3, margin=0.0)
-    assert [(s.number, seed) for s, seed in standing(search, racing).missing] == [(1, 1), (2, 1)]
+    assert [(s.number, seed) for s, seed in race_standing(search, racing).missing] == [(1, 1), (2, 1)]
     done[2].raced[1] = 0.7
     done[1].notes["lost"] = [1]
-    found = standing(search, racing)
+    found = race_standing(search, racing)
     assert (found.leader, list(found.missing)) == (done[2], [])
     again = SimpleNamespace(samples={n: sample_from(stored(s)) for n, s in enumerate(done)}, trial=search.trial)
-    assert standing(again, racing).leader.number == 2
+    assert race_standing(again, racing).leader.number == 2
 
 
 def stored(sample):

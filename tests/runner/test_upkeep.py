@@ -11,7 +11,7 @@ from skelray.runner import pruning
 from skelray.runner.inline import run_inline
 from skelray.runner.pruning import Pruning
 from skelray.runner.run import Run
-from skelray.store.inventory import CHECKPOINTS, ENCODERS, SCORES, inventory, total
+from skelray.store.inventory import CHECKPOINTS, ENCODERS, SCORES, inventory, total_size
 from skelray.store.store import Store
 
 
@@ -56,7 +56,7 @@ def test_a_store_that_outgrows_its_budget_loses_checkpoints_first_and_says_what_
     whole, tmp_path, synthetic_data, caplog
 ):
     path, folder, expected = whole
-    size = total(inventory(Store(folder / "store")))
+    size = total_size(inventory(Store(folder / "store")))
     assert len(kept(path, tmp_path, synthetic_data, disk=int(0.95 * size))) < 2
     assert any(line.startswith("the store outgrew --disk; taken away: checkpoints ") for line in caplog.messages)
     assert_same(table(tmp_path), expected)

@@ -15,8 +15,8 @@ from skelray.checks import UserError
 from skelray.cli.main import cli
 from skelray.identity.canonical import canonical
 from skelray.runner.study_file import load_study
-from skelray.search.best import best, source
-from skelray.search.from_table import Told, samples
+from skelray.search.best import best_as_python, best_sample
+from skelray.search.from_table import ReadSample, samples_from_rows
 from skelray.study.changes import changed
 from skelray.study.python import study_source
 from skelray.study.scale import Scale
@@ -121,16 +121,18 @@ def test_the_best_ran_to_its_end_and_reads_best_there(lambda_h):
         ("sample 10", 0.7, "done", POINT),
         ("sample 2", 0.7, "done", {**POINT, "tau": 0.2}),
     )
-    assert best(samples(rows)).arm == "sample 2"  # the earlier of equals
+    assert best_sample(samples_from_rows(rows)).arm == "sample 2"  # the earlier of equals
     earlier = rows_of(lambda_h, ("sample 10", 0.95, "done", POINT))[0]
-    assert best(samples([*rows, {**earlier, "epoch": 25}])).arm == "sample 2"  # a reading on the way is not its last
+    assert (
+        best_sample(samples_from_rows([*rows, {**earlier, "epoch": 25}])).arm == "sample 2"
+    )  # a reading on the way is not its last
     with pytest.raises(UserError, match="no sample"):
-        best(samples(rows[1:2]))
+        best_sample(samples_from_rows(rows[1:2]))
 
 
 def test_the_best_is_an_arm_beside_the_published_one(lambda_h):
     rows = rows_of(lambda_h, ("published", 0.6, "done", dict(lambda_h.published)), ("sample 1", 0.7, "done", POINT))
-    text = source("lambda_h_asha", lambda_h, Scale(), rows)
+    text = best_as_python("lambda_h_asha", lambda_h, Scale(), rows)
     study, trial = evaluated(text)
     assert canonical(trial) == canonical(lambda_h.space(optuna.trial.FixedTrial(POINT)))
     assert [arm.label for arm in study.arms] == ["published", "best of lambda_h_asha"]
@@ -140,7 +142,7 @@ def test_the_best_is_an_arm_beside_the_published_one(lambda_h):
 
 
 def test_where_the_published_setting_is_best_there_is_one_arm(lambda_h):
-    text = source("s", lambda_h, Scale(), rows_of(lambda_h, ("published", 0.6, "done", dict(lambda_h.published))))
+    text = best_as_python("s", lambda_h, Scale(), rows_of(lambda_h, ("published", 0.6, "done", dict(lambda_h.published))))
     study, trial = evaluated(text)
     assert "No sample was better than the published setting" in text
     assert len(study.arms) == 1
@@ -152,7 +154,7 @@ def test_a_table_of_another_space_is_refused(lambda_h):
     spec = json.loads(rows[0]["spec"])
     spec["method"]["tau"] = 0.2
     with pytest.raises(UserError, match="another method"):
-        source("s", lambda_h, Scale(), [{**rows[0], "spec": json.dumps(spec)}])
+        best_as_python("s", lambda_h, Scale(), [{**rows[0], "spec": json.dumps(spec)}])
 
 
 def test_an_ablation_has_no_best(tmp_path):
@@ -163,7 +165,7 @@ def test_an_ablation_has_no_best(tmp_path):
 
 def test_after_a_race_one_lucky_seed_is_not_the_best():
     raced, lucky = (
-        Told(arm, number, "done", {}, {}, {1: value}, 1, seeds, seeds, 0.0, datetime(2026, 1, 1, tzinfo=UTC), {})
+        ReadSample(arm, number, "done", {}, {}, {1: value}, 1, seeds, seeds, 0.0, datetime(2026, 1, 1, tzinfo=UTC), {})
         for arm, number, value, seeds in [("sample 1", 1, 0.5, 5), ("sample 2", 2, 0.6, 1)]
     )
-    assert best([lucky, raced]) == raced
+    assert best_sample([lucky, raced]) == raced

@@ -14,7 +14,7 @@ BODY = SWEEP.replace("return replace(base, method=method)", "return replace(base
 
 def searched(folder, data, monkeypatch, labels):
     """(rows of the search, rows of the test split) where the test split has these labels instead of its own."""
-    opened = context.splits.__wrapped__
+    opened = context.open_splits.__wrapped__
 
     def splits(root, benchmark, protocol):
         found = opened(root, benchmark, protocol)
@@ -23,7 +23,7 @@ def searched(folder, data, monkeypatch, labels):
 
     folder.mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr(context, "splits", splits)
+        patch.setattr(context, "open_splits", splits)
         rows = inline(study_file(folder, BODY), folder, data, samples=4, epochs=2)
     held_out = rows["metric"] == "held_out_top1"
     told = ["cell", "epoch", "metric", "value", "status", "trial"]

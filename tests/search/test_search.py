@@ -16,7 +16,7 @@ from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN
 from skelray.methods import SIMILARITIES, HiCLR, SkeletonCLR
 from skelray.search.search import Search
-from skelray.search.space import example
+from skelray.search.space import example_trial
 from skelray.store.store import Store, StoreError
 from skelray.study.racing import Racing
 from skelray.study.samplers import TPE
@@ -239,8 +239,8 @@ def test_grace_follows_the_scale(store):
 
 
 def test_an_example_is_recorded_nowhere(store):
-    assert example(SWEEP, Scale()).benchmark == "tiny"
-    assert example(SWEEP, Scale(benchmark="other")).benchmark == "other"
+    assert example_trial(SWEEP, Scale()).benchmark == "tiny"
+    assert example_trial(SWEEP, Scale(benchmark="other")).benchmark == "other"
     assert search(store).samples == {}
 
 

@@ -16,7 +16,7 @@ from skelray import ASHA, TPE, HyperBand, Median, Never, Patience, Random
 from skelray.checks import UserError
 from skelray.cli.main import cli
 from skelray.report import simulation
-from skelray.results.tables import write
+from skelray.results.tables import write_table
 from skelray.search.simulate import Curve, candidates, chosen, replay, simulate
 from skelray.store.store import Store
 from skelray.study.samplers import Sampler
@@ -78,7 +78,7 @@ def test_regret_falls_and_never_ends_without_any():
 
 def test_a_rule_is_chosen_by_what_it_misses_first_and_by_what_it_spends_then():
     frame, watched = curves()
-    pools = simulation.pools(frame, watched)
+    pools = simulation.trained_curves(frame, watched)
     found = simulate(pools, candidates(pools), replays=10)
     assert chosen(found, 0.0).last == 0
     best = chosen(found, 1.0)
@@ -90,7 +90,7 @@ def test_a_rule_is_chosen_by_what_it_misses_first_and_by_what_it_spends_then():
 
 def test_the_same_twice():
     frame, watched = curves(noise=0.02)
-    pools = simulation.pools(frame, watched)
+    pools = simulation.trained_curves(frame, watched)
     rules = [ASHA(grace=2, reduction=2), HyperBand(grace=1, reduction=2), Median(grace=2), Patience(grace=1)]
     assert simulate(pools, rules, replays=5) == simulate(pools, rules, replays=5)
 
@@ -126,7 +126,7 @@ class Half:
 
 def test_a_rule_of_ones_own_is_replayed_without_a_change():
     frame, watched = curves()
-    (outcome,) = simulate(simulation.pools(frame, watched), [Half()], replays=5)
+    (outcome,) = simulate(simulation.trained_curves(frame, watched), [Half()], replays=5)
     assert 0 < outcome.spent < 1
 
 
@@ -175,22 +175,22 @@ def test_a_sampler_sees_among_curves_what_it_sees_in_a_search(monkeypatch):
 def test_what_cannot_be_replayed_is_refused_in_a_sentence():
     frame, watched = curves(count=3)
     with pytest.raises(UserError, match="no curve of s has held-out accuracy"):
-        simulation.pools(frame, watched.assign(metric="loss"))
+        simulation.trained_curves(frame, watched.assign(metric="loss"))
     with pytest.raises(UserError, match="no two samples or arms"):
-        simulation.pools(frame[:1], watched)
-    pools = simulation.pools(frame, watched[watched["epoch"] % 5 == 0])
+        simulation.trained_curves(frame[:1], watched)
+    pools = simulation.trained_curves(frame, watched[watched["epoch"] % 5 == 0])
     with pytest.raises(UserError, match="reads at epoch 2, where arm 0 has no reading: it has 5, 10"):
         simulate(pools, [ASHA(grace=2)])
     assert {rule.grace for rule in candidates(pools)} == {5}
     with pytest.raises(UserError, match="no reading before their last"):
-        candidates(simulation.pools(frame, watched[watched["epoch"] == 10]))
+        candidates(simulation.trained_curves(frame, watched[watched["epoch"] == 10]))
 
 
 def test_seeds_of_an_arm_are_one_curve():
     frame, watched = curves(count=3)
     twice = frame.assign(trial=frame["trial"] + "b", seed=1)
     other = watched.assign(trial=watched["trial"] + "b", value=watched["value"] + 0.02)
-    (pool,) = simulation.pools(pd.concat([frame, twice]), pd.concat([watched, other]))
+    (pool,) = simulation.trained_curves(pd.concat([frame, twice]), pd.concat([watched, other]))
     assert len(pool) == 3
     assert pool[1].value == pytest.approx(watched["value"].iloc[19] + 0.01)
 
@@ -198,7 +198,7 @@ def test_seeds_of_an_arm_are_one_curve():
 def test_the_command_says_what_each_rule_would_have_done(tmp_path):
     _, watched = curves(count=6)
     trials = [row(study="s", trial=f"t{n}", arm=f"arm {n}", epochs=10, epoch=10) for n in range(6)]
-    write("s", trials, watched.to_dict("records"), tmp_path)
+    write_table("s", trials, watched.to_dict("records"), tmp_path)
     own = tmp_path / "mine.py"
     own.write_text("from skelray import ASHA, Never\nrules = [Never(grace=1), ASHA(grace=2, reduction=2)]\n")
     command = ["simulate", "s", "--results", str(tmp_path), "--replays", "5"]

@@ -322,7 +322,7 @@ def test_a_bucket_that_is_not_there_is_said(server):
     ],
 )
 def test_credentials_that_are_refused_say_the_way(uri, told, said):
-    assert said in remote.explained(uri, told)
+    assert said in remote.explain_errors(uri, told)
 
 
 def test_a_request_is_made_again_where_the_cause_passes(monkeypatch):
@@ -339,11 +339,11 @@ def test_a_request_is_made_again_where_the_cause_passes(monkeypatch):
         calls.clear()
         return request
 
-    assert remote.again(failing("AWS Error SLOW_DOWN during PutObject", 2)) == "found"
+    assert remote.retry(failing("AWS Error SLOW_DOWN during PutObject", 2)) == "found"
     assert pauses == [0.5, 1.0]
     with pytest.raises(OSError, match="SLOW_DOWN"):
-        remote.again(failing("AWS Error SLOW_DOWN", 99))
+        remote.retry(failing("AWS Error SLOW_DOWN", 99))
     assert len(calls) == 5
     with pytest.raises(OSError, match="ACCESS_DENIED"):
-        remote.again(failing("AWS Error ACCESS_DENIED", 99))
+        remote.retry(failing("AWS Error ACCESS_DENIED", 99))
     assert len(calls) == 1

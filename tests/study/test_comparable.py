@@ -8,19 +8,19 @@ from small_study import study_file
 
 from skelray import papers
 from skelray.checks import UserError
-from skelray.data import Preprocessing, load, prepare
+from skelray.data import Preprocessing, load_splits, prepare
 from skelray.data.benchmarks import BENCHMARKS
 from skelray.data.synthetic.benchmark import synthetic
 from skelray.evaluation import Linear, SemiSupervised, Transfer
 from skelray.papers import preprocessing_of
 from skelray.runner.context import Settings
-from skelray.runner.plan import plan
+from skelray.runner.plan import make_plan
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
 from skelray.study.ablation import Ablation
 from skelray.study.arm import Arm, Reference
 from skelray.study.cell import Cell
-from skelray.study.comparable import SEQUENCES, reasons, unlike
+from skelray.study.comparable import SEQUENCES, why_data_differs, why_incomparable
 from skelray.study.scale import Scale
 
 
@@ -66,7 +66,7 @@ WHOLE = SEQUENCES["ntu60", "xsub"]
     ],
 )
 def test_data_unlike_the_papers_is_told_apart(trial, splits, said):
-    found = unlike(trial, trial.benchmark, "xsub", splits, None)
+    found = why_data_differs(trial, trial.benchmark, "xsub", splits, None)
     assert said in found
     assert bool(said) == bool(found)
     assert "\n" not in found
@@ -79,8 +79,10 @@ def test_a_method_of_ones_own_is_compared_with_what_the_study_says():
     trial = replace(papers.HICLR, benchmark="mine")
     object.__setattr__(trial, "method", Own())
     assert preprocessing_of(trial) is None
-    assert unlike(trial, "mine", "xsub", Divided((5, 5), "plain", 20), None) == ""
-    assert "Own on mine" in unlike(trial, "mine", "xsub", Divided((5, 5), "plain", 20), Preprocessing("rigid", 300))
+    assert why_data_differs(trial, "mine", "xsub", Divided((5, 5), "plain", 20), None) == ""
+    assert "Own on mine" in why_data_differs(
+        trial, "mine", "xsub", Divided((5, 5), "plain", 20), Preprocessing("rigid", 300)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,7 @@ def test_a_run_has_no_published_numbers_beside_other_data_and_says_why_once(tmp_
     assert [cell.published for cell in run.work.cells] == [{}, {}]
     (told,) = run.work.apart()
     assert "they are of 50 frames prepared with --path centred, and here it reads 16 frames" in told
-    assert told in plan(run).text()
+    assert told in make_plan(run).text()
     as_said = opened(tmp_path, prepared, replace(study, prepared=Preprocessing("centred", 16)))
     assert [cell.published["linear"] for cell in as_said.work.cells] == pytest.approx([0.8, 0.7])
     assert as_said.work.apart() == []
@@ -132,7 +134,7 @@ def test_a_transfers_numbers_are_not_those_of_a_protocol_that_begins_alike():
     trial = replace(papers.HICLR, benchmark="mine", evaluations=(one,))
     published = dict.fromkeys([one.name, f"{one.name} top5", ten.name], 0.5)
     data = {"xsub": Divided(WHOLE), "loao1": Divided(WHOLE, "plain", 20)}
-    found = reasons(Cell("a", trial, {}, published), lambda _, protocol: data[protocol], None)
+    found = why_incomparable(Cell("a", trial, {}, published), lambda _, protocol: data[protocol], None)
     assert [bool(why) for why in found.values()] == [True, True, False]
 
 
@@ -185,7 +187,7 @@ def test_a_number_of_another_stream_evaluation_or_share_is_refused(arm, said):
 
 
 def test_prepared_data_says_its_path(prepared):
-    assert load(prepared, "pku_mmd1", "xsub").train.path == "centred"
+    assert load_splits(prepared, "pku_mmd1", "xsub").train.path == "centred"
 
 
 def test_a_study_at_another_scale_has_nothing_to_say(tmp_path, synthetic_data):

@@ -10,7 +10,7 @@ import pytest
 
 from skelray import Hierarchical, load, papers
 from skelray.runner.context import Settings
-from skelray.runner.plan import plan
+from skelray.runner.plan import make_plan
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
 from skelray.study.scale import DEMO, Scale
@@ -23,7 +23,7 @@ STUDIES = sorted((ROOT / "studies").glob("*.py"))
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_a_step_of_every_trial_of_a_demonstration_can_be_made(path, tmp_path, synthetic_data):
     name, study, _ = load_study(path)
-    made = plan(Run(name, study, DEMO, Settings(synthetic_data, str(tmp_path / "store"), tmp_path / "results", "cpu")))
+    made = make_plan(Run(name, study, DEMO, Settings(synthetic_data, str(tmp_path / "store"), tmp_path / "results", "cpu")))
     assert [note for note in made.notes if "fails" in note] == []
     assert {row["state"] for row in made.rows} <= {"run", "evaluate"}
 

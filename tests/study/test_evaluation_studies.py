@@ -18,11 +18,11 @@ from skelray.report import text as report
 from skelray.results.rows import cell_rows
 from skelray.results.scores import RESULT
 from skelray.runner.inline import run_inline
-from skelray.runner.plan import notes_on_subjects, plan
+from skelray.runner.plan import make_plan, notes_on_subjects
 from skelray.runner.study_file import load_study
 from skelray.study.ablation import Ablation
 from skelray.study.arm import Arm
-from skelray.study.published import Figure, figures
+from skelray.study.published import Figure, list_figures
 from skelray.study.scale import DEMO, Scale
 from skelray.training import Pretraining
 
@@ -45,7 +45,7 @@ def finished(tmp_path_factory, synthetic_data):
     folder = tmp_path_factory.mktemp("study")
     inline(study_file(folder, FEW), folder, synthetic_data)
     run, _ = make_run(study_file(folder, MORE), folder, synthetic_data)
-    between = plan(run)
+    between = make_plan(run)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Pretraining, "train_epoch", lambda self: pytest.fail("an encoder is trained again"))
         run_inline(run)
@@ -78,7 +78,7 @@ def test_the_plan_says_that_only_evaluations_remain(finished):
     assert "0 epochs; training on one device takes no time" in between.text()
     assert "10 evaluations to run" in between.text()
     assert "every encoder is there, so none is trained" in between.text()
-    after = plan(run)
+    after = make_plan(run)
     assert (after.missing, after.evaluations) == (0, 0)
     assert "to run, roughly" not in after.text()
 
@@ -94,7 +94,7 @@ def test_the_plan_knows_roughly_what_evaluations_cost(finished, monkeypatch):
     splits = run.context.splits(run.work.cells[0].trial)
     read = len(splits.train) + len(splits.test) * 7
     expected = 2 * (3 * len(splits.train) + read) * 0.1 / 50
-    assert plan(run).evaluating == pytest.approx(expected)
+    assert make_plan(run).evaluating == pytest.approx(expected)
 
 
 def test_every_evaluation_has_its_column_and_measure(finished):
@@ -102,7 +102,7 @@ def test_every_evaluation_has_its_column_and_measure(finished):
     frame = table(folder)
     assert set(frame["metric"]) == {"top1", "top5", "map", "nmi"}
     assert set(frame[frame["evaluation"] == "clustering"]["metric"]) == {"nmi"}
-    shown = report.table(frame)
+    shown = report.accuracy_table(frame)
     named = [name for name in shown.header if name.startswith("xview")]
     expected = ["knn", "linear", "retrieval", "retrieval map", "clustering nmi", "finetune", "knn on synthetic xsub"]
     assert sorted(named) == sorted(f"xview {name}" for name in expected)
@@ -118,7 +118,7 @@ def test_pictures_lie_beside_the_tables(finished):
     path.write_bytes(b"of another run")
     run.write_tables()
     assert path.read_bytes() == content
-    assert "| strong" in report.text(table(folder))
+    assert "| strong" in report.report_text(table(folder))
 
 
 def test_another_skeleton_or_a_missing_target_is_one_sentence(tmp_path, synthetic_data):
@@ -131,9 +131,9 @@ def test_another_skeleton_or_a_missing_target_is_one_sentence(tmp_path, syntheti
 def test_the_plan_of_untrained_encoders_does_not_say_that_they_are_there(tmp_path, synthetic_data):
     body = FEW.replace("base=replace(base, ", "base=replace(base, epochs=0, ")
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, epochs=None)
-    assert (plan(run).epochs, plan(run).untrained) == (0, 2)
-    assert "2 evaluations to run, an unknown time of running encoders" in plan(run).text()
-    assert "every encoder is there" not in plan(run).text()
+    assert (make_plan(run).epochs, make_plan(run).untrained) == (0, 2)
+    assert "2 evaluations to run, an unknown time of running encoders" in make_plan(run).text()
+    assert "every encoder is there" not in make_plan(run).text()
 
 
 # Published numbers of several evaluations
@@ -155,13 +155,13 @@ def test_published_numbers_are_of_streams_and_evaluations_nested_either_way():
     flat = [Figure(67.3, "xsub", "knn", "joint"), Figure(77.6, "xsub", "", "joint"), Figure(82.0, "xview", "", "bone")]
     one = {"knn": {"joint": {"xsub": 67.3}}, "joint": {"xsub": 77.6}, "bone": {"xview": 82.0}}
     other = {"joint": {"knn": {"xsub": 67.3}, "xsub": 77.6}, "bone": {"xview": 82.0}}
-    assert figures(one) == figures(other) == flat
+    assert list_figures(one) == list_figures(other) == flat
     study = Ablation(papers.HICLR, [Arm("a", {}, one)], {"protocol": ["xsub", "xview"], "stream": ["joint", "bone"]})
     found = {(cell.trial.stream, cell.trial.protocol): cell.published for cell in study.cells()}
     assert found["joint", "xsub"] == pytest.approx({"knn": 0.673, "linear": 0.776})
     assert found["bone", "xview"] == {"linear": 0.82}
     assert found["bone", "xsub"] == found["joint", "xview"] == {}
-    assert figures({"joint+bone+motion": {"xsub": 80.4}}) == [Figure(80.4, "xsub", "", "joint+bone+motion")]
+    assert list_figures({"joint+bone+motion": {"xsub": 80.4}}) == [Figure(80.4, "xsub", "", "joint+bone+motion")]
 
 
 def test_published_numbers_are_of_evaluations_and_protocols_that_there_are():
@@ -206,7 +206,7 @@ def test_published_numbers_reach_their_rows(finished):
     )
     found = {(row["evaluation"], row["metric"]): row["published"] for row in rows if row["published"] is not None}
     assert found == {("finetune", "top1"): 0.5, ("linear", "top1"): 0.4, ("clustering", "nmi"): 0.6668}
-    assert report.table(pd.DataFrame(rows)).header.count("published") == 3
+    assert report.accuracy_table(pd.DataFrame(rows)).header.count("published") == 3
 
 
 # Demonstrations
@@ -252,11 +252,11 @@ def test_shared_subjects_are_told_in_plan_and_table(finished):
     assert set(frame["target_protocol"].dropna()) == {"xsub"}
     target = frame["target"].replace("synthetic", "pku2")
     told = "ntu60 and pku2 share subjects"
-    assert told in report.table(frame.assign(target=target, benchmark="ntu60")).caption
-    assert told not in report.table(frame).caption
+    assert told in report.accuracy_table(frame.assign(target=target, benchmark="ntu60")).caption
+    assert told not in report.accuracy_table(frame).caption
     both = pd.concat([frame.assign(target=target, benchmark="ntu60"), frame])
-    assert told in report.table(both).caption
-    assert "On synthetic, these are numbers of generated data" in report.table(both).caption
+    assert told in report.accuracy_table(both).caption
+    assert "On synthetic, these are numbers of generated data" in report.accuracy_table(both).caption
     trial = replace(papers.HICLR, evaluations=(Transfer("pku2", "xsub", SemiSupervised()),))
     assert told in notes_on_subjects(trial)[0]
 

@@ -17,15 +17,15 @@ from stored_streams import STREAMS, evaluate, keep, scores
 from tiny import MOCO, TRIAL, splits
 
 from skelray.ensemble import Ensemble
-from skelray.evaluation import KNN, Finetune, HeldOut, Linear, top, train_and_test
+from skelray.evaluation import KNN, Finetune, HeldOut, Linear, top_k_accuracy, train_and_test
 from skelray.identity.canonical import canonical
 from skelray.methods import SkeletonCLR
 from skelray.report import text as report
 from skelray.results import tables as results
 from skelray.runner.execute import execute
 from skelray.runner.inline import run_inline
-from skelray.runner.plan import plan
-from skelray.search.fusion_weights import HeldOutScores, chosen, example, search
+from skelray.runner.plan import make_plan
+from skelray.search.fusion_weights import HeldOutScores, chosen_ensemble, example_weights, search_weights
 from skelray.store.store import Store, evaluated
 from skelray.study.fusion import CHOSEN, PUBLISHED, Fusion, Random
 from skelray.study.scale import Scale
@@ -52,7 +52,7 @@ def streams(seed, votes=False, **shape):
 def plainly(streams, weights):
     """Top-1 the long way."""
     fused = Ensemble(weights).fuse(streams)
-    return top(torch.from_numpy(fused["scores"]), torch.from_numpy(fused["labels"]))
+    return top_k_accuracy(torch.from_numpy(fused["scores"]), torch.from_numpy(fused["labels"]))
 
 
 # A point of the search
@@ -87,7 +87,7 @@ def test_the_first_of_the_best_points_is_chosen():
     points = [WEIGHTS] + [space(study.ask()) for _ in range(FUSION.samples - 1)]
     values = [plainly(found, point) for point in points]
     assert len(set(values)) > 3
-    assert search(FUSION, found) == (points[int(np.argmax(values))], max(values))
+    assert search_weights(FUSION, found) == (points[int(np.argmax(values))], max(values))
 
 
 def test_points_are_judged_alike_in_parts_and_together(monkeypatch):
@@ -103,16 +103,16 @@ def test_the_published_weights_stay_where_nothing_is_better():
     perfect = {
         stream: {**arrays, "scores": np.eye(5, dtype=np.float32)[arrays["labels"]]} for stream, arrays in streams(0).items()
     }
-    assert search(FUSION, perfect) == (WEIGHTS, 1.0)
-    assert search(replace(FUSION, samples=1), streams(3)) == (WEIGHTS, plainly(streams(3), WEIGHTS))
+    assert search_weights(FUSION, perfect) == (WEIGHTS, 1.0)
+    assert search_weights(replace(FUSION, samples=1), streams(3)) == (WEIGHTS, plainly(streams(3), WEIGHTS))
 
 
 def test_seed_and_number_of_points_decide_the_search():
     found = streams(5)
-    values = {n: search(replace(FUSION, samples=n), found)[1] for n in (1, 20, 60, 300)}
+    values = {n: search_weights(replace(FUSION, samples=n), found)[1] for n in (1, 20, 60, 300)}
     assert list(values.values()) == sorted(values.values())
-    assert search(FUSION, found) == search(FUSION, found)
-    assert search(FUSION, found)[0] != search(replace(FUSION, sampler=Random(seed=1)), found)[0]
+    assert search_weights(FUSION, found) == search_weights(FUSION, found)
+    assert search_weights(FUSION, found)[0] != search_weights(replace(FUSION, sampler=Random(seed=1)), found)[0]
 
 
 # A study
@@ -162,7 +162,7 @@ def test_a_space_that_gives_no_weights_is_said(found, said):
         return found
 
     with pytest.raises(ValueError, match=said):
-        example(replace(FUSION, space=wrong))
+        example_weights(replace(FUSION, space=wrong))
 
 
 # No leak
@@ -193,8 +193,8 @@ def test_weights_are_chosen_before_any_test_score_is_opened(tmp_path):
     filled(Store(tmp_path))
     spy = Spy(tmp_path)
     (one,) = FUSION.fused()
-    assert chosen(FUSION, one, spy, "d", look=False) is None
-    found = chosen(FUSION, one, spy, "d")
+    assert chosen_ensemble(FUSION, one, spy, "d", look=False) is None
+    found = chosen_ensemble(FUSION, one, spy, "d")
     assert found is not None
     assert any(HELD_OUT in name for name in spy.opened)
     assert not any(TEST in name for name in spy.opened)
@@ -204,7 +204,7 @@ def test_poisoned_test_scores_change_nothing(tmp_path):
     found = []
     for poison in (0, 1):
         store = Store(tmp_path / str(poison))
-        found.append(chosen(FUSION, filled(store, poison), store, "d"))
+        found.append(chosen_ensemble(FUSION, filled(store, poison), store, "d"))
     assert found[0] == found[1]
     assert found[0].weights != WEIGHTS
 
@@ -216,31 +216,31 @@ def test_held_out_scores_are_those_of_the_scale(tmp_path):
     assert one.trial.evaluations == (HeldOut(Finetune().small()), Finetune().small())
     for cell in one.members.values():
         evaluate(store, cell)
-    assert chosen(fusion, one, store, "d") is not None
+    assert chosen_ensemble(fusion, one, store, "d") is not None
 
 
 def test_a_choice_is_recorded_and_not_made_twice(tmp_path, monkeypatch):
     store = Store(tmp_path)
     one = filled(store)
-    found = chosen(FUSION, one, store, "d")
-    monkeypatch.setattr("skelray.search.fusion_weights.search", None)
-    assert chosen(FUSION, one, store, "d") == chosen(FUSION, one, store, "d", look=False) == found
+    found = chosen_ensemble(FUSION, one, store, "d")
+    monkeypatch.setattr("skelray.search.fusion_weights.search_weights", None)
+    assert chosen_ensemble(FUSION, one, store, "d") == chosen_ensemble(FUSION, one, store, "d", look=False) == found
     (file,) = store.names("fusions")
     record = store.read_json(f"fusions/{file}")
     assert (record["weights"], record["points"]) == (dict(found.weights), 60)
     assert len(store.read(f"fusions/{file}")) < 2000
     for other in (replace(FUSION, samples=61), replace(FUSION, sampler=Random(1)), replace(FUSION, space=other_space)):
-        assert chosen(other, one, store, "d", look=False) is None
+        assert chosen_ensemble(other, one, store, "d", look=False) is None
 
 
 @pytest.mark.parametrize("content", [b"", b'{"weig', b"[]", b'{"weights": {"joint": 1.0}}', b'{"weights": {"joint": "x"}}'])
 def test_a_damaged_choice_is_made_again(tmp_path, caplog, content):
     store = Store(tmp_path)
     one = filled(store)
-    found = chosen(FUSION, one, store, "d")
+    found = chosen_ensemble(FUSION, one, store, "d")
     (file,) = store.names("fusions")
     store.write(f"fusions/{file}", content)
-    assert chosen(FUSION, one, store, "d") == found
+    assert chosen_ensemble(FUSION, one, store, "d") == found
     assert store.read(f"fusions/{file}.damaged") == content
     assert len(caplog.messages) == 1
 
@@ -251,7 +251,7 @@ def test_a_space_of_weights_that_would_end_the_program_is_an_error(error):
         raise error
 
     with pytest.raises(RuntimeError, match=rf"{error.__name__} was raised in .*test_fusion.py, line \d+"):
-        example(replace(FUSION, space=ending))
+        example_weights(replace(FUSION, space=ending))
 
 
 def other_space(trial):
@@ -263,9 +263,9 @@ def test_no_choice_without_all_streams_or_of_other_samples(tmp_path):
     (one,) = FUSION.fused()
     for cell in list(one.members.values())[:2]:
         evaluate(store, cell)
-    assert chosen(FUSION, one, store, "d") is None
+    assert chosen_ensemble(FUSION, one, store, "d") is None
     keep(store, one.members["motion"].trial, HeldOut(Linear()), {**scores(0), "rows": np.arange(40)})
-    assert chosen(FUSION, one, store, "d") is None
+    assert chosen_ensemble(FUSION, one, store, "d") is None
 
 
 def test_held_out_learns_from_the_reduced_set_and_is_scored_on_the_rest(tmp_path):
@@ -324,7 +324,7 @@ def test_a_study_reports_published_and_chosen_weights_held_out_and_test(undistur
     (record,) = (json.loads(path.read_text()) for path in (folder / "store" / "fusions").glob("*.json"))
     assert record["held_out_top1"] == pytest.approx(tops[CHOSEN, "linear held-out"])
     assert json.loads(frame[frame["arm"] == CHOSEN]["cell"].iloc[0])["weights"] == record["weights"]
-    shown = report.text(results.load("small", folder / "results"))
+    shown = report.report_text(results.load("small", folder / "results"))
     assert "| published weights | " in shown
     assert "Weights, and top-1 in percent." in shown
     assert len(results.curves("small", folder / "results")["trial"].unique()) == 3
@@ -334,17 +334,17 @@ def test_the_plan_names_searches_and_what_follows_them(undisturbed, tmp_path, sy
     """Before anything ran, and of a run that was killed before the weights were chosen."""
     _, folder, path = undisturbed
     run, _ = make_run(path, tmp_path, synthetic_data, **SMALL)
-    before = plan(run)
+    before = make_plan(run)
     assert (before.missing, before.evaluations, before.searches, before.untrained) == (3, 6, 1, 3)
     assert {row["evaluations"] for row in before.rows} == {"linear held-out, linear"}
     assert "1 search of 200 points to run" in before.text()
     shutil.copytree(folder / "store", tmp_path / "store", dirs_exist_ok=True)
-    assert (plan(run).missing, plan(run).evaluations, plan(run).searches) == (0, 0, 0)
+    assert (make_plan(run).missing, make_plan(run).evaluations, make_plan(run).searches) == (0, 0, 0)
     test = {evaluated(c.trial.epochs, canonical(c.trial.evaluations[1])) for c in run.study.table().cells(run.scale)}
     for file in (tmp_path / "store").glob("*/*.json"):
         if file.stem in test or file.stem.startswith("record-") or file.parent.name == "fusions":
             file.unlink()
-    killed = plan(run)
+    killed = make_plan(run)
     assert (killed.missing, killed.evaluations, killed.searches, killed.epochs) == (3, 3, 1, 0)
     assert {row["evaluations"] for row in killed.rows} == {"linear"}
     assert "every encoder is there, so none is trained" in killed.text()

@@ -10,10 +10,10 @@ from published_rows import Figure, figures, missing, of_project, rows
 from result_rows import frame, row
 
 from skelray import AblationPath, Sweep, papers
-from skelray.cli.studies import counted
+from skelray.cli.studies import count_stated_trials
 from skelray.evaluation import Apart, Linear
-from skelray.names import in_order
-from skelray.results.verdicts import of_table
+from skelray.names import streams_in_order
+from skelray.results.verdicts import verdicts_of_frame
 from skelray.runner.context import Settings
 from skelray.runner.inline import run_inline
 from skelray.runner.run import Run
@@ -107,7 +107,7 @@ def test_every_other_study_opens_with_its_question_commands_trials_and_cost(path
     assert f"    skelray run studies/{name}.py" in module.__doc__
     if isinstance(study, Sweep | AblationPath):
         one = study.default if isinstance(study, AblationPath) else study.space(FixedTrial(dict(study.published)))
-        took = counted(module.__doc__) * hours([one])
+        took = count_stated_trials(module.__doc__) * hours([one])
     else:
         took = hours([cell.trial for cell in study.cells()])
     told = COST.search(module.__doc__)[1]
@@ -176,7 +176,7 @@ def test_every_claim_finds_its_cells_and_has_an_answer(name):
     """Three seeds decide nothing: not attainable."""
     _, study, _ = load_study(STUDIES[0].parent / f"{name}.py")
     claimed = {(one.arm, one.name) for one in study.notes().contrasts or () if one.claim}
-    found = of_table(measured(study, name))
+    found = verdicts_of_frame(measured(study, name))
     answered = found[found["claim"] != ""] if claimed else found.iloc[:0]
     assert set(zip(answered["arm"], answered["baseline"], strict=True)) == claimed
     assert set(answered["claim"]) <= {"not attainable", "undecided"}
@@ -222,17 +222,17 @@ def test_a_papers_study_runs_end_to_end_as_a_demonstration(path, tmp_path, synth
     scale = replace(DEMO, protocols=("xsub",), changes=(("batch_size", 32),))
     run = Run(name, study, scale, Settings(synthetic_data, str(tmp_path / "store"), tmp_path / "results", "cpu"))
     run_inline(run)
-    from skelray.report.figures.charts import charts
-    from skelray.report.text import failures, text
+    from skelray.report.figures.charts import draw_charts
+    from skelray.report.text import failures_text, report_text
     from skelray.results.tables import load
 
     frame = load(name, tmp_path / "results")
-    assert failures(frame) == []
+    assert failures_text(frame) == []
     assert set(frame["status"]) == {"done"}
     assert frame["published"].isna().all()
     arms = [arm.label for arm in study.rows_run]
     assert list(dict.fromkeys(frame["arm"])) == arms
-    assert all(arm in text(frame) for arm in arms)
+    assert all(arm in report_text(frame) for arm in arms)
     if study.ensemble is not None:
-        assert in_order(study.ensemble.stream) in set(frame["stream"].map(in_order))
-    assert len(charts(frame)) == len(study.figures)
+        assert streams_in_order(study.ensemble.stream) in set(frame["stream"].map(streams_in_order))
+    assert len(draw_charts(frame)) == len(study.figures)

@@ -185,7 +185,7 @@ def finished(tmp_path_factory, data):
 
 def test_a_table_reads_like_the_papers(finished):
     folder, _ = finished
-    made = report.table(results.load("places", folder / "results"))
+    made = report.accuracy_table(results.load("places", folder / "results"))
     place = ["xsub knn", "xsub linear"]
     assert made.header[:4] == ["stream", "arm", *(f"pku_mmd1 {name}" for name in place)]
     assert made.header[4:8] == ["published", *(f"pku_mmd2 {name}" for name in place), "published"]
@@ -209,7 +209,7 @@ def test_published_rows_are_marked_and_enter_no_mean(finished):
     assert (len(only), only["value"].isna().all(), set(only["epochs"])) == (3, True, {0})
     assert sorted(only["published"]) == pytest.approx([0.212, 0.8, 0.849])
     assert verdict_table(frame) is None
-    assert report.failures(frame) == []
+    assert report.failures_text(frame) == []
 
 
 def test_sizes_of_encoders_are_counted_beside_the_published(finished):
@@ -219,16 +219,16 @@ def test_sizes_of_encoders_are_counted_beside_the_published(finished):
     layer = TRIAL.backbone.hidden_dim * (3 * 25 + 1) + 2 * 3 * 25
     assert counted["ours"] == pytest.approx(layer / 1e6)
     assert np.isnan(counted["together"])
-    made = report.table(frame)
+    made = report.accuracy_table(frame)
     assert made.header[-2:] == ["encoder (M)", "published"]
     assert [line[-1] for line in made.rows if "ours" in line] == ["0.85"] * 3
 
 
 def test_the_page_of_a_papers_table_has_its_rows(finished):
-    from skelray.report.html.page import write
+    from skelray.report.html.page import write_page
 
     folder, _ = finished
-    path = write("places", folder / "results", str(folder / "store"), None)
+    path = write_page("places", folder / "results", str(folder / "store"), None)
     text = path.read_text()
     assert all(f">{name}<" in text for name in ("older", "between", "ours"))
     assert "Published only: older, between." in text
@@ -256,7 +256,7 @@ def test_a_small_run_moves_the_places(tmp_path, synthetic_data):
         ("strong", "synthetic", "xview"),
     }
     assert make_run(study_file(tmp_path, ON), tmp_path, synthetic_data)[0].scale == SCALE
-    assert "synthetic xview linear" in report.table(table(tmp_path).assign(seconds=0)).header
+    assert "synthetic xview linear" in report.accuracy_table(table(tmp_path).assign(seconds=0)).header
 
 
 # Clustering
@@ -276,7 +276,7 @@ def test_an_ensemble_is_clustered_as_its_streams_side_by_side(tmp_path, syntheti
     assert frame["value"].between(0, 1).all()
     pictures = sorted(path.name for path in (tmp_path / "results" / "figures" / "small").iterdir())
     assert [name for name in pictures if "joint_bone" in name or "joint+bone" in name]
-    shown = report.table(frame.assign(seconds=0.0))  # without a column of top-1
+    shown = report.accuracy_table(frame.assign(seconds=0.0))  # without a column of top-1
     assert "clustering nmi" in shown.header[-1]
     run, _ = make_run(study_file(tmp_path, CLUSTERED), tmp_path, synthetic_data, epochs=1)
     (one,) = run.work.ensembles

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from skelray.augment import Rewire
 from skelray.backbones.gpu.norms import Norms, without_effect
-from skelray.backbones.gpu.precision import by_hand
+from skelray.backbones.gpu.precision import computing_by_hand
 
 if TYPE_CHECKING:
     from skelray.backbones.dsta import Attention, DSTAEncoder, Layer, Shortcut, TemporalConvolution
@@ -21,7 +21,7 @@ AXES = (0, 1, 2, 3)  # of (B, V, T, C), as a CPU draws dropout
 def feature_map(encoder: DSTAEncoder, x: Tensor, rewire: Rewire | None, views: int = 1) -> Tensor:
     """(views N, C, T, V, M) -> (views N, M, T', V, dim), as the encoder's own for each view in turn."""
     samples, persons = x.shape[0], x.shape[4]
-    with by_hand(x) as low:
+    with computing_by_hand(x) as low:
         norms = Norms(views, low)
         x = x.permute(0, 4, 3, 2, 1).flatten(0, 1).to(low)  # (B, V, T, C)
         x = without_effect(x, _biases(encoder)).to(low) if encoder.training else x

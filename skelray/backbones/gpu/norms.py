@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skelray.backbones.form import in_lanes
+from skelray.backbones.form import is_in_lanes
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -30,7 +30,7 @@ class Norms:
         momentum, eps = cast(float, norm.momentum), norm.eps
         if norm.training:
             self._seen.append((norm, offset))
-            if in_lanes(mean):  # what autograd saves may not move before the backward pass, and these do in ``finish``
+            if is_in_lanes(mean):  # what autograd saves may not move before the backward pass, and these do in ``finish``
                 mean, var = mean.clone(), var.clone()
                 self._moved.append((mean, var))
         elif offset is not None:

@@ -12,7 +12,7 @@ from skelray.backbones.cpu.precision import autocast_dtype
 
 
 @contextmanager
-def by_hand(x: Tensor) -> Iterator[torch.dtype]:
+def computing_by_hand(x: Tensor) -> Iterator[torch.dtype]:
     """Yields the precision of x's matrix products, autocast's if active, and turns autocast off in the block."""
     if x.is_meta:  # which has no autocast
         yield x.dtype

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from skelray.augment import Rewire
 from skelray.backbones.gpu.norms import Norms, without_effect
-from skelray.backbones.gpu.precision import by_hand
+from skelray.backbones.gpu.precision import computing_by_hand
 
 if TYPE_CHECKING:
     from skelray.backbones.stgcn import Block, GraphConvolution, STGCNEncoder
@@ -25,7 +25,7 @@ FOLD = 32
 def feature_map(encoder: STGCNEncoder, x: Tensor, rewire: Rewire | None, views: int = 1) -> Tensor:
     """(views N, C, T, V, M) -> (views N, M, T', V, dim), as the encoder's own for each view in turn."""
     samples, _, frames, joints, persons = x.shape
-    with by_hand(x) as low:
+    with computing_by_hand(x) as low:
         norms = Norms(views, low)
         x = x.permute(0, 4, 2, 3, 1).reshape(samples * persons, frames, -1)  # (B, T, V C)
         x = norms(encoder.data_norm, x).to(low).unflatten(2, (joints, -1))  # (B, T, V, C)

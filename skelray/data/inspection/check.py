@@ -46,7 +46,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Check:
+class DatasetCheck:
     """The findings on a data set."""
 
     name: str
@@ -67,7 +67,7 @@ class Check:
         return "\n".join([f"{self.name}, {self.sequences:,} sequences: {end}", *map(str, self.findings)])
 
 
-def check(root: Path, name: str) -> Check:
+def check_dataset(root: Path, name: str) -> DatasetCheck:
     """Reads the array once in blocks, and possible twins again; keeps a few numbers of each sequence.
 
     Raises DataError.
@@ -108,7 +108,7 @@ def check(root: Path, name: str) -> Check:
             findings.append(Finding(f"protocol {protocol}", "it cannot be divided", ((protocol, str(error)),)))
             continue
         findings.append(_overlap(protocol, splits.train.rows, splits.test.rows, names, twice))
-    return Check(name, len(dataset), tuple(findings))
+    return DatasetCheck(name, len(dataset), tuple(findings))
 
 
 @dataclass(frozen=True, eq=False)

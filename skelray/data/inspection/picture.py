@@ -23,7 +23,7 @@ LEFT, RIGHT, MIDDLE = "#c2410c", "#1d4ed8", "#374151"
 PERSONS = (1.0, 0.45)  # how strongly each person is drawn
 
 
-def png(root: Path, name: str) -> bytes:
+def picture_as_png(root: Path, name: str) -> bytes:
     """Draws up to six classes, a sequence each at eight moments. Raises DataError."""
     dataset = open_dataset(Path(root), name)
     figure = draw(dataset, chosen(dataset))
@@ -32,7 +32,7 @@ def png(root: Path, name: str) -> bytes:
     return out.getvalue()
 
 
-def page(description: Description, picture: bytes) -> str:
+def description_page(description: Description, picture: bytes) -> str:
     """Returns one self-contained HTML file."""
     sections = "".join(
         f"<h2>{html.escape(heading)}</h2><pre>{html.escape(chr(10).join(lines))}</pre>"

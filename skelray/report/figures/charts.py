@@ -9,12 +9,12 @@ import pandas as pd
 
 from skelray.checks import UserError
 from skelray.report.figures.drawing import Drawing
-from skelray.report.figures.style import HIGH, INK, WIDE, in_style, keep, looks, panels, short
-from skelray.report.places import PLACE, placed
-from skelray.report.table import by_stream
-from skelray.report.text import shown_rows
+from skelray.report.figures.style import HIGH, INK, WIDE, in_style, panels, save_figure, series_styles, shorten_label
+from skelray.report.places import PLACE, place_cells
+from skelray.report.table import stream_order
+from skelray.report.text import rows_to_show
 from skelray.results import statistics
-from skelray.study.charts import Bars, Lines, chart_of
+from skelray.study.charts import Bars, Lines, chart_from_data
 from skelray.study.notes import Notes
 
 if TYPE_CHECKING:
@@ -24,17 +24,17 @@ SHOWN = ("arm", PLACE, "stream", "epochs", "mean", "sd", "n", "published")
 MOST = 6  # panels
 
 
-def charts(frame: pd.DataFrame) -> list[Drawing]:
+def draw_charts(frame: pd.DataFrame) -> list[Drawing]:
     """The figures that the notes of a table name, of what is done; UserError says what of them the table lacks."""
-    asked = [chart_of(content) for content in Notes.of(frame.attrs.get("notes", {})).figures]
+    asked = [chart_from_data(content) for content in Notes.of(frame.attrs.get("notes", {})).figures]
     names = [f"{chart.kind}_{chart.x}" + (f"_{chart.evaluation}" if chart.evaluation else "") for chart in asked]
     return [_drawn(frame, chart, name.replace(" ", "_")) for chart, name in zip(asked, names, strict=True)]
 
 
-def keep_charts(frame: pd.DataFrame, study: str, folder: Path | str) -> list[Path]:
+def save_charts(frame: pd.DataFrame, study: str, folder: Path | str) -> list[Path]:
     """Writes the figures of a study into its folder of figures; returns their paths."""
-    drawn = charts(frame)
-    return [path for one in drawn for path in keep(study, one.name, one.figure, one.data, folder)]
+    drawn = draw_charts(frame)
+    return [path for one in drawn for path in save_figure(study, one.name, one.figure, one.data, folder)]
 
 
 @in_style()
@@ -44,7 +44,7 @@ def _drawn(frame: pd.DataFrame, chart: Lines, name: str) -> Drawing:
     groups = list(cells.groupby(apart, sort=False)) if apart else [((), cells)]
     figure, grid = panels(1, min(len(groups), MOST), WIDE * max(1.0, 0.6 * min(len(groups), MOST)), HIGH, sharey=True)
     arms = list(dict.fromkeys(cells["arm"]))
-    style = dict(zip(arms, looks(len(arms)), strict=True))
+    style = dict(zip(arms, series_styles(len(arms)), strict=True))
     for axes, (key, some) in zip(grid[0], groups, strict=False):
         (_bars if isinstance(chart, Bars) else _lines)(axes, some, chart.x, style)
         axes.set(title=" ".join(map(str, key)), xlabel="" if chart.x in (PLACE, "stream", "arm") else chart.x)
@@ -60,8 +60,8 @@ def _drawn(frame: pd.DataFrame, chart: Lines, name: str) -> Drawing:
 
 def _cells(frame: pd.DataFrame, chart: Lines) -> pd.DataFrame:
     """What a figure shows: a row for each arm and x, in each panel."""
-    rows = shown_rows(frame)
-    cells, _ = placed(statistics.summary(rows), rows)
+    rows = rows_to_show(frame)
+    cells, _ = place_cells(statistics.summary(rows), rows)
     measured = chart.evaluation or cells["evaluation"].iloc[-1]
     for name, value in {"evaluation": measured, **chart.at}.items():
         if name not in cells or not (cells[name].astype(str) == str(value)).any():
@@ -76,19 +76,19 @@ def _lines(axes: Axes, cells: pd.DataFrame, x: str, style: dict[str, dict[str, A
     cells = cells[pd.to_numeric(cells[x], errors="coerce").notna()].assign(**{x: pd.to_numeric(cells[x], errors="coerce")})
     for arm, own in cells.sort_values(x).groupby("arm", sort=False):
         look = style[str(arm)]
-        axes.errorbar(own[x], 100 * own["mean"], 100 * own["sd"].fillna(0), label=short(str(arm)), capsize=2, **look)
+        axes.errorbar(own[x], 100 * own["mean"], 100 * own["sd"].fillna(0), label=shorten_label(str(arm)), capsize=2, **look)
         axes.plot(own[x], 100 * own["published"], **{**look, "linestyle": "", "markerfacecolor": "none"})
     axes.set_xticks(sorted(cells[x].unique()))
 
 
 def _bars(axes: Axes, cells: pd.DataFrame, x: str, style: dict[str, dict[str, Any]]) -> None:
     there = cells[x].drop_duplicates()
-    values = list(there.sort_values(key=by_stream) if x == "stream" else there)
+    values = list(there.sort_values(key=stream_order) if x == "stream" else there)
     width = 0.8 / len(style)
     for place, (arm, look) in enumerate(style.items()):
         own = cells[cells["arm"] == arm].drop_duplicates(x).set_index(x).reindex(values)
         at = [number + (place - (len(style) - 1) / 2) * width for number in range(len(values))]
-        axes.bar(at, 100 * own["mean"], width, yerr=100 * own["sd"].fillna(0), color=look["color"], label=short(arm))
+        axes.bar(at, 100 * own["mean"], width, yerr=100 * own["sd"].fillna(0), color=look["color"], label=shorten_label(arm))
         mark = {"marker": look["marker"], "linestyle": "", "color": INK, "markerfacecolor": "none"}
         axes.plot(at, 100 * own["published"], **mark)
     axes.set_xticks(range(len(values)), list(map(str, values)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from skelray.report.figures.drawing import Drawing, Places
-from skelray.report.figures.style import COLOURS, WIDE, axes, in_style, short
+from skelray.report.figures.style import COLOURS, WIDE, axes, in_style, shorten_label
 
 ARMS = 60  # that the figure has room for
 
@@ -23,7 +23,7 @@ def costs(spent: pd.DataFrame, places: Places) -> Drawing:
         for bar, arm in zip(bars, shown["arm"], strict=True):
             places.mark(bar, arm=arm)
         before = [left + hours for left, hours in zip(before, shown[name], strict=True)]
-    plot.set_yticks(range(len(shown)), [short(arm) for arm in shown["arm"]], fontsize=7)
+    plot.set_yticks(range(len(shown)), [shorten_label(arm) for arm in shown["arm"]], fontsize=7)
     plot.set_ylim(len(shown) - 0.5, -0.5)
     plot.grid(visible=False, axis="y")
     figure.legend(loc="outside upper left", ncols=2)

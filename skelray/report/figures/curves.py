@@ -9,7 +9,7 @@ import pandas as pd
 
 from skelray.names import HELD_OUT
 from skelray.report.figures.drawing import Drawing, Places
-from skelray.report.figures.style import INK, WIDE, in_style, looks, panels, short, whole
+from skelray.report.figures.style import INK, WIDE, in_style, panels, series_styles, shorten_label, use_whole_ticks
 
 POINTS, TRIALS = 120, 300  # of a line, and lines
 FIRST = ("loss", HELD_OUT)
@@ -24,7 +24,7 @@ def curves(frame: pd.DataFrame, watched: pd.DataFrame, places: Places) -> Drawin
     if not kinds:
         return None
     figure, grid = panels(1, len(kinds), WIDE if len(kinds) == 1 else 1.25 * WIDE, 3.6)
-    each = dict(zip(places.arms, looks(len(places.arms)), strict=True))
+    each = dict(zip(places.arms, series_styles(len(places.arms)), strict=True))
     stopped = frame[frame["status"] == "stopped"].drop_duplicates("trial")
     kept = []
     for plot, kind in zip(grid[0], kinds, strict=True):
@@ -35,7 +35,7 @@ def curves(frame: pd.DataFrame, watched: pd.DataFrame, places: Places) -> Drawin
             _line(plot, points, scale, trials.loc[trial], each, places)
         if kind == HELD_OUT:
             _stops(plot, stopped, places)
-        whole(plot.xaxis)
+        use_whole_ticks(plot.xaxis)
         plot.set(xlabel="epoch", ylabel="held-out top-1 (%)" if kind == HELD_OUT else "loss")
     drawn = set(trials.loc[pd.concat(kept)["trial"], "arm"])
     _legend(figure, grid[0][0], {arm: look for arm, look in each.items() if arm in drawn})
@@ -69,5 +69,5 @@ def _legend(figure: Any, plot: Any, each: dict[str, Any]) -> None:
     """Names the arms that have a line, where they are few."""
     if len(each) <= 12:
         for arm, look in each.items():
-            plot.plot([], [], label=short(arm), **{**look, "marker": ""})
+            plot.plot([], [], label=shorten_label(arm), **{**look, "marker": ""})
         figure.legend(loc="outside upper left", ncols=3)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from skelray.names import column
+from skelray.names import column_name
 from skelray.report.figures.drawing import Drawing, Places
-from skelray.report.figures.style import COLOURS, INK, WIDE, axes, in_style, short
-from skelray.report.table import shown as cell
+from skelray.report.figures.style import COLOURS, INK, WIDE, axes, in_style, shorten_label
+from skelray.report.table import cell_text as cell
 
 WORDS = {  # colour and marker of each verdict
     "helps": (COLOURS[0], "^"),
@@ -30,7 +30,8 @@ def forest(found: pd.DataFrame, margin: float, places: Places, groups: Sequence[
     """
     shown = found.head(MOST)
     several = len(set(shown["baseline"])) > 1
-    name = "difference (points of accuracy)" if several else f"minus {short(shown['baseline'].iloc[0])} (points of accuracy)"
+    what = "difference" if several else f"minus {shorten_label(shown['baseline'].iloc[0])}"
+    name = f"{what} (points of accuracy)"
     figure, plot = axes(name, "", 1.5 * WIDE if several else 1.2 * WIDE, 1.1 + 0.22 * len(shown))
     plot.axvspan(-100 * margin, 100 * margin, color=COLOURS[2], alpha=0.1, linewidth=0)
     plot.axvline(0, color=INK, linewidth=0.8)
@@ -57,6 +58,6 @@ def forest(found: pd.DataFrame, margin: float, places: Places, groups: Sequence[
 
 
 def _label(one: dict[Hashable, Any], several: bool, groups: Sequence[str]) -> str:
-    arm = short(one["arm"]) + (f" − {short(one['baseline'])}" if several else "")
-    place = f"{one['protocol']} {column(one['evaluation'], one['metric'])}"
+    arm = shorten_label(one["arm"]) + (f" − {shorten_label(one['baseline'])}" if several else "")
+    place = f"{one['protocol']} {column_name(one['evaluation'], one['metric'])}"
     return ", ".join([arm, *(cell(one[name]) for name in groups), place])

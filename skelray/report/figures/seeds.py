@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from skelray.names import column
+from skelray.names import column_name
 from skelray.report.figures.drawing import Drawing, Places
-from skelray.report.figures.style import COLOURS, INK, in_style, looks, panels, short
-from skelray.report.table import by_stream, shown
+from skelray.report.figures.style import COLOURS, INK, in_style, panels, series_styles, shorten_label
+from skelray.report.table import cell_text, stream_order
 from skelray.results.statistics import OWN, SETTINGS, done_rows
 
 PANELS, LINES = 12, 60  # that one figure has room for
@@ -32,11 +32,13 @@ def seeds(frame: pd.DataFrame, places: Places) -> Drawing | None:
     down = -(-len(kinds) // across)
     size = 3.6 * across if across > 1 else 5, down * (0.9 + 0.2 * len(lines))
     figure, grid = panels(down, across, *size, sharey=True)
-    each = {seed: look | {"linestyle": ""} for seed, look in zip(places.seeds, looks(len(places.seeds)), strict=True)}
+    each = {
+        seed: look | {"linestyle": ""} for seed, look in zip(places.seeds, series_styles(len(places.seeds)), strict=True)
+    }
     cells = list(grid.flat)
     for cell, (kind, some) in zip(cells, kept.groupby("panel", sort=False), strict=False):
         _panel(cell, some, each, places)
-        cell.set(title=short(str(kind)), xlabel="top-1 (%)" if set(some["metric"]) == {"top1"} else "of 100")
+        cell.set(title=shorten_label(str(kind)), xlabel="top-1 (%)" if set(some["metric"]) == {"top1"} else "of 100")
         cell.set_yticks(range(len(lines)), lines, fontsize=7)
         cell.set_ylim(len(lines) - 0.5, -0.5)
     for cell in cells[len(kinds) :]:
@@ -59,19 +61,19 @@ def _done(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     own = [name for name in (*OWN, *by) if name in OWN or name not in SETTINGS]
     settings = [name for name in dict.fromkeys(own) if done.groupby("arm")[name].nunique(dropna=False).gt(1).any()]
     if "stream" in settings:
-        order = pd.DataFrame({"arm": pd.factorize(done["arm"])[0], "stream": by_stream(done["stream"])}, index=done.index)
+        order = pd.DataFrame({"arm": pd.factorize(done["arm"])[0], "stream": stream_order(done["stream"])}, index=done.index)
         done = done.loc[order.sort_values(["arm", "stream"], kind="stable").index]
     place = done["protocol"].astype(str)
     if len(done["benchmark"].unique()) > 1:
         place = done["benchmark"].astype(str) + " " + place
-    names = [column(*pair) for pair in zip(done["evaluation"], done["metric"], strict=True)]
+    names = [column_name(*pair) for pair in zip(done["evaluation"], done["metric"], strict=True)]
     panel = place + " " + pd.Series(names, index=done.index, dtype=object)
     line = done.groupby(["arm", *settings], sort=False, dropna=False).ngroup()
     return done.assign(line=line, panel=panel), settings
 
 
 def _label(row: dict[Hashable, Any], settings: Sequence[str]) -> str:
-    return ", ".join([short(str(row["arm"])), *(shown(row[name]) for name in settings)])
+    return ", ".join([shorten_label(str(row["arm"])), *(cell_text(row[name]) for name in settings)])
 
 
 def _panel(cell: Any, some: pd.DataFrame, each: dict[Any, dict[str, Any]], places: Places) -> None:

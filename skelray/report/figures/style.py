@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from skelray.checks import UserError
-from skelray.report.printable import printable
+from skelray.report.printable import make_printable
 from skelray.results.tables import write_pictures
 
 if TYPE_CHECKING:
@@ -86,14 +86,14 @@ def panels(rows: int, columns: int, width: float = WIDE, height: float = HIGH, s
         return figure, figure.subplots(rows, columns, squeeze=False, sharey=sharey)
 
 
-def whole(axis: Any) -> None:
+def use_whole_ticks(axis: Any) -> None:
     """Ticks of an axis at whole numbers alone, as where it counts samples."""
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def looks(count: int) -> list[dict[str, Any]]:
+def series_styles(count: int) -> list[dict[str, Any]]:
     """Colour, marker and line style of each of so many series: all different up to 28, then from the start again."""
     every = [
         {"color": colour, "marker": marker, "linestyle": line}
@@ -103,9 +103,9 @@ def looks(count: int) -> list[dict[str, Any]]:
     return [every[place % len(every)] for place in range(count)]
 
 
-def short(label: str, most: int = 36) -> str:
+def shorten_label(label: str, most: int = 36) -> str:
     """A label as an axis has room for it, cut where it is long."""
-    label = printable(label)
+    label = make_printable(label)
     return label if len(label) <= most else f"{label[: most - 1]}…"
 
 
@@ -114,7 +114,7 @@ def svg(figure: Figure) -> str:
     return _saved(figure, "svg", {"Date": None, "Creator": None}).decode()
 
 
-def keep(study: str, name: str, figure: Figure, data: pd.DataFrame, folder: Path | str = "results") -> list[Path]:
+def save_figure(study: str, name: str, figure: Figure, data: pd.DataFrame, folder: Path | str = "results") -> list[Path]:
     """Writes NAME.png, .svg and .csv, the numbers that the figure shows, into the study's folder of figures.
 
     Each is replaced at once, and left alone where it is the same. name: of letters, digits, ``_ + -``; UserError is raised
@@ -122,8 +122,9 @@ def keep(study: str, name: str, figure: Figure, data: pd.DataFrame, folder: Path
     """
     if not re.fullmatch(r"[\w+-]+", name, re.ASCII):
         raise UserError(f"a figure is named by letters, digits, '_', '+' and '-', not {name!r}")
+    text = data.rename(columns=make_printable).to_csv(index=False, lineterminator="\n", float_format="%.7g")
     content = {
-        f"{name}.csv": data.rename(columns=printable).to_csv(index=False, lineterminator="\n", float_format="%.7g").encode(),
+        f"{name}.csv": text.encode(),
         f"{name}.svg": svg(figure).encode(),
         f"{name}.png": _of_few_colours(_saved(figure, "png", {"Software": None})),
     }

@@ -11,7 +11,7 @@ import numpy as np
 from skelray.report.html.blocks import Section, Text, Widget
 from skelray.report.html.material import Material
 from skelray.report.html.stored import Answers
-from skelray.store.excerpts import excerpt
+from skelray.store.excerpts import read_excerpt
 
 MOST = 150_000  # counts that a page holds; of rows beyond it each class keeps its WORST confusions
 WORST = 4
@@ -22,7 +22,7 @@ NONE = "The store {store} has no scores of these rows."
 def section(material: Material, answers: Sequence[Answers] | None) -> Section:
     """answers: of the rows whose scores are stored; None without a store."""
     if not answers:
-        return Section("classes", "Classes", [Text(lacking(material, "accuracy by class"))])
+        return Section("classes", "Classes", [Text(why_nothing_stored(material, "accuracy by class"))])
     told = (
         "Two rows of the table, all seeds and samples of each taken together. "
         "In a square, lines are the true classes and columns what is answered; blue is right."
@@ -30,12 +30,12 @@ def section(material: Material, answers: Sequence[Answers] | None) -> Section:
     return Section("classes", "Classes", [Text(told), Widget("classes", data(material, answers))])
 
 
-def lacking(material: Material, what: str) -> str:
+def why_nothing_stored(material: Material, what: str) -> str:
     """Why there is nothing to show."""
     return LACKS.format(what=what) if material.store is None else NONE.format(store=material.store.root)
 
 
-def grouped(answers: Sequence[Answers]) -> dict[tuple[str, ...], list[Answers]]:
+def answers_of_rows(answers: Sequence[Answers]) -> dict[tuple[str, ...], list[Answers]]:
     """The answers of each row of the table: of the same arm, protocol, stream, evaluation and set, of several seeds."""
     groups: dict[tuple[str, ...], list[Answers]] = {}
     for one in answers:
@@ -59,8 +59,8 @@ def data(material: Material, answers: Sequence[Answers]) -> dict[str, Any]:
     """names: of the classes of each set; rows: label, marks, set, samples of each class, and what they are taken for."""
     names: dict[str, list[str]] = {}
     rows, held = [], 0
-    for group in grouped(answers).values():
-        kept = None if group[0].excerpt is None or material.store is None else excerpt(material.store, group[0].excerpt)
+    for group in answers_of_rows(answers).values():
+        kept = None if group[0].excerpt is None or material.store is None else read_excerpt(material.store, group[0].excerpt)
         count = int(max(max(one.labels.max(), one.predicted.max()) for one in group)) + 1
         key = group[0].excerpt or f"{group[0].row['benchmark']} {count}"
         if key not in names:

@@ -6,7 +6,7 @@ from typing import Any
 
 from skelray.report.figures.costs import costs as drawn
 from skelray.report.html.blocks import Grid, Section, Text
-from skelray.report.html.figures import picture
+from skelray.report.html.figures import save_picture
 from skelray.report.html.material import Material
 from skelray.report.table import NOTHING, Table
 from skelray.results.costs import costs
@@ -32,7 +32,7 @@ def section(material: Material) -> Section:
     arms = found.arms
     lines = [[_shown(row[name]) for name in COLUMNS] for row in arms.to_dict("records")]
     table = Table(CAPTION, list(COLUMNS.values()), lines, 1, arms)
-    figure = picture(material, drawn(arms[["arm", "training", "evaluation"]], material.places))
+    figure = save_picture(material, drawn(arms[["arm", "training", "evaluation"]], material.places))
     return Section(
         "costs",
         "Costs",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from skelray.report.html.blocks import Grid, Section, Text
 from skelray.report.html.material import Material
 from skelray.report.table import Table
-from skelray.report.text import told
+from skelray.report.text import split_error
 
 
 def section(material: Material) -> Section:
@@ -13,7 +13,7 @@ def section(material: Material) -> Section:
     failed = material.frame[material.frame["status"] == "failed"].drop_duplicates(["trial", "arm"])
     if failed.empty:
         return Section("failures", "Failures", [Text("Nothing failed.")])
-    causes = [told(error) for error in failed["error"]]
+    causes = [split_error(error) for error in failed["error"]]
     counts = {cause: sum(cause == other for other, _ in causes) for cause, _ in causes}
     found = sorted(zip(causes, failed.to_dict("records"), strict=True), key=lambda one: -counts[one[0][0]])
     lines = [[cause, row["arm"], row["protocol"], str(row["seed"]), row["trial"], detail] for (cause, detail), row in found]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from skelray.report.html.blocks import Section, Text, Widget
-from skelray.report.html.classes import lacking
+from skelray.report.html.classes import why_nothing_stored
 from skelray.report.html.material import Material
 from skelray.report.html.stored import Row, Stored
-from skelray.store.excerpts import excerpt
+from skelray.store.excerpts import read_excerpt
 
 POINTS = 1000  # of a row
 ASK = "No row has features that t-SNE placed: the evaluation Clustering() keeps them."
@@ -20,7 +20,7 @@ def section(material: Material, stored: Stored | None) -> Section:
     """A widget with the places of each trial that was clustered."""
     rows = material.measured[(material.measured["metric"] == "nmi") & (material.measured["status"] == "done")]
     if stored is None:
-        return Section("features", "Features", [Text(lacking(material, "t-SNE of the features"))])
+        return Section("features", "Features", [Text(why_nothing_stored(material, "t-SNE of the features"))])
     names: dict[str, list[str]] = {}
     found: list[dict[str, Any]] = []
     for row in rows.to_dict("records"):
@@ -41,7 +41,7 @@ def _places(material: Material, stored: Stored, row: Row, names: dict[str, list[
     low, span = places.min(axis=0), np.maximum(np.ptp(places, axis=0), 1e-9).max()
     key = str(result.get("excerpt") or row["benchmark"])
     if key not in names:
-        kept = excerpt(stored.store, key) if result.get("excerpt") else None
+        kept = read_excerpt(stored.store, key) if result.get("excerpt") else None
         most = int(arrays["place_labels"].max()) + 1
         names[key] = [f"class {number}" for number in range(most)] if kept is None else kept.classes.tolist()
     marks = material.places.marks(arm=row["arm"], protocol=row["protocol"], seed=int(row["seed"]))

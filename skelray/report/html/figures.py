@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from skelray.report.figures.drawing import MARK, Drawing
-from skelray.report.figures.style import FAINT, INK, PAPER, keep
+from skelray.report.figures.style import FAINT, INK, PAPER, save_figure
 from skelray.report.html.blocks import Picture
 from skelray.report.html.material import Material
 
@@ -13,14 +13,14 @@ ID = re.compile(r' id="([^"]*)"')
 LINK = re.compile(r'(url\(#|href="#)([^")]+)')
 
 
-def picture(material: Material, drawing: Drawing) -> Picture:
+def save_picture(material: Material, drawing: Drawing) -> Picture:
     """Keeps a drawing as PNG, SVG and CSV, and gives it to the page."""
-    paths = keep(material.study, drawing.name, drawing.figure, drawing.data, material.results)
+    paths = save_figure(material.study, drawing.name, drawing.figure, drawing.data, material.results)
     kept = next(path for path in paths if path.suffix == ".svg").read_text(encoding="utf-8")
-    return Picture(drawing.name, inline(kept, drawing.name), drawing.caption)
+    return Picture(drawing.name, inline_svg(kept, drawing.name), drawing.caption)
 
 
-def inline(text: str, name: str) -> str:
+def inline_svg(text: str, name: str) -> str:
     """An SVG file as a part of a page: its ids are its own, its marks are data, ink and paper are the page's."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.S)

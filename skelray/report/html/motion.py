@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from skelray.report.html.blocks import Section, Text, Widget
-from skelray.report.html.classes import grouped, label, lacking
+from skelray.report.html.classes import answers_of_rows, label, why_nothing_stored
 from skelray.report.html.material import Material
 from skelray.report.html.stored import Answers
-from skelray.store.excerpts import HIDDEN, Excerpt, augmented, excerpt
+from skelray.store.excerpts import HIDDEN, Excerpt, read_augmented, read_excerpt
 from skelray.store.files import Files
 
 SEQUENCES = 48  # of a set that the page plays at most
@@ -23,7 +23,11 @@ def section(material: Material, answers: Sequence[Answers] | None) -> Section:
     """A widget of those kept sequences on which rows differ most."""
     kept = [one for one in answers or () if one.excerpt is not None]
     if not kept or material.store is None:
-        what = lacking(material, "playing sequences") if not answers else "The store keeps no sequences of these rows."
+        what = (
+            why_nothing_stored(material, "playing sequences")
+            if not answers
+            else "The store keeps no sequences of these rows."
+        )
         return Section("motion", "Sequences", [Text(what)])
     told = (
         f"Of each test set at most {SEQUENCES} sequences of those that were kept with the scores, chosen where rows differ "
@@ -36,12 +40,12 @@ def section(material: Material, answers: Sequence[Answers] | None) -> Section:
 
 def data(store: Files, answers: Sequence[Answers]) -> dict[str, Any]:
     """sets: sequences by set; rows: label, set, hits (of the set's sequences, in percent), views (a key); views by key."""
-    groups = list(grouped(answers).values())
+    groups = list(answers_of_rows(answers).values())
     sets, rows, views = {}, [], {}
     left = BYTES
     for name in dict.fromkeys(str(one.excerpt) for one in answers):
         own = [group for group in groups if group[0].excerpt == name]
-        if (content := excerpt(store, name)) is None:
+        if (content := read_excerpt(store, name)) is None:
             continue
         hits = np.stack([np.mean([one.right[content.positions] for one in group], axis=0) for group in own])  # (rows, n)
         chosen = np.argsort(-np.ptp(hits, axis=0), kind="stable")[:SEQUENCES]
@@ -50,7 +54,7 @@ def data(store: Files, answers: Sequence[Answers]) -> dict[str, Any]:
             row = {"label": label(group, answers), "set": name, "hits": (100 * share).round().astype(int).tolist()}
             rows.append(row | {"views": group[0].views or ""})
         for key in dict.fromkeys(str(group[0].views) for group in own if group[0].views):
-            if (made := augmented(store, key)) is not None:
+            if (made := read_augmented(store, key)) is not None:
                 size = made.sequences[:, :1].nbytes
                 fits = min(len(chosen), 1 + left // (size * len(own)))
                 left = max(0, left - fits * size)

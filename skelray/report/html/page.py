@@ -21,7 +21,7 @@ from skelray.report.html import (
     verdicts,
 )
 from skelray.report.html.blocks import Section
-from skelray.report.html.material import Material, gathered
+from skelray.report.html.material import Material, gather_material
 from skelray.report.html.stored import Stored
 
 HERE = Path(__file__).parent
@@ -29,19 +29,19 @@ OWN = ("forest", "seeds", "curves", "costs")  # figures that a section of the pa
 SCRIPTS = ("page.js", "widgets.js", "classes.js", "features.js", "motion.js")
 
 
-def write(
+def write_page(
     study: str, results: Path, store: str | None, margin: float | None, path: Path | None = None, refresh: int | None = None
 ) -> Path:
     """Writes the page of a study, RESULTS/STUDY.html by default, at once, and returns its path."""
     path = path or Path(results) / f"{study}.html"
-    made = page(gathered(study, results, store, margin), refresh)
+    made = study_page(gather_material(study, results, store, margin), refresh)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as (place,):
         place.write_text(made, encoding="utf-8")
     return path
 
 
-def page(material: Material, refresh: int | None = None) -> str:
+def study_page(material: Material, refresh: int | None = None) -> str:
     """The page. refresh: seconds after which a browser reads it again, while a study runs."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -67,7 +67,7 @@ def _sections(material: Material, draws: bool) -> list[Section]:
         *search.sections(material, draws),
         verdicts.section(material),
         points.section(material),
-        points.watched(material),
+        points.curves_section(material),
         classes.section(material, answers),
         features.section(material, stored),
         motion.section(material, answers),

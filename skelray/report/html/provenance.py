@@ -7,7 +7,7 @@ import shlex
 from skelray.report.html.blocks import Command, Grid, Section, Text
 from skelray.report.html.material import Material
 from skelray.report.table import Table
-from skelray.results.runs import runs
+from skelray.results.runs import read_records
 
 FACTS = {
     "version": "versions",
@@ -33,7 +33,7 @@ def section(material: Material) -> Section:
 
 
 def _commands(material: Material) -> list[Text | Command]:
-    made = runs(material.study, material.results)
+    made = read_records(material.study, material.results)
     told: list[Text | Command] = [Text("The command that made it; started again, it runs what is missing:")]
     if made:
         told.append(Command(made[-1].command))

@@ -13,10 +13,10 @@ def sections(material: Material, draws: bool) -> list[Section]:
     """
     if material.searched.empty:
         return []
-    from skelray.report.sweep_tables import at_the_end, redraw  # brings Optuna
+    from skelray.report.sweep_tables import redraw, summary_tables  # brings Optuna
 
     if draws:
         redraw(material.frame, material.study, material.results)
-    tables = [table for table in at_the_end(material.searched) if table is not None]
+    tables = [table for table in summary_tables(material.searched) if table is not None]
     blocks: list[Block] = [Grid(table, [material.places.marks()] * len(table.rows)) for table in tables]
     return [Section("search", "Search", blocks)] if blocks else []

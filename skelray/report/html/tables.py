@@ -16,11 +16,11 @@ def section(material: Material) -> Section:
     blocks: list[Grid] = []
     if not material.measured.empty:
         seeds = material.places.seeds if 1 < len(material.places.seeds) <= VARIANTS else []
-        blocks.append(_paper(material, text.table(material.measured), -1 if seeds else None))
+        blocks.append(_paper(material, text.accuracy_table(material.measured), -1 if seeds else None))
         for place, seed in enumerate(seeds):
             if not (rows := material.measured[material.measured["seed"] == seed]).empty:
-                blocks.append(_paper(material, text.table(rows), place))
-        if (weights := fusion_table.table(material.measured)) is not None:
+                blocks.append(_paper(material, text.accuracy_table(rows), place))
+        if (weights := fusion_table.fusion_table(material.measured)) is not None:
             blocks.append(_by_arm(material, weights, weights.header.index("arm")))
     if not material.searched.empty:
         blocks.append(_by_arm(material, text.sweep_table(material.searched)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from skelray.names import column
+from skelray.names import column_name
 
 Scalar = str | int | float | bool
 
@@ -30,28 +30,28 @@ class Tracked:
     began: float
 
 
-def tracked(frame: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Tracked]:
+def read_tracked(frame: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Tracked]:
     """A trial for each of the study's, in its order; one that several arms share is told once, under the first."""
     watched = dict(list(curves.groupby("trial", sort=False)))
     for id, rows in frame.groupby("trial", sort=False):
         first = rows.iloc[0]
         done = rows[rows["status"] != "failed"]
-        figures = {column(row["evaluation"], row["metric"]): float(row["value"]) for row in done.to_dict("records")}
+        figures = {column_name(row["evaluation"], row["metric"]): float(row["value"]) for row in done.to_dict("records")}
         yield Tracked(
             study=str(first["study"]),
             id=str(id),
             name=f"{first['arm']} {first['protocol']} seed {first['seed']}",
-            settings={"arm": str(first["arm"]), **flat(json.loads(first["spec"]))},
+            settings={"arm": str(first["arm"]), **flatten_settings(json.loads(first["spec"]))},
             curves=_curves(watched.get(id)),
             figures=figures,
             began=first["started"].timestamp(),
         )
 
 
-def flat(spec: Any, name: str = "") -> dict[str, Scalar]:
+def flatten_settings(spec: Any, name: str = "") -> dict[str, Scalar]:
     """Settings by dotted names; what is a list, as JSON text; what is not set, left out."""
     if isinstance(spec, dict):
-        pairs = (flat(value, f"{name}.{key}" if name else str(key)) for key, value in spec.items())
+        pairs = (flatten_settings(value, f"{name}.{key}" if name else str(key)) for key, value in spec.items())
         return {key: value for some in pairs for key, value in some.items()}
     if isinstance(spec, str | int | float | bool):
         return {name: spec}

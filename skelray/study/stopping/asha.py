@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skelray.checks import check_whole
-from skelray.study.stopping.rule import ON, PAUSE, STOP, Readings, Verdict, at
+from skelray.study.stopping.rule import ON, PAUSE, STOP, Readings, Verdict, readings_at
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def halved(rule: ASHA, readings: Readings, sample: int, epoch: int) -> Verdict:
     """Returns the verdict of one bracket."""
     if not is_rung(epoch, rule.grace, rule.reduction):
         return ON
-    value, others = readings[sample][epoch], at(readings, epoch, but=sample)
+    value, others = readings[sample][epoch], readings_at(readings, epoch, but=sample)
     if not value > float("-inf"):
         return STOP
     arrived = len(others) + 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skelray.checks import UserError, check_positive, check_whole
-from skelray.study.stopping.rule import ON, STOP, Readings, Verdict, at
+from skelray.study.stopping.rule import ON, STOP, Readings, Verdict, readings_at
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Percentile:
         check_whole("after", self.after, 0)
 
     def verdict(self, readings: Readings, sample: int, epoch: int) -> Verdict:
-        others = at(readings, epoch, but=sample)
+        others = readings_at(readings, epoch, but=sample)
         own = [value for e, value in readings[sample].items() if e <= epoch and not math.isnan(value)]
         if not own:
             return STOP

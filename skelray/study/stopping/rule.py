@@ -41,7 +41,7 @@ class Rule(Protocol):
         ...
 
 
-def asked(rule: Rule, readings: Readings, sample: int, epoch: int) -> Verdict:
+def checked_verdict(rule: Rule, readings: Readings, sample: int, epoch: int) -> Verdict:
     """Returns a rule's verdict, perhaps of a study's own code. Raises TypeError for an invalid one."""
     found: object = rule.verdict(readings, sample, epoch)
     if found not in (ON, PAUSE, STOP):
@@ -49,7 +49,7 @@ def asked(rule: Rule, readings: Readings, sample: int, epoch: int) -> Verdict:
     return found
 
 
-def at(readings: Readings, epoch: int, but: int | None = None) -> list[float]:
+def readings_at(readings: Readings, epoch: int, but: int | None = None) -> list[float]:
     """Returns the samples' readings at an epoch, but for one sample; NaN counts as lowest."""
     found = (own[epoch] for number, own in readings.items() if number != but and epoch in own)
     return [-math.inf if math.isnan(value) else value for value in found]

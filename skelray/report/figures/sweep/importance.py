@@ -7,32 +7,32 @@ from collections.abc import Sequence
 import pandas as pd
 
 from skelray.report.figures.drawing import Drawing
-from skelray.report.figures.style import axes, in_style, looks
-from skelray.search.from_table import LEAST, Told, conditional, importance, rungs
+from skelray.report.figures.style import axes, in_style, series_styles
+from skelray.search.from_table import LEAST, ReadSample, conditional_parameters, importance, read_epochs
 
 
-def shares(told: Sequence[Told]) -> pd.DataFrame:
+def importance_shares(told: Sequence[ReadSample]) -> pd.DataFrame:
     """A row for each rung and parameter: epoch, samples that came there, parameter, conditional, share; most important last
     rung first."""
-    some = conditional(told)
+    some = conditional_parameters(told)
     rows = [
         (epoch, sum(epoch in sample.readings for sample in told), name, name in some, share)
-        for epoch in rungs(told)
+        for epoch in read_epochs(told)
         for name, share in (importance(told, epoch) or {}).items()
     ]
     return pd.DataFrame(rows, columns=["epoch", "samples", "parameter", "conditional", "share"])
 
 
 @in_style()
-def importances(told: Sequence[Told]) -> Drawing | None:
+def importances(told: Sequence[ReadSample]) -> Drawing | None:
     """A line for each parameter over the rungs at which enough samples were read."""
-    frame = shares(told)
+    frame = importance_shares(told)
     if frame.empty:
         return None
     last = frame[frame["epoch"] == frame["epoch"].max()].set_index("parameter")["share"]
     order = sorted(set(frame["parameter"]), key=lambda name: (-last.get(name, 0.0), name))
     figure, plot = axes("epoch of the rung (samples that came there)", "importance (%)")
-    for name, look in zip(order, looks(len(order)), strict=True):
+    for name, look in zip(order, series_styles(len(order)), strict=True):
         own = frame[frame["parameter"] == name]
         said = f"{name} *" if own["conditional"].any() else name
         plot.plot(own["epoch"], 100 * own["share"], label=said, **look)

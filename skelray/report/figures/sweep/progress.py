@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from skelray.report.figures.drawing import Drawing
-from skelray.report.figures.style import COLOURS, FAINT, INK, axes, in_style, looks, whole
-from skelray.search.from_table import Told, rungs, study
+from skelray.report.figures.style import COLOURS, FAINT, INK, axes, in_style, series_styles, use_whole_ticks
+from skelray.search.from_table import ReadSample, optuna_study_from_samples, read_epochs
 
 LOOKS = {"done": (COLOURS[0], "o"), "stopped": (COLOURS[1], "x"), "failed": (COLOURS[3], "^")}
 
 
 @in_style()
-def history(told: Sequence[Told]) -> Drawing | None:
+def history(told: Sequence[ReadSample]) -> Drawing | None:
     """The latest reading of each sample by number, and the best so far of those that ran to their end."""
     read = [sample for sample in told if sample.readings]
     if not read:
@@ -31,7 +31,7 @@ def history(told: Sequence[Told]) -> Drawing | None:
     if len(done):
         plot.step([s.number for s in done], best, where="post", color=INK, label="best that ran to its end")
     plot.legend(loc="best")
-    whole(plot.xaxis)
+    use_whole_ticks(plot.xaxis)
     frame = pd.DataFrame(
         [{"sample": s.number, "status": s.status, "epoch": max(s.readings), "value": s.value} for s in read]
     )
@@ -39,15 +39,15 @@ def history(told: Sequence[Told]) -> Drawing | None:
 
 
 @in_style()
-def distribution(told: Sequence[Told]) -> Drawing | None:
+def distribution(told: Sequence[ReadSample]) -> Drawing | None:
     """The empirical distribution of the readings at each rung: a line for each."""
-    epochs = [epoch for epoch in rungs(told) if sum(epoch in sample.readings for sample in told) > 1]
+    epochs = [epoch for epoch in read_epochs(told) if sum(epoch in sample.readings for sample in told) > 1]
     if not epochs:
         return None
     chosen = [epochs[place] for place in sorted({round(p) for p in np.linspace(0, len(epochs) - 1, min(6, len(epochs)))})]
     figure, plot = axes("held-out top-1 (%)", "samples at or below (%)")
     rows = []
-    for epoch, look in zip(chosen, looks(len(chosen)), strict=True):
+    for epoch, look in zip(chosen, series_styles(len(chosen)), strict=True):
         values = np.sort([sample.readings[epoch] for sample in told if epoch in sample.readings])
         below = np.arange(1, len(values) + 1) / len(values)
         plot.step(100 * values, 100 * below, where="post", label=f"epoch {epoch} ({len(values)})", **{**look, "marker": ""})
@@ -58,7 +58,7 @@ def distribution(told: Sequence[Told]) -> Drawing | None:
 
 
 @in_style()
-def timeline(told: Sequence[Told]) -> Drawing | None:
+def timeline(told: Sequence[ReadSample]) -> Drawing | None:
     """A bar for each sample, from when it was proposed, as long as it trained."""
     if not told:
         return None
@@ -75,20 +75,20 @@ def timeline(told: Sequence[Told]) -> Drawing | None:
         if len(own):
             plot.barh(own["sample"], own["training_h"], left=own["start_h"], color=colour, height=0.8, label=status)
     plot.invert_yaxis()
-    whole(plot.yaxis)
+    use_whole_ticks(plot.yaxis)
     plot.legend(loc="best")
     caption = "A bar for each sample: where it was proposed, and as long as its epochs took, however they were interrupted."
     return Drawing("timeline", caption, figure, frame)
 
 
 @in_style()
-def pareto(told: Sequence[Told]) -> Drawing | None:
+def pareto(told: Sequence[ReadSample]) -> Drawing | None:
     """Accuracy against the first further objective, and those that nothing is better than in both."""
     done = [sample for sample in told if sample.status == "done" and sample.readings and sample.figures]
     if not done:
         return None
     name = sorted(done[0].figures)[0]
-    front = {trial.user_attrs["arm"] for trial in study(done).best_trials}
+    front = {trial.user_attrs["arm"] for trial in optuna_study_from_samples(done).best_trials}
     figure, plot = axes(name, "held-out top-1 (%)")
     for on, colour, marker, said in ((False, FAINT, "o", "dominated"), (True, COLOURS[0], "D", "Pareto front")):
         own = sorted((s for s in done if (s.arm in front) == on), key=lambda s: s.figures[name])

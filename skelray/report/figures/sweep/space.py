@@ -11,7 +11,7 @@ import pandas as pd
 
 from skelray.report.figures.drawing import Drawing
 from skelray.report.figures.style import FAINT, INK, WIDE, in_style, panels
-from skelray.search.from_table import LEAST, Told, conditional, importance, rungs
+from skelray.search.from_table import LEAST, ReadSample, conditional_parameters, importance, read_epochs
 from skelray.search.ranges import Range, ranges
 
 SHADES = "viridis"
@@ -19,7 +19,7 @@ COLUMNS, PAIRS = 3, 3  # panels of slices side by side, and of contours
 DOTS = {"cmap": SHADES, "edgecolors": INK, "linewidths": 0.4, "s": 22}
 
 
-def table(told: Sequence[Told]) -> pd.DataFrame:
+def samples_frame(told: Sequence[ReadSample]) -> pd.DataFrame:
     """A row for each sample that was read: its parameters, its latest reading, the epoch of that, and how it ended."""
     read = [sample for sample in told if sample.readings]
     rows = [{"sample": s.arm, "status": s.status, "epoch": max(s.readings), "value": s.value, **s.params} for s in read]
@@ -27,9 +27,9 @@ def table(told: Sequence[Told]) -> pd.DataFrame:
 
 
 @in_style()
-def slices(told: Sequence[Told]) -> Drawing | None:
+def slices(told: Sequence[ReadSample]) -> Drawing | None:
     """A panel for each parameter: the latest reading of each sample over its value."""
-    known, frame = ranges(told), table(told)
+    known, frame = ranges(told), samples_frame(told)
     if not known or frame.empty:
         return None
     rows, columns = math.ceil(len(known) / COLUMNS), min(COLUMNS, len(known))
@@ -52,9 +52,9 @@ def slices(told: Sequence[Told]) -> Drawing | None:
 
 
 @in_style()
-def contours(told: Sequence[Told]) -> Drawing | None:
+def contours(told: Sequence[ReadSample]) -> Drawing | None:
     """Pairs of the numbers that matter most, at the last rung to which enough samples came."""
-    for epoch in reversed(rungs(told)):
+    for epoch in reversed(read_epochs(told)):
         there = [sample for sample in told if epoch in sample.readings]
         if pairs := _pairs(there, importance(told, epoch) or {}):
             break
@@ -70,7 +70,7 @@ def contours(told: Sequence[Told]) -> Drawing | None:
     return Drawing("contours", caption, figure, frame)
 
 
-def _pairs(told: Sequence[Told], shares: dict[str, float]) -> list[tuple[Range, Range]]:
+def _pairs(told: Sequence[ReadSample], shares: dict[str, float]) -> list[tuple[Range, Range]]:
     """The pairs of the most important numbers that enough samples have both of."""
     known = ranges(told)
     numbers = [known[name] for name in shares if name in known and known[name].choices is None]
@@ -78,7 +78,9 @@ def _pairs(told: Sequence[Told], shares: dict[str, float]) -> list[tuple[Range, 
     return [(x, y) for x, y in pairs if sum({x.name, y.name} <= set(s.params) for s in told) >= LEAST][:PAIRS]
 
 
-def _contour(plot: Any, told: Sequence[Told], pair: tuple[Range, Range], epoch: int, limits: tuple[float, float]) -> Any:
+def _contour(
+    plot: Any, told: Sequence[ReadSample], pair: tuple[Range, Range], epoch: int, limits: tuple[float, float]
+) -> Any:
     own = [sample for sample in told if all(one.name in sample.params for one in pair)]
     x, y = (_places(plot, axis, [s.params[one.name] for s in own], one) for axis, one in zip("xy", pair, strict=True))
     values = [100 * sample.readings[epoch] for sample in own]
@@ -89,17 +91,17 @@ def _contour(plot: Any, told: Sequence[Told], pair: tuple[Range, Range], epoch: 
 
 
 @in_style()
-def parallel(told: Sequence[Told]) -> Drawing | None:
+def parallel(told: Sequence[ReadSample]) -> Drawing | None:
     """An axis for each parameter and a line for each sample, in the colour of its latest reading."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    known, frame = ranges(told), table(told)
+    known, frame = ranges(told), samples_frame(told)
     if len(known) < 2 or frame.empty:
         return None
     figure, ((plot,),) = panels(1, 1, max(WIDE, 1.5 * (len(known) + 1)), 3.8)
-    worth, some = 100 * frame["value"], conditional(told)
+    worth, some = 100 * frame["value"], conditional_parameters(told)
     order = sorted(known.values(), key=lambda one: one.name in some)
     scale = Normalize(worth.min(), max(worth.max(), worth.min() + 1e-9))
     for place in np.argsort(worth.to_numpy(), kind="stable"):  # the best lie on top

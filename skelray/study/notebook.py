@@ -6,22 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skelray import markup
-from skelray.checks import shown
+from skelray.checks import quote_value
 
 
-def of_arms(kind: str, base: Any, arms: Sequence[Any], across: Mapping[str, Sequence[Any]], seeds: Sequence[int]) -> str:
+def arms_as_html(
+    kind: str, base: Any, arms: Sequence[Any], across: Mapping[str, Sequence[Any]], seeds: Sequence[int]
+) -> str:
     """Returns a table with a row for each arm: its changes, and its published numbers in percent."""
     rows = [[arm.label, _pairs(arm.changes) or "–", _pairs(arm.published) or "–"] for arm in arms]
     told = [f"{len(arms)} arms"] + [f"{name} {', '.join(map(str, values))}" for name, values in across.items()]
     seeds_told = f"seeds {', '.join(map(str, seeds))}"
     caption = f"{kind} of {base.benchmark}, {', '.join([*told, seeds_told])}; base: {type(base.method).__name__}."
-    return markup.table(caption, ["arm", "changes", "published"], rows)
+    return markup.html_table(caption, ["arm", "changes", "published"], rows)
 
 
-def of_fields(kind: str, fields: Mapping[str, Any]) -> str:
+def fields_as_html(kind: str, fields: Mapping[str, Any]) -> str:
     """Returns a table with a row for each field of a search."""
     rows = [[name, _pairs(value) if isinstance(value, Mapping) else _short(value)] for name, value in fields.items()]
-    return markup.table(f"{kind}.", ["field", "value"], rows)
+    return markup.html_table(f"{kind}.", ["field", "value"], rows)
 
 
 def _pairs(values: Mapping[Any, Any]) -> str:
@@ -34,4 +36,4 @@ def _short(value: Any) -> str:
         return f"[{', '.join(map(str, value))}]"
     if callable(value) and hasattr(value, "__name__"):
         return str(value.__name__)
-    return shown(value) if not isinstance(value, str) else value
+    return quote_value(value) if not isinstance(value, str) else value
