@@ -1,6 +1,8 @@
 """Sweeps whose training takes no time: accuracy is a known function of the parameters, and a store keeps a mock encoder."""
 
 import math
+import os
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +16,7 @@ from skelray.study.scale import Scale
 from skelray.training import Report
 
 SMALL = (("queue", 32), ("dim", 8), ("m", 0.9), ("hidden_channels", 2), ("hidden_dim", 8), ("frames", 8), ("batch_size", 64))
+SECONDS = "SURROGATE_SECONDS"  # in the environment: how long an epoch takes
 EPOCHS = 4
 GRACE = 75  # of 300 epochs: 1 of 4
 RULES = {
@@ -45,6 +48,7 @@ def height(trial, epoch):
 def surrogate(trial, splits, stored, device, load=None):
     """Reports of a trial whose accuracy is known; what was reported before a kill is reported again."""
     for epoch in range(1, trial.epochs + 1):
+        time.sleep(float(os.environ.get(SECONDS, 0.0)))
         due = trial.monitor is not None and trial.monitor.due(epoch, trial.epochs)
         if epoch == trial.epochs:
             stored.save_encoder(epoch, {"history": []})
@@ -56,7 +60,7 @@ def install():
     inline.execute = run.execute = trainables.execute = surrogate
 
 
-def make_run(folder, data, rule, sampler, samples=6, seeds=None, racing: Racing | None = None, ordered=None):
+def make_run(folder, data, rule, sampler, samples=6, seeds=None, racing: Racing | None = None, threads=1):
     sweep = Sweep(
         space=space,
         published={"tau": 0.2, "lambda_h": 0.5},
@@ -66,8 +70,9 @@ def make_run(folder, data, rule, sampler, samples=6, seeds=None, racing: Racing 
         seeds=seeds,
         racing=racing,
     )
-    scale = Scale("synthetic", ("xview",), EPOCHS, None if seeds else (0,), changes=SMALL, ordered=ordered)
-    return Run("small", sweep, scale, Settings(data, str(folder / "store"), folder / "results", device="cpu"))
+    scale = Scale("synthetic", ("xview",), EPOCHS, None if seeds else (0,), changes=SMALL)
+    settings = Settings(data, str(folder / "store"), folder / "results", device="cpu", threads=threads)
+    return Run("small", sweep, scale, settings)
 
 
 def kept(run):

@@ -2,7 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
+import kill_on_ray
 import pytest
 import surrogate
 from small_study import assert_same, table
@@ -12,6 +16,8 @@ from skelray import NSGAII, TPE, Racing
 from skelray.runner import inline, run, trainables
 from skelray.runner.inline import run_inline
 from skelray.store.store import Store
+
+NEVER = -1
 
 
 @pytest.fixture(autouse=True)
@@ -73,16 +79,37 @@ def check_killed_at(moments, folder, data, sweep):
     for event in moments(most):
         disturbed = folder / str(event)
         assert killed(disturbed, data, event, *sweep)
-        assert not killed(disturbed, data, 0, *sweep)  # to its end, by a process that knows the ledger alone
+        assert not killed(disturbed, data, NEVER, *sweep)  # to its end, by a process that knows the ledger alone
         assert kept(make_run(disturbed, data, *sweep)) == expected, event
         assert_same(table(disturbed), rows)
 
 
 def test_a_search_killed_here_and_there_proposes_judges_and_reports_the_same(tmp_path, synthetic_data):
-    check_killed_at(lambda most: (2, most // 2), tmp_path, synthetic_data, SWEEPS["ASHA promotion"])
+    check_killed_at(lambda most: [most // 2], tmp_path, synthetic_data, SWEEPS["ASHA promotion"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sweep", SWEEPS.values(), ids=SWEEPS)
 def test_a_search_killed_at_any_event_of_its_ledger_proposes_judges_and_reports_the_same(tmp_path, synthetic_data, sweep):
     check_killed_at(lambda most: range(1, most), tmp_path, synthetic_data, sweep)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", RULES)
+def test_a_search_killed_at_ten_moments_on_ray_proposes_judges_and_reports_the_same(cluster, tmp_path, synthetic_data, rule):
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    sweep = (rule, TPE(startup=2), kill_on_ray.SAMPLES)
+    run_inline(make_run(tmp_path / "whole", synthetic_data, *sweep))
+    words = [sys.executable, kill_on_ray.__file__, address, str(tmp_path), str(synthetic_data), rule, "10", "0"]
+    paths = [str(Path(__file__).resolve().parents[2]), str(Path(kill_on_ray.__file__).parent)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode == 0, done.stderr
+    ended = [Path(line) for line in done.stdout.split()]
+    assert ended
+    for folder in ended:
+        assert kept(make_run(folder, synthetic_data, *sweep)) == kept(make_run(tmp_path / "whole", synthetic_data, *sweep))
+        assert_same(table(folder), table(tmp_path / "whole"))
