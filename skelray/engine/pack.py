@@ -50,6 +50,11 @@ class Lane:
     def step_by_step(self) -> None:
         """A pack makes its steps in one way for all."""
 
+    @property
+    def ahead(self) -> bool:
+        """Whether its tensors have gone on from the last epoch that it was asked for: within one, or past one."""
+        return self.pack.within or bool(self.trained)
+
     def leave(self) -> None:
         """Frees the lane; the trial keeps what it has in tensors of its own."""
         self.pack.leave(self)
@@ -87,6 +92,7 @@ class Pack:
         self.numbers: dict[Path, Tensor] = {path: like.new_ones(lanes) for path in numbers(trial.method)}
         self.share = like.new_zeros(lanes, 1)
         self.lanes: list[Lane | None] = [None] * lanes
+        self.within = False  # an epoch that has begun and not ended; it stays so where one is cut
         self._stages: dict[int, Begun] = {}
 
     def fits(self, trial: Trial, data: SkeletonDataset) -> bool:
@@ -119,7 +125,11 @@ class Pack:
             self.descent.give_back(lane.optimizer)
 
     def train(self, due: Mapping[Lane, int]) -> None:
-        """Trains the epoch of that number of each of these lanes."""
+        """Trains the epoch of that number of each of these lanes.
+
+        Where that is cut by an error, no lane has weights that can be gone on from.
+        """
+        self.within = True
         for lane, number in due.items():
             order = torch.randperm(len(self.data), generator=Draws(lane.trial.seed, number)["order"])
             self.order[lane.place].copy_(order[: self.order.shape[1]])
@@ -128,6 +138,7 @@ class Pack:
         stages = {lane: check_stages(lane.trial.method).stage(number) for lane, number in due.items()}
         for stage in dict.fromkeys(stages.values()):
             self._train_stage(stage, {lane: due[lane] for lane in due if stages[lane] == stage})
+        self.within = False
 
     def _train_stage(self, stage: int, due: Mapping[Lane, int]) -> None:
         started = time.perf_counter()

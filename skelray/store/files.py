@@ -33,6 +33,10 @@ class StoreError(OSError):
     """The store cannot be read or written; one sentence."""
 
 
+class InUse(StoreError):
+    """Another process has the claim."""
+
+
 class Files:
     """Reads, writes, lists and claims the files under a root.
 
@@ -195,7 +199,7 @@ class Files:
 
     @contextlib.contextmanager
     def claim_at_once(self, name: str, file: str = ".lock") -> Iterator[None]:
-        """The same, but others get a StoreError that says who has it."""
+        """The same, but others get InUse, which says who has it."""
         with contextlib.ExitStack() as stack:
             try:
                 if self._has_locks(name):
@@ -206,7 +210,7 @@ class Files:
                     stack.enter_context(lease.held_at_once(self, self._tickets(name, file)))
             except BlockingIOError as error:
                 who = f"{self.path}/{name} is in use by another run of this study ({error})"
-                raise StoreError(f"{who}: wait until it has ended") from None
+                raise InUse(f"{who}: wait until it has ended") from None
             yield
 
     def in_use(self, name: str) -> bool:

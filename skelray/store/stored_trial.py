@@ -28,15 +28,22 @@ class StoredTrial:
         self.store, self.id = store, id
 
     @contextlib.contextmanager
-    def claim(self, epochs: int) -> Iterator[None]:
+    def claim(self, epochs: int, wait: bool = True) -> Iterator[None]:
         """Claims a trial of so many epochs: no other of this length runs meanwhile, nor one that shares its checkpoint.
 
         A trial that has no use for that waits for no longer one: its encoder is there, or the other has left it behind.
+        Raises InUse where another process has what it needs, and it is not to wait.
         """
-        with self.store.claim(self.id, f".lock-{epochs}"), contextlib.ExitStack() as stack:
-            if not self.apart(epochs):
-                with contextlib.suppress(BlockingIOError):  # the holder has gone on beyond this trial's end meanwhile
-                    stack.enter_context(self.store.claim(self.id, free=lambda: self.apart(epochs)))
+        with contextlib.ExitStack() as stack:
+            if not wait:
+                stack.enter_context(self.store.claim_at_once(self.id, f".lock-{epochs}"))
+                if not self.apart(epochs):
+                    stack.enter_context(self.store.claim_at_once(self.id))
+            else:
+                stack.enter_context(self.store.claim(self.id, f".lock-{epochs}"))
+                if not self.apart(epochs):
+                    with contextlib.suppress(BlockingIOError):  # the holder has gone on beyond this trial's end meanwhile
+                        stack.enter_context(self.store.claim(self.id, free=lambda: self.apart(epochs)))
             yield
 
     def holder(self, epochs: int) -> str | None:
