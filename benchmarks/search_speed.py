@@ -43,7 +43,7 @@ def space(trial):
     return replace(papers.HICLR, method=HiCLR(tau=tau, lambda_h=weight), evaluations=())
 
 
-def surrogate(trial, splits, stored, device, load=None):
+def surrogate(trial, splits, stored, device, load=None, join=None, wait=True):
     """Reports of a trial whose accuracy is known."""
     for epoch in range(1, trial.epochs + 1):
         height = 1 / (1 + abs(trial.method.tau - 0.12)) * (1 - 0.5 / epoch)
@@ -85,14 +85,14 @@ def inline_run(folder, sampler, samples, promotion=False):
 
         return told
 
-    trained, inline.execute = inline.execute, surrogate
+    trained, inline.in_turns = inline.in_turns, surrogate
     Search.propose, Search.promote = timed(propose), timed(promote)
     try:
         before, clock, cpu = memory(), time.perf_counter(), time.process_time()
         run_inline(run)
         spent, cpu = time.perf_counter() - clock, time.process_time() - cpu
     finally:
-        inline.execute, Search.propose, Search.promote = trained, propose, promote
+        inline.in_turns, Search.propose, Search.promote = trained, propose, promote
     grown, by_number = memory() - before, [took[number] for number in sorted(took)]
     early, late = median(by_number[10:30]), median(by_number[-21:-1])
     own = [sampler_alone(run.work.search, sampler, at) for at in (20, samples)]
