@@ -129,10 +129,10 @@ def test_a_racer_that_failed_in_an_earlier_run_tries_again(tmp_path, synthetic_d
     """Its node may have been lost, or a disk full; a race that was decided without it is decided with it."""
     race = ("Never", TPE(startup=2), 3, (0,), Racing(best=2, seeds=2, margin=0.0))
 
-    def fails(trial, *given):
+    def fails(trial, *given, **named):
         if trial.seed == 1 and failing:
             raise MemoryError("another program had it all")
-        return surrogate(trial, *given)
+        yield from surrogate(trial, *given, **named)
 
     failing = True
     monkeypatch.setattr(inline_runner, "in_turns", fails)
