@@ -87,6 +87,7 @@ def in_turns(
                 pretraining = yield from _opened(trial, splits, stored, device, finished or {}, join)
             _evaluate(trial, pretraining, stored, missing, load)
         stored.clear_failure(trial.epochs)
+        stored.save_record(trial.epochs, map(canonical, trial.evaluations))
 
 
 def _finished(trial: Trial, stored: StoredTrial) -> dict[str, Any] | None:
@@ -174,19 +175,20 @@ def _train(
 
 
 def _epochs(trial: Trial, pretraining: Pretraining, stored: StoredTrial, own: int | None) -> Iterator[Report | None]:
-    trained = cost = 0.0  # seconds since the last save, and that a save takes
+    saved, trained, cost = False, 0.0, 0.0  # seconds since the last save, and that a save takes
     try:
         while pretraining.epoch < trial.epochs:
             if pretraining.lane is not None:
                 yield None
             report = pretraining.train_epoch()
             trained += report.seconds
-            if HELD_OUT in report.metrics or cost < CHECKPOINT_SHARE * trained:
+            saved = HELD_OUT in report.metrics or cost < CHECKPOINT_SHARE * trained
+            if saved:
                 clock = time.perf_counter()
                 stored.save_state(pretraining.state(), own)
                 trained, cost = 0.0, time.perf_counter() - clock
             if pretraining.epoch == trial.epochs:
-                _keep(pretraining, stored, own)
+                _keep(pretraining, stored, own, saved)
             yield report
     except GeneratorExit:  # stopped early, or asked to end: what is trained and not saved is saved now
         if trained and pretraining.epoch < trial.epochs and pretraining.at_its_epoch:
@@ -207,10 +209,14 @@ def _resumed(pretraining: Pretraining, state: dict[str, Any], stored: StoredTria
     return True
 
 
-def _keep(pretraining: Pretraining, stored: StoredTrial, own: int | None) -> None:
-    """The encoder, and the whole state so that a longer trial can go on; a longer trial's own state is not replaced."""
+def _keep(pretraining: Pretraining, stored: StoredTrial, own: int | None, saved: bool = False) -> None:
+    """The encoder, and the whole state so that a longer trial can go on, unless it is ``saved`` already.
+
+    A longer trial's own state is not replaced.
+    """
     state = pretraining.state()
-    stored.save_state(state, own)
+    if not saved:
+        stored.save_state(state, own)
     stored.save_encoder(state["epoch"], {**pretraining.encoder_state(), "history": state["history"]})
 
 
