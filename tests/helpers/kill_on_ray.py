@@ -15,7 +15,7 @@ from pathlib import Path
 import surrogate
 
 from skelray import TPE
-from skelray.runner.nodes import Nodes
+from skelray.runner import on_ray
 from skelray.runner.on_ray import Cluster, Listener, ray, run_on_ray
 
 CPUS = 2  # of the cluster; a trial takes them all, so that one is under way at a time, as inline
@@ -27,7 +27,7 @@ def drive(address, folder, data, rule):
     hook = {"worker_process_setup_hook": "surrogate.install", "env_vars": environment}
     ray.init(address=address, log_to_driver=False, runtime_env=hook)
     surrogate.install()
-    Nodes.checked = lambda *given: nullcontext()  # the only node is this machine
+    on_ray.asking = lambda *given: nullcontext()  # the only node is this machine
     run = surrogate.make_run(folder, data, rule, TPE(startup=2), SAMPLES, threads=CPUS)
     run_on_ray(run, None, Listener(), Cluster())
 
