@@ -300,6 +300,9 @@ CLAIMS = {
         "A racer that fails is out": "test_a_racer_that_failed_is_out_for_the_run",
         "until the next run lets it try again": "test_a_racer_that_failed_in_an_earlier_run_tries_again",
         "Each ensemble stands there twice": "test_seeds_a_race_and_finals_across_streams",
+        "end in the best decile of the space in each": (
+            "test_a_rule_finds_the_best_decile_at_under_half_the_epochs_of_random_search"
+        ),
         "at any write to the ledger": (
             "test_a_search_killed_at_any_event_of_its_ledger_proposes_judges_and_reports_the_same"
         ),
