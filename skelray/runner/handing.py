@@ -15,39 +15,57 @@ log = logging.getLogger("skelray")
 
 
 class Jobs(Searcher):
-    """What Tune asks for its next trial."""
+    """What Tune asks for its next trial, which is one attempt at a job: those that were lost come first.
+
+    Tune makes no attempt again by itself: it gives a trial up whose idle worker is lost with its node.
+    """
 
     def __init__(self, jobs: Iterator[Job | None]) -> None:
         super().__init__()
         self._jobs = jobs
-        self.given: dict[str, Job] = {}
+        self.given: dict[str, Job] = {}  # by Tune's id of the attempt
+        self.under_way: dict[int, Job] = {}  # taken up and not ended, by identity: a paused job comes again by its number
+        self.again: list[Job] = []  # whose last attempt was lost
         self.exhausted = False
         self.error: Exception | None = None  # of the study's own code, or of the store: Tune would end in one of its own
         self.lost: Callable[[Job], None] = lambda job: None
         self.room: Callable[[], bool] = lambda: True
 
+    def over(self) -> bool:
+        """Whether there was no further job and every one has ended."""
+        return self.exhausted and not self.under_way
+
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """None: not yet, as there is no room, or nothing can start before something has ended."""
+        if self.over() or self.error is not None:
+            return Searcher.FINISHED  # type: ignore[return-value]
         if not self.room():
             return None
         try:
-            job = next(self._jobs, self)
+            job = self.again.pop(0) if self.again else self._next()
             if job is None:
-                return None
-            if isinstance(job, Job):
-                job.stored.clear_failure(job.trial.epochs)  # an earlier run's: what is there in the end is this one's
-                if (holder := job.stored.holder(job.trial.epochs)) is not None:
-                    log.warning("%s waits for %s", job.name, holder)
-                self.given[trial_id] = job
-                content = ray.cloudpickle.dumps(job.trial)  # the study's own classes by value
-                return {"number": job.number, "id": job.stored.id, "epochs": job.trial.epochs, "trial": content}
+                return Searcher.FINISHED if self.over() else None  # type: ignore[return-value]
+            content = ray.cloudpickle.dumps(job.trial)  # the study's own classes by value
         except Exception as error:
             self.error = error
-        self.exhausted = True
-        return Searcher.FINISHED  # type: ignore[return-value]
+            return Searcher.FINISHED  # type: ignore[return-value]
+        self.given[trial_id] = job
+        return {"number": job.number, "id": job.stored.id, "epochs": job.trial.epochs, "trial": content}
+
+    def _next(self) -> Job | None:
+        """A job that is taken up for the first time."""
+        job = None if self.exhausted else next(self._jobs, self)
+        if not isinstance(job, Job):
+            self.exhausted = self.exhausted or job is self
+            return None
+        job.stored.clear_failure(job.trial.epochs)  # an earlier run's: what is there in the end is this one's
+        if (holder := job.stored.holder(job.trial.epochs)) is not None:
+            log.warning("%s waits for %s", job.name, holder)
+        self.under_way[id(job)] = job
+        return job
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        if error:  # of a trial whose attempts are used up; a scheduler hears of every lost attempt
+        if error:
             self.lost(self.given[trial_id])
 
     def __getstate__(self) -> dict[str, Any]:

@@ -22,11 +22,12 @@ from ray import tune
 
 from skelray import machine
 from skelray.runner import ending
+from skelray.runner.asking import asking
 from skelray.runner.handing import Jobs
 from skelray.runner.job import Listener
 from skelray.runner.nodes import Nodes
 from skelray.runner.reporting import Reporting
-from skelray.runner.run import RETRIES, Run
+from skelray.runner.run import Run
 from skelray.runner.study_file import modules_beside
 from skelray.runner.trainables import StudyTrainable
 
@@ -62,14 +63,15 @@ def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener,
     nodes.check_slots()
     settings = replace(run.settings, data=run.settings.data.absolute(), store=run.context.store.root, device=device)
     trials = [one.trial for one in run.work.planned()]
-    with nodes.checked(run.context, settings, trials) if joined else nullcontext() as needs:
+    with asking(nodes, run.context, settings, trials) if joined else nullcontext() as asked:
         jobs = Jobs(run.jobs())
-        reporting = Reporting(run, jobs, listener, nodes)
+        reporting = Reporting(run, jobs, listener, nodes, asked)
+        needs = asked.needs if asked is not None else None
         _tune(run.name, tune.with_parameters(StudyTrainable, settings=settings, needs=needs), jobs, reporting)
     if jobs.error is not None:
         raise jobs.error
     ending.check()
-    if not reporting.over():  # Tune was told to stop, and returns as if it had finished
+    if not jobs.over():  # Tune was told to stop, and returns as if it had finished
         raise KeyboardInterrupt
 
 
@@ -84,7 +86,7 @@ def _tune(name: str, trainable: type[tune.Trainable], jobs: Jobs, reporting: Rep
                 name=name,
                 storage_path=scratch,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=RETRIES),
+                failure_config=tune.FailureConfig(max_failures=0),  # `Jobs` hands a lost job out again
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         ).fit()

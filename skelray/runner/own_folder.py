@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from skelray.checks import UserError
+from skelray.store import lock
 
 NAME = "skelray-ray"
 LONGEST = 36  # of the path above, in bytes: Ray's sockets lie below, and Linux takes 107 for one
+HELD = "held"  # a file in it that its run has locked while it lives
 ROOM = 64 * 2**20  # bytes that a cluster needs for logs and sockets at least
 
 
@@ -36,14 +38,26 @@ def folder_for_ray(parent: Path | None = None) -> Iterator[Path]:
     try:
         if (free := shutil.disk_usage(folder).free) < ROOM:
             raise UserError(f"Ray cannot keep its files in {parent}: {free / 2**20:.0f} MiB are free; {way} that has room")
-        yield folder
+        with _marked(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _clean(parent: Path) -> None:
-    for left in parent.glob(f"{NAME}-*-*"):
-        process = left.name.removeprefix(f"{NAME}-").partition("-")[0]
+@contextmanager
+def _marked(folder: Path) -> Iterator[None]:
+    """Locks a file in the folder; where the file system has no locks, nobody takes the folder for left behind."""
+    with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            if process.isdecimal() and left.stat().st_uid == os.getuid() and not Path("/proc", process).exists():
-                shutil.rmtree(left, ignore_errors=True)
+            stack.enter_context(lock.held_at_once(folder / ".held"))
+            (folder / ".held").rename(folder / HELD)  # it is locked as soon as it is there
+        yield
+
+
+def _clean(parent: Path) -> None:
+    """A lock tells who lives, as another container's run beside this one has a process number that means nothing here."""
+    for left in parent.glob(f"{NAME}-*-*"):
+        with contextlib.suppress(OSError):
+            if left.stat().st_uid == os.getuid() and (left / HELD).exists():
+                with lock.held_at_once(left / HELD):
+                    shutil.rmtree(left, ignore_errors=True)

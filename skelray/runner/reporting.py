@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
-import ray
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
 
 from skelray.checks import UserError
 from skelray.results.rows import complete
 from skelray.runner import ending
+from skelray.runner.asking import Asking
 from skelray.runner.execute import failure
-from skelray.runner.fit import Unfit
 from skelray.runner.handing import Jobs
 from skelray.runner.job import Job, Listener
+from skelray.runner.losses import Losses
 from skelray.runner.nodes import Nodes
-from skelray.runner.run import RETRIES, Run
+from skelray.runner.run import Run
 from skelray.training import Report
 
 log = logging.getLogger("skelray")
-MEMORY = ("low on memory", "NODE_OUT_OF_MEMORY", "OutOfMemory")  # how Ray says so
 LOOK = 5.0  # seconds between two looks at the nodes
 
 
@@ -36,13 +33,13 @@ class Reporting(FIFOScheduler):
     short. Attempts are given up where RETRIES + 1 of them were lost one after the other without an epoch of progress.
     """
 
-    def __init__(self, run: Run, jobs: Jobs, listener: Listener, nodes: Nodes) -> None:
+    def __init__(self, run: Run, jobs: Jobs, listener: Listener, nodes: Nodes, asking: Asking | None = None) -> None:
         super().__init__()
-        self.run, self.jobs, self.listener, self.nodes = run, jobs, listener, nodes
+        self.run, self.jobs, self.listener, self.nodes, self.asking = run, jobs, listener, nodes, asking
+        self.losses = Losses(nodes)
         self.statuses: dict[int, str] = {}  # by identity: a job that was paused comes again under its number
-        self.begun: set[str] = set()
-        self.alone: set[str] = set()  # what was short of memory, by Tune's id
-        self.errors: dict[int, str] = {}
+        self.begun: set[int] = set()
+        self.places: dict[int, str] = {}  # the node of a job's last report
         self._looked, self._slots, self._waiting = 0.0, 0, False
         self._ending = False
         jobs.lost, jobs.room = self.lost, self.room
@@ -50,41 +47,71 @@ class Reporting(FIFOScheduler):
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
-    def over(self) -> bool:
-        """Whether there was no further job and every one has ended."""
-        return self.jobs.exhausted and all(id(job) in self.statuses for job in self.jobs.given.values())
-
     def room(self) -> bool:
-        """Whether the nodes that are there now hold another trial. Where they hold none, it is said."""
+        """Whether the nodes that are there now hold another attempt. Where they hold none, it is said."""
         if time.monotonic() - self._looked > LOOK:
-            self._looked, self._slots = time.monotonic(), self.nodes.slots()
-            if not self._slots and not self._waiting:
-                log.warning("no node of the cluster can hold a trial now: trials wait until one joins")
-            if self._slots and self._waiting:
-                log.warning("a node has joined: trials go on")
-            self._waiting = not self._slots
-        return len(self.jobs.given) - len(self.statuses) < self._slots
+            self._look()
+        jobs, losses, kept = self.jobs, self.losses, self.nodes.kept
+        if jobs.again and id(jobs.again[0]) in losses.alone and kept:
+            return True
+        waiting = {id(job) for job in jobs.again}
+        taking = [one for one in jobs.under_way if one not in waiting]
+        if kept:  # what runs elsewhere
+            taking = [one for one in taking if one not in losses.alone and self.places.get(one) != kept]
+        return len(taking) < self._slots
+
+    def _look(self) -> None:
+        """Asks nodes that have joined, and counts what all of them hold."""
+        self._looked = time.monotonic()
+        if self.asking is not None:
+            self.asking.look()
+        if self.losses.alone:
+            self.nodes.keep_free()
+        else:
+            self.nodes.kept = ""
+        self._slots = self.nodes.slots()
+        holds = bool(self._slots or self.nodes.kept)
+        if not holds and not self._waiting:
+            log.warning("no node of the cluster can hold a trial now: trials wait until one joins")
+        if holds and self._waiting:
+            log.warning("a node has joined: trials go on")
+        self._waiting = not holds
 
     def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
         if ending.asked() and not self._ending:
             self._ending = True
             signal.raise_signal(signal.SIGUSR1)  # Tune ends its loop, and has the workers save what they have
         self.room()
+        self._renew(tune_controller)
         return super().choose_trial_to_run(tune_controller)
 
+    def _renew(self, tune_controller: Any) -> None:
+        """Takes back what waits to be alone on more than any node that is left has, so that it is asked for anew."""
+        if not self.losses.alone:
+            return
+        most = self.nodes.most()
+        for trial in tune_controller.get_trials():
+            job = self.jobs.given[trial.trial_id]
+            waits = trial.status == TuneTrial.PENDING and id(job) in self.losses.alone
+            if waits and trial.placement_group_factory.bundles[0]["CPU"] > most > 0:
+                tune_controller.stop_trial(trial)
+                self.jobs.again.insert(0, job)
+
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
-        if trial.trial_id not in self.begun:  # Tune adds a trial again for each attempt
-            self.begun.add(trial.trial_id)
-            self.listener.started(self.jobs.given[trial.trial_id])
-        if self.nodes.aside or trial.trial_id in self.alone:  # of an attempt that was lost, too
-            trial.update_resources(self.nodes.request(alone=trial.trial_id in self.alone))
+        job = self.jobs.given[trial.trial_id]
+        if id(job) not in self.begun:  # a trial of Tune is an attempt
+            self.begun.add(id(job))
+            self.listener.started(job)
+        self.places.pop(id(job), None)
+        trial.update_resources(self.nodes.request(alone=id(job) in self.losses.alone))
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         job = self.jobs.given[trial.trial_id]
         _log(result)
         report = Report(result["epoch"], _under("metrics", result), result["epoch_seconds"], replayed=result["replayed"])
+        self._heard_of(job, result)
         if not report.replayed:
-            trial.run_metadata.num_failures = 0  # it makes progress between losses
+            self.losses.progress(job)
         self.listener.report(job, report)
         source, status = _under("source", result), "stopped"
         try:
@@ -120,30 +147,26 @@ class Reporting(FIFOScheduler):
             return True
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
-        """An attempt was lost; Tune has counted it, and makes another where the count allows."""
-        job = self.jobs.given[trial.trial_id]
-        if trial.error_file is not None:  # where Tune keeps what every attempt ended in
-            with contextlib.suppress(OSError):
-                self.errors[job.number] = Path(trial.error_file).read_text()
-        error = _cause(trial)
-        if isinstance(error, Unfit):
-            self.nodes.set_aside(error.node, str(error))
-            if self.nodes.slots():
-                trial.run_metadata.num_failures -= 1  # it costs the trial nothing
-        elif _memory(error):
-            self.alone.add(trial.trial_id)
-            if trial.should_recover():
-                log.warning("%s was ended for want of memory on its node; it is tried again alone there", job.name)
+        """An attempt was lost."""
+        self.losses.heard(self.jobs.given[trial.trial_id], trial)
 
     def lost(self, job: Job) -> None:
-        """Every attempt at a job has ended in a lost worker or a transient failure; the latter is in the store."""
-        line, cause = f"its worker process was lost or did not start, {RETRIES + 1} times", "worker lost"
-        traceback = self.errors.get(job.number, "")
-        if _memory(traceback):
-            cause = "out of memory"
-            line = "its node ran out of memory, also with the trial alone on it: give it a smaller batch or a larger node"
-        self._keep(job, {"cause": cause, "line": line, "traceback": traceback, "transient": True})
+        """Lets an attempt at a job that was lost be made again, or gives the job up; a transient failure is in the store."""
+        if id(job) in self.statuses:
+            return
+        if self.losses.count(job):
+            self.jobs.again.insert(0, job)
+            self._looked = 0.0  # whatever has become of its node is known at once
+            return
+        self._keep(job, self.losses.failure(job))
         self.end(job, "failed")
+
+    def _heard_of(self, job: Job, result: dict[str, Any]) -> None:
+        """Notes where a job runs, and what memory it has taken."""
+        self.places[id(job)] = str(result.get("node", ""))
+        self.losses.took(job, result.get("peak", 0.0))
+        if id(job) in self.losses.alone and self.nodes.kept:
+            self.nodes.kept = self.places[id(job)]
 
     def _keep(self, job: Job, failed: dict[str, Any]) -> None:
         """Puts a failure into the store where none is; one that cannot be written stops no other trial."""
@@ -154,23 +177,9 @@ class Reporting(FIFOScheduler):
     def end(self, job: Job, status: str) -> None:
         if id(job) not in self.statuses:
             self.statuses[id(job)] = status
+            self.jobs.under_way.pop(id(job), None)
+            self.losses.alone.discard(id(job))
             self.listener.ended(job, self.run.ended(job, status))
-
-
-def _cause(trial: TuneTrial) -> BaseException | None:
-    """What the last attempt ended in, as the worker raised it."""
-    if trial.pickled_error_file is None:
-        return None
-    try:
-        error: BaseException = ray.cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-    except Exception:  # a file that Tune could not write, or what this process has no class for
-        return None
-    return error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
-
-
-def _memory(error: object) -> bool:
-    """Whether Ray's memory monitor or the kernel ended a worker, from what Ray says of it."""
-    return isinstance(error, ray.exceptions.OutOfMemoryError) or any(sign in str(error) for sign in MEMORY)
 
 
 def _log(result: dict[str, Any]) -> None:

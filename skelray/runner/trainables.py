@@ -44,6 +44,7 @@ class StudyTrainable(tune.Trainable):
 
     def begin(self, config: dict[str, Any]) -> None:
         machine.configure_process(self.settings.threads)
+        machine.forget_peak()
         self.id, self.epochs, self.last = config["id"], config["epochs"], 0
         self.device, self.started = torch.device("cpu"), datetime.datetime.now(datetime.UTC)
         self.reports = self.start(config["trial"])
@@ -79,6 +80,7 @@ class StudyTrainable(tune.Trainable):
             "replayed": report.replayed,
             "metrics": report.metrics,
             "said": self.said.new(),
+            "peak": machine.peak_memory(),
             **self.told(),
         }
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import random
 import shutil
 import signal
 import socket
@@ -110,10 +111,13 @@ def test_the_folder_of_ray_is_gone_at_the_end_and_that_of_a_killed_run_too():
             (folder / "session").mkdir()
             killed = short / "skelray-ray-99999999-abc"
             killed.mkdir()
+            (killed / "held").touch()  # its lock went with its process
+            elsewhere = folder.rename(short / "skelray-ray-99999998-abc")  # a number of another container's process
             with folder_for_ray(short) as other:
                 assert other.is_dir()
-                assert folder.is_dir()
+                assert elsewhere.is_dir()
                 assert not killed.exists()
+            elsewhere.rename(folder)
         assert list(short.iterdir()) == []
     finally:
         shutil.rmtree(short, ignore_errors=True)
@@ -212,6 +216,42 @@ def test_a_run_has_ray_of_its_own_whatever_runs_beside_it(tmp_path, synthetic_da
         shutil.rmtree(short, ignore_errors=True)
 
 
+@pytest.mark.slow
+def test_nodes_that_are_lost_and_come_cost_no_row(tmp_path, synthetic_data):
+    """Of three nodes two are killed at random moments, then all are gone for a while, and one joins."""
+    path = study_file(tmp_path, ABLATION)
+    folder = tmp_path / "on_ray"
+    folder.mkdir()
+    draw = random.Random(0)
+    with ray_nodes() as nodes, open(folder / "errors.txt", "w+") as errors:
+        there = [nodes.add() for _ in range(3)]
+        words = command(path, synthetic_data, "--epochs", "12", "--seeds", "2", "--address", nodes.address)
+        driver = subprocess.Popen(words, cwd=folder, env=nodes.env, stdout=errors, stderr=errors)
+
+        def saved():
+            return len(list(folder.glob("store/*/checkpoint.pt")))
+
+        for node, event in zip(there, (lambda: saved() >= 1, lambda: saved() >= 2, lambda: True), strict=True):
+            while not event() and driver.poll() is None:
+                time.sleep(0.05)
+            time.sleep(draw.uniform(0, 3))
+            assert driver.poll() is None, (folder / "errors.txt").read_text()
+            nodes.lose(node)
+        deadline = time.monotonic() + 120
+        while "no node of the cluster can hold a trial now" not in (folder / "errors.txt").read_text():
+            assert driver.poll() is None, (folder / "errors.txt").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        nodes.add()
+        status = driver.wait(timeout=600)
+        said = (folder / "errors.txt").read_text()
+    assert status == 0, said
+    assert "a node has joined: trials go on" in said
+    assert "Traceback" not in said
+    whole = inline(path, tmp_path / "inline", synthetic_data, epochs=12, seeds=(0, 1))
+    assert_same(table(folder).drop(columns="commit"), whole.drop(columns="commit"))
+
+
 # A worker that says what is not so
 
 
@@ -250,14 +290,34 @@ def test_a_worker_of_a_node_with_other_data_is_unfit_and_costs_the_trial_nothing
         check_fit(run.settings, other, job.trial, "node7")
     assert "does not see the driver's store" in why_unfit(replace(run.settings, store=str(tmp_path / "own")), needs)
     jobs, reporting = reporting_on([job])
-    jobs.suggest("x")
     raised = RayTaskError("step", "its traceback", found.value, "StudyTrainable", 1, "10.0.0.7")
     (tmp_path / "error.pkl").write_bytes(pickle.dumps(raised))
-    attempt = Attempt("x", pickled=tmp_path / "error.pkl")
-    attempt.run_metadata.num_failures = 1  # Tune has counted it
-    reporting.on_trial_error(None, attempt)
-    assert attempt.run_metadata.num_failures == 0
+    for id in ("x", "y", "z", "w"):  # more often than a lost worker may be
+        jobs.suggest(id)
+        reporting.on_trial_error(None, Attempt(id, pickled=tmp_path / "error.pkl"))
+        jobs.on_trial_complete(id, error=True)
     assert list(reporting.nodes.aside) == ["node7"]
+    assert reporting.statuses == {}
+
+
+@pytest.mark.ray
+def test_a_node_that_joins_gets_no_trial_before_it_has_answered(cluster, tmp_path, synthetic_data):
+    from dataclasses import replace
+
+    from skelray.runner.asking import Asking
+    from skelray.runner.fit import needs_of
+
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, epochs=1)
+    needs = needs_of(run.context, [run.work.jobs[0].trial])
+    for store, fit in ((str(tmp_path / "store"), True), (str(tmp_path / "own"), False)):
+        nodes = cluster.Nodes({"cpu": 1.0})
+        asked = Asking(nodes, run.context, replace(run.settings, store=store), needs)
+        assert nodes.slots() > 0
+        asked.look()
+        (new,) = nodes.asked
+        assert nodes.slots() == 0
+        asked.look(60.0)
+        assert (nodes.slots() > 0, new in nodes.aside, nodes.asked) == (fit, not fit, set())
 
 
 def test_where_no_node_holds_a_trial_it_is_said_once_and_when_one_does(caplog, monkeypatch):
@@ -315,49 +375,97 @@ def test_sigterm_on_ray_saves_and_ends_with_143(tmp_path, synthetic_data):
 # Memory, and progress between losses
 
 
-def test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be(tmp_path, synthetic_data, caplog):
+GIB = 2**30
+
+
+def node(id, cpus, memory=8, **others):
+    """As ray.nodes() has it."""
+    return {"NodeID": id, "Alive": True, "Resources": {"CPU": cpus, "memory": memory * GIB, **others}}
+
+
+def test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be(tmp_path, synthetic_data, caplog, monkeypatch):
     from ray.exceptions import OutOfMemoryError
     from test_ray import Attempt, reporting_on
 
+    monkeypatch.setattr("skelray.runner.nodes.alive", lambda: [node("small", 4.0), node("large", 16.0, 64)])
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, epochs=1)
     (job, *_), asked = run.work.jobs, []
     jobs, reporting = reporting_on([job])
-    jobs.suggest("x")
-    said = "Task was killed due to the node running low on memory."
+    said = "Task was killed due to the node running low on memory (pid=7, memory used=1.50GB)."
     (tmp_path / "error.pkl").write_bytes(pickle.dumps(OutOfMemoryError(said)))
     (tmp_path / "error.txt").write_text(said)
-    attempt = Attempt("x", tmp_path / "error.txt", tmp_path / "error.pkl")
-    attempt.should_recover, attempt.update_resources = lambda: True, asked.append
-    reporting.on_trial_error(None, attempt)
-    assert "tried again alone" in caplog.messages[-1]
-    reporting.nodes._able = lambda: [{"Resources": {"CPU": 4.0}}, {"Resources": {"CPU": 16.0}}]
-    reporting.on_trial_add(None, attempt)
-    assert asked[0].bundles == [{"CPU": 16.0}]
-    jobs.on_trial_complete("x", error=True)
+    for id in "xyz":
+        jobs.suggest(id)
+        attempt = Attempt(id, tmp_path / "error.txt", tmp_path / "error.pkl")
+        attempt.update_resources = asked.append
+        reporting.on_trial_add(None, attempt)
+        reporting.on_trial_error(None, attempt)
+        jobs.on_trial_complete(id, error=True)
+    assert ["tried again alone" in line for line in caplog.messages] == [True, True]
+    assert [one.bundles for one in asked] == [[{"CPU": 1.0}], [{"CPU": 16.0}], [{"CPU": 16.0}]]
     kept = job.stored.failure(1)
-    assert (kept["cause"], "smaller batch" in kept["line"]) == ("out of memory", True)
+    assert kept["cause"] == "out of memory"
+    assert "also with the trial alone on it (1.50 GiB): give it a smaller batch" in kept["line"]
 
 
-def test_a_trial_alone_asks_for_no_more_than_a_node_with_a_gpu_has():
+def test_a_trial_that_is_to_be_alone_gets_its_node_while_others_keep_coming(tmp_path, monkeypatch):
+    """One node is kept free for it, whose trials run out; what is given meanwhile goes elsewhere."""
+    from test_ray import job, reporting_on
+
+    there = [node("a", 2.0, 64), node("b", 2.0)]
+    monkeypatch.setattr("skelray.runner.nodes.alive", lambda: there)
+    monkeypatch.setattr("skelray.runner.reporting.LOOK", -1.0)
+    jobs, reporting = reporting_on([job(tmp_path, n) for n in range(9)])
+    del reporting.nodes.slots
+    assert [jobs.suggest(id) is not None for id in "uvwxy"] == [True, True, True, True, False]
+    for id, place in zip("uvwx", "aabb", strict=True):
+        reporting.places[id_of(jobs, id)] = place
+    reporting.losses.alone.add(id_of(jobs, "u"))
+    jobs.on_trial_complete("u", error=True)
+    assert jobs.suggest("alone")["number"] == 0
+    assert reporting.nodes.kept == "a"
+    assert reporting.nodes.request(alone=True).bundles == [{"CPU": 2.0}]
+    assert reporting.nodes.request()._kwargs["bundle_label_selector"] == [{"ray.io/node-id": "!in(a)"}]
+    reporting.end(jobs.given["v"], "done")
+    assert jobs.suggest("p") is None  # it would take the place that was just left
+    reporting.end(jobs.given["w"], "done")
+    assert jobs.suggest("q")["number"] == 4
+    there.pop(0)  # the node that is kept is lost: another is
+    assert jobs.suggest("r") is None
+    assert reporting.nodes.kept == "b"
+    reporting.end(jobs.given["alone"], "done")
+    reporting.end(jobs.given["x"], "done")
+    assert jobs.suggest("s") is not None
+    assert reporting.nodes.kept == ""
+
+
+def id_of(jobs, attempt):
+    return id(jobs.given[attempt])
+
+
+def test_a_trial_alone_asks_for_no_more_than_a_node_with_a_gpu_has(monkeypatch):
     """Ray would wait for ever for a node with the CPUs of one and the GPU of another."""
     from skelray.runner.nodes import Nodes
 
+    monkeypatch.setattr("skelray.runner.nodes.alive", lambda: [node("a", 64.0), node("b", 16.0, GPU=1.0)])
     nodes = Nodes({"cpu": 1.0, "gpu": 0.5})
-    nodes._able = lambda: [{"Resources": {"CPU": 64.0}}, {"Resources": {"CPU": 16.0, "GPU": 1.0}}]
     assert nodes.slots() == 2
+    nodes.keep_free()
     assert nodes.request(alone=True).bundles == [{"CPU": 16.0, "GPU": 0.5}]
 
 
 def test_an_epoch_of_progress_forgets_the_losses_before_it(tmp_path, synthetic_data):
+    """A trial that makes progress between losses is never given up; one that only reads back is."""
     from test_ray import Attempt, reporting_on
 
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, epochs=1)
-    jobs, reporting = reporting_on([run.work.jobs[0]])
-    reporting.run.should_continue = lambda *given: True
-    jobs.suggest("x")
-    attempt = Attempt("x")
-    for replayed, left in ((True, 2), (False, 0)):
-        attempt.run_metadata.num_failures = 2
-        result = {"epoch": 1, "epoch_seconds": 0.0, "replayed": replayed, "metrics/loss": 1.0}
-        reporting.on_trial_result(None, attempt, result)
-        assert attempt.run_metadata.num_failures == left
+    for replayed, ended in ((False, []), (True, ["failed"])):
+        jobs, reporting = reporting_on([run.work.jobs[0]])
+        reporting.run.should_continue, reporting.run.context = lambda *given: True, run.context
+        for id in "abcdefg":
+            if jobs.suggest(id) is jobs.FINISHED:
+                break
+            result = {"epoch": 1, "epoch_seconds": 0.0, "replayed": replayed, "metrics/loss": 1.0}
+            reporting.on_trial_result(None, Attempt(id), result)
+            jobs.on_trial_complete(id, error=True)
+        assert list(reporting.statuses.values()) == ended

@@ -1,0 +1,77 @@
+"""Asks each node of a cluster, those that join later too, whether it may run trials, before it gets one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from skelray.runner.context import Context, Settings
+from skelray.runner.fit import Needs, forget, needs_of, why_unfit
+from skelray.runner.nodes import Nodes, alive
+from skelray.trial import Trial
+
+ANSWER = 60.0  # seconds that a node has to say whether it is fit
+
+
+class Asking:
+    """What has been asked of the nodes of a cluster, and what they have answered so far."""
+
+    def __init__(self, nodes: Nodes, context: Context, settings: Settings, needs: Needs) -> None:
+        self.nodes, self.context, self.settings, self.needs = nodes, context, settings, needs
+        self._waiting: dict[str, tuple[Any, float]] = {}  # by node: its reply to come, and when it was asked
+        self._known: set[str] = set()
+
+    def look(self, patience: float = 0.0) -> None:
+        """Asks nodes that are new, and hears those that answer in so many seconds; who is unfit is set aside."""
+        for new in {str(node["NodeID"]) for node in alive()} - self._known:
+            self._known.add(new)
+            self._waiting[new] = self._ask(new), time.monotonic()
+        if not self._waiting:
+            return
+        replies = [reply for reply, _ in self._waiting.values()]
+        ray.wait(replies, num_returns=len(replies), timeout=patience)
+        for node, (reply, since) in list(self._waiting.items()):
+            ready, _ = ray.wait([reply], timeout=0)
+            if ready or time.monotonic() - since >= ANSWER:
+                del self._waiting[node]
+                why = self._heard(node, reply)
+                if why and any(one["NodeID"] == node for one in alive()):  # it is not lost meanwhile
+                    self.nodes.set_aside(node, why)
+        self.nodes.asked = set(self._waiting)
+
+    def _ask(self, node: str) -> Any:
+        there = NodeAffinitySchedulingStrategy(node, soft=False)
+        asked: Any = ray.remote(why_unfit)
+        return asked.options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(self.settings, self.needs, node)
+
+    def _heard(self, node: str, reply: Any) -> str:
+        try:
+            why: str = ray.get(reply, timeout=0)
+        except ray.exceptions.GetTimeoutError:
+            return f"it did not answer in {ANSWER:.0f} s"
+        except Exception as error:  # skelray is not installed there, ...
+            return f"it cannot run skelray: {str(error).strip().splitlines()[-1]}"
+        if not why and self.context.store.read_json(self.needs.answer(node)) is None:
+            return f"what it writes to the store {self.context.store.root} does not arrive there"
+        return why
+
+
+@contextmanager
+def asking(nodes: Nodes, context: Context, settings: Settings, trials: list[Trial]) -> Iterator[Asking]:
+    """Within it nodes are asked for what these trials need; those that are there have answered, or are set aside.
+
+    Raises UserError where none is left.
+    """
+    needs = needs_of(context, trials)
+    try:
+        found = Asking(nodes, context, settings, needs)
+        found.look(ANSWER)
+        nodes.check_slots()
+        yield found
+    finally:
+        forget(context, needs)
