@@ -45,7 +45,7 @@ class Jobs(Searcher):
             job = self.again.pop(0) if self.again else self._next()
             if job is None:
                 return Searcher.FINISHED if self.over() else None  # type: ignore[return-value]
-            content = ray.cloudpickle.dumps(job.trial)  # the study's own classes by value
+            content = ray.cloudpickle.dumps(job.fused or job.trial)  # the study's own classes by value
         except Exception as error:
             self.error = error
             return Searcher.FINISHED  # type: ignore[return-value]

@@ -14,6 +14,7 @@ from skelray.checks import UserError
 from skelray.machine import provenance
 from skelray.runner import ending
 from skelray.runner.execute import execute, failure
+from skelray.runner.fusing import fuse
 from skelray.runner.job import Job, Listener
 from skelray.runner.run import RETRIES, Run
 from skelray.training import Report
@@ -31,7 +32,6 @@ def run_inline(run: Run, listener: Listener | None = None) -> None:
             listener.started(job)
             status = _attempts(run, job, device, listener)
             listener.ended(job, run.ended(job, status))
-        run.evaluate_finals(device)
 
 
 def _attempts(run: Run, job: Job, device: torch.device, listener: Listener) -> str:
@@ -74,6 +74,9 @@ def _attempt(run: Run, job: Job, device: torch.device, listener: Listener) -> st
 def _reports(run: Run, job: Job, device: torch.device) -> Generator[Report, None, None]:
     """What ``execute`` reports. Raises _Failed for every error of it."""
     try:
-        yield from execute(job.trial, run.context.splits(job.trial), job.stored, device, run.context.load)
+        if job.fused is not None:
+            fuse(job.fused, run.context.store, run.context.data(job.trial), job.stored)
+        else:
+            yield from execute(job.trial, run.context.splits(job.trial), job.stored, device, run.context.load)
     except Exception as error:
         raise _Failed(error) from error
