@@ -22,6 +22,7 @@ import pandas as pd
 
 from skelray.report.text import failures, text
 from skelray.results import tables as results
+from skelray.results.schema import COLUMNS
 from skelray.skeleton import KINECT_V2
 from skelray.store import excerpts
 from skelray.store.excerpts import Augmented, Excerpt
@@ -62,7 +63,7 @@ def frame(cells: int, seeds: int, each: bool) -> pd.DataFrame:
             place = {"arm": f"arm {number // len(points)}", "protocol": protocol, "stream": stream, "seed": seed}
             place["cell"] = json.dumps({"protocol": protocol, "stream": stream, "tau": k})
             rows.append({**FACTS, **place, "trial": f"{number}-{seed}", "value": (number * 7 + seed * 3) % 100 / 100})
-    return pd.DataFrame(rows, columns=list(results.COLUMNS)).astype({"published": float})
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"published": float})
 
 
 def stored_page(trials: int, folder: Path) -> tuple[float, float, int]:

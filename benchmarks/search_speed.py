@@ -1,19 +1,24 @@
 """What a search costs beside its trials: seconds a sample, of one proposal early and late, and memory; inline and on Ray.
 
-A surrogate stands for training: its accuracy is a known function of the point, at once. With a random sampler all of the
-time is skelray's; with TPE the rest is Optuna's own.
+A surrogate stands for training: its accuracy is a known function of the point, at once. What the sampler takes itself is
+measured beside it: a proposal of Optuna's own, in memory, among the same samples.
 
     python3 benchmarks/search_speed.py --samples 2000
-    python3 benchmarks/search_speed.py --samples 40 --ray      # small trials that do train, an epoch each
+    python3 benchmarks/search_speed.py --samples 2000 --promotion
+    python3 benchmarks/search_speed.py --samples 200 --ray
 """
 
 import argparse
 import resource
 import tempfile
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+
+import optuna
+from optuna.trial import TrialState
 
 from skelray import ASHA, TPE, HiCLR, Random, Sweep, papers
 from skelray.data import Preprocessing, prepare
@@ -24,6 +29,7 @@ from skelray.runner.context import Settings
 from skelray.runner.inline import run_inline
 from skelray.runner.job import Listener
 from skelray.runner.run import Run
+from skelray.search.optuna_study import frozen
 from skelray.search.search import Search
 from skelray.study.scale import Scale
 from skelray.training import Report
@@ -43,8 +49,8 @@ def surrogate(trial, splits, stored, device, load=None):
         yield Report(epoch, {"loss": 1.0, **({HELD_OUT: height} if trial.monitor.due(epoch, trial.epochs) else {})}, 0.001)
 
 
-def run_of(folder, sampler, samples, epochs):
-    sweep = Sweep(space=space, samples=samples, sampler=sampler, stopping=ASHA(grace=25, reduction=3))
+def run_of(folder, sampler, samples, epochs, promotion=False):
+    sweep = Sweep(space=space, samples=samples, sampler=sampler, stopping=ASHA(grace=25, reduction=3, promotion=promotion))
     scale = Scale("synthetic", ("xview",), epochs, (0,), changes=SMALL)
     return Run("speed", sweep, scale, Settings(folder / "data", str(folder / "store"), folder / "results", device="cpu"))
 
@@ -52,6 +58,7 @@ def run_of(folder, sampler, samples, epochs):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--promotion", action="store_true", help="samples wait at a rung until they are promoted")
     parser.add_argument("--ray", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -60,33 +67,65 @@ def main():
             on_ray(Path(name), asked.samples)
         else:
             for sampler in (Random(), TPE()):
-                inline_run(Path(name), sampler, asked.samples)
+                inline_run(Path(name), sampler, asked.samples, asked.promotion)
 
 
-def inline_run(folder, sampler, samples):
-    run, took = run_of(folder, sampler, samples, 12), []
-    propose = Search.propose
+def inline_run(folder, sampler, samples, promotion=False):
+    run, took = run_of(folder, sampler, samples, 12, promotion), {}
+    propose, promote = Search.propose, Search.promote
 
-    def timed(search):
-        clock = time.perf_counter()
-        found = propose(search)
-        took.append(time.perf_counter() - clock)
-        return found
+    def timed(call):
+        def told(search):
+            clock = time.perf_counter()
+            found = call(search)
+            number = len(search.samples)
+            took[number] = took.get(number, 0.0) + time.perf_counter() - clock
+            return found
 
-    trained, inline.execute, Search.propose = inline.execute, surrogate, timed
+        return told
+
+    trained, inline.execute = inline.execute, surrogate
+    Search.propose, Search.promote = timed(propose), timed(promote)
     try:
-        before, clock, cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter(), time.process_time()
+        before, clock, cpu = memory(), time.perf_counter(), time.process_time()
         run_inline(run)
         spent, cpu = time.perf_counter() - clock, time.process_time() - cpu
     finally:
-        inline.execute, Search.propose = trained, propose
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    early, late = median(took[10:30]), median(took[-21:-1])
+        inline.execute, Search.propose, Search.promote = trained, propose, promote
+    grown, by_number = memory() - before, [took[number] for number in sorted(took)]
+    early, late = median(by_number[10:30]), median(by_number[-21:-1])
+    own = [sampler_alone(run.work.search, sampler, at) for at in (20, samples)]
     print(
-        f"{type(sampler).__name__}: {samples} samples in {spent:.1f} s ({cpu:.1f} s of processor), of which proposals "
-        f"{sum(took):.1f} s; a proposal {1000 * early:.1f} ms at sample 20, {1000 * late:.1f} ms at {samples}; "
-        f"{grown:.0f} MiB more memory"
+        f"{type(sampler).__name__}{', promotion' if promotion else ''}: {samples} samples in {spent:.1f} s ({cpu:.1f} s of "
+        f"processor), of which proposals {sum(by_number):.1f} s; a proposal {1000 * early:.1f} ms at sample 20, "
+        f"{1000 * late:.1f} ms at {samples}, of which the sampler alone takes {1000 * own[0]:.1f} and "
+        f"{1000 * own[1]:.1f} ms; "
+        f"{grown:.0f} MiB more memory",
+        flush=True,
     )
+
+
+def memory():
+    """The most that this process has had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def sampler_alone(search, sampler, samples):
+    """Seconds of a proposal of Optuna's among the first samples, in memory."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    how = "read" if sampler.reads_stopped else "ended"
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        alone = optuna.create_study(direction="maximize", sampler=sampler.build(0))
+    alone.add_trials([frozen(search.samples[number], how) for number in range(samples)])
+    took = []
+    for _ in range(21):
+        clock = time.perf_counter()
+        trial = alone.ask()
+        trial.suggest_float("tau", 0.03, 0.3, log=True)
+        trial.suggest_float("lambda_h", 0.05, 5.0, log=True)
+        took.append(time.perf_counter() - clock)
+        alone.tell(trial, state=TrialState.FAIL)
+    return median(took)
 
 
 def on_ray(folder, samples):

@@ -297,6 +297,7 @@ CLAIMS = {
         "are shown to TPE as stopped there": "test_the_sampler_learns",
         "A racer that fails is out": "test_a_racer_that_failed_is_out_for_good",
         "No trial is made anew": "test_no_trial_is_made_anew_for_a_sample_that_has_not_changed",
+        "a late proposal costs what an early one does": ("test_one_more_proposal_or_verdict_looks_at_no_other_sample_again"),
     },
     "data.md": {
         "a folder, a zip, or a folder of zips": "test_folder_zip_and_folder_of_zips_are_the_same",
@@ -388,6 +389,8 @@ CLAIMS = {
         "is not the same to the last digit": "test_a_number_that_is_not_so_is_told",
         "compared first": "test_what_is_otherwise_here_is_said_first",
         "would drop the seeds that were added": "test_a_plain_run_does_not_drop_added_seeds",
+        "Tables of earlier versions are read": "test_tables_from_before_a_version_was_told_are_read_beside_those_of_now",
+        "said to be, and is never replaced": "test_a_table_of_a_later_version_says_so_and_is_not_replaced",
         "done stands for failed": "test_a_done_row_stands_for_one_that_failed",
         "where two done rows of one cell differ nothing is written": (
             "test_two_done_rows_that_differ_are_named_and_nothing_is_written"

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from skelray.checks import UserError
-from skelray.results.tables import KEY, STATUSES, curves, load, write
+from skelray.results.schema import KEY, STATUSES
+from skelray.results.tables import curves, load, write
 from skelray.study.notes import Notes
 
 CONTENT = ("value", "published", "cell")  # what two rows of one key must agree in; the rest says where each was made
@@ -29,7 +30,7 @@ class Merged(NamedTuple):
 def merge(study: str, sources: Sequence[Path], into: Path) -> Merged:
     """Writes one table of the rows of a study that ``sources`` hold and, where it has the study, ``into`` holds.
 
-    A row is told by tables.KEY. One that several places have is kept once: done before stopped before failed, else from
+    A row is told by schema.KEY. One that several places have is kept once: done before stopped before failed, else from
     ``into`` and then in the order of ``sources``; so is what the study says beside its rows. A trial's curves come from
     where its rows do. Raises UserError, and writes nothing, where two done rows of one key differ: one of them is wrong.
     """

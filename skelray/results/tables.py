@@ -1,4 +1,4 @@
-"""The tables of a study: their schema, and how they are written and read.
+"""The tables of a study: how they are written and read.
 
 ``<study>.parquet`` holds one row for each number, ``<study>.curves.parquet`` what was watched during training. All
 studies share the two schemas, so any tables concatenate. ``figures/<study>/`` beside them has the pictures. What a study
@@ -13,10 +13,7 @@ import uuid
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -24,48 +21,11 @@ import pyarrow.parquet as pq
 
 from skelray.atomic import replacing
 from skelray.checks import UserError
-from skelray.names import PUBLISHED, transfer_in
+from skelray.results.earlier import check_version, stated, with_later
+from skelray.results.schema import CURVES, CURVES_KEY, KEY, ORDER, SCHEMA, STATUSES, Row, checked, is_object, result
 from skelray.study.notes import Notes
 
-TEXT, WHOLE, NUMBER, TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
-FIELDS = {
-    **dict.fromkeys(("study", "trial", "arm"), TEXT),  # trial: the content id
-    "cell": TEXT,  # JSON object of the scalars that place the trial in its study
-    **dict.fromkeys(("benchmark", "protocol", "stream", "backbone", "method", "evaluation"), TEXT),
-    **dict.fromkeys(("target", "target_protocol"), TEXT),  # of a transfer: what it evaluates on; else null
-    "metric": TEXT,
-    "value": NUMBER,  # 0..1; NaN where the trial failed
-    "published": NUMBER,  # 0..1; null where there is none for this benchmark
-    "parameters": NUMBER,  # millions, of one stream's encoder; null where nothing is published of them
-    "published_parameters": NUMBER,  # millions; null where there are none
-    "seed": WHOLE,
-    "epochs": WHOLE,  # the trial's length
-    "epoch": WHOLE,  # where the value was taken
-    "status": TEXT,
-    "error": TEXT,  # empty unless the trial failed
-    "seconds": NUMBER,
-    "started": TIME,
-    **dict.fromkeys(("device", "version", "commit"), TEXT),
-    "data": TEXT,  # the data set's fingerprint
-    "spec": TEXT,  # JSON object of the whole trial
-}
-CURVES_FIELDS = {"trial": TEXT, "epoch": WHOLE, "metric": TEXT, "value": NUMBER, "seconds": NUMBER}
-
-COUNTS = ("parameters", "published_parameters")
-TARGETS = ("target", "target_protocol")
-ABSENT = ("published", *COUNTS, *TARGETS)  # what a row may be without; older tables lack the columns, but for the first
-
-SCHEMA = pa.schema([pa.field(name, kind, nullable=name in ABSENT) for name, kind in FIELDS.items()])
-CURVES = pa.schema([pa.field(name, kind, nullable=False) for name, kind in CURVES_FIELDS.items()])
-COLUMNS = tuple(SCHEMA.names)
-STATUSES = ("done", "stopped", "failed", PUBLISHED)  # stopped: by ASHA; published: run by nobody here
-
-KEY = ("trial", "arm", "evaluation", "metric", "epoch")
 NOTES = b"skelray"  # the key of the metadata
-CURVES_KEY = ("trial", "epoch", "metric")
-ORDER = ("benchmark", "protocol", "stream", "backbone", "epochs", "cell", "seed", *KEY[2:], "trial")
-
-Row = Mapping[str, object]
 
 
 def check_name(study: str) -> None:
@@ -100,8 +60,8 @@ def write(
     and where the disk is full both old files stay.
     """
     check_name(study)
-    table = [_result(row, study) for row in rows]
-    lines = [_checked(row, CURVES, "curves") for row in curves]
+    table = [result(row, study) for row in rows]
+    lines = [checked(row, CURVES, "curves") for row in curves]
     _unique(table, KEY)
     _unique(lines, CURVES_KEY)
     rank = {arm: place for place, arm in enumerate(dict.fromkeys([*arms, *(row["arm"] for row in table)]))}
@@ -109,9 +69,9 @@ def write(
     lines.sort(key=lambda row: tuple(row[name] for name in CURVES_KEY))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{study}.parquet"
-    new = {folder / f"{study}.curves.parquet": pa.Table.from_pylist(lines, schema=CURVES)}
+    new = {folder / f"{study}.curves.parquet": pa.Table.from_pylist(lines, schema=stated(CURVES))}
     content = (notes or Notes()).content()
-    schema = SCHEMA.with_metadata({NOTES: json.dumps(content)}) if content else SCHEMA
+    schema = stated(SCHEMA, {NOTES: json.dumps(content)} if content else None)
     new[path] = pa.Table.from_pylist(table, schema=schema)  # last: a trial in the table has its curve
     _replace(new)
     return path
@@ -149,55 +109,6 @@ def write_pictures(study: str, pictures: Mapping[str, bytes], folder: Path) -> N
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as (place,):
             place.write_bytes(content)
-
-
-def _result(row: Row, study: str) -> dict:
-    """The row as it is stored, or the UserError that says what is wrong with it."""
-    checked = _checked(row, SCHEMA, "results")
-    for name in ("value", "published"):
-        if checked[name] is not None and (checked[name] < 0 or checked[name] > 1):
-            raise UserError(f"column {name!r} holds fractions 0..1, got {checked[name]!r}")
-    for name in ("cell", "spec"):
-        if not _is_object(checked[name]):
-            raise UserError(f"column {name!r} holds a JSON object, got {checked[name]!r}")
-    if checked["status"] not in STATUSES:
-        raise UserError(f"column 'status' is one of {', '.join(STATUSES)}, got {checked['status']!r}")
-    if checked["study"] != study:
-        raise UserError(f"column 'study' is {checked['study']!r} in a row of study {study!r}")
-    if checked["status"] in ("failed", PUBLISHED) and checked["value"] == checked["value"]:
-        raise UserError(f"trial {checked['trial']!r} is {checked['status']}, so its value is NaN, not {checked['value']!r}")
-    return checked
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _checked(row: Row, schema: pa.Schema, what: str) -> dict:
-    """The row in the schema's order and types; UserError names a column unknown, missing or of another type."""
-    if unknown := sorted(set(row) - set(schema.names)):
-        raise UserError(f"{what} have no column {unknown[0]!r}; the columns are {', '.join(schema.names)}")
-    if missing := [field.name for field in schema if field.name not in row and not field.nullable]:
-        raise UserError(f"a row of {what} misses the column {missing[0]!r}")
-    return {field.name: _stored(field, row.get(field.name)) for field in schema}
-
-
-def _stored(field: pa.Field, value: object) -> object:
-    """The value as the field's type, NaN as null where the field may be null."""
-    if field.nullable and (value is None or value != value):
-        return None
-    if pa.types.is_string(field.type) and isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()  # an error may quote a path that is no text
-    if pa.types.is_integer(field.type) and isinstance(value, Integral) and not isinstance(value, bool):
-        return int(value)
-    if pa.types.is_floating(field.type) and isinstance(value, Real) and not isinstance(value, bool):
-        return float(value)
-    if pa.types.is_timestamp(field.type) and isinstance(value, datetime) and value.utcoffset() is not None:
-        return value.astimezone(UTC)
-    raise UserError(f"column {field.name!r} wants {field.type}, got {value!r}")
 
 
 def _unique(rows: Iterable[dict], key: tuple[str, ...]) -> None:
@@ -240,8 +151,9 @@ def _table(path: Path, schema: pa.Schema) -> pa.Table:
         table = pq.read_table(pa.BufferReader(path.read_bytes()))  # one open: a path would be opened twice
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    check_version(path, table.schema)
     if schema is SCHEMA:
-        table = _with_later(table)
+        table = with_later(table)
     if not table.schema.equals(schema):
         raise UserError(f"{path} is no table of this version: {_unlike(table.schema, schema)}")
     if schema is SCHEMA and (wrong := _wrong(table)):
@@ -257,38 +169,10 @@ def _unlike(found: pa.Schema, wanted: pa.Schema) -> str:
     return f"its column {name} is of {found.field(name).type}, and {wanted.field(name).type} is needed"
 
 
-def _with_later(table: pa.Table) -> pa.Table:
-    """An older table with the columns that came later; the targets of its transfers are in its specs."""
-    there = set(table.schema.names)
-    if not set(TARGETS) & there and {"spec", "evaluation"} <= there:
-        specs, names = (table.column(name).to_pylist() for name in ("spec", "evaluation"))
-        found = {pair: _target(*pair) for pair in set(zip(specs, names, strict=True))}
-        pairs = [found[pair] for pair in zip(specs, names, strict=True)]
-        for place, name in enumerate(TARGETS):
-            table = _inserted(table, name, [pair[place] for pair in pairs])
-    if not set(COUNTS) & there and "published" in there:
-        for name in COUNTS:
-            table = _inserted(table, name, [None] * len(table))
-    return table
-
-
-def _inserted(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
-    """The table with a column behind the one that it stands behind in the schema."""
-    field, before = SCHEMA.field(name), COLUMNS[COLUMNS.index(name) - 1]
-    return table.add_column(table.schema.names.index(before) + 1, field, pa.array(values, field.type))
-
-
-def _target(spec: str, evaluation: str) -> tuple[str, str] | tuple[None, None]:
-    try:
-        return transfer_in(json.loads(spec).get("evaluations"), evaluation)
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return None, None
-
-
 def _wrong(table: pa.Table) -> str:
     """What no row that was written here has; empty where there is nothing."""
     for name in ("cell", "spec"):
-        if bad := [text for text in table.column(name).unique().to_pylist() if not _is_object(text)]:
+        if bad := [text for text in table.column(name).unique().to_pylist() if not is_object(text)]:
             return f"column {name!r} holds a JSON object, not {bad[0][:60]!r}"
     for name in ("value", "published"):
         numbers = [number for number in table.column(name).to_pylist() if number is not None and not 0 <= number <= 1]

@@ -13,7 +13,7 @@ import pandas as pd
 from skelray.checks import UserError
 from skelray.results import deciding
 from skelray.results.book import Book
-from skelray.results.tables import COLUMNS
+from skelray.results.schema import COLUMNS
 from skelray.results.verdicts import DECIDED, of_table
 from skelray.runner.context import Context
 from skelray.runner.growing import GrowingWork

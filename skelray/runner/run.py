@@ -8,6 +8,7 @@ from pathlib import Path
 
 from skelray.checks import UserError
 from skelray.results.book import Book
+from skelray.results.earlier import OfLaterVersion
 from skelray.results.tables import check_name, check_writable, load, studies
 from skelray.runner.context import Context, Settings
 from skelray.runner.deciding import DecidingWork
@@ -64,17 +65,20 @@ class Run:
                 raise
 
     def _check_kept(self) -> None:
-        """Raises UserError where seeds were added to the table until it was decided, and this run would drop them.
+        """Raises UserError where this run would drop seeds that were added to the table until it was decided.
 
-        What was looked at more than once would then stand there as if it had been looked at once.
+        What was looked at more than once would then stand there as if it had been looked at once. So it does for a table
+        that a later version has written, which may say more than this one can write.
         """
-        if self.name not in studies(self.settings.results) or isinstance(self.work, DecidingWork):
+        if self.name not in studies(self.settings.results):
             return
         try:
             there = load(self.name, self.settings.results)
+        except OfLaterVersion:
+            raise
         except UserError:  # it cannot be read, and is written anew
             return
-        if Notes.of(there.attrs.get("notes", {})).looks:
+        if Notes.of(there.attrs.get("notes", {})).looks and not isinstance(self.work, DecidingWork):
             raise UserError(
                 f"the table of {self.name} has had seeds added until it was decided: go on with --until-decided, which "
                 f"keeps them and what was looked at, or give this run a table of its own by --name"

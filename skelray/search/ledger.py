@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from skelray.search.sample import Sample, is_sample, sample_from
 from skelray.store.store import Store
@@ -24,18 +24,36 @@ def is_about(content: Any) -> bool:
     )
 
 
+class Follower(Protocol):
+    """What keeps up with a ledger without reading all of it again."""
+
+    def put(self, sample: Sample) -> None:
+        """Takes in a sample as it is now."""
+
+    def clear(self) -> None:
+        """Forgets all samples."""
+
+
 class Ledger:
-    """Samples by number, in a folder of the store. revisions: how often each was written or read, by number."""
+    """Samples by number, in a folder of the store."""
 
     def __init__(self, store: Store, folder: str) -> None:
         self.store, self.folder = store, folder
         self.samples: dict[int, Sample] = {}
-        self.revisions: dict[int, int] = {}
+        self._followers: list[Follower] = []
         self._unsaved: set[int] = set()  # numbers of samples that could not be written
         self.reload()
 
+    def tell(self, follower: Follower) -> None:
+        """Tells what follows the ledger of all samples, and from now on of each that is written or read."""
+        self._followers.append(follower)
+        for _, sample in sorted(self.samples.items()):
+            follower.put(sample)
+
     def reload(self) -> None:
         """Reads the ledger as it is now."""
+        for follower in self._followers:
+            follower.clear()
         self.samples.clear()
         self._unsaved.clear()
         for number in self._numbers():
@@ -50,7 +68,7 @@ class Ledger:
 
     def _numbers(self) -> list[int]:
         stems = (file.removesuffix(".json") for file in self.store.names(self.folder) if file.endswith(".json"))
-        return [int(stem) for stem in stems if stem.isdecimal()]
+        return sorted(int(stem) for stem in stems if stem.isdecimal())
 
     def _read(self, number: int) -> None:
         if (sample := self._entry(f"{self.folder}/{number:06d}.json")) is not None:
@@ -58,7 +76,8 @@ class Ledger:
 
     def _put(self, sample: Sample) -> None:
         self.samples[sample.number] = sample
-        self.revisions[sample.number] = self.revisions.get(sample.number, 0) + 1
+        for follower in self._followers:
+            follower.put(sample)
 
     def note_end(self, why: str, samples: int) -> None:
         """Records why the search proposes no more for now, after so many samples."""

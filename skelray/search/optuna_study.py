@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from skelray.store.store import Store
 
 STUDY = 0  # the id of the only study in a storage
 METRICS = "study:metric_names"  # where Optuna keeps them
+WHOLE, PARAMS = "whole", "params"  # how much of a sample is seen; a sampler's own words are read and ended
+THERE = tuple(STATES.values())  # what a trial may be: none waits
 AGAIN = 1.0  # seconds after which a study that is watched reads the ledger again
 
 
@@ -63,24 +65,41 @@ class LedgerStorage(BaseStorage):
 
     def __init__(self, name: str, ledger: Ledger, objectives: Sequence[str] = (), follow: bool = False) -> None:
         self.name, self.ledger, self.objectives, self.follow = name, ledger, tuple(objectives), follow
-        self._frozen: dict[int, tuple[tuple[int, str], FrozenTrial]] = {}
+        self._kept: dict[str, dict[int, FrozenTrial]] = {}  # by how they are seen, and number
+        self._notes: dict[int, dict[str, Any]] = {}  # of the sampler's with the study, by the number of the sample
         self._drawn: list[FrozenTrial] = []  # of the sample to come: the last is being drawn, those before were not taken
-        self._shown: Callable[[Sample], str] = lambda sample: "whole"
+        self._number, self._decided, self._how = 0, 0, WHOLE
         self._attrs: dict[str, Any] = {}
-        self._number, self._fixed = 0, dict[str, Any]()
+        self._fixed: dict[str, Any] = {}
         self._new: dict[str, Any] = {}
         self._read = time.monotonic()
+        ledger.tell(self)
+
+    # What follows the ledger
+
+    def put(self, sample: Sample) -> None:
+        for kept in self._kept.values():
+            kept.pop(sample.number, None)
+        if notes := sample.notes.get("study"):
+            self._notes[sample.number] = notes
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self._notes.clear()
 
     # What a draw adds
 
-    def begin(self, number: int, shown: Callable[[Sample], str]) -> None:
-        """A sample of this number is to be drawn. shown: how much of each other is seen: nothing, params, read or ended.
+    def begin(self, number: int, decided: int, how: str) -> None:
+        """A sample of this number is to be drawn: of those below it, the ones up to ``decided`` are seen with their results,
+        the others by their parameters alone.
 
-        read: one that waits at a rung is shown as stopped there; ended: what was stopped is shown as complete.
+        how: read, where one that waits at a rung is seen as stopped there; ended, where one that was stopped is seen as
+        complete.
         """
-        self._number, self._shown, self._drawn, self._attrs = number, shown, [], {}
-        for _, sample in sorted(self.ledger.samples.items()):
-            self._attrs |= sample.notes.get("study", {})
+        self._number, self._decided, self._how, self._drawn = number, decided, how, []
+        self._attrs = {}
+        for _, notes in sorted((n, notes) for n, notes in self._notes.items() if n < number):
+            self._attrs |= notes
 
     def fix(self, params: Mapping[str, Any]) -> None:
         """What is drawn next has these parameters."""
@@ -88,7 +107,7 @@ class LedgerStorage(BaseStorage):
 
     def end(self) -> None:
         """All samples are seen whole again."""
-        self._shown, self._drawn = lambda sample: "whole", []
+        self._how, self._drawn, self._attrs = WHOLE, [], {}
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -134,24 +153,32 @@ class LedgerStorage(BaseStorage):
         if self.follow and time.monotonic() > self._read + AGAIN:
             self.ledger.refresh()
             self._read = time.monotonic()
-        samples = (sample for _, sample in sorted(self.ledger.samples.items()))
-        seen = ((sample, how) for sample in samples if (how := self._shown(sample)) != "nothing")
-        found = [*(self._trial(sample, how) for sample, how in seen), *self._drawn]
+        if states is not None and not any(state in states for state in THERE):
+            return []
+        found = [*self._seen(), *self._drawn]
         found = found if states is None else [trial for trial in found if trial.state in states]
         return copy.deepcopy(found) if deepcopy else found
+
+    def _seen(self) -> list[FrozenTrial]:
+        """The samples' trials in order, as they are seen now."""
+        if self._how == WHOLE:
+            return self._trials(sorted(self.ledger.samples), WHOLE)
+        decided = self._trials(range(min(self._number, self._decided + 1)), self._how)
+        return [*decided, *self._trials(range(max(0, self._decided + 1), self._number), PARAMS)]
+
+    def _trials(self, numbers: Iterable[int], how: str) -> list[FrozenTrial]:
+        kept = self._kept.setdefault(how, {})
+        return [kept.get(number) or self._made(number, how) for number in numbers]
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         if drawn := [trial for trial in self._drawn if trial._trial_id == trial_id]:
             return drawn[0]
-        sample = self.ledger.samples[trial_id]
-        return self._trial(sample, self._shown(sample))
+        how = PARAMS if self._how != WHOLE and trial_id > self._decided else self._how
+        return self._trials([trial_id], how)[0]
 
-    def _trial(self, sample: Sample, how: str) -> FrozenTrial:
-        key = (self.ledger.revisions[sample.number], how)
-        kept = self._frozen.get(sample.number)
-        if kept is None or kept[0] != key:
-            kept = self._frozen[sample.number] = key, frozen(sample, how, self.objectives)
-        return kept[1]
+    def _made(self, number: int, how: str) -> FrozenTrial:
+        found = self._kept[how][number] = frozen(self.ledger.samples[number], how, self.objectives)
+        return found
 
     # The rest of what Optuna asks for
 
@@ -195,14 +222,14 @@ class LedgerStorage(BaseStorage):
         raise UserError(f"the ledger of {self.name} is read-only: samples are ended by `skelray run`")
 
 
-def frozen(sample: Sample, how: str = "whole", objectives: Sequence[str] = ()) -> FrozenTrial:
+def frozen(sample: Sample, how: str = WHOLE, objectives: Sequence[str] = ()) -> FrozenTrial:
     """A sample as a trial of Optuna's. how: params, read or ended, as ``LedgerStorage.begin`` has it, or whole."""
     state, rungs = STATES[sample.status], sample.rungs
     if how in ("read", "ended") and sample.status == "paused":
         state = TrialState.PRUNED
     if how == "ended" and state == TrialState.PRUNED and rungs:
         state = TrialState.COMPLETE
-    if how == "params" or (state == TrialState.COMPLETE and not rungs):
+    if how == PARAMS or (state == TrialState.COMPLETE and not rungs):
         state, rungs = TrialState.RUNNING, {}
     values = [rungs[max(rungs)], *(sample.figures[name] for name in objectives)] if state == TrialState.COMPLETE else None
     finished = datetime.datetime.fromtimestamp(sample.ended or sample.started) if state.is_finished() else None

@@ -22,24 +22,18 @@ OWN = 8  # suggestions of the sampler's own that may name trials that are there,
 MOST = 256  # suggestions in all that may, before the space counts as used up
 
 
-def proposed(
-    sweep: Sweep, number: int, storage: LedgerStorage, shown: Callable[[Sample], str], known: Callable[[Any], bool]
-) -> Sample | None:
+def proposed(sweep: Sweep, number: int, storage: LedgerStorage, known: Callable[[Any], bool]) -> Sample | None:
     """A new sample; the first is the published setting, if there is one. None where the space has no other trial left.
 
-    shown: what is seen of each sample. known: asks the space with a suggestion, and tells whether its trial is there
-    already: such a suggestion is thrown away, and spends no sample.
+    storage: begun for this number. known: asks the space with a suggestion, and tells whether its trial is there already:
+    such a suggestion is thrown away, and spends no sample.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage.begin(number, shown)
-    try:
-        for attempt in range(MOST):
-            sampler = sweep.sampler if attempt < OWN or sweep.sampler.exhaustive else Random(sweep.sampler.seed)
-            suggestion = _asked(sampler, number, attempt, storage, sweep.published)
-            if not known(suggestion):
-                return _sample(number, suggestion, storage.notes)
-    finally:
-        storage.end()
+    for attempt in range(MOST):
+        sampler = sweep.sampler if attempt < OWN or sweep.sampler.exhaustive else Random(sweep.sampler.seed)
+        suggestion = _asked(sampler, number, attempt, storage, sweep.published)
+        if not known(suggestion):
+            return _sample(number, suggestion, storage.notes)
     return None
 
 

@@ -20,17 +20,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import optuna
-
 from skelray.checks import UserError
 from skelray.contained import contained
-from skelray.identity.canonical import canonical, digest
-from skelray.search import judging
+from skelray.search import judging, leading
 from skelray.search.ledger import Ledger
+from skelray.search.ledger_name import ledger_folder
 from skelray.search.optuna_study import LedgerStorage
+from skelray.search.progress import Progress, place
 from skelray.search.proposals import proposed
 from skelray.search.sample import Epoch, Sample, Seed
-from skelray.search.space import asked, check_named, check_scale, example
+from skelray.search.space import asked, check_named, check_scale
+from skelray.search.trials import Trials, first_seed
 from skelray.store.store import Store
 from skelray.study.scale import Scale
 from skelray.study.stopping.rule import ON, PAUSE, Verdict
@@ -49,20 +49,12 @@ class Search:
         check_scale(sweep, scale)
         if scale.ordered is not None and getattr(sweep.stopping, "promotion", False):
             raise UserError("--ordered: a rule with promotion=True decides by what has come so far, in no fixed order")
-        content = {
-            "study": name,
-            "space": canonical(sweep.space),
-            "example": canonical(replace(example(sweep, scale), evaluations=())),  # what the source takes from elsewhere
-            "published": sorted((name, canonical(value)) for name, value in sweep.published.items()),
-            "sweep": canonical([sweep.sampler, sweep.stopping, sweep.monitor, sweep.seeds]),
-            "objectives": sorted((name, canonical(objective)) for name, objective in sweep.objectives.items()),
-            "scale": canonical(replace(scale, samples=None, budget=None, until=None)),
-            "data": data,
-        }
-        self.ledger = Ledger(store, f"sweeps/{digest(content)}")
+        self.ledger = Ledger(store, ledger_folder(name, sweep, scale, data))
         self.storage = LedgerStorage(name, self.ledger, tuple(sweep.objectives))
-        self._trials: dict[tuple[int, Seed], Trial] = {}
-        self._there: dict[str, int] = {}  # the samples' numbers by the id of their first trial
+        self._trials = Trials(self.sweep, scale)
+        self._progress = Progress(getattr(sweep.stopping, "bracket", None))
+        self._numbers: dict[str, int] = {}  # of samples, by the id of their first trial
+        self.ledger.tell(self._progress)
         self._index()
 
     @property
@@ -70,20 +62,19 @@ class Search:
         """Returns the samples by number, as the ledger has them."""
         return self.ledger.samples
 
+    # Whether it goes on
+
     def over(self) -> bool:
         """Whether every sample was proposed and has ended; one that waits has, unless it may go on now."""
         if self.under_way():
             return False
-        proposed = self.used_up or len(self.samples) >= self.sweep.samples
-        return bool(self.enough()) or (proposed and self.promoted() is None)
+        all_proposed = self.used_up or len(self.samples) >= self.sweep.samples
+        return bool(self.enough()) or (all_proposed and self.promoted() is None)
 
     def spent(self) -> bool:
         """Whether the budget is used up."""
         budget = self.scale.budget
-        if budget is None:
-            return False
-        epochs = sum(s.epochs + len(s.raced) * self.trial(s).epochs for s in self.samples.values())
-        return budget.spent(sum(s.seconds for s in self.samples.values()), epochs)
+        return budget is not None and budget.spent(self._progress.seconds, self._progress.epochs)
 
     def enough(self) -> str:
         """Why no further sample is proposed, though there could be; nothing where one is."""
@@ -98,7 +89,7 @@ class Search:
 
     def under_way(self) -> bool:
         """Whether any sample was proposed and has not ended."""
-        return any(s.status == "running" for s in self.samples.values())
+        return bool(self._progress.running)
 
     def unfinished(self) -> list[Sample]:
         """Samples that were proposed and neither ended nor failed for good: a killed run's, and failed ones to retry."""
@@ -106,21 +97,19 @@ class Search:
 
     def may_propose(self) -> bool:
         """Whether the next sample can be proposed now: an ordered search waits for the samples that it is decided by."""
-        lag, number = self.scale.ordered, self._next()
+        lag, number = self.scale.ordered, self._progress.next_number
         if lag is None or number >= self.sweep.samples:
             return True
-        known = [self.samples.get(n) for n in range(number - lag + 1)]
-        return all(sample is not None and sample.status != "running" for sample in known)
+        return all(under_way > number - lag for under_way in self._progress.running)
 
-    def _next(self) -> int:
-        return next(n for n in range(len(self.samples) + 1) if n not in self.samples)  # one may have been lost
+    # Proposals
 
     def propose(self) -> Sample | None:
         """The next sample, recorded before it is returned; None where all have been proposed, or no other can be.
 
         One whose line was lost comes back as it was: from its copy, else from its seed and the samples before it.
         """
-        number = self._next()
+        number = self._progress.next_number
         if number >= self.sweep.samples or self.used_up:
             return None
         if why := self.enough():
@@ -131,38 +120,31 @@ class Search:
             self.used_up = True
             return None
         sample.status, sample.readings = "running", {}
-        self._forget(number)
         self._complete(sample)
-        if not self._there:
+        if not self._numbers:
             self.ledger.describe({"study": self.name, "objectives": list(self.sweep.objectives)})
         self.ledger.record(sample)
-        self._there[_first(sample)] = number
+        self._numbers[_first_trial(sample)] = number
         return sample
 
     def _proposed(self, number: int) -> Sample | None:
-        lag, reads_stopped = self.scale.ordered, self.sweep.sampler.reads_stopped
-
-        def shown(sample: Sample) -> str:
-            if sample.number >= number:
-                return "nothing"
-            if lag is not None and sample.number > number - lag:
-                return "params"
-            return "read" if reads_stopped and not self.sweep.objectives else "ended"
-
         def known(suggestion: Any) -> bool:
             trial = asked(number, self.sweep.searched, suggestion, self.scale)
-            return self._there.get(trial.id(self.data), number) != number
+            return self._numbers.get(trial.id(self.data), number) != number
 
-        return proposed(self.sweep, number, self.storage, shown, known)
+        reads_stopped = self.sweep.sampler.reads_stopped and not self.sweep.objectives
+        self.storage.begin(number, number - (self.scale.ordered or 1), "read" if reads_stopped else "ended")
+        try:
+            return proposed(self.sweep, number, self.storage, known)
+        finally:
+            self.storage.end()
 
     def _complete(self, sample: Sample) -> None:
         """Adds what is known of a sample before it runs: its trials, and the further objectives."""
-        for seed in self.sweep.seeds_at(self.scale) or (None,):
-            trial = asked(sample.number, self.sweep.searched, self._point(sample), self.scale, seed)
-            sample.trials[trial.seed] = trial.id(self.data)
-            self._trials[sample.number, trial.seed] = trial
+        trials = self._trials.of_new(sample)
+        sample.trials = {trial.seed: trial.id(self.data) for trial in trials}
         for name, objective in self.sweep.objectives.items():
-            value = contained(objective, trial)
+            value = contained(objective, trials[-1])
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise UserError(f"objective {name!r} is {value!r} for sample {sample.number}: a number is needed")
             sample.figures[name] = value
@@ -176,39 +158,32 @@ class Search:
             yield
 
     def _index(self) -> None:
-        self._there = {_first(sample): number for number, sample in sorted(self.samples.items(), reverse=True)}
-
-    def _forget(self, number: int) -> None:
-        self._trials = {key: trial for key, trial in self._trials.items() if key[0] != number}
+        self._numbers = {_first_trial(sample): number for number, sample in sorted(self.samples.items(), reverse=True)}
 
     def restart(self, sample: Sample) -> None:
         """A sample that was under way in a run that ended, or failed, is run again from its checkpoint."""
         sample.status = "running"
         self.ledger.record(sample)
 
+    # What a sample is
+
     def arm(self, sample: Sample) -> str:
         return "published" if sample.number == 0 and self.published else f"sample {sample.number}"
 
     def trial(self, sample: Sample, seed: Seed | None = None) -> Trial:
         """What is trained for a sample under a seed, the first by default."""
-        seed = next(iter(sample.trials)) if seed is None else seed
-        if (sample.number, seed) not in self._trials:
-            found = asked(sample.number, self.sweep.searched, self._point(sample), self.scale, seed)
-            self._trials[sample.number, seed] = found
-        return self._trials[sample.number, seed]
+        return self._trials.searched(sample, seed)
 
     def final(self, sample: Sample, seed: Seed | None = None) -> Trial:
         """The trial with its evaluations on the test split, for the samples that are reported at the end."""
-        seed = next(iter(sample.trials)) if seed is None else seed
-        return asked(sample.number, self.sweep.trial, self._point(sample), self.scale, seed)
-
-    def _point(self, sample: Sample) -> optuna.trial.FixedTrial:
-        return optuna.trial.FixedTrial(sample.params)
+        return self._trials.final(sample, seed)
 
     def left(self, sample: Sample) -> list[Seed]:
         """The seeds of a sample under way that have not come to their last epoch; all, where none is left."""
         last = self.trial(sample).epochs
         return [seed for seed in sample.trials if last not in sample.readings.get(seed, {})] or list(sample.trials)
+
+    # What becomes of it
 
     def judge(self, sample: Sample, epoch: Epoch, value: float, seed: Seed | None = None) -> Verdict:
         """What becomes of a sample after a reading of the monitor. Raises UserError, with the line, where the rule fails.
@@ -216,15 +191,23 @@ class Search:
         The published setting goes on, and so does what is at its last epoch. What was judged before is not judged again.
         The reading that a rule sees is the mean over the seeds that have come to this epoch.
         """
-        seed = next(iter(sample.trials)) if seed is None else seed
+        seed = first_seed(sample) if seed is None else seed
         if (verdict := judging.known(sample, seed, epoch)) is not None:
             return verdict
         judging.check_finite(sample, epoch, value)
-        trial = self.trial(sample, seed)
-        if self.arm(sample) == "published" or epoch >= trial.epochs:
+        if self.arm(sample) == "published" or epoch >= self.trial(sample, seed).epochs:
             return ON
-        own = {**sample.readings, seed: {**sample.readings.get(seed, {}), epoch: value}}
-        return judging.judged(self.sweep.stopping, replace(sample, readings=own), trial, epoch, self._rivals(sample))
+        readings = {**sample.readings, seed: {**sample.readings.get(seed, {}), epoch: value}}
+        return self._judged(replace(sample, readings=readings), seed, epoch)
+
+    def _judged(self, sample: Sample, seed: Seed, epoch: Epoch) -> Verdict:
+        """The verdict at a reading that a sample has, among the samples that it is compared with.
+
+        In order these are the ones that it was proposed from; else all that were there when it started, and those since.
+        """
+        lag, trial = self.scale.ordered, self.trial(sample, seed)
+        compared = self._progress.readings(sample) if lag is None else self._progress.until(sample.number - lag, sample)
+        return judging.judged(self.sweep.stopping, sample, trial, epoch, compared)
 
     def keep(
         self,
@@ -237,7 +220,7 @@ class Search:
         seconds: float = 0.0,
     ) -> None:
         """Records a reading of the monitor with its verdict. seconds: of the training since the last one."""
-        seed = next(iter(sample.trials)) if seed is None else seed
+        seed = first_seed(sample) if seed is None else seed
         readings, verdicts = sample.readings.setdefault(seed, {}), sample.verdicts.setdefault(seed, {})
         if readings.get(epoch) != value or epoch not in verdicts:
             readings[epoch], sample.provenance = value, provenance
@@ -245,25 +228,12 @@ class Search:
             verdicts.setdefault(epoch, verdict)
             self.ledger.record(sample)
 
-    def race(self, sample: Sample, seed: Seed, value: float, seconds: float) -> None:
-        """Records what a racer read at its end under a further seed."""
-        judging.check_finite(sample, self.trial(sample).epochs, value)
-        sample.raced[seed] = value
-        sample.seconds += seconds
-        self.ledger.record(sample)
-
-    def lose(self, sample: Sample, seed: Seed) -> None:
-        """Records that a racer failed under a further seed, so that a run that goes on races without it."""
-        if seed not in sample.lost:
-            sample.notes["lost"] = [*sample.lost, seed]
-            self.ledger.record(sample)
-
     def promoted(self) -> tuple[Sample, Seed, Epoch] | None:
         """The paused sample that may go on now, with where it waits."""
-        for sample, seed, epoch in judging.waiting(self.samples.values()):
-            trial = self.trial(sample, seed)
-            if judging.judged(self.sweep.stopping, sample, trial, epoch, self._rivals(sample)) == ON:
-                return sample, seed, epoch
+        for number in self._progress.waiting():
+            sample = self.samples[number]
+            if (waits := place(sample)) is not None and self._judged(sample, *waits) == ON:
+                return sample, *waits
         return None
 
     def promote(self) -> Sample | None:
@@ -277,37 +247,42 @@ class Search:
         self.ledger.record(sample)
         return sample
 
-    def _rivals(self, sample: Sample) -> list[Sample]:
-        """The samples that one is compared with: in order, those that it was proposed from; else all that there are.
-
-        A later number that started before it was there when it was lost and proposed again, and not when it was judged.
-        """
-        if self.scale.ordered is not None:
-            return [s for n, s in sorted(self.samples.items()) if n <= sample.number - self.scale.ordered]
-        others = [s for n, s in sorted(self.samples.items()) if n != sample.number]
-        return [s for s in others if s.number < sample.number or s.started >= sample.started]
-
     def end(self, sample: Sample, status: str) -> None:
         sample.status, sample.ended = status, time.time()
         self.ledger.record(sample)
 
+    # Racers
+
+    def race(self, sample: Sample, seed: Seed, value: float, seconds: float) -> None:
+        """Records what a racer read at its end under a further seed."""
+        judging.check_finite(sample, self.trial(sample).epochs, value)
+        sample.raced[seed] = value
+        sample.seconds += seconds
+        self.ledger.record(sample)
+
+    def lose(self, sample: Sample, seed: Seed) -> None:
+        """Records that a racer failed under a further seed, so that the race goes on without it."""
+        if seed not in sample.lost:
+            sample.notes["lost"] = [*sample.lost, seed]
+            self.ledger.record(sample)
+
+    def forgive(self) -> None:
+        """Lets racers that failed in an earlier run try again: its cause may have passed."""
+        for sample in self.samples.values():
+            if sample.notes.pop("lost", None):
+                self.ledger.record(sample)
+
+    # The best
+
     def best(self) -> Sample | None:
         """The finished sample with the best last reading; the earlier of equals."""
-        done = [s for _, s in sorted(self.samples.items()) if s.status == "done" and s.value is not None]
-        return max(done, key=lambda s: s.value or 0.0, default=None)
+        return leading.best(self.samples.values())
 
     def front(self) -> list[Sample]:
         """The finished samples that no other beats in accuracy and in every further objective."""
-        done = [s for _, s in sorted(self.samples.items()) if s.status == "done" and s.value is not None]
-        values = {s.number: (-(s.value or 0.0), *(s.figures[name] for name in self.sweep.objectives)) for s in done}
-        return [s for s in done if not any(_beats(other, values[s.number]) for other in values.values())]
+        return leading.front(self.samples.values(), tuple(self.sweep.objectives))
 
 
-def _first(sample: Sample) -> str:
-    """The id of its trial under the first seed."""
+def _first_trial(sample: Sample) -> str:
+    """The id of a sample's trial under its first seed."""
     return next(iter(sample.trials.values()), "")
-
-
-def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    """Whether one point is nowhere larger, and somewhere smaller."""
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))

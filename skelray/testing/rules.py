@@ -18,8 +18,10 @@ def check_rule(rule: Rule, samples: int = 24, readings: int = 9, seeds: int = 3)
     """Raises ContractBroken, in one sentence, where a rule breaks its contract.
 
     It is a frozen dataclass with a ``grace``; its verdict is "on", "pause" or "stop"; the verdict depends on its arguments
-    alone, neither on the order of the samples nor on what was asked before, and leaves them as they are; and what is no
-    number is never good. samples, readings, seeds: of each made-up sweep, of each sample, and how many sweeps.
+    alone, neither on the order of the samples nor on what was asked before, and leaves them as they are; what is no number
+    is never good; and in a bracket, if the rule has such, nobody goes on where a better one may not.
+
+    samples, readings, seeds: of each made-up sweep, of each sample, and how many sweeps.
     """
     check_settings(rule)
     require(isinstance(rule, Rule), f"{type(rule).__name__} lacks grace or verdict(readings, sample, epoch)")
@@ -31,6 +33,8 @@ def check_rule(rule: Rule, samples: int = 24, readings: int = 9, seeds: int = 3)
         again = [replace(rule).verdict(*one) for one, _ in reversed(asked)]
         same = again == [verdict for _, verdict in reversed(asked)]
         require(same, f"{type(rule).__name__} answers otherwise when it is asked in another order: it keeps something")
+        if hasattr(rule, "bracket"):
+            _check_brackets(rule, asked[-1][0][0])
 
 
 Question = tuple[Readings, int, int]
@@ -73,3 +77,16 @@ def _with(readings: Readings, number: int, epoch: int, value: float | None) -> R
     """The same, with another reading of one sample at an epoch, or without it."""
     own = {at: read for at, read in readings[number].items() if at != epoch}
     return {**readings, number: own if value is None else {**own, epoch: value}}
+
+
+def _check_brackets(rule: Rule, readings: Readings) -> None:
+    """Raises ContractBroken where a sample may go on though a better one of its bracket at this epoch may not."""
+    for epoch in sorted({epoch for own in readings.values() for epoch in own}):
+        refused = set[int]()
+        for number in sorted((n for n, own in readings.items() if epoch in own), key=lambda n: (-readings[n][epoch], n)):
+            bracket = rule.bracket(number)  # type: ignore[attr-defined]
+            if rule.verdict(readings, number, epoch) != ON:
+                refused.add(bracket)
+            else:
+                said = "lets a sample go on though a better one of its bracket at this epoch may not"
+                require(bracket not in refused, f"{type(rule).__name__} {said}")

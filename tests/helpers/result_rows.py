@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from skelray.results import tables as results
+from skelray.results.schema import COLUMNS
 
 PLAIN = {
     "study": "arrangement",
@@ -62,6 +62,6 @@ def seeds(*values, **changes):
 
 def frame(rows):
     """The rows as ``results.load`` gives them, in the order given."""
-    return pd.DataFrame(rows, columns=list(results.COLUMNS)).astype(
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(
         dict.fromkeys(("published", "value", "parameters", "published_parameters"), float)
     )

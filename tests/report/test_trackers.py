@@ -61,13 +61,13 @@ def test_tensorboard_reads_the_curves_back(folder):
     assert b"method.tau" in read.summary_metadata["_hparams_/session_start_info"].plugin_data.content
 
 
-def test_mlflow_reads_the_runs_back(folder, monkeypatch):
-    mlflow = pytest.importorskip("mlflow")
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    uri = (folder / "mlruns").as_uri()
-    assert exported("mine", folder / "results", "mlflow", uri).startswith("2 of 2")
-    assert exported("mine", folder / "results", "mlflow", uri).startswith("0 of 2")
-    client = mlflow.MlflowClient(tracking_uri=uri)
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader")  # MLflow's own
+def test_mlflow_reads_the_runs_back(folder):
+    mlflow = pytest.importorskip("mlflow", reason="pip install 'skelray[mlflow]'")
+    to = folder / "lab"
+    assert exported("mine", folder / "results", "mlflow", str(to)).startswith("2 of 2")
+    assert exported("mine", folder / "results", "mlflow", str(to)).startswith("0 of 2")
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{to / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("mine").experiment_id])
     (first,) = [run for run in runs if run.data.tags["skelray.trial"] == "00000000000000aa"]
     assert first.info.run_name == "weak: [BA] xsub seed 0"
@@ -80,8 +80,15 @@ def test_mlflow_reads_the_runs_back(folder, monkeypatch):
     assert first.data.metrics["figure clustering nmi"] == 0.25
 
 
+def test_what_mlflow_refuses_is_one_sentence(folder, monkeypatch):
+    pytest.importorskip("mlflow", reason="pip install 'skelray[mlflow]'")
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
+    with pytest.raises(ValueError, match="--log mlflow: The filesystem tracking backend"):
+        exported("mine", folder / "results", "mlflow", (folder / "plain").as_uri())
+
+
 def test_wandb_keeps_runs_offline(folder, monkeypatch):
-    pytest.importorskip("wandb")
+    pytest.importorskip("wandb", reason="pip install 'skelray[wandb]'")
     monkeypatch.delenv("WANDB_MODE", raising=False)
     assert exported("mine", folder / "results", "wandb", str(folder)).startswith("2 of 2")
     assert exported("mine", folder / "results", "wandb", str(folder)).startswith("0 of 2")
@@ -90,6 +97,10 @@ def test_wandb_keeps_runs_offline(folder, monkeypatch):
     content = kept.read_bytes()
     assert b"infonce" in content
     assert b"0.07" in content
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_API_KEY", "short")
+    with pytest.raises(ValueError, match="--log wandb: "):
+        exported("mine", folder / "results", "wandb", str(folder / "online"))
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)

@@ -2,14 +2,19 @@ import json
 import os
 import threading
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from result_rows import row
+from small_study import ABLATION, make_run, study_file
 
 from skelray.checks import UserError
+from skelray.results import earlier, schema
 from skelray.results import tables as results
 
 POINT = {"trial": "t0", "epoch": 3, "metric": "loss", "value": 8.25, "seconds": 1.5}
@@ -33,11 +38,11 @@ made = {
     "seconds": st.floats(0, 1e9),
     "started": moments,
 }
-rows_made = st.lists(st.fixed_dictionaries(made), max_size=5, unique_by=lambda row: tuple(row[name] for name in results.KEY))
+rows_made = st.lists(st.fixed_dictionaries(made), max_size=5, unique_by=lambda row: tuple(row[name] for name in schema.KEY))
 points_made = st.lists(
     st.fixed_dictionaries({"trial": words, "epoch": whole, "metric": words, "value": st.floats(), "seconds": st.floats()}),
     max_size=5,
-    unique_by=lambda point: tuple(point[name] for name in results.CURVES_KEY),
+    unique_by=lambda point: tuple(point[name] for name in schema.CURVES_KEY),
 )
 
 
@@ -79,10 +84,10 @@ def test_what_is_written_is_read(tmp_path_factory, rows, points):
 def test_the_columns_are_those_of_the_schema(tmp_path):
     results.write("arrangement", [row()], [POINT], tmp_path)
     table = results.load("arrangement", tmp_path)
-    assert tuple(table.columns) == results.COLUMNS
+    assert tuple(table.columns) == schema.COLUMNS
     assert str(table["started"].dtype) == "datetime64[us, UTC]"
     assert table["published"].isna().all()
-    assert list(results.curves("arrangement", tmp_path).columns) == list(results.CURVES.names)
+    assert list(results.curves("arrangement", tmp_path).columns) == list(schema.CURVES.names)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["arrangement.curves.parquet", "arrangement.parquet"]
 
 
@@ -169,7 +174,7 @@ def test_all_studies_concatenate(tmp_path):
 
 
 def test_an_empty_folder_gives_an_empty_frame(tmp_path):
-    assert tuple(results.load(folder=tmp_path / "none").columns) == results.COLUMNS
+    assert tuple(results.load(folder=tmp_path / "none").columns) == schema.COLUMNS
     assert results.curves(folder=tmp_path).empty
     with pytest.raises(ValueError, match="there are none"):
         results.load("arrangement", tmp_path)
@@ -201,14 +206,14 @@ def test_a_death_before_the_replacement_leaves_the_old_table(tmp_path, monkeypat
 
 def test_a_full_disk_leaves_both_old_files(tmp_path, monkeypatch):
     results.write("arrangement", [row()], [POINT], tmp_path)
-    write_table = results.pq.write_table
+    write_table = pq.write_table
 
     def full(table, file, **settings):
         write_table(table, file, **settings)
-        if table.schema.equals(results.SCHEMA):
+        if table.schema.equals(schema.SCHEMA):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(results.pq, "write_table", full)
+    monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
         results.write("arrangement", [row(value=0.1)], [], tmp_path)
     assert list(results.load("arrangement", tmp_path)["value"]) == [0.75]
@@ -250,13 +255,11 @@ def test_a_reader_sees_the_old_or_the_new_table(tmp_path):
 
 def crafted(folder, name="arrangement", **columns):
     """A table with some columns replaced, in the right types."""
-    table = results.pa.Table.from_pylist([row()], schema=results.SCHEMA)
+    table = pa.Table.from_pylist([row()], schema=schema.SCHEMA)
     for column, value in columns.items():
         at = table.schema.names.index(column)
-        table = table.set_column(
-            at, results.SCHEMA.field(column), results.pa.array([value], results.SCHEMA.field(column).type)
-        )
-    results.pq.write_table(table, folder / f"{name}.parquet")
+        table = table.set_column(at, schema.SCHEMA.field(column), pa.array([value], schema.SCHEMA.field(column).type))
+    pq.write_table(table, folder / f"{name}.parquet")
 
 
 @pytest.mark.parametrize(
@@ -285,26 +288,26 @@ def test_a_crafted_table_is_one_sentence(tmp_path, columns, said):
         (lambda table: table.drop_columns("seed"), "its columns are study, trial"),
         (lambda table: table.append_column("more", table.column("arm")), "its columns are study, trial"),
         (lambda table: table.drop_columns("spec"), "its columns are study, trial"),
-        (lambda table: table.cast(other_type("seed", results.TEXT)), "its column seed is of string, and int64 is needed"),
-        (lambda table: results.pa.table({"a": [1]}), "its columns are a"),
+        (lambda table: table.cast(other_type("seed", schema.TEXT)), "its column seed is of string, and int64 is needed"),
+        (lambda table: pa.table({"a": [1]}), "its columns are a"),
     ],
 )
 def test_a_table_of_other_columns_is_one_sentence(tmp_path, change, said):
-    table = results.pa.Table.from_pylist([row()], schema=results.SCHEMA)
-    results.pq.write_table(change(table), tmp_path / "arrangement.parquet")
+    table = pa.Table.from_pylist([row()], schema=schema.SCHEMA)
+    pq.write_table(change(table), tmp_path / "arrangement.parquet")
     with pytest.raises(UserError, match=said):
         results.load("arrangement", tmp_path)
 
 
 def other_type(name, kind):
-    fields = [f.with_type(kind) if f.name == name else f for f in results.SCHEMA]
-    return results.pa.schema(fields)
+    fields = [f.with_type(kind) if f.name == name else f for f in schema.SCHEMA]
+    return pa.schema(fields)
 
 
 def test_a_foreign_file_does_not_keep_the_others_from_being_loaded(tmp_path):
     results.write("arrangement", [row()], [POINT], tmp_path)
     (tmp_path / "notes.parquet").write_bytes(b"no parquet at all")
-    results.pq.write_table(results.pa.table({"price": [1, 2]}), tmp_path / "prices.parquet")
+    pq.write_table(pa.table({"price": [1, 2]}), tmp_path / "prices.parquet")
     with pytest.warns(UserWarning, match="it is left out") as told:
         frame = results.load(folder=tmp_path)
     assert list(frame["study"]) == ["arrangement"]
@@ -323,9 +326,53 @@ def test_an_older_table_gets_the_targets_of_its_transfers(tmp_path):
     spec = json.dumps({"evaluations": [transfer]})
     names = ["knn on pku_mmd2 xsub", "knn on mirrored clips", "linear"]
     rows = [row(evaluation=name, spec=spec) for name in names]
-    table = results.pa.Table.from_pylist(rows, schema=results.SCHEMA).drop_columns(["target", "target_protocol"])
-    results.pq.write_table(table, tmp_path / "arrangement.parquet")
+    table = pa.Table.from_pylist(rows, schema=schema.SCHEMA).drop_columns(["target", "target_protocol"])
+    pq.write_table(table, tmp_path / "arrangement.parquet")
     frame = results.load("arrangement", tmp_path).set_index("evaluation")
-    assert tuple(results.load("arrangement", tmp_path).columns) == results.COLUMNS
+    assert tuple(results.load("arrangement", tmp_path).columns) == schema.COLUMNS
     assert (frame["target"][names[0]], frame["target_protocol"][names[0]]) == ("pku_mmd2", "xsub")
     assert frame["target"][names[1:]].isna().all()
+
+
+def with_version(path, version):
+    """The same table as a skelray of another version writes it: a column more, and its version told."""
+    table = pq.read_table(path)
+    table = table.append_column("hue", pa.array([1.0] * len(table)))
+    pq.write_table(table.replace_schema_metadata({earlier.STATED: version}), path)
+
+
+@pytest.mark.parametrize("version", ["2", "17", "two", ""])
+def test_a_table_of_a_later_version_says_so_and_is_not_replaced(tmp_path, synthetic_data, version):
+    path = study_file(tmp_path, ABLATION)
+    written = results.write("small", [row(study="small")], [{**POINT}], tmp_path / "results")
+    for file in (written, written.with_suffix(".curves.parquet")):
+        with_version(file, version)
+        kept = file.read_bytes()
+        read = results.load if file == written else results.curves
+        with pytest.raises(UserError, match=r"was written by a later skelray: .*; update skelray") as caught:
+            read("small", tmp_path / "results")
+        assert "\n" not in str(caught.value)
+        with pytest.warns(UserWarning, match="later skelray.*it is left out"):
+            assert read(folder=tmp_path / "results").empty
+    run, _ = make_run(path, tmp_path, synthetic_data)
+    with pytest.raises(UserError, match="later skelray"), run.session():
+        pass
+    assert file.read_bytes() == kept
+
+
+def test_tables_from_before_a_version_was_told_are_read_beside_those_of_now():
+    """Those of this repository were written before."""
+    folder = Path(__file__).parents[2] / "results"
+    if not (folder / "nwucla.parquet").exists():
+        pytest.skip("this checkout has no results")
+    for name in results.studies(folder):
+        assert tuple(results.load(name, folder).columns) == schema.COLUMNS
+        assert list(results.curves(name, folder).columns) == schema.CURVES.names
+    whole = results.load(folder=folder)
+    assert set(whole["study"]) == set(results.studies(folder))
+
+
+def test_a_table_says_its_version(tmp_path):
+    path = results.write("arrangement", [row()], [POINT], tmp_path)
+    for file in (path, path.with_suffix(".curves.parquet")):
+        assert pq.read_schema(file).metadata[earlier.STATED] == str(schema.VERSION).encode()

@@ -227,13 +227,19 @@ def test_a_final_whose_failure_cannot_be_stored_aborts_no_other(tmp_path, synthe
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, samples=1)
     closed, close = [], run.work.close
 
-    def broken(*given):
-        raise RuntimeError("no such final")
+    from skelray.runner import inline as module
+
+    execute = module.execute
+
+    def broken(trial, *given):
+        if trial.evaluations:  # no sample has one
+            raise RuntimeError("no such final")
+        return execute(trial, *given)
 
     def full(*given):
         raise OSError("no space left")
 
-    monkeypatch.setattr("skelray.runner.run.execute", broken)
+    monkeypatch.setattr(module, "execute", broken)
     monkeypatch.setattr("skelray.store.store.StoredTrial.save_failure", full)
     monkeypatch.setattr(run.work, "close", lambda book: closed.append(1) or close(book))
     run_inline(run)
@@ -339,11 +345,12 @@ def test_a_final_that_fails_in_passing_is_tried_again(tmp_path, synthetic_data, 
 
     execute, calls = module.execute, []
 
-    def once(*given):
-        calls.append(given)
-        if len(calls) == 1:
-            raise OSError("the connection was lost")
-        return execute(*given)
+    def once(trial, *given):
+        if trial.evaluations:  # no sample has one
+            calls.append(trial)
+            if len(calls) == 1:
+                raise OSError("the connection was lost")
+        return execute(trial, *given)
 
     monkeypatch.setattr(module, "execute", once)
     run_inline(run)

@@ -122,6 +122,24 @@ def test_a_rule_that_breaks_it_is_found(how, said):
         check_rule(Broken(how))
 
 
+@dataclass(frozen=True)
+class Whimsical:
+    """Has one bracket, though it lets the even ones go on."""
+
+    grace: int = 25
+
+    def bracket(self, sample):
+        return 0
+
+    def verdict(self, readings, sample, epoch):
+        return "pause" if sample % 2 else "on"
+
+
+def test_a_bracket_in_which_a_worse_one_goes_on_is_found():
+    with pytest.raises(ContractBroken, match="lets a sample go on though a better one of its bracket"):
+        check_rule(Whimsical())
+
+
 @dataclass
 class Thawed:
     grace: int = 25

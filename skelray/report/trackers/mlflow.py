@@ -1,10 +1,13 @@
-"""MLflow: an experiment for the study, a run for each trial, in a folder, a database or a server."""
+"""MLflow: an experiment for the study, a run for each trial, in a database or on a server."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from skelray.checks import UserError
 from skelray.report.trackers.tracked import Tracked
 
 TAG = "skelray.trial"
@@ -12,18 +15,41 @@ METRICS, PARAMS, LONGEST = 900, 90, 6000  # of one request, and signs of a value
 
 
 def export(trials: Iterator[Tracked], to: str | None) -> tuple[int, str]:
-    """A trial whose finished run is there is left alone. to: as MLFLOW_TRACKING_URI, which is the default."""
-    from mlflow import MlflowClient
+    """Leaves a trial whose finished run is there alone. Raises UserError where MLflow refuses or no server answers.
 
-    client, new = MlflowClient(tracking_uri=to), 0
-    for trial in trials:
-        found = client.get_experiment_by_name(trial.study)
-        experiment = client.create_experiment(trial.study) if found is None else found.experiment_id
-        asked = f"tags.`{TAG}` = '{trial.id}' and attributes.status = 'FINISHED'"
-        if not client.search_runs([experiment], asked, max_results=1):
-            _write(client, experiment, trial)
-            new += 1
+    to: a folder, which gets the database mlflow.db, or an address like MLFLOW_TRACKING_URI, which is the default.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # seconds until a server is said to be away, not minutes
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    new = 0
+    try:
+        client = MlflowClient(tracking_uri=_address(to))
+        for trial in trials:
+            new += _added(client, trial)
+    except MlflowException as error:
+        raise UserError(f"--log mlflow: {str(error).splitlines()[0]}") from error
     return new, client.tracking_uri
+
+
+def _address(to: str | None) -> str | None:
+    """Returns an address as it is, of a folder that of a database in it: MLflow writes no plain folders any more."""
+    if to is None or ":" in to or to == "databricks":
+        return to
+    Path(to).mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{Path(to) / 'mlflow.db'}"
+
+
+def _added(client: Any, trial: Tracked) -> bool:
+    """Writes a trial, unless its finished run is there, and says whether it did."""
+    found = client.get_experiment_by_name(trial.study)
+    experiment = client.create_experiment(trial.study) if found is None else found.experiment_id
+    asked = f"tags.`{TAG}` = '{trial.id}' and attributes.status = 'FINISHED'"
+    if client.search_runs([experiment], asked, max_results=1):
+        return False
+    _write(client, experiment, trial)
+    return True
 
 
 def _write(client: Any, experiment: str, trial: Tracked) -> None:

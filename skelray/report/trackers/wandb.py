@@ -8,16 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from skelray.checks import UserError
 from skelray.report.trackers.tracked import Tracked
 
 
 def export(trials: Iterator[Tracked], to: str | None) -> tuple[int, str]:
-    """A trial whose run is in the folder is left alone. Nothing is sent, unless WANDB_MODE says online."""
+    """Leaves a trial whose run is in the folder alone. Nothing is sent, unless WANDB_MODE says online.
+
+    Raises UserError where Weights & Biases refuses, such as online without a key.
+    """
+    import wandb
+
     root, new = Path(to or "."), 0
     root.mkdir(parents=True, exist_ok=True)
     for trial in trials:
         if not list(root.glob(f"wandb/*run-*-{trial.id}")):
-            _write(trial, root)
+            try:
+                _write(trial, root)
+            except wandb.Error as error:
+                raise UserError(f"--log wandb: {str(error).splitlines()[0]}") from error
             new += 1
     return new, f"{root / 'wandb'}: wandb sync {root / 'wandb'}/offline-run-*"
 

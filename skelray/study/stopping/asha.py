@@ -25,6 +25,10 @@ class ASHA:
         check_whole("grace", self.grace, 1)
         check_whole("reduction", self.reduction, 2)
 
+    def bracket(self, sample: int) -> int:
+        """Returns 0: all samples are in one."""
+        return 0
+
     def verdict(self, readings: Readings, sample: int, epoch: int) -> Verdict:
         return halved(self, readings, sample, epoch)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from dataclasses import dataclass
+from itertools import accumulate
 
 from skelray.checks import check_whole
 from skelray.study.stopping.asha import ASHA, halved
@@ -28,16 +30,15 @@ class HyperBand:
 
     def bracket(self, sample: int) -> int:
         """Returns a sample's bracket: in each round, reduction^(brackets - 1 - b) samples of bracket b, earliest first."""
-        sizes = [self.reduction ** (self.brackets - 1 - b) for b in range(self.brackets)]
-        place = sample % sum(sizes)
-        bracket = 0
-        while place >= sizes[bracket]:
-            place -= sizes[bracket]
-            bracket += 1
-        return bracket
+        ends = self._ends()
+        return bisect(ends, sample % ends[-1])
+
+    def _ends(self) -> list[int]:
+        """Returns where each bracket ends in a round of samples."""
+        return list(accumulate(self.reduction ** (self.brackets - 1 - b) for b in range(self.brackets)))
 
     def verdict(self, readings: Readings, sample: int, epoch: int) -> Verdict:
-        bracket = self.bracket(sample)
-        own = {number: read for number, read in readings.items() if self.bracket(number) == bracket}
+        ends, bracket = self._ends(), self.bracket(sample)
+        own = {number: read for number, read in readings.items() if bisect(ends, number % ends[-1]) == bracket}
         rule = ASHA(self.grace * self.reduction**bracket, self.reduction, self.promotion)
         return halved(rule, own, sample, epoch)

@@ -20,6 +20,9 @@ class Rule(Protocol):
 
     A reading is judged on arrival. "on" and "stop" are final: the verdict is stored with the reading and never made again. A
     paused sample is judged again whenever a slot is free, and continues from its checkpoint once the verdict is "on".
+
+    A rule may have ``bracket(sample)``, a number: samples are compared within a bracket, and where the best that waits there
+    at an epoch may not go on, no other may. So one of them is asked about; without ``bracket`` the best 32 are.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
