@@ -104,6 +104,7 @@ def _start(cluster: Cluster, folder: Path) -> None:
 
 def _hush() -> None:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it counts lost attempts as trials that failed
 
 
 def _see_to_a_token() -> None:

@@ -50,7 +50,7 @@ class Jobs(Searcher):
             self.error = error
             return Searcher.FINISHED  # type: ignore[return-value]
         self.given[trial_id] = job
-        return {"number": job.number, "id": job.stored.id, "epochs": job.trial.epochs, "trial": content}
+        return {"attempt": trial_id, "number": job.number, "id": job.stored.id, "epochs": job.trial.epochs, "trial": content}
 
     def _next(self) -> Job | None:
         """A job that is taken up for the first time."""

@@ -23,6 +23,7 @@ from skelray.runner.context import Settings, splits
 from skelray.runner.execute import execute, failure
 from skelray.runner.fit import Needs, Unfit, check_fit
 from skelray.runner.fusing import fuse
+from skelray.runner.hanging import Pulse
 from skelray.store.store import Store, StoredTrial
 from skelray.study.cell import Fused
 from skelray.study.changes import changed
@@ -41,13 +42,14 @@ class StudyTrainable(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any], settings: Settings, needs: Needs | None = None) -> None:  # type: ignore[override]
-        self.settings, self.needs, self.said = settings, needs, _Said()
+        self.settings, self.needs, self.said, self.pulse = settings, needs, _Said(), Pulse()
         self.begin(config)
 
     def begin(self, config: dict[str, Any]) -> None:
         machine.configure_process(self.settings.threads)
         machine.forget_peak()
         self.id, self.epochs, self.last = config["id"], config["epochs"], 0
+        self.pulse.attempt = config["attempt"]
         self.device, self.started = torch.device("cpu"), datetime.datetime.now(datetime.UTC)
         self.reports = self.start(config["trial"])
 
