@@ -464,7 +464,7 @@ def test_what_is_read_in_the_end_is_read_by_workers(cluster, tmp_path, synthetic
     path = study_file(tmp_path, {"fusion": FUSION, "clustering": SIDE_BY_SIDE}[kind])
     with monkeypatch.context() as patch:
         patch.setattr("skelray.training.Pretraining.__init__", None)
-        patch.setattr("skelray.evaluation.clustering.Clustering.fused", None)
+        patch.setattr("skelray.evaluation.clustering.Clustering.fused", lambda *given: pytest.fail("in the driver"))
         rows, heard = on_ray(cluster, path, tmp_path / "ray", synthetic_data, epochs=1, samples=5)
     assert sum(job.final for job in heard.jobs) == {"fusion": 2, "clustering": 1}[kind]
     assert set(rows["status"]) == {"done"}
