@@ -70,17 +70,17 @@ def connected(cluster: Cluster) -> Iterator[None]:
     """Joins the cluster, or starts one of its own, whose files are gone at the end. Raises UserError where it cannot."""
     if cluster.address is None:
         with folder_for_ray(cluster.tmp) as folder:
-            _start(cluster, folder)
             try:
+                _start(cluster, folder)
                 yield
             finally:
                 ray.shutdown()
         return
     address = reach(cluster.address)
-    with ending.keeping_handler():
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    _hush()
     try:
+        with ending.keeping_handler():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        _hush()
         yield
     finally:
         ray.shutdown()

@@ -40,11 +40,19 @@ def heeding_sigterm() -> Iterator[None]:
 
 @contextmanager
 def keeping_handler() -> Iterator[None]:
-    """What is called within it may set a handler of SIGTERM, which is taken back."""
+    """What is called within it may set a handler of SIGTERM, as ``ray.init`` does, which is taken back.
+
+    Raises Terminated where that handler has raised SystemExit: nothing runs yet that could be saved.
+    """
     handler = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    except SystemExit as error:
+        raise Terminated from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+    check()
 
 
 def asked() -> bool:

@@ -27,19 +27,25 @@ class Pulse:
     """Leaves a sign of life of a worker's process every few seconds, under the name of the attempt that it works on."""
 
     def __init__(self) -> None:
-        self.attempt = ""
-        threading.Thread(target=self._beat, daemon=True).start()
+        self._attempt, self._number = "", 0
+        threading.Thread(target=self._beats, daemon=True).start()
+
+    def begin(self, attempt: str) -> None:
+        """Leaves the first at once, so that a process that is stopped right away is missed."""
+        self._attempt = attempt
+        self._beat()
+
+    def _beats(self) -> None:
+        while True:
+            time.sleep(BEAT)
+            self._beat()
 
     def _beat(self) -> None:
-        number = 0
-        while True:
-            if self.attempt:
-                number += 1
-                try:
-                    internal_kv._internal_kv_put(self.attempt, str(number), namespace=SPACE)
-                except Exception:  # the head is gone, and soon this process, too
-                    log.debug("no sign of life could be left", exc_info=True)
-            time.sleep(BEAT)
+        self._number += 1
+        try:
+            internal_kv._internal_kv_put(self._attempt, str(self._number), namespace=SPACE)
+        except Exception:  # there is no cluster, or its head is gone, and soon this process, too
+            log.debug("no sign of life could be left", exc_info=True)
 
 
 class _Attempt:

@@ -10,6 +10,7 @@ from skelray.checks import UserError
 from skelray.results.book import Book
 from skelray.results.earlier import OfLaterVersion
 from skelray.results.tables import check_name, check_writable, load, studies
+from skelray.runner import ending
 from skelray.runner.context import Context, Settings
 from skelray.runner.deciding import DecidingWork
 from skelray.runner.job import Job
@@ -50,6 +51,7 @@ class Run:
         """
         check_writable(self.settings.results)
         self._check_kept()
+        ending.check()
         with self.work.claim():
             self.work.put_all(self.book)
             upkeep = self._upkeep = Upkeep(self.context, self.work, self.book)

@@ -49,7 +49,7 @@ class StudyTrainable(tune.Trainable):
         machine.configure_process(self.settings.threads)
         machine.forget_peak()
         self.id, self.epochs, self.last = config["id"], config["epochs"], 0
-        self.pulse.attempt = config["attempt"]
+        self.pulse.begin(config["attempt"])
         self.device, self.started = torch.device("cpu"), datetime.datetime.now(datetime.UTC)
         self.reports = self.start(config["trial"])
 
