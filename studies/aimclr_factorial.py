@@ -3,7 +3,9 @@
 Table 1 of the paper puts the parts on one after the other; here are all on/off arms. Without extreme augmentations the
 second query is a normal view, so that EADM has something to drop from and D3M is in every arm; the paper's first row has
 neither. Streams are fused as in the paper; linear evaluation.
+466 h of training at 1000 samples/s.
 
+    skelray prepare ntu60 nturgbd_skeletons_s001_to_s017.zip
     skelray run studies/aimclr_factorial.py      # 8 arms x 2 protocols x 3 streams x 3 seeds = 144 trials
     skelray report aimclr_factorial              # main effects, interactions and Shapley values
 """

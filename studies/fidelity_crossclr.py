@@ -2,8 +2,8 @@
 
 117 h of training at 1000 samples/s.
 
-skelray prepare ntu60 nturgbd_skeletons_s001_to_s017.zip
-skelray run studies/fidelity_crossclr.py     # 6 arms x 2 protocols x 3 seeds = 36 trials
+    skelray prepare ntu60 nturgbd_skeletons_s001_to_s017.zip
+    skelray run studies/fidelity_crossclr.py     # 6 arms x 2 protocols x 3 seeds = 36 trials
 """
 
 from skelray import Ablation, Arm, CrosSCLR, papers

@@ -3,6 +3,7 @@
 Tables 3 and 4 of the paper add one after the other to the instance level on the temporal branch; here are all on/off arms. A
 level that has no branch to read adds nothing: the domain level needs both branches, the part level the spatial one. Arms
 that are then the same are trained once. Joint stream, linear evaluation, Transformer.
+175 h of training at 1000 samples/s.
 
     skelray prepare ntu60 nturgbd_skeletons_s001_to_s017.zip --path rigid --frames 300 --data data300
     skelray run studies/hico_factorial.py --data data300      # 8 arms, 6 of them apart, x 2 protocols x 3 seeds = 36 trials

@@ -2,6 +2,7 @@
 
 NW-UCLA has 1020 training sequences, a fortieth of NTU60. The published setting is made for the latter; what is changed
 here, and why, stands below. The floors to beat are 1-NN 70.0 % and ridge 71.8 % on raw coordinates.
+0.13 h of training at 1000 samples/s.
 
     skelray prepare nwucla NW-UCLA.zip
     skelray run studies/nwucla.py           # 2 arms x 3 seeds = 6 trials

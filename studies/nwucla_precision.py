@@ -1,8 +1,10 @@
 """What bfloat16 does to the accuracy: SkeletonCLR on NW-UCLA as in ``nwucla_methods.py``, in both precisions.
 
-skelray prepare nwucla NW-UCLA.zip
-skelray run studies/nwucla_precision.py                            # 2 arms x 3 seeds = 6 trials
-python benchmarks/software_bfloat16.py studies/nwucla_precision.py      # the same on a processor without bfloat16
+0.1 h of training at 1000 samples/s.
+
+    skelray prepare nwucla NW-UCLA.zip
+    skelray run studies/nwucla_precision.py                                 # 2 arms x 3 seeds = 6 trials
+    python benchmarks/software_bfloat16.py studies/nwucla_precision.py      # the same on a processor without bfloat16
 """
 
 from dataclasses import replace

@@ -239,7 +239,9 @@ CLAIMS = {
         "on data prepared as the paper's": "test_a_run_has_no_published_numbers_beside_other_data_and_says_why_once",
         "and the value of another field": "test_a_number_along_an_axis_says_where_it_stands",
         "All 464 figures of the three papers": "test_every_figure_of_the_papers_stands_in_a_study",
-        "what its training takes at\n1000 samples a second": "test_a_papers_study_is_a_page_with_its_cost",
+        "what its training takes at\n1000 samples a second": (
+            "test_every_other_study_opens_with_its_question_commands_trials_and_cost"
+        ),
         "confirmed, contradicted, undecided or not attainable": "test_the_claims_of_the_papers_are_planned",
         "drawn from the table alone": "test_lines_and_bars_show_what_the_table_has",
         "each stream evaluated by itself": "test_streams_apart_are_the_ensemble_of_each_evaluated_alone",
@@ -422,6 +424,8 @@ CLAIMS = {
         "A click on a column's head sorts by it": "test_a_click_on_a_head_sorts_by_it_and_another_turns_the_order",
         "reach into the figures": "test_a_filter_reaches_into_the_figures",
         "A label is text, whatever stands in it": "test_hostile_text_is_text",
+        "lab/mlflow.db; or the address of a server": "test_mlflow_reads_the_runs_back",
+        "has a line of its own": "test_what_varies_within_an_arm_has_a_line_of_its_own",
         "the same bytes for the same numbers": ("test_the_same_numbers_make_the_same_bytes_whatever_the_users_settings_are"),
         "PNG, SVG and the numbers that it shows as CSV": "test_a_figure_is_kept_as_png_svg_and_the_numbers_it_shows",
     },

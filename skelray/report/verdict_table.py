@@ -23,8 +23,7 @@ def verdict_table(frame: pd.DataFrame, margin: float | None = None) -> Table | N
     if found.empty or not (found["n"] > 1).any():
         return None
     found = _ordered(found)
-    own = [name for name in found.columns[: list(found.columns).index("baseline")] if name not in SETTINGS]
-    groups = [name for name in (*LEADING, *own) if len(found[name].unique()) > 1]
+    groups = leading(found)
     several, claims = len(found["baseline"].unique()) > 1, found["claim"].ne("").any()
     rows = [
         [
@@ -43,6 +42,12 @@ def verdict_table(frame: pd.DataFrame, margin: float | None = None) -> Table | N
     header = [*groups, "arm", *(["minus"] if several else []), "of", "points [95 %]", "seeds", "P", "r"]
     header += [*(["claim"] if claims else []), "verdict", "why"]
     return Table(_caption(found, frame, margin, several), header, rows, len(header), found)
+
+
+def leading(found: pd.DataFrame) -> list[str]:
+    """Returns what tells the rows of one contrast apart beside protocol and evaluation: the settings that vary."""
+    own = [name for name in found.columns[: list(found.columns).index("baseline")] if name not in SETTINGS]
+    return [name for name in (*LEADING, *own) if len(found[name].unique()) > 1]
 
 
 def _ordered(found: pd.DataFrame) -> pd.DataFrame:

@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from optuna.trial import FixedTrial
 from published_rows import Figure, figures, missing, of_project, rows
 from result_rows import frame, row
 
-from skelray import papers
+from skelray import AblationPath, Sweep, papers
+from skelray.cli.studies import counted
 from skelray.evaluation import Apart, Linear
 from skelray.names import in_order
 from skelray.results.verdicts import of_table
@@ -28,7 +30,9 @@ TABLES = [path for path in STUDIES if re.match(rf"{OTHERS}(aimclr_|hiclr_|hico_|
 TRAINED = {place: counts[0] for place, counts in SEQUENCES.items()} | {  # PKU-MMD's are known roughly
     ("pku_mmd1", "xsub"): 18_841,
     ("pku_mmd2", "xsub"): 5_330,
+    ("nwucla", "xview"): 1_020,
 }
+COST = re.compile(r"([\d.]+) h of training at 1000 samples/s")
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +88,32 @@ def test_figures_are_those_of_cells_ensembles_and_references():
     assert (one.value, one.stream, one.epochs, one.named[0]) == (77.6, "joint", 300, ("hiclr", "[BA, NA, Mask]"))
 
 
+def hours(trials):
+    """Of training at 1000 samples a second, a step of each method taken as one; what goes on is trained once."""
+    longest: dict[str, int] = {}
+    for trial in trials:
+        work = trial.epochs * TRAINED[trial.benchmark, trial.protocol]
+        longest[trial.id("d")] = max(work, longest.get(trial.id("d"), 0))
+    return sum(longest.values()) / 1000 / 3600
+
+
+@pytest.mark.parametrize("path", [path for path in STUDIES if path not in TABLES], ids=lambda path: path.stem)
+def test_every_other_study_opens_with_its_question_commands_trials_and_cost(path):
+    """A search costs at most all its samples in full, a path each of its settings."""
+    name, study, module = load_study(path)
+    assert len(path.read_text().splitlines()) <= 90
+    assert module.__doc__.splitlines()[0][-1] in "?."
+    assert "    skelray prepare" in module.__doc__
+    assert f"    skelray run studies/{name}.py" in module.__doc__
+    if isinstance(study, Sweep | AblationPath):
+        one = study.default if isinstance(study, AblationPath) else study.space(FixedTrial(dict(study.published)))
+        took = counted(module.__doc__) * hours([one])
+    else:
+        took = hours([cell.trial for cell in study.cells()])
+    told = COST.search(module.__doc__)[1]
+    assert round(took, len(told.partition(".")[2])) == float(told)
+
+
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_a_papers_study_is_a_page_with_its_cost(path):
     """What it asks, how data is prepared, trials, and hours at 1000 samples a second, a step of each taken as one sample."""
@@ -94,12 +124,7 @@ def test_a_papers_study_is_a_page_with_its_cost(path):
     assert "skelray prepare" in module.__doc__
     trials = [cell.trial for cell in study.cells()]
     assert int(re.search(r"(\d+) trials", module.__doc__)[1]) == len({(t.id("d"), t.epochs) for t in trials}) == len(trials)
-    longest: dict[str, int] = {}
-    for trial in trials:
-        work = trial.epochs * TRAINED[trial.benchmark, trial.protocol]
-        longest[trial.id("d")] = max(work, longest.get(trial.id("d"), 0))
-    hours = sum(longest.values()) / 1000 / 3600
-    assert int(re.search(r"(\d+) h of training at 1000 samples/s", module.__doc__)[1]) == round(hours)
+    assert int(COST.search(module.__doc__)[1]) == round(hours(trials))
     if any("hico" in type(trial.method).__name__.lower() and trial.benchmark.startswith("ntu") for trial in trials):
         assert "--path rigid --frames 300" in module.__doc__
     asked = study.notes()

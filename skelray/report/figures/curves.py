@@ -36,7 +36,8 @@ def curves(frame: pd.DataFrame, watched: pd.DataFrame, places: Places) -> Drawin
         if kind == HELD_OUT:
             _stops(plot, stopped, places)
         plot.set(xlabel="epoch", ylabel="held-out top-1 (%)" if kind == HELD_OUT else "loss")
-    _legend(figure, grid[0][0], places, each)
+    drawn = set(trials.loc[pd.concat(kept)["trial"], "arm"])
+    _legend(figure, grid[0][0], {arm: look for arm, look in each.items() if arm in drawn})
     rungs = ", ".join(str(epoch) for epoch in sorted(set(stopped["epoch"])))
     caption = "A line a trial, in the look of its arm." + (f" Crosses: stopped, at the rungs {rungs}." if rungs else "")
     if frame["trial"].nunique() > TRIALS:
@@ -63,8 +64,9 @@ def _stops(plot: Any, stopped: pd.DataFrame, places: Places) -> None:
         places.mark(cross, arm=row["arm"], protocol=row["protocol"], seed=row["seed"])
 
 
-def _legend(figure: Any, plot: Any, places: Places, each: dict[str, Any]) -> None:
-    if len(places.arms) <= 12:
-        for arm in places.arms:
-            plot.plot([], [], label=short(arm), **{**each[arm], "marker": ""})
+def _legend(figure: Any, plot: Any, each: dict[str, Any]) -> None:
+    """Names the arms that have a line, where they are few."""
+    if len(each) <= 12:
+        for arm, look in each.items():
+            plot.plot([], [], label=short(arm), **{**look, "marker": ""})
         figure.legend(loc="outside upper left", ncols=3)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+from typing import Any
+
 import pandas as pd
 
 from skelray.names import column
 from skelray.report.figures.drawing import Drawing, Places
 from skelray.report.figures.style import COLOURS, INK, WIDE, axes, in_style, short
+from skelray.report.table import shown as cell
 
 WORDS = {  # colour and marker of each verdict
     "helps": (COLOURS[0], "^"),
@@ -19,8 +23,11 @@ MOST = 80  # contrasts that one figure has room for
 
 
 @in_style()
-def forest(found: pd.DataFrame, margin: float, places: Places) -> Drawing:
-    """found: the rows of ``skelray.verdicts``. margin: a fraction; differences within it count as equivalent."""
+def forest(found: pd.DataFrame, margin: float, places: Places, groups: Sequence[str] = ()) -> Drawing:
+    """Draws each contrast, named by its arm and by its values of groups, such as the stream, where these vary.
+
+    found: the rows of ``skelray.verdicts``. margin: a fraction; differences within it count as equivalent.
+    """
     shown = found.head(MOST)
     several = len(set(shown["baseline"])) > 1
     name = "difference (points of accuracy)" if several else f"minus {short(shown['baseline'].iloc[0])} (points of accuracy)"
@@ -37,7 +44,7 @@ def forest(found: pd.DataFrame, margin: float, places: Places) -> Drawing:
     for word in dict.fromkeys(shown["word"]):
         colour, marker = WORDS.get(word, WORDS["undecided"])
         plot.plot([], [], color=colour, marker=marker, linestyle="", label=word)
-    labels = [_label(one, several) for one in shown.to_dict("records")]
+    labels = [_label(one, several, groups) for one in shown.to_dict("records")]
     plot.set_yticks(range(len(shown)), labels, fontsize=7)
     plot.set_ylim(len(shown) - 0.4, -0.6)
     plot.grid(visible=False, axis="y")
@@ -45,10 +52,11 @@ def forest(found: pd.DataFrame, margin: float, places: Places) -> Drawing:
     more = f" The first {MOST} of {len(found)}." if len(found) > MOST else ""
     told = "Differences over paired seeds with their 95 % intervals"
     caption = f"{told}; shaded: within the margin of {100 * margin:g} points.{more}"
-    names = ["arm", "baseline", "protocol", "evaluation", "metric", "mean", "low", "high", "n", "word"]
+    names = [*groups, "arm", "baseline", "protocol", "evaluation", "metric", "mean", "low", "high", "n", "word"]
     return Drawing("forest", caption, figure, shown[names])
 
 
-def _label(one: dict, several: bool) -> str:
+def _label(one: dict[Hashable, Any], several: bool, groups: Sequence[str]) -> str:
     arm = short(one["arm"]) + (f" − {short(one['baseline'])}" if several else "")
-    return f"{arm}, {one['protocol']} {column(one['evaluation'], one['metric'])}"
+    place = f"{one['protocol']} {column(one['evaluation'], one['metric'])}"
+    return ", ".join([arm, *(cell(one[name]) for name in groups), place])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,52 +10,79 @@ import pandas as pd
 from skelray.names import column
 from skelray.report.figures.drawing import Drawing, Places
 from skelray.report.figures.style import COLOURS, INK, in_style, looks, panels, short
+from skelray.report.table import by_stream, shown
+from skelray.results.statistics import OWN, SETTINGS, done_rows
 
-PANELS, ARMS = 6, 60  # that one figure has room for
+PANELS, LINES = 12, 60  # that one figure has room for
 
 
 @in_style()
 def seeds(frame: pd.DataFrame, places: Places) -> Drawing | None:
-    """frame: rows of evaluations. A panel for each protocol and evaluation; None where nothing is done."""
-    done = frame[(frame["status"] == "done") & (frame["metric"] != "top5")]
-    names = [column(*pair) for pair in zip(done["evaluation"], done["metric"], strict=True)]
-    done = done.assign(panel=done["protocol"].astype(str) + " " + pd.Series(names, index=done.index, dtype=object))
-    arms, kinds = list(dict.fromkeys(done["arm"])), list(dict.fromkeys(done["panel"]))
-    if not kinds:
+    """Draws a panel for each protocol and evaluation, in it a line for each arm and what varies within it, as streams.
+
+    frame: rows of evaluations. Returns None where nothing is done.
+    """
+    done, settings = _done(frame)
+    if done.empty:
         return None
-    shown = done[done["arm"].isin(arms[:ARMS]) & done["panel"].isin(kinds[:PANELS])]
-    count, across = len(arms[:ARMS]), min(2, len(kinds))
-    down = -(-len(kinds[:PANELS]) // across)
-    figure, grid = panels(down, across, 3.6 * across if across > 1 else 5, down * (0.9 + 0.2 * count), sharey=True)
-    rows = {arm: row for row, arm in enumerate(arms)}
-    found = looks(len(places.seeds))
-    each: dict[Any, dict[str, Any]] = {seed: found[place] | {"linestyle": ""} for place, seed in enumerate(places.seeds)}
+    kinds = list(dict.fromkeys(done["panel"]))[:PANELS]
+    kept = done[(done["line"] < LINES) & done["panel"].isin(kinds)]
+    lines = [_label(row, settings) for row in done.drop_duplicates("line").head(LINES).to_dict("records")]
+    across = min(2, len(kinds))
+    down = -(-len(kinds) // across)
+    size = 3.6 * across if across > 1 else 5, down * (0.9 + 0.2 * len(lines))
+    figure, grid = panels(down, across, *size, sharey=True)
+    each = {seed: look | {"linestyle": ""} for seed, look in zip(places.seeds, looks(len(places.seeds)), strict=True)}
     cells = list(grid.flat)
-    for cell, (kind, some) in zip(cells, shown.groupby("panel", sort=False), strict=False):
-        for (arm, seed), points in some.groupby(["arm", "seed"], sort=False):
-            (dots,) = cell.plot(100 * points["value"], [rows[str(arm)]] * len(points), markersize=4, **each[seed])
-            places.mark(dots, arm=arm, protocol=points["protocol"].iloc[0], seed=seed)
-        for arm, points in some.groupby("arm", sort=False):
-            _mean(cell, points, rows[str(arm)], places)
+    for cell, (kind, some) in zip(cells, kept.groupby("panel", sort=False), strict=False):
+        _panel(cell, some, each, places)
         cell.set(title=short(str(kind)), xlabel="top-1 (%)" if set(some["metric"]) == {"top1"} else "of 100")
-        cell.set_yticks(range(count), [short(arm) for arm in arms[:ARMS]], fontsize=7)
-        cell.set_ylim(count - 0.5, -0.5)
+        cell.set_yticks(range(len(lines)), lines, fontsize=7)
+        cell.set_ylim(len(lines) - 0.5, -0.5)
     for cell in cells[len(kinds) :]:
         cell.set_axis_off()
     for seed in places.seeds[:10]:
         cells[0].plot([], [], label=f"seed {seed}", **each[seed])
     figure.legend(loc="outside upper left", ncols=6)
     caption = "The value of each seed; bars: means over seeds" + (
-        "; diamonds: published." if shown["published"].notna().any() else "."
+        "; diamonds: published." if kept["published"].notna().any() else "."
     )
-    if shown.shape != done.shape:
-        caption += f" The first {ARMS} arms and {PANELS} columns of the table."
-    return Drawing(
-        "seeds", caption, figure, shown[["arm", "protocol", "evaluation", "metric", "seed", "value", "published"]]
-    )
+    if len(kept) < len(done):
+        caption += f" The first {LINES} rows and {PANELS} columns of the table."
+    names = ["arm", *settings, "protocol", "evaluation", "metric", "seed", "value", "published"]
+    return Drawing("seeds", caption, figure, kept[list(dict.fromkeys(names))])
 
 
-def _mean(cell: Any, points: pd.DataFrame, row: int, places: Places) -> None:
+def _done(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Returns what is done with its line and panel, and the settings that vary within an arm, which its line names."""
+    done, by = done_rows(frame[frame["metric"] != "top5"])
+    own = [name for name in (*OWN, *by) if name in OWN or name not in SETTINGS]
+    settings = [name for name in dict.fromkeys(own) if done.groupby("arm")[name].nunique(dropna=False).gt(1).any()]
+    if "stream" in settings:
+        order = pd.DataFrame({"arm": pd.factorize(done["arm"])[0], "stream": by_stream(done["stream"])}, index=done.index)
+        done = done.loc[order.sort_values(["arm", "stream"], kind="stable").index]
+    place = done["protocol"].astype(str)
+    if len(done["benchmark"].unique()) > 1:
+        place = done["benchmark"].astype(str) + " " + place
+    names = [column(*pair) for pair in zip(done["evaluation"], done["metric"], strict=True)]
+    panel = place + " " + pd.Series(names, index=done.index, dtype=object)
+    line = done.groupby(["arm", *settings], sort=False, dropna=False).ngroup()
+    return done.assign(line=line, panel=panel), settings
+
+
+def _label(row: dict[Hashable, Any], settings: Sequence[str]) -> str:
+    return ", ".join([short(str(row["arm"])), *(shown(row[name]) for name in settings)])
+
+
+def _panel(cell: Any, some: pd.DataFrame, each: dict[Any, dict[str, Any]], places: Places) -> None:
+    for (line, seed), points in some.groupby(["line", "seed"], sort=False):
+        (dots,) = cell.plot(100 * points["value"], [line] * len(points), markersize=4, **each[seed])
+        places.mark(dots, arm=points["arm"].iloc[0], protocol=points["protocol"].iloc[0], seed=seed)
+    for line, points in some.groupby("line", sort=False):
+        _mean(cell, points, line, places)
+
+
+def _mean(cell: Any, points: pd.DataFrame, row: Any, places: Places) -> None:
     place = {"arm": points["arm"].iloc[0], "protocol": points["protocol"].iloc[0]}
     mean = 100 * points["value"].mean()
     (bar,) = cell.plot([mean, mean], [row - 0.35, row + 0.35], color=INK, linewidth=1.2)

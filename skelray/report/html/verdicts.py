@@ -8,7 +8,7 @@ from skelray.report.figures.drawing import Marks
 from skelray.report.html.blocks import Block, Grid, Section, Text
 from skelray.report.html.figures import picture
 from skelray.report.html.material import Material
-from skelray.report.verdict_table import verdict_table
+from skelray.report.verdict_table import leading, verdict_table
 from skelray.study.notes import Notes
 
 
@@ -18,16 +18,12 @@ def section(material: Material) -> Section:
     places = material.places
     table = None if material.measured.empty else verdict_table(material.measured, material.margin)
     effects = None if material.measured.empty else effects_table(material.measured, material.margin)
-    if effects is not None:
-        blocks.append(Grid(effects, [Marks()] * len(effects.rows)))
-    if table is None and effects is None:
-        blocks.append(Text("No contrast: no two seeds are done in two arms."))
     if table is not None:
         own = Notes.of(material.frame.attrs.get("notes", {})).margin / 100
-        drawn = forest.forest(table.numbers, own if material.margin is None else material.margin, places)
+        margin = own if material.margin is None else material.margin
+        drawn = forest.forest(table.numbers, margin, places, leading(table.numbers))
         marks = [places.marks(arm=row["arm"], protocol=row["protocol"]) for row in table.numbers.to_dict("records")]
         blocks = [picture(material, drawn), Grid(table, marks)]
-    effects = None if material.measured.empty else effects_table(material.measured, material.margin)
     if effects is not None:
-        blocks.append(Grid(effects, []))
-    return Section("verdicts", "Verdicts", blocks)
+        blocks.append(Grid(effects, [Marks()] * len(effects.rows)))
+    return Section("verdicts", "Verdicts", blocks or [Text("No contrast: no two seeds are done in two arms.")])
