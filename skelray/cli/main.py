@@ -26,6 +26,7 @@ from skelray.cli.store import store_group
 from skelray.cli.studies import studies_command
 from skelray.cli.watch import watch_command
 from skelray.report.printable import printable
+from skelray.runner import ending
 
 TRACEBACK = "--traceback"
 INTERRUPTED, TERMINATED = 130, 143  # exit statuses of what SIGINT and SIGTERM have ended
@@ -57,8 +58,10 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         _leave("interrupted; the same command goes on from here", INTERRUPTED)
     except BaseException as error:
-        if type(error).__name__ == "Terminated":  # of skelray.runner.ending, which only a run has imported
+        if isinstance(error, ending.Terminated):
             _leave("asked to end, and saved; the same command goes on from here", TERMINATED)
+        if isinstance(error, ending.Lost):
+            _leave(str(error), ending.LOST)
         if not isinstance(error, Exception):
             raise
         if shown:

@@ -13,6 +13,7 @@ from pathlib import Path
 from skelray import machine
 from skelray.checks import UserError
 from skelray.runner import ending
+from skelray.runner.head import watching_head
 from skelray.runner.joining import check_token, reach
 from skelray.runner.own_folder import folder_for_ray
 
@@ -72,17 +73,25 @@ def connected(cluster: Cluster) -> Iterator[None]:
         with folder_for_ray(cluster.tmp) as folder:
             try:
                 _start(cluster, folder)
-                yield
+                with watching_head(ray.get_runtime_context().gcs_address):
+                    yield
             finally:
-                ray.shutdown()
+                _leave()
         return
     address = reach(cluster.address)
     try:
         with ending.keeping_handler():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         _hush()
-        yield
+        with watching_head(ray.get_runtime_context().gcs_address):
+            yield
     finally:
+        _leave()
+
+
+def _leave() -> None:
+    """A cluster without a head is left as it is: Ray would wait for it."""
+    if not ending.lost():
         ray.shutdown()
 
 
