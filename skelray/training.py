@@ -113,10 +113,20 @@ class Pretraining:
         """Has its epochs trained as a lane of a pack that it fits."""
         self._engine = pack.join(self.trial, self.model, self.optimizer)
 
+    @property
+    def lane(self) -> Lane | None:
+        """Its lane in the pack that trains it, if it is in one."""
+        return self._engine if isinstance(self._engine, Lane) else None
+
+    @property
+    def at_its_epoch(self) -> bool:
+        """Whether the weights are those at the end of its epoch; not where its pack is within a later one, or beyond it."""
+        return self.lane is None or not self.lane.ahead
+
     def leave(self) -> None:
         """Leaves the pack that it is in; what it has stays, in tensors of its own."""
-        if isinstance(self._engine, Lane):
-            self._engine.leave()
+        if self.lane is not None:
+            self.lane.leave()
             self._engine = None
 
     def _engine_or_none(self) -> Engine | Lane | None:
@@ -198,7 +208,7 @@ class Pretraining:
     def encoder_state(self) -> State:
         """Returns the part of the model that evaluations read: the query branch and each stream's mask value."""
         masks = {stream: value.detach().clone() for stream, value in mask_values(self.model).items()}
-        return {"model": self.model.query.state_dict(), "masks": masks}
+        return self._own({"model": self.model.query.state_dict(), "masks": masks})
 
     def load_encoder(self, state: State) -> None:
         """Loads an ``encoder_state``. Mask values keep their start if the file predates them.
@@ -212,13 +222,18 @@ class Pretraining:
 
     def state(self) -> State:
         """Returns everything that a later process needs to resume: weights, queue, optimiser, epoch and history."""
-        state = {
-            "epoch": self.epoch,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "history": [[r.epoch, r.metrics, r.seconds] for r in self.history],
-        }
-        return _apart(state) if isinstance(self._engine, Lane) else state
+        return self._own(
+            {
+                "epoch": self.epoch,
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "history": [[r.epoch, r.metrics, r.seconds] for r in self.history],
+            }
+        )
+
+    def _own(self, state: State) -> State:
+        """A state whose tensors are not views of a pack's, which a file would hold whole."""
+        return _apart(state) if self.lane is not None else state
 
     def load_state(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
@@ -230,7 +245,7 @@ class Pretraining:
 
 
 def _apart(state: Any) -> Any:
-    """Returns a state with tensors of its own, not views of a pack's, which a file would hold whole."""
+    """Returns a copy with tensors of its own."""
     if isinstance(state, dict):
         return {name: _apart(value) for name, value in state.items()}
     return state.clone() if isinstance(state, torch.Tensor) else state

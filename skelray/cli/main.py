@@ -22,6 +22,7 @@ from skelray.cli.reproduce import reproduce_command
 from skelray.cli.run import plan_command, run_command
 from skelray.cli.scores import scores_command
 from skelray.cli.search import best_command, dashboard_command, simulate_command
+from skelray.cli.status import status_command
 from skelray.cli.store import store_group
 from skelray.cli.studies import studies_command
 from skelray.cli.watch import watch_command
@@ -117,6 +118,6 @@ for command in (
     *(best_command, simulate_command, dashboard_command),
     *(reproduce_command, merge_command, import_weights_command),
     store_group,
-    *(bench_command, doctor_command),
+    *(status_command, bench_command, doctor_command),
 ):
     cli.add_command(command)

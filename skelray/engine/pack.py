@@ -50,6 +50,11 @@ class Lane:
     def step_by_step(self) -> None:
         """A pack makes its steps in one way for all."""
 
+    @property
+    def ahead(self) -> bool:
+        """Whether its tensors have gone on from the last epoch that it was asked for: within one, or past one."""
+        return self.pack.within or bool(self.trained)
+
     def leave(self) -> None:
         """Frees the lane; the trial keeps what it has in tensors of its own."""
         self.pack.leave(self)
@@ -87,6 +92,7 @@ class Pack:
         self.numbers: dict[Path, Tensor] = {path: like.new_ones(lanes) for path in numbers(trial.method)}
         self.share = like.new_zeros(lanes, 1)
         self.lanes: list[Lane | None] = [None] * lanes
+        self.within = False  # an epoch that has begun and not ended; it stays so where one is cut
         self._stages: dict[int, Begun] = {}
 
     def fits(self, trial: Trial, data: SkeletonDataset) -> bool:
@@ -119,7 +125,11 @@ class Pack:
             self.descent.give_back(lane.optimizer)
 
     def train(self, due: Mapping[Lane, int]) -> None:
-        """Trains the epoch of that number of each of these lanes."""
+        """Trains the epoch of that number of each of these lanes.
+
+        Where that is cut by an error, no lane has weights that can be gone on from.
+        """
+        self.within = True
         for lane, number in due.items():
             order = torch.randperm(len(self.data), generator=Draws(lane.trial.seed, number)["order"])
             self.order[lane.place].copy_(order[: self.order.shape[1]])
@@ -128,14 +138,13 @@ class Pack:
         stages = {lane: check_stages(lane.trial.method).stage(number) for lane, number in due.items()}
         for stage in dict.fromkeys(stages.values()):
             self._train_stage(stage, {lane: due[lane] for lane in due if stages[lane] == stage})
+        self.within = False
 
     def _train_stage(self, stage: int, due: Mapping[Lane, int]) -> None:
         started = time.perf_counter()
         others = [lane.place for lane in self.lanes if lane is not None and lane not in due]
         kept = [[tensor[place].clone() for tensor in self._tensors()] for place in others]
-        if stage not in self._stages:
-            self._stages[stage] = self._begin(next(iter(due.values())))
-        step, runner = self._stages[stage]
+        step, runner = self._begun(stage, next(iter(due.values())))
         self.clock.step.zero_()
         runner.run(self.steps)
         for place, before in zip(others, kept, strict=True):
@@ -148,6 +157,15 @@ class Pack:
 
     def _tensors(self) -> list[Tensor]:
         return [*self.stack.tensors(), self.descent.momenta]
+
+    def ready(self, epoch: int) -> Runner:
+        """What makes the steps of an epoch; trials in lanes are not to go on from what it does to them."""
+        return self._begun(self.method.stage(epoch), epoch).runner
+
+    def _begun(self, stage: int, epoch: int) -> Begun:
+        if stage not in self._stages:
+            self._stages[stage] = self._begin(epoch)
+        return self._stages[stage]
 
     def _begin(self, epoch: int) -> Begun:
         """The step of an epoch's stage, captured where the device has graphs."""

@@ -48,6 +48,8 @@ class Stack:
     def __init__(self, model: nn.Module, lanes: int) -> None:
         if not isinstance(model, HasFollowers):
             raise CannotCapture(f"{type(model).__name__} has no followers(epoch), whose averages several trials share")
+        if recurrent := next((type(m).__name__ for m in model.modules() if isinstance(m, nn.RNNBase)), None):
+            raise CannotCapture(f"torch's {recurrent} runs one trial's weights at a time")
         self.template = copy.deepcopy(model).to("meta").train()
         named = dict(model.named_parameters())
         self.trained, self.keys = (
@@ -55,7 +57,7 @@ class Stack:
         )
         self.leaves = {n: p.detach().requires_grad_() for n, p in self.trained.parts(self.trained.whole).items()}
         self.frozen = self.keys.parts(self.keys.whole)
-        self.buffers = {name: torch.stack([torch.zeros_like(b)] * lanes) for name, b in model.named_buffers()}
+        self.buffers = {name: torch.stack([torch.zeros_like(b)] * lanes) for name, b in _buffers(model).items()}
 
     def tensors(self) -> list[Tensor]:
         """All that a step may write."""
@@ -110,4 +112,10 @@ def _merged(places: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
 
 
 def _named(model: nn.Module) -> dict[str, Tensor]:
-    return dict(model.named_parameters()) | dict(model.named_buffers())
+    return dict(model.named_parameters()) | _buffers(model)
+
+
+def _buffers(model: nn.Module) -> dict[str, Tensor]:
+    """The buffers of every module, also one that several have in common: on another device each has its own."""
+    modules = ((f"{name}." if name else "", module) for name, module in model.named_modules())
+    return {start + name: b for start, module in modules for name, b in module.named_buffers(recurse=False)}

@@ -30,7 +30,8 @@ def complete(trial: Trial, stored: StoredTrial) -> bool:
     """
     if not trial.evaluations:
         return stored.has_encoder(trial.epochs)
-    return all(stored.result(trial.epochs, canonical(evaluation)) is not None for evaluation in trial.evaluations)
+    with stored.listed_once():
+        return all(stored.result(trial.epochs, canonical(evaluation)) is not None for evaluation in trial.evaluations)
 
 
 def facts_of(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:

@@ -84,6 +84,11 @@ def runs(study: str, folder: Path | str) -> list[RunRecord]:
     return sorted(found, key=lambda run: (run.seen, run.process))
 
 
+def studies(folder: Path | str) -> list[str]:
+    """The studies of which a run has left something here."""
+    return sorted(path.name for path in (Path(folder) / "runs").glob("*") if path.is_dir())
+
+
 def _read(content: dict[str, Any]) -> RunRecord:
     going = {name: Going(**one) for name, one in content.pop("going").items()}
     record = RunRecord(**content, going=going)

@@ -196,9 +196,10 @@ class AblationWork:
 
     def _put_cell(self, number: int, book: Book) -> None:
         cell, stored = self.cells[number], self._places[number]
-        book.put((CELLS, number), self.rows_of_cell(cell, stored))
-        book.curves[stored.id, cell.trial.epochs] = curve_rows(cell.trial, stored)
-        book.draw(pictures(cell, stored))
+        with stored.listed_once():
+            book.put((CELLS, number), self.rows_of_cell(cell, stored))
+            book.curves[stored.id, cell.trial.epochs] = curve_rows(cell.trial, stored)
+            book.draw(pictures(cell, stored))
 
     def _put_ensemble(self, number: int, book: Book) -> None:
         one, context = self.ensembles[number], self._context

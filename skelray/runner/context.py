@@ -24,7 +24,9 @@ log = logging.getLogger("skelray")
 class Settings:
     """Where a run reads and writes, and what it computes on. threads: of a trial; they decide the order of sums.
 
-    keep: whose checkpoints stay when they have ended, one of ``names.KEEP``. disk: bytes that the store may take.
+    keep: whose checkpoints stay when they have ended, one of ``names.KEEP``. disk: bytes that the store may take. lanes: the
+    most trials that may train as lanes of one step; None on a CUDA device: as many as gain from it. A CPU gains nothing, so
+    that there trials train one by one and by the plain loop, unless lanes are asked for: then there are so many.
     """
 
     data: Path = Path("data")
@@ -34,6 +36,7 @@ class Settings:
     threads: int = 1
     keep: str = KEEP[0]
     disk: int | None = None
+    lanes: int | None = None
 
 
 @lru_cache(maxsize=16)  # a table on all benchmarks has six; what is open is mapped, not read

@@ -27,14 +27,15 @@ def keep_excerpt(trial: Trial, test: SkeletonDataset, store: Store) -> dict[str,
     name = excerpts.name_of(test.fingerprint, test.rows)
     views = excerpts.of_method(name, trial)
     try:
-        if excerpts.has(store, name) and excerpts.has(store, views):
+        has_set, has_views = excerpts.has(store, name), excerpts.has(store, views)
+        if has_set and has_views:
             return {"excerpt": name, "views": views}
         positions = excerpts.spread(test.labels)
         raw = test.batch(positions)
         ruler = excerpts.ruler(raw)
-        if not excerpts.has(store, name):
+        if not has_set:
             excerpts.keep(store, name, _excerpt(test, positions, excerpts.quantised(raw, *ruler)))
-        if not excerpts.has(store, views):
+        if not has_views:
             excerpts.keep(store, views, contained(_augmented, trial, test, positions, ruler))
     except Exception as error:
         log.warning("a page will lack sequences of %s: %s", test.name, error)

@@ -6,7 +6,8 @@ import datetime
 import logging
 import time
 import traceback
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -48,24 +49,45 @@ def execute(
     last report is kept wherever the monitor was read. Raises EvaluationsFailed once all evaluations were tried, ValueError
     for imported weights that are not there or do not fit.
     """
+    with closing(in_turns(trial, splits, stored, device, load)) as turns:
+        for report in turns:
+            if report is not None:
+                yield report
+
+
+def in_turns(
+    trial: Trial,
+    splits: Splits,
+    stored: StoredTrial,
+    device: torch.device,
+    load: Load | None = None,
+    join: Callable[[Pretraining], None] = lambda training: None,
+    wait: bool = True,
+) -> Generator[Report | None, None, None]:
+    """The same for a trial that may train in a pack: None before each epoch, which the pack may then train for all lanes.
+
+    join: is given the training before its first epoch, to take it into a pack; it leaves that after its last. wait: for
+    another process that works on the trial, else InUse is raised.
+    """
     if load is not None:
         trial = pin_targets(trial, splits, load)
     joints = len(splits.train.skeleton.joints)
     if trial.imported is not None and joints != len(KINECT_V2.joints):
         raise UserError(f"imported weights are of {len(KINECT_V2.joints)} joints; {trial.benchmark} has {joints}")
-    with stored.claim(trial.epochs):
+    with stored.claim(trial.epochs, wait):
         stored.save_spec({"trial": canonical(trial), "data": splits.train.fingerprint})
         pretraining = None
         if (finished := _finished(trial, stored)) is not None:
             yield from _replay(finished["history"])
         else:
             pretraining = Pretraining(trial, splits, device)
-            yield from _train(trial, pretraining, stored)
+            yield from _train(trial, pretraining, stored, join)
         if missing := [e for e in trial.evaluations if stored.result(trial.epochs, canonical(e)) is None]:
             if pretraining is None:
-                pretraining = yield from _opened(trial, splits, stored, device, finished or {})
+                pretraining = yield from _opened(trial, splits, stored, device, finished or {}, join)
             _evaluate(trial, pretraining, stored, missing, load)
         stored.clear_failure(trial.epochs)
+        stored.save_record(trial.epochs, map(canonical, trial.evaluations))
 
 
 def _finished(trial: Trial, stored: StoredTrial) -> dict[str, Any] | None:
@@ -78,8 +100,13 @@ def _finished(trial: Trial, stored: StoredTrial) -> dict[str, Any] | None:
 
 
 def _opened(
-    trial: Trial, splits: Splits, stored: StoredTrial, device: torch.device, finished: dict[str, Any]
-) -> Generator[Report, None, Pretraining]:
+    trial: Trial,
+    splits: Splits,
+    stored: StoredTrial,
+    device: torch.device,
+    finished: dict[str, Any],
+    join: Callable[[Pretraining], None],
+) -> Generator[Report | None, None, Pretraining]:
     """The model with the stored encoder. One that does not fit is set aside and trained again."""
     pretraining = Pretraining(trial, splits, device)
     try:
@@ -89,7 +116,7 @@ def _opened(
             raise
         stored.drop_encoder(trial.epochs)
         pretraining = Pretraining(trial, splits, device)
-        yield from _train(trial, pretraining, stored)
+        yield from _train(trial, pretraining, stored, join)
     return pretraining
 
 
@@ -124,7 +151,9 @@ def _replay(history: list[list[Any]]) -> Iterator[Report]:
         yield Report(epoch, metrics, seconds, replayed=True)
 
 
-def _train(trial: Trial, pretraining: Pretraining, stored: StoredTrial) -> Iterator[Report]:
+def _train(
+    trial: Trial, pretraining: Pretraining, stored: StoredTrial, join: Callable[[Pretraining], None]
+) -> Iterator[Report | None]:
     state = stored.state(trial.epochs)
     if state is not None and _resumed(pretraining, state, stored):
         yield from _replay(state["history"])
@@ -137,22 +166,34 @@ def _train(trial: Trial, pretraining: Pretraining, stored: StoredTrial) -> Itera
         log.warning(told, stored.id, trial.epochs, reached)
     if pretraining.epoch == trial.epochs:  # untrained, or killed between the last checkpoint and the encoder
         _keep(pretraining, stored, own)
-    trained = cost = 0.0  # seconds since the last save, and that a save takes
-    while pretraining.epoch < trial.epochs:
-        report = pretraining.train_epoch()
-        trained += report.seconds
-        if HELD_OUT in report.metrics or cost < CHECKPOINT_SHARE * trained:
-            clock = time.perf_counter()
-            stored.save_state(pretraining.state(), own)
-            trained, cost = 0.0, time.perf_counter() - clock
-        if pretraining.epoch == trial.epochs:
-            _keep(pretraining, stored, own)
-        try:
-            yield report
-        except GeneratorExit:  # stopped early, or asked to end: what is trained and not saved is saved now
-            if trained and pretraining.epoch < trial.epochs:
+    try:
+        if pretraining.epoch < trial.epochs:
+            join(pretraining)
+            yield from _epochs(trial, pretraining, stored, own)
+    finally:
+        pretraining.leave()
+
+
+def _epochs(trial: Trial, pretraining: Pretraining, stored: StoredTrial, own: int | None) -> Iterator[Report | None]:
+    saved, trained, cost = False, 0.0, 0.0  # seconds since the last save, and that a save takes
+    try:
+        while pretraining.epoch < trial.epochs:
+            if pretraining.lane is not None:
+                yield None
+            report = pretraining.train_epoch()
+            trained += report.seconds
+            saved = HELD_OUT in report.metrics or cost < CHECKPOINT_SHARE * trained
+            if saved:
+                clock = time.perf_counter()
                 stored.save_state(pretraining.state(), own)
-            raise
+                trained, cost = 0.0, time.perf_counter() - clock
+            if pretraining.epoch == trial.epochs:
+                _keep(pretraining, stored, own, saved)
+            yield report
+    except GeneratorExit:  # stopped early, or asked to end: what is trained and not saved is saved now
+        if trained and pretraining.epoch < trial.epochs and pretraining.at_its_epoch:
+            stored.save_state(pretraining.state(), own)
+        raise
 
 
 def _resumed(pretraining: Pretraining, state: dict[str, Any], stored: StoredTrial) -> bool:
@@ -168,10 +209,14 @@ def _resumed(pretraining: Pretraining, state: dict[str, Any], stored: StoredTria
     return True
 
 
-def _keep(pretraining: Pretraining, stored: StoredTrial, own: int | None) -> None:
-    """The encoder, and the whole state so that a longer trial can go on; a longer trial's own state is not replaced."""
+def _keep(pretraining: Pretraining, stored: StoredTrial, own: int | None, saved: bool = False) -> None:
+    """The encoder, and the whole state so that a longer trial can go on, unless it is ``saved`` already.
+
+    A longer trial's own state is not replaced.
+    """
     state = pretraining.state()
-    stored.save_state(state, own)
+    if not saved:
+        stored.save_state(state, own)
     stored.save_encoder(state["epoch"], {**pretraining.encoder_state(), "history": state["history"]})
 
 

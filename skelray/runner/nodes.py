@@ -79,6 +79,11 @@ class Nodes:
         return [node for node in alive() if node["NodeID"] not in {*self.aside, *self.asked}]
 
 
+def everyone() -> list[Node]:
+    """The nodes that the cluster has and had."""
+    return list(ray.nodes())
+
+
 def alive() -> list[Node]:
     """The nodes of the cluster that have CPUs."""
     return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0.0) > 0]

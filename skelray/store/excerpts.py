@@ -78,7 +78,7 @@ def keep(store: Files, name: str, content: Excerpt | Augmented) -> None:
 
 def has(store: Files, name: str) -> bool:
     """Whether the store has it."""
-    return f"{name}.npz" in store.names(FOLDER)
+    return store.has(f"{FOLDER}/{name}.npz")
 
 
 def excerpt(store: Files, name: str) -> Excerpt | None:

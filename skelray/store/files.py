@@ -33,6 +33,10 @@ class StoreError(OSError):
     """The store cannot be read or written; one sentence."""
 
 
+class InUse(StoreError):
+    """Another process has the claim."""
+
+
 class Files:
     """Reads, writes, lists and claims the files under a root.
 
@@ -49,6 +53,7 @@ class Files:
         self.local = isinstance(self.files, fs.LocalFileSystem)
         self.whole = self.files.type_name in WHOLE
         self._known: dict[str, Any] = {}  # what an object store was asked for once and does not change
+        self._seen: set[str] = set()  # files that it was asked for and has
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None where there is none, or a folder, which is set aside."""
@@ -104,9 +109,18 @@ class Files:
             raise
 
     def remove(self, name: str) -> None:
-        self._known.pop(name, None)
+        self._forget(name)
         with contextlib.suppress(FileNotFoundError):
             again(lambda: self.files.delete_file(f"{self.path}/{name}"))
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file; an object store is not asked again for what it has."""
+        if name in self._seen:
+            return True
+        found: bool = again(lambda: self.files.get_file_info(f"{self.path}/{name}")).is_file
+        if found and not self.local:
+            self._seen.add(name)
+        return found
 
     def names(self, folder: str) -> list[str]:
         """The files in a folder, sorted."""
@@ -147,8 +161,20 @@ class Files:
         self.set_aside(name, why)
         return None
 
-    def write_json(self, name: str, content: Any) -> None:
-        self.write(name, json.dumps(content, indent=1).encode())
+    def _forget(self, name: str) -> None:
+        self._known.pop(name, None)
+        self._seen.discard(name)
+
+    def knows(self, name: str) -> bool:
+        """Whether JSON that lasts has been read or written here, so that nobody is asked for it."""
+        return name in self._known
+
+    def write_json(self, name: str, content: Any, lasts: bool = False) -> None:
+        """lasts: as for ``read_json``."""
+        text = json.dumps(content, indent=1)
+        self.write(name, text.encode())
+        if lasts and not self.local:
+            self._known[name] = json.loads(text)
 
     def read_packed(self, name: str, fits: Callable[[Any], bool]) -> dict[str, Any] | None:
         """Tensors and plain containers, as ``read_json`` reads JSON."""
@@ -163,7 +189,7 @@ class Files:
 
     def set_aside(self, name: str, why: str) -> None:
         """Keeps a damaged file as NAME.damaged, or with a number, so that it is made again; logs it in one line."""
-        self._known.pop(name, None)
+        self._forget(name)
         folder, _, file = name.rpartition("/")
         there = [info for info in self.listed(folder) if info.base_name.startswith(f"{file}.damaged")]
         aside = f"{file}.damaged" + (f".{len(there) + 1}" if there else "")
@@ -195,7 +221,7 @@ class Files:
 
     @contextlib.contextmanager
     def claim_at_once(self, name: str, file: str = ".lock") -> Iterator[None]:
-        """The same, but others get a StoreError that says who has it."""
+        """The same, but others get InUse, which says who has it."""
         with contextlib.ExitStack() as stack:
             try:
                 if self._has_locks(name):
@@ -206,14 +232,15 @@ class Files:
                     stack.enter_context(lease.held_at_once(self, self._tickets(name, file)))
             except BlockingIOError as error:
                 who = f"{self.path}/{name} is in use by another run of this study ({error})"
-                raise StoreError(f"{who}: wait until it has ended") from None
+                raise InUse(f"{who}: wait until it has ended") from None
             yield
 
     def in_use(self, name: str) -> bool:
         """Whether any process may have a claim on it now; a ticket that someone dead has left counts as one."""
         if self._has_locks(name):
             return any(lock.is_held(path) for path in (Path(self.path) / name).glob(".lock*"))
-        return any(self.names(f"{name}/{folder}") for folder in self.folders(name) if folder.startswith("claims"))
+        tickets = (info for info in self.listed(name, below=True) if lease.is_ticket(info))
+        return any(info.size or not self.whole for info in tickets)
 
     def _has_locks(self, name: str) -> bool:
         """Whether the store is on a file system of this machine's or one shared with it that has locks."""

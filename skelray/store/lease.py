@@ -2,7 +2,9 @@
 
 Who wants a claim puts a ticket and lists the folder: alone there, it holds the claim; else it takes its ticket back and
 tries again. So of two that come at once none or one gets it, on any store whose listings show what was written. A holder
-that is gone is told by a ticket that no one renews, by the clock of who waits, or by its process where that ran here.
+that is gone is told by a ticket that no one renews, by the clock of who waits, or by its process where that ran here. No
+clock of another machine is believed, and none but the monotonic one. On an object store a ticket is taken back by emptying
+it, which is one request.
 """
 
 from __future__ import annotations
@@ -21,11 +23,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyarrow import fs
+
     from skelray.store.files import Files
 
 BEAT = 15.0  # seconds between two renewals
 DEAD = 60.0  # seconds without one, after which a holder is gone
 PAUSE = 2.0  # seconds between two looks of one who waits
+
+HOST = re.sub(r"[^\w.-]", "_", socket.gethostname())  # as it stands in a ticket
 
 log = logging.getLogger("skelray")
 
@@ -66,9 +72,8 @@ class _Tickets:
     """The tickets of a folder, and this process's own while it has one."""
 
     def __init__(self, files: Files, folder: str) -> None:
-        self.files, self.folder, self.mine = files, folder, False
-        host = re.sub(r"[^\w.-]", "_", socket.gethostname())
-        self.name = f"{uuid.uuid4().hex[:12]}~{host}~{os.getpid()}~{_started(os.getpid())}"
+        self.files, self.folder, self.mine, self._tried = files, folder, False, False
+        self.name = f"{uuid.uuid4().hex[:12]}~{HOST}~{os.getpid()}~{_started(os.getpid())}"
         self._seen: dict[str, tuple[Any, float, bool]] = {}  # when written, since when by our clock, and whether renewed
 
     def __enter__(self) -> _Tickets:
@@ -78,9 +83,10 @@ class _Tickets:
         self._back()
 
     def take(self) -> str | None:
-        """Takes the claim; returns who else has it, or wants it at the same moment."""
-        if (other := self._other()) is not None:
+        """Takes the claim; returns who else has it, or wants it now. Later tries look before they ask for it."""
+        if self._tried and (other := self._other()) is not None:
             return other
+        self._tried = True
         self._renew()
         if (other := self._other()) is not None:
             self._back()
@@ -89,7 +95,7 @@ class _Tickets:
     def lives(self, ticket: str) -> bool:
         """Whether its holder has shown that it lives: it runs here, or has renewed it while this process waited."""
         _, host, process, started = ticket.split("~")
-        return (host == self.name.split("~")[1] and started == _started(int(process))) or self._seen[ticket][2]
+        return bool(lives_here(host, process, started)) or self._seen.get(ticket, (None, 0.0, False))[2]
 
     @contextlib.contextmanager
     def renewed(self) -> Iterator[None]:
@@ -116,14 +122,17 @@ class _Tickets:
         if self.mine:
             self.mine = False
             with contextlib.suppress(OSError):
-                self.files.remove(f"{self.folder}/{self.name}")
+                if self.files.whole:
+                    self.files.write(f"{self.folder}/{self.name}", b"")
+                else:
+                    self.files.remove(f"{self.folder}/{self.name}")
 
     def _other(self) -> str | None:
         """A ticket of someone else who is not known to be gone; those of the dead are removed."""
         for info in self.files.listed(self.folder):
             ticket = info.base_name
-            if ticket == self.name or ticket.startswith(".") or ticket.count("~") != 3:
-                continue  # not a ticket, or one that is being written
+            if ticket == self.name or not is_ticket(info) or (self.files.whole and not info.size):
+                continue
             if not self._gone(ticket, info.mtime):
                 return ticket
             self.files.remove(f"{self.folder}/{ticket}")
@@ -131,14 +140,26 @@ class _Tickets:
 
     def _gone(self, ticket: str, written: Any) -> bool:
         _, host, process, started = ticket.split("~")
-        if host == self.name.split("~")[1] and process.isdecimal():
-            return _started(int(process)) != started
+        if (alive := lives_here(host, process, started)) is not None:
+            return not alive
         now = time.monotonic()
         before, since, renewed = self._seen.get(ticket, (written, now, False))
         if before != written:
             since, renewed = now, True
         self._seen[ticket] = written, since, renewed
         return now - since > DEAD
+
+
+def is_ticket(info: fs.FileInfo) -> bool:
+    """Whether a file of a store is a ticket, and not one that is being written."""
+    return not info.base_name.startswith(".") and info.base_name.count("~") == 3
+
+
+def lives_here(host: str, process: str, started: str) -> bool | None:
+    """Whether the process of a ticket still runs, where it ran on this machine; else None."""
+    if host != HOST or not process.isdecimal():
+        return None
+    return _started(int(process)) == started
 
 
 def _started(process: int) -> str:

@@ -13,9 +13,10 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TypedDict
 
 ABSENT = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # how a file system without locks says so
+HOST = socket.gethostname()
 PAUSE = 0.2  # seconds between two tries of one who waits
 
 log = logging.getLogger("skelray")
@@ -74,7 +75,7 @@ def _sign(lock: IO[str]) -> None:
     now = datetime.datetime.now(datetime.UTC).astimezone().isoformat(timespec="seconds")
     with contextlib.suppress(OSError):
         lock.truncate(0)
-        lock.write(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": now}))
+        lock.write(json.dumps({"process": os.getpid(), "host": HOST, "since": now}))
         lock.flush()
 
 
@@ -87,10 +88,26 @@ def is_held(path: Path) -> bool:
         return False
 
 
-def holder(path: Path) -> str:
-    """Who holds a lock, as far as they have told."""
+class Signature(TypedDict):
+    """What the last holder of a lock has left in its file. since: a moment as text."""
+
+    process: int
+    host: str
+    since: str
+
+
+def signature(path: Path) -> Signature | None:
+    """Returns it; None where there is none that can be read."""
     try:
         told = json.loads(path.read_text())
-        return f"process {int(told['process'])} on {told['host']!s:.80}, which has {path.parent} since {told['since']!s:.40}"
+        return {"process": int(told["process"]), "host": f"{told['host']!s:.80}", "since": f"{told['since']!s:.40}"}
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def holder(path: Path) -> str:
+    """Who holds a lock, as far as they have told."""
+    told = signature(path)
+    if told is None:
         return f"another process, which has {path.parent}"
+    return f"process {told['process']} on {told['host']}, which has {path.parent} since {told['since']}"

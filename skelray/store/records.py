@@ -59,6 +59,16 @@ def is_history(value: Any) -> bool:
     )
 
 
+def is_record(value: Any) -> bool:
+    """What tables need of a trial that is done: its history, and its figures by the names of their files."""
+    return (
+        isinstance(value, dict)
+        and is_history(value.get("history"))
+        and isinstance(value.get("results"), dict)
+        and all(is_result(result) for result in value["results"].values())
+    )
+
+
 def is_failure(value: Any) -> bool:
     """Why a trial failed, or by their names why its evaluations did."""
     return isinstance(value, dict) and _is_cause(value) and _is_number(value.get("time")) and _are_causes(value)

@@ -17,7 +17,7 @@ from skelray.checks import UserError
 T = TypeVar("T")
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss")
 PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before a request is made again
-PATIENCE = 25.0  # seconds for a store's first answer
+PATIENCE = 20.0  # seconds for a store's first answer
 PASSING = re.compile(
     r"NETWORK_CONNECTION|SLOW_DOWN|THROTTL|INTERNAL_FAILURE|SERVICE_UNAVAILABLE|REQUEST_TIMEOUT|timed? ?out"
     r"|HTTP status (429|5\d\d)|Unavailable|reset by peer",
@@ -80,8 +80,14 @@ def check_answers(uri: str) -> None:
     except subprocess.TimeoutExpired:
         raise UserError(f"store {uri!r}: no answer in {PATIENCE:.0f} s; is it reached from here? {_way(uri)}") from None
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if re.match(r"[\w.]+: ", line)]
-        raise UserError(f"store {uri!r}: {explained(uri, lines[-1] if lines else done.stderr[-300:])}")
+        raise UserError(f"store {uri!r}: {explained(uri, _cause(done.stderr))}")
+
+
+def _cause(stderr: str) -> str:
+    """The line that says why a process ended: of Python's traceback, or of a C++ library that has aborted it."""
+    lines = [line for line in stderr.splitlines() if re.match(r"[\w.]+: ", line)]
+    aborted = re.search(r"what\(\):\s*(.*?)(?:\. |$)", stderr, re.M)
+    return lines[-1] if lines else aborted[1] if aborted else stderr[-300:]
 
 
 def explained(uri: str, told: str) -> str:
@@ -89,6 +95,8 @@ def explained(uri: str, told: str) -> str:
     line = " ".join(told.split())[:300]
     if "NO_SUCH_BUCKET" in line or "no such bucket" in line.lower():
         return "there is no such bucket, or not in this region: make it, or name another one"
+    if "valid account name" in line:
+        return "it names no account: write it as abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/FOLDER"
     return f"{line}; {_way(uri)}" if REFUSED.search(line) or PASSING.search(line) else line
 
 

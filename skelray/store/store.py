@@ -7,6 +7,7 @@
                   encoder-<epochs>.pt     query encoder and projector at the end of a trial of so many epochs
                   encoder-<epochs>.json   its history alone
                   <epochs>-<evaluation>.npz / .json   scores with labels, and the figures from them; .png: a picture
+                  record-<epochs>.json    the history and the figures once all are there, so that one read has them
                   failure-<epochs>.json   why the last attempt at so many epochs failed; gone once one succeeds
 <root>/weights/<digest>.pt                encoders imported from elsewhere
 <root>/excerpts                           what a report shows of test sets (``excerpts``)

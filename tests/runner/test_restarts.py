@@ -284,10 +284,10 @@ def test_a_ledger_that_cannot_be_written_for_a_while_costs_no_sample(whole, tmp_
     run, _ = make_run(path, tmp_path, synthetic_data, epochs=2)
     write_json = Store.write_json
 
-    def failing(store, name, content):
+    def failing(store, name, content, lasts=False):
         if name.startswith("sweeps/") and content.get("readings") and content["status"] == "running":
             raise OSError("the disk is full")
-        write_json(store, name, content)
+        write_json(store, name, content, lasts)
 
     monkeypatch.setattr(Store, "write_json", failing)
     run_inline(run)

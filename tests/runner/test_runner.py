@@ -229,17 +229,17 @@ def test_a_final_whose_failure_cannot_be_stored_aborts_no_other(tmp_path, synthe
 
     from skelray.runner import inline as module
 
-    execute = module.execute
+    in_turns = module.in_turns
 
-    def broken(trial, *given):
+    def broken(trial, *given, **named):
         if trial.evaluations:  # no sample has one
             raise RuntimeError("no such final")
-        return execute(trial, *given)
+        return in_turns(trial, *given, **named)
 
     def full(*given):
         raise OSError("no space left")
 
-    monkeypatch.setattr(module, "execute", broken)
+    monkeypatch.setattr(module, "in_turns", broken)
     monkeypatch.setattr("skelray.store.store.StoredTrial.save_failure", full)
     monkeypatch.setattr(run.work, "close", lambda book: closed.append(1) or close(book))
     run_inline(run)
@@ -343,16 +343,16 @@ def test_a_final_that_fails_in_passing_is_tried_again(tmp_path, synthetic_data, 
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, samples=1, epochs=1)
     from skelray.runner import inline as module
 
-    execute, calls = module.execute, []
+    in_turns, calls = module.in_turns, []
 
-    def once(trial, *given):
+    def once(trial, *given, **named):
         if trial.evaluations:  # no sample has one
             calls.append(trial)
             if len(calls) == 1:
                 raise OSError("the connection was lost")
-        return execute(trial, *given)
+        return in_turns(trial, *given, **named)
 
-    monkeypatch.setattr(module, "execute", once)
+    monkeypatch.setattr(module, "in_turns", once)
     run_inline(run)
     finals = table(tmp_path).query("metric == 'top1'")
     assert set(finals["status"]) == {"done"}

@@ -60,7 +60,8 @@ class Server:
         return re.findall(r'"\S*?(GET|PUT|HEAD|POST|DELETE) ', self.log.read_text())
 
     def written(self, ending):
-        return re.findall(rf"PUT (\S+/{re.escape(ending)}) ", self.log.read_text())
+        """The files of such a name that were written into the latest bucket."""
+        return re.findall(rf"PUT (/bucket{self.buckets}/\S+/{re.escape(ending)}) ", self.log.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +86,10 @@ def run_on(uri, path, folder, data, **scale):
     return Run(run.name, run.study, run.scale, replace(run.settings, store=uri))
 
 
-REQUESTS_OF_A_TRIAL = 63  # of 3 epochs, each saved, and 2 evaluations, from the first request to the table
-REQUESTS_OF_A_RERUN = 8  # of a cell that is done
+REQUESTS_OF_AN_EPOCH = 2  # that is saved
+REQUESTS_OF_A_TRIAL = 24  # and those of its epochs: with 2 evaluations, from the first request to the table
+REQUESTS_OF_A_RERUN = 2  # of a cell that is done: pyarrow asks for a file's length, then for the file
+OF_A_STUDY = 6  # that the store is there, and what a report shows of its test set
 
 
 def counted(server, do):
@@ -115,12 +118,14 @@ def test_a_study_on_s3_has_the_rows_of_a_local_one_and_few_requests(server, tmp_
     monkeypatch.setattr("skelray.runner.execute.CHECKPOINT_SHARE", math.inf)  # each epoch is saved, by no clock
     path, uri = study_file(tmp_path, ABLATION), server.uri()
     made, _ = counted(server, lambda: run_inline(run_on(uri, path, tmp_path / "s3", synthetic_data)))
+    assert len(server.written("checkpoint.pt") + server.written("checkpoint.json")) == 2 * 3 * REQUESTS_OF_AN_EPOCH
     assert_same(table(tmp_path / "s3"), inline(path, tmp_path / "local", synthetic_data))
-    assert len(made) <= 2 * REQUESTS_OF_A_TRIAL
+    assert len(made) <= 2 * (REQUESTS_OF_A_TRIAL + 3 * REQUESTS_OF_AN_EPOCH) + OF_A_STUDY
     heard = Heard()
     again, _ = counted(server, lambda: run_inline(run_on(uri, path, tmp_path / "again", synthetic_data), heard))
     assert heard.trained == []
     assert len(again) <= 2 * REQUESTS_OF_A_RERUN
+    assert_same(table(tmp_path / "again"), table(tmp_path / "s3"))
 
 
 def test_on_s3_ended_checkpoints_go_and_the_store_is_pruned(server, tmp_path, synthetic_data):
@@ -277,6 +282,30 @@ def test_a_store_that_does_not_answer_is_said_in_time(monkeypatch):
         uri = f"s3://bucket/p?scheme=http&endpoint_override=127.0.0.1:{mute.getsockname()[1]}"
         with pytest.raises(UserError, match=r"no answer in .* for credentials set AWS_ACCESS_KEY_ID"):
             remote.check_answers(uri)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("gs://skelray-nobody/p", r"for credentials set GOOGLE_APPLICATION_CREDENTIALS to the file"),
+        ("abfs://c@skelraynobody.dfs.core.windows.net/p", r"for credentials set AZURE_TENANT_ID"),
+        ("abfs://c/p", r"it names no account: write it as abfs://CONTAINER@ACCOUNT"),
+        ("s3:/bucket/p", r"a URI has two slashes"),
+    ],
+)
+def test_a_run_without_credentials_ends_in_one_sentence(tmp_path, synthetic_data, uri, said):
+    """gs waits for minutes and abfs aborts its process, if they are let."""
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "runner"))
+    from test_ray import command
+
+    words = command(study_file(tmp_path, ABLATION), synthetic_data, "--inline", "--store", uri)
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AZURE_", "GOOGLE_"))}
+    done = subprocess.run(words, cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert re.match(rf"skelray: store '{uri}': .*{said}", line)
+    assert not {"store", "gs:", "s3:", "abfs:"} & {place.name for place in tmp_path.iterdir()}
 
 
 def test_a_bucket_that_is_not_there_is_said(server):

@@ -1,0 +1,143 @@
+"""Which trials train together on a device as lanes of one step, and in how many lanes."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import torch
+
+from skelray.augment import CannotCapture
+from skelray.bench.lanes import keep_lanes, known_rates, measured
+from skelray.engine.lane_rate import LaneRate, best, doubled, lane_rates
+from skelray.engine.numbers import alike
+from skelray.engine.pack import Pack
+from skelray.training import Pretraining
+from skelray.trial import Trial
+
+log = logging.getLogger("skelray")
+ALONE = "alone"
+MOST = 64  # lanes, where nobody names a number
+
+
+class Packing:
+    """The pack of a device: one at a time, for trials of one structure, made when the first of them trains.
+
+    most: lanes. On a CUDA device as many are taken as are measured to gain from it, where ``most`` is None up to MOST; the
+    measurements are kept with the figures of `skelray bench` in results. structure: of the trials that may join now, None
+    before any has.
+    """
+
+    def __init__(self, device: torch.device, most: int | None, results: Path | None = None) -> None:
+        self.device, self.most, self.results = device, most, results
+        self.measures = device.type == "cuda"
+        self.structure: str | None = None
+        self.pack: Pack | None = None
+        self._lanes: dict[str, int] = {}  # by structure, where found out
+
+    @property
+    def plain(self) -> bool:
+        """Whether each trial trains by the plain loop, as on a CPU."""
+        return self.most is None and not self.measures
+
+    def structure_of(self, trial: Trial, data: str) -> str:
+        """What trials that may share a pack have in common; one that can share none has it alone. data: fingerprint."""
+        if self.plain:
+            return ""
+        try:
+            return f"{alike(trial)} {data}"
+        except CannotCapture:
+            return f"{ALONE} {trial.id(data)}"
+
+    @property
+    def lanes(self) -> int:
+        """How many trials may be under way: of a structure that has trained none yet a single one, which finds out."""
+        return self._lanes.get(self.structure or "", 1)
+
+    def open(self, structure: str) -> None:
+        """Lets trials of a structure join, and no others. Nothing trains now."""
+        if structure != self.structure:
+            self.close()
+            self.structure = structure
+
+    def close(self) -> None:
+        """Gives the pack's memory back."""
+        if self.pack is not None:
+            self.pack = None
+            gc.collect()  # lanes and their pack name each other
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def join(self, training: Pretraining) -> None:
+        """Takes the training of a trial of this structure into the pack, or leaves it alone where no pack can serve it."""
+        if self.plain:
+            return
+        training.static = True
+        structure = self.structure or ""
+        if structure not in self._lanes:
+            self._lanes[structure] = self._found_out(training)
+        while self._lanes[structure] > 1 and self.pack is None:
+            self._make(training, structure)
+        if self.pack is not None:
+            training.join(self.pack)
+
+    def train(self, trainings: Collection[Pretraining]) -> None:
+        """Trains the next epoch of all of these, which are in the pack."""
+        if self.pack is not None:
+            self.pack.train({one.lane: one.epoch + 1 for one in trainings if one.lane is not None})
+
+    def break_up(self, error: Exception) -> None:
+        """After an error within an epoch of the pack: fewer lanes where memory was short, else each trial alone."""
+        short = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        structure = self.structure or ""
+        self._lanes[structure] = self._lanes[structure] // 2 if short else 1
+        told = "memory is short" if short else " ".join(str(error).split()) or type(error).__name__
+        log.warning("a pack of trials breaks up (%s): they go on in packs of %d", told, self._lanes[structure])
+        self.close()
+
+    def _found_out(self, training: Pretraining) -> int:
+        if (self.structure or "").startswith(ALONE):
+            return 1
+        return self._measured(training) if self.measures else self.most or 1
+
+    def _measured(self, training: Pretraining) -> int:
+        """The number that gains, by what was measured here before, so that a run that goes on has the same lanes."""
+        trial, most = training.trial, self.most or MOST
+        known = [] if self.results is None else known_rates(trial, self.device, self.results)
+        found = best(rate for rate in known if rate.lanes <= most)
+        if known and (found < known[-1].lanes or known[-1].lanes >= most):
+            return found
+        new: list[LaneRate] = []
+
+        def rates() -> Iterator[LaneRate]:
+            for rate in lane_rates(trial, training.data, training.model, self.device, doubled(most)):
+                new.append(rate)
+                yield rate
+
+        try:
+            found = best(rates())
+        except CannotCapture as reason:
+            _tell_alone(trial, reason)
+            return 1
+        if self.results is not None:
+            keep_lanes([measured(trial, rate, self.device) for rate in new], self.results)
+        return found
+
+    def _make(self, training: Pretraining, structure: str) -> None:
+        trial, lanes = training.trial, self._lanes[structure]
+        try:
+            self.pack = Pack(lanes, trial, training.data, training.model, self.device)
+        except CannotCapture as reason:
+            log.warning(
+                "trials like %s train one by one, as no step serves several: %s", type(trial.method).__name__, reason
+            )
+            self._lanes[structure] = 1
+        except torch.OutOfMemoryError:
+            self._lanes[structure] = lanes // 2
+            self.close()
+
+
+def _tell_alone(trial: Trial, reason: CannotCapture) -> None:
+    log.warning("trials of %s train one by one, as no step serves several: %s", type(trial.method).__name__, reason)
