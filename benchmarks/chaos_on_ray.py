@@ -19,8 +19,8 @@ import tempfile
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "helpers"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "runner"))
@@ -49,8 +49,7 @@ STUDY = """
 """
 
 
-@dataclass
-class Outcome:
+class Outcome(NamedTuple):
     """lost: workers that worked when they, their driver or their node were lost. again: epochs begun more than once."""
 
     what: str
