@@ -103,7 +103,7 @@ class SweepWork:
 
     def _put_side_by_side(self) -> Iterator[Job | None]:
         """The ensembles of finals that read their streams side by side, once these are there."""
-        ensembles = self._fused(self._cells())
+        ensembles = finals.fused(self.search, self._cells())
         if any(side_by_side(evaluation) for one in ensembles for evaluation in one.trial.evaluations):
             while self._finals:
                 yield None
