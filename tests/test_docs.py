@@ -297,7 +297,13 @@ CLAIMS = {
         "less than the seed noise": "test_a_search_is_stable_when_the_best_has_gained_less_than_the_seed_noise",
         "read-only and follows the ledger": "test_it_follows_a_search_that_goes_on",
         "are shown to TPE as stopped there": "test_the_sampler_learns",
-        "A racer that fails is out": "test_a_racer_that_failed_is_out_for_good",
+        "A racer that fails is out": "test_a_racer_that_failed_is_out_for_the_run",
+        "until the next run lets it try again": "test_a_racer_that_failed_in_an_earlier_run_tries_again",
+        "Each ensemble stands there twice": "test_seeds_a_race_and_finals_across_streams",
+        "at any write to the ledger": (
+            "test_a_search_killed_at_any_event_of_its_ledger_proposes_judges_and_reports_the_same"
+        ),
+        "one runs, and the other says so and ends": ("test_of_two_drivers_of_a_sweep_one_runs_and_the_other_says_so"),
         "No trial is made anew": "test_no_trial_is_made_anew_for_a_sample_that_has_not_changed",
         "a late proposal costs what an early one does": ("test_one_more_proposal_or_verdict_looks_at_no_other_sample_again"),
     },
