@@ -491,7 +491,10 @@ CLAIMS = {
         "a killed pack goes on to the last bit": "test_a_killed_pack_goes_on_to_the_last_bit",
         "as gain from it, up to": "test_as_many_lanes_are_taken_as_gain_and_a_run_that_goes_on_has_the_same",
         "takes them at the published settings": "test_lanes_are_measured_and_kept",
+        "says what packs would save": "test_packs_are_reckoned_with_where_lanes_were_measured",
         "costs its lane": "test_a_failing_lane_costs_itself_alone",
+        "equal to torch's eight to 1e-12": "test_one_recurrence_is_eight",
+        "SkeletonCLR 1385, CrosSCLR 4033": "test_lanes_launch_no_more_than_their_ceiling",
         "A test keeps these below ceilings": "test_a_step_launches_no_more_than_its_ceiling",
     },
     "fidelity.md": {
