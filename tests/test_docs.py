@@ -299,7 +299,16 @@ CLAIMS = {
         "less than the seed noise": "test_a_search_is_stable_when_the_best_has_gained_less_than_the_seed_noise",
         "read-only and follows the ledger": "test_it_follows_a_search_that_goes_on",
         "are shown to TPE as stopped there": "test_the_sampler_learns",
-        "A racer that fails is out": "test_a_racer_that_failed_is_out_for_good",
+        "A racer that fails is out": "test_a_racer_that_failed_is_out_for_the_run",
+        "until the next run lets it try again": "test_a_racer_that_failed_in_an_earlier_run_tries_again",
+        "Each ensemble stands there twice": "test_seeds_a_race_and_finals_across_streams",
+        "end in the best decile of the space in each": (
+            "test_a_rule_finds_the_best_decile_at_under_half_the_epochs_of_random_search"
+        ),
+        "at any write to the ledger": (
+            "test_a_search_killed_at_any_event_of_its_ledger_proposes_judges_and_reports_the_same"
+        ),
+        "one runs, and the other says so and ends": ("test_of_two_drivers_of_a_sweep_one_runs_and_the_other_says_so"),
         "No trial is made anew": "test_no_trial_is_made_anew_for_a_sample_that_has_not_changed",
         "a late proposal costs what an early one does": ("test_one_more_proposal_or_verdict_looks_at_no_other_sample_again"),
     },
@@ -451,6 +460,9 @@ CLAIMS = {
         "are gone at the end": "test_the_folder_of_ray_is_gone_at_the_end_and_that_of_a_killed_run_too",
         "one that is unfit is set aside": "test_a_node_that_does_not_share_the_store_or_the_data_is_set_aside",
         "asked before it gets one": "test_a_node_that_joins_gets_no_trial_before_it_has_answered",
+        "All that computes runs on the nodes": "test_what_is_read_in_the_end_is_read_by_workers",
+        "as when it is stopped": "test_a_stopped_worker_costs_an_epoch_and_no_row",
+        "20 times the longest before": "test_an_epoch_that_does_not_end_is_ended_and_an_evaluation_is_not",
         "which is kept free for it": "test_a_trial_that_is_to_be_alone_gets_its_node_while_others_keep_coming",
         "with the memory that it took": "test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be",
         "or all of them, cost no row": "test_nodes_that_are_lost_and_come_cost_no_row",
@@ -484,7 +496,10 @@ CLAIMS = {
         "a killed pack goes on to the last bit": "test_a_killed_pack_goes_on_to_the_last_bit",
         "as gain from it, up to": "test_as_many_lanes_are_taken_as_gain_and_a_run_that_goes_on_has_the_same",
         "takes them at the published settings": "test_lanes_are_measured_and_kept",
+        "says what packs would save": "test_packs_are_reckoned_with_where_lanes_were_measured",
         "costs its lane": "test_a_failing_lane_costs_itself_alone",
+        "equal to torch's eight to 1e-12": "test_one_recurrence_is_eight",
+        "SkeletonCLR 1385, CrosSCLR 4033": "test_lanes_launch_no_more_than_their_ceiling",
         "A test keeps these below ceilings": "test_a_step_launches_no_more_than_its_ceiling",
     },
     "fidelity.md": {

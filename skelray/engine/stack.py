@@ -48,8 +48,6 @@ class Stack:
     def __init__(self, model: nn.Module, lanes: int) -> None:
         if not isinstance(model, HasFollowers):
             raise CannotCapture(f"{type(model).__name__} has no followers(epoch), whose averages several trials share")
-        if recurrent := next((type(m).__name__ for m in model.modules() if isinstance(m, nn.RNNBase)), None):
-            raise CannotCapture(f"torch's {recurrent} runs one trial's weights at a time")
         self.template = copy.deepcopy(model).to("meta").train()
         named = dict(model.named_parameters())
         self.trained, self.keys = (

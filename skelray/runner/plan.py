@@ -20,7 +20,7 @@ from skelray.results.costs import costs
 from skelray.results.rows import complete
 from skelray.results.tables import curves, load
 from skelray.runner.context import Settings
-from skelray.runner.costs import Counts, Speeds
+from skelray.runner.costs import Counts, Packed, Speeds
 from skelray.runner.run import Run
 from skelray.store.store import StoredTrial
 from skelray.trial import Trial
@@ -32,6 +32,8 @@ SMALLER = 0.5  # of the measured trial's arithmetic: below this a machine no lon
 class Plan:
     """rows: one a trial, and one for each that a search evaluates in the end. seconds: of the missing training on one
     device, None if unknown. bytes: that the missing trials and evaluations leave in the store.
+
+    packed: seconds of the missing training in packs, None where lanes were not measured on this kind of device.
 
     evaluations: how many are missing; evaluating: their seconds, roughly, from the arithmetic of the encoders they run.
     untrained: the trials whose encoder is not there. searches: of fusion weights, how many are missing; points: of each.
@@ -50,6 +52,7 @@ class Plan:
     searches: int = 0
     points: int = 0
     seconds: float | None = 0.0
+    packed: float | None = None
     evaluating: float | None = 0.0
     at_least: bool = False
     threads: int | None = None
@@ -93,7 +96,8 @@ class Plan:
         if self.seconds is None:
             return "an unknown time (measure with `skelray bench`)"
         threads = f" with {self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads is not None else ""
-        return f"{'at least' if self.at_least else 'about'} {_duration(self.seconds)}{threads}"
+        packed = f" ({_duration(self.packed)} in packs, as with --inline)" if self.packed is not None else ""
+        return f"{'at least' if self.at_least else 'about'} {_duration(self.seconds)}{threads}{packed}"
 
 
 def make_plan(run: Run) -> Plan:
@@ -102,6 +106,7 @@ def make_plan(run: Run) -> Plan:
     device = _device(run.settings, made)
     made.device, made.so_far = device.type, _so_far(run)
     counts, trained_to = Counts(run.context, Speeds(run.settings, device)), dict[str, int]()
+    packed = Packed(run.settings, device)
     items = run.work.planned()
     made.trials = sum(not item.final for item in items)
     for item in items:
@@ -113,11 +118,13 @@ def make_plan(run: Run) -> Plan:
         left, made.untrained = 0 if trained else max(0, trial.epochs - before), made.untrained + (not trained)
         state = "stopped" if item.stopped else "done" if done else "run" if left else "evaluate"
         try:
-            new = not known or stored.id not in trained_to
+            new, before_it = not known or stored.id not in trained_to, made.seconds
             large = not trained and _add_cost(made, trial, left, counts, new) > machine_memory(device) and left > 0
         except Exception as error:  # in a part of the study's own: it costs this trial alone
             made.seconds, large, state = None, False, "fails"
             made.notes.append(f"{item.name} fails at a step of two samples: {type(error).__name__}: {error}")
+        if left and made.seconds is not None and before_it is not None:
+            packed.add(trial, made.seconds - before_it)
         if large:
             state = "too large"
             made.notes.append(
@@ -130,6 +137,8 @@ def make_plan(run: Run) -> Plan:
         row = {"trial": stored.id if known else "", "what": item.name, "epochs": str(trial.epochs), "state": state}
         made.rows.append(row | {"evaluations": _add_evaluations(made, trial, stored if known else None, counts)})
         made.notes += notes_on_subjects(trial)
+    if made.seconds is not None and packed.seconds() < made.seconds:
+        made.packed = packed.seconds()
     made.searches, made.points = run.work.searches()
     made.shared, made.stopped = run.work.savings()
     made.notes += run.work.apart()
@@ -143,7 +152,7 @@ def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, count
     if not missing:
         return ""
     splits = counts.context.splits(trial)
-    made.bytes += sum(evaluated_bytes(evaluation, splits, counts.context.load_splits) for evaluation in missing)
+    made.bytes += sum(evaluated_bytes(evaluation, splits, counts.context.load) for evaluation in missing)
     with suppress(Exception):  # of a part of the study's own, which the step of two samples has told of
         made.bytes += counts.new_excerpts(trial, missing)
     found = counts.speeds.of(trial)

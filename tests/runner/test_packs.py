@@ -121,6 +121,7 @@ def killed(work, write):
         os._exit(0)
 
 
+@pytest.mark.slow
 def test_a_killed_pack_goes_on_to_the_last_bit(tmp_path, synthetic_data, packs):
     """Each lane from its own checkpoint, in whatever lanes they come together again."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -134,6 +135,7 @@ def test_a_killed_pack_goes_on_to_the_last_bit(tmp_path, synthetic_data, packs):
     assert kills == 4
 
 
+@pytest.mark.slow
 def test_a_failing_lane_costs_itself_alone(tmp_path, synthetic_data, alone, packs):
     """Its lane is filled again at once by the next trial, while the others are within theirs."""
     body = ABLATION.replace('Arm("bone", {"stream": "bone"})', 'Arm("wild", {"lr": 1e300})')

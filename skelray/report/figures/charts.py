@@ -9,7 +9,18 @@ import pandas as pd
 
 from skelray.checks import UserError
 from skelray.report.figures.drawing import Drawing
-from skelray.report.figures.style import HIGH, INK, WIDE, in_style, panels, save_figure, series_styles, shorten_label
+from skelray.report.figures.style import (
+    HIGH,
+    INK,
+    LINES,
+    PAPER,
+    WIDE,
+    in_style,
+    panels,
+    save_figure,
+    series_styles,
+    shorten_label,
+)
 from skelray.report.places import PLACE, place_cells
 from skelray.report.table import stream_order
 from skelray.report.text import rows_to_show
@@ -22,6 +33,7 @@ if TYPE_CHECKING:
 
 SHOWN = ("arm", PLACE, "stream", "epochs", "mean", "sd", "n", "published")
 MOST = 6  # panels
+HATCHES = dict(zip(LINES, ("", "//", "..", "xx"), strict=True))  # of bars, where colours begin again
 
 
 def draw_charts(frame: pd.DataFrame) -> list[Drawing]:
@@ -88,7 +100,8 @@ def _bars(axes: Axes, cells: pd.DataFrame, x: str, style: dict[str, dict[str, An
     for place, (arm, look) in enumerate(style.items()):
         own = cells[cells["arm"] == arm].drop_duplicates(x).set_index(x).reindex(values)
         at = [number + (place - (len(style) - 1) / 2) * width for number in range(len(values))]
-        axes.bar(at, 100 * own["mean"], width, yerr=100 * own["sd"].fillna(0), color=look["color"], label=shorten_label(arm))
+        own_look = {"color": look["color"], "hatch": HATCHES[look["linestyle"]], "edgecolor": PAPER, "ecolor": INK}
+        axes.bar(at, 100 * own["mean"], width, yerr=100 * own["sd"].fillna(0), label=shorten_label(arm), **own_look)
         mark = {"marker": look["marker"], "linestyle": "", "color": INK, "markerfacecolor": "none"}
         axes.plot(at, 100 * own["published"], **mark)
     axes.set_xticks(range(len(values)), list(map(str, values)))
