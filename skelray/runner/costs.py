@@ -62,7 +62,7 @@ class Counts:
         splits, views = self.context.splits(trial), self.training_cost(trial).views
         new = 0
         for evaluation in evaluations:
-            sizes = excerpt_sizes(trial, views, test_set_of(evaluation, splits, self.context.load))
+            sizes = excerpt_sizes(trial, views, test_set_of(evaluation, splits, self.context.load_splits))
             new += sum(size for name, size in sizes.items() if name not in self._excerpts)
             self._excerpts |= sizes.keys()
         return new

@@ -143,7 +143,9 @@ class Jobs:
             fuse(job.fused, context.store, context.data(job.trial), job.stored)
             return
         join = partial(self._join, seat)
-        yield from in_turns(job.trial, context.splits(job.trial), job.stored, self.device, context.load, join, wait=alone)
+        yield from in_turns(
+            job.trial, context.splits(job.trial), job.stored, self.device, context.load_splits, join, wait=alone
+        )
 
     def _join(self, seat: Seat, training: Pretraining) -> None:
         seat.training = training

@@ -152,7 +152,7 @@ def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, count
     if not missing:
         return ""
     splits = counts.context.splits(trial)
-    made.bytes += sum(evaluated_bytes(evaluation, splits, counts.context.load) for evaluation in missing)
+    made.bytes += sum(evaluated_bytes(evaluation, splits, counts.context.load_splits) for evaluation in missing)
     with suppress(Exception):  # of a part of the study's own, which the step of two samples has told of
         made.bytes += counts.new_excerpts(trial, missing)
     found = counts.speeds.of(trial)

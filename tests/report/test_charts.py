@@ -45,7 +45,7 @@ def test_lines_and_bars_show_what_the_table_has():
 
 def test_bars_of_many_arms_are_told_apart():
     rows = [row for number in range(9) for row in seeds(0.5, arm=f"arm {number}")]
-    (bars,) = charts(told(rows, Bars()))
+    (bars,) = draw_charts(told(rows, Bars()))
     assert len({(patch.get_facecolor(), patch.get_hatch()) for patch in bars.figure.axes[0].patches}) == 9
 
 

@@ -36,7 +36,7 @@ class Norms:
         elif offset is not None:
             bias = bias + offset * norm.weight * (var + eps).rsqrt()
         rows = y.reshape(-1, y.shape[-1])
-        if in_lanes(y):  # vmap's norm has one precision for all that it reads
+        if is_in_lanes(y):  # vmap's norm has one precision for all that it reads
             rows = rows.to(norm.weight.dtype)
         views = (rows,) if self.views == 1 else rows.chunk(self.views)
         each = [F.batch_norm(r, mean, var, norm.weight, bias, norm.training, momentum, eps) for r in views]
