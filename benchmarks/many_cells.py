@@ -1,11 +1,11 @@
-"""What a cell costs by how many there are: seconds of each, and the memory of the process, inline or on Ray.
+"""What a cell costs by how many there are: CPU seconds of each, and the memory of the process, inline or on Ray.
 
     python benchmarks/many_cells.py --cells 1000
     python benchmarks/many_cells.py --cells 200 --ray
 
 Cells of a tiny encoder that is not trained, evaluated by its nearest neighbours: what is left is the run's own work. Printed
-are, for each tenth of the cells, seconds a cell and the resident memory of the driver; on Ray also that of its workers, each
-of which is used for one trial after another.
+are, for each tenth of the cells, CPU seconds of the driver a cell and its resident memory; on Ray also the memory of its
+workers, each of which is used for one trial after another.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ class Tenths(Listener):
     """Says after each tenth of the cells what one of it took, and how large the processes are."""
 
     def __init__(self, cells: int) -> None:
-        self.each, self.ended_cells, self.failed, self.since = max(1, cells // 10), 0, 0, time.perf_counter()
+        self.each, self.ended_cells, self.failed, self.since = max(1, cells // 10), 0, 0, time.process_time()
 
     def ended(self, job: Job, status: str) -> None:
         self.ended_cells += 1
         self.failed += status != "done"
         if self.ended_cells % self.each:
             return
-        now = time.perf_counter()
+        now = time.process_time()
         each = (now - self.since) / self.each
-        line = f"{self.ended_cells:5} cells  {each:.3f} s a cell  driver {mib(os.getpid()):.0f} MiB"
+        line = f"{self.ended_cells:5} cells  {each:.3f} CPU s a cell  driver {mib(os.getpid()):.0f} MiB"
         line += "".join(f"  worker {process} {mib(process):.0f} MiB" for process in workers())
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
-        self.since = time.perf_counter()
+        self.since = time.process_time()
 
 
 def mib(process: int) -> float:

@@ -22,6 +22,7 @@ from skelray.results.tables import curves, load
 from skelray.runner.context import Settings
 from skelray.runner.costs import Counts, Speeds
 from skelray.runner.run import Run
+from skelray.store.pruning import is_pruned
 from skelray.store.store import StoredTrial
 from skelray.trial import Trial
 
@@ -102,7 +103,7 @@ def plan(run: Run) -> Plan:
     device = _device(run.settings, made)
     made.device, made.so_far = device.type, _so_far(run)
     counts, trained_to = Counts(run.context, Speeds(run.settings, device)), dict[str, int]()
-    items = run.work.planned()
+    items, again = run.work.planned(), list[str]()
     made.trials = sum(not item.final for item in items)
     for item in items:
         trial, stored = item.trial, run.context.stored(item.trial)
@@ -118,6 +119,7 @@ def plan(run: Run) -> Plan:
         except Exception as error:  # in a part of the study's own: it costs this trial alone
             made.seconds, large, state = None, False, "fails"
             made.notes.append(f"{item.name} fails at a step of two samples: {type(error).__name__}: {error}")
+        again += [item.name] if left and known and is_pruned(stored, trial.epochs) else []
         if large:
             state = "too large"
             made.notes.append(f"{item.name} keeps more than the {room(device) / 2**30:.1f} GiB of memory there are here")
@@ -128,6 +130,9 @@ def plan(run: Run) -> Plan:
         row = {"trial": stored.id if known else "", "what": item.name, "epochs": str(trial.epochs), "state": state}
         made.rows.append(row | {"evaluations": _add_evaluations(made, trial, stored if known else None, counts)})
         made.notes += notes_on_subjects(trial)
+    if again:
+        some = ", ".join(again[:3]) + (f" and {len(again) - 3} more" if len(again) > 3 else "")
+        made.notes.append(f"trained again from the first epoch, since what was trained has been taken away: {some}")
     made.searches, made.points = run.work.searches()
     made.shared, made.stopped = run.work.savings()
     made.notes += run.work.apart()

@@ -219,6 +219,34 @@ def test_a_write_that_fails_leaves_what_was_there(store, where, error, said):
     assert trial.state()["epoch"] == 4
 
 
+def test_what_is_referred_to_is_on_the_disk_before_what_refers_to_it(tmp_path, monkeypatch):
+    """Each file is synced, moved into place and its folder synced before the next is written: scores, figures, record."""
+    trial, events = Store(tmp_path).trial("t"), []
+    move, sync = trial.store.files.move, os.fsync
+
+    class Watched(Breaking):
+        def move(self, source, target):
+            move(source, target)
+            events.append(("move", Path(source).name, Path(target).name))
+
+    def synced(place):
+        sync(place)
+        events.append(("sync", Path(os.readlink(f"/proc/self/fd/{place}")).name))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    trial.store.files = Watched(trial.store.files, "", None)
+    trial.save_encoder(3, {"model": {}, "history": STATE["history"]})
+    trial.save_scores(3, KNN, ARRAYS, RESULT)
+    trial.save_record(3, [KNN])
+    assert len(events) == 3 * 5
+    for first, then, last in zip(events[::3], events[1::3], events[2::3], strict=True):
+        assert first == ("sync", then[1])
+        assert (then[0], last) == ("move", ("sync", "t"))
+    name = f"3-{digest(KNN)}"
+    order = ["encoder-3.json", "encoder-3.pt", f"{name}.npz", f"{name}.json", "record-3.json"]
+    assert [event[2] for event in events[1::3]] == order
+
+
 def test_a_real_full_disk():
     """/dev/full takes nothing."""
     if not Path("/dev/full").exists():
