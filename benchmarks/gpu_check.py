@@ -4,8 +4,9 @@
 
 Parts in the order of their weight, each within a limit of its own: the card and its rates; the captured step against the
 same made call by call, equal runs, and a run cut and resumed, to the bit; gradients in each precision against float64; speed
-of the plain layout, of a loader-fed loop over it, and of the engine. Every finding is a line of gpu_check.jsonl as soon as
-it is known; what the time did not suffice for is named in the last. Without a card
+of the plain layout, of a loader-fed loop over it, and of the engine; trials in lanes, and accuracy in each precision
+(``gpu_lanes.py``); the longest kernels. Every finding is a line of gpu_check.jsonl as soon as it is known; what the time did
+not suffice for is named in the last. Without a card
 
     python benchmarks/gpu_check.py --device cpu --tiny --out /tmp/check
 
@@ -29,13 +30,15 @@ from skelray import machine
 from skelray.augment import CounterDraws, View
 from skelray.augment.counters import Clock
 from skelray.bench import bench, launches, static
+from skelray.engine.lane_rate import STEPS
 from skelray.skeleton import KINECT_V2
 
 sys.path.append(str(Path(__file__).parent))
+from gpu_lanes import accuracy, packs
 from speed_against_plain import plain_step
 
 ORDER = ("skeletonclr", "hiclr", "hiclr_dsta", "hico_gru", "aimclr", "crossclr", "hico_lstm", "hico_transformer")
-SHARES = {"card": 0.05, "right": 0.25, "gradients": 0.15, "speed": 0.5}  # of the budget
+SHARES = {"card": 0.03, "right": 0.15, "gradients": 0.1, "speed": 0.4, "packs": 0.15, "accuracy": 0.12, "kernels": 0.05}
 
 
 class Check:
@@ -224,7 +227,24 @@ def loader_fed(check, name, step, batch):
     return statistics.median(seconds[-steps:])
 
 
-PARTS = {"card": card, "right": right, "gradients": gradients, "speed": speed}
+def kernels(check):
+    """The kernels that take most of an epoch of replayed steps, as torch's profiler has them; ncu is not asked."""
+    if not check.cuda:
+        check.say("kernels", skipped="no CUDA device, so no kernels")
+        return
+    from torch.profiler import ProfilerActivity, profile
+
+    training = static.pretraining(check.trial("skeletonclr", precision="bfloat16"), check.device, STEPS)
+    training.train_epoch()
+    with profile(activities=[ProfilerActivity.CUDA]) as found:
+        training.train_epoch()
+    events = sorted(found.key_averages(), key=lambda event: -event.self_device_time_total)
+    for event in events[:12]:
+        check.say("kernels", name=event.key[:120], us=event.self_device_time_total / STEPS, calls=event.count / STEPS)
+
+
+PARTS = {"card": card, "right": right, "gradients": gradients, "speed": speed, "packs": packs}
+PARTS |= {"accuracy": accuracy, "kernels": kernels}
 
 
 def main(arguments=None):

@@ -297,7 +297,13 @@ CLAIMS = {
         "less than the seed noise": "test_a_search_is_stable_when_the_best_has_gained_less_than_the_seed_noise",
         "read-only and follows the ledger": "test_it_follows_a_search_that_goes_on",
         "are shown to TPE as stopped there": "test_the_sampler_learns",
-        "A racer that fails is out": "test_a_racer_that_failed_is_out_for_good",
+        "A racer that fails is out": "test_a_racer_that_failed_is_out_for_the_run",
+        "until the next run lets it try again": "test_a_racer_that_failed_in_an_earlier_run_tries_again",
+        "Each ensemble stands there twice": "test_seeds_a_race_and_finals_across_streams",
+        "at any write to the ledger": (
+            "test_a_search_killed_at_any_event_of_its_ledger_proposes_judges_and_reports_the_same"
+        ),
+        "one runs, and the other says so and ends": ("test_of_two_drivers_of_a_sweep_one_runs_and_the_other_says_so"),
         "No trial is made anew": "test_no_trial_is_made_anew_for_a_sample_that_has_not_changed",
         "a late proposal costs what an early one does": ("test_one_more_proposal_or_verdict_looks_at_no_other_sample_again"),
     },
@@ -480,7 +486,12 @@ CLAIMS = {
         "of 8 lanes launch equally many": "test_more_lanes_launch_no_more_operators",
         "its table is that of trials alone": "test_the_table_of_packs_is_that_of_trials_alone",
         "a killed pack goes on to the last bit": "test_a_killed_pack_goes_on_to_the_last_bit",
+        "as gain from it, up to": "test_as_many_lanes_are_taken_as_gain_and_a_run_that_goes_on_has_the_same",
+        "takes them at the published settings": "test_lanes_are_measured_and_kept",
+        "says what packs would save": "test_packs_are_reckoned_with_where_lanes_were_measured",
         "costs its lane": "test_a_failing_lane_costs_itself_alone",
+        "equal to torch's eight to 1e-12": "test_one_recurrence_is_eight",
+        "SkeletonCLR 1385, CrosSCLR 4033": "test_lanes_launch_no_more_than_their_ceiling",
         "A test keeps these below ceilings": "test_a_step_launches_no_more_than_its_ceiling",
     },
     "fidelity.md": {

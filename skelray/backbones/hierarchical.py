@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skelray.augment import Rewire
-from skelray.backbones.sequence import SequenceEncoder, Transformer
+from skelray.backbones import gpu
+from skelray.backbones.form import in_lanes
+from skelray.backbones.sequence import Recurrence, SequenceEncoder, Transformer
 from skelray.checks import UserError, check_whole
 from skelray.skeleton import Skeleton
 
@@ -143,15 +146,34 @@ class Domain(nn.Module):
         self.downsampling = nn.ModuleList(Downsampling(config) for _ in range(downsamplings))
         self.s2s = nn.ModuleList(config.s2s.build(width) for _ in range(encoders))
 
+    def sequences(self, x: Tensor) -> list[Tensor]:
+        """(N, L, inputs) -> the sequence at each granularity, finest first: (N, L // factor^g, H)."""
+        x = self.embed2(F.relu_(self.norm(self.embed1(x))))  # Eq. 1
+        found = [x]
+        for level in range(1, self.levels):
+            x = self.downsampling[(level - 1) % len(self.downsampling)](x)  # Eq. 3
+            found.append(x)
+        return found
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, inputs) -> (N, G, H)."""
-        x = self.embed2(F.relu_(self.norm(self.embed1(x))))  # Eq. 1
-        features = []
-        for level in range(self.levels):
-            if level:
-                x = self.downsampling[(level - 1) % len(self.downsampling)](x)  # Eq. 3
-            features.append(self.s2s[level % len(self.s2s)](x).max(dim=1).values)  # Eq. 4
-        return torch.stack(features, dim=1)  # Eq. 5
+        return features([self.s2s[level % len(self.s2s)](one) for level, one in enumerate(self.sequences(x))])
+
+
+def features(described: list[Tensor]) -> Tensor:
+    """What the S2S encoders gave at each granularity, (N, L, H) each -> (N, G, H)."""
+    return torch.stack([one.max(dim=1).values for one in described], dim=1)  # Eq. 4, 5
+
+
+def _in_one_recurrence(domains: list[tuple[Domain, Tensor]]) -> list[Tensor]:
+    """The features of each branch, all granularities and directions of both in one recurrence."""
+    reads: list[gpu.recurrence.Read] = []
+    for domain, x in domains:
+        sequences, cells = domain.sequences(x), [cast("Recurrence", s2s).cells for s2s in domain.s2s]
+        each = [sequences] if len(cells) == 1 else [[one] for one in sequences]
+        reads += map(gpu.recurrence.Read, cells, each)
+    found = iter(gpu.recurrence.together(reads))
+    return [features([one for _ in domain.s2s for one in next(found)]) for domain, _ in domains]
 
 
 class HierarchicalEncoder(nn.Module):
@@ -176,12 +198,18 @@ class HierarchicalEncoder(nn.Module):
                 built = getattr(self.config, name)
                 way = f"--set backbone.{name}={found}, or Hierarchical({name}={found}) in the study file"
                 raise UserError(f"{found} {name}: this encoder was built for {built}; {way}")
-        clip = part = None
+        there: dict[str, tuple[Domain, Tensor]] = {}
         if self.temporal is not None:
-            clip = self.temporal(time_major(x))
+            there["clip"] = self.temporal, time_major(x)
         if self.spatial is not None:
-            part = self.spatial(space_major(x))
-        return Levels(clip, part)
+            there["part"] = self.spatial, space_major(x)
+        recurrent = all(isinstance(s2s, Recurrence) for domain, _ in there.values() for s2s in domain.s2s)
+        if in_lanes(x) and recurrent:  # torch's own recurrences have none
+            described = _in_one_recurrence(list(there.values()))
+        else:
+            described = [domain(y) for domain, y in there.values()]
+        named = dict(zip(there, described, strict=True))
+        return Levels(named.get("clip"), named.get("part"))
 
     def forward(self, x: Tensor, present: Tensor, rewire: Rewire | None = None) -> Tensor:
         """(N, C, T, V, M) -> (N, dim). Absent persons are zeros, and ``present`` is not read, as in the released code."""

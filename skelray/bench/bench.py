@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
@@ -26,6 +26,7 @@ from skelray.report.table import Table
 from skelray.skeleton import KINECT_V2
 from skelray.trial import Trial
 
+T = TypeVar("T")
 PUBLISHED = {
     "skeletonclr": papers.SKELETONCLR,
     "crossclr": papers.CROSSCLR,
@@ -200,15 +201,26 @@ def bench(
 
     precisions: all that the device has, where none is named.
     """
+    for trial in trials_of(methods, precisions, device, batch_size):
+        yield in_own_process(_measure_here, trial, device, steps, threads)
+
+
+def trials_of(
+    methods: Sequence[str], precisions: Sequence[str], device: str | None, batch_size: int | None
+) -> Iterator[Trial]:
+    """Yields what is measured. Raises UserError for a method that does not exist."""
     if unknown := [name for name in methods if name not in METHODS]:
         raise UserError(f"method {unknown[0]!r} is none of {', '.join(METHODS)}")
     for name in methods:
         for precision in precisions or machine.precisions(machine.choose_device(device)):
             trial = replace(METHODS[name], precision=precision)
-            trial = replace(trial, batch_size=batch_size or trial.batch_size)
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
-                yield pool.submit(_measure_here, trial, device, steps, threads).result()
+            yield replace(trial, batch_size=batch_size or trial.batch_size)
+
+
+def in_own_process(work: Callable[..., T], *given: Any) -> T:
+    """Does the work in a process that has done nothing else."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *given).result()
 
 
 def frame(measured: Sequence[Measured]) -> pd.DataFrame:

@@ -42,6 +42,7 @@ def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, 
             make_data(options["data"])
         settings = Settings(options["data"], options["store"], options["results"], options["device"], options["threads"])
         settings = replace(settings, keep=options.get("keep") or KEEP[0], disk=options.get("disk"))
+        settings = replace(settings, lanes=options.get("lanes"))
         try:
             run = Run(name, study, scale, settings)
             run.work.size()  # data or a protocol that is missing is said before anything starts

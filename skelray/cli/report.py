@@ -96,14 +96,11 @@ def print_report(study: str, results: Path, form: str, margin: float | None = No
 
 def _drawn(study: str, results: Path, frame: Any) -> list[str]:
     """Draws a sweep's figures, where they are older than its table, and says where they are."""
-    from skelray.report.figures.sweep import draw
-    from skelray.report.sweep_tables import told
+    from skelray.report.sweep_tables import redraw
 
-    folder, table = results / "figures" / study, results / f"{study}.parquet"
-    last = folder / "history.png"
     try:
-        if not last.is_file() or last.stat().st_mtime < table.stat().st_mtime:
-            draw(told(frame), study, results)
+        folder = redraw(frame, study, results)
     except OSError as error:
+        folder = results / "figures" / study
         return [f"skelray: the figures of {study} cannot be written to {folder}: {error.strerror}"]
     return [f"figures: {folder}; `skelray best` prints the best setting as a study"]

@@ -36,7 +36,11 @@ def plan_command(**options: Any) -> None:
 @study_options
 @click.option("--inline", is_flag=True, help="In this process, without Ray; the same rows (of a sweep with --ordered).")
 @click.option("--address", help="Join this Ray cluster ('auto': the one that runs here).")
-@click.option("--per-gpu", type=click.IntRange(1, 1000), default=1, show_default=True, help="Trials that share a GPU.")
+@click.option(
+    "--per-gpu",
+    type=click.IntRange(1, 1000),
+    help="At most so many trials share a GPU.  [default: with --inline as many as gain from it, on Ray 1]",
+)
 @click.option("--ray-tmp", type=FOLDER, help="Where Ray of this run's own keeps its files.  [default: the system's]")
 @click.option(
     "--keep", type=click.Choice(KEEP), default=KEEP[0], show_default=True, help="Whose checkpoint stays at its end."
@@ -50,7 +54,7 @@ def plan_command(**options: Any) -> None:
 def run_command(
     inline: bool,
     address: str | None,
-    per_gpu: int,
+    per_gpu: int | None,
     ray_tmp: Path | None,
     until_decided: bool,
     until: str | None,
@@ -76,7 +80,9 @@ def run_command(
     if not address:
         machine.check_threads(options["threads"])
     seconds = None if budget is None or not until_decided else Duration().convert(budget, None, None)
-    ended_by = {"until": until, "budget": None if until_decided else budget}
+    ended_by: dict[str, Any] = {"until": until, "budget": None if until_decided else budget}
+    if inline and machine.choose_device(options["device"]).type == "cuda":
+        ended_by["lanes"] = per_gpu
     run, module = open_run({**options, **ended_by}, make_synthetic)
     if until_decided:
         run.add_seeds_until_decided(seconds)
@@ -96,7 +102,7 @@ def run_command(
             from skelray.runner.cluster import Cluster
             from skelray.runner.on_ray import run_on_ray
 
-            run_on_ray(run, module, listener, Cluster(address, per_gpu, tmp=ray_tmp))
+            run_on_ray(run, module, listener, Cluster(address, per_gpu or 1, tmp=ray_tmp))
     failed = print_report(run.name, options["results"], "markdown")
     _draw(run.name, options["results"])
     sys.exit(1 if failed or display.finished["failed"] else 0)  # a failure may have no row

@@ -63,11 +63,16 @@ class Engine:
 
     def epoch(self, number: int) -> Trained:
         """Trains an epoch."""
+        runner = self.ready(number)
+        with machine.seeded(self.device, Draws(self.trial.seed, number).number("dropout")):
+            runner.run(self.steps)
+        return self.read()
+
+    def ready(self, number: int) -> Runner:
+        """What makes the steps of an epoch, which is about to begin."""
         if self.begin(number):
             self._runner = self._run_by()
-        with machine.seeded(self.device, Draws(self.trial.seed, number).number("dropout")):
-            self._runner.run(self.steps)
-        return self.read()
+        return self._runner
 
     def begin(self, number: int) -> bool:
         """Sets order, clock and rate to an epoch's start; whether its step is another than before, as in a new stage."""

@@ -144,9 +144,7 @@ class Pack:
         started = time.perf_counter()
         others = [lane.place for lane in self.lanes if lane is not None and lane not in due]
         kept = [[tensor[place].clone() for tensor in self._tensors()] for place in others]
-        if stage not in self._stages:
-            self._stages[stage] = self._begin(next(iter(due.values())))
-        step, runner = self._stages[stage]
+        step, runner = self._begun(stage, next(iter(due.values())))
         self.clock.step.zero_()
         runner.run(self.steps)
         for place, before in zip(others, kept, strict=True):
@@ -159,6 +157,15 @@ class Pack:
 
     def _tensors(self) -> list[Tensor]:
         return [*self.stack.tensors(), self.descent.momenta]
+
+    def ready(self, epoch: int) -> Runner:
+        """What makes the steps of an epoch; trials in lanes are not to go on from what it does to them."""
+        return self._begun(self.method.stage(epoch), epoch).runner
+
+    def _begun(self, stage: int, epoch: int) -> Begun:
+        if stage not in self._stages:
+            self._stages[stage] = self._begin(epoch)
+        return self._stages[stage]
 
     def _begin(self, epoch: int) -> Begun:
         """The step of an epoch's stage, captured where the device has graphs."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 import pandas as pd
 
+from skelray.report.figures.sweep import draw
 from skelray.report.figures.sweep.importance import shares
 from skelray.report.table import NOTHING, Table, percent
 from skelray.search.from_table import LEAST, Told, rungs, samples
@@ -15,6 +17,15 @@ from skelray.search.from_table import LEAST, Told, rungs, samples
 def told(frame: pd.DataFrame) -> list[Told]:
     """The samples of a sweep's table; none where the frame is of several studies, whose samples have the same names."""
     return samples(frame.to_dict("records")) if len(set(frame["study"])) == 1 else []  # type: ignore[arg-type]
+
+
+def redraw(frame: pd.DataFrame, study: str, results: Path) -> Path:
+    """Draws the figures of a sweep's table where they are older than its file, and returns the folder with them."""
+    folder, table = results / "figures" / study, results / f"{study}.parquet"
+    last = folder / "history.png"
+    if not last.is_file() or last.stat().st_mtime < table.stat().st_mtime:
+        draw(told(frame), study, results)
+    return folder
 
 
 def at_the_end(frame: pd.DataFrame) -> list[Table | None]:

@@ -9,9 +9,12 @@ from typing import Any
 import torch
 
 from skelray import machine
+from skelray.augment import CannotCapture
 from skelray.bench import bench
 from skelray.bench.estimate import Known, TrainingCost, excerpt_sizes, reading, structure, tested_on, training_cost
+from skelray.bench.lanes import lane_figures
 from skelray.data.dataset import SkeletonDataset
+from skelray.engine.numbers import alike
 from skelray.evaluation import Evaluation
 from skelray.runner.context import Context, Settings
 from skelray.skeleton import Skeleton
@@ -62,6 +65,38 @@ class Counts:
         shape = (data.skeleton, trial.frames or data.sequences.shape[2], data.sequences.shape[4])
         streams = trial.stream.count("+")
         return repr((structure(method), structure(trial.backbone), streams, data.skeleton.name, *shape[1:])), shape
+
+
+class Packed:
+    """What trials that are alike gain by training as lanes of a pack on this kind of CUDA device, as far as measured."""
+
+    def __init__(self, settings: Settings, device: torch.device) -> None:
+        figures = lane_figures(settings.results)
+        packs = device.type == "cuda"  # as runs do there
+        self.figures = figures[figures["device"] == machine.describe(device)] if packs else figures[:0]
+        self._alike: dict[str, tuple[Trial, list[float]]] = {}  # by structure: one of them, and seconds of each alone
+
+    def add(self, trial: Trial, seconds: float) -> None:
+        """Adds a trial that takes so long alone."""
+        try:
+            self._alike.setdefault(alike(trial), (trial, []))[1].append(seconds)
+        except CannotCapture:
+            self._alike[trial.id("")] = (trial, [seconds])
+
+    def seconds(self) -> float:
+        """Returns how long all take in packs."""
+        return sum(sum(each) / self._gain(key, trial, len(each)) for key, (trial, each) in self._alike.items())
+
+    def _gain(self, structure: str, trial: Trial, most: int) -> float:
+        """Returns how often as fast so many are at most, by figures of this structure, else of others of its kind."""
+        figures, kind = self.figures, (*bench.kind(trial), trial.precision)
+        same = figures[figures["structure"] == structure]
+        if same.empty:
+            named = [figures[name] == value for name, value in zip(("method", "backbone", "precision"), kind, strict=True)]
+            same = figures[named[0] & named[1] & named[2]]
+            same = same[same["structure"] == same["structure"].max()] if len(same) else same
+        rates = {row["lanes"]: row["samples_per_second"] for row in same.to_dict("records")}
+        return max((rate / rates[1] for lanes, rate in rates.items() if lanes <= most), default=1.0) if 1 in rates else 1.0
 
 
 class Speeds:

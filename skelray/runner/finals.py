@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from skelray.search.best_weights import under_best_weights, with_held_out
 from skelray.search.sample import Sample
 from skelray.search.search import Search
+from skelray.store.store import Store
 from skelray.study.cell import Cell, Fused, scalars
 from skelray.study.changes import changed
+from skelray.trial import Trial
 
 
 def arms(search: Search, best: Sample | None) -> dict[str, Sample]:
@@ -32,7 +35,8 @@ def cells(search: Search, chosen: dict[str, Sample]) -> list[Cell]:
     for arm, sample in chosen.items():
         for values, seed in itertools.product(itertools.product(*across.values()), seeds):
             coordinates = dict(zip(across, values, strict=True))
-            found.append(Cell(arm, changed(search.final(sample, seed), coordinates), coordinates))
+            trial = changed(search.final(sample, seed), coordinates)
+            found.append(Cell(arm, trial if search.sweep.ensemble is None else with_held_out(trial), coordinates))
     return found
 
 
@@ -51,3 +55,8 @@ def fused(search: Search, own: Sequence[Cell]) -> list[Fused]:
         one = next(iter(members.values()))
         found.append(Fused(arm, members, ensemble, {**one.coordinates, "stream": ensemble.stream}))
     return found
+
+
+def weighed(own: Sequence[Fused], store: Store, data: Callable[[Trial], str], look: bool) -> list[Fused]:
+    """The ensembles, each followed by itself under its best weights. look: weights that are not chosen are now."""
+    return [one for each in own for one in (each, *under_best_weights(each, store, data(each.trial), look))]

@@ -53,7 +53,7 @@ class Jobs:
 
     def __init__(self, run: Run, device: torch.device, listener: Listener) -> None:
         self.run, self.device, self.listener = run, device, listener
-        self.packing = Packing(device, run.settings.lanes)
+        self.packing = Packing(device, run.settings.lanes, run.settings.results)
         self._jobs: Iterator[Job | None] | None = run.jobs()
         self._held: list[Seat] = []  # taken up and not begun, as no lane is free or they fit no pack with the others
         self._seats: list[Seat] = []  # under way

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
 import torch
 
 from skelray.augment import CannotCapture
+from skelray.bench.lanes import keep_lanes, known_rates, measured
+from skelray.engine.lane_rate import LaneRate, best, doubled, lane_rates
 from skelray.engine.numbers import alike
 from skelray.engine.pack import Pack
 from skelray.training import Pretraining
@@ -16,16 +19,20 @@ from skelray.trial import Trial
 
 log = logging.getLogger("skelray")
 ALONE = "alone"
+MOST = 64  # lanes, where nobody names a number
 
 
 class Packing:
     """The pack of a device: one at a time, for trials of one structure, made when the first of them trains.
 
-    most: lanes, or None for as many as gain. structure: of the trials that may join now, None for any.
+    most: lanes. On a CUDA device as many are taken as are measured to gain from it, where ``most`` is None up to MOST; the
+    measurements are kept with the figures of `skelray bench` in results. structure: of the trials that may join now, None
+    before any has.
     """
 
-    def __init__(self, device: torch.device, most: int | None) -> None:
-        self.device, self.most = device, most
+    def __init__(self, device: torch.device, most: int | None, results: Path | None = None) -> None:
+        self.device, self.most, self.results = device, most, results
+        self.measures = device.type == "cuda"
         self.structure: str | None = None
         self.pack: Pack | None = None
         self._lanes: dict[str, int] = {}  # by structure, where found out
@@ -33,7 +40,7 @@ class Packing:
     @property
     def plain(self) -> bool:
         """Whether each trial trains by the plain loop, as on a CPU."""
-        return self.most is None and self.device.type == "cpu"
+        return self.most is None and not self.measures
 
     def structure_of(self, trial: Trial, data: str) -> str:
         """What trials that may share a pack have in common; one that can share none has it alone. data: fingerprint."""
@@ -91,7 +98,32 @@ class Packing:
         self.close()
 
     def _found_out(self, training: Pretraining) -> int:
-        return 1 if (self.structure or "").startswith(ALONE) else self.most or 1
+        if (self.structure or "").startswith(ALONE):
+            return 1
+        return self._measured(training) if self.measures else self.most or 1
+
+    def _measured(self, training: Pretraining) -> int:
+        """The number that gains, by what was measured here before, so that a run that goes on has the same lanes."""
+        trial, most = training.trial, self.most or MOST
+        known = [] if self.results is None else known_rates(trial, self.device, self.results)
+        found = best(rate for rate in known if rate.lanes <= most)
+        if known and (found < known[-1].lanes or known[-1].lanes >= most):
+            return found
+        new: list[LaneRate] = []
+
+        def rates() -> Iterator[LaneRate]:
+            for rate in lane_rates(trial, training.data, training.model, self.device, doubled(most)):
+                new.append(rate)
+                yield rate
+
+        try:
+            found = best(rates())
+        except CannotCapture as reason:
+            _tell_alone(trial, reason)
+            return 1
+        if self.results is not None:
+            keep_lanes([measured(trial, rate, self.device) for rate in new], self.results)
+        return found
 
     def _make(self, training: Pretraining, structure: str) -> None:
         trial, lanes = training.trial, self._lanes[structure]
@@ -105,3 +137,7 @@ class Packing:
         except torch.OutOfMemoryError:
             self._lanes[structure] = lanes // 2
             self.close()
+
+
+def _tell_alone(trial: Trial, reason: CannotCapture) -> None:
+    log.warning("trials of %s train one by one, as no step serves several: %s", type(trial.method).__name__, reason)

@@ -20,7 +20,7 @@ from skelray.results.costs import costs
 from skelray.results.rows import complete
 from skelray.results.tables import curves, load
 from skelray.runner.context import Settings
-from skelray.runner.costs import Counts, Speeds
+from skelray.runner.costs import Counts, Packed, Speeds
 from skelray.runner.run import Run
 from skelray.store.pruning import is_pruned
 from skelray.store.store import StoredTrial
@@ -33,6 +33,8 @@ SMALLER = 0.5  # of the measured trial's arithmetic: below this a machine no lon
 class Plan:
     """rows: one a trial, and one for each that a search evaluates in the end. seconds: of the missing training on one
     device, None if unknown. bytes: that the missing trials and evaluations leave in the store.
+
+    packed: seconds of the missing training in packs, None where lanes were not measured on this kind of device.
 
     evaluations: how many are missing; evaluating: their seconds, roughly, from the arithmetic of the encoders they run.
     untrained: the trials whose encoder is not there. searches: of fusion weights, how many are missing; points: of each.
@@ -51,6 +53,7 @@ class Plan:
     searches: int = 0
     points: int = 0
     seconds: float | None = 0.0
+    packed: float | None = None
     evaluating: float | None = 0.0
     at_least: bool = False
     threads: int | None = None
@@ -94,7 +97,8 @@ class Plan:
         if self.seconds is None:
             return "an unknown time (measure with `skelray bench`)"
         threads = f" with {self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads is not None else ""
-        return f"{'at least' if self.at_least else 'about'} {_duration(self.seconds)}{threads}"
+        packed = f" ({_duration(self.packed)} in packs, as with --inline)" if self.packed is not None else ""
+        return f"{'at least' if self.at_least else 'about'} {_duration(self.seconds)}{threads}{packed}"
 
 
 def plan(run: Run) -> Plan:
@@ -103,6 +107,7 @@ def plan(run: Run) -> Plan:
     device = _device(run.settings, made)
     made.device, made.so_far = device.type, _so_far(run)
     counts, trained_to = Counts(run.context, Speeds(run.settings, device)), dict[str, int]()
+    packed = Packed(run.settings, device)
     items, again = run.work.planned(), list[str]()
     made.trials = sum(not item.final for item in items)
     for item in items:
@@ -114,11 +119,13 @@ def plan(run: Run) -> Plan:
         left, made.untrained = 0 if trained else max(0, trial.epochs - before), made.untrained + (not trained)
         state = "stopped" if item.stopped else "done" if done else "run" if left else "evaluate"
         try:
-            new = not known or stored.id not in trained_to
+            new, before_it = not known or stored.id not in trained_to, made.seconds
             large = not trained and _add_cost(made, trial, left, counts, new) > room(device) and left > 0
         except Exception as error:  # in a part of the study's own: it costs this trial alone
             made.seconds, large, state = None, False, "fails"
             made.notes.append(f"{item.name} fails at a step of two samples: {type(error).__name__}: {error}")
+        if left and made.seconds is not None and before_it is not None:
+            packed.add(trial, made.seconds - before_it)
         again += [item.name] if left and known and is_pruned(stored, trial.epochs) else []
         if large:
             state = "too large"
@@ -130,6 +137,8 @@ def plan(run: Run) -> Plan:
         row = {"trial": stored.id if known else "", "what": item.name, "epochs": str(trial.epochs), "state": state}
         made.rows.append(row | {"evaluations": _add_evaluations(made, trial, stored if known else None, counts)})
         made.notes += notes_on_subjects(trial)
+    if made.seconds is not None and packed.seconds() < made.seconds:
+        made.packed = packed.seconds()
     if again:
         some = ", ".join(again[:3]) + (f" and {len(again) - 3} more" if len(again) > 3 else "")
         made.notes.append(f"trained again from the first epoch, since what was trained has been taken away: {some}")

@@ -23,7 +23,7 @@ class Standing:
 
 
 def standing(search: Search, racing: Racing) -> Standing:
-    """The state of the race by what the ledger has, the same whenever it is asked. A racer that failed is out for good."""
+    """The state of the race by what the ledger has, the same whenever it is asked; a racer that failed is out."""
     last = {n: search.trial(s).epochs for n, s in search.samples.items() if s.status == "done"}
     done = [s for n, s in sorted(search.samples.items()) if n in last and s.value is not None]
     left = sorted(done, key=lambda s: (-(s.value or 0.0), s.number))[: racing.best]

@@ -53,6 +53,7 @@ class SweepWork:
 
     def missing(self) -> Iterator[Job | None]:
         """What an earlier run left unfinished, then new samples, each proposed when it is asked for, then the race."""
+        self.search.forgive()
         for sample in self.search.unfinished():
             self.search.restart(sample)
             yield from self._jobs(sample)
@@ -167,13 +168,14 @@ class SweepWork:
             stored = context.stored(trial)
             book.curves[stored.id, trial.epochs] = curve_rows(trial, stored)
 
-    def _put_finals(self, book: Book) -> None:
+    def _put_finals(self, book: Book, look: bool = False) -> None:
+        """look: an ensemble's weights that are not chosen are now."""
         context, own = self._context, self._cells()
         book.drop(FINALS)
         book.drop(FUSED_FINALS)
         for number, cell in enumerate(own):
             book.put((FINALS, number), cell_rows(context.name, cell, context.store, context.data(cell.trial)))
-        for number, one in enumerate(self._fused(own)):
+        for number, one in enumerate(self._fused(own, look)):
             book.put((FUSED_FINALS, number), fused_rows(context.name, one, context.store, context.data(one.trial)))
 
     def finals(self) -> list[Trial]:
@@ -188,12 +190,12 @@ class SweepWork:
         pin, chosen = self._context.pin_targets, finals.arms(self.search, self._race().leader)
         return [replace(cell, trial=pin(cell.trial)) for cell in finals.cells(self.search, chosen)]
 
-    def _fused(self, own: list[Cell]) -> list[Fused]:
-        return finals.fused(self.search, own)
+    def _fused(self, own: list[Cell], look: bool) -> list[Fused]:
+        return finals.weighed(finals.fused(self.search, own), self._context.store, self._context.data, look)
 
     def close(self, book: Book) -> None:
         self.search.ledger.flush()
-        self._put_finals(book)
+        self._put_finals(book, look=True)
 
     def size(self) -> Size:
         ended = [s for s in self.search.samples.values() if s.status in ("done", "stopped", "paused")]

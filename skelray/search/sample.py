@@ -63,7 +63,7 @@ class Sample:
 
     @property
     def lost(self) -> list[Seed]:
-        """The further seeds under which it failed: it is out of the race for good."""
+        """The further seeds under which it failed: it is out of the race in this run."""
         return list(self.notes.get("lost", ()))
 
     @property

@@ -18,6 +18,7 @@ import socket
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 BEAT = 15.0  # seconds between two renewals
 DEAD = 60.0  # seconds without one, after which a holder is gone
 PAUSE = 2.0  # seconds between two looks of one who waits
+LOOKS = 3  # at which one that does not wait has seen the same ticket, before it gives way
 
 HOST = re.sub(r"[^\w.-]", "_", socket.gethostname())  # as it stands in a ticket
 
@@ -57,11 +59,16 @@ def held(files: Files, folder: str, what: str, free: Callable[[], bool] = lambda
 
 @contextlib.contextmanager
 def held_at_once(files: Files, folder: str) -> Iterator[None]:
-    """The same without waiting for who lives. Raises BlockingIOError where another process has it."""
+    """The same without waiting for who lives. Raises BlockingIOError where another process has it.
+
+    Of two that come at once each sees the other's ticket and takes its own back; who still has one some looks later holds
+    the claim.
+    """
     with _Tickets(files, folder) as tickets:
-        until = time.monotonic() + DEAD + BEAT
+        until, seen = time.monotonic() + DEAD + BEAT, Counter[str]()
         while (other := tickets.take()) is not None:
-            if tickets.lives(other) or time.monotonic() > until:
+            seen[other] += 1
+            if (seen[other] >= LOOKS and tickets.lives(other)) or time.monotonic() > until:
                 raise BlockingIOError(_who(other, folder))
             time.sleep(PAUSE * random.uniform(0.5, 1.5))
         with tickets.renewed():

@@ -25,6 +25,10 @@ def test_a_rehearsal_runs_every_part(tmp_path):
     sides = [line["side"] for line in found["speed"]]
     assert sides == ["plain", "loader-fed plain", "engine, float32", "engine, bfloat16"]
     assert all(line["samples_per_second"] > 0 for line in found["speed"])
+    assert found["packs"][0]["against_alone"] < 1e-4
+    assert [line.get("lanes", "beside") for line in found["packs"][1:]] == [1, 2, "beside"]
+    assert [(line["precision"], len(line["top1"])) for line in found["accuracy"]] == [("float32", 2), ("bfloat16", 2)]
+    assert found["kernels"] == [{"part": "kernels", "skipped": "no CUDA device, so no kernels"}]
     assert found["end"] == [{"part": "end", "left": []}]
 
 

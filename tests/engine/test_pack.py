@@ -8,7 +8,7 @@ import torch
 from every_method import METHODS
 
 from skelray.augment import BA, AugmentationSet, Crop, Shear
-from skelray.backbones import DSTA, STGCN
+from skelray.backbones import DSTA, GRU, LSTM, STGCN
 from skelray.bench import bench, launches
 from skelray.engine.numbers import alike
 from skelray.engine.pack import Pack
@@ -96,6 +96,8 @@ CASES = {
     "crossclr released": (METHODS["crossclr released"], tiny.Small(), {"m": (0.9, 0.99, 0.5)}),
     "dsta": (METHODS["skeletonclr"], NativeDSTA(tiny.DSTA_BACKBONE.layers, 2), {"tau": (0.07, 0.2, 0.5)}),
     "hico": (METHODS["hico"], tiny.LEVELLED, {"tau": (0.07, 0.2, 0.5)}),
+    "hico gru": (METHODS["hico"], replace(tiny.LEVELLED, s2s=GRU()), {"tau": (0.07, 0.2, 0.5)}),
+    "hico lstm": (METHODS["hico"], replace(tiny.LEVELLED, s2s=LSTM(layers=2), shared=False), {"m": (0.9, 0.99, 0.5)}),
 }
 
 FAST = ("crossclr released", "hico")

@@ -34,7 +34,7 @@ def study(folder, name="mine"):
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    folder = study(tmp_path_factory.mktemp("page"))
+    folder = study(tmp_path_factory.mktemp("page") / ("a_folder_" * 9))  # a name that a phone has no room for
     return write("mine", folder, None, None)
 
 
@@ -128,6 +128,20 @@ def test_a_phone_scrolls_down_and_never_sideways(browser, path):
     opened.page.close()
 
 
+def test_on_paper_all_of_a_wide_table_is_there_in_ink_on_white(opened):
+    opened.page.set_viewport_size({"width": 720, "height": 1000})
+    opened.page.click("#theme")
+    opened.page.emulate_media(media="print")
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == 720
+    ink, paper = (f"getComputedStyle(document.querySelector('section')).{name}" for name in ("color", "backgroundColor"))
+    assert opened.page.evaluate(ink) == "rgb(31, 41, 55)"
+    assert opened.page.evaluate(paper) == "rgb(255, 255, 255)"
+
+
+def test_a_search_has_its_figures_on_the_page(opened):
+    assert {"history", "timeline"} <= set(opened.texts("#figures figcaption"))
+
+
 def test_a_phone_keeps_the_arms_in_sight_wherever_a_table_is_scrolled_to(browser, tmp_path):
     """In the paper's table, where settings lead before the arm, and in that of every number, where words follow it."""
     rows = [
@@ -168,7 +182,7 @@ def test_the_same_tables_make_the_same_page(tmp_path, path):
 
 
 def test_the_command_says_where_the_page_is(tmp_path):
-    study(tmp_path)
+    results.write("mine", [one | {"study": "mine"} for one in seeds(0.7, 0.8)], [], tmp_path)
     said = CliRunner().invoke(
         cli, ["report", "mine", "--results", str(tmp_path), "--html", str(tmp_path / "sub" / "x.html")]
     )
@@ -179,7 +193,7 @@ def test_the_command_says_where_the_page_is(tmp_path):
 
 
 def test_figures_beside_the_tables_are_pictures_that_run_and_load_nothing(browser, tmp_path):
-    study(tmp_path)
+    results.write("mine", [one | {"study": "mine"} for one in seeds(0.7, 0.8)], [], tmp_path)
     folder = tmp_path / "figures" / "mine"
     folder.mkdir(parents=True)
     bad = "<script>document.title='caught'</script><image href='https://example.org/x.png' width='9' height='9'/>"

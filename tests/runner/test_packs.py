@@ -7,12 +7,15 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 from small_study import Heard, assert_same, curves, make_run, study_file, table
 
+from skelray.engine import lane_rate
 from skelray.engine.pack import Pack
 from skelray.engine.resident import Resident
 from skelray.runner.inline import run_inline
 from skelray.runner.job import Listener
+from skelray.runner.packing import Packing
 from skelray.store.store import Store
 from skelray.training import Pretraining
 
@@ -118,6 +121,7 @@ def killed(work, write):
         os._exit(0)
 
 
+@pytest.mark.slow
 def test_a_killed_pack_goes_on_to_the_last_bit(tmp_path, synthetic_data, packs):
     """Each lane from its own checkpoint, in whatever lanes they come together again."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -131,6 +135,7 @@ def test_a_killed_pack_goes_on_to_the_last_bit(tmp_path, synthetic_data, packs):
     assert kills == 4
 
 
+@pytest.mark.slow
 def test_a_failing_lane_costs_itself_alone(tmp_path, synthetic_data, alone, packs):
     """Its lane is filled again at once by the next trial, while the others are within theirs."""
     body = ABLATION.replace('Arm("bone", {"stream": "bone"})', 'Arm("wild", {"lr": 1e300})')
@@ -177,3 +182,26 @@ def test_a_trial_of_another_process_keeps_no_lane_waiting(tmp_path, synthetic_da
     assert len(ended) == 6
     assert f"{job.name} waits: " in caplog.text
     same((table(tmp_path), curves(tmp_path)), alone)
+
+
+def test_as_many_lanes_are_taken_as_gain_and_a_run_that_goes_on_has_the_same(tmp_path, synthetic_data, monkeypatch):
+    """Eight lanes bring less than a tenth more than four. Measured once, and again where the ceiling was lower."""
+    seconds, asked = {1: 1.0, 2: 1.2, 3: 1.3, 4: 1.5, 8: 2.8, 16: 5.0}, []
+    monkeypatch.setattr(lane_rate, "_seconds", lambda lanes, *given: asked.append(lanes) or seconds[lanes])
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, changes=SMALL)
+    trial = next(iter(run.work.missing())).trial
+    training = Pretraining(trial, run.context.splits(trial), torch.device("cpu"))
+
+    def lanes(most):
+        packing = Packing(torch.device("cpu"), most, tmp_path / "results")
+        packing.measures = True
+        packing.open(packing.structure_of(trial, "data"))
+        asked.clear()
+        packing.join(training)
+        training.leave()
+        return packing.lanes, list(asked)
+
+    assert lanes(3) == (3, [1, 2, 3])
+    assert lanes(None) == (4, [1, 2, 4, 8])
+    assert lanes(None) == (4, [])
+    assert lanes(2) == (2, [])

@@ -9,14 +9,18 @@ import torch
 from small_study import ABLATION, SWEEP, make_run, study_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from skelray import papers
+from skelray import machine, papers
 from skelray.augment import BA, NA, Blur, DropAddEdges, Mask
 from skelray.augment import AugmentationSet as Set
 from skelray.bench import estimate, flop
 from skelray.bench.estimate import structure
+from skelray.bench.lanes import keep_lanes, measured
+from skelray.engine.lane_rate import LaneRate
 from skelray.methods import HiCLR, SkeletonCLR
 from skelray.results import tables
 from skelray.results.costs import costs
+from skelray.runner.context import Settings
+from skelray.runner.costs import Packed
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import plan
 from skelray.trial import SGD
@@ -43,6 +47,29 @@ def test_the_disk_of_a_plan_is_what_a_run_leaves(tmp_path, synthetic_data, chang
     run_inline(run)
     assert promised == pytest.approx(stored(tmp_path), rel=0.15)
     assert plan(run).bytes == 0
+
+
+def test_packs_are_reckoned_with_where_lanes_were_measured(tmp_path, monkeypatch):
+    """Those of the structure itself first, and no more lanes than there are trials alike; none on a CPU."""
+    monkeypatch.setattr(machine, "describe", lambda device: "a card")
+    trial = replace(papers.SKELETONCLR, seed=3)
+    for one, gains in ((trial, {1: 1.0, 2: 1.5, 4: 2.0}), (replace(trial, frames=9), {1: 1.0, 2: 4.0})):
+        rates = [LaneRate(lanes, lanes / gain, 0) for lanes, gain in gains.items()]
+        keep_lanes([measured(one, rate, torch.device("cuda")) for rate in rates], tmp_path)
+
+    def seconds(*trials, device="cuda"):
+        packed = Packed(Settings(results=tmp_path), torch.device(device))
+        for one in trials:
+            packed.add(one, 6.0)
+        return packed.seconds()
+
+    seeds = [replace(trial, seed=seed) for seed in range(4)]
+    assert seconds(*seeds) == 12
+    assert seconds(*seeds[:2]) == 8
+    assert seconds(seeds[0]) == 6
+    assert seconds(*seeds, device="cpu") == 24
+    assert seconds(*(replace(one, batch_size=9) for one in seeds)) < 24
+    assert seconds(*(replace(one, precision="bfloat16") for one in seeds)) == 24
 
 
 def test_a_search_evaluates_its_published_setting_and_its_best_sample(tmp_path, synthetic_data):

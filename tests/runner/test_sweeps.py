@@ -6,8 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 from small_study import Heard, assert_same, make_run, study_file, table
+from surrogate import make_run as surrogate_run
+from surrogate import surrogate
 from test_ray import on_ray
 
+import skelray.runner.inline as inline_runner
+import skelray.runner.run as run_module
+from skelray import TPE
 from skelray.results.verdicts import of_table
 from skelray.runner.inline import run_inline
 from skelray.runner.race import Standing, standing
@@ -84,6 +89,8 @@ def test_seeds_a_race_and_finals_across_streams(tmp_path, synthetic_data):
     assert own.groupby("arm")["seed"].agg(set).map(len).tolist() >= [2, 2, 2]
     raced = {arm for arm, seeds in own.groupby("arm")["seed"] if 2 in set(seeds)}
     assert len(raced) in (0, 2)  # unless two seeds have told them apart
+    weighed = rows[rows["arm"].str.endswith("(test), chosen weights")]
+    check_best_weights(weighed, rows, run)
     finals = rows[rows["arm"].str.endswith("(test)")]
     best = run.work.search.best()
     arms = set(finals["arm"])
@@ -104,8 +111,45 @@ def test_seeds_a_race_and_finals_across_streams(tmp_path, synthetic_data):
     assert_same(table(tmp_path), rows)
 
 
-def test_a_racer_that_failed_is_out_for_good():
-    """The ledger says so: a run that goes on after a kill races as the one before would have."""
+def check_best_weights(weighed, rows, run):
+    """The best sample's streams are also fused under the weights that do best on held-out subjects, seed by seed."""
+    assert set(weighed["evaluation"]) == {"knn"}
+    assert set(weighed["stream"]) == {"joint+bone"}
+    own = rows[(rows["evaluation"] == "knn held-out") & (rows["stream"] == "joint+bone") & (rows["metric"] == "top1")]
+    store = run.context.store
+    records = [store.read_json(f"fusions/{name}") for name in store.names("fusions") if name.endswith(".json")]
+    for cell in weighed[weighed["metric"] == "top1"].itertuples():
+        given = own[(own["arm"] == cell.arm.removesuffix(", chosen weights")) & (own["seed"] == cell.seed)]
+        chosen = [found for found in records if found["weights"] == json.loads(cell.cell)["weights"]]
+        # the given weights are the first point
+        assert any(found["held_out_top1"] >= given["value"].item() for found in chosen)
+
+
+def test_a_racer_that_failed_in_an_earlier_run_tries_again(tmp_path, synthetic_data, monkeypatch):
+    """Its node may have been lost, or a disk full; a race that was decided without it is decided with it."""
+    race = ("Never", TPE(startup=2), 3, (0,), Racing(best=2, seeds=2, margin=0.0))
+
+    def fails(trial, *given, **named):
+        if trial.seed == 1 and failing:
+            raise MemoryError("another program had it all")
+        yield from surrogate(trial, *given, **named)
+
+    failing = True
+    monkeypatch.setattr(inline_runner, "in_turns", fails)
+    monkeypatch.setattr(run_module, "execute", fails)
+    monkeypatch.setattr(inline_runner, "RETRIES", 0)
+    run_inline(surrogate_run(tmp_path, synthetic_data, *race))
+    lost = [s.lost for s in surrogate_run(tmp_path, synthetic_data, *race).work.search.samples.values()]
+    assert sorted(lost) == [[], [1], [1]]
+    failing = False
+    run_inline(surrogate_run(tmp_path, synthetic_data, *race))
+    samples = surrogate_run(tmp_path, synthetic_data, *race).work.search.samples.values()
+    assert [s.lost for s in samples] == [[], [], []]
+    assert sorted(len(s.raced) for s in samples) == [0, 1, 1]
+
+
+def test_a_racer_that_failed_is_out_for_the_run():
+    """The ledger says so until another run begins."""
     done = [Sample(n, {}, {}, "done", {0: {9: value}}, trials={0: f"t{n}"}) for n, value in enumerate((0.5, 0.9, 0.8))]
     search = SimpleNamespace(samples=dict(enumerate(done)), trial=lambda sample: SimpleNamespace(epochs=9))
     racing = Racing(best=2, seeds=3, margin=0.0)

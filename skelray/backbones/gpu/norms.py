@@ -36,9 +36,11 @@ class Norms:
         elif offset is not None:
             bias = bias + offset * norm.weight * (var + eps).rsqrt()
         rows = y.reshape(-1, y.shape[-1])
+        if in_lanes(y):  # vmap's norm has one precision for all that it reads
+            rows = rows.to(norm.weight.dtype)
         views = (rows,) if self.views == 1 else rows.chunk(self.views)
         each = [F.batch_norm(r, mean, var, norm.weight, bias, norm.training, momentum, eps) for r in views]
-        return (each[0] if len(each) == 1 else torch.cat(each)).view(y.shape)
+        return (each[0] if len(each) == 1 else torch.cat(each)).to(y.dtype).view(y.shape)
 
     @torch.no_grad()
     def finish(self) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from skelray.names import HELD_OUT
 from skelray.report.figures.drawing import Drawing, Places
-from skelray.report.figures.style import INK, WIDE, in_style, looks, panels, short
+from skelray.report.figures.style import INK, WIDE, in_style, looks, panels, short, whole
 
 POINTS, TRIALS = 120, 300  # of a line, and lines
 FIRST = ("loss", HELD_OUT)
@@ -35,6 +35,7 @@ def curves(frame: pd.DataFrame, watched: pd.DataFrame, places: Places) -> Drawin
             _line(plot, points, scale, trials.loc[trial], each, places)
         if kind == HELD_OUT:
             _stops(plot, stopped, places)
+        whole(plot.xaxis)
         plot.set(xlabel="epoch", ylabel="held-out top-1 (%)" if kind == HELD_OUT else "loss")
     drawn = set(trials.loc[pd.concat(kept)["trial"], "arm"])
     _legend(figure, grid[0][0], {arm: look for arm, look in each.items() if arm in drawn})

@@ -45,7 +45,7 @@ def page(material: Material, refresh: int | None = None) -> str:
     """The page. refresh: seconds after which a browser reads it again, while a study runs."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    sections = _sections(material)
+    sections = _sections(material, draws=refresh is None)
     script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
     engine = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return engine.get_template("page.html").render(
@@ -59,12 +59,12 @@ def page(material: Material, refresh: int | None = None) -> str:
     )
 
 
-def _sections(material: Material) -> list[Section]:
+def _sections(material: Material, draws: bool) -> list[Section]:
     stored = None if material.store is None else Stored(material.store)
     answers = None if stored is None else list(stored.answers(material))
     return [
         tables.section(material),
-        *search.sections(material),
+        *search.sections(material, draws),
         verdicts.section(material),
         points.section(material),
         points.watched(material),

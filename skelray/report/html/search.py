@@ -1,4 +1,4 @@
-"""What a search found: what happened at each rung, and which parameters mattered there; its figures stand elsewhere."""
+"""What a search found: what happened at each rung, and which parameters mattered there; its figures stand further below."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from skelray.report.html.blocks import Block, Grid, Section
 from skelray.report.html.material import Material
 
 
-def sections(material: Material) -> list[Section]:
-    """One section; none where the study is no search, or its table has one reading of each sample."""
+def sections(material: Material, draws: bool) -> list[Section]:
+    """One section; none where the study is no search, or its table has one reading of each sample.
+
+    draws: the figures are drawn, too, where they are older than the table; it takes seconds.
+    """
     if material.searched.empty:
         return []
-    from skelray.report.sweep_tables import at_the_end  # brings Optuna
+    from skelray.report.sweep_tables import at_the_end, redraw  # brings Optuna
 
+    if draws:
+        redraw(material.frame, material.study, material.results)
     tables = [table for table in at_the_end(material.searched) if table is not None]
     blocks: list[Block] = [Grid(table, [material.places.marks()] * len(table.rows)) for table in tables]
     return [Section("search", "Search", blocks)] if blocks else []
