@@ -300,6 +300,9 @@ CLAIMS = {
         "A racer that fails is out": "test_a_racer_that_failed_is_out_for_the_run",
         "until the next run lets it try again": "test_a_racer_that_failed_in_an_earlier_run_tries_again",
         "Each ensemble stands there twice": "test_seeds_a_race_and_finals_across_streams",
+        "end in the best decile of the space in each": (
+            "test_a_rule_finds_the_best_decile_at_under_half_the_epochs_of_random_search"
+        ),
         "at any write to the ledger": (
             "test_a_search_killed_at_any_event_of_its_ledger_proposes_judges_and_reports_the_same"
         ),
@@ -471,6 +474,9 @@ CLAIMS = {
         "are gone at the end": "test_the_folder_of_ray_is_gone_at_the_end_and_that_of_a_killed_run_too",
         "one that is unfit is set aside": "test_a_node_that_does_not_share_the_store_or_the_data_is_set_aside",
         "asked before it gets one": "test_a_node_that_joins_gets_no_trial_before_it_has_answered",
+        "All that computes runs on the nodes": "test_what_is_read_in_the_end_is_read_by_workers",
+        "as when it is stopped": "test_a_stopped_worker_costs_an_epoch_and_no_row",
+        "20 times the longest before": "test_an_epoch_that_does_not_end_is_ended_and_an_evaluation_is_not",
         "which is kept free for it": "test_a_trial_that_is_to_be_alone_gets_its_node_while_others_keep_coming",
         "with the memory that it took": "test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be",
         "or all of them, cost no row": "test_nodes_that_are_lost_and_come_cost_no_row",
