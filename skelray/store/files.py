@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import os
 import time
@@ -22,7 +21,7 @@ from pyarrow import fs
 
 from skelray.atomic import STALE
 from skelray.store import lease, lock
-from skelray.store.checksum import load_with_checksum
+from skelray.store.checksum import load_with_checksum, sealed, unsealed
 from skelray.store.remote import is_uri, open_filesystem, retry
 
 log = logging.getLogger("skelray")
@@ -150,7 +149,7 @@ class Files:
         if content is None:
             return None
         try:
-            found = json.loads(content)
+            found = unsealed(content)
             if fits(found):
                 if lasts and not self.local:
                     self._known[name] = found
@@ -171,10 +170,10 @@ class Files:
 
     def write_json(self, name: str, content: Any, lasts: bool = False) -> None:
         """lasts: as for ``read_json``."""
-        text = json.dumps(content, indent=1)
-        self.write(name, text.encode())
+        text = sealed(content)
+        self.write(name, text)
         if lasts and not self.local:
-            self._known[name] = json.loads(text)
+            self._known[name] = unsealed(text)
 
     def read_packed(self, name: str, fits: Callable[[Any], bool]) -> dict[str, Any] | None:
         """Tensors and plain containers, as ``read_json`` reads JSON."""
@@ -207,7 +206,7 @@ class Files:
     def claim(self, name: str, file: str = ".lock", free: Callable[[], bool] = lambda: False) -> Iterator[None]:
         """Held by one process at a time, released when it ends however it ends: at once by a lock, or as ``lease`` says.
 
-        Others wait, and say for whom. free: as for ``lock.hold_lock``.
+        Others wait, and say for whom. free: as for ``lock.held``.
         """
         what = f"trial {name}"
         if not self._has_locks(name):
