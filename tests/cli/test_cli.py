@@ -265,7 +265,7 @@ def test_a_plan_knows_time_and_limits(tmp_path, synthetic_data, monkeypatch):
     arms = [training_cost(cell.trial, data.skeleton, 8, 2).gflop for cell in run.work.cells]
     assert known.seconds == pytest.approx(sum(3 * len(data) * gflop / (2 * found.gflop) / 5.0 for gflop in arms))
     assert "takes at least" in known.text()  # the arm of one branch has less than half of what was measured
-    monkeypatch.setattr("skelray.runner.plan.room", lambda device: found.memory - 1)
+    monkeypatch.setattr("skelray.runner.plan.machine_memory", lambda device: found.memory - 1)
     small = make_plan(run)
     assert [row["state"] for row in small.rows] == ["run", "too large"]
     assert "strong xview seed 0 keeps more than the 0.0 GiB of memory there are here" in small.text()

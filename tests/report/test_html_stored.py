@@ -129,10 +129,10 @@ def test_of_many_classes_the_worst_confusions_stay():
     assert kept[0].tolist() == [0, 0, 2, 3, 4, 5]
 
 
-def test_what_fails_of_an_excerpt_costs_nothing(caplog):
+def test_what_fails_of_an_excerpt_costs_nothing(tmp_path, caplog):
     class Nowhere(Files):
-        def names(self, folder):
+        def has(self, name):
             raise OSError("no such bucket")
 
-    assert keep_excerpt(TRIAL, splits().test, Nowhere(".")) == {}
+    assert keep_excerpt(TRIAL, splits().test, Nowhere(tmp_path)) == {}
     assert "no such bucket" in caplog.text

@@ -88,7 +88,7 @@ def test_the_plan_knows_roughly_what_evaluations_cost(finished, monkeypatch):
     _, run, _ = finished
     alike = {"gflop_per_sample": 1.0, "samples_per_second": 50.0, "threads": 1}
     monkeypatch.setattr("skelray.runner.costs.Speeds.of", lambda self, trial: alike)
-    monkeypatch.setattr("skelray.runner.costs.reading", lambda *given: 0.1)
+    monkeypatch.setattr("skelray.runner.costs.monitoring_gflop", lambda *given: 0.1)
     monkeypatch.setattr("skelray.runner.plan.complete", lambda *given: False)
     monkeypatch.setattr("skelray.store.store.StoredTrial.result", lambda *given: None)
     splits = run.context.splits(run.work.cells[0].trial)
