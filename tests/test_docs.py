@@ -415,6 +415,7 @@ CLAIMS = {
         ),
         "What a process works on stays": "test_what_is_not_done_keeps_its_checkpoint",
         "older than a day": "test_encoders_go_that_no_table_names_once_they_are_old",
+        "`skelray plan` names trials": "test_a_plan_says_what_would_be_trained_again",
         "takes it away with `--yes`": "test_the_command_shows_first_and_prunes_when_told",
     },
     "report.md": {
@@ -437,6 +438,21 @@ CLAIMS = {
         "has a line of its own": "test_what_varies_within_an_arm_has_a_line_of_its_own",
         "the same bytes for the same numbers": ("test_the_same_numbers_make_the_same_bytes_whatever_the_users_settings_are"),
         "PNG, SVG and the numbers that it shows as CSV": "test_a_figure_is_kept_as_png_svg_and_the_numbers_it_shows",
+    },
+    "reliability.md": {
+        "Checkpoints, encoders and scores\nreach the disk before": (
+            "test_what_is_referred_to_is_on_the_disk_before_what_refers_to_it"
+        ),
+        "**Damage is noticed.**": "test_a_bit_that_flips_in_any_file_is_noticed",
+        "a damaged table is said to be": "test_a_bit_that_flips_in_a_table_is_noticed",
+        "Files from before there were such sums are believed": "test_json_from_before_it_was_sealed_is_read",
+        "ends a write in one sentence": "test_a_write_that_fails_leaves_what_was_there",
+        "costs no trial: that is said": "test_a_table_that_cannot_be_written_on_the_way_costs_no_trial",
+        "neither a clock that jumps by an hour": "test_a_clock_that_jumps_takes_no_claim_and_frees_none",
+        "of where it failed": "test_a_failed_row_says_where_and_how_long_it_failed",
+        "is refused before anything trains": "test_a_table_of_a_later_version_says_so_and_is_not_replaced",
+        "2 more for each epoch that is saved": "test_a_study_on_s3_has_the_rows_of_a_local_one_and_few_requests",
+        "where they end in a sentence": "test_a_run_without_credentials_ends_in_one_sentence",
     },
     "cluster.md": {
         "ends `skelray run` with status 143": "test_sigterm_saves_and_ends_with_a_sentence_and_143",
