@@ -158,7 +158,7 @@ def on_ray(folder, samples):
 
 def processor():
     """Seconds of processor that this process and all of Ray's that it started have taken."""
-    import psutil
+    import psutil  # of Ray's own
 
     mine = psutil.Process()
     spent = 0.0
