@@ -10,7 +10,6 @@ that what runs beside does not count.
 """
 
 import argparse
-import contextlib
 import os
 import resource
 import sys
@@ -146,26 +145,14 @@ def on_ray(folder, samples):
     for name, count in (("first", 4), ("second", samples)):  # workers start with the first
         (folder / name).mkdir()
         run = mock.make_run(folder / name, folder / "data", "Never", Random(), count)
-        clock, cpu, all_cpu = time.perf_counter(), time.process_time(), processor()
+        clock, cpu = time.perf_counter(), time.process_time()
         run_on_ray(run, None, Listener(), Cluster())
-        clock, cpu, all_cpu = time.perf_counter() - clock, time.process_time() - cpu, processor() - all_cpu
+        clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
     print(
         f"on Ray, 2 slots: {samples} samples of {mock.EPOCHS} epochs in {clock:.1f} s, {clock / samples:.2f} s a sample; "
-        f"of processor {1000 * all_cpu / samples:.0f} ms a sample, {1000 * cpu / samples:.0f} of them the driver's"
+        f"the driver's own processor {1000 * cpu / samples:.0f} ms a sample"
     )
     ray.shutdown()
-
-
-def processor():
-    """Seconds of processor that this process and all of Ray's that it started have taken."""
-    import psutil  # of Ray's own
-
-    mine = psutil.Process()
-    spent = 0.0
-    for one in (mine, *mine.children(recursive=True)):
-        with contextlib.suppress(psutil.Error):
-            spent += sum(one.cpu_times()[:2])
-    return spent
 
 
 if __name__ == "__main__":
