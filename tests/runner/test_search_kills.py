@@ -112,4 +112,5 @@ def test_a_search_killed_at_ten_moments_on_ray_proposes_judges_and_reports_the_s
     assert ended
     for folder in ended:
         assert kept(make_run(folder, synthetic_data, *sweep)) == kept(make_run(tmp_path / "whole", synthetic_data, *sweep))
-        assert_same(table(folder), table(tmp_path / "whole"))
+        # a trial takes both CPUs here, which its device says
+        assert_same(table(folder).drop(columns="device"), table(tmp_path / "whole").drop(columns="device"))
