@@ -485,17 +485,17 @@ def test_a_trial_that_waits_to_be_alone_on_a_node_that_is_lost_asks_anew(tmp_pat
 
 
 def test_an_epoch_of_progress_forgets_the_losses_before_it(tmp_path, synthetic_data):
-    """A trial that makes progress between losses is never given up; one that only reads back is."""
+    """A trial that gets further between losses is never given up; one that comes to the same epoch each time is."""
     from test_ray import Attempt, reporting_on
 
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, epochs=1)
-    for replayed, ended in ((False, []), (True, ["failed"])):
+    for step, ended in ((1, []), (0, ["failed"])):
         jobs, reporting = reporting_on([run.work.jobs[0]])
         reporting.run.should_continue, reporting.run.context = lambda *given: True, run.context
-        for id in "abcdefg":
+        for attempt, id in enumerate("abcdefg"):
             if jobs.suggest(id) is jobs.FINISHED:
                 break
-            result = {"epoch": 1, "epoch_seconds": 0.0, "replayed": replayed, "metrics/loss": 1.0}
+            result = {"epoch": 1 + step * attempt, "epoch_seconds": 0.0, "replayed": False, "metrics/loss": 1.0}
             reporting.on_trial_result(None, Attempt(id), result)
             jobs.on_trial_complete(id, error=True)
         assert list(reporting.statuses.values()) == ended
