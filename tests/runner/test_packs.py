@@ -46,8 +46,6 @@ SWEEP = (
 )
 SMALL = (("batch_size", 32), ("frames", 8), ("queue", 32), ("dim", 8), ("m", 0.9))
 
-pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
-
 
 @pytest.fixture(autouse=True)
 def in_double_precision(monkeypatch):
