@@ -1,7 +1,8 @@
 """HiCLR, Table 4: linear evaluation on NTU RGB+D 60 and 120, three streams fused, and what an encoder weighs.
 
 Is a hierarchy of augmentations better than AimCLR's extreme ones and CrosSCLR's mining across streams, on ST-GCN and on
-DSTA-Net? CrosSCLR trains its streams together. AimCLR's Table 6 prints ISC's NTU120 figures the other way round.
+DSTA-Net? CrosSCLR trains its streams together. AimCLR's Table 6 prints ISC's NTU120 figures the other way round. The
+bars are those of the slides' page 18, which have no values.
 488 h of training at 1000 samples/s.
 
     skelray prepare ntu60 nturgbd_skeletons_s001_to_s017.zip
@@ -10,7 +11,7 @@ DSTA-Net? CrosSCLR trains its streams together. AimCLR's Table 6 prints ISC's NT
     skelray report hiclr_linear
 """
 
-from skelray import DSTA, Ablation, AimCLR, Arm, CrosSCLR, Reference, above, fused_above, papers
+from skelray import DSTA, Ablation, AimCLR, Arm, Bars, CrosSCLR, Reference, above, fused_above, papers
 
 FUSED = papers.HICLR_FUSION.stream
 dsta = {"backbone": DSTA(), "optimizer": papers.HICLR_DSTA.optimizer, "evaluations": papers.HICLR_DSTA.evaluations}
@@ -26,6 +27,7 @@ study = Ablation(
         *above("HiCLR", "AimCLR", "CrosSCLR", at={"stream": FUSED}),
         *fused_above("HiCLR", FUSED, "joint", "bone", "motion"),
     ],
+    figures=[Bars(at={"stream": FUSED})],
     arms=[
         Reference("LongT GAN (AAAI 18)", [39.1, 48.1, None, None], backbone="gru", params=40.2),
         Reference("MS2L (ACM MM 20)", [52.6, None, None, None], backbone="gru", params=2.28),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -24,9 +27,10 @@ from skelray.cli.store import store_group
 from skelray.cli.studies import studies_command
 from skelray.cli.watch import watch_command
 from skelray.report.printable import printable
+from skelray.runner import ending
 
 TRACEBACK = "--traceback"
-TERMINATED = 143  # the exit status of a run that SIGTERM has ended
+INTERRUPTED, TERMINATED = 130, 143  # exit statuses of what SIGINT and SIGTERM have ended
 MISSING = {
     "ray": "`pip install 'ray[tune]'`, or --inline to run in this process without it",
     "optuna": "`pip install optuna`",
@@ -53,12 +57,12 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("skelray: interrupted; the same command goes on from here", err=True)
-        sys.exit(130)
+        _leave("interrupted; the same command goes on from here", INTERRUPTED)
     except BaseException as error:
-        if type(error).__name__ == "Terminated":  # of skelray.runner.ending, which only a run has imported
-            click.echo("skelray: asked to end, and saved; the same command goes on from here", err=True)
-            sys.exit(TERMINATED)
+        if isinstance(error, ending.Terminated):
+            _leave("asked to end, and saved; the same command goes on from here", TERMINATED)
+        if isinstance(error, ending.Lost):
+            _leave(str(error), ending.LOST)
         if not isinstance(error, Exception):
             raise
         if shown:
@@ -70,6 +74,19 @@ def main() -> None:
             said, status = sentence(error, keep=not shown)
         Refusal(said).show()
         sys.exit(status)
+
+
+def _leave(why: str, status: int) -> NoReturn:
+    """Says why, and ends the process at once.
+
+    Python would first take down what an interrupt has left half done: Ray's threads crash in it now and then.
+    """
+    for one in (signal.SIGINT, signal.SIGTERM):  # once more is no other end
+        signal.signal(one, signal.SIG_IGN)
+    click.echo(f"skelray: {why}", err=True)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(status)
 
 
 def _versions(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:

@@ -58,7 +58,8 @@ class Display(Listener):
         if task is not None:
             text = f"  {_escaped(job.name)}, {shown}"
             self.progress.update(task, completed=report.epoch, description=text)
-        self.progress.advance(self.whole, advance)
+        if not job.final:
+            self.progress.advance(self.whole, advance)
 
     def ended(self, job: Job, status: str) -> None:
         task = self.running.pop(job.name, None)
@@ -68,14 +69,16 @@ class Display(Listener):
             self.progress.advance(self.whole, -self.epochs.get(job.name, 0))
             self.progress.update(self.whole, description=self._headline())
             return
-        self.finished[status] += 1
-        self.progress.advance(self.whole, job.trial.epochs - self.epochs.get(job.name, 0))
+        if not job.final:
+            self.progress.advance(self.whole, job.trial.epochs - self.epochs.get(job.name, 0))
+        if not job.final or status == "failed":
+            self.finished[status] += 1
         self.progress.update(self.whole, description=self._headline())
         if not self.console.is_terminal or status == "failed":
             failure = job.stored.failure(job.trial.epochs) if status == "failed" else None
             why = f": {failure['cause']}: {failure['line']}" if failure else ""
-            total = sum(self.finished.values())
-            line = printable(f"{total}/{self.trials} {job.name} {status}{why}")
+            count = "" if job.final else f"{sum(self.finished.values())}/{self.trials} "
+            line = printable(f"{count}{job.name} {status}{why}")
             self.console.print(line, markup=False, highlight=False)
 
 

@@ -16,6 +16,7 @@ from skelray.cli.size import Size
 from skelray.cli.study_options import make_synthetic, study_options
 from skelray.names import KEEP
 from skelray.report.printable import printable
+from skelray.runner.ending import heeding_sigterm
 
 
 @click.command("plan")
@@ -51,6 +52,7 @@ def plan_command(**options: Any) -> None:
 @click.option(
     "--budget", help="What --until-decided or a sweep may spend: 4h, 30m; a sweep also 500epochs. What runs then still ends."
 )
+@heeding_sigterm()  # from here on, as importing and joining take a while
 def run_command(
     inline: bool,
     address: str | None,
@@ -72,7 +74,6 @@ def run_command(
     from skelray.cli.options import notice, open_run
     from skelray.cli.progress import Display
     from skelray.runner.board import Board
-    from skelray.runner.ending import heeding_sigterm
     from skelray.runner.inline import run_inline
 
     if inline and address:
@@ -92,7 +93,6 @@ def run_command(
         click.echo(printable(line), err=True)
     size, command = run.work.size(), shlex.join(["skelray", *sys.argv[1:]])
     with (
-        heeding_sigterm(),
         Display(Console(stderr=True), run.name, *size) as display,
         Board.of(run.name, command, size, run.settings.results, display) as listener,
     ):

@@ -94,17 +94,21 @@ def pictures(cell: Cell | Fused, stored: StoredTrial) -> dict[str, bytes]:
 
 def fused_pictures(fused: Fused, store: Store, data: str) -> dict[str, bytes]:
     """The pictures of streams side by side, by the name of a file."""
-    return pictures(fused, _ensemble_of(fused, store, data).stored)
+    return pictures(fused, ensemble_of(fused, store, data).stored)
 
 
-def _ensemble_of(fused: Fused, store: Store, data: str) -> StoredEnsemble:
+def ensemble_of(fused: Fused, store: Store, data: str) -> StoredEnsemble:
+    """An ensemble's place in the store."""
     members = {cell.trial.stream: cell.trial.id(data) for cell in fused.members.values()}
     return StoredEnsemble(store, members, fused.ensemble)
 
 
 def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: float | None = None) -> list[Row]:
-    """The rows of an ensemble: figures as soon as all streams have scores, a failure where one of them failed."""
-    trial, found = replace(fused.trial, stream=fused.ensemble.stream), _ensemble_of(fused, store, data)
+    """The rows of an ensemble: figures as soon as all streams have scores, a failure where one of them failed.
+
+    What reads streams side by side is only looked for: a job of its own makes it (``runner.fusing``).
+    """
+    trial, found = replace(fused.trial, stream=fused.ensemble.stream), ensemble_of(fused, store, data)
     told = {"ensemble": found.parts()}
     facts = {
         **facts_of(study, fused.arm, trial, found.id, data),
@@ -116,23 +120,32 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: fl
     rows = []
     for name, evaluation in _named(trial):
         main = main_metric(evaluation)
-        if main != "top1" and not (isinstance(evaluation, HasFused) and evaluation.keep):  # nothing to fuse
+        if main != "top1" and not side_by_side(evaluation):  # nothing to fuse
             continue
+        file = evaluated(trial.epochs, canonical(evaluation))
         try:
-            result = found.result(evaluated(trial.epochs, canonical(evaluation)), evaluation, trial.seed)
+            result = found.kept(file) if side_by_side(evaluation) else found.result(file)
         except UserError as error:
             apart = {"cause": "streams differ", "line": str(error), "time": 0.0}
             rows.append(failed_row({**facts, **_target(evaluation)}, trial, name, main, apart))
             continue
         if result is not None:
             rows += _measured({**facts, **_target(evaluation)}, trial, name, result, fused.published)
-        elif (failure := _failure_of(fused, store, data, evaluation)) is not None:
+        elif (failure := _failure_of(fused, store, data, evaluation, found.stored)) is not None:
             rows.append(failed_row({**facts, **_target(evaluation)}, trial, name, main, failure))
     return rows
 
 
-def _failure_of(fused: Fused, store: Store, data: str, evaluation: Evaluation) -> dict[str, Any] | None:
-    """Why an ensemble has no figure: the first of its streams that failed before it had one, or has lost its scores."""
+def side_by_side(evaluation: Evaluation) -> bool:
+    """Whether an evaluation reads an ensemble's streams side by side, from features that it keeps of each."""
+    return isinstance(evaluation, HasFused) and evaluation.keep
+
+
+def _failure_of(fused: Fused, store: Store, data: str, evaluation: Evaluation, own: StoredTrial) -> dict[str, Any] | None:
+    """Why an ensemble has no figure: the first of its streams that failed before it had one, or has lost its scores.
+
+    own: the ensemble's place, where it says that putting streams side by side failed.
+    """
     for stream, cell in fused.members.items():
         stored, content = store.trial(cell.trial.id(data)), canonical(evaluation)
         failure, result = stored.failure_of(cell.trial.epochs, content), stored.result(cell.trial.epochs, content)
@@ -143,7 +156,7 @@ def _failure_of(fused: Fused, store: Store, data: str, evaluation: Evaluation) -
         if had_scores and stored.arrays(evaluated(cell.trial.epochs, content)) is None:
             line = f"the store has no scores of {stream} any more: a run with another --store makes them again"
             return {"cause": "scores lost", "line": line, "time": 0.0}
-    return None
+    return own.failure_of(fused.trial.epochs, canonical(evaluation)) if side_by_side(evaluation) else None
 
 
 def _target(evaluation: Evaluation) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -10,8 +10,19 @@ from functools import cached_property
 from skelray.bench.estimate import parameters
 from skelray.identity.canonical import canonical, digest
 from skelray.results.book import CELLS, ENSEMBLES, REFERENCES, Book
-from skelray.results.rows import Row, cell_rows, complete, curve_rows, fused_pictures, fused_rows, pictures, reference_row
+from skelray.results.rows import (
+    Row,
+    cell_rows,
+    complete,
+    curve_rows,
+    fused_pictures,
+    fused_rows,
+    pictures,
+    reference_row,
+    side_by_side,
+)
 from skelray.runner.context import Context
+from skelray.runner.fusing import fusing_jobs
 from skelray.runner.job import Job
 from skelray.runner.work import Planned, Savings, Searches, Size
 from skelray.store.store import StoredTrial
@@ -21,7 +32,6 @@ from skelray.study.notes import notes_of
 from skelray.study.quoted import Quoted
 from skelray.study.study import Expands, HasReferences
 from skelray.training import Report
-from skelray.trial import Trial
 
 
 class AblationWork:
@@ -32,6 +42,7 @@ class AblationWork:
     def __init__(self, study: Expands, context: Context) -> None:
         self._study, self._context = study, context
         self._counted: dict[str, float] = {}
+        self._under_way: set[int] = set()  # jobs by identity: a trial may be measured once more
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -66,7 +77,25 @@ class AblationWork:
         return nullcontext()
 
     def missing(self) -> Iterator[Job | None]:
-        return (job for job in self.jobs if not complete(job.trial, job.stored))
+        yield from self._handed(job for job in self.jobs if not complete(job.trial, job.stored))
+        yield from self._put_side_by_side()
+
+    def _handed(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """The jobs, each noted as under way until it has ended."""
+        for job in jobs:
+            self._under_way.add(id(job))
+            yield job
+
+    def _settled(self) -> Iterator[None]:
+        """Waits until all that was handed out has ended."""
+        while self._under_way:
+            yield None
+
+    def _put_side_by_side(self) -> Iterator[Job | None]:
+        """The ensembles that read their streams side by side, once these are there."""
+        if any(side_by_side(evaluation) for one in self.ensembles for evaluation in one.trial.evaluations):
+            yield from self._settled()
+            yield from self._handed(fusing_jobs(self.ensembles, self._context))
 
     def size(self) -> Size:
         missing = [job.trial.epochs for job in self.jobs if not complete(job.trial, job.stored)]
@@ -94,10 +123,14 @@ class AblationWork:
 
     def ended(self, job: Job, status: str) -> str:
         """The store has it."""
+        self._under_way.discard(id(job))
         return status
 
     def put(self, job: Job, book: Book) -> None:
         """The rows of the cells that share the job's encoder, and of the ensembles that they are in."""
+        if job.fused is not None:
+            self._put_ensemble(self.ensembles.index(job.fused), book)
+            return
         cells, ensembles = self._sharing.get(job.key, ([], []))
         for number in cells:
             self._put_cell(number, book)
@@ -113,9 +146,6 @@ class AblationWork:
             self._put_cell(number, book)
         for number in range(len(self.ensembles)):
             self._put_ensemble(number, book)
-
-    def finals(self) -> list[Trial]:
-        return []
 
     def close(self, book: Book) -> None:
         """Puts what another run of these trials has finished since the rows were read."""

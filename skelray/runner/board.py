@@ -58,7 +58,7 @@ class Board(Listener):
         with self._lock:
             going = self.record.going.get(f"{job.stored.id}-{job.trial.epochs}")
             if going is not None:
-                self.record.passed += report.epoch - going.epoch
+                self.record.passed += 0 if job.final else report.epoch - going.epoch
                 self.record.trained += not report.replayed
                 going.epoch, going.seconds = report.epoch, report.seconds
                 going.losses = [*going.losses, report.metrics["loss"]][-LOSSES:]
@@ -68,8 +68,10 @@ class Board(Listener):
     def ended(self, job: Job, status: str) -> None:
         with self._lock:
             going = self.record.going.pop(f"{job.stored.id}-{job.trial.epochs}", None)
-            self.record.passed += job.trial.epochs - (going.epoch if going else 0)  # what is not trained is not left
-            self.record.finished[status] = self.record.finished.get(status, 0) + 1
+            if not job.final:
+                self.record.passed += job.trial.epochs - (going.epoch if going else 0)  # what is not trained is not left
+            if not job.final or status == "failed":
+                self.record.finished[status] = self.record.finished.get(status, 0) + 1
         self.other.ended(job, status)
 
     def _beats(self) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from skelray import machine
 from skelray.checks import UserError
 from skelray.runner import ending
+from skelray.runner.head import watching_head
 from skelray.runner.joining import check_token, reach
 from skelray.runner.own_folder import folder_for_ray
 
@@ -70,19 +71,27 @@ def connected(cluster: Cluster) -> Iterator[None]:
     """Joins the cluster, or starts one of its own, whose files are gone at the end. Raises UserError where it cannot."""
     if cluster.address is None:
         with folder_for_ray(cluster.tmp) as folder:
-            _start(cluster, folder)
             try:
-                yield
+                _start(cluster, folder)
+                with watching_head(ray.get_runtime_context().gcs_address):
+                    yield
             finally:
-                ray.shutdown()
+                _leave()
         return
     address = reach(cluster.address)
-    with ending.keeping_handler():
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    _hush()
     try:
-        yield
+        with ending.keeping_handler():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        _hush()
+        with watching_head(ray.get_runtime_context().gcs_address):
+            yield
     finally:
+        _leave()
+
+
+def _leave() -> None:
+    """A cluster without a head is left as it is: Ray would wait for it."""
+    if not ending.lost():
         ray.shutdown()
 
 
@@ -104,6 +113,7 @@ def _start(cluster: Cluster, folder: Path) -> None:
 
 def _hush() -> None:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it counts lost attempts as trials that failed
 
 
 def _see_to_a_token() -> None:

@@ -1,4 +1,4 @@
-"""Ends a run that SIGTERM asks to end, as when a machine is wanted back: saved, within seconds, with status 143."""
+"""Ends a run that is asked to end by SIGTERM, saved and within seconds, or whose cluster is lost."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from typing import Any
 
 GRACE = 12.0  # seconds that an epoch under way has to end; after them it is cut, and costs what is not saved yet
 
+LOST = 2  # the exit status of a run whose cluster is lost
+
 _asked = threading.Event()
+_lost: list[str] = []  # why, in a sentence
 
 
 class Terminated(BaseException):
     """The run was asked to end. No Exception, so that no trial takes it for a failure of its own."""
+
+
+class Lost(BaseException):
+    """The run cannot go on, whatever it does: its cluster is lost. A sentence."""
 
 
 @contextmanager
@@ -26,7 +33,7 @@ def heeding_sigterm() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, GRACE)
 
     def cut(number: int, frame: Any) -> None:
-        raise Terminated
+        raise Lost(_lost[0]) if _lost else Terminated
 
     before = {one: signal.signal(one, handler) for one, handler in ((signal.SIGTERM, ask), (signal.SIGALRM, cut))}
     try:
@@ -34,17 +41,40 @@ def heeding_sigterm() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         _asked.clear()
+        _lost.clear()
         for one, handler in before.items():
             signal.signal(one, handler)
 
 
 @contextmanager
 def keeping_handler() -> Iterator[None]:
-    """What is called within it may set a handler of SIGTERM, which is taken back."""
+    """What is called within it may set a handler of SIGTERM, as ``ray.init`` does, which is taken back.
+
+    Raises Terminated where that handler has raised SystemExit: nothing runs yet that could be saved.
+    """
     handler = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    except SystemExit as error:
+        raise Terminated from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+    check()
+
+
+def lose(why: str) -> bool:
+    """Raises Lost in the main thread, from any other; whether a run is there that hears it."""
+    if signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, signal.SIG_IGN, None):
+        return False
+    _lost.append(why)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+    return True
+
+
+def lost() -> bool:
+    """Whether the cluster of the run is lost."""
+    return bool(_lost)
 
 
 def asked() -> bool:

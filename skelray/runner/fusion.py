@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from skelray.results.book import Book
-from skelray.results.rows import Row
+from skelray.results.rows import Row, complete
 from skelray.runner.ablation import AblationWork
 from skelray.runner.context import Context
+from skelray.runner.job import Job
 from skelray.runner.work import Planned, Searches
 from skelray.search.fusion_weights import chosen
 from skelray.store.store import StoredTrial
 from skelray.study.cell import Cell, Fused
 from skelray.study.fusion import CHOSEN, Fusion, closed
-from skelray.trial import Trial
 
 
 class FusionWork(AblationWork):
@@ -32,10 +33,22 @@ class FusionWork(AblationWork):
         ensemble = chosen(self._fusion, one, self._context.store, self._context.data(one.trial), look)
         return [closed(one)] if ensemble is None else [one, replace(one, arm=CHOSEN, ensemble=ensemble, published={})]
 
-    def finals(self) -> list[Trial]:
-        """The streams' trials with what reads the test split, of every ensemble whose weights are chosen."""
+    def missing(self) -> Iterator[Job | None]:
+        """The streams, and then what reads the test split of every ensemble whose weights are chosen."""
+        yield from self._handed(job for job in self.jobs if not complete(job.trial, job.stored))
+        yield from self._settled()
+        yield from self._handed(self._read())
+
+    def _read(self) -> Iterator[Job]:
+        """Chooses the weights. A stream that ensembles share is one job."""
         found = [one for each in self.ensembles for one in self.weighed(each, look=True) if one.arm == CHOSEN]
-        return [cell.trial for one in found for cell in one.members.values()]
+        cells = {
+            (self._context.stored(cell.trial).id, cell.trial.epochs): cell for one in found for cell in one.members.values()
+        }
+        for number, cell in enumerate(cells.values()):
+            stored = self._context.stored(cell.trial)
+            if not complete(cell.trial, stored):
+                yield Job(-1 - number, f"{cell.name} (test)", cell.trial, stored, final=True)
 
     def close(self, book: Book) -> None:
         for number in range(len(self.ensembles)):

@@ -26,7 +26,6 @@ class GrowingWork(AblationWork):
 
     def __init__(self, study: Expands, context: Context) -> None:
         super().__init__(study, context)
-        self._under_way: set[tuple[str, int]] = set()
         self._book: Book | None = None
 
     def next_study(self) -> Expands | None:
@@ -65,16 +64,11 @@ class GrowingWork(AblationWork):
                 mark = job.key, len(job.trial.evaluations)  # a candidate that was chosen is measured once more
                 if mark not in given and not complete(job.trial, job.stored):
                     given.add(mark)
-                    self._under_way.add(job.key)
-                    yield job
-            while self._under_way:
-                yield None
+                    yield from self._handed([job])
+            yield from self._settled()
             if not self.grow():
-                return
-
-    def ended(self, job: Job, status: str) -> str:
-        self._under_way.discard(job.key)
-        return status
+                break
+        yield from self._put_side_by_side()
 
     def put_all(self, book: Book) -> None:
         self._book = book

@@ -45,12 +45,12 @@ class Jobs(Searcher):
             job = self.again.pop(0) if self.again else self._next()
             if job is None:
                 return Searcher.FINISHED if self.over() else None  # type: ignore[return-value]
-            content = ray.cloudpickle.dumps(job.trial)  # the study's own classes by value
+            content = ray.cloudpickle.dumps(job.fused or job.trial)  # the study's own classes by value
         except Exception as error:
             self.error = error
             return Searcher.FINISHED  # type: ignore[return-value]
         self.given[trial_id] = job
-        return {"number": job.number, "id": job.stored.id, "epochs": job.trial.epochs, "trial": content}
+        return {"attempt": trial_id, "number": job.number, "id": job.stored.id, "epochs": job.trial.epochs, "trial": content}
 
     def _next(self) -> Job | None:
         """A job that is taken up for the first time."""

@@ -16,6 +16,7 @@ from skelray.checks import UserError
 from skelray.machine import provenance
 from skelray.runner import ending
 from skelray.runner.execute import failure, in_turns
+from skelray.runner.fusing import fuse
 from skelray.runner.job import Job, Listener
 from skelray.runner.packing import Packing
 from skelray.runner.run import RETRIES, Run
@@ -35,7 +36,6 @@ def run_inline(run: Run, listener: Listener | None = None) -> None:
             jobs.work()
         finally:
             jobs.close()
-        run.evaluate_finals(device)
 
 
 class Seat:
@@ -99,11 +99,15 @@ class Jobs:
                 return seat
         ahead = max(self.packing.lanes, self.run.work.most_waiting) if self.packing.pack is not None else 1
         while len(self._held) < ahead and (job := self._next_job()):
-            seat = Seat(job, self.packing.structure_of(job.trial, self.run.context.data(job.trial)))
+            seat = Seat(job, self._structure_of(job))
             if seat.structure == self.packing.structure:
                 return seat
             self._held.append(seat)
         return self._held.pop(0) if self._held and not self._seats else None
+
+    def _structure_of(self, job: Job) -> str:
+        """What it shares with jobs that may train beside it; nothing where streams are put side by side."""
+        return job.stored.id if job.fused else self.packing.structure_of(job.trial, self.run.context.data(job.trial))
 
     def _next_job(self) -> Job | None:
         if self._jobs is None:
@@ -121,21 +125,28 @@ class Jobs:
         """Takes a job to its first epoch, or to its end; not where others are under way and another process has it."""
         if not seat.told:
             self.listener.started(seat.job)
-        job, context, alone = seat.job, self.run.context, not self._seats
-        join = partial(self._join, seat)
         seat.began = datetime.now(UTC)
-        seat.turns = in_turns(job.trial, context.splits(job.trial), job.stored, self.device, context.load, join, wait=alone)
+        seat.turns = self._turns(seat, alone=not self._seats)
         self._seats.append(seat)
         try:
             self._advance(seat)
         except InUse as error:
             self._seats.remove(seat)
             if not seat.told:
-                log.warning("%s waits: %s", job.name, error)
+                log.warning("%s waits: %s", seat.job.name, error)
             return False
         finally:
             seat.told = True
         return True
+
+    def _turns(self, seat: Seat, alone: bool) -> Generator[Report | None, None, None]:
+        """Takes a job from one epoch to the next. alone: it may wait for another process."""
+        job, context = seat.job, self.run.context
+        if job.fused is not None:
+            fuse(job.fused, context.store, context.data(job.trial), job.stored)
+            return
+        join = partial(self._join, seat)
+        yield from in_turns(job.trial, context.splits(job.trial), job.stored, self.device, context.load, join, wait=alone)
 
     def _join(self, seat: Seat, training: Pretraining) -> None:
         seat.training = training

@@ -5,18 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skelray.store.store import StoredTrial
+from skelray.study.cell import Fused
 from skelray.training import Report
 from skelray.trial import Trial
 
 
 @dataclass
 class Job:
-    """One trial to run, with all that the study's cells measure on its encoder. number: of its first cell or sample."""
+    """One trial to run, with all that the study's cells measure on its encoder. number: of its first cell or sample.
+
+    final: it is read once the trials have ended, and is none of those that are counted. fused: an ensemble whose streams
+    are there, to be put side by side; trial then says what is measured on it, and stored is the ensemble's place.
+    """
 
     number: int
     name: str
     trial: Trial
     stored: StoredTrial
+    final: bool = False
+    fused: Fused | None = None
 
     @property
     def key(self) -> tuple[str, int]:

@@ -20,7 +20,6 @@ from skelray.runner.cluster import Cluster, connected, device_of_trials  # sets 
 import ray
 from ray import tune
 
-from skelray import machine
 from skelray.runner import ending
 from skelray.runner.asking import asking
 from skelray.runner.handing import Jobs
@@ -37,14 +36,10 @@ MANY = 1_000_000  # trials that may wait for Ray: ``Reporting.room`` decides how
 def run_on_ray(run: Run, module: ModuleType | None, listener: Listener, cluster: Cluster) -> None:
     """module: the study's; its classes travel to the workers by value. Raises UserError where no node can hold a trial."""
     with run.session():
-        device = _on_cluster(run, module, listener, cluster)
-        machine.configure_process(run.settings.threads)
-        # here, where a cluster's GPUs may be out of reach
-        run.evaluate_finals(machine.choose_device(None if device == "cuda" else device))
+        _on_cluster(run, module, listener, cluster)
 
 
-def _on_cluster(run: Run, module: ModuleType | None, listener: Listener, cluster: Cluster) -> str:
-    """Runs the jobs; returns the device that they were given."""
+def _on_cluster(run: Run, module: ModuleType | None, listener: Listener, cluster: Cluster) -> None:
     joined = ray.is_initialized() or cluster.address is not None
     with nullcontext() if ray.is_initialized() else connected(cluster):
         for mine in () if module is None else (module, *modules_beside()):
@@ -55,7 +50,6 @@ def _on_cluster(run: Run, module: ModuleType | None, listener: Listener, cluster
         if device == "cuda":
             resources["gpu"] = 1 / cluster.per_gpu
         _fit(run, device, resources, listener, joined)
-    return device
 
 
 def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener, joined: bool) -> None:

@@ -16,6 +16,7 @@ from skelray.runner import ending
 from skelray.runner.asking import Asking
 from skelray.runner.execute import failure
 from skelray.runner.handing import Jobs
+from skelray.runner.hanging import Watch
 from skelray.runner.job import Job, Listener
 from skelray.runner.losses import Losses
 from skelray.runner.nodes import Nodes
@@ -36,7 +37,7 @@ class Reporting(FIFOScheduler):
     def __init__(self, run: Run, jobs: Jobs, listener: Listener, nodes: Nodes, asking: Asking | None = None) -> None:
         super().__init__()
         self.run, self.jobs, self.listener, self.nodes, self.asking = run, jobs, listener, nodes, asking
-        self.losses = Losses(nodes)
+        self.losses, self.watch = Losses(nodes), Watch()
         self.statuses: dict[int, str] = {}  # by identity: a job that was paused comes again under its number
         self.begun: set[int] = set()
         self.places: dict[int, str] = {}  # the node of a job's last report
@@ -61,8 +62,9 @@ class Reporting(FIFOScheduler):
         return len(taking) < self._slots
 
     def _look(self) -> None:
-        """Asks nodes that have joined, and counts what all of them hold."""
+        """Asks nodes that have joined, counts what all of them hold, and ends workers that hang."""
         self._looked = time.monotonic()
+        self.watch.look()
         if self.asking is not None:
             self.asking.look()
         if self.losses.alone:
@@ -95,6 +97,7 @@ class Reporting(FIFOScheduler):
             waits = trial.status == TuneTrial.PENDING and id(job) in self.losses.alone
             if waits and trial.placement_group_factory.bundles[0]["CPU"] > most > 0:
                 tune_controller.stop_trial(trial)
+                self.watch.over(trial.trial_id)
                 self.jobs.again.insert(0, job)
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
@@ -103,6 +106,7 @@ class Reporting(FIFOScheduler):
             self.begun.add(id(job))
             self.listener.started(job)
         self.places.pop(id(job), None)
+        self.watch.begun(job, trial)
         trial.update_resources(self.nodes.request(alone=id(job) in self.losses.alone))
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
@@ -110,6 +114,7 @@ class Reporting(FIFOScheduler):
         _log(result)
         report = Report(result["epoch"], _under("metrics", result), result["epoch_seconds"], replayed=result["replayed"])
         self._heard_of(job, result)
+        self.watch.reported(trial.trial_id, report.epoch, report.metrics, report.replayed)
         if not report.replayed:
             self.losses.progress(job)
         self.listener.report(job, report)
@@ -124,6 +129,7 @@ class Reporting(FIFOScheduler):
         return self.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
+        self.watch.over(trial.trial_id)
         job, failed = self.jobs.given[trial.trial_id], _under("failed", result)
         if id(job) in self.statuses:  # the run has stopped it
             return
@@ -148,6 +154,7 @@ class Reporting(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         """An attempt was lost."""
+        self.watch.over(trial.trial_id)
         self.losses.heard(self.jobs.given[trial.trial_id], trial)
 
     def lost(self, job: Job) -> None:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-
-import torch
 
 from skelray.checks import UserError
 from skelray.results.book import Book
 from skelray.results.earlier import OfLaterVersion
 from skelray.results.tables import check_name, check_writable, load, studies
+from skelray.runner import ending
 from skelray.runner.context import Context, Settings
 from skelray.runner.deciding import DecidingWork
-from skelray.runner.execute import execute, failure
 from skelray.runner.job import Job
 from skelray.runner.kinds import work_of
 from skelray.runner.upkeep import Upkeep
@@ -23,7 +20,6 @@ from skelray.study.notes import Notes
 from skelray.study.scale import Scale
 from skelray.study.study import Study
 from skelray.training import Report
-from skelray.trial import Trial
 
 RETRIES = 2  # attempts beyond the first at a trial that failed for a transient cause
 
@@ -49,15 +45,21 @@ class Run:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """What holds while trials run: tables can be written, and nobody else writes what is this run's alone."""
+        """What holds while trials run: tables can be written, and nobody else writes what is this run's alone.
+
+        They are brought up to date at the end.
+        """
         check_writable(self.settings.results)
         self._check_kept()
+        ending.check()
         with self.work.claim():
             self.work.put_all(self.book)
             upkeep = self._upkeep = Upkeep(self.context, self.work, self.book)
             upkeep.begin()
             try:
                 yield
+                self.work.close(self.book)
+                self.book.write()
                 upkeep.settle()
             except BaseException:  # an interrupt: what has ended so far is in the tables
                 with self.context.going_on("the tables"):
@@ -127,28 +129,3 @@ class Run:
         """The tables from what the store holds now, finished or not."""
         self.work.put_all(self.book)
         return self.book.write()
-
-    def evaluate_finals(self, device: torch.device) -> None:
-        """Evaluates what the study measures once all jobs have ended; trains nothing.
-
-        One that fails is a failed row. Brings the tables up to date.
-        """
-        for trial in self.work.finals():
-            for _ in range(RETRIES + 1):
-                if not self._fails_in_passing(trial, device):
-                    break
-        self.work.close(self.book)
-        self.book.write()
-
-    def _fails_in_passing(self, trial: Trial, device: torch.device) -> bool:
-        """Evaluates a final; whether it failed for what may pass. A failure is kept."""
-        stored, started = self.context.stored(trial), datetime.now(UTC)
-        try:
-            for _ in execute(trial, self.context.splits(trial), stored, device, self.context.load):
-                pass
-        except Exception as error:
-            failed = failure(error, device, started)
-            with self.context.going_on("the store"):
-                stored.save_failure(trial.epochs, failed)
-            return bool(failed["transient"])
-        return False

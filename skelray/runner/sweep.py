@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from skelray.checks import MOST
 from skelray.names import HELD_OUT
 from skelray.results.book import FINALS, FUSED_FINALS, SAMPLES, Book
-from skelray.results.rows import cell_rows, complete, curve_rows, fused_rows
+from skelray.results.rows import cell_rows, complete, curve_rows, fused_rows, side_by_side
 from skelray.results.sample_rows import sample_rows
 from skelray.runner import finals
 from skelray.runner.context import Context
+from skelray.runner.fusing import fusing_jobs
 from skelray.runner.job import Job
 from skelray.runner.race import Standing, standing
 from skelray.runner.work import Planned, Savings, Searches, Size
@@ -24,7 +25,6 @@ from skelray.study.cell import Cell, Fused
 from skelray.study.stopping.rule import ON, PAUSE
 from skelray.study.sweep import Sweep
 from skelray.training import Report
-from skelray.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class SweepWork:
         self._context, self._example = context, example(sweep, context.scale)
         self.search = Search(context.name, sweep, context.scale, context.store, context.data(self._example))
         self._parts: dict[int, _Part] = {}
+        self._finals: set[int] = set()  # under way, by number
         self._seconds: dict[int, float] = {}  # trained since the last reading, by job
 
     def claim(self) -> AbstractContextManager[None]:
@@ -60,6 +61,7 @@ class SweepWork:
         yield from self._searched()
         yield from self._raced()
         yield from self._confirmed()
+        yield from self._put_side_by_side()
 
     def _searched(self) -> Iterator[Job | None]:
         while True:
@@ -90,12 +92,27 @@ class SweepWork:
         return Standing(self.search.best(), ()) if racing is None else standing(self.search, racing)
 
     def _confirmed(self) -> Iterator[Job | None]:
-        """The finals that no sample has trained: other streams, protocols and seeds."""
-        for number, cell in enumerate(self._cells()):
+        """The finals: the test split on encoders of samples, and other streams, protocols and seeds, trained now."""
+        own: dict[tuple[str, int], Cell] = {}
+        for cell in self._cells():  # the published setting may be the best one, too
+            own.setdefault((self._context.stored(cell.trial).id, cell.trial.epochs), cell)
+        for number, cell in enumerate(own.values()):
             stored = self._context.stored(cell.trial)
-            if not (stored.has_encoder(cell.trial.epochs) or complete(cell.trial, stored)):
-                self._parts[-1 - number] = _Part()
-                yield Job(-1 - number, cell.name, cell.trial, stored)
+            if not complete(cell.trial, stored):
+                yield self._final(Job(-1 - number, self._named(cell), cell.trial, stored, final=True))
+
+    def _put_side_by_side(self) -> Iterator[Job | None]:
+        """The ensembles of finals that read their streams side by side, once these are there."""
+        ensembles = finals.fused(self.search, self._cells())
+        if any(side_by_side(evaluation) for one in ensembles for evaluation in one.trial.evaluations):
+            while self._finals:
+                yield None
+            yield from map(self._final, fusing_jobs(ensembles, self._context))
+
+    def _final(self, job: Job) -> Job:
+        self._parts[job.number] = _Part()
+        self._finals.add(job.number)
+        return job
 
     def _job(self, sample: Sample, seed: Seed, judged: bool) -> Job:
         trial, arm = self.search.trial(sample, seed), self.search.arm(sample)
@@ -132,6 +149,7 @@ class SweepWork:
         part = self._parts[job.number]
         sample = part.sample
         if sample is None:
+            self._finals.discard(job.number)
             return status
         if not part.judged:
             if status == "failed":
@@ -177,13 +195,6 @@ class SweepWork:
             book.put((FINALS, number), cell_rows(context.name, cell, context.store, context.data(cell.trial)))
         for number, one in enumerate(self._fused(own, look)):
             book.put((FUSED_FINALS, number), fused_rows(context.name, one, context.store, context.data(one.trial)))
-
-    def finals(self) -> list[Trial]:
-        """Names the finals of a search that is over, whose encoders are there."""
-        if not self.search.over():
-            return []
-        trials = [cell.trial for cell in self._cells()]
-        return [trial for trial in trials if self._context.stored(trial).has_encoder(trial.epochs)]
 
     def _cells(self) -> list[Cell]:
         """What is evaluated on the test split: the published setting and the best sample so far."""

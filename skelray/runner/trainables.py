@@ -22,7 +22,10 @@ from skelray.machine import provenance
 from skelray.runner.context import Settings, splits
 from skelray.runner.execute import execute, failure
 from skelray.runner.fit import Needs, Unfit, check_fit
+from skelray.runner.fusing import fuse
+from skelray.runner.hanging import Pulse
 from skelray.store.store import Store, StoredTrial
+from skelray.study.cell import Fused
 from skelray.study.changes import changed
 from skelray.training import Pretraining, Report
 from skelray.trial import Trial
@@ -39,23 +42,28 @@ class StudyTrainable(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any], settings: Settings, needs: Needs | None = None) -> None:  # type: ignore[override]
-        self.settings, self.needs, self.said = settings, needs, _Said()
+        self.settings, self.needs, self.said, self.pulse = settings, needs, _Said(), Pulse()
         self.begin(config)
 
     def begin(self, config: dict[str, Any]) -> None:
         machine.configure_process(self.settings.threads)
         machine.forget_peak()
         self.id, self.epochs, self.last = config["id"], config["epochs"], 0
+        self.pulse.begin(config["attempt"])
         self.device, self.started = torch.device("cpu"), datetime.datetime.now(datetime.UTC)
         self.reports = self.start(config["trial"])
 
     def start(self, content: bytes) -> Generator[Report, None, None]:
         """Everything that can fail is in the first step, where a failure is reported by cause."""
         self.device = machine.choose_device(self.settings.device)
-        trial: Trial = pickle.loads(content)  # from our own driver
+        asked: Trial | Fused = pickle.loads(content)  # from our own driver
+        trial = asked.trial if isinstance(asked, Fused) else asked
         if self.needs is not None:
             check_fit(self.settings, self.needs, trial, ray.get_runtime_context().get_node_id())
         data = splits(self.settings.data, trial.benchmark, trial.protocol)
+        if isinstance(asked, Fused):
+            fuse(asked, Store(self.settings.store), data.train.fingerprint, self.stored())
+            return
         yield from execute(trial, data, self.stored(), self.device, partial(splits, self.settings.data))
 
     def stored(self) -> StoredTrial:

@@ -57,7 +57,7 @@ class Work(Protocol):
     """A study at a scale, as runners see it: jobs to run, what becomes of them, and the rows of its table.
 
     A runner claims it, fills the book, takes up missing jobs, asks after each report whether the job goes on, says how it
-    ended, evaluates the finals and closes the book.
+    ended, and closes the book.
     """
 
     most_waiting: float
@@ -68,7 +68,10 @@ class Work(Protocol):
         ...
 
     def missing(self) -> Iterator[Job | None]:
-        """The jobs to run, in the study's order. None: nothing can start before a job that is under way has ended."""
+        """The jobs to run, in the study's order, and last what is read once the trials have ended (``Job.final``).
+
+        None: nothing can start before a job that is under way has ended.
+        """
         ...
 
     def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
@@ -90,12 +93,8 @@ class Work(Protocol):
         """Puts every row that the store has into the book."""
         ...
 
-    def finals(self) -> list[Trial]:
-        """What is evaluated in the end on encoders that are there; a search is decided before."""
-        ...
-
     def close(self, book: Book) -> None:
-        """Writes what could not be written before, and puts the rows that the finals brought into the book."""
+        """Writes what could not be written before, and puts the rows that the last jobs brought into the book."""
         ...
 
     def size(self) -> Size: ...

@@ -46,13 +46,11 @@ class StoredEnsemble:
 
         evaluation, seed: of what tells itself what streams are side by side, as clustering does.
         """
-        found = [self.store.trial(id).figures(name) for id in self.members.values()]
-        results = [result for result in found if result is not None]
-        if len(results) < len(found):
-            return None  # scores are written before the figures: nothing is read that is not whole
-        kept, of = self.stored.figures(name), [result["started"] for result in results]
-        if kept is not None and kept.get("of") == of:
+        if (kept := self.kept(name)) is not None:
             return kept
+        results = self._of_streams(name)
+        if results is None:
+            return None
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
         made = self._side_by_side(name, evaluation, seed) if isinstance(evaluation, HasFused) else self._fused(name)
         if made is None:  # of an evaluation that has no scores, or that kept no features
@@ -63,13 +61,26 @@ class StoredEnsemble:
             "metrics": dict(made.metrics),
             "seconds": time.perf_counter() - clock,
             "started": started.isoformat(),
-            "of": of,  # when the streams' were made
+            "of": [one["started"] for one in results],  # when the streams' were made
         }
         self.stored.save_spec({"ensemble": self.parts()})
         for ending, content in made.files.items():
             self.store.write(f"{self.id}/{name}.{ending}", content)
         self.store.write_json(f"{self.id}/{name}.json", result)
         return result
+
+    def kept(self, name: str) -> dict[str, Any] | None:
+        """The figures of an evaluation that were made of the streams' as they are now; None where they are to be made."""
+        results, kept = self._of_streams(name), self.stored.figures(name)
+        if results is None or kept is None or kept.get("of") != [one["started"] for one in results]:
+            return None
+        return kept
+
+    def _of_streams(self, name: str) -> list[dict[str, Any]] | None:
+        """The streams' figures; None where one has none: scores are written before them, so nothing is read half."""
+        found = [self.store.trial(id).figures(name) for id in self.members.values()]
+        results = [result for result in found if result is not None]
+        return results if len(results) == len(found) else None
 
     def _fused(self, name: str) -> EvaluationResult | None:
         arrays = self.arrays(name)

@@ -30,8 +30,7 @@ class Fusion:
 
     For each seed and point of ``across`` one encoder is trained for each stream (unless it is stored), ``evaluation`` reads
     the held-out training subjects, and the first point with the best top-1 there is chosen. Only then are the published and
-    the chosen weights read on the test split, one stream after another in the process that runs the study. A point costs no
-    training and no GPU.
+    the chosen weights read on the test split. A point costs no training and no GPU.
 
     published: the weights of the paper, which are the first point. figures: its top-1 in percent by protocol.
     """

@@ -1,11 +1,16 @@
 """`skelray watch` from another terminal."""
 
+import contextlib
+import re
+import subprocess
 import sys
 import time
 
 import pytest
 from result_rows import seeds
+from small_study import ABLATION, TINY, study_file
 
+from skelray.checks import UserError
 from skelray.cli.main import main
 from skelray.cli.watch import look
 from skelray.results import tables as results
@@ -75,3 +80,29 @@ def test_before_the_first_number_it_says_so(tmp_path):
     now = time.time()
     write(RunRecord("mine", "c", "h", 1, now, now, 3, 12), tmp_path)
     assert "No trial has a number yet" in look("mine", tmp_path)
+
+
+@pytest.mark.slow
+def test_it_shows_a_real_run_on_ray_from_beginning_to_end(tmp_path, synthetic_data):
+    """Another process trains on a cluster of its own; what is seen here goes from trials under way to the whole table."""
+    main_of = "from skelray.cli.main import main; main()"
+    scale = ["--benchmark", "synthetic", "--protocol", "xview", "--epochs", "40"]
+    scale += [word for name, value in TINY for word in ("--set", f"{name}={value}")]
+    places = ["--data", synthetic_data, "--store", tmp_path / "store", "--results", tmp_path, "--device", "cpu"]
+    path = study_file(tmp_path, ABLATION)
+    words = [sys.executable, "-c", main_of, "run", path, *scale, *places]
+    with subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
+        shown = set()
+        while run.poll() is None:
+            with contextlib.suppress(UserError):  # until it has begun
+                shown.add(look("small_synthetic", tmp_path))
+            time.sleep(0.5)
+        assert run.returncode == 0, run.stderr.read().decode()
+    lines = [line for text in shown for line in text.splitlines() if line.startswith(("| weak ", "| strong "))]
+    assert any(re.match(r"\| (weak|strong) xview seed [01] +\| [▁-█]+ +\| +\d+/40 \| +\d", line) for line in lines)
+    assert any(" of 4 trials done" in text and "left, CPU " in text for text in shown)
+    last = look("small_synthetic", tmp_path)
+    assert "small_synthetic: ended" in last
+    assert "4 of 4 trials done, 160 of 160 epochs" in last
+    assert "Trials under way" not in last
+    assert "xview linear" in last

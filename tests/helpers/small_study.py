@@ -82,13 +82,15 @@ def assert_same(a, b):
 
 class Heard(Listener):
     def __init__(self):
-        self.trained, self.replayed, self.statuses = [], [], {}
+        self.trained, self.replayed, self.statuses, self.jobs = [], [], {}, []
 
     def report(self, job, report):
         (self.replayed if report.replayed else self.trained).append((job.name, report.epoch))
 
     def ended(self, job, status):
-        self.statuses[job.name] = status
+        self.jobs.append(job)
+        if not job.final:
+            self.statuses[job.name] = status
 
 
 FAILING = """

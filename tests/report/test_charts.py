@@ -43,6 +43,12 @@ def test_lines_and_bars_show_what_the_table_has():
     assert [patch.get_height() for patch in bars.figure.axes[0].patches] == pytest.approx([76, 62])
 
 
+def test_bars_of_many_arms_are_told_apart():
+    rows = [row for number in range(9) for row in seeds(0.5, arm=f"arm {number}")]
+    (bars,) = charts(told(rows, Bars()))
+    assert len({(patch.get_facecolor(), patch.get_hatch()) for patch in bars.figure.axes[0].patches}) == 9
+
+
 def test_what_else_varies_has_a_panel_of_its_own():
     rows = [row | {"trial": row["trial"] + s} for s in ("joint", "bone") for row in seeds(0.5, arm="a", stream=s)]
     (bars,) = charts(told(rows, Bars()))

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ray_nodes import ray_nodes
@@ -452,6 +453,35 @@ def test_a_trial_alone_asks_for_no_more_than_a_node_with_a_gpu_has(monkeypatch):
     assert nodes.slots() == 2
     nodes.keep_free()
     assert nodes.request(alone=True).bundles == [{"CPU": 16.0, "GPU": 0.5}]
+
+
+def test_a_trial_that_waits_to_be_alone_on_a_node_that_is_lost_asks_anew(tmp_path, monkeypatch):
+    """It waited for 16 CPUs, and the largest node that is left has 4."""
+    from test_ray import Attempt, job, reporting_on
+
+    there = [node("small", 4.0), node("large", 16.0, 64)]
+    monkeypatch.setattr("skelray.runner.nodes.alive", lambda: there)
+    jobs, reporting = reporting_on([job(tmp_path, 0)])
+    jobs.suggest("x")
+    attempt, stopped = Attempt("x"), []
+    reporting.losses.alone.add(id_of(jobs, "x"))
+    attempt.placement_group_factory = reporting.nodes.request(alone=False)
+    attempt.update_resources = lambda asked: setattr(attempt, "placement_group_factory", asked)
+    reporting._look()
+    reporting.on_trial_add(None, attempt)
+    assert attempt.placement_group_factory.bundles == [{"CPU": 16.0}]
+    controller = SimpleNamespace(get_trials=lambda: [attempt], stop_trial=stopped.append)
+    reporting._renew(controller)
+    assert (stopped, jobs.again) == ([], [])
+    there.pop()
+    reporting._renew(controller)
+    assert (stopped, jobs.again) == ([attempt], [jobs.given["x"]])
+    reporting._look()
+    jobs.suggest("y")
+    again = Attempt("y")
+    again.update_resources = lambda asked: setattr(again, "placement_group_factory", asked)
+    reporting.on_trial_add(None, again)
+    assert again.placement_group_factory.bundles == [{"CPU": 4.0}]
 
 
 def test_an_epoch_of_progress_forgets_the_losses_before_it(tmp_path, synthetic_data):

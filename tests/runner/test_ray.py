@@ -267,7 +267,7 @@ def test_a_worker_without_the_device_says_so(tmp_path, synthetic_data, monkeypat
             super().setup(config, replace(run.settings, device="cuda"))
 
     one = next(run.jobs())
-    result = Here({"id": one.stored.id, "epochs": 3, "trial": pickle.dumps(one.trial)}).train()
+    result = Here({"attempt": "x", "id": one.stored.id, "epochs": 3, "trial": pickle.dumps(one.trial)}).train()
     assert result["done"]
     assert "no CUDA device" in result["failed"]["line"]
     assert "no CUDA device" in one.stored.failure(3)["line"]
@@ -299,22 +299,15 @@ def test_the_cluster_decides_the_device(monkeypatch, name, joined, gpus, expecte
             ray_runner.device_of_trials(name, joined)
 
 
-def test_workers_get_the_decided_device_and_finals_the_threads_of_a_trial(tmp_path, synthetic_data, monkeypatch):
-    import torch
-
+def test_workers_get_the_decided_device_and_a_share_of_a_gpu(tmp_path, synthetic_data, monkeypatch):
     ray_runner = pytest.importorskip("skelray.runner.on_ray")
     run, _ = make_run(study_file(tmp_path, SWEEP), tmp_path, synthetic_data)
-    run.settings, given, threads = replace(run.settings, device=None, threads=3), [], torch.get_num_threads()
+    run.settings, given = replace(run.settings, device=None, threads=3), []
     monkeypatch.setattr(ray_runner.ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray_runner.ray, "cluster_resources", lambda: {"CPU": 2.0, "GPU": 1.0})
     monkeypatch.setattr(ray_runner, "_fit", lambda run, *given_: given.extend(given_))
-    monkeypatch.setattr(run, "evaluate_finals", lambda device: given.append(torch.get_num_threads()))
-    try:
-        ray_runner.run_on_ray(run, None, Heard(), ray_runner.Cluster(per_gpu=4))
-    finally:
-        torch.set_num_threads(threads)
+    ray_runner.run_on_ray(run, None, Heard(), ray_runner.Cluster(per_gpu=4))
     assert given[:2] == ["cuda", {"cpu": 3.0, "gpu": 0.25}]
-    assert given[-1] == 3
 
 
 # Killed drivers
@@ -450,3 +443,31 @@ def test_a_sweep_loses_nothing(cluster, tmp_path, synthetic_data, signals):
     assert set(searched["status"]) <= {"done", "stopped"}
     assert searched["value"].between(0, 1).all()
     assert "published (test)" in set(rows["arm"])
+
+
+# What is read in the end
+
+SIDE_BY_SIDE = """
+    from skelray import Clustering, Ensemble
+    base = replace(base, evaluations=(KNN(), Clustering(classes=3, keep=True)))
+    study = Ablation(base=base, across={"stream": ["joint", "bone"]}, ensemble=Ensemble({"joint": 1.0, "bone": 1.0}),
+                     published_by="clustering", arms=[Arm("apart", {"arrangement": (BA,)})])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["fusion", "clustering"])
+def test_what_is_read_in_the_end_is_read_by_workers(cluster, tmp_path, synthetic_data, monkeypatch, kind):
+    """And the driver, which has no use for a model, ends with the rows of a run inline."""
+    from test_work import FUSION
+
+    path = study_file(tmp_path, {"fusion": FUSION, "clustering": SIDE_BY_SIDE}[kind])
+    with monkeypatch.context() as patch:
+        patch.setattr("skelray.training.Pretraining.__init__", None)
+        patch.setattr("skelray.evaluation.clustering.Clustering.fused", lambda *given: pytest.fail("in the driver"))
+        rows, heard = on_ray(cluster, path, tmp_path / "ray", synthetic_data, epochs=1, samples=5)
+    assert sum(job.final for job in heard.jobs) == {"fusion": 2, "clustering": 1}[kind]
+    assert set(rows["status"]) == {"done"}
+    assert_same(rows, inline(path, tmp_path / "inline", synthetic_data, epochs=1, samples=5))
+    _, again = on_ray(cluster, path, tmp_path / "ray", synthetic_data, epochs=1, samples=5)
+    assert again.jobs == []

@@ -343,12 +343,16 @@ def test_a_shorter_trial_waits_for_no_longer_one_that_has_passed_it(tmp_path):
 
 
 @pytest.mark.ray
-def test_an_ordered_sweep_on_ray_is_the_same_as_inline(cluster, tmp_path, synthetic_data):
+def test_an_ordered_sweep_on_ray_is_the_same_as_inline(cluster, tmp_path, synthetic_data, monkeypatch):
+    """Its finals, too, which workers evaluate: the driver has no use for a model."""
     from test_ray import on_ray
+
+    monkeypatch.setattr("skelray.training.Pretraining.__init__", None)
 
     path = study_file(tmp_path, SWEEP)
     scale = {"epochs": 3, "samples": 7, "ordered": 3}
     rows, _ = on_ray(cluster, path, tmp_path / "ray", synthetic_data, **scale)
+    monkeypatch.undo()
     whole = inline(path, tmp_path / "inline", synthetic_data, **scale)
     assert_same(rows.drop(columns="commit"), whole.drop(columns="commit"))  # a checkout may move on meanwhile
     assert {"done", "stopped"} <= set(rows["status"])

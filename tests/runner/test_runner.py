@@ -5,7 +5,6 @@ import os
 import signal
 
 import pytest
-import torch
 from small_study import ABLATION, FAILING, SWEEP, Heard, assert_same, curves, inline, make_run, study_file, table
 
 from skelray.report import text as report
@@ -228,13 +227,19 @@ def test_a_final_whose_failure_cannot_be_stored_aborts_no_other(tmp_path, synthe
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, samples=1)
     closed, close = [], run.work.close
 
-    def broken(*given):
-        raise RuntimeError("no such final")
+    from skelray.runner import inline as module
+
+    in_turns = module.in_turns
+
+    def broken(trial, *given, **named):
+        if trial.evaluations:  # no sample has one
+            raise RuntimeError("no such final")
+        return in_turns(trial, *given, **named)
 
     def full(*given):
         raise OSError("no space left")
 
-    monkeypatch.setattr("skelray.runner.run.execute", broken)
+    monkeypatch.setattr(module, "in_turns", broken)
     monkeypatch.setattr("skelray.store.store.StoredTrial.save_failure", full)
     monkeypatch.setattr(run.work, "close", lambda book: closed.append(1) or close(book))
     run_inline(run)
@@ -336,17 +341,18 @@ def test_what_happens_once_a_trial_reads_no_other_trial(tmp_path, synthetic_data
 def test_a_final_that_fails_in_passing_is_tried_again(tmp_path, synthetic_data, monkeypatch):
     body = SWEEP.replace("return replace(base, method=method)", "return replace(base, method=method, evaluations=(KNN(),))")
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, samples=1, epochs=1)
-    from skelray.runner import run as module
+    from skelray.runner import inline as module
 
-    execute, calls = module.execute, []
+    in_turns, calls = module.in_turns, []
 
-    def once(*given):
-        calls.append(given)
-        if len(calls) == 1:
-            raise OSError("the connection was lost")
-        return execute(*given)
+    def once(trial, *given, **named):
+        if trial.evaluations:  # no sample has one
+            calls.append(trial)
+            if len(calls) == 1:
+                raise OSError("the connection was lost")
+        return in_turns(trial, *given, **named)
 
-    monkeypatch.setattr(module, "execute", once)
+    monkeypatch.setattr(module, "in_turns", once)
     run_inline(run)
     finals = table(tmp_path).query("metric == 'top1'")
     assert set(finals["status"]) == {"done"}
@@ -362,6 +368,5 @@ def test_what_another_run_finishes_meanwhile_is_in_this_runs_table(tmp_path, syn
         run_inline(other)
         whole = table(tmp_path)
         assert list(run.jobs()) == []
-        run.evaluate_finals(torch.device("cpu"))
     assert len(whole) == 8
     assert_same(table(tmp_path), whole)

@@ -46,7 +46,7 @@ def test_the_work_of_a_study_has_all_that_runners_ask_for(finished):
 def test_what_is_missing_is_run_and_then_is_not_missing(finished):
     run, again, ((trials, epochs, done), _), heard = finished
     assert (done, epochs) == (0, trials)  # of one epoch each
-    assert len(heard.statuses) == trials
+    assert sum(not job.final for job in heard.jobs) == trials
     for one in (run, again):
         assert one.work.size() == (trials, 0, trials)
         with one.session():
@@ -67,11 +67,13 @@ def test_rows_that_came_job_by_job_are_those_of_the_store(finished):
     assert kept == rows(again) == rows(run) != []
 
 
-def test_the_finals_are_there_when_a_run_has_ended(finished):
-    run, *_ = finished
-    finals = run.work.finals()
+def test_the_finals_are_jobs_that_come_last_and_train_nothing(finished):
+    run, _, _, heard = finished
+    assert [job.final for job in heard.jobs] == sorted(job.final for job in heard.jobs)
+    finals = [job for job in heard.jobs if job.final]
     assert (finals == []) is (type(run.study).__name__ == "Ablation")
-    assert all(complete(trial, run.context.stored(trial)) for trial in finals)
+    assert all(complete(job.trial, job.stored) for job in finals)
+    assert not any(epoch for name, epoch in heard.trained if name in {job.name for job in finals})  # none is trained
 
 
 def test_two_claims_of_one_search_are_refused_and_of_a_table_do_no_harm(finished):
@@ -101,9 +103,6 @@ class Pair:
 
     def should_continue(self, job, report, source):
         return job.number == 0 or report.epoch < 2
-
-    def finals(self):
-        return []
 
     def close(self, book):
         self.closed = True

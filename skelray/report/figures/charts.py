@@ -9,7 +9,7 @@ import pandas as pd
 
 from skelray.checks import UserError
 from skelray.report.figures.drawing import Drawing
-from skelray.report.figures.style import HIGH, INK, WIDE, in_style, keep, looks, panels, short
+from skelray.report.figures.style import HIGH, INK, LINES, PAPER, WIDE, in_style, keep, looks, panels, short
 from skelray.report.places import PLACE, placed
 from skelray.report.table import by_stream
 from skelray.report.text import shown_rows
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN = ("arm", PLACE, "stream", "epochs", "mean", "sd", "n", "published")
 MOST = 6  # panels
+HATCHES = dict(zip(LINES, ("", "//", "..", "xx"), strict=True))  # of bars, where colours begin again
 
 
 def charts(frame: pd.DataFrame) -> list[Drawing]:
@@ -88,7 +89,8 @@ def _bars(axes: Axes, cells: pd.DataFrame, x: str, style: dict[str, dict[str, An
     for place, (arm, look) in enumerate(style.items()):
         own = cells[cells["arm"] == arm].drop_duplicates(x).set_index(x).reindex(values)
         at = [number + (place - (len(style) - 1) / 2) * width for number in range(len(values))]
-        axes.bar(at, 100 * own["mean"], width, yerr=100 * own["sd"].fillna(0), color=look["color"], label=short(arm))
+        own_look = {"color": look["color"], "hatch": HATCHES[look["linestyle"]], "edgecolor": PAPER, "ecolor": INK}
+        axes.bar(at, 100 * own["mean"], width, yerr=100 * own["sd"].fillna(0), label=short(arm), **own_look)
         mark = {"marker": look["marker"], "linestyle": "", "color": INK, "markerfacecolor": "none"}
         axes.plot(at, 100 * own["published"], **mark)
     axes.set_xticks(range(len(values)), list(map(str, values)))
