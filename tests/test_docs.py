@@ -173,7 +173,9 @@ def test_evaluations_are_called_as_the_page_says():
     assert [(code, name) for code, name in rows if eval(code, vars(evaluation)).name != name] == []
 
 
-@pytest.mark.parametrize("study", ["nwucla", "nwucla_methods", "nwucla_evaluations", "nwucla_precision"])
+@pytest.mark.parametrize(
+    "study", ["nwucla", "nwucla_methods", "nwucla_evaluations", "nwucla_precision", "nwucla_probe_audit"]
+)
 def test_the_figures_of_nwucla_are_those_of_the_tables(study):
     """Each mean ± deviation below a study's name is in its table."""
     made = report.text(results.load(study, ROOT / "results"))
