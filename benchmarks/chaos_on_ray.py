@@ -33,6 +33,7 @@ from skelray.data import Preprocessing, prepare
 from skelray.data.synthetic.benchmark import synthetic
 
 SEEDS, EPOCHS = 6, 12
+ACTS = ("two", "workers", "drivers", "nodes")
 STUDY = """
     @dataclass(frozen=True)
     class Noted:
@@ -215,6 +216,7 @@ def _after(seconds: float) -> Callable[[], bool]:
 def main() -> None:
     """See above."""
     parser = ArgumentParser(description=__doc__)
+    parser.add_argument("acts", nargs="*", metavar="ACT", help=f"Which of {', '.join(ACTS)}, in this order; all by default.")
     parser.add_argument("--kills", type=int, default=20, help="Of drivers, and of workers.")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -223,15 +225,15 @@ def main() -> None:
         prepare(synthetic(subjects=2, replications=1), None, root / "data", Preprocessing("centred", 16))
         there = [nodes.add(cpus=1), nodes.add(cpus=1)]
         chaos = Chaos(nodes, root, root / "data", random.Random(options.seed))
-        acts = (
-            two_drivers,
-            lambda chaos: kill_workers(chaos, options.kills),
-            lambda chaos: kill_drivers(chaos, options.kills),
-            lambda chaos: lose_nodes(chaos, [*there, nodes.add(cpus=1)]),
-        )
-        for act in acts:
+        acts = {
+            "two": two_drivers,
+            "workers": lambda chaos: kill_workers(chaos, options.kills),
+            "drivers": lambda chaos: kill_drivers(chaos, options.kills),
+            "nodes": lambda chaos: lose_nodes(chaos, [*there, nodes.add(cpus=1)]),
+        }
+        for name in options.acts or ACTS:
             clock = time.perf_counter()
-            for outcome in act(chaos):
+            for outcome in acts[name](chaos):
                 sys.stdout.write(f"{outcome}\n")
             sys.stdout.write(f"  {time.perf_counter() - clock:.0f} s\n")
             sys.stdout.flush()
