@@ -220,6 +220,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20, help="Of drivers, and of workers.")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *given: sys.exit(143))  # takes its cluster down first
     with tempfile.TemporaryDirectory() as name, ray_nodes() as nodes:
         root = Path(name)
         prepare(synthetic(subjects=2, replications=1), None, root / "data", Preprocessing("centred", 16))

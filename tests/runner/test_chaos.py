@@ -1,4 +1,4 @@
-"""A study killed at many moments ends with the table of one that nobody disturbed; scripts of benchmarks/ kill more often."""
+"""A study killed at many moments ends with the table of one that nobody disturbed; scripts in benchmarks/ kill more."""
 
 import random
 import sys
