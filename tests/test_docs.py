@@ -375,7 +375,7 @@ CLAIMS = {
         "The test split is read by the final evaluations alone": "test_searching_never_evaluates_on_the_test_split",
         "an ablation inline and on Ray": "test_the_same_rows_as_inline_to_the_last_digit",
         "a sweep inline, killed or not": "test_a_search_killed_at_any_write_ends_like_one_that_ran_through",
-        "the column `device` has the number": "test_workers_get_the_decided_device_and_finals_the_threads_of_a_trial",
+        "the column `device` has the number": "test_the_same_rows_as_inline_to_the_last_digit",
         "a word and its reason": "test_verdicts_by_what_the_seeds_say",
         "how many epochs shared": "test_a_plan_counts_what_arms_share",
         "how many stopping saves at most": "test_a_search_evaluates_its_published_setting_and_its_best_sample",
