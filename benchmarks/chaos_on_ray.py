@@ -131,7 +131,9 @@ class Chaos:
             raise AssertionError(f"exit status {found}: {self.said()}")
         assert_same(table(self.folder).drop(columns="commit"), self.expected.drop(columns="commit"))
 
-    def check(self, what: str, lost: int) -> Outcome:
+    def check(self, what: str, lost: int, hung: int = 0) -> Outcome:
+        """Raises AssertionError where more epochs were begun again than workers lost. hung: of these, those stopped."""
+        lost += max(0, self.said().count("is ended, since") - hung)  # a busy machine may keep a worker from stirring, too
         if self.again() > lost:
             raise AssertionError(f"{what}: {self.again()} epochs were begun again, and {lost} workers lost")
         return Outcome(what, lost, self.again())
@@ -180,8 +182,7 @@ def kill_workers(chaos: Chaos, kills: int, hang: float = 0.2) -> list[Outcome]:
                 known.add(victim)
                 done, lost, hung = done + 1, lost + 1, hung + (how == signal.SIGSTOP)
     chaos.finish(driver)
-    lost += max(0, chaos.said().count("is ended, since") - hung)  # a busy machine may keep a worker from stirring, too
-    return [*found, chaos.check(f"{done - hung} workers killed and {hung} stopped", lost)]
+    return [*found, chaos.check(f"{done - hung} workers killed and {hung} stopped", lost, hung)]
 
 
 def two_drivers(chaos: Chaos) -> list[Outcome]:
