@@ -28,8 +28,8 @@ RULES = {
     "HyperBand": HyperBand(grace=25, reduction=3, brackets=2),
     "Median": Median(grace=25, startup=5),
     "Percentile 25": Percentile(keep=25, grace=25, startup=5),
-    "Threshold 0.25": Floor(least=0.25, grace=25, after=1),
-    "Patience 3": Patience(readings=3, gain=0.01, grace=25),
+    "Threshold 0.35": Floor(least=0.35, grace=25, after=1),
+    "Patience 2": Patience(readings=2, gain=0.03, grace=25),  # a gain above the noise of readings, which is 0.01
 }
 
 

@@ -173,7 +173,9 @@ def test_evaluations_are_called_as_the_page_says():
     assert [(code, name) for code, name in rows if eval(code, vars(evaluation)).name != name] == []
 
 
-@pytest.mark.parametrize("study", ["nwucla", "nwucla_methods", "nwucla_evaluations", "nwucla_precision"])
+@pytest.mark.parametrize(
+    "study", ["nwucla", "nwucla_methods", "nwucla_evaluations", "nwucla_precision", "nwucla_probe_audit"]
+)
 def test_the_figures_of_nwucla_are_those_of_the_tables(study):
     """Each mean ± deviation below a study's name is in its table."""
     made = report.text(results.load(study, ROOT / "results"))
@@ -300,6 +302,9 @@ CLAIMS = {
         "A racer that fails is out": "test_a_racer_that_failed_is_out_for_the_run",
         "until the next run lets it try again": "test_a_racer_that_failed_in_an_earlier_run_tries_again",
         "Each ensemble stands there twice": "test_seeds_a_race_and_finals_across_streams",
+        "end in the best decile of the space in each": (
+            "test_a_rule_finds_the_best_decile_at_under_half_the_epochs_of_random_search"
+        ),
         "at any write to the ledger": (
             "test_a_search_killed_at_any_event_of_its_ledger_proposes_judges_and_reports_the_same"
         ),
@@ -412,6 +417,7 @@ CLAIMS = {
         ),
         "What a process works on stays": "test_what_is_not_done_keeps_its_checkpoint",
         "older than a day": "test_encoders_go_that_no_table_names_once_they_are_old",
+        "`skelray plan` names trials": "test_a_plan_says_what_would_be_trained_again",
         "takes it away with `--yes`": "test_the_command_shows_first_and_prunes_when_told",
     },
     "report.md": {
@@ -434,6 +440,21 @@ CLAIMS = {
         "has a line of its own": "test_what_varies_within_an_arm_has_a_line_of_its_own",
         "the same bytes for the same numbers": ("test_the_same_numbers_make_the_same_bytes_whatever_the_users_settings_are"),
         "PNG, SVG and the numbers that it shows as CSV": "test_a_figure_is_kept_as_png_svg_and_the_numbers_it_shows",
+    },
+    "reliability.md": {
+        "Checkpoints, encoders and scores\nreach the disk before": (
+            "test_what_is_referred_to_is_on_the_disk_before_what_refers_to_it"
+        ),
+        "**Damage is noticed.**": "test_a_bit_that_flips_in_any_file_is_noticed",
+        "a damaged table is said to be": "test_a_bit_that_flips_in_a_table_is_noticed",
+        "Files from before there were such sums are believed": "test_json_from_before_it_was_sealed_is_read",
+        "ends a write in one sentence": "test_a_write_that_fails_leaves_what_was_there",
+        "costs no trial: that is said": "test_a_table_that_cannot_be_written_on_the_way_costs_no_trial",
+        "neither a clock that jumps by an hour": "test_a_clock_that_jumps_takes_no_claim_and_frees_none",
+        "of where it failed": "test_a_failed_row_says_where_and_how_long_it_failed",
+        "is refused before anything trains": "test_a_table_of_a_later_version_says_so_and_is_not_replaced",
+        "2 more for each epoch that is saved": "test_a_study_on_s3_has_the_rows_of_a_local_one_and_few_requests",
+        "where they end in a sentence": "test_a_run_without_credentials_ends_in_one_sentence",
     },
     "cluster.md": {
         "ends `skelray run` with status 143": "test_sigterm_saves_and_ends_with_a_sentence_and_143",

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from skelray.atomic import replacing
 from skelray.checks import UserError
+from skelray.results import seal
 from skelray.results.earlier import check_version, stated, with_later
 from skelray.results.schema import CURVES, CURVES_KEY, KEY, ORDER, SCHEMA, STATUSES, Row, checked, is_object, result
 from skelray.study.notes import Notes
@@ -123,7 +124,7 @@ def _replace(tables: Mapping[Path, pa.Table]) -> None:
     with replacing(*tables) as places:
         for place, table in zip(places, tables.values(), strict=True):
             with place.open("wb") as file:  # pyarrow would tell of a full disk otherwise than Python does
-                pq.write_table(table, file, compression="zstd")
+                pq.write_table(seal.sealed(table), file, compression="zstd", write_page_checksum=True)
 
 
 def _read(study: str | None, folder: Path, suffix: str, schema: pa.Schema) -> pa.Table:
@@ -148,10 +149,17 @@ def _read(study: str | None, folder: Path, suffix: str, schema: pa.Schema) -> pa
 def _table(path: Path, schema: pa.Schema) -> pa.Table:
     """A file's table, with what older ones lack. Raises UserError, in one sentence, for what is no table of ours."""
     try:
-        table = pq.read_table(pa.BufferReader(path.read_bytes()))  # one open: a path would be opened twice
-    except (pa.ArrowException, OSError) as error:
+        content = pa.BufferReader(path.read_bytes())  # one open: a path would be opened twice
+        table = pq.read_table(content, page_checksum_verification=True)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     check_version(path, table.schema)
+    try:
+        whole = seal.is_whole(table)
+    except (pa.ArrowException, UnicodeDecodeError):
+        whole = False
+    if not whole:
+        raise UserError(f"{path} is damaged: its content is not what was written")
     if schema is SCHEMA:
         table = with_later(table)
     if not table.schema.equals(schema):

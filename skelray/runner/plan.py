@@ -22,6 +22,7 @@ from skelray.results.tables import curves, load
 from skelray.runner.context import Settings
 from skelray.runner.costs import Counts, Packed, Speeds
 from skelray.runner.run import Run
+from skelray.store.pruning import is_pruned
 from skelray.store.store import StoredTrial
 from skelray.trial import Trial
 
@@ -107,7 +108,7 @@ def plan(run: Run) -> Plan:
     made.device, made.so_far = device.type, _so_far(run)
     counts, trained_to = Counts(run.context, Speeds(run.settings, device)), dict[str, int]()
     packed = Packed(run.settings, device)
-    items = run.work.planned()
+    items, again = run.work.planned(), list[str]()
     made.trials = sum(not item.final for item in items)
     for item in items:
         trial, stored = item.trial, run.context.stored(item.trial)
@@ -125,6 +126,7 @@ def plan(run: Run) -> Plan:
             made.notes.append(f"{item.name} fails at a step of two samples: {type(error).__name__}: {error}")
         if left and made.seconds is not None and before_it is not None:
             packed.add(trial, made.seconds - before_it)
+        again += [item.name] if left and known and is_pruned(stored, trial.epochs) else []
         if large:
             state = "too large"
             made.notes.append(f"{item.name} keeps more than the {room(device) / 2**30:.1f} GiB of memory there are here")
@@ -137,6 +139,9 @@ def plan(run: Run) -> Plan:
         made.notes += notes_on_subjects(trial)
     if made.seconds is not None and packed.seconds() < made.seconds:
         made.packed = packed.seconds()
+    if again:
+        some = ", ".join(again[:3]) + (f" and {len(again) - 3} more" if len(again) > 3 else "")
+        made.notes.append(f"trained again from the first epoch, since what was trained has been taken away: {some}")
     made.searches, made.points = run.work.searches()
     made.shared, made.stopped = run.work.savings()
     made.notes += run.work.apart()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import os
 import time
@@ -22,7 +21,7 @@ from pyarrow import fs
 
 from skelray.atomic import STALE
 from skelray.store import lease, lock
-from skelray.store.checksum import load_with_checksum
+from skelray.store.checksum import load_with_checksum, sealed, unsealed
 from skelray.store.remote import again, is_uri, opened
 
 log = logging.getLogger("skelray")
@@ -150,7 +149,7 @@ class Files:
         if content is None:
             return None
         try:
-            found = json.loads(content)
+            found = unsealed(content)
             if fits(found):
                 if lasts and not self.local:
                     self._known[name] = found
@@ -171,10 +170,10 @@ class Files:
 
     def write_json(self, name: str, content: Any, lasts: bool = False) -> None:
         """lasts: as for ``read_json``."""
-        text = json.dumps(content, indent=1)
-        self.write(name, text.encode())
+        text = sealed(content)
+        self.write(name, text)
         if lasts and not self.local:
-            self._known[name] = json.loads(text)
+            self._known[name] = unsealed(text)
 
     def read_packed(self, name: str, fits: Callable[[Any], bool]) -> dict[str, Any] | None:
         """Tensors and plain containers, as ``read_json`` reads JSON."""

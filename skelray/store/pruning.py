@@ -28,6 +28,14 @@ def ended_checkpoints(stored: StoredTrial, stopped: Collection[str] = ()) -> lis
     return [] if states and _lacks_masks(stored, files) else [file for file, _ in states]
 
 
+def is_pruned(stored: StoredTrial, epochs: int) -> bool:
+    """Whether a trial of so many epochs has been trained, at least in part, and has nothing left to go on from."""
+    files = stored.folder.names()
+    left = any(re.fullmatch(CHECKPOINT, file) or file == f"encoder-{epochs}.pt" for file in files)
+    told = rf"checkpoint(-{epochs})?\.json|encoder-{epochs}\.json|record-{epochs}\.json|{epochs}-\w+\.json"
+    return not left and any(re.fullmatch(told, file) for file in files)
+
+
 def _lacks_masks(stored: StoredTrial, files: Collection[str]) -> bool:
     """Whether an encoder is from before mask values were kept with it: only a checkpoint has these."""
     numbers = [int(one[1]) for file in files if (one := re.fullmatch(r"encoder-(\d+)\.pt", file))]

@@ -1,15 +1,16 @@
 """Kills drivers of a surrogate sweep on a Ray cluster: python kill_on_ray.py ADDRESS FOLDER DATA RULE KILLS SEED.
 
-Each driver is a fork of this process, killed with SIGKILL at a random moment after it has changed the ledger; the next goes
+Each driver is a fork of this process, killed with SIGKILL at a random moment after it has read the monitor; the next goes
 on. When a sweep ends before there were so many kills, another begins in a folder of its own. Prints each folder that ended.
 """
 
+import json
 import os
 import random
 import signal
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import surrogate
@@ -32,14 +33,18 @@ def drive(address, folder, data, rule):
     run_on_ray(run, None, Listener(), Cluster())
 
 
-def changes(folder):
-    """The moments at which files of its ledger were last written."""
-    return {path: path.stat().st_mtime_ns for path in folder.glob("store/sweeps/*/0*.json")}
+def readings(folder):
+    """How many its ledger has."""
+    found = 0
+    for path in folder.glob("store/sweeps/*/0*.json"):
+        with suppress(OSError, ValueError):  # it is being replaced
+            found += sum(map(len, json.loads(path.read_text())["readings"].values()))
+    return found
 
 
 def killed(draw, folder, *driven):
     """Whether a driver was killed before it had ended."""
-    before, child = changes(folder), os.fork()
+    before, child = readings(folder), os.fork()
     if not child:
         try:
             drive(driven[0], folder, *driven[1:])
@@ -47,8 +52,8 @@ def killed(draw, folder, *driven):
         finally:
             os._exit(1)
     status = (0, 0)
-    while changes(folder) == before and status[0] == 0:
-        time.sleep(0.01)
+    while readings(folder) <= before and status[0] == 0:
+        time.sleep(0.02)
         status = os.waitpid(child, os.WNOHANG)
     if status[0] == 0:
         time.sleep(draw.uniform(0.0, 0.6))

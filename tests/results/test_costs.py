@@ -5,7 +5,7 @@ import pytest
 from result_rows import frame, row
 
 from skelray.results.costs import costs
-from skelray.results.tables import CURVES_FIELDS
+from skelray.results.schema import CURVES_FIELDS
 
 HOUR = 3600
 

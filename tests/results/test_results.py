@@ -376,3 +376,20 @@ def test_a_table_says_its_version(tmp_path):
     path = results.write("arrangement", [row()], [POINT], tmp_path)
     for file in (path, path.with_suffix(".curves.parquet")):
         assert pq.read_schema(file).metadata[earlier.STATED] == str(schema.VERSION).encode()
+
+
+def test_a_bit_that_flips_in_a_table_is_noticed(tmp_path):
+    """In a page, a page's head, the schema, or the metadata: the table is as it was written, or is said to be damaged."""
+    path = results.write("arrangement", [row(trial=f"t{n}", seed=n, value=n / 50) for n in range(50)], [], tmp_path)
+    whole, expected, noticed = path.read_bytes(), results.load("arrangement", tmp_path), 0
+    for bit in np.random.default_rng(0).choice(8 * len(whole), 60, replace=False):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << int(bit) % 8
+        path.write_bytes(changed)
+        try:
+            found = results.load("arrangement", tmp_path)
+        except UserError:
+            noticed += 1
+        else:
+            assert found.equals(expected)
+    assert noticed > 20

@@ -8,7 +8,9 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
+import file_chaos
 from chaos import STUDIES, chaos
+from small_study import inline, study_file
 
 
 @pytest.mark.slow
@@ -30,3 +32,38 @@ def test_drivers_workers_and_nodes_that_are_killed_cost_an_epoch_each_and_no_row
             assert act(chaos)  # which compares the tables, and counts the epochs that were begun again
             chaos.begin()
         assert lose_nodes(chaos, [*there, nodes.add(cpus=1)])
+
+
+@pytest.fixture
+def done(tmp_path, synthetic_data):
+    """An ablation that nobody disturbed: its file, its folder, its scale and its table."""
+    body, scale = file_chaos.STUDIES["ablation"]
+    (tmp_path / "done").mkdir()
+    path = study_file(tmp_path, body)
+    return path, tmp_path / "done", scale, inline(path, tmp_path / "done", synthetic_data, **scale)
+
+
+@pytest.mark.slow
+def test_killed_at_every_write_its_table_is_the_same(tmp_path, synthetic_data, done):
+    path, _, scale, expected = done
+    assert file_chaos.killed_everywhere(path, tmp_path, synthetic_data, scale, expected) > 20
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_at_any_write_loses_nothing_and_is_said(tmp_path, synthetic_data, done):
+    """Every third write; benchmarks/file_chaos.py has every one."""
+    path, _, scale, expected = done
+    try:
+        with file_chaos.disk(tmp_path / "probe"):
+            pass
+    except OSError as error:
+        pytest.skip(str(error))
+    times, _ = file_chaos.filled_everywhere(path, tmp_path, synthetic_data, scale, expected, step=3)
+    assert times > 6
+
+
+@pytest.mark.slow
+def test_every_damaged_file_is_made_again(tmp_path, synthetic_data, done):
+    path, folder, scale, expected = done
+    draw = random.Random(1)
+    assert file_chaos.damaged_everywhere(path, folder, tmp_path, synthetic_data, scale, expected, draw) > 30

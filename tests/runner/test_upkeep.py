@@ -1,5 +1,6 @@
 """What a run takes away of its store: ended checkpoints, and more above a budget; its tables stay whole."""
 
+import shutil
 import time
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from small_study import ABLATION, SWEEP, Heard, assert_same, inline, make_run, s
 from skelray.checks import UserError
 from skelray.runner import pruning
 from skelray.runner.inline import run_inline
+from skelray.runner.plan import plan
 from skelray.runner.pruning import Pruning
 from skelray.runner.run import Run
 from skelray.store.inventory import CHECKPOINTS, ENCODERS, SCORES, inventory, total
@@ -102,6 +104,24 @@ def test_encoders_go_that_no_table_names_once_they_are_old(tmp_path, monkeypatch
     now = time.time()
     monkeypatch.setattr(pruning.time, "time", lambda: now + 2 * pruning.YOUNG)
     assert [one.name for one in Pruning(named={"named"}).of(store)] == ["nobodys/encoder-2.pt"]
+
+
+def test_a_plan_says_what_would_be_trained_again(whole, tmp_path, synthetic_data):
+    """Of a study that has figures but no encoders any more, and asks for another evaluation."""
+    _, folder, _ = whole
+    shutil.copytree(folder / "store", tmp_path / "store")
+    more = study_file(tmp_path, "    base = replace(base, evaluations=(KNN(), KNN(k=5)))\n" + ABLATION)
+    run, _ = make_run(more, tmp_path, synthetic_data, epochs=1)
+    assert "again" not in plan(run).text()
+    for place in (tmp_path / "store").glob("*/*.pt"):
+        place.unlink()
+    found = plan(make_run(more, tmp_path, synthetic_data, epochs=1)[0])
+    assert found.epochs == 2
+    assert (
+        "trained again from the first epoch, since what was trained has been taken away: weak xview seed 0, strong"
+        in found.text()
+    )
+    assert "again" not in plan(make_run(more, tmp_path / "fresh", synthetic_data, epochs=1)[0]).text()
 
 
 def test_streams_are_not_fused_silently_whose_scores_were_pruned(tmp_path, synthetic_data):

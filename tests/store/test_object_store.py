@@ -257,6 +257,32 @@ def test_a_ticket_from_elsewhere_is_one_while_it_is_renewed(lockless, monkeypatc
     assert caplog.messages == ["trial t waits for process 7 on elsewhere, which has t/claims"]
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_jumps_takes_no_claim_and_frees_none(lockless, monkeypatch, hours):
+    """Neither that of who waits nor that of who renews is believed: it is by how time passes here that a ticket is dead."""
+    monkeypatch.setattr(lease, "DEAD", 0.4)
+    ticket, claimed, clock = Path(lockless.path) / "t/claims/abc~elsewhere~7~17", threading.Event(), time.time
+
+    def wait():
+        with lockless.claim("t"):
+            claimed.set()
+
+    def beat(number, skew):
+        lockless.write("t/claims/abc~elsewhere~7~17", str(number).encode())
+        os.utime(ticket, (clock() + skew, clock() + skew))
+
+    beat(0, 0.0)
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    for number in range(1, 9):
+        assert not claimed.wait(0.1)
+        if number == 4:
+            monkeypatch.setattr(time, "time", lambda: clock() + 3600 * hours)
+        beat(number, 0.0 if number < 6 else -3600.0 * hours)
+    assert claimed.wait(30)
+    waiter.join()
+
+
 def test_a_claim_that_is_no_longer_needed_is_not_waited_for(lockless):
     lockless.write("t/claims/abc~elsewhere~7~17", b"0")
     with pytest.raises(BlockingIOError), lockless.claim("t", free=lambda: True):

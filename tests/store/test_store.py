@@ -219,6 +219,34 @@ def test_a_write_that_fails_leaves_what_was_there(store, where, error, said):
     assert trial.state()["epoch"] == 4
 
 
+def test_what_is_referred_to_is_on_the_disk_before_what_refers_to_it(tmp_path, monkeypatch):
+    """Each file is synced, moved into place and its folder synced before the next is written: scores, figures, record."""
+    trial, events = Store(tmp_path).trial("t"), []
+    move, sync = trial.store.files.move, os.fsync
+
+    class Watched(Breaking):
+        def move(self, source, target):
+            move(source, target)
+            events.append(("move", Path(source).name, Path(target).name))
+
+    def synced(place):
+        sync(place)
+        events.append(("sync", Path(os.readlink(f"/proc/self/fd/{place}")).name))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    trial.store.files = Watched(trial.store.files, "", None)
+    trial.save_encoder(3, {"model": {}, "history": STATE["history"]})
+    trial.save_scores(3, KNN, ARRAYS, RESULT)
+    trial.save_record(3, [KNN])
+    assert len(events) == 3 * 5
+    for first, then, last in zip(events[::3], events[1::3], events[2::3], strict=True):
+        assert first == ("sync", then[1])
+        assert (then[0], last) == ("move", ("sync", "t"))
+    name = f"3-{digest(KNN)}"
+    order = ["encoder-3.json", "encoder-3.pt", f"{name}.npz", f"{name}.json", "record-3.json"]
+    assert [event[2] for event in events[1::3]] == order
+
+
 def test_a_real_full_disk():
     """/dev/full takes nothing."""
     if not Path("/dev/full").exists():
@@ -410,6 +438,57 @@ def test_a_damaged_file_counts_as_missing_is_kept_aside_and_told_once(tmp_path, 
         assert name not in trial.store.names("t")
 
 
+def flipped(content, bit):
+    changed = bytearray(content)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+ARRAYS = {"scores": np.ones((5, 3), np.float32), "labels": np.arange(5), "rows": np.arange(5)}
+WRITTEN = {
+    "figures": (lambda t: t.save_scores(3, KNN, ARRAYS, RESULT), f"3-{digest(KNN)}.json", lambda t: t.result(3, KNN)),
+    "scores": (lambda t: t.save_scores(3, KNN, ARRAYS, RESULT), f"3-{digest(KNN)}.npz", lambda t: t.scores(3, KNN)),
+    "history": (lambda t: t.save_state(STATE), "checkpoint.json", lambda t: t.history(3)),
+    "state": (lambda t: t.save_state(STATE), "checkpoint.pt", lambda t: t.state()),
+    "failure": (lambda t: t.save_failure(3, {"cause": "diverged", "line": "nan"}), "failure-3.json", lambda t: t.failure(3)),
+    "spec": (lambda t: t.save_spec({"trial": {"seed": 1}, "data": "d"}), "spec.json", lambda t: t.spec()),
+}
+
+
+def same(a, b):
+    if "model" in a:
+        return same_state(a, b)
+    return a == b if "scores" not in a else all(np.array_equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_a_bit_that_flips_in_any_file_is_noticed(tmp_path, kind):
+    """What is read is what was written, or nothing."""
+    trial, (write, name, read) = Store(tmp_path).trial("t"), WRITTEN[kind]
+    write(trial)
+    path = tmp_path / "t" / name
+    whole, content = path.read_bytes(), read(trial)
+    noticed = 0
+    for bit in np.random.default_rng(0).choice(8 * len(whole), 40, replace=False):
+        path.write_bytes(flipped(whole, bit))
+        found = read(trial)
+        aside = list(path.parent.glob(f"{name}.damaged*"))
+        assert same(found, content) if not aside else found is None or kind == "history"  # which the state has, too
+        noticed += len(aside)
+        for file in aside:
+            file.unlink()
+    assert noticed > 10
+
+
+def test_json_from_before_it_was_sealed_is_read(tmp_path):
+    store = Store(tmp_path)
+    for content in ({"a": 1}, [1, [2]], [], {}, "text"):
+        store.write("x.json", json.dumps(content).encode())
+        assert store.read_json("x.json") == content
+        store.write_json("x.json", content)
+        assert store.read_json("x.json") == content
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b'[[1, {"loss": "low"}, 0.5]]', b"[[1, {}]]", b"[1]"])
 def test_a_damaged_history_is_read_from_the_state(tmp_path, content):
     trial = Store(tmp_path).trial("t")
@@ -501,4 +580,4 @@ def test_readers_need_no_claim(tmp_path):
     with store.claim("t"):
         store.write_json("t/x.json", [1])
         assert Store(tmp_path).read_json("t/x.json") == [1]
-        assert json.loads((tmp_path / "t" / "x.json").read_text()) == [1]
+        assert json.loads((tmp_path / "t" / "x.json").read_text())[0] == 1

@@ -24,10 +24,12 @@ MOST = 80  # contrasts that one figure has room for
 
 @in_style()
 def forest(found: pd.DataFrame, margin: float, places: Places, groups: Sequence[str] = ()) -> Drawing:
-    """Draws each contrast, named by its arm and by its values of groups, such as the stream, where these vary.
+    """Draws each contrast, named by its arm and by its values of groups, such as the stream, that vary within an arm.
 
     found: the rows of ``skelray.verdicts``. margin: a fraction; differences within it count as equivalent.
     """
+    arms = found.groupby(["baseline", "arm"])
+    groups = [name for name in groups if arms[name].nunique(dropna=False).gt(1).any()]
     shown = found.head(MOST)
     several = len(set(shown["baseline"])) > 1
     name = "difference (points of accuracy)" if several else f"minus {short(shown['baseline'].iloc[0])} (points of accuracy)"
