@@ -17,6 +17,8 @@ from small_study import ABLATION, assert_same, inline, make_run, study_file, tab
 from test_ray import command
 
 from skelray.checks import UserError
+from skelray.data import Preprocessing, prepare
+from skelray.data.synthetic.benchmark import synthetic
 from skelray.runner.joining import _refusal, check_token, reach
 from skelray.runner.own_folder import folder_for_ray
 from skelray.store.store import Store
@@ -162,7 +164,7 @@ needs_namespaces = pytest.mark.skipif(
 
 @pytest.mark.slow
 @needs_namespaces
-@pytest.mark.parametrize("hidden", ["store", "data"])
+@pytest.mark.parametrize("hidden", ["store", "data", "other data"])
 def test_a_node_that_does_not_share_the_store_or_the_data_is_set_aside(tmp_path, synthetic_data, hidden):
     """Alone it is refused before anything trains; beside a sound node all trials go there."""
     data = tmp_path / "data"
@@ -170,13 +172,21 @@ def test_a_node_that_does_not_share_the_store_or_the_data_is_set_aside(tmp_path,
     folder = tmp_path / "on_ray"
     (folder / "store").mkdir(parents=True)
     path = study_file(tmp_path, ABLATION)
-    place = {"store": folder / "store", "data": data}[hidden]
+    place, instead = {"store": folder / "store"}.get(hidden, data), None
+    if hidden == "other data":
+        instead = tmp_path / "other"
+        prepare(synthetic(subjects=3, replications=1), None, instead, Preprocessing("centred", 16))
     with ray_nodes() as nodes:
-        nodes.add(hidden=place)
+        nodes.add(hidden=place, instead=instead)
         status, said = run_joined(nodes, path, data, folder)
         assert status == 2, said
         assert "no node of the cluster may run a trial" in said
-        assert {"store": "does not see the driver's store", "data": "cannot read the data"}[hidden] in said
+        why = {
+            "store": "does not see the driver's store",
+            "data": "cannot read the data",
+            "other data": "is other data than",
+        }
+        assert why[hidden] in said
         nodes.add()
         status, said = run_joined(nodes, path, data, folder)
         assert status == 0, said
