@@ -33,6 +33,7 @@ from skelray.data import Preprocessing, prepare
 from skelray.data.synthetic.benchmark import synthetic
 
 SEEDS, EPOCHS = 6, 12
+ACTS = ("two", "workers", "drivers", "nodes")
 STUDY = """
     @dataclass(frozen=True)
     class Noted:
@@ -130,7 +131,9 @@ class Chaos:
             raise AssertionError(f"exit status {found}: {self.said()}")
         assert_same(table(self.folder).drop(columns="commit"), self.expected.drop(columns="commit"))
 
-    def check(self, what: str, lost: int) -> Outcome:
+    def check(self, what: str, lost: int, hung: int = 0) -> Outcome:
+        """Raises AssertionError where more epochs were begun again than workers lost. hung: of these, those stopped."""
+        lost += max(0, self.said().count("is ended, since") - hung)  # a busy machine may keep a worker from stirring, too
         if self.again() > lost:
             raise AssertionError(f"{what}: {self.again()} epochs were begun again, and {lost} workers lost")
         return Outcome(what, lost, self.again())
@@ -179,8 +182,7 @@ def kill_workers(chaos: Chaos, kills: int, hang: float = 0.2) -> list[Outcome]:
                 known.add(victim)
                 done, lost, hung = done + 1, lost + 1, hung + (how == signal.SIGSTOP)
     chaos.finish(driver)
-    lost += max(0, chaos.said().count("is ended, since") - hung)  # a busy machine may keep a worker from stirring, too
-    return [*found, chaos.check(f"{done - hung} workers killed and {hung} stopped", lost)]
+    return [*found, chaos.check(f"{done - hung} workers killed and {hung} stopped", lost, hung)]
 
 
 def two_drivers(chaos: Chaos) -> list[Outcome]:
@@ -215,23 +217,25 @@ def _after(seconds: float) -> Callable[[], bool]:
 def main() -> None:
     """See above."""
     parser = ArgumentParser(description=__doc__)
+    parser.add_argument("acts", nargs="*", metavar="ACT", help=f"Which of {', '.join(ACTS)}, in this order; all by default.")
     parser.add_argument("--kills", type=int, default=20, help="Of drivers, and of workers.")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *given: sys.exit(143))  # takes its cluster down first
     with tempfile.TemporaryDirectory() as name, ray_nodes() as nodes:
         root = Path(name)
         prepare(synthetic(subjects=2, replications=1), None, root / "data", Preprocessing("centred", 16))
         there = [nodes.add(cpus=1), nodes.add(cpus=1)]
         chaos = Chaos(nodes, root, root / "data", random.Random(options.seed))
-        acts = (
-            two_drivers,
-            lambda chaos: kill_workers(chaos, options.kills),
-            lambda chaos: kill_drivers(chaos, options.kills),
-            lambda chaos: lose_nodes(chaos, [*there, nodes.add(cpus=1)]),
-        )
-        for act in acts:
+        acts = {
+            "two": two_drivers,
+            "workers": lambda chaos: kill_workers(chaos, options.kills),
+            "drivers": lambda chaos: kill_drivers(chaos, options.kills),
+            "nodes": lambda chaos: lose_nodes(chaos, [*there, nodes.add(cpus=1)]),
+        }
+        for name in options.acts or ACTS:
             clock = time.perf_counter()
-            for outcome in act(chaos):
+            for outcome in acts[name](chaos):
                 sys.stdout.write(f"{outcome}\n")
             sys.stdout.write(f"  {time.perf_counter() - clock:.0f} s\n")
             sys.stdout.flush()

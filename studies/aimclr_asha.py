@@ -5,7 +5,7 @@ Optuna proposes, the published point first; ASHA stops the weak early, by 1-NN a
 214 h of training at 1000 samples/s if none were stopped.
 
     skelray prepare ntu60 nturgbd_skeletons_s001_to_s017.zip
-    skelray run studies/aimclr_asha.py      # 64 samples: about 4 500 epochs, of 19 200 if none were stopped
+    skelray run studies/aimclr_asha.py      # 64 samples: about 6 000 of 19 200 epochs; simulated, 3 000 to 9 000
     skelray report aimclr_asha
 """
 

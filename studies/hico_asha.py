@@ -6,7 +6,7 @@ accuracy on held-out training subjects.
 321 h of training at 1000 samples/s if none were stopped.
 
     skelray prepare ntu60 nturgbd_skeletons_s001_to_s017.zip --path rigid --frames 300 --data data300
-    skelray run studies/hico_asha.py --data data300      # 64 samples: about 6 700 epochs, of 28 864 if none were stopped
+    skelray run studies/hico_asha.py --data data300      # 64 samples: about a third of 28 864 epochs
     skelray report hico_asha
 """
 

@@ -7,7 +7,7 @@ the three terms in the shares 0.5, 0.3, 0.2. Optuna proposes, the published poin
 214 h of training at 1000 samples/s if none were stopped.
 
     skelray prepare ntu60 nturgbd_skeletons_s001_to_s017.zip
-    skelray run studies/lambda_h_asha.py    # 64 samples: about 4 500 epochs, of 19 200 if none were stopped
+    skelray run studies/lambda_h_asha.py    # 64 samples: about 6 000 of 19 200 epochs; simulated, 3 000 to 9 000
     skelray report lambda_h_asha            # which parameter matters, and the best setting
 """
 

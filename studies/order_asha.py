@@ -8,7 +8,7 @@ arrangement.py (under seed 0) has another id, as here the held-out subjects are 
 214 h of training at 1000 samples/s if none were stopped.
 
     skelray prepare ntu60 nturgbd_skeletons_s001_to_s017.zip
-    skelray run studies/order_asha.py       # 64 samples: 5 000 to 9 000 epochs in simulations, of 19 200
+    skelray run studies/order_asha.py       # 64 samples: about 6 000 of 19 200 epochs; simulated, 3 000 to 9 000
     skelray report order_asha
 """
 

@@ -382,7 +382,7 @@ CLAIMS = {
         "The test split is read by the final evaluations alone": "test_searching_never_evaluates_on_the_test_split",
         "an ablation inline and on Ray": "test_the_same_rows_as_inline_to_the_last_digit",
         "a sweep inline, killed or not": "test_a_search_killed_at_any_write_ends_like_one_that_ran_through",
-        "the column `device` has the number": "test_a_cpus_row_brings_its_threads",
+        "the column `device` has the number": "test_the_same_rows_as_inline_to_the_last_digit",
         "a word and its reason": "test_verdicts_by_what_the_seeds_say",
         "how many epochs shared": "test_a_plan_counts_what_arms_share",
         "how many stopping saves at most": "test_a_search_evaluates_its_published_setting_and_its_best_sample",
@@ -481,6 +481,11 @@ CLAIMS = {
         "All that computes runs on the nodes": "test_what_is_read_in_the_end_is_read_by_workers",
         "as when it is stopped": "test_a_stopped_worker_costs_an_epoch_and_no_row",
         "20 times the longest before": "test_an_epoch_that_does_not_end_is_ended_and_an_evaluation_is_not",
+        "Ctrl-C ends it with 130": "test_a_signal_at_any_moment_ends_in_one_sentence",
+        "whose head is lost ends the run in one sentence": "test_a_cluster_that_loses_its_head_ends_the_run_in_one_sentence",
+        "What a loss costs is the epoch under way": (
+            "test_drivers_workers_and_nodes_that_are_killed_cost_an_epoch_each_and_no_row"
+        ),
         "which is kept free for it": "test_a_trial_that_is_to_be_alone_gets_its_node_while_others_keep_coming",
         "with the memory that it took": "test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be",
         "or all of them, cost no row": "test_nodes_that_are_lost_and_come_cost_no_row",

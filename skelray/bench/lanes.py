@@ -29,7 +29,10 @@ KEY = ("structure", "device", "lanes")  # of a measurement
 
 @dataclass(frozen=True)
 class MeasuredLanes:
-    """A number of lanes of a structure. samples_per_second: of all lanes together. memory: MiB of a CUDA device."""
+    """A number of lanes of a structure. ceiling: the most that were to be measured, as long as more gain or memory lasts.
+
+    samples_per_second: of all lanes together. memory: MiB of a CUDA device.
+    """
 
     structure: str
     method: str
@@ -37,6 +40,7 @@ class MeasuredLanes:
     precision: str
     batch_size: int
     lanes: int
+    ceiling: int
     samples_per_second: float
     memory: float
     device: str
@@ -61,7 +65,7 @@ def _measure_here(trial: Trial, device: str | None, threads: int) -> list[Measur
     except CannotCapture as reason:
         log.warning("%s trains in no lanes: %s", kind_of_trial(trial)[0], reason)
         return []
-    return [measured(training.trial, rate, chosen) for rate in rates]
+    return [measured(training.trial, rate, chosen, max(COUNTS)) for rate in rates]
 
 
 def lane_table(measured: Sequence[MeasuredLanes]) -> Table:
@@ -76,7 +80,7 @@ def lane_table(measured: Sequence[MeasuredLanes]) -> Table:
     return Table("Trials that train together as lanes of one step.", header, rows, 3, _frame(measured))
 
 
-def measured(trial: Trial, rate: LaneRate, device: torch.device) -> MeasuredLanes:
+def measured(trial: Trial, rate: LaneRate, device: torch.device, ceiling: int) -> MeasuredLanes:
     """A measurement as it is kept."""
     return MeasuredLanes(
         shape_digest(trial),
@@ -84,6 +88,7 @@ def measured(trial: Trial, rate: LaneRate, device: torch.device) -> MeasuredLane
         trial.precision,
         trial.batch_size,
         rate.lanes,
+        ceiling,
         rate.steps * trial.batch_size,
         rate.memory / 2**20,
         **provenance(device),
@@ -96,14 +101,16 @@ def lane_figures(results: Path) -> pd.DataFrame:
     return pd.read_parquet(path) if path.is_file() else _frame([])
 
 
-def known_rates(trial: Trial, device: torch.device, results: Path) -> list[LaneRate]:
-    """What was measured of trials like this one on such a device, the fewest lanes first."""
+def known_rates(trial: Trial, device: torch.device, results: Path) -> tuple[list[LaneRate], int]:
+    """What was measured of trials like this one on such a device, the fewest lanes first, and up to what ceiling."""
     figures = lane_figures(results)
     same = (figures["structure"] == shape_digest(trial)) & (figures["device"] == describe_device(device))
-    return [
+    rows = figures[same].sort_values("lanes").to_dict("records")
+    rates = [
         LaneRate(row["lanes"], row["lanes"] * row["batch_size"] / row["samples_per_second"], int(row["memory"] * 2**20))
-        for row in figures[same].sort_values("lanes").to_dict("records")
+        for row in rows
     ]
+    return rates, max((row["ceiling"] for row in rows), default=0)
 
 
 def keep_lanes(new: Sequence[MeasuredLanes], results: Path) -> None:

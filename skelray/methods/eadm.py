@@ -65,7 +65,8 @@ def attention(features: Tensor, lambda_: float, unbiased: bool) -> Tensor:
     """
     x = features.float() if features.dtype in (torch.bfloat16, torch.float16) else features
     var, mean = torch.var_mean(x, dim=(2, 3), keepdim=True, correction=int(unbiased))
-    return torch.sigmoid((x - mean).square_().div_(4 * (var + lambda_)).add_(0.5))
+    apart = x - mean
+    return torch.sigmoid(apart.mul_(apart).div_(4 * (var + lambda_)).add_(0.5))  # vmap has no rule for square_
 
 
 def _rescale(kept: Tensor, dims: tuple[int, ...] | None) -> Tensor:

@@ -61,7 +61,7 @@ def nearest(queries: Sequence[Candidates], k: int) -> Tensor:
     """Returns (N, K) bool: the union of each branch's k most similar keys in the queue."""
     mined = torch.zeros_like(queries[0].negatives, dtype=torch.bool)
     for query in queries:
-        mined.scatter_(1, query.negatives.detach().topk(k, dim=1).indices, True)
+        mined = mined.scatter(1, query.negatives.detach().topk(k, dim=1).indices, True)  # vmap has no rule for scatter_
     return mined
 
 

@@ -14,8 +14,14 @@ SEAL = b"skelray sha256"  # the key of the metadata
 
 
 def digest(table: pa.Table) -> str:
-    """SHA-256 over names, types, nulls and values, column by column; how rows lie in chunks changes nothing."""
+    """SHA-256 over names, types, nulls and values, column by column, and what the metadata say beside the digest.
+
+    How rows lie in chunks changes nothing.
+    """
     found = hashlib.sha256()
+    for key, value in sorted((table.schema.metadata or {}).items()):
+        if key != SEAL:
+            found.update(b"%d %d " % (len(key), len(value)) + key + value)
     for field in table.schema:
         column = table.column(field.name)
         found.update(f"{field.name} {field.type} {len(column)}".encode())

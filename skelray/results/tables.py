@@ -86,7 +86,10 @@ def load(study: str | None = None, folder: Path | str = Path("results")) -> pd.D
     table = _read(study, Path(folder), ".parquet", SCHEMA)
     frame = table.to_pandas()
     if study is not None and (said := (table.schema.metadata or {}).get(NOTES)):
-        frame.attrs["notes"] = json.loads(said)
+        try:
+            frame.attrs["notes"] = json.loads(said)
+        except ValueError as error:
+            raise UserError(f"{Path(folder) / study}.parquet is damaged: its notes are no JSON") from error
     return frame
 
 

@@ -55,7 +55,7 @@ class Asking:
         except ray.exceptions.GetTimeoutError:
             return f"it did not answer in {ANSWER:.0f} s"
         except Exception as error:  # skelray is not installed there, ...
-            return f"it cannot run skelray: {str(error).strip().splitlines()[-1]}"
+            return f"it cannot run skelray: {(str(error).strip() or type(error).__name__).splitlines()[-1]}"
         if not why and self.context.store.read_json(self.needs.answer(node)) is None:
             return f"what it writes to the store {self.context.store.root} does not arrive there"
         return why

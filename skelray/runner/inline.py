@@ -53,6 +53,7 @@ class Jobs:
 
     def __init__(self, run: Run, device: torch.device, listener: Listener) -> None:
         self.run, self.device, self.listener = run, device, listener
+        self._source = provenance(device)
         self.packing = Packing(device, run.settings.lanes, run.settings.results)
         self._jobs: Iterator[Job | None] | None = run.jobs()
         self._held: list[Seat] = []  # taken up and not begun, as no lane is free or they fit no pack with the others
@@ -70,10 +71,12 @@ class Jobs:
                 self._break_up(error)
             for seat in list(self._seats):
                 self._advance(seat)
+            ending.raise_if_asked_to_end()
 
     def close(self) -> None:
-        """Closes what is still under way, as the run is cut: each keeps what it has."""
+        """Closes what is still under way, as where the run is cut: each keeps what it has."""
         with contextlib.ExitStack() as stack:
+            stack.callback(self.packing.close)
             for seat in self._seats:
                 stack.callback(seat.turns.close)
 
@@ -167,13 +170,14 @@ class Jobs:
             if report is None:
                 return
             self.listener.report(seat.job, report)
-            ending.raise_if_asked_to_end()
+            if seat.training is None or seat.training.lane is None:
+                ending.raise_if_asked_to_end()  # in a pack once each lane has taken what was trained of it
             if not self._goes_on(seat, report):
                 return
 
     def _goes_on(self, seat: Seat, report: Report) -> bool:
         try:
-            if self.run.should_continue(seat.job, report, provenance(self.device)):
+            if self.run.should_continue(seat.job, report, self._source):
                 return True
         except UserError as error:  # of the study's own stopping rule
             self._fail(seat, error)

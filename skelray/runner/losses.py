@@ -17,7 +17,7 @@ from skelray.runner.nodes import Nodes
 from skelray.runner.run import RETRIES
 
 log = logging.getLogger("skelray")
-MEMORY = ("low on memory", "NODE_OUT_OF_MEMORY", "OutOfMemory")  # how Ray says so
+MEMORY = ("low on memory", "NODE_OUT_OF_MEMORY")  # how Ray says so; a GPU that is full is the trial's own failure
 TAKEN = re.compile(r"memory used=([\d.]+)GB")  # of the worker that Ray has ended
 
 
@@ -28,12 +28,15 @@ class Losses:
         self.nodes = nodes
         self.alone: set[int] = set()  # what was short of memory
         self._counts: dict[int, int] = {}
+        self._furthest: dict[int, int] = {}  # epochs
         self._errors: dict[int, str] = {}
         self._peaks: dict[int, float] = {}  # bytes, of the largest that is known
 
-    def progress(self, job: Job) -> None:
-        """A job that makes progress between losses is never given up."""
-        self._counts.pop(id(job), None)
+    def progress(self, job: Job, epoch: int) -> None:
+        """A job that gets further than before between losses is never given up."""
+        if epoch > self._furthest.get(id(job), -1):
+            self._furthest[id(job)] = epoch
+            self._counts.pop(id(job), None)
 
     def took(self, job: Job, peak: float) -> None:
         """peak: bytes of memory that its worker has taken at most so far."""

@@ -105,9 +105,9 @@ class Packing:
     def _measured(self, training: Pretraining) -> int:
         """The number that gains, by what was measured here before, so that a run that goes on has the same lanes."""
         trial, most = training.trial, self.most or MOST
-        known = [] if self.results is None else known_rates(trial, self.device, self.results)
+        known, ceiling = ([], 0) if self.results is None else known_rates(trial, self.device, self.results)
         found = best(rate for rate in known if rate.lanes <= most)
-        if known and (found < known[-1].lanes or known[-1].lanes >= most):
+        if known and (found < known[-1].lanes or most <= ceiling):
             return found
         new: list[LaneRate] = []
 
@@ -118,26 +118,26 @@ class Packing:
 
         try:
             found = best(rates())
-        except CannotCapture as reason:
-            _tell_alone(trial, reason)
+        except Exception as error:
+            _tell_alone(trial, error)
             return 1
         if self.results is not None:
-            keep_lanes([measured(trial, rate, self.device) for rate in new], self.results)
+            keep_lanes([measured(trial, rate, self.device, most) for rate in new], self.results)
         return found
 
     def _make(self, training: Pretraining, structure: str) -> None:
         trial, lanes = training.trial, self._lanes[structure]
         try:
             self.pack = Pack(lanes, trial, training.data, training.model, self.device)
-        except CannotCapture as reason:
-            log.warning(
-                "trials like %s train one by one, as no step serves several: %s", type(trial.method).__name__, reason
-            )
-            self._lanes[structure] = 1
         except torch.OutOfMemoryError:
             self._lanes[structure] = lanes // 2
             self.close()
+        except Exception as error:
+            _tell_alone(trial, error)
+            self._lanes[structure] = 1
 
 
-def _tell_alone(trial: Trial, reason: CannotCapture) -> None:
-    log.warning("trials of %s train one by one, as no step serves several: %s", type(trial.method).__name__, reason)
+def _tell_alone(trial: Trial, error: Exception) -> None:
+    """Says why a pack cannot be; what is wrong with the trial itself shows when it trains alone."""
+    why = " ".join(str(error).split()) or type(error).__name__
+    log.warning("trials of %s train one by one, as no step serves several: %s", type(trial.method).__name__, why)

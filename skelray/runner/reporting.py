@@ -115,8 +115,7 @@ class Reporting(FIFOScheduler):
         report = Report(result["epoch"], _under("metrics", result), result["epoch_seconds"], replayed=result["replayed"])
         self._heard_of(job, result)
         self.watch.reported(trial.trial_id, report.epoch, report.metrics, report.replayed)
-        if not report.replayed:
-            self.losses.progress(job)
+        self.losses.progress(job, report.epoch)
         self.listener.report(job, report)
         source, status = _under("source", result), "stopped"
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from skelray.checks import UserError
 from skelray.results.book import Book
@@ -124,8 +123,3 @@ class Run:
             if self._upkeep is not None:
                 self._upkeep.ended(job, status)
         return status
-
-    def write_tables(self) -> Path:
-        """The tables from what the store holds now, finished or not."""
-        self.work.put_all(self.book)
-        return self.book.write()

@@ -54,7 +54,8 @@ class SweepWork:
 
     def missing(self) -> Iterator[Job | None]:
         """What an earlier run left unfinished, then new samples, each proposed when it is asked for, then the race."""
-        self.search.forgive()
+        with self._context.going_on("the ledger"):
+            self.search.forgive(self._may_pass)
         for sample in self.search.unfinished():
             self.search.restart(sample)
             yield from self._jobs(sample)
@@ -62,6 +63,12 @@ class SweepWork:
         yield from self._raced()
         yield from self._confirmed()
         yield from self._put_side_by_side()
+
+    def _may_pass(self, sample: Sample, seed: Seed) -> bool:
+        """Whether what a racer failed for need not be there another time, as a lost node or a full disk."""
+        trial = self.search.trial(sample, seed)
+        failure = self._context.stored(trial).failure(trial.epochs)
+        return failure is None or failure["transient"]
 
     def _searched(self) -> Iterator[Job | None]:
         while True:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -266,10 +266,16 @@ class Search:
             sample.notes["lost"] = [*sample.lost, seed]
             self.ledger.record(sample)
 
-    def forgive(self) -> None:
-        """Lets racers that failed in an earlier run try again: its cause may have passed."""
+    def forgive(self, may_pass: Callable[[Sample, Seed], bool]) -> None:
+        """Lets racers that failed in an earlier run try again where the cause may have passed.
+
+        A race that goes no further stays as it ended: without the seeds of those that failed it would have another leader.
+        """
+        if self.spent():
+            return
         for sample in self.samples.values():
-            if sample.notes.pop("lost", None):
+            if sample.lost != (left := [seed for seed in sample.lost if not may_pass(sample, seed)]):
+                sample.notes["lost"] = left
                 self.ledger.record(sample)
 
     # The best

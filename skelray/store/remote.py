@@ -97,7 +97,7 @@ def explain_errors(uri: str, told: str) -> str:
         return "there is no such bucket, or not in this region: make it, or name another one"
     if "valid account name" in line:
         return "it names no account: write it as abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/FOLDER"
-    return f"{line}; {_way(uri)}" if REFUSED.search(line) or PASSING.search(line) else line
+    return f"{line.rstrip('.')}; {_way(uri)}" if REFUSED.search(line) or PASSING.search(line) else line
 
 
 def _way(uri: str) -> str:

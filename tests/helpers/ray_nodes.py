@@ -47,9 +47,10 @@ class RayNodes:
             time.sleep(0.2)
         return node
 
-    def add(self, cpus=1, hidden=None, env=None):
-        """hidden: a folder that this node sees empty, as if it were another machine's."""
-        inside = ["unshare", "-m", "sh", "-c", f'mount -t tmpfs none "{hidden}" && exec "$@"', "sh"] if hidden else []
+    def add(self, cpus=1, hidden=None, env=None, instead=None):
+        """hidden: a folder that this node sees empty, or as what ``instead`` has, as if it were another machine's."""
+        mount = f'mount --bind "{instead}" "{hidden}"' if instead else f'mount -t tmpfs none "{hidden}"'
+        inside = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh"] if hidden else []
         return self._start([f"--address={self.address}", f"--num-cpus={cpus}"], inside, env)
 
     def lose(self, node):

@@ -67,6 +67,12 @@ def inline(path, folder, data, **scale):
     return table(folder, run.name)
 
 
+def write_tables(run):
+    """The tables from what the store holds, finished or not."""
+    run.work.put_all(run.book)
+    run.book.write()
+
+
 def table(folder, name="small"):
     """The rows without what a clock says."""
     return results.load(name, folder / "results").drop(columns=["seconds", "started"])

@@ -16,6 +16,7 @@ from small_study import ABLATION, make_run, study_file
 from skelray.checks import UserError
 from skelray.results import earlier, schema
 from skelray.results import tables as results
+from skelray.study.notes import Notes
 
 POINT = {"trial": "t0", "epoch": 3, "metric": "loss", "value": 8.25, "seconds": 1.5}
 
@@ -380,7 +381,8 @@ def test_a_table_says_its_version(tmp_path):
 
 def test_a_bit_that_flips_in_a_table_is_noticed(tmp_path):
     """In a page, a page's head, the schema, or the metadata: the table is as it was written, or is said to be damaged."""
-    path = results.write_table("arrangement", [row(trial=f"t{n}", seed=n, value=n / 50) for n in range(50)], [], tmp_path)
+    rows = [row(trial=f"t{n}", seed=n, value=n / 50) for n in range(50)]
+    path = results.write_table("arrangement", rows, [], tmp_path, notes=Notes(margin=1.25))
     whole, expected, noticed = path.read_bytes(), results.load("arrangement", tmp_path), 0
     for bit in np.random.default_rng(0).choice(8 * len(whole), 60, replace=False):
         changed = bytearray(whole)
@@ -392,4 +394,5 @@ def test_a_bit_that_flips_in_a_table_is_noticed(tmp_path):
             noticed += 1
         else:
             assert found.equals(expected)
+            assert found.attrs == expected.attrs
     assert noticed > 20

@@ -17,6 +17,8 @@ from small_study import ABLATION, assert_same, inline, make_run, study_file, tab
 from test_ray import command
 
 from skelray.checks import UserError
+from skelray.data import Preprocessing, prepare
+from skelray.data.synthetic.benchmark import synthetic
 from skelray.runner.joining import _refusal, check_token, resolve_address
 from skelray.runner.own_folder import folder_for_ray
 from skelray.store.store import Store
@@ -162,7 +164,7 @@ needs_namespaces = pytest.mark.skipif(
 
 @pytest.mark.slow
 @needs_namespaces
-@pytest.mark.parametrize("hidden", ["store", "data"])
+@pytest.mark.parametrize("hidden", ["store", "data", "other data"])
 def test_a_node_that_does_not_share_the_store_or_the_data_is_set_aside(tmp_path, synthetic_data, hidden):
     """Alone it is refused before anything trains; beside a sound node all trials go there."""
     data = tmp_path / "data"
@@ -170,13 +172,21 @@ def test_a_node_that_does_not_share_the_store_or_the_data_is_set_aside(tmp_path,
     folder = tmp_path / "on_ray"
     (folder / "store").mkdir(parents=True)
     path = study_file(tmp_path, ABLATION)
-    place = {"store": folder / "store", "data": data}[hidden]
+    place, instead = {"store": folder / "store"}.get(hidden, data), None
+    if hidden == "other data":
+        instead = tmp_path / "other"
+        prepare(synthetic(subjects=3, replications=1), None, instead, Preprocessing("centred", 16))
     with ray_nodes() as nodes:
-        nodes.add(hidden=place)
+        nodes.add(hidden=place, instead=instead)
         status, said = run_joined(nodes, path, data, folder)
         assert status == 2, said
         assert "no node of the cluster may run a trial" in said
-        assert {"store": "does not see the driver's store", "data": "cannot read the data"}[hidden] in said
+        why = {
+            "store": "does not see the driver's store",
+            "data": "cannot read the data",
+            "other data": "is other data than",
+        }
+        assert why[hidden] in said
         nodes.add()
         status, said = run_joined(nodes, path, data, folder)
         assert status == 0, said
@@ -485,17 +495,17 @@ def test_a_trial_that_waits_to_be_alone_on_a_node_that_is_lost_asks_anew(tmp_pat
 
 
 def test_an_epoch_of_progress_forgets_the_losses_before_it(tmp_path, synthetic_data):
-    """A trial that makes progress between losses is never given up; one that only reads back is."""
+    """A trial that gets further between losses is never given up; one that comes to the same epoch each time is."""
     from test_ray import Attempt, reporting_on
 
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, epochs=1)
-    for replayed, ended in ((False, []), (True, ["failed"])):
+    for step, ended in ((1, []), (0, ["failed"])):
         jobs, reporting = reporting_on([run.work.jobs[0]])
         reporting.run.should_continue, reporting.run.context = lambda *given: True, run.context
-        for id in "abcdefg":
+        for attempt, id in enumerate("abcdefg"):
             if jobs.suggest(id) is jobs.FINISHED:
                 break
-            result = {"epoch": 1, "epoch_seconds": 0.0, "replayed": replayed, "metrics/loss": 1.0}
+            result = {"epoch": 1 + step * attempt, "epoch_seconds": 0.0, "replayed": False, "metrics/loss": 1.0}
             reporting.on_trial_result(None, Attempt(id), result)
             jobs.on_trial_complete(id, error=True)
         assert list(reporting.statuses.values()) == ended

@@ -11,8 +11,11 @@ import torch
 from small_study import Heard, assert_same, curves, make_run, study_file, table
 
 from skelray.engine import lane_rate
+from skelray.engine.lane_step import LaneStep
 from skelray.engine.pack import Pack
 from skelray.engine.resident import Resident
+from skelray.engine.runners import Stepwise
+from skelray.runner import ending
 from skelray.runner.inline import run_inline
 from skelray.runner.job import Listener
 from skelray.runner.packing import Packing
@@ -42,8 +45,6 @@ SWEEP = (
 """
 )
 SMALL = (("batch_size", 32), ("frames", 8), ("queue", 32), ("dim", 8), ("m", 0.9))
-
-pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
 
 
 @pytest.fixture(autouse=True)
@@ -205,3 +206,51 @@ def test_as_many_lanes_are_taken_as_gain_and_a_run_that_goes_on_has_the_same(tmp
     assert lanes(None) == (4, [1, 2, 4, 8])
     assert lanes(None) == (4, [])
     assert lanes(2) == (2, [])
+
+
+@pytest.mark.slow
+def test_a_run_that_is_asked_to_end_keeps_every_epoch_of_every_lane(tmp_path, synthetic_data, monkeypatch, alone, packs):
+    """Also those since the last checkpoint: it ends when each lane has taken what was trained of it."""
+
+    def check():
+        if len(packs) == 2:
+            raise ending.Terminated
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ending, "raise_if_asked_to_end", check)
+        with pytest.raises(ending.Terminated):
+            ran(tmp_path, synthetic_data, 3, seeds=(0, 1))
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, changes=SMALL, seeds=(0, 1))
+    reached = [job.stored.reached() for job in run.work.missing()]
+    assert sorted(reached) == [0, 0, 0, 2, 2, 2]
+    heard = Heard()
+    same(ran(tmp_path, synthetic_data, 3, heard=heard, seeds=(0, 1)), alone)
+    assert len(heard.trained) == 6 * 3 - 3 * 2
+
+
+BREAKS = {
+    "at first": (RuntimeError, 1, 1),
+    "within an epoch": (RuntimeError, 2, 1),
+    "memory": (torch.OutOfMemoryError, 2, 2),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("error", "at", "lanes"), BREAKS.values(), ids=BREAKS)
+def test_a_pack_that_breaks_costs_nobody_more_than_an_epoch(
+    tmp_path, synthetic_data, alone, monkeypatch, caplog, packs, error, at, lanes
+):
+    """Nothing of the epoch that was cut is kept; its trials go on alone, or in fewer lanes where memory was short."""
+    run, count = Stepwise.run, [0]
+
+    def breaking(runner, steps):
+        count[0] += isinstance(runner.step, LaneStep)
+        run(runner, 1 if count[0] == at else steps)
+        if count[0] == at:
+            count[0] += 1
+            raise error("no kernel for it")
+
+    monkeypatch.setattr(Stepwise, "run", breaking)
+    same(ran(tmp_path, synthetic_data, 4, seeds=(0, 1)), alone)
+    assert f"they go on in packs of {lanes}" in caplog.text
+    assert packs.count(4) == at

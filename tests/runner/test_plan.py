@@ -55,7 +55,7 @@ def test_packs_are_reckoned_with_where_lanes_were_measured(tmp_path, monkeypatch
     trial = replace(papers.SKELETONCLR, seed=3)
     for one, gains in ((trial, {1: 1.0, 2: 1.5, 4: 2.0}), (replace(trial, frames=9), {1: 1.0, 2: 4.0})):
         rates = [LaneRate(lanes, lanes / gain, 0) for lanes, gain in gains.items()]
-        keep_lanes([measured(one, rate, torch.device("cuda")) for rate in rates], tmp_path)
+        keep_lanes([measured(one, rate, torch.device("cuda"), 4) for rate in rates], tmp_path)
 
     def seconds(*trials, device="cuda"):
         packed = Packed(Settings(results=tmp_path), torch.device(device))

@@ -35,6 +35,7 @@ def test_the_same_rows_as_inline_to_the_last_digit(cluster, tmp_path, synthetic_
     ray_rows, heard = on_ray(cluster, path, tmp_path / "ray", synthetic_data)
     assert set(heard.statuses.values()) == {"done"}
     assert len(heard.trained) == 2 * 3  # arms, epochs: the driver hears every one
+    assert set(ray_rows["device"]) == {"cpu, 1 thread"}
     assert_same(ray_rows, inline(path, tmp_path / "inline", synthetic_data))
     _, again = on_ray(cluster, path, tmp_path / "ray", synthetic_data)
     assert again.trained == []

@@ -6,13 +6,13 @@ import sys
 from dataclasses import replace
 
 import pytest
-from small_study import SWEEP, Heard, assert_same, inline, make_run, study_file, table
+from small_study import ABLATION, SWEEP, Heard, assert_same, inline, make_run, study_file, table, write_tables
 
 from skelray.results import book
 from skelray.results import tables as results
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import make_plan
-from skelray.store.store import Store
+from skelray.store.store import Store, StoreError
 from skelray.study.ablation import Ablation
 from skelray.study.arm import Arm
 from skelray.study.scale import Scale
@@ -183,7 +183,7 @@ def test_a_failed_row_says_where_and_how_long_it_failed(tmp_path, synthetic_data
         run, _ = make_run(path, tmp_path, synthetic_data, epochs=2)
         run_inline(run)
     run, _ = make_run(path, tmp_path, synthetic_data, epochs=2)
-    run.write_tables()  # elsewhere, later
+    write_tables(run)  # elsewhere, later
     rows = results.load("small", tmp_path / "results").query("status == 'failed'")
     assert [set(rows[name]) for name in told] == [{value} for value in told.values()]
     assert (rows["seconds"] > 0).all()
@@ -191,7 +191,7 @@ def test_a_failed_row_says_where_and_how_long_it_failed(tmp_path, synthetic_data
         if (failure := job.stored.failure(job.trial.epochs)) is not None:  # as one of an older version
             bare = {name: failure[name] for name in ("cause", "line", "traceback", "transient")}
             job.stored.save_failure(job.trial.epochs, bare)
-    run.write_tables()
+    write_tables(run)
     rows = table(tmp_path).query("status == 'failed'")
     assert set(rows["device"]) == set(rows["version"]) == set(rows["commit"]) == {""}
 
@@ -263,7 +263,7 @@ def test_the_plan_of_a_finished_sweep_has_nothing_to_run(whole, synthetic_data):
 
 def test_a_table_that_cannot_be_written_on_the_way_costs_no_trial(tmp_path, synthetic_data, monkeypatch, caplog):
     run, _ = make_run(study_file(tmp_path, CELLS), tmp_path, synthetic_data, epochs=1)
-    write, calls = book.write, []
+    write, calls = book.write_table, []
 
     def once(*given):
         calls.append(given)
@@ -271,12 +271,32 @@ def test_a_table_that_cannot_be_written_on_the_way_costs_no_trial(tmp_path, synt
             raise OSError("the disk is full")
         return write(*given)
 
-    monkeypatch.setattr(book, "write", once)
+    monkeypatch.setattr(book, "write_table", once)
     heard = Heard()
     run_inline(run, heard)
     assert set(heard.statuses.values()) == {"done"}
     assert "the tables could not be brought up to date: the disk is full; the run goes on" in caplog.messages
     assert set(table(tmp_path)["status"]) == {"done"}
+
+
+def test_a_trial_whose_record_cannot_be_written_is_done(tmp_path, synthetic_data, monkeypatch):
+    path, write_json = study_file(tmp_path, ABLATION), Store.write_json
+
+    def failing(store, name, content, lasts=False):
+        if "/record-" in name:
+            raise StoreError("the disk is full")
+        write_json(store, name, content, lasts)
+
+    heard = Heard()
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write_json", failing)
+        run_inline(make_run(path, tmp_path, synthetic_data, epochs=1)[0], heard)
+    assert set(heard.statuses.values()) == {"done"}
+    assert set(table(tmp_path)["status"]) == {"done"}
+    assert not list((tmp_path / "store").glob("*/record-*"))
+    again = Heard()
+    run_inline(make_run(path, tmp_path, synthetic_data, epochs=1)[0], again)
+    assert again.statuses == {}
 
 
 def test_a_ledger_that_cannot_be_written_for_a_while_costs_no_sample(whole, tmp_path, synthetic_data, monkeypatch):

@@ -5,7 +5,19 @@ import os
 import signal
 
 import pytest
-from small_study import ABLATION, FAILING, SWEEP, Heard, assert_same, curves, inline, make_run, study_file, table
+from small_study import (
+    ABLATION,
+    FAILING,
+    SWEEP,
+    Heard,
+    assert_same,
+    curves,
+    inline,
+    make_run,
+    study_file,
+    table,
+    write_tables,
+)
 
 from skelray.report import text as report
 from skelray.runner.inline import run_inline
@@ -254,7 +266,7 @@ def test_a_failed_sample_without_a_record_is_a_failed_row(tmp_path, synthetic_da
     run_inline(run)
     search = run.work.search
     search.end(search.samples[0], "failed")
-    make_run(path, tmp_path, synthetic_data, samples=1)[0].write_tables()
+    write_tables(make_run(path, tmp_path, synthetic_data, samples=1)[0])
     (row,) = table(tmp_path).query("status == 'failed'").to_dict("records")
     assert row["status"] == "failed"
     assert row["error"].startswith("error: no record of why")

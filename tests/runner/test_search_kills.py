@@ -13,7 +13,7 @@ from small_study import assert_same, table
 from surrogate import RULES, kept, make_run
 
 from skelray import NSGAII, TPE, Racing
-from skelray.runner import inline, run, trainables
+from skelray.runner import inline, trainables
 from skelray.runner.inline import run_inline
 from skelray.store.store import Store
 
@@ -23,8 +23,7 @@ NEVER = -1
 @pytest.fixture(autouse=True)
 def surrogates(monkeypatch):
     monkeypatch.setattr(inline, "in_turns", surrogate.surrogate)
-    for place in (run, trainables):
-        monkeypatch.setattr(place, "execute", surrogate.surrogate)
+    monkeypatch.setattr(trainables, "execute", surrogate.surrogate)
 
 
 def events(folder, data, *sweep):
@@ -113,4 +112,5 @@ def test_a_search_killed_at_ten_moments_on_ray_proposes_judges_and_reports_the_s
     assert ended
     for folder in ended:
         assert kept(make_run(folder, synthetic_data, *sweep)) == kept(make_run(tmp_path / "whole", synthetic_data, *sweep))
-        assert_same(table(folder), table(tmp_path / "whole"))
+        # a trial takes both CPUs here, which its device says
+        assert_same(table(folder).drop(columns="device"), table(tmp_path / "whole").drop(columns="device"))

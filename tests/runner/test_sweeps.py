@@ -11,7 +11,6 @@ from surrogate import surrogate
 from test_ray import on_ray
 
 import skelray.runner.inline as inline_runner
-import skelray.runner.run as run_module
 from skelray import TPE
 from skelray.results.verdicts import verdicts_of_frame
 from skelray.runner.inline import run_inline
@@ -136,7 +135,6 @@ def test_a_racer_that_failed_in_an_earlier_run_tries_again(tmp_path, synthetic_d
 
     failing = True
     monkeypatch.setattr(inline_runner, "in_turns", fails)
-    monkeypatch.setattr(run_module, "execute", fails)
     monkeypatch.setattr(inline_runner, "RETRIES", 0)
     run_inline(surrogate_run(tmp_path, synthetic_data, *race))
     lost = [s.lost for s in surrogate_run(tmp_path, synthetic_data, *race).work.search.samples.values()]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from small_study import inline, make_run, study_file, table
+from small_study import inline, make_run, study_file, table, write_tables
 from tiny import BACKBONE, MOCO, TRIAL, same_state, splits
 
 from skelray import papers
@@ -116,7 +116,7 @@ def test_pictures_lie_beside_the_tables(finished):
     path = folder / "results" / "figures" / "small" / found[0]
     content = path.read_bytes()
     path.write_bytes(b"of another run")
-    run.write_tables()
+    write_tables(run)
     assert path.read_bytes() == content
     assert "| strong" in report.report_text(table(folder))
 
