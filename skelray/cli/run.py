@@ -40,7 +40,7 @@ def plan_command(**options: Any) -> None:
 @click.option(
     "--per-gpu",
     type=click.IntRange(1, 1000),
-    help="At most so many trials share a GPU.  [default: with --inline as many as gain from it, on Ray 1]",
+    help="At most so many trials share a GPU.  With --inline as lanes of one step, if that gains.  [default: 1]",
 )
 @click.option("--ray-tmp", type=FOLDER, help="Where Ray of this run's own keeps its files.  [default: the system's]")
 @click.option(

@@ -25,8 +25,8 @@ class Settings:
     """Where a run reads and writes, and what it computes on. threads: of a trial; they decide the order of sums.
 
     keep: whose checkpoints stay when they have ended, one of ``names.KEEP``. disk: bytes that the store may take. lanes: the
-    most trials that may train as lanes of one step; None on a CUDA device: as many as gain from it. A CPU gains nothing, so
-    that there trials train one by one and by the plain loop, unless lanes are asked for: then there are so many.
+    most trials that may train as lanes of one step; None: trials train one by one. On a CUDA device there are as many as
+    gain from it, elsewhere so many.
     """
 
     data: Path = Path("data")

@@ -19,15 +19,14 @@ from skelray.trial import Trial
 
 log = logging.getLogger("skelray")
 ALONE = "alone"
-MOST = 64  # lanes, where nobody names a number
 
 
 class Packing:
     """The pack of a device: one at a time, for trials of one structure, made when the first of them trains.
 
-    most: lanes. On a CUDA device as many are taken as are measured to gain from it, where ``most`` is None up to MOST; the
-    measurements are kept with the figures of `skelray bench` in results. structure: of the trials that may join now, None
-    before any has.
+    most: lanes; None: no packs, as no card has shown yet that they gain, and empty lanes cost. On a CUDA device as many are
+    taken, up to ``most``, as are measured to gain from it; the measurements are kept with the figures of `skelray bench`
+    in results. structure: of the trials that may join now, None before any has.
     """
 
     def __init__(self, device: torch.device, most: int | None, results: Path | None = None) -> None:
@@ -39,8 +38,8 @@ class Packing:
 
     @property
     def plain(self) -> bool:
-        """Whether each trial trains by the plain loop, as on a CPU."""
-        return self.most is None and not self.measures
+        """Whether each trial trains alone."""
+        return self.most is None or (self.most == 1 and self.measures)
 
     def structure_of(self, trial: Trial, data: str) -> str:
         """What trials that may share a pack have in common; one that can share none has it alone. data: fingerprint."""
@@ -104,7 +103,7 @@ class Packing:
 
     def _measured(self, training: Pretraining) -> int:
         """The number that gains, by what was measured here before, so that a run that goes on has the same lanes."""
-        trial, most = training.trial, self.most or MOST
+        trial, most = training.trial, self.most or 1
         known, ceiling = ([], 0) if self.results is None else known_rates(trial, self.device, self.results)
         found = best(rate for rate in known if rate.lanes <= most)
         if known and (found < known[-1].lanes or most <= ceiling):
