@@ -2,6 +2,7 @@
 
 The rows of HiCo's Tables 3 and 4 with the GRU, augmentations and schedule of ``nwucla_methods.py``, chosen there on held-out
 subjects.
+0.34 h of training at 1000 samples/s.
 
     skelray prepare nwucla NW-UCLA.zip
     skelray run studies/nwucla_hico_levels.py           # 5 arms x 6 seeds = 30 trials

@@ -2,6 +2,7 @@
 
 The rows of HiCLR's Table 3 (right) without those of four branches, at the setting of ``nwucla_arrangement.py``, chosen there
 on held-out subjects. No branch mines neighbours.
+0.46 h of training at 1000 samples/s.
 
     skelray prepare nwucla NW-UCLA.zip
     skelray run studies/nwucla_strong.py                # 9 arms x 6 seeds = 54 trials

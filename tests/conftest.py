@@ -81,5 +81,5 @@ def synthetic_data(tmp_path_factory) -> Path:
 def cluster():
     """One local Ray cluster of two CPUs for all tests."""
     ray_runner = pytest.importorskip("skelray.runner.on_ray")
-    with ray_runner.connected(ray_runner.Cluster(cpus=2)):
+    with ray_runner.join_or_start(ray_runner.Cluster(cpus=2)):
         yield ray_runner

@@ -19,7 +19,8 @@ from skelray.training import Report
 
 
 def job(name="weak", epochs=4):
-    return SimpleNamespace(name=name, trial=SimpleNamespace(epochs=epochs), stored=SimpleNamespace(id=f"id-{name}"))
+    trial, stored = SimpleNamespace(epochs=epochs), SimpleNamespace(id=f"id-{name}")
+    return SimpleNamespace(name=name, trial=trial, stored=stored, final=False)
 
 
 def report(epoch, loss, replayed=False, **metrics):
