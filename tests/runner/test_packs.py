@@ -203,9 +203,17 @@ def test_as_many_lanes_are_taken_as_gain_and_a_run_that_goes_on_has_the_same(tmp
         return packing.lanes, list(asked)
 
     assert lanes(3) == (3, [1, 2, 3])
-    assert lanes(None) == (4, [1, 2, 4, 8])
-    assert lanes(None) == (4, [])
+    assert lanes(64) == (4, [1, 2, 4, 8])
+    assert lanes(64) == (4, [])
     assert lanes(2) == (2, [])
+
+
+def test_nobody_who_does_not_ask_gets_a_pack(tmp_path):
+    """On a card, too: a pack pays for lanes that stand empty."""
+    for most, plain in ((None, True), (1, True), (2, False)):
+        packing = Packing(torch.device("cpu"), most, tmp_path)
+        packing.measures = True
+        assert packing.plain == plain
 
 
 @pytest.mark.slow
