@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "helpe
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "runner"))
 
 from ray_nodes import RayNodes, ray_nodes
-from small_study import assert_same, inline, study_file, table
+from small_study import TINY, assert_same, inline, study_file, table
 from test_ray import command
 
 from skelray.data import Preprocessing, prepare
@@ -40,6 +40,8 @@ STUDY = """
         def __call__(self, view):
             import skelray.runner.execute as execute
             execute.CHECKPOINT_SHARE = 1e9  # saved after each epoch
+            if len(view.x) < BATCH:  # sequences that are kept to be looked at
+                return view
             with open("NOTES", "a") as file:
                 file.write(f"{os.getpid()} {view.draws.seed} {view.draws.epoch}\\n")
             return view
@@ -67,7 +69,8 @@ class Chaos:
     def __init__(self, nodes: RayNodes, root: Path, data: Path, draw: random.Random) -> None:
         self.nodes, self.root, self.data, self.draw, self.count = nodes, root, data, draw, 0
         self.notes = root / "notes.txt"
-        self.path = study_file(root, STUDY.replace("NOTES", str(self.notes)))
+        batch = str(dict(TINY)["batch_size"])
+        self.path = study_file(root, STUDY.replace("NOTES", str(self.notes)).replace("BATCH", batch))
         self.expected = inline(self.path, root / "inline", data, epochs=EPOCHS, seeds=tuple(range(SEEDS)))
         self.begin()
 
