@@ -477,7 +477,7 @@ CLAIMS = {
         "whatever `RAY_ADDRESS` says": "test_a_run_has_ray_of_its_own_whatever_runs_beside_it",
         "are gone at the end": "test_the_folder_of_ray_is_gone_at_the_end_and_that_of_a_killed_run_too",
         "one that is unfit is set aside": "test_a_node_that_does_not_share_the_store_or_the_data_is_set_aside",
-        "asked before it gets one": "test_a_node_that_joins_gets_no_trial_before_it_has_answered",
+        "A node that joins later is asked, too": "test_a_node_that_joins_gets_no_trial_before_it_has_answered",
         "All that runs an encoder runs on the nodes": "test_what_is_read_in_the_end_is_read_by_workers",
         "as when it is stopped": "test_a_stopped_worker_costs_an_epoch_and_no_row",
         "20 times the longest before": "test_an_epoch_that_does_not_end_is_ended_and_an_evaluation_is_not",
