@@ -76,7 +76,7 @@ def best(rates: Iterable[LaneRate]) -> int:
 
 
 def _seconds(lanes: int, trial: Trial, data: SkeletonDataset, model: Model, device: torch.device) -> float:
-    """Of a step of so many lanes, which hold no trial: the operations are the same."""
+    """Returns the seconds of a step of so many lanes. They hold no trial: the operations are the same."""
     made: Engine | Pack
     if lanes == 1:
         own: Any = copy.deepcopy(model)

@@ -41,13 +41,13 @@ class Nodes:
 
     def keep_free(self) -> None:
         """Keeps the node with the most memory that can hold a trial for one that is to be alone; another if it is lost."""
-        there = {node["NodeID"]: node for node in self.able() if self._fits(node)}
-        if self.kept not in there:
-            self.kept = max(there, key=lambda id: _size(there[id]), default="")
+        sizes = {node["NodeID"]: _size(node) for node in self.able()}
+        if self.kept not in (there := self.fit()):
+            self.kept = max(there & sizes.keys(), key=lambda id: sizes[id], default="")
 
-    def most(self) -> float:
-        """The CPUs of the largest node that can hold a trial; 0 where none can."""
-        return max((node["Resources"]["CPU"] for node in self.able() if self._fits(node)), default=0.0)
+    def fit(self) -> set[str]:
+        """Returns the nodes that can hold a trial now, the one that is kept free with them."""
+        return {node["NodeID"] for node in self.able() if self._fits(node)}
 
     def _fits(self, node: Node) -> int:
         cpu, gpu = (node["Resources"].get(name, 0.0) for name in ("CPU", "GPU"))
@@ -63,16 +63,20 @@ class Nodes:
         raise UserError(f"no node of the cluster can hold a trial that needs {self.resources}: ask for fewer --threads")
 
     def request(self, alone: bool = False) -> PlacementGroupFactory:
-        """What a trial asks Ray for. alone: all CPUs of the node that is kept free."""
-        cpu, others = self.resources["cpu"], {*self.aside, *self.asked}
+        """Asks Ray for what a trial needs. alone: for all CPUs of the node that is kept free, where there is one."""
+        cpu, avoided = self.resources["cpu"], self.avoided(alone)
         if alone:
             cpu = max([cpu, *(node["Resources"]["CPU"] for node in self.able() if node["NodeID"] == self.kept)])
-        elif self.kept:
-            others.add(self.kept)
         bundle = {"CPU": cpu, **({"GPU": self.resources["gpu"]} if self.resources.get("gpu") else {})}
-        if not others:
+        if alone and self.kept:
+            return PlacementGroupFactory([bundle], bundle_label_selector=[{LABEL: f"in({self.kept})"}])
+        if not avoided:
             return PlacementGroupFactory([bundle])
-        return PlacementGroupFactory([bundle], bundle_label_selector=[{LABEL: f"!in({','.join(sorted(others))})"}])
+        return PlacementGroupFactory([bundle], bundle_label_selector=[{LABEL: f"!in({','.join(sorted(avoided))})"}])
+
+    def avoided(self, alone: bool = False) -> set[str]:
+        """Returns the nodes that a trial may not run on now."""
+        return {*self.aside, *self.asked, *([self.kept] if self.kept and not alone else [])}
 
     def able(self) -> list[Node]:
         """Alive, with CPUs, and neither set aside nor still asked."""

@@ -41,7 +41,10 @@ class Reporting(FIFOScheduler):
         self.statuses: dict[int, str] = {}  # by identity: a job that was paused comes again under its number
         self.begun: set[int] = set()
         self.places: dict[int, str] = {}  # the node of a job's last report
+        # attempts that have not begun, with the one node that each waits for, or those that it avoids
+        self._pending: dict[str, tuple[TuneTrial, str, set[str]]] = {}
         self._looked, self._slots, self._waiting = 0.0, 0, False
+        self._renewed = 0.0  # the look after which waiting attempts were last gone through
         self._ending = False
         jobs.lost, jobs.room = self.lost, self.room
 
@@ -84,21 +87,22 @@ class Reporting(FIFOScheduler):
             self._ending = True
             signal.raise_signal(signal.SIGUSR1)  # Tune ends its loop, and has the workers save what they have
         self.room()
-        self._renew(tune_controller)
+        if self._renewed != self._looked:
+            self._renewed = self._looked
+            self._renew(tune_controller)
         return super().choose_trial_to_run(tune_controller)
 
     def _renew(self, tune_controller: Any) -> None:
-        """Takes back what waits to be alone on more than any node that is left has, so that it is asked for anew."""
-        if not self.losses.alone:
-            return
-        most = self.nodes.most()
-        for trial in tune_controller.get_trials():
-            job = self.jobs.given[trial.trial_id]
-            waits = trial.status == TuneTrial.PENDING and id(job) in self.losses.alone
-            if waits and trial.placement_group_factory.bundles[0]["CPU"] > most > 0:
+        """Takes back what waits for none of the nodes that can hold it now, so that it is asked for anew."""
+        there = self.nodes.fit()
+        for trial, kept, avoided in list(self._pending.values()):
+            if trial.status != TuneTrial.PENDING:
+                del self._pending[trial.trial_id]
+            elif there and not (there & {kept} if kept else there - avoided):
+                del self._pending[trial.trial_id]
                 tune_controller.stop_trial(trial)
                 self.watch.over(trial.trial_id)
-                self.jobs.again.insert(0, job)
+                self.jobs.again.insert(0, self.jobs.given[trial.trial_id])
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
         job = self.jobs.given[trial.trial_id]
@@ -107,7 +111,9 @@ class Reporting(FIFOScheduler):
             self.listener.started(job)
         self.places.pop(id(job), None)
         self.watch.begun(job, trial)
-        trial.update_resources(self.nodes.request(alone=id(job) in self.losses.alone))
+        alone = id(job) in self.losses.alone
+        self._pending[trial.trial_id] = trial, self.nodes.kept if alone else "", self.nodes.avoided(alone)
+        trial.update_resources(self.nodes.request(alone))
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         job = self.jobs.given[trial.trial_id]

@@ -36,7 +36,7 @@ def under_best_weights(one: Fused, store: Store, data: str, look: bool) -> Itera
 
 
 def _weighable(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """Those that score samples of the test split, and can score held-out ones."""
+    """Returns the evaluations that score samples of the test split and can score held-out ones."""
     out = [e for e in evaluations if not isinstance(e, (HeldOut, Transfer)) and not chooses_by_test(e)]
     return [evaluation for evaluation in out if main_metric(evaluation) == "top1"]
 

@@ -26,7 +26,7 @@ class Claim(NamedTuple):
 
 
 def claims(store: Files) -> list[Claim]:
-    """Those that hold, and leases that their holders have left, the oldest first."""
+    """Returns the claims that hold, and leases that their holders have left, the oldest first."""
     found = [*_leases(store), *(_locks(Path(store.path)) if store.local else ())]
     return sorted(set(found), key=lambda one: (one.since, one.what))
 

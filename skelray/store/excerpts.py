@@ -24,8 +24,9 @@ FOLDER = "excerpts"
 
 @dataclass(frozen=True, eq=False)
 class Excerpt:
-    """Of a set of N samples. classes: names. names, labels, rows: (N,). bones: (B, 2) child and parent. left, right: joints.
+    """A set of N samples, as far as a report shows it.
 
+    classes: names. names, labels, rows: (N,). bones: (B, 2) child and parent. left, right: joints.
     positions: (n,) which samples are kept as sequences. sequences: (n, T, V, M, 3) int8, HIDDEN where nothing is.
     """
 

@@ -18,6 +18,7 @@ from typing import IO, TypedDict
 ABSENT = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # how a file system without locks says so
 HOST = socket.gethostname()
 PAUSE = 0.2  # seconds between two tries of one who waits
+ASKED = 0.05  # seconds after which one who only asks whether a lock is held has let go of it
 
 log = logging.getLogger("skelray")
 
@@ -45,7 +46,9 @@ def hold_lock_at_once(path: Path) -> Iterator[None]:
     """The same without waiting. Raises BlockingIOError where another process has it."""
     with open(path, "a+") as lock:
         if not _taken(lock):
-            raise BlockingIOError(read_holder(path))
+            time.sleep(ASKED)  # it may only have been asked about
+            if not _taken(lock):
+                raise BlockingIOError(read_holder(path))
         _sign(lock)
         yield
 
@@ -62,9 +65,9 @@ def locks_work(path: Path) -> bool:
     return True
 
 
-def _taken(lock: IO[str]) -> bool:
+def _taken(lock: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -83,7 +86,7 @@ def is_held(path: Path) -> bool:
     """Whether another process holds the lock now."""
     try:
         with open(path, "a+") as lock:
-            return not _taken(lock)
+            return not _taken(lock, fcntl.LOCK_SH)  # so that two who ask do not take each other for a holder
     except OSError:
         return False
 

@@ -465,6 +465,38 @@ def test_a_trial_alone_asks_for_no_more_than_a_node_with_a_gpu_has(monkeypatch):
     assert nodes.request(alone=True).bundles == [{"CPU": 16.0, "GPU": 0.5}]
 
 
+def test_a_trial_that_avoids_every_node_that_is_left_asks_anew(tmp_path, monkeypatch):
+    """While it waited, the node that was still asked has answered, and the one that it waited for is lost."""
+    from test_ray import Attempt, job, reporting_on
+
+    there = [node("a", 4.0), node("b", 4.0)]
+    monkeypatch.setattr("skelray.runner.nodes.alive", lambda: there)
+    jobs, reporting = reporting_on([job(tmp_path, 0)])
+    jobs.suggest("x")
+    attempt, stopped = Attempt("x"), []
+    attempt.update_resources = lambda asked: None
+    controller = SimpleNamespace(stop_trial=stopped.append)
+    reporting.nodes.asked = {"a"}
+    reporting.on_trial_add(None, attempt)
+    reporting.nodes.asked = set()
+    reporting._renew(controller)
+    assert (stopped, jobs.again) == ([], [])
+    there.pop()
+    reporting._renew(controller)
+    assert (stopped, jobs.again) == ([attempt], [jobs.given["x"]])
+
+
+def test_a_trial_that_is_to_be_alone_asks_for_the_node_that_is_kept_for_it(monkeypatch):
+    """On another one it would take the place of others, while its own stands empty."""
+    from skelray.runner.nodes import Nodes
+
+    monkeypatch.setattr("skelray.runner.nodes.alive", lambda: [node("a", 4.0, 64), node("b", 8.0)])
+    nodes = Nodes({"cpu": 1.0})
+    nodes.keep_free()
+    asked = nodes.request(alone=True)
+    assert (asked.bundles, asked._kwargs["bundle_label_selector"]) == ([{"CPU": 4.0}], [{"ray.io/node-id": "in(a)"}])
+
+
 def test_a_trial_that_waits_to_be_alone_on_a_node_that_is_lost_asks_anew(tmp_path, monkeypatch):
     """It waited for 16 CPUs, and the largest node that is left has 4."""
     from test_ray import Attempt, job, reporting_on
