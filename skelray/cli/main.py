@@ -53,8 +53,7 @@ def main() -> None:
     try:
         cli(words, prog_name="skelray", standalone_mode=False)
     except click.ClickException as error:
-        vars(error)["message"] = make_printable(error.message)  # click declares it final, and shows it with its usage
-        error.show()
+        _show(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _leave("interrupted; the same command goes on from here", INTERRUPTED)
@@ -74,6 +73,13 @@ def main() -> None:
             said, status = explain_fault(error, keep=not shown)
         Refusal(said).show()
         sys.exit(status)
+
+
+def _show(error: click.ClickException) -> None:
+    """Shows an error as click does; what does not print in the words of a command line is made visible."""
+    if isinstance(error, click.UsageError) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error = click.UsageError(make_printable(error.format_message()), error.ctx)
+    error.show()
 
 
 def _leave(why: str, status: int) -> NoReturn:

@@ -52,6 +52,22 @@ def test_every_verb_explains_itself(monkeypatch, capsys, verb):
     assert cli.commands[verb].help
 
 
+@pytest.mark.parametrize("words", [(), ("data",)], ids=["no command", "a group alone"])
+def test_nothing_more_than_a_group_shows_its_commands_in_lines(monkeypatch, capsys, words):
+    status, _, err = call(monkeypatch, capsys, *words)
+    assert status == 2
+    assert "\nCommands:\n" in err
+
+
+@pytest.mark.parametrize("words", [("bo\x1b[31mgus",), ("run", "--epochs", "a\x1bb", "study.py")])
+def test_a_wrong_command_line_is_told_without_what_steers_a_terminal(monkeypatch, capsys, words):
+    status, _, err = call(monkeypatch, capsys, *words)
+    assert status == 2
+    assert "\x1b" not in err
+    assert r"\x1b" in err
+    assert err.startswith("Usage: skelray")
+
+
 def test_plan_run_report(monkeypatch, capsys, words, tmp_path):
     status, out, _ = call(monkeypatch, capsys, "plan", *words)
     assert status == 0
