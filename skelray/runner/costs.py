@@ -89,7 +89,7 @@ class Packed:
         try:
             self._alike.setdefault(shape_digest(trial), (trial, []))[1].append(seconds)
         except CannotCapture:
-            self._alike[trial.id("")] = (trial, [seconds])
+            self._alike[f"{trial.id('')} {trial.epochs}"] = (trial, [seconds])
 
     def seconds(self) -> float:
         """Returns how long all take in packs."""
