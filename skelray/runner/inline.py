@@ -97,7 +97,7 @@ class Jobs:
             if seat.structure == self.packing.structure:
                 self._held.remove(seat)
                 return seat
-        ahead = max(self.packing.lanes, self.run.work.most_waiting) if self.packing.pack is not None else 1
+        ahead = self.run.work.most_waiting if self.packing.pack is not None else 1
         while len(self._held) < ahead and (job := self._next_job()):
             seat = Seat(job, self._structure_of(job))
             if seat.structure == self.packing.structure:
