@@ -40,7 +40,7 @@ STUDY = """
         def __call__(self, view):
             import skelray.runner.execute as execute
             execute.CHECKPOINT_SHARE = 1e9  # saved after each epoch
-            if len(view.x) < BATCH:  # sequences that are kept to be looked at
+            if len(view.x) != BATCH:  # sequences that are kept to be looked at
                 return view
             with open("NOTES", "a") as file:
                 file.write(f"{os.getpid()} {view.draws.seed} {view.draws.epoch}\\n")

@@ -76,11 +76,16 @@ class Reporting(FIFOScheduler):
             self.nodes.kept = ""
         self._slots = self.nodes.slots()
         holds = bool(self._slots or self.nodes.kept)
-        if not holds and not self._waiting:
+        if holds or not self.nodes.asked:  # what a node that is still asked can hold is not known
+            self._tell_waiting(not holds)
+
+    def _tell_waiting(self, waiting: bool) -> None:
+        """Says it when trials begin to wait for a node, and when they go on."""
+        if waiting and not self._waiting:
             log.warning("no node of the cluster can hold a trial now: trials wait until one joins")
-        if holds and self._waiting:
+        if self._waiting and not waiting:
             log.warning("a node has joined: trials go on")
-        self._waiting = not holds
+        self._waiting = waiting
 
     def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
         if ending.is_asked_to_end() and not self._ending:
@@ -120,6 +125,7 @@ class Reporting(FIFOScheduler):
         _log(result)
         report = Report(result["epoch"], _under("metrics", result), result["epoch_seconds"], replayed=result["replayed"])
         self._heard_of(job, result)
+        self._tell_waiting(False)  # it may have begun on a node that is still asked
         self.watch.reported(trial.trial_id, report.epoch, report.metrics, report.replayed)
         self.losses.progress(job, report.epoch)
         self.listener.report(job, report)

@@ -236,7 +236,7 @@ def test_nodes_that_are_lost_and_come_cost_no_row(tmp_path, synthetic_data):
     draw = random.Random(0)
     with ray_nodes() as nodes, open(folder / "errors.txt", "w+") as errors:
         there = [nodes.add() for _ in range(3)]
-        words = command(path, synthetic_data, "--epochs", "12", "--seeds", "2", "--address", nodes.address)
+        words = command(path, synthetic_data, "--epochs", "80", "--seeds", "2", "--address", nodes.address)
         driver = subprocess.Popen(words, cwd=folder, env=nodes.env, stdout=errors, stderr=errors)
 
         def saved():
@@ -259,7 +259,7 @@ def test_nodes_that_are_lost_and_come_cost_no_row(tmp_path, synthetic_data):
     assert status == 0, said
     assert "a node has joined: trials go on" in said
     assert "Traceback" not in said
-    whole = inline(path, tmp_path / "inline", synthetic_data, epochs=12, seeds=(0, 1))
+    whole = inline(path, tmp_path / "inline", synthetic_data, epochs=80, seeds=(0, 1))
     assert_same(table(folder).drop(columns="commit"), whole.drop(columns="commit"))
 
 
