@@ -46,6 +46,11 @@ def test_tables_need_pandas_and_no_torch():
     assert imported("import skelray; print(skelray.load('nwucla').shape)") == (True, {"pandas", "pyarrow"}, "")
 
 
+def test_a_page_needs_no_torch():
+    _, modules, _ = imported("import skelray.report.html.page")
+    assert modules == {"pandas", "pyarrow"}
+
+
 @pytest.mark.parametrize("name", ["data.load_splits", "search.study", "testing.check_rule"])
 def test_what_pages_call_by_its_module_needs_no_import_of_its_own(name):
     assert imported(f"import skelray; print(skelray.{name})")[0]

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skelray.identity.canonical import canonical, digest
 from skelray.store.files import Files
-from skelray.trial import Trial
+
+if TYPE_CHECKING:
+    from skelray.trial import Trial
 
 KEPT, FRAMES = 128, 24  # sequences, and frames of each
 PACKED = 0.53  # share of its bytes that a packed sequence has, on generated data with one person in most
@@ -56,6 +58,8 @@ def excerpt_name(fingerprint: str, rows: np.ndarray) -> str:
 
 def views_name(name: str, trial: Trial) -> str:
     """What the views of a trial's method of a set are called."""
+    from skelray.identity.canonical import canonical, digest  # it needs torch, which who reads excerpts does without
+
     return f"{name}-{digest({'method': canonical(trial.method), 'frames': trial.frames})}"
 
 
