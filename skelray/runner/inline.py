@@ -13,12 +13,12 @@ from skelray import machine
 from skelray.checks import UserError
 from skelray.machine import provenance
 from skelray.runner import ending
+from skelray.runner.active_jobs import ActiveJob, ActiveJobs
 from skelray.runner.decisions import Decisions
 from skelray.runner.execute import describe_failure
 from skelray.runner.job import Job, Listener
 from skelray.runner.packing import Packing
 from skelray.runner.run import RETRIES, Run
-from skelray.runner.seats import Seat, Seats
 from skelray.store.files import InUse
 from skelray.training import Report
 
@@ -30,14 +30,14 @@ def run_inline(run: Run, listener: Listener | None = None) -> None:
     device = machine.choose_device(run.settings.device)
     machine.configure_process(run.settings.threads)
     with run.session():
-        jobs = Jobs(run, device, listener or Listener())
+        jobs = InlineJobs(run, device, listener or Listener())
         try:
             jobs.work()
         finally:
             jobs.close()
 
 
-class Jobs(Seats):
+class InlineJobs(ActiveJobs):
     """The jobs of a run, as many under way at once as train together; all that are wait for the pack's next epoch."""
 
     def __init__(self, run: Run, device: torch.device, listener: Listener) -> None:
@@ -46,13 +46,13 @@ class Jobs(Seats):
         super().__init__(device, Packing(device, lanes, results, decisions, run.alike), run.context.load_splits)
         self.run, self.listener, self._source = run, listener, provenance(device)
         self._jobs: Iterator[Job | None] | None = run.jobs()
-        self._held: list[Seat] = []  # taken up and not begun, as no lane is free or they fit no pack with the others
+        self._waiting: list[ActiveJob] = []  # taken up and not begun, as no lane is free or they fit no pack with the others
 
     def work(self) -> None:
         """Ends when all jobs have ended."""
         while True:
             self._fill()
-            if not self.taken:
+            if not self.active:
                 self.packing.decisions.forget()
                 return
             self.train()
@@ -60,31 +60,31 @@ class Jobs(Seats):
 
     def _fill(self) -> None:
         """Begins jobs as long as there is room for them."""
-        busy: list[Seat] = []  # with another process, so that the others need not wait for it
-        while not self.taken or len(self.taken) < self.packing.lanes:
-            if (seat := self._fitting()) is None:
+        busy: list[ActiveJob] = []  # with another process, so that the others need not wait for it
+        while not self.active or len(self.active) < self.packing.lanes:
+            if (active := self._fitting()) is None:
                 break
-            if not self._begins(seat):
-                busy.append(seat)
-        self._held += busy
+            if not self._begins(active):
+                busy.append(active)
+        self._waiting += busy
 
-    def _fitting(self) -> Seat | None:
+    def _fitting(self) -> ActiveJob | None:
         """The next job that may train beside those that are under way; None where there is none now."""
-        for seat in self._held:
-            if seat.structure == self.packing.structure:
-                self._held.remove(seat)
-                return seat
+        for active in self._waiting:
+            if active.structure == self.packing.structure:
+                self._waiting.remove(active)
+                return active
         ahead = self.run.work.most_waiting if self.packing.pack is not None else 1
-        while len(self._held) < ahead and (job := self._next_job()):
-            seat = Seat(job, self._structure_of(job))
-            if seat.structure == self.packing.structure:
-                return seat
-            self._held.append(seat)
-        return self._held.pop(0) if self._held and not self.taken else None
+        while len(self._waiting) < ahead and (job := self._next_job()):
+            active = ActiveJob(job, self._structure_of(job))
+            if active.structure == self.packing.structure:
+                return active
+            self._waiting.append(active)
+        return self._waiting.pop(0) if self._waiting and not self.active else None
 
     def _structure_of(self, job: Job) -> str:
         """What it shares with jobs that may train beside it; nothing where streams are put side by side."""
-        return job.stored.id if job.fused else self.packing.structure_of(job.trial, self.run.context.data(job.trial))
+        return job.stored.id if job.fused else self.packing.structure_of(job.trial, self.run.context.fingerprint(job.trial))
 
     def _next_job(self) -> Job | None:
         if self._jobs is None:
@@ -94,60 +94,60 @@ class Jobs(Seats):
         except StopIteration:
             self._jobs = None
             return None
-        if job is None and not self.taken and not self._held:
+        if job is None and not self.active and not self._waiting:
             raise RuntimeError("no trial is under way, and none can start")
         return job
 
-    def _begins(self, seat: Seat) -> bool:
+    def _begins(self, active: ActiveJob) -> bool:
         """Takes a job to its first epoch, or to its end; not where others are under way and another process has it."""
-        if not seat.told:
-            self.listener.started(seat.job)
+        if not active.announced:
+            self.listener.started(active.job)
         try:
-            self.sit(seat)
+            self.begin(active)
         except InUse as error:
-            if not seat.told:
-                log.warning("%s waits: %s", seat.job.name, error)
+            if not active.announced:
+                log.warning("%s waits: %s", active.job.name, error)
             return False
         finally:
-            seat.told = True
+            active.announced = True
         return True
 
-    def goes_on(self, seat: Seat, report: Report) -> bool:
-        self.listener.report(seat.job, report)
-        if seat.training is None or seat.training.lane is None:
+    def goes_on(self, active: ActiveJob, report: Report) -> bool:
+        self.listener.reported(active.job, report)
+        if active.training is None or active.training.lane is None:
             ending.raise_if_asked_to_end()  # in a pack once each lane has taken what was trained of it
         try:
-            if self.run.should_continue(seat.job, report, self._source):
+            if self.run.should_continue(active.job, report, self._source):
                 return True
         except UserError as error:  # of the study's own stopping rule
-            self.fail(seat, error)
+            self.fail(active, error)
             return False
         try:
-            seat.turns.close()
+            active.reports.close()
         except Exception as error:  # what it has could not be stored
-            self.fail(seat, error)
+            self.fail(active, error)
         else:
-            self.end(seat, "stopped")
+            self.end(active, "stopped")
         return False
 
-    def fail(self, seat: Seat, error: Exception) -> None:
+    def fail(self, active: ActiveJob, error: Exception) -> None:
         """Keeps why an attempt failed; what may pass is tried again from the last checkpoint."""
-        job, kept = seat.job, describe_failure(error, self.device, seat.began)
+        job, kept = active.job, describe_failure(error, self.device, active.began)
         with contextlib.suppress(Exception):
-            seat.turns.close()
-        with self.run.context.going_on("the store"):
+            active.reports.close()
+        with self.run.context.tolerating_write_errors("the store"):
             job.stored.save_failure(job.trial.epochs, kept)
-        if kept["transient"] and seat.attempt < RETRIES:
-            time.sleep(seat.attempt)
-            seat.attempt += 1
-            self.taken.remove(seat)
-            self._held.insert(0, seat)
+        if kept["transient"] and active.attempt < RETRIES:
+            time.sleep(active.attempt)
+            active.attempt += 1
+            self.active.remove(active)
+            self._waiting.insert(0, active)
         else:
-            self.end(seat, "failed")
+            self.end(active, "failed")
 
-    def end(self, seat: Seat, status: str) -> None:
-        self.taken.remove(seat)
-        self.listener.ended(seat.job, self.run.ended(seat.job, status))
+    def end(self, active: ActiveJob, status: str) -> None:
+        self.active.remove(active)
+        self.listener.ended(active.job, self.run.ended(active.job, status))
 
-    def put_back(self, seats: list[Seat]) -> None:
-        self._held[:0] = seats
+    def put_back(self, jobs: list[ActiveJob]) -> None:
+        self._waiting[:0] = jobs
