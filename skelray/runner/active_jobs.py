@@ -11,6 +11,7 @@ from functools import partial
 import torch
 
 from skelray.evaluation import Load
+from skelray.runner.execute import in_turns
 from skelray.runner.fusing import fuse
 from skelray.runner.job import Job
 from skelray.runner.packing import Packing
