@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from ray.tune.experiment import Trial as TuneTrial
@@ -21,6 +22,7 @@ from skelray.runner.job import Job, Listener
 from skelray.runner.losses import Losses
 from skelray.runner.nodes import Nodes
 from skelray.runner.run import Run
+from skelray.runner.words import last_words
 from skelray.training import Report
 
 log = logging.getLogger("skelray")
@@ -122,7 +124,7 @@ class Reporting(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         job = self.jobs.given[trial.trial_id]
-        _log(result)
+        _log(result.get("said", ()))
         report = Report(result["epoch"], _under("metrics", result), result["epoch_seconds"], replayed=result["replayed"])
         self._heard_of(job, result)
         self._tell_waiting(False)  # it may have begun on a node that is still asked
@@ -144,7 +146,7 @@ class Reporting(FIFOScheduler):
         job, failed = self.jobs.given[trial.trial_id], _under("failed", result)
         if id(job) in self.statuses:  # the run has stopped it
             return
-        _log(result)
+        _log(result.get("said", ()))
         if not failed and not self._is_there(job):
             node = str(result.get("node", ""))
             self.nodes.set_aside(
@@ -166,6 +168,7 @@ class Reporting(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         """An attempt was lost."""
         self.watch.over(trial.trial_id)
+        _log(last_words(trial.trial_id))
         self.losses.heard(self.jobs.given[trial.trial_id], trial)
 
     def lost(self, job: Job) -> None:
@@ -200,9 +203,9 @@ class Reporting(FIFOScheduler):
             self.listener.ended(job, self.run.ended(job, status))
 
 
-def _log(result: dict[str, Any]) -> None:
+def _log(said: Iterable[str]) -> None:
     """Says what a worker had to say, whose own words nobody reads."""
-    for line in result.get("said", ()):
+    for line in said:
         log.warning("%s", line)
 
 

@@ -42,12 +42,15 @@ def test_the_same_rows_as_inline_to_the_last_digit(cluster, tmp_path, synthetic_
 
 
 LOST = """
+    import logging
+
     @dataclass(frozen=True)
     class Deadly:
         marker: str
         def __call__(self, view):
             if view.draws.epoch == 2 and not Path(self.marker).exists():
                 Path(self.marker).touch()
+                logging.getLogger("skelray").warning("its last words")
                 os.kill(os.getpid(), 9)
             return view
 
@@ -63,12 +66,13 @@ ALL = """
 """
 
 
-def test_a_lost_worker_costs_an_epoch_at_most(cluster, tmp_path, synthetic_data):
+def test_a_lost_worker_costs_an_epoch_at_most(cluster, tmp_path, synthetic_data, caplog):
     """And whatever else may befall a trial costs it alone: one study of all, as each has workers to start."""
     lost = LOST.replace("MARKER", str(tmp_path / "marker"))
     kinds = [FAILING, "    failing = study", ENDING, "    ending = study", lost, ALL]
     rows, heard = on_ray(cluster, study_file(tmp_path, "\n".join(kinds)), tmp_path / "ray", synthetic_data)
     assert (tmp_path / "marker").exists()
+    assert caplog.messages.count("its last words") == 1  # of a process that was killed before its next report
     check_ending(rows[~rows["arm"].isin(["raises", "nan", "memory", "lost"])])
     errors = rows[rows["status"] == "failed"].groupby("arm")["error"].first()
     assert errors["raises"].startswith("error: no such joint")
