@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from skelray.runner.context import Context, Settings
-from skelray.runner.fit import Needs, remove_needs, why_unfit, write_needs
+from skelray.runner.fit import Needs, remove_needs, write_needs
 from skelray.runner.nodes import Nodes, alive
+from skelray.runner.software import send_by_value, why_unfit_or_other
 from skelray.trial import Trial
 
 ANSWER = 60.0  # seconds that a node has to say whether it is fit
@@ -46,8 +48,12 @@ class Asking:
 
     def _ask(self, node: str) -> Any:
         there = NodeAffinitySchedulingStrategy(node, soft=False)
-        asked: Any = ray.remote(why_unfit)
-        return asked.options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(self.settings, self.needs, node)
+        send_by_value()
+        asked: Any = ray.remote(why_unfit_or_other)
+        content = pickle.dumps((self.settings, self.needs))
+        return asked.options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(
+            self.needs.software, content, node
+        )
 
     def _heard(self, node: str, reply: Any) -> str:
         try:
