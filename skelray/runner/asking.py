@@ -51,9 +51,7 @@ class Asking:
         send_by_value()
         asked: Any = ray.remote(why_unfit_or_other)
         content = pickle.dumps((self.settings, self.needs))
-        return asked.options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(
-            self.needs.software, content, node
-        )
+        return asked.options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(self.needs.software, content, node)
 
     def _heard(self, node: str, reply: Any) -> str:
         try:

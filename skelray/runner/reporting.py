@@ -48,6 +48,7 @@ class Reporting(FIFOScheduler):
         self._looked, self._slots, self._waiting = 0.0, 0, False
         self._renewed = 0.0  # the look after which waiting attempts were last gone through
         self._ending = False
+        self._over: list[TuneTrial] = []  # attempts that have ended, and still have what Tune keeps of each
         jobs.lost, jobs.room = self.lost, self.room
 
     def __getstate__(self) -> dict[str, Any]:
@@ -93,6 +94,7 @@ class Reporting(FIFOScheduler):
         if ending.is_asked_to_end() and not self._ending:
             self._ending = True
             signal.raise_signal(signal.SIGUSR1)  # Tune ends its loop, and has the workers save what they have
+        self._over = [trial for trial in self._over if not _emptied(trial)]
         self.room()
         if self._renewed != self._looked:
             self._renewed = self._looked
@@ -138,10 +140,12 @@ class Reporting(FIFOScheduler):
         except UserError as error:  # of the study's own stopping rule
             self._keep(job, describe_failure(error) | source)
             status = "failed"
+        self._over.append(trial)
         self.end(job, status)
         return self.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
+        self._over.append(trial)
         self.watch.over(trial.trial_id)
         job, failed = self.jobs.given[trial.trial_id], _under("failed", result)
         if id(job) in self.statuses:  # the run has stopped it
@@ -167,6 +171,7 @@ class Reporting(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         """An attempt was lost."""
+        self._over.append(trial)
         self.watch.over(trial.trial_id)
         _log(last_words(trial.trial_id))
         self.losses.heard(self.jobs.given[trial.trial_id], trial)
@@ -201,6 +206,18 @@ class Reporting(FIFOScheduler):
             self.jobs.under_way.pop(id(job), None)
             self.losses.alone.discard(id(job))
             self.listener.ended(job, self.run.ended(job, status))
+
+
+def _emptied(trial: TuneTrial) -> bool:
+    """Takes from an attempt that has ended what Tune keeps of each to the end: statistics of every number that was reported,
+    and copies of the trial. Returns whether it has ended.
+    """
+    if not trial.is_finished():
+        return False
+    trial.run_metadata.last_result = {}
+    for kept in (trial.metric_analysis, trial.metric_n_steps, trial.config, trial.evaluated_params):
+        kept.clear()
+    return True
 
 
 def _log(said: Iterable[str]) -> None:

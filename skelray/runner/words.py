@@ -1,4 +1,4 @@
-"""What a worker has to say reaches its driver: with its next report or, where it is lost before, from Ray's store of keys."""
+"""What a worker has to say reaches its driver: with its next report or, if it is lost before, by Ray's store of keys."""
 
 from __future__ import annotations
 

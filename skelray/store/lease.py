@@ -4,7 +4,7 @@ Who wants a claim puts a ticket and lists the folder: alone there, it holds the 
 tries again. So of two that come at once none or one gets it, on any store whose listings show what was written. A holder
 that is gone is told by a ticket that no one renews, by the clock of who waits, or by its process where that ran here. No
 clock of another machine is believed, and none but the monotonic one. On an object store a ticket is taken back by emptying
-it, which is one request; the next holder removes it. No ticket is put twice under one name, so an empty one is over for good.
+it, which is one request; the next holder removes it. No ticket is put twice under one name, so an empty one stays empty.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import pickle
 import signal
@@ -243,6 +244,33 @@ def test_the_driver_keeps_a_failure_that_the_worker_could_not(tmp_path):
     reporting.on_trial_complete(None, Attempt("x"), {"done": True, "epoch": 0, **failed})
     assert list(reporting.statuses.values()) == ["failed"]
     assert one.stored.failure(one.trial.epochs)["line"] == "no such bucket"
+
+
+def test_tune_keeps_next_to_nothing_of_an_attempt_that_has_ended(tmp_path):
+    """Else the driver would grow with every cell."""
+    from ray.tune.experiment import Trial as TuneTrial
+
+    jobs, reporting = reporting_on([job(tmp_path, 0)])
+    attempt = TuneTrial("any", stub=True, trial_id="x", config=jobs.suggest("x"))
+    attempt.update_last_result({"epoch": 1, "peak": 1.0, "training_iteration": 1})
+    reporting.on_trial_complete(None, attempt, {"done": True, "failed/line": "any", "failed/cause": "any"})
+    reporting.nodes.fit = set
+    controller = SimpleNamespace(get_trials=list, get_live_trials=set)
+    reporting.choose_trial_to_run(controller)
+    assert attempt.metric_analysis["epoch"]["last"] == 1  # Tune is not done with it
+    attempt.set_status("TERMINATED")
+    reporting.choose_trial_to_run(controller)
+    assert [attempt.metric_analysis, attempt.metric_n_steps, attempt.config] == [{}] * 3
+    assert reporting._over == []
+
+
+def test_tune_says_nothing_of_files_that_nobody_writes():
+    ray_runner = pytest.importorskip("skelray.runner.on_ray")
+    analysis = logging.getLogger("ray.tune.analysis.experiment_analysis")
+    before = analysis.getEffectiveLevel()
+    with ray_runner._quiet():
+        assert not analysis.isEnabledFor(logging.WARNING)
+    assert analysis.getEffectiveLevel() == before
 
 
 def test_a_stopping_rule_that_fails_costs_its_sample(tmp_path):
