@@ -53,7 +53,8 @@ def why_unfit_or_other(here: Mapping[str, str], content: bytes, node: str) -> st
 
     from skelray.runner.fit import why_unfit
 
-    return why_unfit(*pickle.loads(content), node)  # from our own driver
+    settings, needs = pickle.loads(content)  # from our own driver
+    return why_unfit(settings, needs, node)
 
 
 def send_by_value() -> None:

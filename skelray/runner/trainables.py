@@ -23,7 +23,7 @@ from skelray.runner.execute import describe_failure, execute
 from skelray.runner.fit import Needs, Unfit, check_fit
 from skelray.runner.fusing import fuse
 from skelray.runner.hanging import Pulse
-from skelray.runner.words import Words
+from skelray.runner.worker_log import WarningCollector
 from skelray.store.store import Store, StoredTrial
 from skelray.study.cell import Fused
 from skelray.study.changes import changed
@@ -42,7 +42,7 @@ class StudyTrainable(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any], settings: Settings, needs: Needs | None = None) -> None:  # type: ignore[override]
-        self.settings, self.needs, self.said, self.pulse = settings, needs, Words(), Pulse()
+        self.settings, self.needs, self.logged, self.pulse = settings, needs, WarningCollector(), Pulse()
         self.begin(config)
 
     def begin(self, config: dict[str, Any]) -> None:
@@ -50,7 +50,7 @@ class StudyTrainable(tune.Trainable):
         machine.forget_peak()
         self.id, self.epochs, self.last = config["id"], config["epochs"], 0
         self.pulse.begin(config["attempt"])
-        self.said.begin(config["attempt"])
+        self.logged.begin(config["attempt"])
         self.device, self.started = torch.device("cpu"), datetime.datetime.now(datetime.UTC)
         self.reports = self.start(config["trial"])
 
@@ -74,31 +74,31 @@ class StudyTrainable(tune.Trainable):
         try:
             report = next(self.reports)
         except StopIteration:
-            return {"done": True, "epoch": self.last, "said": self.said.new(), **self.told()}
+            return {"done": True, "epoch": self.last, "logged": self.logged.drain(), **self.source()}
         except Unfit:
             raise  # the driver sets this node aside
         except Exception as error:
             failed = describe_failure(error, self.device, self.started)
-            if self.kept(failed) and failed["transient"]:
+            if self.save_failure(failed) and failed["transient"]:
                 raise
-            return {"done": True, "epoch": self.last, "failed": failed, "said": self.said.new()}
+            return {"done": True, "epoch": self.last, "failed": failed, "logged": self.logged.drain()}
         self.last = report.epoch
         return {
             "epoch": report.epoch,
             "epoch_seconds": report.seconds,
             "replayed": report.replayed,
             "metrics": report.metrics,
-            "said": self.said.new(),
+            "logged": self.logged.drain(),
             "peak": machine.peak_memory(),
-            **self.told(),
+            **self.source(),
         }
 
-    def told(self) -> dict[str, Any]:
+    def source(self) -> dict[str, Any]:
         """Returns where a result is from."""
         node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
         return {"source": provenance(self.device), "node": node}
 
-    def kept(self, failed: dict[str, Any]) -> bool:
+    def save_failure(self, failed: dict[str, Any]) -> bool:
         """Whether a failure is in the store; where that cannot be reached from here, the driver keeps it."""
         try:
             self.stored().save_failure(self.epochs, failed)

@@ -239,7 +239,7 @@ def test_published_rows_do_not_stand_beside_other_data(tmp_path, data, finished)
     _, study = finished
     run = Run("places", replace(study, prepared=Preprocessing("centred", 50)), None, Settings(data, str(tmp_path / "store")))
     assert run.work.references == []
-    told = run.work.apart()
+    told = run.work.incomparable()
     assert any("--path centred --frames 50" in line for line in told)
 
 
@@ -281,7 +281,7 @@ def test_an_ensemble_is_clustered_as_its_streams_side_by_side(tmp_path, syntheti
     run, _ = make_run(study_file(tmp_path, CLUSTERED), tmp_path, synthetic_data, epochs=1)
     (one,) = run.work.ensembles
     evaluation = one.trial.evaluations[0]
-    stored = {s: run.context.store.trial(c.trial.id(run.context.data(c.trial))) for s, c in one.members.items()}
+    stored = {s: run.context.store.trial(c.trial.id(run.context.fingerprint(c.trial))) for s, c in one.members.items()}
     from skelray.identity.canonical import canonical
 
     arrays = {stream: own.scores(1, canonical(evaluation)) for stream, own in stored.items()}

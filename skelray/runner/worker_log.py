@@ -1,4 +1,4 @@
-"""What a worker has to say reaches its driver: with its next report or, if it is lost before, by Ray's store of keys."""
+"""Warnings of a worker reach its driver: with its next report or, if it is lost before, by Ray's store of keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skelray.runner.hanging import SPACE
 log = logging.getLogger("skelray")
 
 
-class Words(logging.Handler):
+class WarningCollector(logging.Handler):
     """Collects what is logged in a worker, whose own output nobody reads.
 
     What no report has taken along yet lies under the attempt's name where the driver finds it, however the worker ends.
@@ -24,7 +24,7 @@ class Words(logging.Handler):
         super().__init__(logging.WARNING)
         self._lines: list[str] = []
         self._attempt = ""
-        for earlier in [handler for handler in log.handlers if isinstance(handler, Words)]:  # of a reused process
+        for earlier in [handler for handler in log.handlers if isinstance(handler, WarningCollector)]:  # of a reused process
             log.removeHandler(earlier)
         log.addHandler(self)
 
@@ -38,7 +38,7 @@ class Words(logging.Handler):
             with contextlib.suppress(Exception):  # the head is gone, and soon this process, too
                 internal_kv._internal_kv_put(_key(self._attempt), json.dumps(self._lines), namespace=SPACE)
 
-    def new(self) -> list[str]:
+    def drain(self) -> list[str]:
         """What was said since it was last asked for, which a report takes along."""
         lines, self._lines = self._lines, []
         if lines:
@@ -46,7 +46,7 @@ class Words(logging.Handler):
         return lines
 
 
-def last_words(attempt: str) -> list[str]:
+def read_unreported(attempt: str) -> list[str]:
     """What the worker of a lost attempt has said since its last report. It is told once."""
     if not ray.is_initialized():
         return []
