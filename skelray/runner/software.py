@@ -1,14 +1,11 @@
 """Whether a node has the software of the driver: other versions, or other code of skelray, may give other numbers.
 
-Its functions travel by value, as the skelray of a node that is asked may be another; so they import what they use.
+Its functions travel to nodes by value, as the skelray there may be another; so they import what they use.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-
-import ray
 
 COMPARED = ("skelray", "torch", "numpy", "scipy", "scikit-learn")  # Ray itself compares its version and Python's
 CODE = "code"  # the digest of skelray's own
@@ -43,20 +40,3 @@ def why_other(there: Mapping[str, str], here: Mapping[str, str]) -> str:
     if there.get(CODE) != here.get(CODE):
         return f"its skelray {there.get('skelray')} is other code than the driver's: install the same on both"
     return ""
-
-
-def why_unfit_or_other(here: Mapping[str, str], content: bytes, node: str) -> str:
-    """As ``fit.why_unfit``, once it is known that the node runs the same. content: settings and needs, pickled."""
-    if why := why_other(installed(), here):
-        return why
-    import pickle
-
-    from skelray.runner.fit import why_unfit
-
-    settings, needs = pickle.loads(content)  # from our own driver
-    return why_unfit(settings, needs, node)
-
-
-def send_by_value() -> None:
-    """Lets Ray take these functions to nodes as they are here."""
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
