@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = {"torch", "ray", "optuna", "sklearn", "matplotlib", "pandas", "pyarrow"}
+HEAVY = {"torch", "ray", "optuna", "sklearn", "matplotlib", "pandas", "pyarrow", "scipy.stats"}
 ASKED = """
 import contextlib, io, sys
 with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
@@ -41,13 +41,15 @@ def test_a_mistyped_study_is_said_before_anything_heavy_is_imported(command):
 
 
 def test_tables_need_pandas_and_no_torch():
-    assert imported(COMMAND.format(arguments=["report", "nwucla"])) == (True, {"pandas", "pyarrow"}, "")
+    assert imported(COMMAND.format(arguments=["report", "nwucla"])) == (True, {"pandas", "pyarrow", "scipy.stats"}, "")
     assert imported(COMMAND.format(arguments=["report", "nwucal"]))[1] <= {"pandas", "pyarrow"}
     assert imported("import skelray; print(skelray.load('nwucla').shape)") == (True, {"pandas", "pyarrow"}, "")
 
 
-def test_a_page_needs_no_torch():
-    _, modules, _ = imported("import skelray.report.html.page")
+def test_a_page_needs_no_torch_and_its_verdicts_no_statistics_that_take_a_second_to_import():
+    judged = "skelray.report.verdict_table.verdict_table(skelray.load('nwucla'))"
+    said, modules, _ = imported(f"import skelray.report.html.page; print({judged})")
+    assert said
     assert modules == {"pandas", "pyarrow"}
 
 

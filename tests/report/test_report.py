@@ -157,7 +157,10 @@ def test_differences_to_the_first_arm_are_paired_by_seed():
     assert [line[-2] for line in made.rows] == ["not attainable"] * 3
     assert "Minus [BA, NA]" in made.caption
     assert "(2 of linear, 1 of knn)" in made.caption
-    assert made.markdown() in report_text(frame(rows))
+    assert "BCa" not in made.header
+    told = verdict_table(frame(rows), bca=True)
+    assert [line[3] for line in told.rows] == ["[-17.0, -10.7]", "–", "[-17.0, -10.7]"]
+    assert told.markdown() in report_text(frame(rows))
     assert "Minus" not in report_text(frame(rows), "csv")
 
 
