@@ -10,7 +10,7 @@ import click
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class Duration(click.ParamType):
+class DurationType(click.ParamType):
     """Seconds, from a number and its unit."""
 
     name = "duration"

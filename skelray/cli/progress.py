@@ -48,7 +48,7 @@ class Display(Listener):
         self.epochs[job.name] = 0
         self.progress.update(self.whole, description=self._headline())
 
-    def report(self, job: Job, report: Report) -> None:
+    def reported(self, job: Job, report: Report) -> None:
         advance = report.epoch - self.epochs.get(job.name, 0)
         self.epochs[job.name] = report.epoch
         shown = f"loss {report.metrics['loss']:.3f}"

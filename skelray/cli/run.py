@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from skelray.cli.data import FOLDER
-from skelray.cli.duration import Duration
+from skelray.cli.duration import DurationType
 from skelray.cli.report import print_report
-from skelray.cli.size import Size
+from skelray.cli.size import SizeType
 from skelray.cli.study_options import make_synthetic, study_options
 from skelray.names import KEEP
 from skelray.report.printable import make_printable
@@ -46,7 +46,7 @@ def plan_command(**options: Any) -> None:
 @click.option(
     "--keep", type=click.Choice(KEEP), default=KEEP[0], show_default=True, help="Whose checkpoint stays at its end."
 )
-@click.option("--disk", type=Size(), help="Prune the store where it outgrows this: 50G, 500M.")
+@click.option("--disk", type=SizeType(), help="Prune the store where it outgrows this: 50G, 500M.")
 @click.option("--until-decided", is_flag=True, help="Add seeds to what is not decided, the cheapest first.")
 @click.option("--until", type=click.Choice(["stable"]), help="A sweep ends once its best gains less than the seed noise.")
 @click.option(
@@ -80,7 +80,7 @@ def run_command(
         raise click.UsageError(f"--address {address}: --inline uses no cluster; leave one of them out")
     if not address:
         machine.check_threads(options["threads"])
-    seconds = None if budget is None or not until_decided else Duration().convert(budget, None, None)
+    seconds = None if budget is None or not until_decided else DurationType().convert(budget, None, None)
     ended_by: dict[str, Any] = {"until": until, "budget": None if until_decided else budget}
     if inline and machine.choose_device(options["device"]).type == "cuda":
         ended_by["lanes"] = per_gpu
@@ -89,7 +89,7 @@ def run_command(
         run.add_seeds_until_decided(seconds)
     if run.scale.benchmark == "synthetic":
         click.echo(notice_of_synthetic(run.scale), err=True)
-    for line in run.work.apart():
+    for line in run.work.incomparable():
         click.echo(make_printable(line), err=True)
     size, command = run.work.size(), shlex.join(["skelray", *sys.argv[1:]])
     with (

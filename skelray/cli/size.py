@@ -10,7 +10,7 @@ import click
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
-class Size(click.ParamType):
+class SizeType(click.ParamType):
     """Bytes, from a number and its unit, a power of 1024."""
 
     name = "size"

@@ -31,10 +31,10 @@ def status_command(results: Path, store: str, address: str | None) -> None:
         shown.append(claims_table(store, now))
     if address is not None:
         from skelray.runner.cluster import Cluster, join_or_start
-        from skelray.runner.nodes import everyone
+        from skelray.runner.nodes import all_nodes
 
         with join_or_start(Cluster(address)):
-            shown.append(nodes_table(everyone()))
+            shown.append(nodes_table(all_nodes()))
     for number, table in enumerate(shown):
         text = table.markdown() if table.rows else table.caption
         click.echo(make_printable(("\n" if number else "") + text, keep="\n"))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from skelray.cli.duration import Duration
-from skelray.cli.size import Size
+from skelray.cli.duration import DurationType
+from skelray.cli.size import SizeType
 from skelray.cli.study_options import results_option
 
 KINDS = ("damaged", "checkpoints", "encoders", "scores")
@@ -31,8 +31,8 @@ def store_group(context: click.Context, store: str, results: Path) -> None:
 @results_option
 @click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="[default: damaged, checkpoints]")
 @click.option("--study", help="Only of trials in this study's table, encoders and scores among them.")
-@click.option("--older", type=Duration(), help="Only what was last written so long ago, as 48h.")
-@click.option("--disk", type=Size(), help="Only until the store takes no more than this, as 50G.")
+@click.option("--older", type=DurationType(), help="Only what was last written so long ago, as 48h.")
+@click.option("--disk", type=SizeType(), help="Only until the store takes no more than this, as 50G.")
 @click.option("--yes", is_flag=True, help="Do it; else it only says what would go.")
 def prune_command(
     store: str, results: Path, kinds: tuple[str, ...], study: str | None, older: float | None, disk: int | None, yes: bool

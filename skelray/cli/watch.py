@@ -31,7 +31,7 @@ def watch_command(study: str, results: Path, every: float, once: bool, html: str
     page = None if html is None else Path(html) if html else results / f"{study}.html"
     once, drawn = once or not sys.stdout.isatty(), 0.0
     while True:
-        alive = any(run.alive(time.time()) for run in read_records(study, results))
+        alive = any(run.is_alive(time.time()) for run in read_records(study, results))
         text = draw_now(study, results)
         if page is not None and (not alive or once or time.monotonic() > drawn + PAGE_EVERY):
             text += f"\n\n{_drawn(page, study, results, store, alive and not once)}"
@@ -66,7 +66,7 @@ def draw_now(study: str, results: Path) -> str:
     if not found and not there:
         raise UserError(f"{results} has neither a table nor a run of {study!r}: start it, or say where with --results")
     parts = [going.headline(run, now) for run in found]
-    if under_way := [one for run in found if run.alive(now) for one in run.going.values()]:
+    if under_way := [one for run in found if run.is_alive(now) for one in run.going.values()]:
         parts.append(going.trials_under_way(under_way).markdown())
     frame = load(study, results) if there else None
     if frame is not None and not frame.empty:

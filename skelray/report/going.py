@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from skelray.report.table import NOTHING, Table, percent_text
-from skelray.results.runs import Going, RunRecord
+from skelray.results.runs import RunningTrial, RunRecord
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -17,8 +17,8 @@ def headline(run: RunRecord, now: float) -> str:
     counts = [f"{run.finished.get('done', 0)} of {run.trials} trials done"]
     counts += [f"{count} {status}" for status, count in run.finished.items() if count and status != "done"]
     counts.append(f"{run.passed} of {run.epochs} epochs")
-    if run.alive(now):
-        counts.append(f"{duration(run.left())} left")
+    if run.is_alive(now):
+        counts.append(f"{duration(run.seconds_left())} left")
         counts += [run.load] if run.load else []
         state = f"running for {duration(now - run.began)}"
     else:
@@ -26,7 +26,7 @@ def headline(run: RunRecord, now: float) -> str:
     return f"{run.study}: {state} (process {run.process} on {run.host}); {', '.join(counts)}"
 
 
-def trials_under_way(going: Sequence[Going]) -> Table:
+def trials_under_way(going: Sequence[RunningTrial]) -> Table:
     """A row for each trial under way: epoch, loss and how it went, accuracy on held-out subjects, rate, time left."""
     header = ["trial", "losses", "epoch", "loss", "held-out", "s an epoch", "left"]
     rows = [

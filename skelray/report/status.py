@@ -33,7 +33,7 @@ def studies_table(results: Path, now: float) -> Table:
 
 def _study(name: str, results: Path, now: float) -> dict[str, str | int | None]:
     """trials: as its latest run plans them; None where no run says. The others: trials in the table."""
-    latest = max(runs.read_records(name, results), key=lambda run: (run.alive(now), run.seen), default=None)
+    latest = max(runs.read_records(name, results), key=lambda run: (run.is_alive(now), run.seen), default=None)
     line: dict[str, str | int | None] = {"study": name, "trials": latest.trials if latest else None}
     line |= dict.fromkeys(ENDED) | {"run": _run(latest, now)}
     if name not in tables.list_tables(results):
@@ -53,8 +53,10 @@ def _run(run: RunRecord | None, now: float) -> str:
     if run is None:
         return NOTHING
     who = f"process {run.process} on {run.host}"
-    if run.alive(now):
-        return f"runs for {duration(now - run.began)} ({who}), {len(run.going)} under way, {duration(run.left())} left"
+    if run.is_alive(now):
+        return (
+            f"runs for {duration(now - run.began)} ({who}), {len(run.going)} under way, {duration(run.seconds_left())} left"
+        )
     if run.state == "running":
         return f"dead ({who}): no sign of it for {duration(now - run.seen)}"
     return f"{run.state} {duration(now - run.seen)} ago ({who})"

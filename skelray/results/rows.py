@@ -124,7 +124,7 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: fl
             continue
         file = evaluated(trial.epochs, canonical(evaluation))
         try:
-            result = found.kept(file) if side_by_side(evaluation) else found.result(file)
+            result = found.stored_result(file) if side_by_side(evaluation) else found.result(file)
         except UserError as error:
             apart = {"cause": "streams differ", "line": str(error), "time": 0.0}
             rows.append(failed_row({**facts, **_target(evaluation)}, trial, name, main, apart))

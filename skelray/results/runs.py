@@ -18,7 +18,7 @@ LOSSES = 40  # of a trial, the last ones
 
 
 @dataclass
-class Going:
+class RunningTrial:
     """A trial under way. began: seconds since 1970; epoch: the last one that ended; seconds: of it; losses: the last."""
 
     name: str
@@ -52,13 +52,13 @@ class RunRecord:
     state: str = "running"
     load: str = ""
     finished: dict[str, int] = field(default_factory=dict)
-    going: dict[str, Going] = field(default_factory=dict)
+    going: dict[str, RunningTrial] = field(default_factory=dict)
 
-    def alive(self, now: float) -> bool:
+    def is_alive(self, now: float) -> bool:
         """Whether it still runs, as far as anyone has heard."""
         return self.state == "running" and now - self.seen < SILENT
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds until all planned epochs are trained, at the rate so far; NaN where there is none yet."""
         rate = self.trained / max(self.seen - self.began, 1e-9)
         return max(0, self.epochs - self.passed) / rate if rate > 0 else math.nan
@@ -90,7 +90,7 @@ def studies(folder: Path | str) -> list[str]:
 
 
 def _read(content: dict[str, Any]) -> RunRecord:
-    going = {name: Going(**one) for name, one in content.pop("going").items()}
+    going = {name: RunningTrial(**one) for name, one in content.pop("going").items()}
     record = RunRecord(**content, going=going)
     if not all(isinstance(number, int | float) for number in (record.began, record.seen, record.passed, record.epochs)):
         raise ValueError("its numbers are none")

@@ -108,7 +108,9 @@ def scores(
     if arrays is None:
         raise UserError(f"trial {id} has figures of {evaluation!r} in {where.root}, but no scores of samples")
     of = id if ensemble is None else next(iter(ensemble.members.values()))
-    return _named(arrays, _dataset(where, of, name, Path(data), arrays), _are_votes(where.trial(of).figures(name) or {}))
+    return _named(
+        arrays, _dataset(where, of, name, Path(data), arrays), _are_votes(where.trial(of).result_by_name(name) or {})
+    )
 
 
 def stored_arrays(store: Store, id: str, evaluation: str, epochs: int, spec: str | None = None) -> Arrays | None:
@@ -138,7 +140,7 @@ def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | Non
     found: dict[str, tuple[str, int]] = {}
     apart: dict[str, int] = {}  # of several settings of one name, as a table tells them apart: "linear lr=3"
     for file in (file.removesuffix(".json") for file in store.names(id) if RESULT.fullmatch(file)):
-        if (result := store.trial(id).figures(file)) is not None:
+        if (result := store.trial(id).result_by_name(file)) is not None:
             at = int(file.partition("-")[0])
             found[file] = (result["evaluation"], at)
             known = [result["settings"]] if "settings" in result else asked
@@ -194,7 +196,7 @@ def _fits(arrays: Arrays, dataset: SkeletonDataset) -> bool:
 
 def _scored_on(store: Store, id: str, name: str) -> tuple[str, str | None]:
     """Benchmark and fingerprint. Of results that were stored before they named them, a transfer's by the trial's spec."""
-    spec, result = store.trial(id).spec(), store.trial(id).figures(name)
+    spec, result = store.trial(id).spec(), store.trial(id).result_by_name(name)
     if spec is None or result is None:
         raise UserError(f"trial {id} has no record of what it is, or of {name}, in {store.root}: run its study again")
     if found := result.get("test"):

@@ -24,7 +24,7 @@ from skelray.results.rows import (
 from skelray.runner.context import Context
 from skelray.runner.fusing import fusing_jobs
 from skelray.runner.job import Job
-from skelray.runner.work import Planned, Savings, Searches, Size
+from skelray.runner.work import Planned, RunSize, Savings, Searches
 from skelray.store.store import StoredTrial
 from skelray.study.cell import Cell, Fused
 from skelray.study.comparable import keep_comparable, why_data_differs, why_incomparable
@@ -100,9 +100,9 @@ class AblationWork:
             yield from self._settled()
             yield from self._handed(fusing_jobs(self.ensembles, self._context))
 
-    def size(self) -> Size:
+    def size(self) -> RunSize:
         missing = [job.trial.epochs for job in self.jobs if not complete(job.trial, job.stored)]
-        return Size(len(self.jobs), sum(missing), len(self.jobs) - len(missing))
+        return RunSize(len(self.jobs), sum(missing), len(self.jobs) - len(missing))
 
     def planned(self) -> list[Planned]:
         return [Planned(job.name, job.trial) for job in self.jobs]
@@ -161,7 +161,7 @@ class AblationWork:
         done = {row["evaluation"] for row in book.rows.get((CELLS, number), []) if row["status"] == "done"}
         return len(done) == len(self.cells[number].trial.evaluations)
 
-    def apart(self) -> list[str]:
+    def incomparable(self) -> list[str]:
         study, scale, load = self._study, self._context.scale, self._context.load_splits
         ones: list[Cell | Fused] = [*study.cells(scale), *study.fused(scale)]
         told = (why for one in ones if one.published for why in why_incomparable(one, load, self._study.prepared).values())
@@ -169,7 +169,7 @@ class AblationWork:
 
     def rows_of_cell(self, cell: Cell, stored: StoredTrial) -> list[Row]:
         context, parameters = self._context, self._parameters(cell)
-        return cell_rows(context.name, cell, context.store, context.data(cell.trial), stored, parameters)
+        return cell_rows(context.name, cell, context.store, context.fingerprint(cell.trial), stored, parameters)
 
     @cached_property
     def references(self) -> list[Quoted]:
@@ -206,7 +206,7 @@ class AblationWork:
 
     def _put_ensemble(self, number: int, book: Book) -> None:
         one, context = self.ensembles[number], self._context
-        data = context.data(one.trial)
+        data = context.fingerprint(one.trial)
         count = self._parameters(one)
         rows = (fused_rows(context.name, found, context.store, data, count) for found in self.weighed(one))
         book.put((ENSEMBLES, number), [row for some in rows for row in some])

@@ -12,7 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from skelray.runner.context import Context, Settings
 from skelray.runner.fit import Needs, remove_needs, why_unfit, write_needs
-from skelray.runner.nodes import Nodes, alive
+from skelray.runner.nodes import Nodes, alive_nodes
 from skelray.trial import Trial
 
 ANSWER = 60.0  # seconds that a node has to say whether it is fit
@@ -26,9 +26,9 @@ class Asking:
         self._waiting: dict[str, tuple[Any, float]] = {}  # by node: its reply to come, and when it was asked
         self._known: set[str] = set()
 
-    def look(self, patience: float = 0.0) -> None:
+    def ask_new_nodes(self, patience: float = 0.0) -> None:
         """Asks nodes that are new, and hears those that answer in so many seconds; who is unfit is set aside."""
-        for new in {str(node["NodeID"]) for node in alive()} - self._known:
+        for new in {str(node["NodeID"]) for node in alive_nodes()} - self._known:
             self._known.add(new)
             self._waiting[new] = self._ask(new), time.monotonic()
         if not self._waiting:
@@ -40,8 +40,8 @@ class Asking:
             if ready or time.monotonic() - since >= ANSWER:
                 del self._waiting[node]
                 why = self._heard(node, reply)
-                if why and any(one["NodeID"] == node for one in alive()):  # it is not lost meanwhile
-                    self.nodes.set_aside(node, why)
+                if why and any(one["NodeID"] == node for one in alive_nodes()):  # it is not lost meanwhile
+                    self.nodes.exclude(node, why)
         self.nodes.asked = set(self._waiting)
 
     def _ask(self, node: str) -> Any:
@@ -70,7 +70,7 @@ def asking(nodes: Nodes, context: Context, settings: Settings, trials: list[Tria
     needs = write_needs(context, trials)
     try:
         found = Asking(nodes, context, settings, needs)
-        found.look(ANSWER)
+        found.ask_new_nodes(ANSWER)
         nodes.check_slots()
         yield found
     finally:

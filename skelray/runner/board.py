@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from skelray.names import HELD_OUT
-from skelray.results.runs import LOSSES, Going, RunRecord, read_records, write_record
+from skelray.results.runs import LOSSES, RunningTrial, RunRecord, read_records, write_record
 from skelray.runner.job import Job, Listener
 from skelray.training import Report
 
@@ -51,10 +51,10 @@ class Board(Listener):
 
     def started(self, job: Job) -> None:
         with self._lock:
-            self.record.going[f"{job.stored.id}-{job.trial.epochs}"] = Going(job.name, job.trial.epochs, time.time())
+            self.record.going[f"{job.stored.id}-{job.trial.epochs}"] = RunningTrial(job.name, job.trial.epochs, time.time())
         self.other.started(job)
 
-    def report(self, job: Job, report: Report) -> None:
+    def reported(self, job: Job, report: Report) -> None:
         with self._lock:
             going = self.record.going.get(f"{job.stored.id}-{job.trial.epochs}")
             if going is not None:
@@ -63,7 +63,7 @@ class Board(Listener):
                 going.epoch, going.seconds = report.epoch, report.seconds
                 going.losses = [*going.losses, report.metrics["loss"]][-LOSSES:]
                 going.held_out = report.metrics.get(HELD_OUT, going.held_out)
-        self.other.report(job, report)
+        self.other.reported(job, report)
 
     def ended(self, job: Job, status: str) -> None:
         with self._lock:
@@ -88,7 +88,7 @@ class Board(Listener):
         """Takes away what runs have left that are over: of those the last one's command is this one's."""
         own = (self.record.host, self.record.process)
         for one in read_records(self.record.study, self.folder):
-            if (one.host, one.process) != own and not one.alive(time.time()):
+            if (one.host, one.process) != own and not one.is_alive(time.time()):
                 path = self.folder / "runs" / one.study / f"{one.host}-{one.process}.json"
                 with contextlib.suppress(OSError):
                     path.unlink()

@@ -91,7 +91,7 @@ def join_or_start(cluster: Cluster) -> Iterator[None]:
 
 def _leave() -> None:
     """A cluster without a head is left as it is: Ray would wait for it."""
-    if not ending.lost():
+    if not ending.is_lost():
         ray.shutdown()
 
 

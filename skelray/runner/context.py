@@ -61,19 +61,19 @@ class Context:
     def splits(self, trial: Trial) -> Splits:
         return self.load_splits(trial.benchmark, trial.protocol)
 
-    def data(self, trial: Trial) -> str:
+    def fingerprint(self, trial: Trial) -> str:
         """The fingerprint of a trial's data."""
         return self.splits(trial).train.fingerprint
 
     def stored(self, trial: Trial) -> StoredTrial:
-        return self.store.trial(trial.id(self.data(trial)))
+        return self.store.trial(trial.id(self.fingerprint(trial)))
 
     def pin_targets(self, trial: Trial) -> Trial:
         """Names the data that its evaluations read elsewhere; raises DataError where that does not fit."""
         return pin_targets(trial, self.splits(trial), self.load_splits)
 
     @contextmanager
-    def going_on(self, what: str) -> Iterator[None]:
+    def tolerating_write_errors(self, what: str) -> Iterator[None]:
         """What cannot be written now costs no trial: it is said, and tried again, and raised at the end."""
         try:
             yield

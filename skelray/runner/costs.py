@@ -40,13 +40,13 @@ class Counts:
         self._reading: dict[str, float] = {}
         self._excerpts = {name.removesuffix(".npz") for name in context.store.names(excerpts.FOLDER)}  # there, or counted
 
-    def data(self, trial: Trial) -> SkeletonDataset:
+    def training_set(self, trial: Trial) -> SkeletonDataset:
         """What a trial is trained on."""
         splits = self.context.splits(trial)
         return splits.train if trial.monitor is None else splits.reduced
 
     def training_cost(self, trial: Trial) -> TrainingCost:
-        key, shape = self._of(trial, trial.method, self.data(trial))
+        key, shape = self._of(trial, trial.method, self.training_set(trial))
         if key not in self._costs:
             self._costs[key] = training_cost(trial, *shape, self._known)
         return replace(self._costs[key], batch_size=trial.batch_size)

@@ -63,7 +63,7 @@ def restoring_handler() -> Iterator[None]:
     raise_if_asked_to_end()
 
 
-def lose(why: str) -> bool:
+def end_as_lost(why: str) -> bool:
     """Raises Lost in the main thread, from any other; whether a run is there that hears it."""
     if signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, signal.SIG_IGN, None):
         return False
@@ -72,7 +72,7 @@ def lose(why: str) -> bool:
     return True
 
 
-def lost() -> bool:
+def is_lost() -> bool:
     """Whether the cluster of the run is lost."""
     return bool(_lost)
 

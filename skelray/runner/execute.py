@@ -158,7 +158,7 @@ def _train(
     state = stored.state(trial.epochs)
     if state is not None and _resumed(pretraining, state, stored):
         yield from _replay(state["history"])
-    reached = stored.reached()
+    reached = stored.last_epoch()
     own = trial.epochs if reached > trial.epochs else None  # a longer trial's state stays, and so does its history
     if reached and not pretraining.epoch:
         told = (

@@ -30,7 +30,7 @@ class FusionWork(AblationWork):
 
     def weighed(self, one: Fused, look: bool = False) -> list[Fused]:
         """The ensemble under the published weights, and under the chosen ones. look: weights not chosen are now."""
-        ensemble = chosen_ensemble(self._fusion, one, self._context.store, self._context.data(one.trial), look)
+        ensemble = chosen_ensemble(self._fusion, one, self._context.store, self._context.fingerprint(one.trial), look)
         return (
             [close_ensemble(one)] if ensemble is None else [one, replace(one, arm=CHOSEN, ensemble=ensemble, published={})]
         )

@@ -13,7 +13,7 @@ from skelray.results.rows import complete
 from skelray.runner.ablation import AblationWork
 from skelray.runner.context import Context
 from skelray.runner.job import Job
-from skelray.runner.work import Planned, Size
+from skelray.runner.work import Planned, RunSize
 from skelray.study.cell import Cell
 from skelray.study.notes import notes_of
 from skelray.study.study import Expands, Grows
@@ -82,10 +82,10 @@ class GrowingWork(AblationWork):
         super().close(book)
         book.notes = notes_of(self._study)
 
-    def size(self) -> Size:
+    def size(self) -> RunSize:
         self.settle()
         known, left = super().size(), self._to_come()
-        return Size(known.trials + len(left), known.epochs + sum(one.trial.epochs for one in left), known.done)
+        return RunSize(known.trials + len(left), known.epochs + sum(one.trial.epochs for one in left), known.done)
 
     def planned(self) -> list[Planned]:
         self.settle()

@@ -66,7 +66,7 @@ class Watch:
         self._attempts: dict[str, _Attempt] = {}
         self._looked = time.monotonic()
 
-    def begun(self, job: Job, trial: TuneTrial) -> None:
+    def started(self, job: Job, trial: TuneTrial) -> None:
         self._attempts[trial.trial_id] = _Attempt(job, trial)
 
     def reported(self, id: str, epoch: int, metrics: dict[str, Any], replayed: bool) -> None:
@@ -79,12 +79,12 @@ class Watch:
             attempt.known = attempt.known or HELD_OUT in metrics
         attempt.reported, attempt.trains = now, epoch < attempt.job.trial.epochs
 
-    def over(self, id: str) -> None:
+    def ended(self, id: str) -> None:
         """An attempt has ended."""
         if self._attempts.pop(id, None) is not None and ray.is_initialized():
             internal_kv._internal_kv_del(id, namespace=SPACE)
 
-    def look(self) -> None:
+    def end_hanging_workers(self) -> None:
         """Ends the workers that hang, and says so; their attempts are then lost as those of any worker that is gone."""
         now, before = time.monotonic(), self._looked
         self._looked = now

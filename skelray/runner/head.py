@@ -40,7 +40,7 @@ def _watch(address: str, over: threading.Event) -> None:
         else:
             misses += 1
     why = f"the head of the cluster at {address} is lost; {ONCE}"
-    if ending.lose(why) and not over.wait(LAST):
+    if ending.end_as_lost(why) and not over.wait(LAST):
         sys.stderr.write(f"skelray: {why}\n")
         sys.stderr.flush()
         os._exit(ending.LOST)

@@ -37,7 +37,7 @@ class Listener:
     def started(self, job: Job) -> None:
         """A trial has been taken up."""
 
-    def report(self, job: Job, report: Report) -> None:
+    def reported(self, job: Job, report: Report) -> None:
         """An epoch has ended, or is read back from an earlier run."""
 
     def ended(self, job: Job, status: str) -> None:

@@ -32,32 +32,32 @@ class Losses:
         self._errors: dict[int, str] = {}
         self._peaks: dict[int, float] = {}  # bytes, of the largest that is known
 
-    def progress(self, job: Job, epoch: int) -> None:
+    def note_progress(self, job: Job, epoch: int) -> None:
         """A job that gets further than before between losses is never given up."""
         if epoch > self._furthest.get(id(job), -1):
             self._furthest[id(job)] = epoch
             self._counts.pop(id(job), None)
 
-    def took(self, job: Job, peak: float) -> None:
+    def note_memory(self, job: Job, peak: float) -> None:
         """peak: bytes of memory that its worker has taken at most so far."""
         self._peaks[id(job)] = max(peak, self._peaks.get(id(job), 0.0))
 
-    def heard(self, job: Job, trial: TuneTrial) -> None:
+    def note_error(self, job: Job, trial: TuneTrial) -> None:
         """Notes what an attempt has ended in. Where its node was unfit it costs the job nothing."""
         if trial.error_file is not None:
             with contextlib.suppress(OSError):
                 self._errors[id(job)] = Path(trial.error_file).read_text()
         error = _cause(trial)
         if isinstance(error, Unfit):
-            self.nodes.set_aside(error.node, str(error))
+            self.nodes.exclude(error.node, str(error))
             if self.nodes.slots():
                 self._counts[id(job)] = self._counts.get(id(job), 0) - 1
-        elif _memory(error) or _memory(self._errors.get(id(job), "")):
+        elif _is_out_of_memory(error) or _is_out_of_memory(self._errors.get(id(job), "")):
             self.alone.add(id(job))
             for taken in TAKEN.findall(self._errors.get(id(job), "")):
-                self.took(job, float(taken) * 2**30)
+                self.note_memory(job, float(taken) * 2**30)
 
-    def count(self, job: Job) -> bool:
+    def count_loss(self, job: Job) -> bool:
         """Counts a lost attempt; whether another is to be made."""
         lost = self._counts[id(job)] = self._counts.get(id(job), 0) + 1
         if lost > RETRIES:
@@ -90,6 +90,6 @@ def _cause(trial: TuneTrial) -> BaseException | None:
     return error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
 
 
-def _memory(error: object) -> bool:
+def _is_out_of_memory(error: object) -> bool:
     """Whether Ray's memory monitor or the kernel ended a worker, from what Ray says of it."""
     return isinstance(error, ray.exceptions.OutOfMemoryError) or any(sign in str(error) for sign in MEMORY)

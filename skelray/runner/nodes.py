@@ -25,15 +25,15 @@ class Nodes:
 
     def __init__(self, resources: Mapping[str, float]) -> None:
         self.resources = dict(resources)
-        self.aside: dict[str, str] = {}  # by id, why
+        self.excluded: dict[str, str] = {}  # by id, why
         self.asked: set[str] = set()
         self.kept = ""
 
-    def set_aside(self, node: str, why: str) -> None:
+    def exclude(self, node: str, why: str) -> None:
         """The node gets no more trials; says so once."""
-        if node not in self.aside:
-            self.aside[node] = why
-            log.warning("node %s is set aside: %s; trials go elsewhere", called(node), why)
+        if node not in self.excluded:
+            self.excluded[node] = why
+            log.warning("node %s is set aside: %s; trials go elsewhere", node_name(node), why)
 
     def slots(self) -> int:
         """How many trials they hold at once now, but for the one that is kept free."""
@@ -58,8 +58,8 @@ class Nodes:
         """Raises UserError where no node can hold a trial."""
         if self.slots():
             return
-        if self.aside:
-            raise UserError(f"no node of the cluster may run a trial: {next(iter(self.aside.values()))}")
+        if self.excluded:
+            raise UserError(f"no node of the cluster may run a trial: {next(iter(self.excluded.values()))}")
         raise UserError(f"no node of the cluster can hold a trial that needs {self.resources}: ask for fewer --threads")
 
     def request(self, alone: bool = False) -> PlacementGroupFactory:
@@ -76,24 +76,24 @@ class Nodes:
 
     def avoided(self, alone: bool = False) -> set[str]:
         """Returns the nodes that a trial may not run on now."""
-        return {*self.aside, *self.asked, *([self.kept] if self.kept and not alone else [])}
+        return {*self.excluded, *self.asked, *([self.kept] if self.kept and not alone else [])}
 
     def able(self) -> list[Node]:
         """Alive, with CPUs, and neither set aside nor still asked."""
-        return [node for node in alive() if node["NodeID"] not in {*self.aside, *self.asked}]
+        return [node for node in alive_nodes() if node["NodeID"] not in {*self.excluded, *self.asked}]
 
 
-def everyone() -> list[Node]:
+def all_nodes() -> list[Node]:
     """The nodes that the cluster has and had."""
     return list(ray.nodes())
 
 
-def alive() -> list[Node]:
+def alive_nodes() -> list[Node]:
     """The nodes of the cluster that have CPUs."""
     return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0.0) > 0]
 
 
-def called(id: str) -> str:
+def node_name(id: str) -> str:
     """A node's address and the beginning of its id."""
     nodes = ray.nodes() if ray.is_initialized() else []
     found = next((node["NodeManagerAddress"] for node in nodes if node["NodeID"] == id), "")

@@ -1,7 +1,7 @@
 """Runs a study on Ray Tune: Tune schedules and restarts, everything that must last is in the store.
 
-Tune gets a plain list of jobs from ``Jobs`` and a verdict on each report from ``Reporting``; its own experiment state is
-thrown away afterwards, since a new run of the same study goes on from the store.
+Tune gets a plain list of jobs from ``JobSearcher`` and a verdict on each report from ``ReportingScheduler``; its own
+experiment state is thrown away afterwards, since a new run of the same study goes on from the store.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from ray import tune
 
 from skelray.runner import ending
 from skelray.runner.asking import asking
-from skelray.runner.handing import Jobs
 from skelray.runner.job import Listener
+from skelray.runner.job_searcher import JobSearcher
 from skelray.runner.nodes import Nodes
-from skelray.runner.reporting import Reporting
+from skelray.runner.reporting import ReportingScheduler
 from skelray.runner.run import Run
 from skelray.runner.study_file import modules_beside
 from skelray.runner.trainables import StudyTrainable
 
-MANY = 1_000_000  # trials that may wait for Ray: ``Reporting.room`` decides how many are under way
+MANY = 1_000_000  # trials that may wait for Ray: ``ReportingScheduler.has_room`` decides how many are under way
 
 
 def run_on_ray(run: Run, module: ModuleType | None, listener: Listener, cluster: Cluster) -> None:
@@ -58,18 +58,18 @@ def _fit(run: Run, device: str, resources: dict[str, float], listener: Listener,
     settings = replace(run.settings, data=run.settings.data.absolute(), store=run.context.store.root, device=device)
     trials = [one.trial for one in run.work.planned()]
     with asking(nodes, run.context, settings, trials) if joined else nullcontext() as asked:
-        jobs = Jobs(run.jobs())
-        reporting = Reporting(run, jobs, listener, nodes, asked)
+        jobs = JobSearcher(run.jobs())
+        reporting = ReportingScheduler(run, jobs, listener, nodes, asked)
         needs = asked.needs if asked is not None else None
         _tune(run.name, tune.with_parameters(StudyTrainable, settings=settings, needs=needs), jobs, reporting)
     if jobs.error is not None:
         raise jobs.error
     ending.raise_if_asked_to_end()
-    if not jobs.over():  # Tune was told to stop, and returns as if it had finished
+    if not jobs.is_over():  # Tune was told to stop, and returns as if it had finished
         raise KeyboardInterrupt
 
 
-def _tune(name: str, trainable: type[tune.Trainable], jobs: Jobs, reporting: Reporting) -> None:
+def _tune(name: str, trainable: type[tune.Trainable], jobs: JobSearcher, reporting: ReportingScheduler) -> None:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MANY)
     scratch = tempfile.mkdtemp(prefix="skelray-tune-")
     try:

@@ -146,7 +146,7 @@ def make_plan(run: Run) -> Plan:
         made.notes.append(f"trained again from the first epoch, since what was trained has been taken away: {some}")
     made.searches, made.points = run.work.searches()
     made.shared, made.stopped = run.work.savings()
-    made.notes += run.work.apart()
+    made.notes += run.work.incomparable()
     return made
 
 
@@ -213,7 +213,7 @@ def _add_cost(made: Plan, trial: Trial, left: int, counts: Counts, new: bool) ->
         made.seconds = None
     elif made.seconds is not None:
         share = found.gflop / speed["gflop_per_sample"]
-        made.seconds += left * len(counts.data(trial)) * share / speed["samples_per_second"]
+        made.seconds += left * len(counts.training_set(trial)) * share / speed["samples_per_second"]
         made.at_least |= share < SMALLER
         made.threads = None if speed["threads"] == counts.context.settings.threads else speed["threads"]
     return found.memory

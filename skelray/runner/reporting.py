@@ -15,9 +15,9 @@ from skelray.results.rows import complete
 from skelray.runner import ending
 from skelray.runner.asking import Asking
 from skelray.runner.execute import describe_failure
-from skelray.runner.handing import Jobs
 from skelray.runner.hanging import Watch
 from skelray.runner.job import Job, Listener
+from skelray.runner.job_searcher import JobSearcher
 from skelray.runner.losses import Losses
 from skelray.runner.nodes import Nodes
 from skelray.runner.run import Run
@@ -27,14 +27,14 @@ log = logging.getLogger("skelray")
 LOOK = 5.0  # seconds between two looks at the nodes
 
 
-class Reporting(FIFOScheduler):
+class ReportingScheduler(FIFOScheduler):
     """Tells the run and its listener what becomes of each job, and stops one where the run says so.
 
     A lost attempt is made again from the checkpoint: elsewhere where its node was unfit, alone on a node where memory was
     short. Attempts are given up where RETRIES + 1 of them were lost one after the other without an epoch of progress.
     """
 
-    def __init__(self, run: Run, jobs: Jobs, listener: Listener, nodes: Nodes, asking: Asking | None = None) -> None:
+    def __init__(self, run: Run, jobs: JobSearcher, listener: Listener, nodes: Nodes, asking: Asking | None = None) -> None:
         super().__init__()
         self.run, self.jobs, self.listener, self.nodes, self.asking = run, jobs, listener, nodes, asking
         self.losses, self.watch = Losses(nodes), Watch()
@@ -46,12 +46,12 @@ class Reporting(FIFOScheduler):
         self._looked, self._slots, self._waiting = 0.0, 0, False
         self._renewed = 0.0  # the look after which waiting attempts were last gone through
         self._ending = False
-        jobs.lost, jobs.room = self.lost, self.room
+        jobs.on_lost, jobs.has_room = self.retry_or_give_up, self.has_room
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
-    def room(self) -> bool:
+    def has_room(self) -> bool:
         """Whether the nodes that are there now hold another attempt. Where they hold none, it is said."""
         if time.monotonic() - self._looked > LOOK:
             self._look()
@@ -67,9 +67,9 @@ class Reporting(FIFOScheduler):
     def _look(self) -> None:
         """Asks nodes that have joined, counts what all of them hold, and ends workers that hang."""
         self._looked = time.monotonic()
-        self.watch.look()
+        self.watch.end_hanging_workers()
         if self.asking is not None:
-            self.asking.look()
+            self.asking.ask_new_nodes()
         if self.losses.alone:
             self.nodes.keep_free()
         else:
@@ -91,7 +91,7 @@ class Reporting(FIFOScheduler):
         if ending.is_asked_to_end() and not self._ending:
             self._ending = True
             signal.raise_signal(signal.SIGUSR1)  # Tune ends its loop, and has the workers save what they have
-        self.room()
+        self.has_room()
         if self._renewed != self._looked:
             self._renewed = self._looked
             self._renew(tune_controller)
@@ -106,7 +106,7 @@ class Reporting(FIFOScheduler):
             elif there and not (there & {kept} if kept else there - avoided):
                 del self._pending[trial.trial_id]
                 tune_controller.stop_trial(trial)
-                self.watch.over(trial.trial_id)
+                self.watch.ended(trial.trial_id)
                 self.jobs.again.insert(0, self.jobs.given[trial.trial_id])
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
@@ -115,7 +115,7 @@ class Reporting(FIFOScheduler):
             self.begun.add(id(job))
             self.listener.started(job)
         self.places.pop(id(job), None)
-        self.watch.begun(job, trial)
+        self.watch.started(job, trial)
         alone = id(job) in self.losses.alone
         self._pending[trial.trial_id] = trial, self.nodes.kept if alone else "", self.nodes.avoided(alone)
         trial.update_resources(self.nodes.request(alone))
@@ -127,8 +127,8 @@ class Reporting(FIFOScheduler):
         self._heard_of(job, result)
         self._tell_waiting(False)  # it may have begun on a node that is still asked
         self.watch.reported(trial.trial_id, report.epoch, report.metrics, report.replayed)
-        self.losses.progress(job, report.epoch)
-        self.listener.report(job, report)
+        self.losses.note_progress(job, report.epoch)
+        self.listener.reported(job, report)
         source, status = _under("source", result), "stopped"
         try:
             if self.run.should_continue(job, report, source):
@@ -136,25 +136,23 @@ class Reporting(FIFOScheduler):
         except UserError as error:  # of the study's own stopping rule
             self._keep(job, describe_failure(error) | source)
             status = "failed"
-        self.end(job, status)
+        self.end_job(job, status)
         return self.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
-        self.watch.over(trial.trial_id)
+        self.watch.ended(trial.trial_id)
         job, failed = self.jobs.given[trial.trial_id], _under("failed", result)
         if id(job) in self.statuses:  # the run has stopped it
             return
         _log(result)
         if not failed and not self._is_there(job):
             node = str(result.get("node", ""))
-            self.nodes.set_aside(
-                node, f"it says that {job.name} is done, and {self.run.context.store.root} has nothing of it"
-            )
+            self.nodes.exclude(node, f"it says that {job.name} is done, and {self.run.context.store.root} has nothing of it")
             line = f"its worker said that it is done, and the store {self.run.context.store.root} has nothing of it"
             failed = {"cause": "store", "line": line, "transient": True} | _under("source", result)
         if failed:
             self._keep(job, failed)  # unless the worker has
-        self.end(job, "failed" if failed else "done")
+        self.end_job(job, "failed" if failed else "done")
 
     def _is_there(self, job: Job) -> bool:
         """Whether the store that this process sees has all of a job; where it cannot be asked, the worker is believed."""
@@ -165,34 +163,34 @@ class Reporting(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         """An attempt was lost."""
-        self.watch.over(trial.trial_id)
-        self.losses.heard(self.jobs.given[trial.trial_id], trial)
+        self.watch.ended(trial.trial_id)
+        self.losses.note_error(self.jobs.given[trial.trial_id], trial)
 
-    def lost(self, job: Job) -> None:
+    def retry_or_give_up(self, job: Job) -> None:
         """Lets an attempt at a job that was lost be made again, or gives the job up; a transient failure is in the store."""
         if id(job) in self.statuses:
             return
-        if self.losses.count(job):
+        if self.losses.count_loss(job):
             self.jobs.again.insert(0, job)
             self._looked = 0.0  # whatever has become of its node is known at once
             return
         self._keep(job, self.losses.failure(job))
-        self.end(job, "failed")
+        self.end_job(job, "failed")
 
     def _heard_of(self, job: Job, result: dict[str, Any]) -> None:
         """Notes where a job runs, and what memory it has taken."""
         self.places[id(job)] = str(result.get("node", ""))
-        self.losses.took(job, result.get("peak", 0.0))
+        self.losses.note_memory(job, result.get("peak", 0.0))
         if id(job) in self.losses.alone and self.nodes.kept:
             self.nodes.kept = self.places[id(job)]
 
     def _keep(self, job: Job, failed: dict[str, Any]) -> None:
         """Puts a failure into the store where none is; one that cannot be written stops no other trial."""
-        with self.run.context.going_on("the store"):
+        with self.run.context.tolerating_write_errors("the store"):
             if job.stored.failure(job.trial.epochs) is None:
                 job.stored.save_failure(job.trial.epochs, failed)
 
-    def end(self, job: Job, status: str) -> None:
+    def end_job(self, job: Job, status: str) -> None:
         if id(job) not in self.statuses:
             self.statuses[id(job)] = status
             self.jobs.under_way.pop(id(job), None)
@@ -202,7 +200,7 @@ class Reporting(FIFOScheduler):
 
 def _log(result: dict[str, Any]) -> None:
     """Says what a worker had to say, whose own words nobody reads."""
-    for line in result.get("said", ()):
+    for line in result.get("logged", ()):
         log.warning("%s", line)
 
 

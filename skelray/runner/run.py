@@ -59,9 +59,9 @@ class Run:
                 yield
                 self.work.close(self.book)
                 self.book.write()
-                upkeep.settle()
+                upkeep.drop_waiting()
             except BaseException:  # an interrupt: what has ended so far is in the tables
-                with self.context.going_on("the tables"):
+                with self.context.tolerating_write_errors("the tables"):
                     self.book.write()
                 raise
 
@@ -116,10 +116,10 @@ class Run:
         """Keeps how a job ended and its rows; the tables follow when it costs little. Returns the word for how it ended."""
         self.running.discard(job.stored.id)
         status = self.work.ended(job, status)
-        with self.context.going_on("the tables"):
+        with self.context.tolerating_write_errors("the tables"):
             self.work.put(job, self.book)
             self.book.write_if_due()
-        with self.context.going_on("the store"):
+        with self.context.tolerating_write_errors("the store"):
             if self._upkeep is not None:
                 self._upkeep.ended(job, status)
         return status

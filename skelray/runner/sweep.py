@@ -16,7 +16,7 @@ from skelray.runner.context import Context
 from skelray.runner.fusing import fusing_jobs
 from skelray.runner.job import Job
 from skelray.runner.race import Standing, race_standing
-from skelray.runner.work import Planned, Savings, Searches, Size
+from skelray.runner.work import Planned, RunSize, Savings, Searches
 from skelray.search.sample import Sample, Seed
 from skelray.search.saving import saved_at_most
 from skelray.search.search import Search
@@ -43,7 +43,7 @@ class SweepWork:
 
     def __init__(self, sweep: Sweep, context: Context) -> None:
         self._context, self._example = context, example_trial(sweep, context.scale)
-        self.search = Search(context.name, sweep, context.scale, context.store, context.data(self._example))
+        self.search = Search(context.name, sweep, context.scale, context.store, context.fingerprint(self._example))
         self._parts: dict[int, _Part] = {}
         self._finals: set[int] = set()  # under way, by number
         self._seconds: dict[int, float] = {}  # trained since the last reading, by job
@@ -54,7 +54,7 @@ class SweepWork:
 
     def missing(self) -> Iterator[Job | None]:
         """What an earlier run left unfinished, then new samples, each proposed when it is asked for, then the race."""
-        with self._context.going_on("the ledger"):
+        with self._context.tolerating_write_errors("the ledger"):
             self.search.forgive(self._may_pass)
         for sample in self.search.unfinished():
             self.search.restart(sample)
@@ -140,11 +140,11 @@ class SweepWork:
         value = report.metrics[HELD_OUT]
         if not part.judged:
             if report.epoch == job.trial.epochs:
-                with self._context.going_on("the ledger"):
+                with self._context.tolerating_write_errors("the ledger"):
                     self.search.race(part.sample, part.seed, value, self._spent(job))
             return True
         verdict = self.search.judge(part.sample, report.epoch, value, part.seed)
-        with self._context.going_on("the ledger"):
+        with self._context.tolerating_write_errors("the ledger"):
             self.search.keep(part.sample, report.epoch, value, verdict, source, part.seed, self._spent(job))
         return verdict == ON
 
@@ -160,7 +160,7 @@ class SweepWork:
             return status
         if not part.judged:
             if status == "failed":
-                with self._context.going_on("the ledger"):
+                with self._context.tolerating_write_errors("the ledger"):
                     self.search.lose(sample, part.seed)
             return status
         if status == "stopped" and PAUSE in sample.verdicts.get(part.seed, {}).values():
@@ -169,7 +169,7 @@ class SweepWork:
             job.trial.epochs not in sample.readings.get(seed, {}) for seed in sample.trials if seed != part.seed
         )
         if sample.status == "running" and not more:  # else another of its seeds has ended it, or is to come
-            with self._context.going_on("the ledger"):
+            with self._context.tolerating_write_errors("the ledger"):
                 self.search.end(sample, status)
         return status
 
@@ -199,9 +199,9 @@ class SweepWork:
         book.drop(FINALS)
         book.drop(FUSED_FINALS)
         for number, cell in enumerate(own):
-            book.put((FINALS, number), cell_rows(context.name, cell, context.store, context.data(cell.trial)))
+            book.put((FINALS, number), cell_rows(context.name, cell, context.store, context.fingerprint(cell.trial)))
         for number, one in enumerate(self._fused(own, look)):
-            book.put((FUSED_FINALS, number), fused_rows(context.name, one, context.store, context.data(one.trial)))
+            book.put((FUSED_FINALS, number), fused_rows(context.name, one, context.store, context.fingerprint(one.trial)))
 
     def _cells(self) -> list[Cell]:
         """What is evaluated on the test split: the published setting and the best sample so far."""
@@ -209,17 +209,17 @@ class SweepWork:
         return [replace(cell, trial=pin(cell.trial)) for cell in finals.final_cells(self.search, chosen)]
 
     def _fused(self, own: list[Cell], look: bool) -> list[Fused]:
-        return finals.weighed(finals.final_ensembles(self.search, own), self._context.store, self._context.data, look)
+        return finals.weighed(finals.final_ensembles(self.search, own), self._context.store, self._context.fingerprint, look)
 
     def close(self, book: Book) -> None:
         self.search.ledger.flush()
         self._put_finals(book, look=True)
 
-    def size(self) -> Size:
+    def size(self) -> RunSize:
         ended = [s for s in self.search.samples.values() if s.status in ("done", "stopped", "paused")]
         trials = max(self.search.sweep.samples, len(self.search.samples))
         seeds = len(self.search.sweep.seeds_at(self._context.scale) or (0,))
-        return Size(trials * seeds, self._example.epochs * seeds * (trials - len(ended)), len(ended) * seeds)
+        return RunSize(trials * seeds, self._example.epochs * seeds * (trials - len(ended)), len(ended) * seeds)
 
     def planned(self) -> list[Planned]:
         """The samples that are there, those to come, and what is evaluated in the end."""
@@ -258,5 +258,5 @@ class SweepWork:
             return Savings(stopped=None)
         return Savings(stopped=(all_ - before) * len(sweep.seeds_at(self._context.scale) or (0,)))
 
-    def apart(self) -> list[str]:
+    def incomparable(self) -> list[str]:
         return []

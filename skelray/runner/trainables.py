@@ -42,7 +42,7 @@ class StudyTrainable(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any], settings: Settings, needs: Needs | None = None) -> None:  # type: ignore[override]
-        self.settings, self.needs, self.said, self.pulse = settings, needs, _Said(), Pulse()
+        self.settings, self.needs, self.logged, self.pulse = settings, needs, _WarningCollector(), Pulse()
         self.begin(config)
 
     def begin(self, config: dict[str, Any]) -> None:
@@ -73,31 +73,31 @@ class StudyTrainable(tune.Trainable):
         try:
             report = next(self.reports)
         except StopIteration:
-            return {"done": True, "epoch": self.last, "said": self.said.new(), **self.told()}
+            return {"done": True, "epoch": self.last, "logged": self.logged.drain(), **self.source()}
         except Unfit:
             raise  # the driver sets this node aside
         except Exception as error:
             failed = describe_failure(error, self.device, self.started)
-            if self.kept(failed) and failed["transient"]:
+            if self.save_failure(failed) and failed["transient"]:
                 raise
-            return {"done": True, "epoch": self.last, "failed": failed, "said": self.said.new()}
+            return {"done": True, "epoch": self.last, "failed": failed, "logged": self.logged.drain()}
         self.last = report.epoch
         return {
             "epoch": report.epoch,
             "epoch_seconds": report.seconds,
             "replayed": report.replayed,
             "metrics": report.metrics,
-            "said": self.said.new(),
+            "logged": self.logged.drain(),
             "peak": machine.peak_memory(),
-            **self.told(),
+            **self.source(),
         }
 
-    def told(self) -> dict[str, Any]:
+    def source(self) -> dict[str, Any]:
         """Returns where a result is from."""
         node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
         return {"source": provenance(self.device), "node": node}
 
-    def kept(self, failed: dict[str, Any]) -> bool:
+    def save_failure(self, failed: dict[str, Any]) -> bool:
         """Whether a failure is in the store; where that cannot be reached from here, the driver keeps it."""
         try:
             self.stored().save_failure(self.epochs, failed)
@@ -114,21 +114,23 @@ class StudyTrainable(tune.Trainable):
         self.reports.close()
 
 
-class _Said(logging.Handler):
+class _WarningCollector(logging.Handler):
     """Collects what is logged in a worker, for its driver to say."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self._lines: list[str] = []
         log = logging.getLogger("skelray")
-        for earlier in [handler for handler in log.handlers if isinstance(handler, _Said)]:  # of a reused process
+        for earlier in [
+            handler for handler in log.handlers if isinstance(handler, _WarningCollector)
+        ]:  # of a reused process
             log.removeHandler(earlier)
         log.addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         self._lines.append(record.getMessage())
 
-    def new(self) -> list[str]:
+    def drain(self) -> list[str]:
         lines, self._lines = self._lines, []
         return lines
 

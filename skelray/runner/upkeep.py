@@ -53,13 +53,13 @@ class Upkeep:
         """A job has ended. status: done, stopped, paused or failed; those that may go on keep what they have."""
         if self._keep != LAST and status in ("done", "stopped"):
             self._over(job.key, status == "stopped")
-            self.settle()
+            self.drop_waiting()
         if self._disk is not None:
             for folder in (job.stored.id, FOLDER):
                 self._sizes[folder] = total_size(inventory(self._context.store, folder))
             self._fit()
 
-    def settle(self) -> None:
+    def drop_waiting(self) -> None:
         """Takes away what could not be while it was in use."""
         for id, stopped in list(self._waiting.items()):
             if drop_checkpoints(self._context.store.trial(id), (id,) if stopped else ()) is not None:
@@ -77,7 +77,7 @@ class Upkeep:
         for stored, one in known:
             if stored.id in stopped or stored.has_encoder(one.trial.epochs):
                 self._over((stored.id, one.trial.epochs), stored.id in stopped)
-        self.settle()
+        self.drop_waiting()
 
     def _over(self, key: Key, stopped: bool) -> None:
         """A trial has ended at so many epochs: its checkpoint goes, unless a longer one or the best is to have it."""

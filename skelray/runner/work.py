@@ -13,7 +13,7 @@ from skelray.training import Report
 from skelray.trial import Trial
 
 
-class Size(NamedTuple):
+class RunSize(NamedTuple):
     """Trials in all, epochs of those that are missing (a search's at most), and trials that are done."""
 
     trials: int
@@ -97,7 +97,7 @@ class Work(Protocol):
         """Writes what could not be written before, and puts the rows that the last jobs brought into the book."""
         ...
 
-    def size(self) -> Size: ...
+    def size(self) -> RunSize: ...
 
     def planned(self) -> list[Planned]:
         """The rows of a plan: every trial, done or not."""
@@ -107,6 +107,6 @@ class Work(Protocol):
 
     def savings(self) -> Savings: ...
 
-    def apart(self) -> list[str]:
+    def incomparable(self) -> list[str]:
         """Why published numbers of the study do not stand beside its own here, a sentence for each reason."""
         ...

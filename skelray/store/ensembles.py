@@ -13,6 +13,7 @@ from skelray.ensemble import Arrays, Ensemble
 from skelray.evaluation import Evaluation, EvaluationResult, HasFused, top_k_accuracy
 from skelray.identity.canonical import digest
 from skelray.store.store import Store
+from skelray.store.stored_trial import npz
 
 
 class StoredEnsemble:
@@ -46,7 +47,7 @@ class StoredEnsemble:
 
         evaluation, seed: of what tells itself what streams are side by side, as clustering does.
         """
-        if (kept := self.kept(name)) is not None:
+        if (kept := self.stored_result(name)) is not None:
             return kept
         results = self._of_streams(name)
         if results is None:
@@ -64,21 +65,22 @@ class StoredEnsemble:
             "of": [one["started"] for one in results],  # when the streams' were made
         }
         self.stored.save_spec({"ensemble": self.parts()})
-        for ending, content in made.files.items():
+        files = {**made.files, **({"npz": npz(made.arrays)} if made.arrays else {})}
+        for ending, content in files.items():
             self.store.write(f"{self.id}/{name}.{ending}", content)
         self.store.write_json(f"{self.id}/{name}.json", result)
         return result
 
-    def kept(self, name: str) -> dict[str, Any] | None:
+    def stored_result(self, name: str) -> dict[str, Any] | None:
         """The figures of an evaluation that were made of the streams' as they are now; None where they are to be made."""
-        results, kept = self._of_streams(name), self.stored.figures(name)
+        results, kept = self._of_streams(name), self.stored.result_by_name(name)
         if results is None or kept is None or kept.get("of") != [one["started"] for one in results]:
             return None
         return kept
 
     def _of_streams(self, name: str) -> list[dict[str, Any]] | None:
         """The streams' figures; None where one has none: scores are written before them, so nothing is read half."""
-        found = [self.store.trial(id).figures(name) for id in self.members.values()]
+        found = [self.store.trial(id).result_by_name(name) for id in self.members.values()]
         results = [result for result in found if result is not None]
         return results if len(results) == len(found) else None
 

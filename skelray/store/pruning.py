@@ -24,7 +24,7 @@ def ended_checkpoints(stored: StoredTrial, stopped: Collection[str] = ()) -> lis
     ended = {int(one[1] or one[2]) for one in found if one}
     states = [(one[0], one[1]) for file in files if (one := re.fullmatch(CHECKPOINT, file))]
     if stored.id not in stopped:
-        states = [one for one in states if (int(one[1]) if one[1] else stored.reached(files)) in ended]
+        states = [one for one in states if (int(one[1]) if one[1] else stored.last_epoch(files)) in ended]
     return [] if states and _lacks_masks(stored, files) else [file for file, _ in states]
 
 

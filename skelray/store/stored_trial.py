@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from skelray.store.store import Store
 
 
+def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Returns the content of a file of arrays."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
 class StoredTrial:
     """What the store holds of one trial."""
 
@@ -40,31 +47,31 @@ class StoredTrial:
         with contextlib.ExitStack() as stack:
             if not wait:
                 stack.enter_context(self.store.claim_at_once(self.id, f".lock-{epochs}"))
-                if not self.apart(epochs):
+                if not self.needs_no_checkpoint(epochs):
                     stack.enter_context(self.store.claim_at_once(self.id))
             else:
                 stack.enter_context(self.store.claim(self.id, f".lock-{epochs}"))
-                if not self.apart(epochs):
+                if not self.needs_no_checkpoint(epochs):
                     with contextlib.suppress(BlockingIOError):  # the holder has gone on beyond this trial's end meanwhile
-                        stack.enter_context(self.store.claim(self.id, free=lambda: self.apart(epochs)))
+                        stack.enter_context(self.store.claim(self.id, free=lambda: self.needs_no_checkpoint(epochs)))
             stack.enter_context(self.folder.listed_once())
             yield
 
     def holder(self, epochs: int) -> str | None:
         """Who works on a trial of so many epochs now, another process, or on what it has to wait for."""
         if self.store.local:
-            for name in (f".lock-{epochs}", *(() if self.apart(epochs) else (".lock",))):
+            for name in (f".lock-{epochs}", *(() if self.needs_no_checkpoint(epochs) else (".lock",))):
                 path = Path(self.store.path) / self.id / name
                 if path.exists() and lock.is_held(path):
                     return lock.read_holder(path)
         return None
 
-    def apart(self, epochs: int) -> bool:
+    def needs_no_checkpoint(self, epochs: int) -> bool:
         """Whether the latest checkpoint is of no use to a trial of so many epochs, now or later."""
         files = self.folder.names()
-        return f"encoder-{epochs}.pt" in files or self.reached(files) > epochs
+        return f"encoder-{epochs}.pt" in files or self.last_epoch(files) > epochs
 
-    def reached(self, files: Collection[str] | None = None) -> int:
+    def last_epoch(self, files: Collection[str] | None = None) -> int:
         """The last epoch of the latest checkpoint, by its history, which stays where the checkpoint is taken away.
 
         files: of the trial, where they are known, so that what is not there is not asked for.
@@ -144,18 +151,16 @@ class StoredTrial:
     ) -> None:
         """Scores and pictures first, then the figures: where there are figures there are scores."""
         name = evaluated(epoch, evaluation)
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        self.folder.write(f"{name}.npz", buffer.getvalue())
+        self.folder.write(f"{name}.npz", npz(arrays))
         for ending, content in (files or {}).items():
             self.folder.write(f"{name}.{ending}", content)
         self.folder.write_json(f"{name}.json", result, lasts=True)
 
     def result(self, epoch: int, evaluation: Any) -> dict[str, Any] | None:
         """The figures of an evaluation, in canonical form, of the encoder at an epoch."""
-        return self.figures(evaluated(epoch, evaluation))
+        return self.result_by_name(evaluated(epoch, evaluation))
 
-    def figures(self, name: str) -> dict[str, Any] | None:
+    def result_by_name(self, name: str) -> dict[str, Any] | None:
         """Figures by the name of their file, as ``evaluated`` gives it."""
         record = self.record(int(name.partition("-")[0]))
         if record is not None and name in record["results"]:
@@ -170,7 +175,7 @@ class StoredTrial:
     def save_record(self, epochs: int, evaluations: Iterable[Any]) -> None:
         """evaluations: in canonical form, all of which have figures; those that the record has already stay in it."""
         before = self.record(epochs)
-        results = {name: self.figures(name) for name in (evaluated(epochs, one) for one in evaluations)}
+        results = {name: self.result_by_name(name) for name in (evaluated(epochs, one) for one in evaluations)}
         if before is not None and results.keys() <= before["results"].keys():
             return
         kept = before["results"] if before is not None else {}

@@ -14,7 +14,7 @@ from result_rows import row
 from skelray.cli.main import cli
 from skelray.results import runs
 from skelray.results import tables as results
-from skelray.results.runs import Going, RunRecord
+from skelray.results.runs import RunningTrial, RunRecord
 from skelray.store import lease
 from skelray.store.claims import claims
 from skelray.store.store import Store
@@ -60,7 +60,7 @@ def test_a_study_says_how_much_is_done_and_who_runs_it(tmp_path):
     results.write_table("one", rows, [], folder)
     results.write_table("alone", [row(study="alone")], [], folder)
     record = RunRecord("one", "skelray run", "gpu1", 17, now - 7200, now, 10, 1000, passed=500, trained=500)
-    record.going["d-3"] = Going("d", 3, now)
+    record.going["d-3"] = RunningTrial("d", 3, now)
     runs.write_record(record, folder)
     runs.write_record(replace(record, study="silent", seen=now - 600, process=18), folder)
     runs.write_record(replace(record, study="over", state="ended", seen=now - 60), folder)
@@ -114,8 +114,8 @@ def test_a_lease_says_whether_it_is_renewed(tmp_path):
 @pytest.mark.ray
 def test_the_nodes_of_a_cluster_are_listed(cluster):
     from skelray.report.status import nodes_table
-    from skelray.runner.nodes import everyone
+    from skelray.runner.nodes import all_nodes
 
-    table = nodes_table(everyone())
+    table = nodes_table(all_nodes())
     assert table.rows[0][1] == "alive"
     assert int(table.rows[0][2]) > 0

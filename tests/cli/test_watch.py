@@ -14,7 +14,7 @@ from skelray.checks import UserError
 from skelray.cli.main import main
 from skelray.cli.watch import draw_now
 from skelray.results import tables as results
-from skelray.results.runs import Going, RunRecord, write_record
+from skelray.results.runs import RunningTrial, RunRecord, write_record
 
 
 def call(monkeypatch, capsys, *words):
@@ -36,7 +36,7 @@ def running(tmp_path):
     now = time.time()
     run = RunRecord("mine", "skelray run mine.py", "node1", 7, now - 100, now, 3, 12, passed=6, trained=6)
     run.finished = {"done": 1, "failed": 1}
-    run.going = {"x": Going("strong xsub seed 0", 4, now - 10, 2, 5.0, 0.31, [2.0, 1.0])}
+    run.going = {"x": RunningTrial("strong xsub seed 0", 4, now - 10, 2, 5.0, 0.31, [2.0, 1.0])}
     write_record(run, tmp_path)
     return tmp_path
 

@@ -90,7 +90,7 @@ class Heard(Listener):
     def __init__(self):
         self.trained, self.replayed, self.statuses, self.jobs = [], [], {}, []
 
-    def report(self, job, report):
+    def reported(self, job, report):
         (self.replayed if report.replayed else self.trained).append((job.name, report.epoch))
 
     def ended(self, job, status):

@@ -11,7 +11,7 @@ import pytest
 
 from skelray.names import HELD_OUT
 from skelray.report import going
-from skelray.results.runs import SILENT, Going, RunRecord, read_records, write_record
+from skelray.results.runs import SILENT, RunningTrial, RunRecord, read_records, write_record
 from skelray.runner import board
 from skelray.runner.board import Board, Load
 from skelray.runner.job import Listener
@@ -34,7 +34,7 @@ class Told(Listener):
     def started(self, job):
         self.said.append("started")
 
-    def report(self, job, report):
+    def reported(self, job, report):
         self.said.append(report.epoch)
 
     def ended(self, job, status):
@@ -45,13 +45,15 @@ def test_a_board_passes_on_what_it_hears_and_keeps_it_in_a_file(tmp_path):
     told, one, other = Told(), job(), job("strong")
     with Board.of("mine", "skelray run mine.py", (2, 8, 0), tmp_path, told) as made:
         made.started(one)
-        made.report(one, report(1, 3.0, replayed=True))
-        made.report(one, report(2, 2.0, **{HELD_OUT: 0.25}))
+        made.reported(one, report(1, 3.0, replayed=True))
+        made.reported(one, report(2, 2.0, **{HELD_OUT: 0.25}))
         made._write()
         (seen,) = read_records("mine", tmp_path)
-        assert seen.alive(time.time())
+        assert seen.is_alive(time.time())
         assert (seen.passed, seen.trained, seen.process, seen.command) == (2, 1, os.getpid(), "skelray run mine.py")
-        assert list(seen.going.values()) == [Going("weak", 4, pytest.approx(time.time(), abs=60), 2, 2.0, 0.25, [3.0, 2.0])]
+        assert list(seen.going.values()) == [
+            RunningTrial("weak", 4, pytest.approx(time.time(), abs=60), 2, 2.0, 0.25, [3.0, 2.0])
+        ]
         made.ended(one, "done")
         made.started(other)
         made.ended(other, "failed")
@@ -106,15 +108,15 @@ def test_how_a_run_goes_in_words():
         "CPU 50 % of 2"
     )
     assert "no sign of it for 1 min 40 s" in going.headline(run, 1200.0)
-    assert not run.alive(run.seen + SILENT)
-    assert math.isnan(RunRecord("mine", "c", "h", 1, 0.0, 9.0, 4, 40).left())
+    assert not run.is_alive(run.seen + SILENT)
+    assert math.isnan(RunRecord("mine", "c", "h", 1, 0.0, 9.0, 4, 40).seconds_left())
 
 
 def test_a_sparkline_goes_from_the_smallest_to_the_largest():
     assert going.sparkline([0, 1, 2, 3, 4, 5, 6, 7]) == "▁▂▃▄▅▆▇█"
     assert going.sparkline([5.0, float("nan"), 5.0]) == "▁ ▁"
     assert going.sparkline([float("inf")]) == ""
-    assert going.trials_under_way([Going("a|b", 4, 0.0, 2, 1.5, 0.5, [2.0, 1.0])]).rows == [
+    assert going.trials_under_way([RunningTrial("a|b", 4, 0.0, 2, 1.5, 0.5, [2.0, 1.0])]).rows == [
         ["a|b", "█▁", "2/4", "1.000", "50.0", "1.5", "3 s"]
     ]
 

@@ -276,10 +276,10 @@ def test_done_is_believed_only_where_the_store_has_it(tmp_path, synthetic_data):
     jobs.suggest("y")
     reporting.on_trial_complete(None, Attempt("x"), {"done": True, "epoch": 1, "node": "abc"})
     assert list(reporting.statuses.values()) == ["failed"]
-    reporting.end(jobs.given["y"], "stopped")  # by the run: Tune says so once more
+    reporting.end_job(jobs.given["y"], "stopped")  # by the run: Tune says so once more
     reporting.on_trial_complete(None, Attempt("y"), {"done": True, "epoch": 1, "node": "sound"})
     assert list(reporting.statuses.values()) == ["failed", "stopped"]
-    assert list(reporting.nodes.aside) == ["abc"]
+    assert list(reporting.nodes.excluded) == ["abc"]
     assert run.work.jobs[0].stored.failure(1)["cause"] == "store"
 
 
@@ -307,7 +307,7 @@ def test_a_worker_of_a_node_with_other_data_is_unfit_and_costs_the_trial_nothing
         jobs.suggest(id)
         reporting.on_trial_error(None, Attempt(id, pickled=tmp_path / "error.pkl"))
         jobs.on_trial_complete(id, error=True)
-    assert list(reporting.nodes.aside) == ["node7"]
+    assert list(reporting.nodes.excluded) == ["node7"]
     assert reporting.statuses == {}
 
 
@@ -324,11 +324,11 @@ def test_a_node_that_joins_gets_no_trial_before_it_has_answered(cluster, tmp_pat
         nodes = cluster.Nodes({"cpu": 1.0})
         asked = Asking(nodes, run.context, replace(run.settings, store=store), needs)
         assert nodes.slots() > 0
-        asked.look()
+        asked.ask_new_nodes()
         (new,) = nodes.asked
         assert nodes.slots() == 0
-        asked.look(60.0)
-        assert (nodes.slots() > 0, new in nodes.aside, nodes.asked) == (fit, not fit, set())
+        asked.ask_new_nodes(60.0)
+        assert (nodes.slots() > 0, new in nodes.excluded, nodes.asked) == (fit, not fit, set())
 
 
 def test_where_no_node_holds_a_trial_it_is_said_once_and_when_one_does(caplog, monkeypatch):
@@ -339,7 +339,7 @@ def test_where_no_node_holds_a_trial_it_is_said_once_and_when_one_does(caplog, m
     found = []
     for slots in (2, 0, 0, 1, 1):
         reporting.nodes.slots = lambda slots=slots: slots
-        found.append(reporting.room())
+        found.append(reporting.has_room())
     assert found == [True, False, False, True, True]
     assert [line.split(":")[0] for line in caplog.messages] == [
         "no node of the cluster can hold a trial now",
@@ -398,7 +398,7 @@ def test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be(tmp_path, 
     from ray.exceptions import OutOfMemoryError
     from test_ray import Attempt, reporting_on
 
-    monkeypatch.setattr("skelray.runner.nodes.alive", lambda: [node("small", 4.0), node("large", 16.0, 64)])
+    monkeypatch.setattr("skelray.runner.nodes.alive_nodes", lambda: [node("small", 4.0), node("large", 16.0, 64)])
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, epochs=1)
     (job, *_), asked = run.work.jobs, []
     jobs, reporting = reporting_on([job])
@@ -424,7 +424,7 @@ def test_a_trial_that_is_to_be_alone_gets_its_node_while_others_keep_coming(tmp_
     from test_ray import job, reporting_on
 
     there = [node("a", 2.0, 64), node("b", 2.0)]
-    monkeypatch.setattr("skelray.runner.nodes.alive", lambda: there)
+    monkeypatch.setattr("skelray.runner.nodes.alive_nodes", lambda: there)
     monkeypatch.setattr("skelray.runner.reporting.LOOK", -1.0)
     jobs, reporting = reporting_on([job(tmp_path, n) for n in range(9)])
     del reporting.nodes.slots
@@ -437,15 +437,15 @@ def test_a_trial_that_is_to_be_alone_gets_its_node_while_others_keep_coming(tmp_
     assert reporting.nodes.kept == "a"
     assert reporting.nodes.request(alone=True).bundles == [{"CPU": 2.0}]
     assert reporting.nodes.request()._kwargs["bundle_label_selector"] == [{"ray.io/node-id": "!in(a)"}]
-    reporting.end(jobs.given["v"], "done")
+    reporting.end_job(jobs.given["v"], "done")
     assert jobs.suggest("p") is None  # it would take the place that was just left
-    reporting.end(jobs.given["w"], "done")
+    reporting.end_job(jobs.given["w"], "done")
     assert jobs.suggest("q")["number"] == 4
     there.pop(0)  # the node that is kept is lost: another is
     assert jobs.suggest("r") is None
     assert reporting.nodes.kept == "b"
-    reporting.end(jobs.given["alone"], "done")
-    reporting.end(jobs.given["x"], "done")
+    reporting.end_job(jobs.given["alone"], "done")
+    reporting.end_job(jobs.given["x"], "done")
     assert jobs.suggest("s") is not None
     assert reporting.nodes.kept == ""
 
@@ -458,7 +458,7 @@ def test_a_trial_alone_asks_for_no_more_than_a_node_with_a_gpu_has(monkeypatch):
     """Ray would wait for ever for a node with the CPUs of one and the GPU of another."""
     from skelray.runner.nodes import Nodes
 
-    monkeypatch.setattr("skelray.runner.nodes.alive", lambda: [node("a", 64.0), node("b", 16.0, GPU=1.0)])
+    monkeypatch.setattr("skelray.runner.nodes.alive_nodes", lambda: [node("a", 64.0), node("b", 16.0, GPU=1.0)])
     nodes = Nodes({"cpu": 1.0, "gpu": 0.5})
     assert nodes.slots() == 2
     nodes.keep_free()
@@ -470,7 +470,7 @@ def test_a_trial_that_avoids_every_node_that_is_left_asks_anew(tmp_path, monkeyp
     from test_ray import Attempt, job, reporting_on
 
     there = [node("a", 4.0), node("b", 4.0)]
-    monkeypatch.setattr("skelray.runner.nodes.alive", lambda: there)
+    monkeypatch.setattr("skelray.runner.nodes.alive_nodes", lambda: there)
     jobs, reporting = reporting_on([job(tmp_path, 0)])
     jobs.suggest("x")
     attempt, stopped = Attempt("x"), []
@@ -490,7 +490,7 @@ def test_a_trial_that_is_to_be_alone_asks_for_the_node_that_is_kept_for_it(monke
     """On another one it would take the place of others, while its own stands empty."""
     from skelray.runner.nodes import Nodes
 
-    monkeypatch.setattr("skelray.runner.nodes.alive", lambda: [node("a", 4.0, 64), node("b", 8.0)])
+    monkeypatch.setattr("skelray.runner.nodes.alive_nodes", lambda: [node("a", 4.0, 64), node("b", 8.0)])
     nodes = Nodes({"cpu": 1.0})
     nodes.keep_free()
     asked = nodes.request(alone=True)
@@ -502,7 +502,7 @@ def test_a_trial_that_waits_to_be_alone_on_a_node_that_is_lost_asks_anew(tmp_pat
     from test_ray import Attempt, job, reporting_on
 
     there = [node("small", 4.0), node("large", 16.0, 64)]
-    monkeypatch.setattr("skelray.runner.nodes.alive", lambda: there)
+    monkeypatch.setattr("skelray.runner.nodes.alive_nodes", lambda: there)
     jobs, reporting = reporting_on([job(tmp_path, 0)])
     jobs.suggest("x")
     attempt, stopped = Attempt("x"), []

@@ -28,7 +28,7 @@ class Clock:
             self.now += 5
             if beating:
                 self.beats["x"] = str(self.now).encode()
-            watch.look()
+            watch.end_hanging_workers()
 
 
 def attempt(tmp_path):
@@ -37,7 +37,7 @@ def attempt(tmp_path):
 
 def test_a_process_that_does_not_stir_is_ended(tmp_path, monkeypatch, caplog):
     clock, watch = Clock(monkeypatch), Watch()
-    watch.begun(*attempt(tmp_path))
+    watch.started(*attempt(tmp_path))
     clock.passes(watch, 2 * hanging.SILENT, beating=False)  # it has not begun to beat: it starts
     clock.passes(watch, 10 * hanging.SILENT, beating=True)
     clock.passes(watch, hanging.SILENT - 5, beating=False)
@@ -50,7 +50,7 @@ def test_a_process_that_does_not_stir_is_ended(tmp_path, monkeypatch, caplog):
 def test_an_epoch_that_does_not_end_is_ended_and_an_evaluation_is_not(tmp_path, monkeypatch, caplog):
     clock, watch = Clock(monkeypatch), Watch()
     one, trial = attempt(tmp_path)
-    watch.begun(one, trial)
+    watch.started(one, trial)
     clock.passes(watch, 10_000, beating=True)  # it waits for another process, or opens the data
     for epoch in (1, 2, 3):
         watch.reported("x", epoch, {}, replayed=False)
@@ -60,7 +60,7 @@ def test_an_epoch_that_does_not_end_is_ended_and_an_evaluation_is_not(tmp_path, 
     clock.passes(watch, 20, beating=True)
     assert clock.killed == ["its actor"]
     assert "its epoch has taken 2005 s, and the longest before 100 s" in caplog.text
-    watch.begun(one, trial)
+    watch.started(one, trial)
     for epoch in (3, 4):
         watch.reported("x", epoch, {}, replayed=False)
         clock.passes(watch, 5, beating=True)
@@ -72,7 +72,7 @@ def test_how_long_an_epoch_takes_is_not_known_before_one_had_a_reading(tmp_path,
     clock, watch = Clock(monkeypatch), Watch()
     one, trial = attempt(tmp_path)
     one.trial = SimpleNamespace(monitor="any", epochs=9)
-    watch.begun(one, trial)
+    watch.started(one, trial)
     for epoch in (1, 2):
         watch.reported("x", epoch, {}, replayed=False)
         clock.passes(watch, 10, beating=True)
@@ -87,10 +87,10 @@ def test_how_long_an_epoch_takes_is_not_known_before_one_had_a_reading(tmp_path,
 
 def test_a_driver_that_did_not_stir_blames_no_worker(tmp_path, monkeypatch):
     clock, watch = Clock(monkeypatch), Watch()
-    watch.begun(*attempt(tmp_path))
+    watch.started(*attempt(tmp_path))
     clock.passes(watch, 10, beating=True)
     clock.now += 10 * hanging.SILENT
-    watch.look()
+    watch.end_hanging_workers()
     clock.passes(watch, 10, beating=False)
     assert clock.killed == []
 

@@ -229,7 +229,7 @@ def test_a_run_that_is_asked_to_end_keeps_every_epoch_of_every_lane(tmp_path, sy
         with pytest.raises(ending.Terminated):
             ran(tmp_path, synthetic_data, 3, seeds=(0, 1))
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, changes=SMALL, seeds=(0, 1))
-    reached = [job.stored.reached() for job in run.work.missing()]
+    reached = [job.stored.last_epoch() for job in run.work.missing()]
     assert sorted(reached) == [0, 0, 0, 2, 2, 2]
     heard = Heard()
     same(ran(tmp_path, synthetic_data, 3, heard=heard, seeds=(0, 1)), alone)

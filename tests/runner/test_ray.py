@@ -177,7 +177,7 @@ def reporting_on(jobs):
     given = ray_runner.Jobs(iter(jobs))
     nodes = ray_runner.Nodes({"cpu": 1.0})
     nodes.slots = lambda: 8
-    return given, ray_runner.Reporting(Ended(), given, Heard(), nodes)
+    return given, ray_runner.ReportingScheduler(Ended(), given, Heard(), nodes)
 
 
 def job(folder, number, name="a"):
@@ -189,14 +189,14 @@ def job(folder, number, name="a"):
 def test_two_jobs_of_one_name_both_end(tmp_path):
     jobs, reporting = reporting_on([job(tmp_path, 0), job(tmp_path, 1)])
     first, second = (jobs.given[id] for id in "xy" if jobs.suggest(id))
-    reporting.end(first, "done")
+    reporting.end_job(first, "done")
     assert jobs.suggest("z") is None  # what is under way may be lost, and come again
-    assert not jobs.over()
-    reporting.end(second, "failed")
-    reporting.end(second, "done")
+    assert not jobs.is_over()
+    reporting.end_job(second, "failed")
+    reporting.end_job(second, "done")
     assert reporting.run.ends == [(0, "done"), (1, "failed")]
     assert jobs.suggest("z") == jobs.FINISHED
-    assert jobs.over()
+    assert jobs.is_over()
 
 
 def test_a_lost_worker_is_not_taken_for_an_earlier_failure(tmp_path):

@@ -70,7 +70,7 @@ def test_a_head_that_does_not_answer_is_lost_and_one_that_does_again_is_not(monk
     monkeypatch.setattr(head, "SILENT", 0.1)
     answers = iter([True, False, False, True, *[False] * 50])
     monkeypatch.setattr(head, "_answers", lambda address: next(answers))
-    monkeypatch.setattr(ending, "lose", lambda why: said.append(why) or over.set() or True)
+    monkeypatch.setattr(ending, "end_as_lost", lambda why: said.append(why) or over.set() or True)
     head._watch("10.0.0.1:6379", over)
     assert said == [f"the head of the cluster at 10.0.0.1:6379 is lost; {head.ONCE}"]
     assert len(list(answers)) <= 45  # not after the two in between
@@ -84,13 +84,13 @@ def test_a_head_that_does_not_answer_is_lost_and_one_that_does_again_is_not(monk
 
 
 def test_what_is_lost_is_raised_where_the_run_waits_and_asks_nobody_else():
-    assert not ending.lose("nobody runs")
+    assert not ending.end_as_lost("nobody runs")
 
     @ending.heeding_sigterm()
     def run():
-        threading.Timer(0.1, ending.lose, ["gone"]).start()
+        threading.Timer(0.1, ending.end_as_lost, ["gone"]).start()
         time.sleep(30)
 
     with pytest.raises(ending.Lost, match="gone"):
         run()
-    assert not ending.lost()
+    assert not ending.is_lost()

@@ -83,7 +83,7 @@ def test_what_is_not_done_keeps_its_checkpoint(tmp_path):
     assert store.read("t/checkpoint.pt") is not None
     assert [one.name for one in Pruning().of(store)] == ["t/checkpoint.pt"]
     assert store.read("t/checkpoint.pt") is None
-    assert trial.reached() == 2
+    assert trial.last_epoch() == 2
 
 
 def test_a_checkpoint_stays_that_alone_has_the_mask_values_of_an_encoder(tmp_path):

@@ -105,12 +105,12 @@ def test_a_run_has_no_published_numbers_beside_other_data_and_says_why_once(tmp_
     study = Ablation(base, arms)
     run = opened(tmp_path, prepared, study)
     assert [cell.published for cell in run.work.cells] == [{}, {}]
-    (told,) = run.work.apart()
+    (told,) = run.work.incomparable()
     assert "they are of 50 frames prepared with --path centred, and here it reads 16 frames" in told
     assert told in make_plan(run).text()
     as_said = opened(tmp_path, prepared, replace(study, prepared=Preprocessing("centred", 16)))
     assert [cell.published["linear"] for cell in as_said.work.cells] == pytest.approx([0.8, 0.7])
-    assert as_said.work.apart() == []
+    assert as_said.work.incomparable() == []
     ids = [[cell.trial.id("d") for cell in one.work.cells] for one in (run, as_said)]
     assert ids[0] == ids[1]  # what numbers stand beside a trial does not name it
 
@@ -126,7 +126,7 @@ def test_a_transfers_number_is_of_the_targets_data(tmp_path, prepared):
     arm = Arm("a", published={"xsub": 80.0, tuned.name: {"xsub": 50.0}})
     run = opened(tmp_path, prepared, Ablation(base, [arm], prepared=Preprocessing("centred", 16)))
     assert [cell.published for cell in run.work.cells] == [{"linear": 0.8}]
-    assert "on pku_mmd2" in run.work.apart()[0]
+    assert "on pku_mmd2" in run.work.incomparable()[0]
 
 
 def test_a_transfers_numbers_are_not_those_of_a_protocol_that_begins_alike():
@@ -194,4 +194,4 @@ def test_a_study_at_another_scale_has_nothing_to_say(tmp_path, synthetic_data):
     _, study, _ = load_study(
         study_file(tmp_path, "study = Ablation(base=replace(base, benchmark='synthetic'), arms=[Arm('a')])")
     )
-    assert opened(tmp_path, synthetic_data, study).work.apart() == []
+    assert opened(tmp_path, synthetic_data, study).work.incomparable() == []

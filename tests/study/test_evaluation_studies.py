@@ -57,7 +57,7 @@ def test_what_is_stored_says_which_scores_are_votes(finished):
     store, voted = run.context.store, {}
     for trial in store.folders():
         for file in (name.removesuffix(".json") for name in store.names(trial) if RESULT.fullmatch(name)):
-            result = store.trial(trial).figures(file)
+            result = store.trial(trial).result_by_name(file)
             voted[result["evaluation"]] = result.get("votes")
     assert voted == {
         "knn": True,
@@ -202,7 +202,7 @@ def test_published_numbers_reach_their_rows(finished):
             published={"finetune": 0.5, "linear": 0.4, "clustering nmi": 0.6668},
         ),
         run.context.store,
-        run.context.data(cell.trial),
+        run.context.fingerprint(cell.trial),
     )
     found = {(row["evaluation"], row["metric"]): row["published"] for row in rows if row["published"] is not None}
     assert found == {("finetune", "top1"): 0.5, ("linear", "top1"): 0.4, ("clustering", "nmi"): 0.6668}

@@ -14,7 +14,7 @@ from skelray.runner.job import Job
 log = logging.getLogger("skelray")
 
 
-class Jobs(Searcher):
+class JobSearcher(Searcher):
     """What Tune asks for its next trial, which is one attempt at a job: those that were lost come first.
 
     Tune makes no attempt again by itself: it gives a trial up whose idle worker is lost with its node.
@@ -28,23 +28,23 @@ class Jobs(Searcher):
         self.again: list[Job] = []  # whose last attempt was lost
         self.exhausted = False
         self.error: Exception | None = None  # of the study's own code, or of the store: Tune would end in one of its own
-        self.lost: Callable[[Job], None] = lambda job: None
-        self.room: Callable[[], bool] = lambda: True
+        self.on_lost: Callable[[Job], None] = lambda job: None
+        self.has_room: Callable[[], bool] = lambda: True
 
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether there was no further job and every one has ended."""
         return self.exhausted and not self.under_way
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """None: not yet, as there is no room, or nothing can start before something has ended."""
-        if self.over() or self.error is not None:
+        if self.is_over() or self.error is not None:
             return Searcher.FINISHED  # type: ignore[return-value]
-        if not self.room():
+        if not self.has_room():
             return None
         try:
             job = self.again.pop(0) if self.again else self._next()
             if job is None:
-                return Searcher.FINISHED if self.over() else None  # type: ignore[return-value]
+                return Searcher.FINISHED if self.is_over() else None  # type: ignore[return-value]
             content = ray.cloudpickle.dumps(job.fused or job.trial)  # the study's own classes by value
         except Exception as error:
             self.error = error
@@ -66,7 +66,7 @@ class Jobs(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if error:
-            self.lost(self.given[trial_id])
+            self.on_lost(self.given[trial_id])
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune keeps a copy of its parts, and none of ours is restored from it."""
