@@ -18,7 +18,7 @@ LEADING = ("study", "benchmark", "stream", "backbone", "epochs")  # shown where 
 def verdict_table(frame: pd.DataFrame, margin: float | None = None, bca: bool = False) -> Table | None:
     """Each planned contrast at each setting; None where no two seeds pair.
 
-    margin: a fraction; None for the study's own. bca: with the BCa intervals, which take a second of the processor.
+    margin: a fraction; None for the study's own. bca: with the BCa intervals, where there are pairs enough for any.
     """
     if frame.groupby("arm", sort=False)["seed"].nunique().max() < 2:
         return None
@@ -26,6 +26,7 @@ def verdict_table(frame: pd.DataFrame, margin: float | None = None, bca: bool = 
     if found.empty or not (found["n"] > 1).any():
         return None
     found = _ordered(found)
+    bca = bca and bool(found[BCA[0]].notna().any())
     groups = leading(found)
     several, claims = len(found["baseline"].unique()) > 1, found["claim"].ne("").any()
     rows = [
@@ -43,7 +44,17 @@ def verdict_table(frame: pd.DataFrame, margin: float | None = None, bca: bool = 
         ]
         for one in found.to_dict("records")
     ]
-    header = [*groups, "arm", *(["minus"] if several else []), "of", "points [95 %]", *(["BCa"] if bca else []), "seeds", "P", "r"]
+    header = [
+        *groups,
+        "arm",
+        *(["minus"] if several else []),
+        "of",
+        "points [95 %]",
+        *(["BCa"] if bca else []),
+        "seeds",
+        "P",
+        "r",
+    ]
     header += [*(["claim"] if claims else []), "verdict", "why"]
     return Table(_caption(found, frame, margin, several, bca), header, rows, len(header), found)
 
@@ -71,9 +82,9 @@ def _caption(found: pd.DataFrame, frame: pd.DataFrame, margin: float | None, sev
     first = "Contrasts" if several else f"Minus {found['baseline'].iloc[0]}"
     also = ", beside it the BCa bootstrap's, which decides nothing" if bca else ""
     return (
-        f"{first}, paired by seed: mean and Student's 95 % interval over seeds{also}; P that a run of the arm is better, r over "
-        f"seeds. Verdicts: exact sign-flip test at {100 * ALPHA:g} %, Holm over an evaluation's contrasts ({families}), "
-        f"margin {points:g} points.{_sequential(notes)}"
+        f"{first}, paired by seed: mean and Student's 95 % interval over seeds{also}; P that a run of the arm is better, "
+        f"r over seeds. Verdicts: exact sign-flip test at {100 * ALPHA:g} %, Holm over an evaluation's contrasts "
+        f"({families}), margin {points:g} points.{_sequential(notes)}"
     )
 
 
