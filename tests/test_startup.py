@@ -49,9 +49,8 @@ def test_tables_need_pandas_and_no_torch():
 def test_a_page_needs_no_torch_and_its_verdicts_no_statistics_that_take_a_second_to_import():
     seeds = "rows.groupby(['arm', 'evaluation', 'metric']).cumcount()"
     judged = f"rows.assign(seed={seeds}, trial={seeds}.astype(str) + rows['arm'])"
-    program = (
-        f"import skelray.report.html.page as page; rows = skelray.load('nwucla'); rows = rows.loc[rows.index.repeat(3)]"
-    )
+    program = "import skelray; from skelray.report.html import page; rows = skelray.load('nwucla')"
+    program += "; rows = rows.loc[rows.index.repeat(3)].reset_index(drop=True)"  # nine seeds
     said, modules, _ = imported(f"{program}; print(page.verdicts.verdict_table({judged}).rows[0])")
     assert said
     assert modules == {"pandas", "pyarrow"}
