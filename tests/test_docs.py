@@ -525,7 +525,11 @@ CLAIMS = {
         "says what packs would save": "test_packs_are_reckoned_with_where_lanes_were_measured",
         "costs its lane": "test_a_failing_lane_costs_itself_alone",
         "equal to torch's eight to 1e-12": "test_one_recurrence_is_eight",
-        "SkeletonCLR 1385, CrosSCLR 4033": "test_lanes_launch_no_more_than_their_ceiling",
+        "leaves its lane to the next": "test_a_search_on_ray_is_told_of_each_lane_and_stops_it_alone",
+        "report and row": "test_each_lane_of_a_pack_on_ray_is_the_trial_alone",
+        "Few trials are spread over the GPUs": "test_few_trials_are_spread_over_the_nodes",
+        "what it would cost the trial alone": "test_a_lost_worker_costs_each_lane_an_epoch_at_most",
+        "SkeletonCLR 808, HiCLR 1564": "test_lanes_launch_no_more_than_their_ceiling",
         "A test keeps these below ceilings": "test_a_step_launches_no_more_than_its_ceiling",
     },
     "fidelity.md": {

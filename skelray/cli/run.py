@@ -11,7 +11,7 @@ import click
 
 from skelray.cli.data import FOLDER
 from skelray.cli.duration import DurationType
-from skelray.cli.per_gpu import PerGpu
+from skelray.cli.per_gpu import PerGpu, lanes_of
 from skelray.cli.report import print_report
 from skelray.cli.size import SizeType
 from skelray.cli.study_options import make_synthetic, study_options
@@ -41,7 +41,7 @@ def plan_command(**options: Any) -> None:
 @click.option(
     "--per-gpu",
     type=PerGpu(),
-    help="At most so many trials share a GPU; auto: as many as gain.  With --inline as lanes of one step.  [default: 1]",
+    help="At most so many trials share a GPU, as lanes of one step where they fit; auto: as many as gain.  [default: 1]",
 )
 @click.option("--ray-tmp", type=FOLDER, help="Where Ray of this run's own keeps its files.  [default: the system's]")
 @click.option(
@@ -84,7 +84,7 @@ def run_command(
     seconds = None if budget is None or not until_decided else DurationType().convert(budget, None, None)
     ended_by: dict[str, Any] = {"until": until, "budget": None if until_decided else budget}
     if inline and machine.choose_device(options["device"]).type == "cuda":
-        ended_by["lanes"] = per_gpu
+        ended_by["lanes"] = lanes_of(per_gpu)
     run, module = open_run({**options, **ended_by}, make_synthetic)
     if until_decided:
         run.add_seeds_until_decided(seconds)
@@ -103,7 +103,7 @@ def run_command(
             from skelray.runner.cluster import Cluster
             from skelray.runner.on_ray import run_on_ray
 
-            run_on_ray(run, module, listener, Cluster(address, per_gpu or 1, tmp=ray_tmp))
+            run_on_ray(run, module, listener, Cluster(address, per_gpu or 1, lanes_of(per_gpu), tmp=ray_tmp))
     failed = print_report(run.name, options["results"], "markdown")
     _draw(run.name, options["results"])
     sys.exit(1 if failed or display.finished["failed"] else 0)  # a failure may have no row

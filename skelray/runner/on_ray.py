@@ -64,7 +64,7 @@ def _on_cluster(run: Run, module: ModuleType | None, listener: Listener, cluster
 
 def _lanes(run: Run, device: str, cluster: Cluster) -> int:
     """How many trials may train as lanes of one step; 1 where any of them fits no pack: then each has a process."""
-    lanes = run.settings.lanes or (cluster.per_gpu if device == "cuda" else 1)
+    lanes = run.settings.lanes or (cluster.lanes if device == "cuda" else None) or 1
     return lanes if lanes > 1 and all_fit_packs(run) else 1
 
 

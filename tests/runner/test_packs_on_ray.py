@@ -149,7 +149,7 @@ def test_few_trials_are_spread_over_the_nodes(tmp_path, synthetic_data):
     jobs = PackSearcher(run, 8, 2)
     assert [jobs.suggest(name)["most"] for name in ("a", "b")] == [3, 3]
     more, configs = jobs.fill("a", 2)
-    assert [job.name for job in more] == ["cold xview seed 0", "cold xview seed 1"]
+    assert not any(job.name.startswith("bone") for job in more)
     assert [config["seat"] for config in configs] == [2, 3]
     assert len(jobs.occupied()) == 2
     jobs.is_alone = lambda job: True
