@@ -34,7 +34,7 @@ from skelray.runner.context import Settings
 from skelray.runner.inline import run_inline
 from skelray.runner.job import Listener
 from skelray.runner.run import Run
-from skelray.search.optuna_study import frozen
+from skelray.search.optuna_study import frozen_trial
 from skelray.search.search import Search
 from skelray.study.scale import Scale
 from skelray.training import Report
@@ -121,7 +121,7 @@ def sampler_alone(search, sampler, samples):
     how = "read" if sampler.reads_stopped else "ended"
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         alone = optuna.create_study(direction="maximize", sampler=sampler.build(0))
-    alone.add_trials([frozen(search.samples[number], how) for number in range(samples)])
+    alone.add_trials([frozen_trial(search.samples[number], how) for number in range(samples)])
     took = []
     for _ in range(21):
         clock = time.process_time()

@@ -181,7 +181,7 @@ trial = replace(TRIAL, epochs=1, method=HiCLR(queue=32, dim=8), monitor=Monitor(
 (report,) = skelray.run(trial, splits())
 pretraining = skelray.Pretraining(trial, splits(), torch.device("cpu"))
 pretraining.train_epoch()
-frozen, data = pretraining.frozen(), splits()
+frozen, data = pretraining.frozen_encoder(), splits()
 for evaluation in (KNN(), Linear(epochs=2, milestones=(1,)), Finetune(epochs=1)):
     assert evaluation(frozen, data.train, data.test).shape == (len(data.test), 3)
 import skelray.bench.bench, skelray.runner.execute, skelray.store.store, skelray.study.ablation, skelray.report.text

@@ -46,7 +46,7 @@ def hashed(text: str) -> tuple[int, int]:
     return number >> 32, number & WORD
 
 
-class Place(NamedTuple):
+class DrawPlace(NamedTuple):
     """The position of a draw: the trial's clock, the words of its name, and how many draws of it came before in the step."""
 
     clock: Clock
@@ -133,11 +133,11 @@ class CounterDraws(Draws):
             raise CannotCapture("it draws from a torch.Generator: let view.uniform, coin, integers or normal draw")
         return super().__getitem__(name)
 
-    def place(self, name: str) -> Place:
+    def place(self, name: str) -> DrawPlace:
         """Returns the position of the next draw of this name."""
         number = self._drawn[name]
         self._drawn[name] += 1
-        return Place(self.clock, hashed(name), number)
+        return DrawPlace(self.clock, hashed(name), number)
 
     def _draw(self, name: str, count: int, dtype: torch.dtype) -> Tensor:
         """Returns words as int64, or, as float32, their upper 24 bits as numbers of [0, 1)."""

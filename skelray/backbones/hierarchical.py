@@ -157,10 +157,10 @@ class Domain(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, inputs) -> (N, G, H)."""
-        return features([self.s2s[level % len(self.s2s)](one) for level, one in enumerate(self.sequences(x))])
+        return pool_granularities([self.s2s[level % len(self.s2s)](one) for level, one in enumerate(self.sequences(x))])
 
 
-def features(described: list[Tensor]) -> Tensor:
+def pool_granularities(described: list[Tensor]) -> Tensor:
     """What the S2S encoders gave at each granularity, (N, L, H) each -> (N, G, H)."""
     return torch.stack([one.max(dim=1).values for one in described], dim=1)  # Eq. 4, 5
 
@@ -173,7 +173,7 @@ def _in_one_recurrence(domains: list[tuple[Domain, Tensor]]) -> list[Tensor]:
         each = [sequences] if len(cells) == 1 else [[one] for one in sequences]
         reads += map(gpu.recurrence.Read, cells, each)
     found = iter(gpu.recurrence.together(reads))
-    return [features([one for _ in domain.s2s for one in next(found)]) for domain, _ in domains]
+    return [pool_granularities([one for _ in domain.s2s for one in next(found)]) for domain, _ in domains]
 
 
 class HierarchicalEncoder(nn.Module):

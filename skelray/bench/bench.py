@@ -109,7 +109,7 @@ def measure_speed(trial: Trial, device: torch.device, steps: int, peak: float) -
     parts = torch.tensor(list(islice(taken, steps)))
     augment, forward, backward, update = parts.median(dim=0).values.tolist()
     seconds = parts.sum(dim=1).median().item()
-    prepared, memory = 0.0, peak_memory(device)
+    prepared, memory = 0.0, peak_mebibytes(device)
     if device.type == "cuda":  # where trials train by the static step
         found = static.measure_static_rate(trial, device, max(steps, 10))
         seconds, prepared, memory = found.seconds, found.prepared, found.memory
@@ -166,7 +166,7 @@ class _Clock:
         return elapsed
 
 
-def peak_memory(device: torch.device) -> float:
+def peak_mebibytes(device: torch.device) -> float:
     """MiB that this process has held at most, on a GPU of its tensors."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
@@ -201,11 +201,11 @@ def bench(
 
     precisions: all that the device has, where none is named.
     """
-    for trial in trials_of(methods, precisions, device, batch_size):
+    for trial in measured_trials(methods, precisions, device, batch_size):
         yield in_own_process(_measure_here, trial, device, steps, threads)
 
 
-def trials_of(
+def measured_trials(
     methods: Sequence[str], precisions: Sequence[str], device: str | None, batch_size: int | None
 ) -> Iterator[Trial]:
     """Yields what is measured. Raises UserError for a method that does not exist."""

@@ -52,7 +52,7 @@ def bench_lanes(
     methods: Sequence[str], precisions: Sequence[str], device: str | None, batch_size: int | None, threads: int
 ) -> Iterator[list[MeasuredLanes]]:
     """Measures each method at its published setting in COUNTS of lanes, up to what memory holds; none where none can be."""
-    for trial in bench.trials_of(methods, precisions, device, batch_size):
+    for trial in bench.measured_trials(methods, precisions, device, batch_size):
         yield bench.in_own_process(_measure_here, trial, device, threads)
 
 

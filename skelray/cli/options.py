@@ -52,7 +52,7 @@ def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, 
     return run, module
 
 
-def open_table(options: Options) -> tuple[str, Sweep, Scale, list[dict[Any, Any]]]:
+def load_sweep_table(options: Options) -> tuple[str, Sweep, Scale, list[dict[Any, Any]]]:
     """The table's name, the sweep, the scale and the table's rows of what a command ran; data and store are not read.
 
     Raises UserError for a study that is no sweep, and where it has no table.

@@ -59,7 +59,7 @@ def report_command(
         from skelray.store.store import Store
 
         noise = noise_table(load(study, results), Store(store), data)
-        click.echo(noise.written(form) if noise else f"skelray: {study} has no contrast", err=noise is None)
+        click.echo(noise.render(form) if noise else f"skelray: {study} has no contrast", err=noise is None)
         return
     if not verdicts:
         print_report(study, results, form, fraction)
@@ -68,7 +68,7 @@ def report_command(
     from skelray.results.tables import load
 
     table = verdict_table(load(study, results), fraction)
-    said = f"skelray: {study} has no contrast: no two seeds are done in two arms" if table is None else table.written(form)
+    said = f"skelray: {study} has no contrast: no two seeds are done in two arms" if table is None else table.render(form)
     click.echo(said, err=table is None)
 
 

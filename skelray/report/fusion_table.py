@@ -54,8 +54,10 @@ def _weights(frame: pd.DataFrame) -> pd.Series:
 
 
 def _ensemble(weights: str, stream: str) -> Ensemble:
-    """Reads the ensemble, its streams in the order of the stream's name. Raises UserError where they are not of these
-    streams."""
+    """Reads the ensemble, its streams in the order of the stream's name.
+
+    Raises UserError where they are not of these streams.
+    """
     found, names = json.loads(weights), stream.split("+")
     if set(found) != set(names) or not all(isinstance(weight, (int, float)) for weight in found.values()):
         raise UserError(f"the weights {weights} in a cell of this table are not those of {stream}: it is damaged")

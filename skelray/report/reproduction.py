@@ -20,7 +20,7 @@ from skelray.study.cell import Cell, Fused
 from skelray.study.published import PERCENT
 
 
-class Section(NamedTuple):
+class PaperTable(NamedTuple):
     """One table of a paper. heading: as its study names it, "Table 2". table: its rows so far, None where it did not run.
 
     why: where it did not run. cells: of its study at the published setting, for the figures that it states.
@@ -34,7 +34,7 @@ class Section(NamedTuple):
     why: str = ""
 
 
-def compare_figures(section: Section) -> pd.DataFrame:
+def compare_figures(section: PaperTable) -> pd.DataFrame:
     """A row for each published figure: arm, where, evaluation, metric, published, mean, sd, n (seeds), word.
 
     Values are fractions 0..1. Measured is what the table holds beside that figure, at the same place and as published.
@@ -85,7 +85,7 @@ def _measured(table: pd.DataFrame | None, arm: str, where: str, evaluation: str,
     return rows.sort_values("epoch").groupby("seed")["value"].last()
 
 
-def reproduction_page(title: str, sections: list[Section], made_by: str) -> str:
+def reproduction_page(title: str, sections: list[PaperTable], made_by: str) -> str:
     """The whole page in Markdown. made_by: the command, in a line."""
     words = [word for section in sections for word in compare_figures(section)["word"]]
     told = ", ".join(f"{count} {word}" for word, count in Counter(words).most_common()) or "none"
@@ -96,7 +96,7 @@ def reproduction_page(title: str, sections: list[Section], made_by: str) -> str:
     return "\n\n".join([head, *map(_section, sections)]) + "\n"
 
 
-def _section(section: Section) -> str:
+def _section(section: PaperTable) -> str:
     parts = [f"## {section.heading}: {section.question}", f"`studies/{section.name}.py`{_made(section.table)}"]
     if section.why:
         parts.append(f"Not run: {section.why}")

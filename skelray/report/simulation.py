@@ -14,10 +14,10 @@ import pandas as pd
 from skelray.checks import UserError
 from skelray.names import HELD_OUT
 from skelray.report.figures.drawing import Drawing
-from skelray.report.figures.style import INK, axes, in_style, series_styles
+from skelray.report.figures.style import INK, empty_figure, in_style, series_styles
 from skelray.report.table import Table
 from skelray.search.from_table import distributions
-from skelray.search.simulate import Curve, Outcome, chosen
+from skelray.search.simulate import Curve, Outcome, recommended_rule
 
 POOL = ("study", "benchmark", "protocol", "stream", "epochs")  # curves that differ in these do not compare
 SHOWN = (0.25, 0.5)  # shares of all epochs at which the table shows the regret
@@ -67,7 +67,7 @@ def simulation_table(outcomes: Sequence[Outcome], found: Sequence[Sequence[Curve
     """A row for each rule: what it spends, what it misses at shares of all epochs and at its end, how often it keeps the
     best. margin: regret that does not matter, a fraction; the row with a star is the cheapest within it."""
     several = len({outcome.sampler for outcome in outcomes}) > 1
-    best, rows, numbers = chosen(outcomes, margin), [], []
+    best, rows, numbers = recommended_rule(outcomes, margin), [], []
     for one in outcomes:
         at = [one.regret[round(share * (len(one.regret) - 1))] for share in SHOWN]
         told = [settings_text(one.rule) + (" *" if one is best else ""), *([settings_text(one.sampler)] if several else [])]
@@ -91,7 +91,7 @@ def simulation_figure(outcomes: Sequence[Outcome], margin: float) -> Drawing:
     every rule where it ends."""
     shown = _shown(outcomes, margin)
     shares = np.linspace(0, 100, len(outcomes[0].regret))
-    drawing, plot = axes("epochs (% of training all to their end)", "regret (points of held-out top-1)")
+    drawing, plot = empty_figure("epochs (% of training all to their end)", "regret (points of held-out top-1)")
     for one, look in zip(shown, series_styles(len(shown)), strict=True):
         until = max(1, int(np.searchsorted(shares, 100 * one.spent, side="right")))
         regret = 100 * np.array(one.regret)
@@ -119,7 +119,7 @@ def simulation_figure(outcomes: Sequence[Outcome], margin: float) -> Drawing:
 
 def _shown(outcomes: Sequence[Outcome], margin: float) -> list[Outcome]:
     """The rule to take, the first, and of each other kind the one that ends with the least regret."""
-    kept = {id(chosen(outcomes, margin)): chosen(outcomes, margin), id(outcomes[0]): outcomes[0]}
+    kept = {id(recommended_rule(outcomes, margin)): recommended_rule(outcomes, margin), id(outcomes[0]): outcomes[0]}
     for kind in dict.fromkeys(type(one.rule) for one in outcomes):
         best = min((one for one in outcomes if type(one.rule) is kind), key=lambda one: (one.last, one.spent))
         kept.setdefault(id(best), best)

@@ -39,7 +39,7 @@ class Table:
     words: int
     numbers: pd.DataFrame
 
-    def written(self, form: str) -> str:
+    def render(self, form: str) -> str:
         """form: markdown, csv or latex."""
         return {"markdown": self.markdown, "csv": self.csv, "latex": self.latex}[form]()
 

@@ -50,7 +50,7 @@ def report_text(frame: pd.DataFrame, form: str = "markdown", margin: float | Non
         tables.append(effects_table(frame[~searched], margin) if form == "markdown" else None)
         tables.append(verdict_table(frame[~searched], margin) if form == "markdown" and not searched.any() else None)
         tables.append(fusion_table.fusion_table(frame[~searched]))
-    return "\n\n".join(one.written(form) for one in tables if one is not None)
+    return "\n\n".join(one.render(form) for one in tables if one is not None)
 
 
 def accuracy_table(frame: pd.DataFrame) -> Table:
@@ -99,7 +99,7 @@ def sweep_table(frame: pd.DataFrame) -> Table:
     chosen = chosen.sort_values("value", ascending=False, kind="stable", na_position="last")
     groups = varying_columns(chosen, [*GROUPS, "protocol", "evaluation"])
     several = bool((chosen["seeds"] > 1).any())
-    cells = statistics.spread(chosen["cell"])
+    cells = statistics.cell_columns(chosen["cell"])
     parameters = cells[[name for name in cells.columns if name not in groups]]
     rows = [
         [

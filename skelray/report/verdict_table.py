@@ -7,7 +7,7 @@ import pandas as pd
 from skelray.names import column_name
 from skelray.report.table import NOTHING, Table, cell_text, stream_order
 from skelray.results.inference import ALPHA
-from skelray.results.looks import share
+from skelray.results.looks import spending
 from skelray.results.statistics import SETTINGS
 from skelray.results.verdicts import verdicts_of_frame
 from skelray.study.notes import Notes
@@ -79,7 +79,7 @@ def _sequential(notes: Notes) -> str:
     why = f" It ended: {notes.stopped}." if notes.stopped else ""
     return (
         f" Seeds were added until decided: looked at after {counts}, ... pairs, look k at {100 * ALPHA:g} % / (k (k + 1)), "
-        f"the first {100 * ALPHA * share(1):g} %; p and intervals are corrected for it.{why}"
+        f"the first {100 * ALPHA * spending(1):g} %; p and intervals are corrected for it.{why}"
     )
 
 

@@ -29,7 +29,7 @@ TOLD = ("n", "mean", "sd", "low", "high", "p", "holm", "word", "reason")  # of a
 
 
 def attribution(study: str, folder: Path | str = "results", margin: float | None = None) -> pd.DataFrame:
-    """The effects of a factorial's parts, a row for each part and pair of parts at each setting of its table.
+    """Returns the effects of a factorial's parts: a row for each part and pair of parts at each setting of its table.
 
     margin: effects within it count as equivalent to none, a fraction; the study's own where it is not given.
     """
@@ -37,7 +37,7 @@ def attribution(study: str, folder: Path | str = "results", margin: float | None
 
 
 def effects_of_frame(frame: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:
-    """The same of a results frame; empty where it is of no factorial, or no seed is done in all arms.
+    """Returns the effects of a results frame; none if it is of no factorial, or no seed is done in all arms.
 
     All effects under one evaluation and metric are one family of tests.
     """
@@ -64,7 +64,7 @@ def effects_of_frame(frame: pd.DataFrame, margin: float | None = None) -> pd.Dat
 
 
 def factorial_parts(on: Mapping[str, Sequence[str]]) -> list[str]:
-    """The parts of a table that has an arm for each set of them, in the order of the study; else none."""
+    """Returns the parts of a table that has an arm for each set of them, in the order of the study; else none."""
     names = list(dict.fromkeys(part for arm in on.values() for part in arm))
     arms = {frozenset(arm) for arm in on.values()}
     return names if names and len(arms) == 2 ** len(names) else []

@@ -26,11 +26,11 @@ class Calibration:
 
     def __call__(self, scores: Scores) -> float:
         """The error, a fraction of 0..1."""
-        table = self.table(scores)
+        table = self.bins_table(scores)
         return float((table["samples"] * (table["accuracy"] - table["confidence"]).abs()).sum() / table["samples"].sum())
 
-    def table(self, scores: Scores) -> pd.DataFrame:
-        """A row for each bin that has samples: from, to, samples, confidence, accuracy."""
+    def bins_table(self, scores: Scores) -> pd.DataFrame:
+        """Returns a row for each bin that has samples: from, to, samples, confidence, accuracy."""
         confidence = probabilities(scores.scores, scores.votes).max(axis=1)
         place = np.minimum((confidence * self.bins).astype(int), self.bins - 1)
         frame = pd.DataFrame({"bin": place, "confidence": confidence, "right": scores.right(1)})

@@ -20,7 +20,7 @@ HOMES = (trial, evaluation, methods, similarity, backbones, sequence, augment, b
 
 
 def trial_of(spec: Mapping[str, Any], beside: ModuleType | None = None) -> Trial:
-    """The trial whose canonical form is ``spec``.
+    """Returns the trial whose canonical form is ``spec``.
 
     What the spec lacks came later and is at its default. beside: the module of the study file that defines what is not of
     skelray. Raises UserError where a part is not to be found, has other fields now, or is defined otherwise than it was.
@@ -37,7 +37,7 @@ def trial_of(spec: Mapping[str, Any], beside: ModuleType | None = None) -> Trial
 
 @cache
 def _own() -> dict[str, Any]:
-    """What trials are made of, by name: skelray's own classes and functions."""
+    """Returns skelray's own classes and functions, of which trials are made, by name."""
     found: dict[str, Any] = {}
     for home in HOMES:
         for name, thing in vars(home).items():

@@ -142,7 +142,7 @@ class AblationWork:
 
     def put_all(self, book: Book) -> None:
         book.notes = notes_of(self._study)
-        book.arms = self._study.labels if isinstance(self._study, HasReferences) else []
+        book.arms = self._study.row_labels if isinstance(self._study, HasReferences) else []
         for number, quoted in enumerate(self.references):
             book.put((REFERENCES, number), [reference_row(self._context.name, quoted)])
         for number in range(len(self.cells)):
@@ -202,7 +202,7 @@ class AblationWork:
         with stored.listed_once():
             book.put((CELLS, number), self.rows_of_cell(cell, stored))
             book.curves[stored.id, cell.trial.epochs] = curve_rows(cell.trial, stored)
-            book.draw(pictures(cell, stored))
+            book.put_pictures(pictures(cell, stored))
 
     def _put_ensemble(self, number: int, book: Book) -> None:
         one, context = self.ensembles[number], self._context
@@ -210,7 +210,7 @@ class AblationWork:
         count = self._parameters(one)
         rows = (fused_rows(context.name, found, context.store, data, count) for found in self.weighed(one))
         book.put((ENSEMBLES, number), [row for some in rows for row in some])
-        book.draw(fused_pictures(one, context.store, data))
+        book.put_pictures(fused_pictures(one, context.store, data))
 
     @cached_property
     def _places(self) -> list[StoredTrial]:

@@ -63,7 +63,7 @@ class DecidingWork(GrowingWork):
         """The verdicts of the rows that there are, by the evaluation that decides."""
         rows = [row for some in (self._book.rows if self._book else {}).values() for row in some]
         frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"published": float, "value": float})
-        frame.attrs["notes"] = self._extended.notes().content()
+        frame.attrs["notes"] = self._extended.notes().as_json()
         found = verdicts_of_frame(frame)
         if found.empty:
             return found

@@ -95,7 +95,7 @@ def _finished(trial: Trial, stored: StoredTrial) -> dict[str, Any] | None:
     """The trial's encoder, where the store has it or the weights that it is made of."""
     finished = stored.encoder(trial.epochs)
     if finished is None and trial.imported is not None:
-        finished = stored.store.weights(trial.imported)
+        finished = stored.store.imported_weights(trial.imported)
         stored.save_encoder(trial.epochs, finished)
     return finished
 
@@ -224,7 +224,7 @@ def _keep(pretraining: Pretraining, stored: StoredTrial, own: int | None, saved:
 def _evaluate(
     trial: Trial, pretraining: Pretraining, stored: StoredTrial, evaluations: list[Evaluation], load: Load | None
 ) -> None:
-    frozen, failures = pretraining.frozen(load), {}
+    frozen, failures = pretraining.frozen_encoder(load), {}
     for evaluation in evaluations:
         train, test = train_and_test(evaluation, pretraining.splits)
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()

@@ -23,8 +23,8 @@ def finalists(search: Search, best: Sample | None) -> dict[str, Sample]:
     if first is not None and first.status == "done" and search.published:
         found["published (test)"] = first
     if search.sweep.objectives:
-        return found | {f"front: {search.arm(sample)} (test)": sample for sample in search.front()}
-    return found | ({f"best: {search.arm(best)} (test)": best} if best is not None else {})
+        return found | {f"front: {search.arm_label(sample)} (test)": sample for sample in search.front()}
+    return found | ({f"best: {search.arm_label(best)} (test)": best} if best is not None else {})
 
 
 def final_cells(search: Search, chosen: dict[str, Sample]) -> list[Cell]:

@@ -26,7 +26,7 @@ def fusing_jobs(ensembles: Iterable[Fused], context: Context) -> Iterator[Job]:
             yield Job(FIRST - number, f"{one.name} side by side", trial, found.stored, final=True, fused=one)
 
 
-def fuse(one: Fused, store: Store, data: str, stored: StoredTrial) -> None:
+def evaluate_fused(one: Fused, store: Store, data: str, stored: StoredTrial) -> None:
     """Makes and keeps the figures of an ensemble that its streams' stored features give. data: their fingerprint.
 
     Raises UserError where the streams are of different samples, or where the features of one cannot be read.

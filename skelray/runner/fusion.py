@@ -22,7 +22,7 @@ class FusionWork(AblationWork):
 
     def __init__(self, fusion: Fusion, context: Context) -> None:
         super().__init__(fusion, context)
-        self._fusion = fusion.at(context.scale)
+        self._fusion = fusion.at_scale(context.scale)
 
     def rows_of_cell(self, cell: Cell, stored: StoredTrial) -> list[Row]:
         """None: the table is about ensembles alone."""
@@ -58,7 +58,7 @@ class FusionWork(AblationWork):
 
     def planned(self) -> list[Planned]:
         """The streams' trials with what is read on the test split once the weights are chosen."""
-        cells = self._fusion.table().cells(self._context.scale)
+        cells = self._fusion.as_ablation().cells(self._context.scale)
         return [Planned(cell.name, self._context.pin_targets(cell.trial)) for cell in cells]
 
     def searches(self) -> Searches:

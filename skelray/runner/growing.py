@@ -31,9 +31,9 @@ class GrowingWork(AblationWork):
     def next_study(self) -> Expands | None:
         """The study with what comes next, of what the store has; None where nothing does."""
         study = self._study
-        return study.grown(self.cells, self.value) if isinstance(study, Grows) else None
+        return study.grown(self.cells, self.main_value) if isinstance(study, Grows) else None
 
-    def value(self, cell: Cell) -> float | None:
+    def main_value(self, cell: Cell) -> float | None:
         """The main metric of a cell's last evaluation; None where the store does not have it."""
         trial, evaluation = cell.trial, cell.trial.evaluations[-1]
         result = self._context.stored(trial).result(trial.epochs, canonical(evaluation))

@@ -16,7 +16,7 @@ from skelray.checks import UserError
 from skelray.machine import provenance
 from skelray.runner import ending
 from skelray.runner.execute import describe_failure, in_turns
-from skelray.runner.fusing import fuse
+from skelray.runner.fusing import evaluate_fused
 from skelray.runner.job import Job, Listener
 from skelray.runner.packing import Packing
 from skelray.runner.run import RETRIES, Run
@@ -143,7 +143,7 @@ class InlineJobs:
         """Takes a job from one epoch to the next. alone: it may wait for another process."""
         job, context = active.job, self.run.context
         if job.fused is not None:
-            fuse(job.fused, context.store, context.fingerprint(job.trial), job.stored)
+            evaluate_fused(job.fused, context.store, context.fingerprint(job.trial), job.stored)
             return
         join = partial(self._join, active)
         yield from in_turns(

@@ -34,7 +34,7 @@ def race_standing(search: Search, racing: Racing) -> Standing:
         if len(left) == 1 or len(seeds) >= racing.seeds:
             break
         seed = max(seeds) + 1
-        if missing := [(s, seed) for s in left if seed not in s.raced and seed not in s.lost]:
+        if missing := [(s, seed) for s in left if seed not in s.raced and seed not in s.lost_seeds]:
             return Standing(left[0], left, missing)
         left = [s for s in left if seed in s.raced]  # who failed is out
         for sample in left:

@@ -30,7 +30,7 @@ class PaperStudy:
     question: str
 
     @property
-    def numbers(self) -> set[str]:
+    def table_numbers(self) -> set[str]:
         """Returns the numbers of its tables: {"3", "4"} of "Tables 3 and 4"."""
         listed = re.match(r"Tables? (\d+(?:(?:, | and )\d+)*)", self.heading)
         return set(re.findall(r"\d+", listed[1])) if listed else set()
@@ -50,7 +50,7 @@ def find_paper_studies(paper: str, folder: Path, table: str = "all") -> list[Pap
         if heading := re.search(HEADING.format(paper=PAPERS[paper]), line):
             found.append(PaperStudy(path, heading[1], line.partition(":")[2].strip()))
     wanted = re.sub(r"(?i)^t(able)?\s*(?=\d)", "", table)
-    some = [one for one in found if wanted in ("all", one.path.stem, *one.numbers)]
+    some = [one for one in found if wanted in ("all", one.path.stem, *one.table_numbers)]
     if not some:
         known = ", ".join(f"{one.path.stem} ({one.heading})" for one in found) or "none"
         raise UserError(f"no study in {folder} has {table} of {PAPERS[paper]}; those of it are {known}")

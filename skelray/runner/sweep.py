@@ -83,12 +83,14 @@ class SweepWork:
 
     def _jobs(self, sample: Sample) -> Iterator[Job]:
         """A sample under each of its seeds, until one of them has stopped it."""
-        for seed in self.search.left(sample):
+        for seed in self.search.seeds_left(sample):
             if sample.status == "running":
                 yield self._job(sample, seed, judged=True)
 
     def _raced(self) -> Iterator[Job | None]:
-        while self.search.sweep.racing is not None and not self.search.spent() and (needed := self._race().missing):
+        while (
+            self.search.sweep.racing is not None and not self.search.is_budget_spent() and (needed := self._race().missing)
+        ):
             yield from [self._job(sample, seed, judged=False) for sample, seed in needed]
             asked = {(sample.number, seed) for sample, seed in needed}
             while any((sample.number, seed) in asked for sample, seed in self._race().missing):
@@ -122,7 +124,7 @@ class SweepWork:
         return job
 
     def _job(self, sample: Sample, seed: Seed, judged: bool) -> Job:
-        trial, arm = self.search.trial(sample, seed), self.search.arm(sample)
+        trial, arm = self.search.trial(sample, seed), self.search.arm_label(sample)
         seeds = list(sample.trials)
         place = seeds.index(seed) if seed in seeds else len(seeds) + seed
         number = place * MOST + sample.number
@@ -141,11 +143,11 @@ class SweepWork:
         if not part.judged:
             if report.epoch == job.trial.epochs:
                 with self._context.tolerating_write_errors("the ledger"):
-                    self.search.race(part.sample, part.seed, value, self._spent(job))
+                    self.search.record_race(part.sample, part.seed, value, self._spent(job))
             return True
-        verdict = self.search.judge(part.sample, report.epoch, value, part.seed)
+        verdict = self.search.verdict(part.sample, report.epoch, value, part.seed)
         with self._context.tolerating_write_errors("the ledger"):
-            self.search.keep(part.sample, report.epoch, value, verdict, source, part.seed, self._spent(job))
+            self.search.record_reading(part.sample, report.epoch, value, verdict, source, part.seed, self._spent(job))
         return verdict == ON
 
     def _spent(self, job: Job) -> float:
@@ -161,7 +163,7 @@ class SweepWork:
         if not part.judged:
             if status == "failed":
                 with self._context.tolerating_write_errors("the ledger"):
-                    self.search.lose(sample, part.seed)
+                    self.search.record_lost_seed(sample, part.seed)
             return status
         if status == "stopped" and PAUSE in sample.verdicts.get(part.seed, {}).values():
             status = "paused"
@@ -170,7 +172,7 @@ class SweepWork:
         )
         if sample.status == "running" and not more:  # else another of its seeds has ended it, or is to come
             with self._context.tolerating_write_errors("the ledger"):
-                self.search.end(sample, status)
+                self.search.end_sample(sample, status)
         return status
 
     def put(self, job: Job, book: Book) -> None:
@@ -236,7 +238,7 @@ class SweepWork:
             for seed in seeds:
                 name = f"sample {n}" + (f" seed {seed}" if len(seeds) > 1 else "")
                 rows.append(Planned(f"{name}, if it runs to its end", replace(searched, seed=seed), open=True))
-        if search.over():
+        if search.is_over():
             return rows + [Planned(self._named(cell), cell.trial, final=True) for cell in self._cells()]
         arms = [*(["published (test)"] if search.published else []), "best sample (test)"]
         return rows + [Planned(name, pin(self._example), final=True, open=True) for name in arms]

@@ -22,7 +22,7 @@ from skelray.machine import provenance
 from skelray.runner.context import Settings, open_splits
 from skelray.runner.execute import describe_failure, execute
 from skelray.runner.fit import Needs, Unfit, check_fit
-from skelray.runner.fusing import fuse
+from skelray.runner.fusing import evaluate_fused
 from skelray.runner.hanging import Pulse
 from skelray.store.store import Store, StoredTrial
 from skelray.study.cell import Fused
@@ -62,7 +62,7 @@ class StudyTrainable(tune.Trainable):
             check_fit(self.settings, self.needs, trial, ray.get_runtime_context().get_node_id())
         data = open_splits(self.settings.data, trial.benchmark, trial.protocol)
         if isinstance(asked, Fused):
-            fuse(asked, Store(self.settings.store), data.train.fingerprint, self.stored())
+            evaluate_fused(asked, Store(self.settings.store), data.train.fingerprint, self.stored())
             return
         yield from execute(trial, data, self.stored(), self.device, partial(open_splits, self.settings.data))
 
@@ -185,7 +185,7 @@ class TrialTrainable(tune.Trainable):
         return result
 
     def evaluate(self) -> dict[str, float]:
-        frozen, evaluations = self.pretraining.frozen(partial(load_splits, self.root)), self.trial_spec.evaluations
+        frozen, evaluations = self.pretraining.frozen_encoder(partial(load_splits, self.root)), self.trial_spec.evaluations
         return {
             f"{name}_{metric}": value
             for name, evaluation in zip(distinct_names(evaluations), evaluations, strict=True)

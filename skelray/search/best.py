@@ -12,14 +12,14 @@ from skelray.identity.canonical import canonical
 from skelray.names import HELD_OUT
 from skelray.search.from_table import ReadSample, Row, samples_from_rows
 from skelray.search.space import trial_of_point
-from skelray.study.python import nearest, study_source
+from skelray.study.python import nearest_published, study_source
 from skelray.study.scale import Scale
 from skelray.study.sweep import Sweep
 from skelray.trial import Trial
 
 
 def best_sample(told: Sequence[ReadSample]) -> ReadSample:
-    """The sample with the best last reading of those that ran to their end; the earlier of equals.
+    """Returns the sample with the best last reading of those that ran to their end; the earlier of equals.
 
     After a race it is one of those with the most seeds, as one lucky seed of another is no better.
     Raises UserError where none has run to its end.
@@ -45,7 +45,9 @@ def best_as_python(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -
     _check_same(name, row, trial_of_point(found.number, sweep.searched, point, scale))
     trial = sweep.space(point)
     first = next((sample.params for sample in told if sample.arm == "published"), None)
-    baseline, base = nearest(trial) if first is None else ("published", sweep.space(optuna.trial.FixedTrial(dict(first))))
+    baseline, base = (
+        nearest_published(trial) if first is None else ("published", sweep.space(optuna.trial.FixedTrial(dict(first))))
+    )
     value = f"{100 * (found.value or 0.0):.1f} %"
     says = f"{name}: {found.arm}, the best of {len(told)} samples by held-out {row['evaluation']} ({value})."
     if found.arm == "published":

@@ -35,7 +35,7 @@ class TrialFolder:
                 self._read.clear()
 
     def names(self) -> list[str]:
-        """The files that are there, sorted."""
+        """Returns the files that are there, sorted."""
         if not self._once:
             return self.files.names(self.id)
         if self._names is None:

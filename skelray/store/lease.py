@@ -100,7 +100,7 @@ class _Tickets:
         return other
 
     def lives(self, ticket: str) -> bool:
-        """Whether its holder has shown that it lives: it runs here, or has renewed it while this process waited."""
+        """Returns whether its holder has shown that it lives: it runs here, or has renewed it while this process waited."""
         _, host, process, started = ticket.split("~")
         return bool(lives_here(host, process, started)) or self._seen.get(ticket, (None, 0.0, False))[2]
 
@@ -135,7 +135,7 @@ class _Tickets:
                     self.files.remove(f"{self.folder}/{self.name}")
 
     def _other(self) -> str | None:
-        """A ticket of someone else who is not known to be gone; those of the dead are removed."""
+        """Returns a ticket of another process that is not known to be gone; tickets of the dead are removed."""
         for info in self.files.listed(self.folder):
             ticket = info.base_name
             if ticket == self.name or not is_ticket(info) or (self.files.whole and not info.size):
@@ -158,12 +158,12 @@ class _Tickets:
 
 
 def is_ticket(info: fs.FileInfo) -> bool:
-    """Whether a file of a store is a ticket, and not one that is being written."""
+    """Returns whether a file of a store is a ticket, and not one that is being written."""
     return not info.base_name.startswith(".") and info.base_name.count("~") == 3
 
 
 def lives_here(host: str, process: str, started: str) -> bool | None:
-    """Whether the process of a ticket still runs, where it ran on this machine; else None."""
+    """Returns whether the process of a ticket still runs, where it ran on this machine; else None."""
     if host != HOST or not process.isdecimal():
         return None
     return _started(int(process)) == started

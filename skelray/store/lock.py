@@ -54,7 +54,7 @@ def hold_lock_at_once(path: Path) -> Iterator[None]:
 
 
 def locks_work(path: Path) -> bool:
-    """Whether the file system has locks; some shared ones have none."""
+    """Returns whether the file system has locks; some shared ones have none."""
     try:
         with open(path, "a+") as lock:
             _taken(lock)
@@ -83,7 +83,7 @@ def _sign(lock: IO[str]) -> None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether another process holds the lock now."""
+    """Returns whether another process holds the lock now."""
     try:
         with open(path, "a+") as lock:
             return not _taken(lock, fcntl.LOCK_SH)  # so that two who ask do not take each other for a holder

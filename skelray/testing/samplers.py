@@ -97,12 +97,12 @@ def _drawn(sweep: Sweep, kill_every: int = 0) -> list[str]:
 def _run(search: Search, sample: Sample) -> None:
     """What might have come of a sample: every seventh fails, and the rule stops some."""
     if sample.number % 7 == 3:
-        return search.end(sample, "failed")
+        return search.end_sample(sample, "failed")
     height = 1 / (1 + abs(sample.params["tau"] - 0.12) + 0.1 * len(str(sample.params)) / 100)
     for epoch in (25, 75, 225, 300):
         value = round(height * (1 - 1 / (1 + epoch)), 6)
-        verdict = search.judge(sample, epoch, value)
-        search.keep(sample, epoch, value, verdict, {})
+        verdict = search.verdict(sample, epoch, value)
+        search.record_reading(sample, epoch, value, verdict, {})
         if verdict != "on":
-            return search.end(sample, "stopped")
-    return search.end(sample, "done")
+            return search.end_sample(sample, "stopped")
+    return search.end_sample(sample, "done")

@@ -265,7 +265,7 @@ def test_a_failed_sample_without_a_record_is_a_failed_row(tmp_path, synthetic_da
     run, _ = make_run(path, tmp_path, synthetic_data, samples=1)
     run_inline(run)
     search = run.work.search
-    search.end(search.samples[0], "failed")
+    search.end_sample(search.samples[0], "failed")
     write_tables(make_run(path, tmp_path, synthetic_data, samples=1)[0])
     (row,) = table(tmp_path).query("status == 'failed'").to_dict("records")
     assert row["status"] == "failed"

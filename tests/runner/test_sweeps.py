@@ -137,12 +137,12 @@ def test_a_racer_that_failed_in_an_earlier_run_tries_again(tmp_path, synthetic_d
     monkeypatch.setattr(inline_runner, "in_turns", fails)
     monkeypatch.setattr(inline_runner, "RETRIES", 0)
     run_inline(surrogate_run(tmp_path, synthetic_data, *race))
-    lost = [s.lost for s in surrogate_run(tmp_path, synthetic_data, *race).work.search.samples.values()]
+    lost = [s.lost_seeds for s in surrogate_run(tmp_path, synthetic_data, *race).work.search.samples.values()]
     assert sorted(lost) == [[], [1], [1]]
     failing = False
     run_inline(surrogate_run(tmp_path, synthetic_data, *race))
     samples = surrogate_run(tmp_path, synthetic_data, *race).work.search.samples.values()
-    assert [s.lost for s in samples] == [[], [], []]
+    assert [s.lost_seeds for s in samples] == [[], [], []]
     assert sorted(len(s.raced) for s in samples) == [0, 1, 1]
 
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from skelray.data.benchmark import Benchmark, LeftOut, Recording, Skipped, Split
 from skelray.data.formats.names import NTU_NAME, PKU_NAME, named, protocol_of
-from skelray.data.formats.said import Said, class_names
 from skelray.data.formats.sources import UNREADABLE
+from skelray.data.formats.stated import StatedLabel, class_names
 from skelray.data.preprocess import Preprocessing
 from skelray.data.report import UNREAD
 from skelray.data.stored import DataError
@@ -60,7 +60,7 @@ class Arrays:
     """A whole source: its rows, and how they are divided if names do not say it.
 
     protocols: in codes of ``Rows.parts``. stem: names a data set that is none of the known ones. lost, planar, released: as
-    in Benchmark. said: the labels that the source names.
+    in Benchmark. stated: the labels that the source names.
     """
 
     rows: tuple[Rows, ...]
@@ -70,7 +70,7 @@ class Arrays:
     missing_information: tuple[str, ...] = ()
     skeleton: Skeleton = KINECT_V2
     planar: bool = False
-    said: tuple[Said, ...] = ()
+    stated: tuple[StatedLabel, ...] = ()
     released: bool = False
 
 
@@ -164,7 +164,7 @@ def _own_classes(arrays: Arrays, like: Benchmark | None, wanted: Benchmark | Non
 
     Raises DataError if they differ from those of ``wanted``.
     """
-    own = class_names([(one, arrays.stem) for one in arrays.said], like.classes if like is not None else ()) or ()
+    own = class_names([(one, arrays.stem) for one in arrays.stated], like.classes if like is not None else ()) or ()
     if own and wanted is not None:
         raise DataError(f"these arrays name classes of their own ({', '.join(own[:3])}), not those of {wanted.name}")
     return own

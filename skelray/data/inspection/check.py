@@ -14,7 +14,7 @@ import numpy as np
 
 from skelray.data.dataset import SkeletonDataset, divide, open_with_protocols, unknown
 from skelray.data.inspection.describe import blocks
-from skelray.data.inspection.motion import exchanged, reach, steps
+from skelray.data.inspection.motion import exchanged, joint_steps, reach
 from skelray.data.inspection.twins import Twins, digests, sketch, twins
 from skelray.data.report import AMOUNTS, CUT, LEFT_OUT
 from skelray.data.stored import DataError, read_history
@@ -135,7 +135,7 @@ class _Measured:
             x[~finite] = 0
             zero = (~x.any(axis=(1, 3, 4))).sum(axis=1)
             size = reach(x, dataset.skeleton.centre)
-            jump = steps(x, size).max(axis=(1, 2), initial=0)
+            jump = joint_steps(x, size).max(axis=(1, 2), initial=0)
             parts.append((broken, zero, jump, exchanged(x, size, dataset.skeleton), digests(x), sketch(x)))
         return cls(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
@@ -179,6 +179,6 @@ def _twins(names: np.ndarray, twice: Twins) -> Iterator[tuple[str, str]]:
 def _overlap(protocol: str, train: np.ndarray, test: np.ndarray, names: np.ndarray, twice: Twins) -> Finding:
     offenders = [
         (str(names[a]), "tests, and trains" + (f" as {names[b]}" if a != b else " itself"))
-        for a, b in twice.across(train.tolist(), test.tolist())
+        for a, b in twice.between_splits(train.tolist(), test.tolist())
     ]
     return Finding(f"{protocol}: test among training", "a test sequence is a training sequence too", tuple(offenders))

@@ -70,7 +70,7 @@ def in_style() -> Iterator[None]:
         yield
 
 
-def axes(x: str, y: str, width: float = WIDE, height: float = HIGH) -> tuple[Figure, Axes]:
+def empty_figure(x: str, y: str, width: float = WIDE, height: float = HIGH) -> tuple[Figure, Axes]:
     """An empty figure with one pair of axes. x, y: what they show with its unit, as in "top-1 (%)"."""
     figure, grid = panels(1, 1, width, height)
     grid[0][0].set(xlabel=x, ylabel=y)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skelray.report.html.blocks import Section, Text, Widget
+from skelray.report.html.blocks import Paragraph, Section, Widget
 from skelray.report.html.material import Material
 from skelray.report.html.stored import Answers
 from skelray.store.excerpts import read_excerpt
@@ -22,12 +22,12 @@ NONE = "The store {store} has no scores of these rows."
 def section(material: Material, answers: Sequence[Answers] | None) -> Section:
     """answers: of the rows whose scores are stored; None without a store."""
     if not answers:
-        return Section("classes", "Classes", [Text(why_nothing_stored(material, "accuracy by class"))])
+        return Section("classes", "Classes", [Paragraph(why_nothing_stored(material, "accuracy by class"))])
     told = (
         "Two rows of the table, all seeds and samples of each taken together. "
         "In a square, lines are the true classes and columns what is answered; blue is right."
     )
-    return Section("classes", "Classes", [Text(told), Widget("classes", data(material, answers))])
+    return Section("classes", "Classes", [Paragraph(told), Widget("classes", data(material, answers))])
 
 
 def why_nothing_stored(material: Material, what: str) -> str:
@@ -44,7 +44,7 @@ def answers_of_rows(answers: Sequence[Answers]) -> dict[tuple[str, ...], list[An
     return groups
 
 
-def label(group: Sequence[Answers], among: Sequence[Answers]) -> str:
+def row_label(group: Sequence[Answers], among: Sequence[Answers]) -> str:
     """How a page calls a row: its arm, and what tells it from others of the arm."""
     row = group[0].row
     told = [
@@ -75,7 +75,7 @@ def data(material: Material, answers: Sequence[Answers]) -> dict[str, Any]:
         true, taken = np.nonzero(matrix)
         cells = np.stack([true * len(matrix) + taken, matrix[true, taken]], axis=1).ravel().tolist()
         marks = asdict(material.places.marks(arm=group[0].row["arm"], protocol=group[0].row["protocol"]))
-        rows.append({"label": label(group, answers), **marks, "set": key, "totals": totals.tolist(), "cells": cells})
+        rows.append({"label": row_label(group, answers), **marks, "set": key, "totals": totals.tolist(), "cells": cells})
     return {"names": names, "rows": rows}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skelray.report.html.blocks import Section, Text, Widget
+from skelray.report.html.blocks import Paragraph, Section, Widget
 from skelray.report.html.classes import why_nothing_stored
 from skelray.report.html.material import Material
 from skelray.report.html.stored import Row, Stored
@@ -20,16 +20,16 @@ def section(material: Material, stored: Stored | None) -> Section:
     """A widget with the places of each trial that was clustered."""
     rows = material.measured[(material.measured["metric"] == "nmi") & (material.measured["status"] == "done")]
     if stored is None:
-        return Section("features", "Features", [Text(why_nothing_stored(material, "t-SNE of the features"))])
+        return Section("features", "Features", [Paragraph(why_nothing_stored(material, "t-SNE of the features"))])
     names: dict[str, list[str]] = {}
     found: list[dict[str, Any]] = []
     for row in rows.to_dict("records"):
         if (made := _places(material, stored, {str(name): value for name, value in row.items()}, names)) is not None:
             found.append(made)
     if not found:
-        return Section("features", "Features", [Text(ASK)])
+        return Section("features", "Features", [Paragraph(ASK)])
     told = "t-SNE of unit features of test samples (settings fixed); a colour a class. Distances between groups mean little."
-    return Section("features", "Features", [Text(told), Widget("features", {"names": names, "rows": found})])
+    return Section("features", "Features", [Paragraph(told), Widget("features", {"names": names, "rows": found})])
 
 
 def _places(material: Material, stored: Stored, row: Row, names: dict[str, list[str]]) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from skelray.report.figures.curves import curves
 from skelray.report.figures.seeds import seeds
-from skelray.report.html.blocks import Block, Grid, Section, Text
+from skelray.report.html.blocks import Block, Paragraph, Section, SortedTable
 from skelray.report.html.figures import save_picture
 from skelray.report.html.material import Material
 from skelray.report.table import NOTHING, Table, percent_text
@@ -20,7 +20,7 @@ def section(material: Material) -> Section:
     return Section("seeds", "Seeds", [*blocks, rows_section(material)])
 
 
-def rows_section(material: Material) -> Grid:
+def rows_section(material: Material) -> SortedTable:
     """Every row of the study's table."""
     shown = material.frame.head(MOST)
     lines, marks = [], []
@@ -30,7 +30,7 @@ def rows_section(material: Material) -> Grid:
         marks.append(material.places.marks(arm=row["arm"], protocol=row["protocol"], seed=int(row["seed"])))
     more = f", the first {MOST} of {len(material.frame)}" if len(material.frame) > MOST else ""
     caption = f"Every number of the study{more}; values in percent."
-    return Grid(Table(caption, [*COLUMNS, "value", "published"], lines, len(COLUMNS), shown), marks)
+    return SortedTable(Table(caption, [*COLUMNS, "value", "published"], lines, len(COLUMNS), shown), marks)
 
 
 def curves_section(material: Material) -> Section:
@@ -38,5 +38,5 @@ def curves_section(material: Material) -> Section:
     drawn = curves(material.frame, material.curves, material.places)
     if drawn is None:
         lacks = f"No curves: {material.study}.curves.parquet has none, as of trials without epochs."
-        return Section("curves", "Learning curves", [Text(lacks)])
+        return Section("curves", "Learning curves", [Paragraph(lacks)])
     return Section("curves", "Learning curves", [save_picture(material, drawn)])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from skelray.report.figures.drawing import Drawing
-from skelray.report.figures.style import axes, in_style, series_styles
+from skelray.report.figures.style import empty_figure, in_style, series_styles
 from skelray.search.from_table import LEAST, ReadSample, conditional_parameters, importance, read_epochs
 
 
@@ -31,7 +31,7 @@ def importances(told: Sequence[ReadSample]) -> Drawing | None:
         return None
     last = frame[frame["epoch"] == frame["epoch"].max()].set_index("parameter")["share"]
     order = sorted(set(frame["parameter"]), key=lambda name: (-last.get(name, 0.0), name))
-    figure, plot = axes("epoch of the rung (samples that came there)", "importance (%)")
+    figure, plot = empty_figure("epoch of the rung (samples that came there)", "importance (%)")
     for name, look in zip(order, series_styles(len(order)), strict=True):
         own = frame[frame["parameter"] == name]
         said = f"{name} *" if own["conditional"].any() else name

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from skelray.report.figures.drawing import Drawing
-from skelray.report.figures.style import COLOURS, FAINT, INK, axes, in_style, series_styles, use_whole_ticks
+from skelray.report.figures.style import COLOURS, FAINT, INK, empty_figure, in_style, series_styles, use_whole_ticks
 from skelray.search.from_table import ReadSample, optuna_study_from_samples, read_epochs
 
 LOOKS = {"done": (COLOURS[0], "o"), "stopped": (COLOURS[1], "x"), "failed": (COLOURS[3], "^")}
@@ -20,7 +20,7 @@ def history(told: Sequence[ReadSample]) -> Drawing | None:
     read = [sample for sample in told if sample.readings]
     if not read:
         return None
-    figure, plot = axes("sample", "held-out top-1 (%)")
+    figure, plot = empty_figure("sample", "held-out top-1 (%)")
     for status, (colour, marker) in LOOKS.items():
         own = [sample for sample in read if sample.status == status]
         if own:
@@ -45,7 +45,7 @@ def distribution(told: Sequence[ReadSample]) -> Drawing | None:
     if not epochs:
         return None
     chosen = [epochs[place] for place in sorted({round(p) for p in np.linspace(0, len(epochs) - 1, min(6, len(epochs)))})]
-    figure, plot = axes("held-out top-1 (%)", "samples at or below (%)")
+    figure, plot = empty_figure("held-out top-1 (%)", "samples at or below (%)")
     rows = []
     for epoch, look in zip(chosen, series_styles(len(chosen)), strict=True):
         values = np.sort([sample.readings[epoch] for sample in told if epoch in sample.readings])
@@ -63,7 +63,7 @@ def timeline(told: Sequence[ReadSample]) -> Drawing | None:
     if not told:
         return None
     began = min(sample.started for sample in told)
-    figure, plot = axes("hours since the first sample", "sample", height=max(2.4, min(8.0, 1.2 + 0.09 * len(told))))
+    figure, plot = empty_figure("hours since the first sample", "sample", height=max(2.4, min(8.0, 1.2 + 0.09 * len(told))))
     rows = []
     for sample in told:
         start = (sample.started - began).total_seconds() / 3600
@@ -89,7 +89,7 @@ def pareto(told: Sequence[ReadSample]) -> Drawing | None:
         return None
     name = sorted(done[0].figures)[0]
     front = {trial.user_attrs["arm"] for trial in optuna_study_from_samples(done).best_trials}
-    figure, plot = axes(name, "held-out top-1 (%)")
+    figure, plot = empty_figure(name, "held-out top-1 (%)")
     for on, colour, marker, said in ((False, FAINT, "o", "dominated"), (True, COLOURS[0], "D", "Pareto front")):
         own = sorted((s for s in done if (s.arm in front) == on), key=lambda s: s.figures[name])
         if own:

@@ -84,7 +84,7 @@ def _contour(
     own = [sample for sample in told if all(one.name in sample.params for one in pair)]
     x, y = (_places(plot, axis, [s.params[one.name] for s in own], one) for axis, one in zip("xy", pair, strict=True))
     values = [100 * sample.readings[epoch] for sample in own]
-    shares = np.array([[one.share(sample.params[one.name]) for one in pair] for sample in own])
+    shares = np.array([[one.fraction(sample.params[one.name]) for one in pair] for sample in own])
     if limits[1] > limits[0] and np.linalg.matrix_rank(shares - shares.mean(axis=0), tol=1e-6) == 2:
         plot.tricontourf(x, y, values, levels=np.linspace(*limits, 11), cmap=SHADES, alpha=0.6)
     return plot.scatter(x, y, c=values, vmin=limits[0], vmax=limits[1], **DOTS)
@@ -105,7 +105,7 @@ def parallel(told: Sequence[ReadSample]) -> Drawing | None:
     order = sorted(known.values(), key=lambda one: one.name in some)
     scale = Normalize(worth.min(), max(worth.max(), worth.min() + 1e-9))
     for place in np.argsort(worth.to_numpy(), kind="stable"):  # the best lie on top
-        line = [(at, one.share(frame[one.name].iloc[place])) for at, one in enumerate(order)]
+        line = [(at, one.fraction(frame[one.name].iloc[place])) for at, one in enumerate(order)]
         x, y = zip(*(point for point in line if point[1] == point[1]), strict=True)
         plot.plot(x, y, color=colormaps[SHADES](scale(worth.iloc[place])), linewidth=1, marker=".")
     for place, one in enumerate(order):
