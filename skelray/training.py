@@ -232,7 +232,7 @@ class Pretraining:
         )
 
     def _own(self, state: State) -> State:
-        """A state whose tensors are not views of a pack's, which a file would hold whole."""
+        """Returns a state whose tensors are not views of a pack's, which a file would hold whole."""
         return _apart(state) if self.lane is not None else state
 
     def load_state(self, state: State) -> None:

@@ -34,7 +34,7 @@ HALF = (
 
 @dataclass(frozen=True)
 class DSTA:
-    """layers: (channels, out, inter, stride) of each. subsets: attention maps side by side in a layer.
+    """DSTA-Net's settings. layers: (channels, out, inter, stride) of each. subsets: attention maps side by side in a layer.
 
     dropout: of a layer's last residual while training, 0.5 where HiCLR pre-trains. absent: "average" counts an absent
     person with full weight in the mean over persons, as released; "exclude" leaves it out.

@@ -63,7 +63,7 @@ class Hierarchical:
             raise UserError(f"downsampling {self.downsampling!r} is none of depthwise, full")
 
     def granularities(self) -> dict[str, int]:
-        """The number of levels of each branch."""
+        """Returns the number of levels of each branch."""
         spatial = self.granularity if self.spatial_granularity is None else self.spatial_granularity
         return {branch: self.granularity if branch == "temporal" else spatial for branch in self.branches}
 
@@ -161,12 +161,12 @@ class Domain(nn.Module):
 
 
 def pool_granularities(described: list[Tensor]) -> Tensor:
-    """What the S2S encoders gave at each granularity, (N, L, H) each -> (N, G, H)."""
+    """Pools what the S2S encoders gave at each granularity, (N, L, H) each -> (N, G, H)."""
     return torch.stack([one.max(dim=1).values for one in described], dim=1)  # Eq. 4, 5
 
 
 def _in_one_recurrence(domains: list[tuple[Domain, Tensor]]) -> list[Tensor]:
-    """The features of each branch, all granularities and directions of both in one recurrence."""
+    """Returns the features of each branch, all granularities and directions of both in one recurrence."""
     reads: list[gpu.recurrence.Read] = []
     for domain, x in domains:
         sequences, cells = domain.sequences(x), [cast("Recurrence", s2s).cells for s2s in domain.s2s]

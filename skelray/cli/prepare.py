@@ -105,7 +105,7 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
 
 
 def _to_prepare(given: tuple[str, ...], form: str | None) -> tuple[Benchmark, Path | None]:
-    """The benchmark and its source, either of which may be left out."""
+    """Returns the benchmark and its source, either of which may be left out."""
     from skelray.data import open_table
     from skelray.data.benchmarks import BENCHMARKS
     from skelray.data.detect import detect
@@ -125,7 +125,7 @@ def _to_prepare(given: tuple[str, ...], form: str | None) -> tuple[Benchmark, Pa
 
 
 def _preprocessing(benchmark: Benchmark, path: Any, frames: int | None) -> Preprocessing | None:
-    """What the user wants; None where nothing was said, or nothing but what was done already."""
+    """Returns the preprocessing that the options ask for; None if they ask for none, or for what was done already."""
     if path is None and frames is None:
         return None
     from skelray.data import Preprocessing

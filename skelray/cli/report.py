@@ -73,7 +73,7 @@ def report_command(
 
 
 def print_report(study: str, results: Path, form: str, margin: float | None = None) -> bool:
-    """Whether anything failed."""
+    """Prints the report of a table. Returns whether anything failed."""
     from skelray.report.text import failures_text, report_text
     from skelray.results.costs import costs
     from skelray.results.tables import curves, load

@@ -47,7 +47,7 @@ def reproduce_command(what: str, table: str, **options: Any) -> None:
 
 
 def _reproduce_paper(paper: str, table: str, options: dict[str, Any]) -> int:
-    """Exit status: 1 where a trial failed or a table could not run."""
+    """Runs a paper's tables. Returns the exit status: 1 if a trial failed or a table could not run."""
     from skelray.atomic import replacing
     from skelray.report.reproduction import PaperTable, reproduction_page
     from skelray.runner import reproduction
@@ -89,7 +89,7 @@ def _source(text: str) -> tuple[str, Path]:
 
 
 def _opened(one: Any, options: dict[str, Any], sources: dict[str, Path]) -> tuple[Any, float, dict[str, Any] | None]:
-    """A table's section before it runs, what it costs, and the options of its run; None where it cannot run."""
+    """Returns a table's section before it runs, its cost, and the options of its run; None if it cannot run."""
     from skelray.cli.options import open_run
     from skelray.report.reproduction import PaperTable
     from skelray.runner.plan import make_plan

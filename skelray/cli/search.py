@@ -63,7 +63,7 @@ def simulate_command(study: str, results: Path, rules: Path | None, replays: int
 
 
 def _loaded(path: Path) -> ModuleType:
-    """The module of a file of rules. Raises UserError for one that has none."""
+    """Loads the module of a file of rules. Raises UserError for one without any."""
     from skelray.runner.study_file import load_module
 
     if not path.is_file():

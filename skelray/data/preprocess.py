@@ -104,7 +104,7 @@ class Preprocessing:
 
 
 def channels_first(clip: np.ndarray) -> np.ndarray:
-    """(T, M, V, 3) to (3, T, V, M), contiguous float32."""
+    """Turns (T, M, V, 3) into (3, T, V, M), contiguous float32."""
     return np.ascontiguousarray(clip.transpose(3, 0, 2, 1), dtype=np.float32)
 
 

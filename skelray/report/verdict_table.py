@@ -16,7 +16,10 @@ LEADING = ("study", "benchmark", "stream", "backbone", "epochs")  # shown where 
 
 
 def verdict_table(frame: pd.DataFrame, margin: float | None = None) -> Table | None:
-    """Each planned contrast at each setting; None where no two seeds pair. margin: a fraction; None for the study's own."""
+    """Returns each planned contrast at each setting; None if no two seeds pair.
+
+    margin: a fraction; None for the study's own.
+    """
     if frame.groupby("arm", sort=False)["seed"].nunique().max() < 2:
         return None
     found = verdicts_of_frame(frame, margin)
@@ -51,7 +54,7 @@ def leading(found: pd.DataFrame) -> list[str]:
 
 
 def _ordered(found: pd.DataFrame) -> pd.DataFrame:
-    """One evaluation after another, within it contrasts as they were planned, each with its streams as papers have them."""
+    """Returns contrasts evaluation by evaluation, within one as they were planned, streams in the papers' order."""
     places = [pd.factorize(found[name])[0] for name in ("evaluation", "metric", "baseline", "arm")]
     keys = pd.DataFrame(dict(zip("abcd", places, strict=True)), index=found.index).assign(e=stream_order(found["stream"]))
     return found.loc[keys.sort_values(list("abcde"), kind="stable").index].reset_index(drop=True)
@@ -84,7 +87,7 @@ def _sequential(notes: Notes) -> str:
 
 
 def _points(one: dict) -> str:
-    """Mean [low, high] in percentage points."""
+    """Returns mean [low, high] in percentage points."""
     if not one["n"]:
         return NOTHING
     interval = f" [{100 * one['low']:+.1f}, {100 * one['high']:+.1f}]" if one["n"] > 1 else ""

@@ -48,7 +48,10 @@ class Costs:
 
 
 def costs(frame: pd.DataFrame, curves: pd.DataFrame) -> Costs:
-    """frame, curves: a study's tables. Epochs of an encoder that another study trained count where its curves are here."""
+    """Returns the costs of a study.
+
+    frame, curves: its tables. Epochs of an encoder that another study trained count if its curves are here.
+    """
     trials = _trials(frame[frame["status"] != PUBLISHED], curves)
     once = trials.sort_values("trained", kind="stable").drop_duplicates("trial", keep="last")
     hours = (once["training"] + once["evaluation"]).groupby(once["device"].astype(str).str.split(",").str[0]).sum()

@@ -28,7 +28,7 @@ class Open:
 
 
 def looks_for(families: Sequence[int], pairs: Sequence[int]) -> tuple[int, ...]:
-    """Returns the numbers of pairs to look at: first those that are there, or as many as any p of the largest family needs."""
+    """Returns the numbers of pairs to look at, first those that are there, or that any p of the largest family needs."""
     return schedule(max([*pairs, *(seeds_to_pass(family, ALPHA * spending(1)) for family in families)]))
 
 

@@ -34,7 +34,7 @@ def sign_flip(d: np.ndarray) -> float:
 
 
 def _signed_sums(d: np.ndarray) -> np.ndarray:
-    """(2^n,) the sums of n numbers under all signs."""
+    """Returns (2^n,) the sums of n numbers under all signs."""
     sums = np.zeros(1)
     for one in d:
         sums = np.concatenate([sums - one, sums + one])
@@ -79,7 +79,7 @@ def bca(d: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
 
 
 def t_interval(d: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """Student's interval of the mean; NaN for fewer than 2 pairs."""
+    """Returns Student's interval of the mean; NaN for fewer than 2 pairs."""
     from scipy.special import stdtrit
 
     if len(d) < 2:
@@ -99,7 +99,7 @@ def power(n: int, difference: float, sd: float, alpha: float = ALPHA) -> float:
 
 
 def detectable(n: int, sd: float, alpha: float = ALPHA) -> float:
-    """Returns the smallest mean that a paired t test over n pairs finds at two-sided alpha with power 0.8; NaN for 1 pair."""
+    """Returns the smallest mean that a paired t test of n pairs finds at two-sided alpha with power 0.8; NaN for 1 pair."""
     from scipy import optimize
     from scipy.special import stdtrit
 
@@ -129,20 +129,20 @@ def seeds_to_see(difference: float, sd: float, family: int = 1, alpha: float = A
 
 
 def improvement(arm: Values, baseline: Values) -> float:
-    """P(a run of the arm > a run of the baseline), ties half (Agarwal et al., NeurIPS 2021)."""
+    """Returns P(a run of the arm > a run of the baseline), ties half (Agarwal et al., NeurIPS 2021)."""
     if not len(arm):
         return math.nan
     return float((1 + np.sign(np.subtract.outer(np.asarray(arm), np.asarray(baseline)))).mean() / 2)
 
 
 def moments(d: np.ndarray) -> tuple[float, float]:
-    """Mean and sd (ddof 1); NaN for what so few do not tell."""
+    """Returns mean and sd (ddof 1); NaN if there are too few numbers."""
     mean = float(d.mean()) if len(d) else math.nan
     return mean, float(d.std(ddof=1)) if len(d) > 1 else math.nan
 
 
 def correlation(arm: Values, baseline: Values) -> float:
-    """Pearson's, over seeds; NaN for fewer than 3 of them and where either does not vary."""
+    """Returns Pearson's correlation over seeds; NaN for fewer than 3, or if either does not vary."""
     if len(arm) < 3 or np.ptp(arm) == 0 or np.ptp(baseline) == 0:
         return math.nan
     return float(np.corrcoef(arm, baseline)[0, 1])

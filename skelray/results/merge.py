@@ -19,7 +19,7 @@ Row = Mapping[Any, Any]
 
 
 class Merged(NamedTuple):
-    """What a merge did: its table, how many rows that has, how many are new in it, and how many replaced worse ones."""
+    """The outcome of a merge: its table, and how many rows that has, how many are new, and how many replaced worse ones."""
 
     path: Path
     rows: int

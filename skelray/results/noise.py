@@ -57,7 +57,7 @@ class SequenceNoise:
 def noise(
     study: str, folder: Path | str = "results", store: Path | str = "store", data: Path | str | None = "data"
 ) -> pd.DataFrame:
-    """Both intervals of each planned contrast that has scores, a row for each setting.
+    """Returns both intervals of each planned contrast that has scores, a row for each setting.
 
     data: prepared data, which tells the subjects of scores that were stored before subjects were.
     """
@@ -107,7 +107,7 @@ def _arrays(store: Store, pair: dict[Any, Any], end: str) -> Any:
 
 
 def _subjects(arrays: Arrays, store: Store, pair: dict[Any, Any], data: Path | None) -> np.ndarray | None:
-    """(N,) who performed each sequence; None where nobody knows."""
+    """Returns (N,) who performed each sequence; None if nobody knows."""
     if "subjects" in arrays:
         found = arrays["subjects"]
     elif data is not None and pair["target"] is None:
@@ -124,7 +124,7 @@ def _subjects(arrays: Arrays, store: Store, pair: dict[Any, Any], data: Path | N
 
 
 def _compared(right: np.ndarray, other: np.ndarray, subjects: np.ndarray | None, plain: SequenceNoise) -> SequenceNoise:
-    """right, other: (S, N) whether a seed's run gets a sequence right."""
+    """Compares right and other, (S, N) whether a seed's run gets a sequence right."""
     more, fewer = (right & ~other).sum(axis=1), (other & ~right).sum(axis=1)
     p = mcnemar(int(more[0]), int(fewer[0]))
     counted = replace(plain, more=float(more.mean()), fewer=float(fewer.mean()), mcnemar=p)
@@ -144,7 +144,7 @@ def mcnemar(more: int, fewer: int) -> float:
 
 
 def by_subject(d: np.ndarray, subjects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(S, G) sums over each subject's sequences of (S, N) differences, and (G,) how many each has."""
+    """Returns (S, G) sums over each subject's sequences of (S, N) differences, and (G,) how many each has."""
     known, place = np.unique(subjects, return_inverse=True)
     sums = np.zeros((len(d), len(known)))
     np.add.at(sums.T, place, d.T)

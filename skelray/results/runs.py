@@ -32,7 +32,7 @@ class RunningTrial:
 
 @dataclass
 class RunRecord:
-    """How a run goes.
+    """The state of a run.
 
     command: as it was typed. began, seen: seconds since 1970. trials, epochs: planned. passed: epochs that are there,
     trained: those of them that this run trained. finished: trials by how they ended. state: running, ended, interrupted.

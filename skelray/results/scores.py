@@ -28,7 +28,7 @@ RESULT = re.compile(r"(\d+)-([0-9a-f]{16})\.json")
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """scores: (N, classes); the larger, the likelier. labels: (N,). samples: (N,) names as in the prepared data.
+    """Stored scores (N, classes), the larger the likelier. labels: (N,). samples: (N,) names as in the prepared data.
 
     votes: the scores are votes, of nearest neighbours, none negative; else they are logits.
     """
@@ -40,13 +40,13 @@ class Scores:
     votes: bool = False
 
     def best(self, k: int = 1) -> np.ndarray:
-        """(N, k) the classes of the k best scores, best first; ties go to the lower class number."""
+        """Returns (N, k) the classes of the k best scores, best first; ties go to the lower class number."""
         if k < 1:
             raise UserError(f"k {k}: at least the best class is needed")
         return np.argsort(-self.scores, axis=1, kind="stable")[:, :k]
 
     def right(self, k: int = 1) -> np.ndarray:
-        """(N,) whether a sample's class is among the k best."""
+        """Returns (N,) whether a sample's class is among the k best."""
         return (self.best(k) == self.labels[:, None]).any(axis=1)
 
     def top(self, k: int = 1) -> float:
@@ -68,7 +68,7 @@ class Scores:
         return found.assign(share=most / found["samples"])
 
     def confusion(self, k: int = 1) -> pd.DataFrame:
-        """(classes, classes) counts: rows are true classes, columns predicted ones, both by name.
+        """Returns (classes, classes) counts: rows are true classes, columns predicted ones, both by name.
 
         k: a sample is taken for its own class if that is among the k best, and for the best one otherwise.
         """
@@ -195,7 +195,7 @@ def _fits(arrays: Arrays, dataset: SkeletonDataset) -> bool:
 
 
 def _scored_on(store: Store, id: str, name: str) -> tuple[str, str | None]:
-    """Benchmark and fingerprint. Of results that were stored before they named them, a transfer's by the trial's spec."""
+    """Returns benchmark and fingerprint; for results stored before they named them, a transfer's from the trial's spec."""
     spec, result = store.trial(id).spec(), store.trial(id).result_by_name(name)
     if spec is None or result is None:
         raise UserError(f"trial {id} has no record of what it is, or of {name}, in {store.root}: run its study again")

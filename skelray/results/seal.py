@@ -14,7 +14,7 @@ SEAL = b"skelray sha256"  # the key of the metadata
 
 
 def table_digest(table: pa.Table) -> str:
-    """SHA-256 over names, types, nulls and values, column by column, and what the metadata say beside the digest.
+    """Returns the SHA-256 of names, types, nulls and values, column by column, and of the metadata beside the digest.
 
     How rows lie in chunks changes nothing.
     """

@@ -21,7 +21,7 @@ WEIGHTS = "weights"  # an ensemble's, in its cell: no setting, as a search finds
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean, sd (ddof 1; NaN for one seed), n, failed and published of each setting, arms in order of appearance.
+    """Returns mean, sd (ddof 1; NaN for one seed), n, failed and published of each setting, arms in order of appearance.
 
     A setting is SETTINGS and whatever scalar of the cell varies within an arm. n counts the trials that are done, each
     by its last value; failed those that failed; a trial stopped early counts in neither.
@@ -40,7 +40,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def paired(frame: pd.DataFrame, arm: str, baseline: str) -> pd.DataFrame:
-    """Arm minus baseline over the seeds both have done: mean, sd, n and 95 % t interval (low, high) of each setting.
+    """Returns arm minus baseline over the seeds both have done: mean, sd, n and 95 % t interval (low, high) of each setting.
 
     A seed fixes initial weights, data order and augmentation draws in every arm, so a difference within a seed is free
     of what seeds do. With one pair sd, low and high are NaN. Where the arms differ in stream, backbone or epochs, that is

@@ -54,7 +54,7 @@ def write_table(
     notes: Notes | None = None,
     arms: Sequence[str] = (),
 ) -> Path:
-    """Replace the study's two files by these rows, and return the path of the table.
+    """Replaces the study's two files by these rows, and returns the path of the table.
 
     Arms stay in the order of ``arms``, others in that in which they first appear; within an arm rows are sorted by ORDER,
     and curves by CURVES_KEY, so equal content gives equal files. A reader sees the old or the new file, never half of one,
@@ -116,7 +116,7 @@ def write_pictures(study: str, pictures: Mapping[str, bytes], folder: Path) -> N
 
 
 def _unique(rows: Iterable[dict], key: tuple[str, ...]) -> None:
-    """Refuse two rows of one key: a mean would count the number twice."""
+    """Refuses two rows of one key: a mean would count the number twice."""
     counts = Counter(tuple(row[name] for name in key) for row in rows)
     if twice := [values for values, count in counts.items() if count > 1]:
         raise UserError(f"two rows for {', '.join(f'{n} {v!r}' for n, v in zip(key, twice[0], strict=True))}")

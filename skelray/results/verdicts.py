@@ -31,7 +31,7 @@ DECIDED = ("helps", "hurts", "equivalent")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What n pairs say of a contrast; values as they came in (accuracies of 0..1).
+    """The verdict on a contrast by n pairs; values as they came in (accuracies of 0..1).
 
     word: helps, hurts, equivalent, not attainable or undecided. low, high: Student's 95 % interval of the mean; where seeds
     were added until it was decided, at the level that the last look spent. p: of the sign-flip test, corrected for looks;
@@ -139,7 +139,7 @@ def _looked_at(
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a family is asked: its margin, level, size, and looks."""
+    """The conditions of a family's tests: its margin, level, size, and looks."""
 
     margin: float
     alpha: float

@@ -51,7 +51,7 @@ def _excerpt(test: SkeletonDataset, positions: np.ndarray, sequences: np.ndarray
 
 
 def _augmented(trial: Trial, test: SkeletonDataset, positions: np.ndarray, ruler: tuple[np.ndarray, float]) -> Augmented:
-    """What the method's key and queries see of the joint stream; masked joints are hidden. The seed is the same for all."""
+    """Returns what the method's key and queries see of the joint stream, masked joints hidden, under one fixed seed."""
     with torch.random.fork_rng([]), torch.no_grad():
         x, lengths = test.batch(positions, trial.frames), test.lengths(positions, trial.frames)
         view = View.of(torch.from_numpy(x), test.skeleton, Draws(0, 1), torch.from_numpy(lengths))

@@ -30,7 +30,7 @@ class Unfit(RuntimeError):
 
 @dataclass(frozen=True)
 class Needs:
-    """What each node has to find. word: the driver's, in the store; data: benchmark, protocol and fingerprint."""
+    """The data that each node has to find. word: the driver's, in the store; data: benchmark, protocol and fingerprint."""
 
     word: str
     data: tuple[tuple[str, str, str], ...]
@@ -63,7 +63,7 @@ def remove_needs(context: Context, needs: Needs) -> None:
 
 
 def why_unfit(settings: Settings, needs: Needs, node: str | None = None) -> str:
-    """Why this machine may run no trial; empty where it may. node: leaves word in the store under this name, too."""
+    """Returns why this machine may run no trial; empty if it may. node: its answer is left in the store under this name."""
     try:
         store = Store(settings.store)
         if (store.read_json(needs.file) or {}).get("word") != needs.word:

@@ -60,7 +60,7 @@ class InlineJobs:
         self._active: list[ActiveJob] = []  # under way
 
     def work(self) -> None:
-        """Ends when all jobs have ended."""
+        """Runs jobs until all have ended."""
         while True:
             self._fill()
             if not self._active:
@@ -92,7 +92,7 @@ class InlineJobs:
         self._waiting += busy
 
     def _fitting(self) -> ActiveJob | None:
-        """The next job that may train beside those that are under way; None where there is none now."""
+        """Returns the next job that may train beside those under way; None if there is none now."""
         for active in self._waiting:
             if active.structure == self.packing.structure:
                 self._waiting.remove(active)
@@ -106,7 +106,7 @@ class InlineJobs:
         return self._waiting.pop(0) if self._waiting and not self._active else None
 
     def _structure_of(self, job: Job) -> str:
-        """What it shares with jobs that may train beside it; nothing where streams are put side by side."""
+        """Returns the structure that trials of one pack share; of a job that trains nothing, its own id."""
         return job.stored.id if job.fused else self.packing.structure_of(job.trial, self.run.context.fingerprint(job.trial))
 
     def _next_job(self) -> Job | None:
@@ -140,7 +140,7 @@ class InlineJobs:
         return True
 
     def _reports_of(self, active: ActiveJob, alone: bool) -> Generator[Report | None, None, None]:
-        """Takes a job from one epoch to the next. alone: it may wait for another process."""
+        """Yields a job's epochs. alone: it may wait for another process."""
         job, context = active.job, self.run.context
         if job.fused is not None:
             evaluate_fused(job.fused, context.store, context.fingerprint(job.trial), job.stored)

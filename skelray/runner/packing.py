@@ -42,7 +42,10 @@ class Packing:
         return self.most is None or (self.most == 1 and self.measures)
 
     def structure_of(self, trial: Trial, data: str) -> str:
-        """What trials that may share a pack have in common; one that can share none has it alone. data: fingerprint."""
+        """Returns what trials of one pack have in common; a trial that can share none gets a structure of its own.
+
+        data: fingerprint.
+        """
         if self.plain:
             return ""
         try:
@@ -52,7 +55,7 @@ class Packing:
 
     @property
     def lanes(self) -> int:
-        """How many trials may be under way: of a structure that has trained none yet a single one, which finds out."""
+        """How many trials may be under way: one, of a structure that has trained none yet, to find out."""
         return self._lanes.get(self.structure or "", 1)
 
     def open(self, structure: str) -> None:
@@ -88,7 +91,7 @@ class Packing:
             self.pack.train({one.lane: one.epoch + 1 for one in trainings if one.lane is not None})
 
     def break_up(self, error: Exception) -> None:
-        """After an error within an epoch of the pack: fewer lanes where memory was short, else each trial alone."""
+        """Recovers from an error within an epoch of the pack: fewer lanes if memory was short, else each trial alone."""
         short = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         structure = self.structure or ""
         self._lanes[structure] = self._lanes[structure] // 2 if short else 1
@@ -102,7 +105,7 @@ class Packing:
         return self._measured(training) if self.measures else self.most or 1
 
     def _measured(self, training: Pretraining) -> int:
-        """The number that gains, by what was measured here before, so that a run that goes on has the same lanes."""
+        """Returns the number of lanes that gained when it was measured here, so that a run that goes on keeps its lanes."""
         trial, most = training.trial, self.most or 1
         known, ceiling = ([], 0) if self.results is None else known_rates(trial, self.device, self.results)
         found = best(rate for rate in known if rate.lanes <= most)

@@ -82,7 +82,7 @@ class Plan:
         return "\n".join([table.markdown().strip(), "", line, *told, *notes])
 
     def _evaluating(self) -> str:
-        """What is to be evaluated and, where no encoder is trained for it, that none is."""
+        """Returns what is to be evaluated and, if no encoder is trained for it, says so."""
         roughly = "an unknown time" if self.evaluating is None else f"roughly {_duration(self.evaluating)}"
         alone = "; every encoder is there, so none is trained" if not self.untrained else ""
         return f"{_counted(self.evaluations, 'evaluation')} to run, {roughly} of running encoders{alone}"
@@ -177,7 +177,7 @@ def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, count
 
 
 def _so_far(run: Run) -> str:
-    """What the study's table has cost, and each point that an arm has gained; empty where there is no table to read."""
+    """Returns what the study's table has cost, and each point that an arm has gained; empty if there is no table to read."""
     try:
         frame = load(run.name, run.settings.results)
         return "" if frame.empty else costs(frame, curves(run.name, run.settings.results)).sentence()
@@ -186,13 +186,13 @@ def _so_far(run: Run) -> str:
 
 
 def notes_on_subjects(trial: Trial) -> list[str]:
-    """What is to be known of transfers between benchmarks recorded of the same people."""
+    """Returns notes on transfers between benchmarks that were recorded of the same people."""
     targets = [evaluation.benchmark for evaluation in trial.evaluations if isinstance(evaluation, Transfer)]
     return [told for target in targets if (told := shared_subjects(trial.benchmark, target))]
 
 
 def _device(settings: Settings, made: Plan) -> torch.device:
-    """What a trial would run on here; where it could not, the plan says so."""
+    """Returns what a trial would run on here, or why it could not."""
     cpus = machine.cpus()
     if settings.threads > cpus:
         made.notes.append(f"a trial of {settings.threads} threads finds no node here: this process may use {cpus} CPUs")

@@ -37,7 +37,7 @@ class PaperStudy:
 
 
 def find_paper_studies(paper: str, folder: Path, table: str = "all") -> list[PaperStudy]:
-    """The studies of a folder that a paper's tables are in. table: all, a number, or a study's name.
+    """Finds the studies in a folder that make a paper's tables. table: all, a number, or a study's name.
 
     Raises UserError where there is none.
     """
@@ -58,7 +58,7 @@ def find_paper_studies(paper: str, folder: Path, table: str = "all") -> list[Pap
 
 
 def required_preprocessing(study: Study) -> dict[str, Preprocessing]:
-    """The benchmarks that a study reads, and how each is prepared for its published numbers."""
+    """Returns the benchmarks that a study reads, and how each is prepared for its published numbers."""
     trials = trials_of(study)
     said = study.prepared if isinstance(study, Expands) else None
     found: dict[str, Preprocessing] = {}
@@ -69,7 +69,7 @@ def required_preprocessing(study: Study) -> dict[str, Preprocessing]:
 
 
 def data_root(data: Path, wanted: Iterable[Preprocessing]) -> Path:
-    """Where data prepared so lies: ``data`` itself for the usual 50 frames, else beside it, as ``data300``.
+    """Returns the folder of data prepared so: ``data`` itself for the usual 50 frames, else one beside it, as ``data300``.
 
     HiCo's NTU RGB+D of 300 frames and its PKU-MMD of 50 lie together.
     """

@@ -54,7 +54,7 @@ class StudyTrainable(tune.Trainable):
         self.reports = self.start(config["trial"])
 
     def start(self, content: bytes) -> Generator[Report, None, None]:
-        """Everything that can fail is in the first step, where a failure is reported by cause."""
+        """Starts a trial: whatever can fail is in the first step, where a failure is reported by cause."""
         self.device = machine.choose_device(self.settings.device)
         asked: Trial | Fused = pickle.loads(content)  # from our own driver
         trial = asked.trial if isinstance(asked, Fused) else asked
@@ -93,12 +93,12 @@ class StudyTrainable(tune.Trainable):
         }
 
     def source(self) -> dict[str, Any]:
-        """Returns where a result is from."""
+        """Returns where a result is from: device, version, commit and node."""
         node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
         return {"source": provenance(self.device), "node": node}
 
     def save_failure(self, failed: dict[str, Any]) -> bool:
-        """Whether a failure is in the store; where that cannot be reached from here, the driver keeps it."""
+        """Saves a failure in the store. Returns whether it could; if not, the driver keeps it."""
         try:
             self.stored().save_failure(self.epochs, failed)
         except (OSError, ValueError):
@@ -162,7 +162,7 @@ class TrialTrainable(tune.Trainable):
 
     @classmethod
     def trial_of(cls, config: dict[str, Any]) -> Trial:
-        """The trial that a config describes."""
+        """Returns the trial that a config describes."""
         fields = {name: value for name, value in config.items() if name not in BESIDE}
         trial = cls.base
         if "epochs" in fields:

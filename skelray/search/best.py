@@ -31,8 +31,10 @@ def best_sample(told: Sequence[ReadSample]) -> ReadSample:
 
 
 def best_as_python(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -> str:
-    """Python of a study at the published scale: where the search started, which is the nearest published setting if it says
-    nothing else, and the best that it found.
+    """Returns a study, as Python at the published scale, of where the search started and the best that it found.
+
+    A sweep without a published setting starts from the nearest of the papers'.
+
 
     name, rows: of the table. Raises UserError where the space makes another trial of the sample's parameters than the table
     has.

@@ -49,7 +49,7 @@ class HeldOutScores:
         self.certain = self.samples - len(self.starts)  # right under all weights
 
     def top1(self, points: np.ndarray) -> np.ndarray:
-        """(P, S) weights of at least 0, in the order of the streams -> (P,); of weights that are all 0 nothing is right.
+        """Returns (P,) the top-1 of (P, S) weights of at least 0, in the order of the streams; 0 for weights that are all 0.
 
         They enter as whole numbers, as an ensemble's do, so that what ties there ties here.
         """
@@ -95,7 +95,7 @@ def weights_of(fusion: Fusion, trial: Any) -> dict[str, float]:
 
 
 def example_weights(fusion: Fusion) -> dict[str, float]:
-    """Any point of the space; recorded nowhere."""
+    """Returns any point of the space, recorded nowhere."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return weights_of(fusion, optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask())
 

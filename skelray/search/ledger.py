@@ -25,7 +25,7 @@ def is_about(content: Any) -> bool:
 
 
 class Follower(Protocol):
-    """What keeps up with a ledger without reading all of it again."""
+    """Something that keeps up with a ledger without reading all of it again."""
 
     def put(self, sample: Sample) -> None:
         """Takes in a sample as it is now."""

@@ -111,7 +111,7 @@ class LedgerStorage(BaseStorage):
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What the sampler would have kept with the sample that was drawn last."""
+        """What the sampler keeps with the sample that was drawn last."""
         own = {name: value for name, value in self._drawn[-1].system_attrs.items() if name != "fixed_params"}
         return {name: kept for name, kept in (("trial", own), ("study", self._new)) if kept}
 

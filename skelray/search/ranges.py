@@ -14,7 +14,10 @@ from skelray.search.from_table import ReadSample
 
 @dataclass(frozen=True)
 class Range:
-    """choices: of a category, as text; None for a number from low to high, of which ``log`` says how it is drawn."""
+    """The range of a parameter.
+
+    choices: of a category, as text; None for a number from low to high, drawn as ``log`` says.
+    """
 
     name: str
     choices: tuple[str, ...] | None = None
@@ -47,7 +50,10 @@ def ranges(told: Sequence[ReadSample]) -> dict[str, Range]:
 
 
 def range_of(name: str, drawn: Sequence[Any], values: Sequence[Any]) -> Range:
-    """drawn: a parameter's distributions, which may differ between samples; none where a table does not have them."""
+    """Returns a parameter's range.
+
+    drawn: its distributions, which may differ between samples; none if a table lacks them.
+    """
     if any(isinstance(one, CategoricalDistribution) for one in drawn):
         return Range(name, tuple(dict.fromkeys(str(choice) for one in drawn for choice in one.choices)))
     if not all(isinstance(value, (int, float)) for value in values):

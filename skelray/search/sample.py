@@ -74,7 +74,7 @@ class Sample:
 
     @property
     def epochs(self) -> int:
-        """How many were trained under all seeds, as far as readings tell."""
+        """The epochs trained under all seeds, as far as readings tell."""
         return sum(max(own) for own in self.readings.values() if own)
 
 

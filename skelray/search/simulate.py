@@ -241,7 +241,7 @@ class _Nearest:
         return min(left, key=lambda place: (_distance(self.pool[place], trial.params, self.ranges), place))
 
     def _tell(self, curve: Curve, readings: Mapping[int, float]) -> None:
-        """As a search shows it: what was stopped is complete to a sampler that reads such alone."""
+        """Tells Optuna's study of a sample as a search does: to a sampler that reads complete ones alone a stopped one is."""
         ended = max(readings) == curve.epochs or not self.reads_stopped
         state = optuna.trial.TrialState.COMPLETE if ended else optuna.trial.TrialState.PRUNED
         self.study.add_trial(
@@ -256,7 +256,7 @@ class _Nearest:
 
 
 def _distance(curve: Curve, params: Mapping[str, Any], space: Mapping[str, Range]) -> float:
-    """Mean over the curve's parameters of how far they lie apart: 0 or 1 for a category, a share of a number's range."""
+    """Returns the mean distance of two points over the parameters: 0 or 1 for a category, a share of a number's range."""
     apart = [
         float(value != params[name])
         if space[name].choices
@@ -267,7 +267,7 @@ def _distance(curve: Curve, params: Mapping[str, Any], space: Mapping[str, Range
 
 
 def _regret(replayed: Replay, pool: Sequence[Curve], at: np.ndarray) -> np.ndarray:
-    """(points,) what a search had not found at each number of epochs; before any sample ended, as if one were guessed."""
+    """Returns (points,) the regret at each number of epochs; before any sample ended, as if one were guessed."""
     best, blind = max(curve.value for curve in pool), fmean(curve.value for curve in pool)
     found = np.array([blind, *(blind if value is None else value for value in replayed.found)])
     return best - found[np.searchsorted(replayed.spent, at, side="right")]

@@ -20,7 +20,7 @@ from skelray.trial import Trial
 
 
 def example_trial(sweep: Sweep, scale: Scale) -> Trial:
-    """Any trial of a sweep, to see which data it is about; recorded nowhere. Raises UserError for one without an id."""
+    """Returns any trial of a sweep, to see its data, recorded nowhere. Raises UserError for one without an id."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trial = sweep.trial(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask(), scale)
     try:

@@ -16,7 +16,7 @@ from skelray.store.store import Store
 
 
 class StoredEnsemble:
-    """members: a trial id for each stream."""
+    """An ensemble in a store. members: a trial id for each stream."""
 
     def __init__(self, store: Store, members: Mapping[str, str], ensemble: Ensemble) -> None:
         self.store, self.members, self.ensemble = store, dict(members), ensemble

@@ -110,7 +110,7 @@ def _arrays(store: Files, name: str) -> dict[str, np.ndarray] | None:
 
 
 def quantised(x: np.ndarray, offset: np.ndarray, scale: float) -> np.ndarray:
-    """(n, T, V, M, 3) int8 of sequences (n, 3, T', V, M): FRAMES moments, HIDDEN where someone is absent or a joint NaN."""
+    """Returns (n, T, V, M, 3) int8 of sequences (n, 3, T', V, M) at FRAMES moments; HIDDEN for an absent person or a NaN."""
     at = np.linspace(0, x.shape[2] - 1, min(FRAMES, x.shape[2])).round().astype(int)
     x = np.moveaxis(x[:, :, at], 1, -1)  # (n, T, V, M, 3)
     absent = ~np.nan_to_num(x, nan=1.0).any(axis=(1, 2, 4), keepdims=True)  # (n, 1, 1, M, 1)

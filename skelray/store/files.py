@@ -169,7 +169,7 @@ class Files:
         return name in self._known
 
     def write_json(self, name: str, content: Any, lasts: bool = False) -> None:
-        """lasts: as for ``read_json``."""
+        """Writes JSON with its checksum. lasts: as for ``read_json``."""
         text = with_checksum(content)
         self.write(name, text)
         if lasts and not self.local:
@@ -220,7 +220,7 @@ class Files:
 
     @contextlib.contextmanager
     def claim_at_once(self, name: str, file: str = ".lock") -> Iterator[None]:
-        """The same, but others get InUse, which says who has it."""
+        """Claims a name without waiting. Raises InUse, which says who has it."""
         with contextlib.ExitStack() as stack:
             try:
                 if self._has_locks(name):

@@ -40,7 +40,7 @@ log = logging.getLogger("skelray")
 
 @contextlib.contextmanager
 def hold_lease(files: Files, folder: str, what: str, free: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """The claim of a folder, waited for if need be.
+    """Holds the claim of a folder, after waiting for it if need be.
 
     what and free: as for ``lock.held``. Raises BlockingIOError where it is no longer needed.
     """
@@ -59,7 +59,7 @@ def hold_lease(files: Files, folder: str, what: str, free: Callable[[], bool] = 
 
 @contextlib.contextmanager
 def hold_lease_at_once(files: Files, folder: str) -> Iterator[None]:
-    """The same without waiting for who lives. Raises BlockingIOError where another process has it.
+    """Holds the claim of a folder, without waiting for a living holder. Raises BlockingIOError if another process has it.
 
     Of two that come at once each sees the other's ticket and takes its own back; who still has one some looks later holds
     the claim.
@@ -170,7 +170,7 @@ def lives_here(host: str, process: str, started: str) -> bool | None:
 
 
 def _started(process: int) -> str:
-    """When a process of this machine started, in ticks since it booted; empty where there is none."""
+    """Returns when a process of this machine started, in ticks since it booted; empty if there is none."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class StoredTrial:
-    """What the store holds of one trial."""
+    """The files of one trial in a store."""
 
     def __init__(self, store: Store, id: str) -> None:
         self.store, self.id = store, id

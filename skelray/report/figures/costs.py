@@ -12,7 +12,7 @@ ARMS = 60  # that the figure has room for
 
 @in_style()
 def costs(spent: pd.DataFrame, places: Places) -> Drawing:
-    """spent: a row an arm, with training and evaluation in hours."""
+    """Draws the costs. spent: a row an arm, with training and evaluation in hours."""
     shown = spent.head(ARMS)
     figure, plot = empty_figure("time (hours)", "", WIDE, 1.0 + 0.2 * len(shown))
     before = [0.0] * len(shown)

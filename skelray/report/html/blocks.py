@@ -74,7 +74,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Widget:
-    """What the page's script of this name draws from data."""
+    """Data that the page's script of this name draws."""
 
     name: str
     data: Any
@@ -86,7 +86,7 @@ Block = Paragraph | Command | SortedTable | Picture | Image | Widget
 
 @dataclass(frozen=True)
 class Section:
-    """id: in the page's address. blocks: from top to bottom."""
+    """A section of the page. id: in the page's address. blocks: from top to bottom."""
 
     id: str
     title: str

@@ -20,7 +20,7 @@ NONE = "The store {store} has no scores of these rows."
 
 
 def section(material: Material, answers: Sequence[Answers] | None) -> Section:
-    """answers: of the rows whose scores are stored; None without a store."""
+    """Makes the section on classes. answers: of the rows whose scores are stored; None without a store."""
     if not answers:
         return Section("classes", "Classes", [Paragraph(why_nothing_stored(material, "accuracy by class"))])
     told = (
@@ -31,12 +31,12 @@ def section(material: Material, answers: Sequence[Answers] | None) -> Section:
 
 
 def why_nothing_stored(material: Material, what: str) -> str:
-    """Why there is nothing to show."""
+    """Returns why there is nothing to show."""
     return LACKS.format(what=what) if material.store is None else NONE.format(store=material.store.root)
 
 
 def answers_of_rows(answers: Sequence[Answers]) -> dict[tuple[str, ...], list[Answers]]:
-    """The answers of each row of the table: of the same arm, protocol, stream, evaluation and set, of several seeds."""
+    """Returns each row's answers: of the same arm, protocol, stream, evaluation and set, under all seeds."""
     groups: dict[tuple[str, ...], list[Answers]] = {}
     for one in answers:
         names = ("benchmark", "arm", "protocol", "stream", "backbone", "epochs", "cell", "evaluation")
@@ -45,7 +45,7 @@ def answers_of_rows(answers: Sequence[Answers]) -> dict[tuple[str, ...], list[An
 
 
 def row_label(group: Sequence[Answers], among: Sequence[Answers]) -> str:
-    """How a page calls a row: its arm, and what tells it from others of the arm."""
+    """Returns how a page calls a row: its arm, and what tells it from others of the arm."""
     row = group[0].row
     told = [
         str(row[name])
@@ -56,7 +56,9 @@ def row_label(group: Sequence[Answers], among: Sequence[Answers]) -> str:
 
 
 def data(material: Material, answers: Sequence[Answers]) -> dict[str, Any]:
-    """names: of the classes of each set; rows: label, marks, set, samples of each class, and what they are taken for."""
+    """Returns the widget's data. names: of the classes of each set; rows: label, marks, set, samples of each class, and
+    what they are taken for.
+    """
     names: dict[str, list[str]] = {}
     rows, held = [], 0
     for group in answers_of_rows(answers).values():
@@ -80,7 +82,7 @@ def data(material: Material, answers: Sequence[Answers]) -> dict[str, Any]:
 
 
 def _worst(matrix: np.ndarray) -> np.ndarray:
-    """What is right, and each class's most frequent confusions."""
+    """Returns the share that is right, and each class's most frequent confusions."""
     wrong = matrix * (1 - np.eye(len(matrix), dtype=int))
     least = np.sort(wrong, axis=1)[:, -WORST:][:, :1]
     return np.where((wrong >= np.maximum(least, 1)) | np.eye(len(matrix), dtype=bool), matrix, 0)

@@ -27,7 +27,7 @@ CAPTION = (
 
 
 def section(material: Material) -> Section:
-    """A sentence, a figure and a table; all of it from the tables."""
+    """Makes the section on costs from the tables: a sentence, a figure and a table."""
     found = costs(material.frame, material.curves)
     arms = found.arms
     lines = [[_shown(row[name]) for name in COLUMNS] for row in arms.to_dict("records")]

@@ -9,7 +9,7 @@ from skelray.report.text import split_error
 
 
 def section(material: Material) -> Section:
-    """A row for each trial that failed, the most frequent cause first."""
+    """Makes the section on failures: a row for each failed trial, the most frequent cause first."""
     failed = material.frame[material.frame["status"] == "failed"].drop_duplicates(["trial", "arm"])
     if failed.empty:
         return Section("failures", "Failures", [Paragraph("Nothing failed.")])

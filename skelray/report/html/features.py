@@ -17,7 +17,7 @@ ASK = "No row has features that t-SNE placed: the evaluation Clustering() keeps 
 
 
 def section(material: Material, stored: Stored | None) -> Section:
-    """A widget with the places of each trial that was clustered."""
+    """Makes the section on features: a widget with the places of each trial that was clustered."""
     rows = material.measured[(material.measured["metric"] == "nmi") & (material.measured["status"] == "done")]
     if stored is None:
         return Section("features", "Features", [Paragraph(why_nothing_stored(material, "t-SNE of the features"))])

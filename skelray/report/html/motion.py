@@ -20,7 +20,7 @@ BYTES = 1_500_000  # of views in a page; sequences beyond it are played as they 
 
 
 def section(material: Material, answers: Sequence[Answers] | None) -> Section:
-    """A widget of those kept sequences on which rows differ most."""
+    """Makes the section on motion: a widget of the kept sequences on which rows differ most."""
     kept = [one for one in answers or () if one.excerpt is not None]
     if not kept or material.store is None:
         what = (
@@ -39,7 +39,10 @@ def section(material: Material, answers: Sequence[Answers] | None) -> Section:
 
 
 def data(store: Files, answers: Sequence[Answers]) -> dict[str, Any]:
-    """sets: sequences by set; rows: label, set, hits (of the set's sequences, in percent), views (a key); views by key."""
+    """Returns the widget's data.
+
+    sets: sequences by set; rows: label, set, hits (of the set's sequences, in percent), views (a key); views by key.
+    """
     groups = list(answers_of_rows(answers).values())
     sets, rows, views = {}, [], {}
     left = BYTES
@@ -81,7 +84,7 @@ def _set(content: Excerpt, chosen: np.ndarray) -> dict[str, Any]:
 
 
 def _up(content: Excerpt) -> list[int]:
-    """Which axis stands upright, and which way: the first persons are tall along it, and most joints hang below the root."""
+    """Returns which axis stands upright, and which way: persons are tallest along it, and most joints lie below the root."""
     body = content.sequences[..., 0, :].astype(float)  # (n, T, V, 3)
     body[(content.sequences[..., 0, :] == HIDDEN).any(axis=-1)] = np.nan
     posture = np.nanmean(body, axis=(0, 1))  # (V, 3)

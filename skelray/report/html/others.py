@@ -14,7 +14,10 @@ KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 def section(material: Material, own: Iterable[str]) -> Section:
-    """Each as a picture, which runs nothing and loads nothing. own: names of figures that the page has already."""
+    """Makes the section of further figures, each as a picture, which runs and loads nothing.
+
+    own: figures already on the page.
+    """
     folder, left = material.results / "figures" / material.study, BYTES
     blocks: list[Block] = []
     for path in _chosen(folder, set(own)):
@@ -29,7 +32,7 @@ def section(material: Material, own: Iterable[str]) -> Section:
 
 
 def _chosen(folder: Path, own: set[str]) -> list[Path]:
-    """One file of each figure: the SVG where there is one."""
+    """Returns one file of each figure: the SVG, if there is one."""
     found = {
         path.stem: path for kind in (".png", ".svg") for path in sorted(folder.glob(f"*{kind}")) if path.stem not in own
     }

@@ -14,14 +14,14 @@ MOST = 3000  # rows that the page lists
 
 
 def section(material: Material) -> Section:
-    """The values of each seed as a figure and, row by row, as a table."""
+    """Makes the section on points: the values of each seed as a figure and, row by row, as a table."""
     drawn = None if material.measured.empty else seeds(material.measured, material.places)
     blocks: list[Block] = [] if drawn is None else [save_picture(material, drawn)]
     return Section("seeds", "Seeds", [*blocks, rows_section(material)])
 
 
 def rows_section(material: Material) -> SortedTable:
-    """Every row of the study's table."""
+    """Makes the section with every row of the study's table."""
     shown = material.frame.head(MOST)
     lines, marks = [], []
     for row in shown.to_dict("records"):
@@ -34,7 +34,7 @@ def rows_section(material: Material) -> SortedTable:
 
 
 def curves_section(material: Material) -> Section:
-    """The curves of all trials."""
+    """Makes the section with the curves of all trials."""
     drawn = curves(material.frame, material.curves, material.places)
     if drawn is None:
         lacks = f"No curves: {material.study}.curves.parquet has none, as of trials without epochs."

@@ -7,7 +7,7 @@ from skelray.report.html.material import Material
 
 
 def sections(material: Material, draws: bool) -> list[Section]:
-    """One section; none where the study is no search, or its table has one reading of each sample.
+    """Returns the section on a search; none if the study is no search, or its table has one reading of each sample.
 
     draws: the figures are drawn, too, where they are older than the table; it takes seconds.
     """

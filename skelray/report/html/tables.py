@@ -12,7 +12,7 @@ VARIANTS = 12  # seeds up to which the page has the table of each alone
 
 
 def section(material: Material) -> Section:
-    """Every table that the terminal prints, too."""
+    """Makes the section of tables: every one that the terminal prints."""
     blocks: list[SortedTable] = []
     if not material.measured.empty:
         seeds = material.places.seeds if 1 < len(material.places.seeds) <= VARIANTS else []
@@ -37,7 +37,7 @@ def _paper(material: Material, table: Table, seed: int | None) -> SortedTable:
 
 
 def _by_arm(material: Material, table: Table, at: int | None = None) -> SortedTable:
-    """The marks of rows whose arm stands in a column; or is that of the numbers behind them, row by row."""
+    """Returns the marks of rows by the arm in a column, or row by row by the arm of the numbers behind them."""
     if at is not None:
         return SortedTable(table, [material.places.marks(arm=row[at]) for row in table.rows])
     names = ("arm", "protocol", "seed")

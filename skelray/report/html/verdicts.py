@@ -13,7 +13,7 @@ from skelray.study.notes import Notes
 
 
 def section(material: Material) -> Section:
-    """Each contrast that the study plans, and of a factorial the effects of its parts."""
+    """Makes the section on verdicts: each planned contrast and, of a factorial, the effects of its parts."""
     blocks: list[Block] = []
     places = material.places
     table = None if material.measured.empty else verdict_table(material.measured, material.margin)

@@ -12,8 +12,10 @@ from skelray.search.from_table import LEAST, ReadSample, conditional_parameters,
 
 
 def importance_shares(told: Sequence[ReadSample]) -> pd.DataFrame:
-    """A row for each rung and parameter: epoch, samples that came there, parameter, conditional, share; most important last
-    rung first."""
+    """Returns a row for each rung and parameter, the most important at the last rung first.
+
+    Columns: epoch, samples that came there, parameter, conditional, share.
+    """
     some = conditional_parameters(told)
     rows = [
         (epoch, sum(epoch in sample.readings for sample in told), name, name in some, share)
@@ -25,7 +27,7 @@ def importance_shares(told: Sequence[ReadSample]) -> pd.DataFrame:
 
 @in_style()
 def importances(told: Sequence[ReadSample]) -> Drawing | None:
-    """A line for each parameter over the rungs at which enough samples were read."""
+    """Draws a line for each parameter over the rungs at which enough samples were read."""
     frame = importance_shares(told)
     if frame.empty:
         return None

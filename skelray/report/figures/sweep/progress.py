@@ -16,7 +16,7 @@ LOOKS = {"done": (COLOURS[0], "o"), "stopped": (COLOURS[1], "x"), "failed": (COL
 
 @in_style()
 def history(told: Sequence[ReadSample]) -> Drawing | None:
-    """The latest reading of each sample by number, and the best so far of those that ran to their end."""
+    """Draws the latest reading of each sample by number, and the best so far of those that ran to their end."""
     read = [sample for sample in told if sample.readings]
     if not read:
         return None
@@ -40,7 +40,7 @@ def history(told: Sequence[ReadSample]) -> Drawing | None:
 
 @in_style()
 def distribution(told: Sequence[ReadSample]) -> Drawing | None:
-    """The empirical distribution of the readings at each rung: a line for each."""
+    """Draws the empirical distribution of the readings at each rung, a line for each."""
     epochs = [epoch for epoch in read_epochs(told) if sum(epoch in sample.readings for sample in told) > 1]
     if not epochs:
         return None
@@ -59,7 +59,7 @@ def distribution(told: Sequence[ReadSample]) -> Drawing | None:
 
 @in_style()
 def timeline(told: Sequence[ReadSample]) -> Drawing | None:
-    """A bar for each sample, from when it was proposed, as long as it trained."""
+    """Draws a bar for each sample, from when it was proposed, as long as it trained."""
     if not told:
         return None
     began = min(sample.started for sample in told)
@@ -83,7 +83,7 @@ def timeline(told: Sequence[ReadSample]) -> Drawing | None:
 
 @in_style()
 def pareto(told: Sequence[ReadSample]) -> Drawing | None:
-    """Accuracy against the first further objective, and those that nothing is better than in both."""
+    """Draws accuracy against the first further objective, and the samples that nothing is better than in both."""
     done = [sample for sample in told if sample.status == "done" and sample.readings and sample.figures]
     if not done:
         return None
