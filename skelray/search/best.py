@@ -35,7 +35,6 @@ def best_as_python(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -
 
     A sweep without a published setting starts from the nearest of the papers'.
 
-
     name, rows: of the table. Raises UserError where the space makes another trial of the sample's parameters than the table
     has.
     """
