@@ -1,11 +1,12 @@
 """AimCLR, Figure 2: do actions lie apart? t-SNE and NMI of ten classes of the test set, three streams side by side.
 
 The same ten classes for every arm and seed; which ten the paper took is not said. Streams that were trained apart are put
-side by side from what each has stored, as those that were trained together. Pictures lie in results/figures/aimclr_tsne.
-80 h of training at 1000 samples/s.
+side by side from what each has stored, as those that were trained together. Pictures lie in results/figures/aimclr_tsne; the
+page has them as one figure, features.png. 80 h of training at 1000 samples/s.
 
     skelray prepare ntu60 nturgbd_skeletons_s001_to_s017.zip
     skelray run studies/aimclr_tsne.py      # (2 arms x 3 streams + 2) x 3 seeds = 24 trials
+    skelray report aimclr_tsne --html
 """
 
 from dataclasses import replace

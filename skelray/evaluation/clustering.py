@@ -70,7 +70,8 @@ class Clustering:
             raise UserError("the streams' features are of other samples: they cannot be put side by side")
         features = np.concatenate([arrays["place_features"] for arrays in streams.values()], axis=1)
         found = self._of(features, first["place_labels"], tuple(map(str, first["place_names"])), seed)
-        return EvaluationResult(metrics=found.metrics, files=found.files)
+        arrays = {"places": found.arrays["places"], "place_labels": first["place_labels"]}
+        return EvaluationResult(metrics=found.metrics, arrays=arrays, files=found.files)
 
     def _of(self, features: np.ndarray, labels: np.ndarray, names: tuple[str, ...], seed: int) -> EvaluationResult:
         """Runs k-means and t-SNE on unit features (N, S dim)."""

@@ -10,6 +10,7 @@ import pandas as pd
 
 from skelray.report.figures.sweep import save_sweep_figures
 from skelray.report.figures.sweep.importance import importance_shares
+from skelray.report.going import duration
 from skelray.report.table import NOTHING, Table, percent_text
 from skelray.search.from_table import LEAST, ReadSample, read_epochs, samples_from_rows
 
@@ -38,13 +39,13 @@ def spending_sentence(found: Sequence[ReadSample]) -> str:
     """Returns a sentence on the epochs and hours that were spent, and what stopping saved of them."""
     spent, whole = sum(s.trained for s in found), sum(s.epochs * s.seeds for s in found if s.status != "failed")
     kept = sum(s.trained for s in found if s.status != "failed")
-    hours = sum(s.seconds for s in found) / 3600
-    said = f"{len(found)} samples took {spent} epochs and {_hours(hours)} of training."
+    seconds = sum(s.seconds for s in found)
+    said = f"{len(found)} samples took {spent} epochs and {duration(seconds)} of training."
     if not whole or kept >= whole or not spent:
         return f"{said} None was stopped."
     saved = whole - kept
-    share, time = f"{100 * saved / whole:.0f} %", _hours(hours * saved / spent)
-    return f"{said} Stopping saved {saved} of {whole} epochs ({share}), some {time}."
+    share, time = f"{100 * saved / whole:.0f} %", duration(seconds * saved / spent)
+    return f"{said} Stopping saved {saved} of {whole} epochs ({share}), about {time}."
 
 
 def rungs_table(found: Sequence[ReadSample]) -> Table | None:
@@ -85,7 +86,3 @@ def importance_table(found: Sequence[ReadSample]) -> Table | None:
     )
     header = ["parameter", *(f"epoch {epoch} (n = {counts[epoch]})" for epoch in wide.columns)]
     return Table(caption, header, cells, 1, frame)
-
-
-def _hours(hours: float) -> str:
-    return f"{60 * hours:.0f} min" if hours < 1.5 else f"{hours:.1f} h"

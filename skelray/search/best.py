@@ -43,7 +43,7 @@ def best_as_python(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -
     found = best_sample(told)
     row = next(row for row in rows if row["arm"] == found.arm)
     point = optuna.trial.FixedTrial(dict(found.params))
-    _check_same(name, row, trial_of_point(found.number, sweep.searched, point, scale))
+    _check_same(name, row, _made_now(name, found, sweep, scale))
     trial = sweep.space(point)
     first = next((sample.params for sample in told if sample.arm == "published"), None)
     baseline, base = (
@@ -56,10 +56,20 @@ def best_as_python(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -
     return study_source(base, baseline, trial, f"best of {name}", says)
 
 
+OTHER_FORM = (
+    "the table is of an earlier form of the study file, or of another scale; give the options of its run, or run it again"
+)
+
+
+def _made_now(name: str, found: ReadSample, sweep: Sweep, scale: Scale) -> Trial:
+    """Returns the trial that the space makes of a sample's parameters. Raises UserError where it does not take them."""
+    try:
+        return trial_of_point(found.number, sweep.searched, optuna.trial.FixedTrial(dict(found.params)), scale)
+    except UserError as error:
+        raise UserError(f"space() does not take the parameters of {found.arm} of {name}: {OTHER_FORM}") from error
+
+
 def _check_same(name: str, row: Row, trial: Trial) -> None:
     stored, now = json.loads(row["spec"]), canonical(trial)
     if differ := sorted(field for field in now if field != "seed" and stored.get(field) != now[field]):
-        raise UserError(
-            f"{row['arm']} of {name} has another {differ[0]} than space() gives it now: the table is of an earlier form of "
-            "the study file, or of another scale; give the options of its run, or run it again"
-        )
+        raise UserError(f"{row['arm']} of {name} has another {differ[0]} than space() gives it now: {OTHER_FORM}")

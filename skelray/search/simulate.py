@@ -241,7 +241,7 @@ class _Nearest:
         return min(left, key=lambda place: (_distance(self.pool[place], trial.params, self.ranges), place))
 
     def _tell(self, curve: Curve, readings: Mapping[int, float]) -> None:
-        """Tells Optuna's study of a sample as a search does: to a sampler that reads complete ones alone a stopped one is."""
+        """Tells Optuna's study of a sample as a search does: a stopped one is complete to a sampler that needs it."""
         ended = max(readings) == curve.epochs or not self.reads_stopped
         state = optuna.trial.TrialState.COMPLETE if ended else optuna.trial.TrialState.PRUNED
         self.study.add_trial(

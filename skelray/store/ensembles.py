@@ -13,6 +13,7 @@ from skelray.ensemble import Arrays, Ensemble
 from skelray.evaluation import Evaluation, EvaluationResult, HasFused, top_k_accuracy
 from skelray.identity.canonical import digest
 from skelray.store.store import Store
+from skelray.store.stored_trial import npz
 
 
 class StoredEnsemble:
@@ -64,7 +65,8 @@ class StoredEnsemble:
             "of": [one["started"] for one in results],  # when the streams' were made
         }
         self.stored.save_spec({"ensemble": self.spec()})
-        for ending, content in made.files.items():
+        files = {**made.files, **({"npz": npz(made.arrays)} if made.arrays else {})}
+        for ending, content in files.items():
             self.store.write(f"{self.id}/{name}.{ending}", content)
         self.store.write_json(f"{self.id}/{name}.json", result)
         return result

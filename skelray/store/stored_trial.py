@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from skelray.store.store import Store
 
 
+def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Returns the content of a file of arrays."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
 class StoredTrial:
     """The files of one trial in a store."""
 
@@ -150,9 +157,7 @@ class StoredTrial:
     ) -> None:
         """Writes scores and pictures first, then the figures: where there are figures there are scores."""
         name = evaluated(epoch, evaluation)
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        self.folder.write(f"{name}.npz", buffer.getvalue())
+        self.folder.write(f"{name}.npz", npz(arrays))
         for ending, content in (files or {}).items():
             self.folder.write(f"{name}.{ending}", content)
         self.folder.write_json(f"{name}.json", result, lasts=True)

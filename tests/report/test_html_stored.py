@@ -72,7 +72,11 @@ def test_accuracy_by_class_is_that_of_the_stored_scores(opened, ran, synthetic_d
     assert "weak <b>" in opened.texts("#classes h3")[0]
 
 
-def test_features_of_two_rows_stand_side_by_side(opened):
+def test_features_of_two_rows_stand_side_by_side(opened, ran):
+    shown = pd.read_csv(ran / "results" / "figures" / "small" / "features.csv")
+    assert list(shown["row"].unique()) == ["weak <b>", "strong"]  # of the first seed
+    assert shown["class"].nunique() == 3
+    assert "NMI" in opened.page.locator("#features svg").first.text_content()
     assert len(opened.texts("#features h3")) == 2
     assert drawn(opened, "#features canvas") > 3
     legend = opened.texts("#features .legend >> nth=0 >> span")

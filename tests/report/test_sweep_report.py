@@ -31,8 +31,9 @@ def test_what_was_spent_and_saved():
     """24 samples: 8 ran all 100 epochs, 7 stopped at 75, 8 at 25, one failed at 25."""
     spent = 8 * 100 + 7 * 75 + 9 * 25
     told = spending_sentence(TOLD)
-    assert f"24 samples took {spent} epochs and {spent / 100:.1f} h of training." in told
-    assert "Stopping saved 775 of 2300 epochs (34 %), some 7.8 h." in told
+    assert spent == 1550
+    assert "24 samples took 1550 epochs and 15 h 30 min of training." in told
+    assert "Stopping saved 775 of 2300 epochs (34 %), about 7 h 45 min." in told
     assert "None was stopped." in spending_sentence([sample for sample in TOLD if sample.status == "done"])
 
 

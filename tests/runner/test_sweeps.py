@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from small_study import Heard, assert_same, make_run, study_file, table
 from surrogate import make_run as surrogate_run
@@ -11,12 +12,14 @@ from surrogate import surrogate
 from test_ray import on_ray
 
 import skelray.runner.inline as inline_runner
-from skelray import TPE
+from skelray import KNN, TPE, HeldOut
+from skelray.identity.canonical import canonical
 from skelray.results.verdicts import verdicts_of_frame
 from skelray.runner.inline import run_inline
 from skelray.runner.race import Standing, race_standing
 from skelray.runner.sweep import SweepWork
 from skelray.search.sample import Sample, sample_from
+from skelray.store.store import evaluated
 from skelray.study.racing import Racing
 
 SPACE = """
@@ -115,13 +118,25 @@ def check_best_weights(weighed, rows, run):
     assert set(weighed["evaluation"]) == {"knn"}
     assert set(weighed["stream"]) == {"joint+bone"}
     own = rows[(rows["evaluation"] == "knn held-out") & (rows["stream"] == "joint+bone") & (rows["metric"] == "top1")]
-    store = run.context.store
-    records = [store.read_json(f"fusions/{name}") for name in store.names("fusions") if name.endswith(".json")]
     for cell in weighed[weighed["metric"] == "top1"].itertuples():
-        given = own[(own["arm"] == cell.arm.removesuffix(", chosen weights")) & (own["seed"] == cell.seed)]
-        chosen = [found for found in records if found["weights"] == json.loads(cell.cell)["weights"]]
-        # the given weights are the first point
-        assert any(found["held_out_top1"] >= given["value"].item() for found in chosen)
+        given = own[(own["arm"] == cell.arm.removesuffix(", chosen weights")) & (own["seed"] == cell.seed)]["value"].item()
+        found = held_out_top1(json.loads(cell.spec)["ensemble"], run.context.store)
+        tried = [held_out_top1(at, run.context.store) for at in corners(json.loads(cell.spec)["ensemble"])]
+        assert found >= max(given, *tried)
+
+
+def held_out_top1(members, store):
+    """The accuracy of streams' held-out scores under these weights, read from the store."""
+    name = evaluated(1, canonical(HeldOut(KNN())))
+    streams = [(member["weight"], store.trial(member["trial"]).arrays(name)) for member in members]
+    fused = sum(weight * arrays["scores"].astype(np.float64) for weight, arrays in streams)
+    return (fused.argmax(axis=1) == streams[0][1]["labels"]).mean()
+
+
+def corners(members):
+    """One stream as good as alone, and both alike, none of which the thousand points can miss by much."""
+    for weights in ((1.0, 0.01), (0.01, 1.0), (1.0, 1.0)):
+        yield [{**member, "weight": weight} for member, weight in zip(members, weights, strict=True)]
 
 
 def test_a_racer_that_failed_in_an_earlier_run_tries_again(tmp_path, synthetic_data, monkeypatch):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_study import SCALE, inline, make_run, study_file, table
 from tiny import TRIAL
@@ -15,11 +16,15 @@ from skelray.ensemble import Ensemble
 from skelray.evaluation import KNN, Linear
 from skelray.methods import CrosSCLR, HiCLR
 from skelray.report import text as report
+from skelray.report.html.features import section as panels
+from skelray.report.html.material import gather_material
+from skelray.report.html.stored import Stored
 from skelray.report.verdict_table import verdict_table
 from skelray.results import tables as results
 from skelray.runner.context import Settings
 from skelray.runner.inline import run_inline
 from skelray.runner.run import Run
+from skelray.store.files import Files
 from skelray.study.ablation import Ablation
 from skelray.study.arm import Arm, Reference
 from skelray.study.scale import DEMO, Scale
@@ -278,6 +283,11 @@ def test_an_ensemble_is_clustered_as_its_streams_side_by_side(tmp_path, syntheti
     assert [name for name in pictures if "joint_bone" in name or "joint+bone" in name]
     shown = report.accuracy_table(frame.assign(seconds=0.0))  # without a column of top-1
     assert "clustering nmi" in shown.header[-1]
+    panels(gather_material("small", tmp_path / "results", str(tmp_path / "store")), Stored(Files(tmp_path / "store")))
+    placed = pd.read_csv(tmp_path / "results" / "figures" / "small" / "features.csv")
+    counts = placed.groupby("row")[["x", "y"]].nunique().min(axis=1)
+    assert set(counts.index) == {"apart, joint", "apart, bone", "apart, joint+bone"}
+    assert (counts > 2).all()
     run, _ = make_run(study_file(tmp_path, CLUSTERED), tmp_path, synthetic_data, epochs=1)
     (one,) = run.work.ensembles
     evaluation = one.trial.evaluations[0]

@@ -25,7 +25,7 @@ from skelray.report.html.material import Material, gather_material
 from skelray.report.html.stored import Stored
 
 HERE = Path(__file__).parent
-OWN = ("forest", "seeds", "curves", "costs")  # figures that a section of the page draws
+OWN = ("forest", "seeds", "curves", "features", "costs")  # figures that a section of the page draws
 SCRIPTS = ("page.js", "widgets.js", "classes.js", "features.js", "motion.js")
 
 
