@@ -29,7 +29,7 @@ from skelray import ASHA, TPE, HiCLR, Random, Sweep, papers
 from skelray.data import Preprocessing, prepare
 from skelray.data.synthetic.benchmark import synthetic
 from skelray.names import HELD_OUT
-from skelray.runner import inline
+from skelray.runner import active_jobs
 from skelray.runner.context import Settings
 from skelray.runner.inline import run_inline
 from skelray.runner.job import Listener
@@ -89,14 +89,14 @@ def inline_run(folder, sampler, samples, promotion=False):
 
         return told
 
-    trained, inline.in_turns = inline.in_turns, surrogate
+    trained, active_jobs.in_turns = active_jobs.in_turns, surrogate
     Search.propose, Search.promote = timed(propose), timed(promote)
     try:
         before, clock, cpu = memory(), time.perf_counter(), time.process_time()
         run_inline(run)
         spent, cpu = time.perf_counter() - clock, time.process_time() - cpu
     finally:
-        inline.in_turns, Search.propose, Search.promote = trained, propose, promote
+        active_jobs.in_turns, Search.propose, Search.promote = trained, propose, promote
     grown, by_number = memory() - before, [took[number] for number in sorted(took)]
     early, late = median(by_number[10:30]), median(by_number[-21:-1])
     own = [sampler_alone(run.work.search, sampler, at) for at in (20, samples)]

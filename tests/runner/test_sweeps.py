@@ -15,6 +15,7 @@ import skelray.runner.inline as inline_runner
 from skelray import KNN, TPE, HeldOut
 from skelray.identity.canonical import canonical
 from skelray.results.verdicts import verdicts_of_frame
+from skelray.runner import active_jobs
 from skelray.runner.inline import run_inline
 from skelray.runner.race import Standing, race_standing
 from skelray.runner.sweep import SweepWork
@@ -149,7 +150,7 @@ def test_a_racer_that_failed_in_an_earlier_run_tries_again(tmp_path, synthetic_d
         yield from surrogate(trial, *given, **named)
 
     failing = True
-    monkeypatch.setattr(inline_runner, "in_turns", fails)
+    monkeypatch.setattr(active_jobs, "in_turns", fails)
     monkeypatch.setattr(inline_runner, "RETRIES", 0)
     run_inline(surrogate_run(tmp_path, synthetic_data, *race))
     lost = [s.lost_seeds for s in surrogate_run(tmp_path, synthetic_data, *race).work.search.samples.values()]
