@@ -184,7 +184,7 @@ def stored(sample):
 def test_a_race_waits_for_the_seed_that_is_trained_and_then_asks_for_the_next(monkeypatch):
     one, other = Sample(0, {}, {}), Sample(1, {}, {})
     work, missing = SweepWork.__new__(SweepWork), [(one, 2), (other, 2)]
-    work.search = SimpleNamespace(sweep=SimpleNamespace(racing=Racing()), spent=lambda: False)
+    work.search = SimpleNamespace(sweep=SimpleNamespace(racing=Racing()), is_budget_spent=lambda: False)
     monkeypatch.setattr(work, "_race", lambda: Standing(one, (one, other), tuple(missing)))
     monkeypatch.setattr(work, "_job", lambda sample, seed, judged: (sample.number, seed))
     jobs = work._raced()
