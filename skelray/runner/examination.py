@@ -15,10 +15,10 @@ from skelray import machine
 from skelray.checks import UserError
 from skelray.data import DataError, open_dataset
 from skelray.runner.joining import check_token, resolve_address
+from skelray.runner.versions import versions
 from skelray.store import lock
 from skelray.store.remote import check_answers
 from skelray.store.store import Store
-from skelray.runner.versions import versions
 
 LITTLE = 2**30  # bytes free on a disk, below which a study is likely to fill it
 SHARED = 64 * 2**20  # bytes of /dev/shm that Ray needs at least

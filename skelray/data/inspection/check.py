@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from skelray.data.benchmark import Split
 from skelray.data.dataset import SkeletonDataset, divide, open_with_protocols, unknown
 from skelray.data.inspection.describe import blocks
 from skelray.data.inspection.motion import exchanged, joint_steps, reach
@@ -96,6 +97,15 @@ def check_dataset(root: Path, name: str) -> DatasetCheck:
         ),
     ]
     findings += _left_out((read_history(Path(root) / name) or {}).get("counts", {}))
+    findings += _protocol_findings(dataset, protocols, names, twice)
+    return DatasetCheck(name, len(dataset), tuple(findings))
+
+
+def _protocol_findings(
+    dataset: SkeletonDataset, protocols: Mapping[str, Split], names: np.ndarray, twice: Twins
+) -> list[Finding]:
+    """Returns what each protocol leaves out, and what its training and test set have in common."""
+    findings = []
     for protocol, split in protocols.items():
         if count := unknown(dataset, split):
             offender = (protocol, f"{count:,} sequences are in neither part")
@@ -108,7 +118,7 @@ def check_dataset(root: Path, name: str) -> DatasetCheck:
             findings.append(Finding(f"protocol {protocol}", "it cannot be divided", ((protocol, str(error)),)))
             continue
         findings.append(_overlap(protocol, splits.train.rows, splits.test.rows, names, twice))
-    return DatasetCheck(name, len(dataset), tuple(findings))
+    return findings
 
 
 @dataclass(frozen=True, eq=False)
