@@ -55,7 +55,7 @@ def in_double_precision(monkeypatch):
 
 
 def double_precision(monkeypatch):
-    view, untrained, frozen = Resident.view, Pretraining._untrained, Pretraining.frozen
+    view, untrained, frozen = Resident.view, Pretraining._untrained, Pretraining.frozen_encoder
 
     def features(training, load=None):
         made = frozen(training, load)
@@ -64,7 +64,7 @@ def double_precision(monkeypatch):
 
     monkeypatch.setattr(Resident, "view", lambda *given: (found := view(*given)).with_x(found.x.double()))
     monkeypatch.setattr(Pretraining, "_untrained", lambda training: untrained(training).double())
-    monkeypatch.setattr(Pretraining, "frozen", features)
+    monkeypatch.setattr(Pretraining, "frozen_encoder", features)
 
 
 def ran(folder, data, lanes, body=ABLATION, heard=None, **scale):
