@@ -68,7 +68,7 @@ def remove_needs(context: Context, needs: Needs) -> None:
 
 
 def why_unfit(settings: Settings, needs: Needs, node: str | None = None) -> str:
-    """Why this machine may run no trial; empty where it may. node: leaves word in the store under this name, too."""
+    """Returns why this machine may run no trial; empty if it may. node: its answer is left in the store under this name."""
     try:
         store = Store(settings.store)
         if (store.read_json(needs.file) or {}).get("word") != needs.word:

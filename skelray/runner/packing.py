@@ -90,7 +90,7 @@ class Packing:
             self.pack.train({one.lane: one.epoch + 1 for one in trainings if one.lane is not None})
 
     def break_up(self, error: Exception) -> None:
-        """After an error within an epoch of the pack: fewer lanes where memory was short, else each trial alone."""
+        """Recovers from an error within an epoch of the pack: fewer lanes if memory was short, else each trial alone."""
         short = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         self._decide(self.lanes // 2 if short else 1)
         told = "memory is short" if short else " ".join(str(error).split()) or type(error).__name__

@@ -5,7 +5,7 @@ from skelray.training import Pretraining
 
 
 def double_precision(monkeypatch):
-    view, untrained, frozen = Resident.view, Pretraining._untrained, Pretraining.frozen
+    view, untrained, frozen = Resident.view, Pretraining._untrained, Pretraining.frozen_encoder
 
     def features(training, load=None):
         made = frozen(training, load)
@@ -14,4 +14,4 @@ def double_precision(monkeypatch):
 
     monkeypatch.setattr(Resident, "view", lambda *given: (found := view(*given)).with_x(found.x.double()))
     monkeypatch.setattr(Pretraining, "_untrained", lambda training: untrained(training).double())
-    monkeypatch.setattr(Pretraining, "frozen", features)
+    monkeypatch.setattr(Pretraining, "frozen_encoder", features)

@@ -17,7 +17,7 @@ class LaneNorm(torch.autograd.Function):
     @staticmethod
     def forward(
         x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, momentum: float, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         y, *statistics = torch.native_batch_norm(x.reshape(-1, x.shape[-1]), weight, bias, mean, var, True, momentum, eps)
         return y.view(x.shape), *statistics
 
