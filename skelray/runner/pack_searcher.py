@@ -32,8 +32,9 @@ class PackSearcher(JobSearcher):
         structure = self._structure_of(job)
         self.seats[trial_id], self._structures[trial_id] = {}, structure
         alone = self.is_alone(job) or job.fused is not None
-        each = 1 if alone else min(self.lanes, -(-self.run.alike(structure) // max(self.slots, 1)))
-        return {**self._seated(trial_id, job), "structure": structure, "most": max(each, 1), "run": self.run.name}
+        alike = 1 if alone else -(-self.run.alike(structure) // max(self.slots, 1))
+        about = {"structure": structure, "most": 1 if alone else self.lanes, "alike": max(alike, 1), "run": self.run.name}
+        return {**self._seated(trial_id, job), **about}
 
     def fill(self, trial_id: str, vacant: int) -> tuple[list[Job], list[dict[str, Any]]]:
         """Seats as many more jobs as there are and fit; returns them, and their configs."""

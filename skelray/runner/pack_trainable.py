@@ -37,8 +37,9 @@ class PackTrainable(StudyTrainable):
     """Trials of a study against the store, a second of training or a decision a step.
 
     config: that of the first trial, with its ``seat``, what it has in common with others of its ``structure``, the ``most``
-    lanes and the name of the ``run``. Others come, and trials are stopped, by ``hear``. Each lane's failure is told; what is
-    lost with this process goes on elsewhere from each lane's own checkpoint.
+    lanes, how many trials are ``alike`` for each of the cluster's slots, and the name of the ``run``. Others come, and
+    trials are stopped, by ``hear``. Each lane's failure is told; what is lost with this process goes on elsewhere from
+    each lane's own checkpoint.
     """
 
     _packing: Packing | None = None  # kept from one attempt to the next
@@ -82,10 +83,13 @@ class PackTrainable(StudyTrainable):
 
     def _own_packing(self) -> Packing:
         most = self.config["most"]
-        if self._packing is None or self._packing.most != most:
-            store, results = Store(self.settings.store), self.settings.results
-            decisions = Decisions(store, self.config["run"], self.device)
-            self._packing = Packing(self.device, most, results if results.is_dir() else None, decisions, lambda _: most)
+        if self._packing is not None and self._packing.most != most:
+            self._packing.close()
+            self._packing = None
+        if self._packing is None:
+            decisions = Decisions(Store(self.settings.store), self.config["run"], self.device)
+            results = self.settings.results if self.settings.results.is_dir() else None
+            self._packing = Packing(self.device, most, results, decisions, lambda _: self.config["alike"])
         return self._packing
 
     def _take(self, config: dict[str, Any], jobs: _LaneJobs) -> None:

@@ -147,7 +147,7 @@ def test_few_trials_are_spread_over_the_nodes(tmp_path, synthetic_data):
 
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, changes=SMALL, seeds=(0, 1))
     jobs = PackSearcher(run, 8, 2)
-    assert [jobs.suggest(name)["most"] for name in ("a", "b")] == [3, 3]
+    assert [jobs.suggest(name)["alike"] for name in ("a", "b")] == [3, 3]
     more, configs = jobs.fill("a", 2)
     assert not any(job.name.startswith("bone") for job in more)
     assert [config["seat"] for config in configs] == [2, 3]
