@@ -107,8 +107,8 @@ def _agreed(benchmark: Benchmark, wanted: Preprocessing | None) -> Preprocessing
     done = benchmark.preprocessed
     if done is not None and wanted not in (None, done):
         raise DataError(
-            f"the sequences of this source are {done.path} with {done.frames} frames already, and preprocessing does not "
-            f"bear repeating: leave that as it is (a trial may read them at other `frames`), or give the raw recordings"
+            f"the sequences of this source are {done.path} with {done.frames} frames already, and are not preprocessed "
+            "twice: leave --path and --frames out (a trial may read them at other `frames`), or give the raw recordings"
         )
     agreed = done or wanted or Preprocessing(default_path(benchmark))
     if benchmark.planar and agreed.joints:
