@@ -331,6 +331,26 @@ def test_a_worker_of_a_node_with_other_data_is_unfit_and_costs_the_trial_nothing
     assert reporting.statuses == {}
 
 
+def test_damaged_data_is_found_before_anything_trains(tmp_path, synthetic_data):
+    """By the driver before its first job, and by a node where it is damaged there alone."""
+    from skelray.data import DataError
+    from skelray.runner.fit import why_unfit, write_needs
+
+    data = tmp_path / "data"
+    shutil.copytree(synthetic_data, data)
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, data, epochs=1)
+    needs = write_needs(run.context, [run.work.jobs[0].trial])
+    with (data / "synthetic" / "sequences.npy").open("r+b") as file:
+        file.seek(5000)
+        byte = file.read(1)[0]
+        file.seek(5000)
+        file.write(bytes([byte ^ 4]))
+    with pytest.raises(DataError, match=r"is not what was prepared, but damaged or changed: prepare synthetic again"):
+        next(run.jobs())
+    assert why_unfit(run.settings, needs, "n").startswith("it cannot read the data: ")
+    assert list((tmp_path / "store").glob("*/checkpoint.pt")) == []
+
+
 @pytest.mark.ray
 def test_a_node_that_joins_gets_no_trial_before_it_has_answered(cluster, tmp_path, synthetic_data):
     from dataclasses import replace
