@@ -1,4 +1,4 @@
-"""Whether a prepared data set still is what was prepared: hashes of its arrays, their description, and how they were made."""
+"""Whether a prepared data set is what was prepared, by a hash of its arrays, what describes them, and how they were made."""
 
 from __future__ import annotations
 
