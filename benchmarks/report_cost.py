@@ -86,7 +86,7 @@ def stored_page(trials: int, folder: Path) -> tuple[float, float, int]:
         store.write(f"{row['trial']}/300-{0:016x}.npz", content.getvalue())
         told = {"evaluation": "knn", "metrics": {"top1": row["value"]}, "excerpt": "set", "views": f"set-{row['arm']}"}
         store.write_json(f"{row['trial']}/300-{0:016x}.json", told)
-    positions = excerpts.spread(labels)
+    positions = excerpts.stratified_positions(labels)
     moves = rng.integers(-127, 127, (len(positions), 24, 25, 2, 3)).astype(np.int8)
     bones = np.array(KINECT_V2.bones)
     names = np.array([f"class {number}" for number in range(60)]), np.arange(5000).astype(str)

@@ -54,26 +54,35 @@ def report_command(
         click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
         return
     if subjects:
-        from skelray.report.noise_table import noise_table
-        from skelray.results.tables import load
-        from skelray.store.store import Store
-
-        noise = noise_table(load(study, results), Store(store), data)
-        click.echo(noise.written(form) if noise else f"skelray: {study} has no contrast", err=noise is None)
-        return
-    if not verdicts:
+        _print_noise(study, results, form, store, data)
+    elif verdicts:
+        _print_verdicts(study, results, form, fraction)
+    else:
         print_report(study, results, form, fraction)
-        return
+
+
+def _print_noise(study: str, results: Path, form: str, store: str, data: Path) -> None:
+    """Prints each contrast with its intervals over seeds and test subjects."""
+    from skelray.report.noise_table import noise_table
+    from skelray.results.tables import load
+    from skelray.store.store import Store
+
+    noise = noise_table(load(study, results), Store(store), data)
+    click.echo(noise.render(form) if noise else f"skelray: {study} has no contrast", err=noise is None)
+
+
+def _print_verdicts(study: str, results: Path, form: str, margin: float | None) -> None:
+    """Prints each contrast with its verdict."""
     from skelray.report.verdict_table import verdict_table
     from skelray.results.tables import load
 
-    table = verdict_table(load(study, results), fraction, bca=True)
-    said = f"skelray: {study} has no contrast: no two seeds are done in two arms" if table is None else table.written(form)
+    table = verdict_table(load(study, results), margin, bca=True)
+    said = f"skelray: {study} has no contrast: no two seeds are done in two arms" if table is None else table.render(form)
     click.echo(said, err=table is None)
 
 
 def print_report(study: str, results: Path, form: str, margin: float | None = None) -> bool:
-    """Whether anything failed."""
+    """Prints the report of a table. Returns whether anything failed."""
     from skelray.report.text import failures_text, report_text
     from skelray.results.costs import costs
     from skelray.results.tables import curves, load

@@ -23,7 +23,7 @@ RATE = 50e6  # and one more for so many bytes of data, all of which it reads
 
 
 class Asking:
-    """What has been asked of the nodes of a cluster, and what they have answered so far."""
+    """The questions put to the nodes of a cluster, and their answers so far."""
 
     def __init__(self, nodes: Nodes, context: Context, settings: Settings, needs: Needs) -> None:
         self.nodes, self.context, self.settings, self.needs = nodes, context, settings, needs
@@ -32,7 +32,7 @@ class Asking:
         self._known: set[str] = set()
 
     def ask_new_nodes(self, patience: float = 0.0) -> None:
-        """Asks nodes that are new, and hears those that answer in so many seconds; who is unfit is set aside."""
+        """Asks nodes that are new, and reads answers for so many seconds; unfit nodes are excluded."""
         for new in {str(node["NodeID"]) for node in alive_nodes()} - self._known:
             self._known.add(new)
             self._waiting[new] = self._ask(new), time.monotonic()
@@ -81,7 +81,7 @@ def _why_unfit(here: Mapping[str, str], content: bytes, node: str) -> str:
 
 @contextmanager
 def asking(nodes: Nodes, context: Context, settings: Settings, trials: list[Trial]) -> Iterator[Asking]:
-    """Within it nodes are asked for what these trials need; those that are there have answered, or are set aside.
+    """Asks nodes, within the block, for what these trials need; those that are there have answered, or are excluded.
 
     Raises UserError where none is left.
     """

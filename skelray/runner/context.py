@@ -24,7 +24,7 @@ log = logging.getLogger("skelray")
 
 @dataclass(frozen=True)
 class Settings:
-    """Where a run reads and writes, and what it computes on. threads: of a trial; they decide the order of sums.
+    """The places that a run reads and writes, and what it computes on. threads: of a trial; they decide the order of sums.
 
     keep: whose checkpoints stay when they have ended, one of ``names.KEEP``. disk: bytes that the store may take. lanes: the
     most trials that may train as lanes of one step; None: trials train one by one. On a CUDA device there are as many as
@@ -43,7 +43,7 @@ class Settings:
 
 @lru_cache(maxsize=16)  # a table on all benchmarks has six; what is open is mapped, not read
 def open_splits(root: Path, benchmark: str, protocol: str) -> Splits:
-    """A protocol's splits, opened once a process."""
+    """Opens a protocol's splits, once a process."""
     return load_splits(root, benchmark, protocol)
 
 
@@ -60,7 +60,7 @@ def benchmarks_of(trial: Trial) -> set[tuple[str, str]]:
 
 
 class Context:
-    """name: of the table. What asks for data raises DataError where it is missing."""
+    """The surroundings of a run. name: of the table. What asks for data raises DataError if it is missing."""
 
     def __init__(self, name: str, scale: Scale, settings: Settings) -> None:
         self.name, self.scale, self.settings = name, scale, settings
@@ -81,19 +81,19 @@ class Context:
         return self.load_splits(trial.benchmark, trial.protocol)
 
     def fingerprint(self, trial: Trial) -> str:
-        """The fingerprint of a trial's data."""
+        """Returns the fingerprint of a trial's data."""
         return self.splits(trial).train.fingerprint
 
     def stored(self, trial: Trial) -> StoredTrial:
         return self.store.trial(trial.id(self.fingerprint(trial)))
 
     def pin_targets(self, trial: Trial) -> Trial:
-        """Names the data that its evaluations read elsewhere; raises DataError where that does not fit."""
+        """Returns names the data that its evaluations read elsewhere. Raises DataError if that does not fit."""
         return pin_targets(trial, self.splits(trial), self.load_splits)
 
     @contextmanager
     def tolerating_write_errors(self, what: str) -> Iterator[None]:
-        """What cannot be written now costs no trial: it is said, and tried again, and raised at the end."""
+        """Lets the run go on where something cannot be written now: it is logged, tried again, and raised at the end."""
         try:
             yield
         except (OSError, ValueError) as error:

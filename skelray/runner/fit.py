@@ -68,9 +68,9 @@ def remove_needs(context: Context, needs: Needs) -> None:
 
 
 def why_unfit(settings: Settings, needs: Needs, node: str | None = None) -> str:
-    """Why this machine may run no trial; empty where it may.
+    """Returns why this machine may run no trial; empty if it may.
 
-    node: leaves word in the store under this name, too, and reads all of the data, which may be damaged there alone.
+    node: its answer is left in the store under this name, and all of the data is read, which may be damaged there alone.
     """
     try:
         store = Store(settings.store)

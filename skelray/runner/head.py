@@ -21,7 +21,7 @@ LAST = 10.0  # seconds for the run to write its tables; then the process is ende
 
 @contextmanager
 def watching_head(address: str) -> Iterator[None]:
-    """Within it the head of the cluster at host:port is watched, and the run is ended where it is lost."""
+    """Watches the head of the cluster at host:port within the block, and ends the run if it is lost."""
     over = threading.Event()
     threading.Thread(target=_watch, args=(address, over), daemon=True).start()
     try:

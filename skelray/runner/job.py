@@ -14,8 +14,9 @@ from skelray.trial import Trial
 class Job:
     """One trial to run, with all that the study's cells measure on its encoder. number: of its first cell or sample.
 
-    final: it is read once the trials have ended, and is none of those that are counted. fused: an ensemble whose streams
-    are there, to be put side by side; trial then says what is measured on it, and stored is the ensemble's place.
+    final: it is read once the trials have ended, or once more, and is none of those that are counted. fused: an ensemble
+    whose streams are there, to be put side by side; trial then says what is measured on it, and stored is the ensemble's
+    place.
     """
 
     number: int
@@ -27,7 +28,7 @@ class Job:
 
     @property
     def key(self) -> tuple[str, int]:
-        """What the encoder is known by: the trial's id, and for how many epochs."""
+        """The encoder's key: the trial's id, and its number of epochs."""
         return self.stored.id, self.trial.epochs
 
 
@@ -35,10 +36,10 @@ class Listener:
     """Hears how a run goes, and here says nothing; the command line draws it."""
 
     def started(self, job: Job) -> None:
-        """A trial has been taken up."""
+        """Hears that a trial has been taken up."""
 
     def reported(self, job: Job, report: Report) -> None:
-        """An epoch has ended, or is read back from an earlier run."""
+        """Hears that an epoch has ended, or is read back from an earlier run."""
 
     def ended(self, job: Job, status: str) -> None:
-        """A trial is done, was stopped or has failed."""
+        """Hears that a trial is done, was stopped or has failed."""

@@ -15,7 +15,7 @@ log = logging.getLogger("skelray")
 
 
 class JobSearcher(Searcher):
-    """What Tune asks for its next trial, which is one attempt at a job: those that were lost come first.
+    """Gives Tune its next trial, which is one attempt at a job; lost attempts come first.
 
     Tune makes no attempt again by itself: it gives a trial up whose idle worker is lost with its node.
     """
@@ -32,11 +32,11 @@ class JobSearcher(Searcher):
         self.has_room: Callable[[], bool] = lambda: True
 
     def is_over(self) -> bool:
-        """Whether there was no further job and every one has ended."""
+        """Returns whether there is no further job and every one has ended."""
         return self.exhausted and not self.under_way
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """None: not yet, as there is no room, or nothing can start before something has ended."""
+        """Returns the config of an attempt; None if there is no room, or nothing can start before something has ended."""
         if self.is_over() or self.error is not None:
             return Searcher.FINISHED  # type: ignore[return-value]
         if not self.has_room():
@@ -53,7 +53,7 @@ class JobSearcher(Searcher):
         return {"attempt": trial_id, "number": job.number, "id": job.stored.id, "epochs": job.trial.epochs, "trial": content}
 
     def _next(self) -> Job | None:
-        """A job that is taken up for the first time."""
+        """Returns a job that is taken up for the first time."""
         job = None if self.exhausted else next(self._jobs, self)
         if not isinstance(job, Job):
             self.exhausted = self.exhausted or job is self
@@ -69,7 +69,7 @@ class JobSearcher(Searcher):
             self.on_lost(self.given[trial_id])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune keeps a copy of its parts, and none of ours is restored from it."""
+        """Returns nothing: Tune keeps a copy of its parts, and none of ours is restored from it."""
         return {}
 
     def save(self, checkpoint_path: str) -> None: ...

@@ -31,7 +31,7 @@ ray.shutdown()
 
 
 def resolve_address(address: str) -> str:
-    """The address of the cluster's head as host:port.
+    """Returns the address of the cluster's head as host:port.
 
     Raises UserError where it cannot be joined: in KNOCK seconds where nothing listens, else within some 30 s on a machine
     that is not busy.
@@ -78,7 +78,7 @@ def _knock(address: str) -> None:
 
 
 def _refusal(address: str, told: str, waited: float) -> str:
-    """Why a cluster could not be joined, from what Ray said, if it said something in the seconds that were waited."""
+    """Returns why a cluster could not be joined, from what Ray said, if it said anything in the seconds waited."""
     start = f"address {address!r}: "
     if "no authentication token was found" in told:
         return start + "the cluster wants a token and there is none here: " + _token()
@@ -96,7 +96,7 @@ def _refusal(address: str, told: str, waited: float) -> str:
 
 
 def _token() -> str:
-    """What is to be done about a token, and which one was used."""
+    """Returns what to do about a token, and which one was used."""
     way = "copy that of the head's ~/.ray/auth_token"
     if os.environ.get("RAY_AUTH_MODE", "disabled") != "token":
         return f"{way} and set RAY_AUTH_MODE=token"

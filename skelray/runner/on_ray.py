@@ -37,7 +37,10 @@ MANY = 1_000_000  # trials that may wait for Ray: ``ReportingScheduler.has_room`
 
 
 def run_on_ray(run: Run, module: ModuleType | None, listener: Listener, cluster: Cluster) -> None:
-    """module: the study's; its classes travel to the workers by value. Raises UserError where no node can hold a trial."""
+    """Runs what is missing on Ray.
+
+    module: the study's, whose classes travel by value. Raises UserError if no node can hold a trial.
+    """
     with run.session():
         _on_cluster(run, module, listener, cluster)
 

@@ -55,7 +55,7 @@ class ReportingScheduler(FIFOScheduler):
         return {}
 
     def has_room(self) -> bool:
-        """Whether the nodes that are there now hold another attempt. Where they hold none, it is said."""
+        """Returns whether the nodes hold another attempt now, and warns if they hold none."""
         if time.monotonic() - self._looked > LOOK:
             self._look()
         jobs, losses, kept = self.jobs, self.losses, self.nodes.kept
@@ -161,7 +161,7 @@ class ReportingScheduler(FIFOScheduler):
         self.end_job(job, "failed" if failed else "done")
 
     def _is_there(self, job: Job) -> bool:
-        """Whether the store that this process sees has all of a job; where it cannot be asked, the worker is believed."""
+        """Returns whether the store, seen from here, has all of a job; if it does not answer, the worker is believed."""
         try:
             return complete(job.trial, job.stored)
         except OSError:
@@ -175,7 +175,7 @@ class ReportingScheduler(FIFOScheduler):
         self.losses.note_error(self.jobs.given[trial.trial_id], trial)
 
     def retry_or_give_up(self, job: Job) -> None:
-        """Lets an attempt at a job that was lost be made again, or gives the job up; a transient failure is in the store."""
+        """Has a job whose attempt was lost tried again, or gives it up; a transient failure is in the store."""
         if id(job) in self.statuses:
             return
         if self.losses.count_loss(job):
@@ -225,5 +225,5 @@ def _log(logged: Iterable[str]) -> None:
 
 
 def _under(name: str, result: dict[str, Any]) -> dict[str, Any]:
-    """A nested part of a result, which Tune flattens with slashes before a scheduler sees it."""
+    """Returns a nested part of a result, which Tune flattens with slashes before a scheduler sees it."""
     return {key.removeprefix(f"{name}/"): value for key, value in result.items() if key.startswith(f"{name}/")}

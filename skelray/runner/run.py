@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from skelray.checks import UserError
 from skelray.results.book import Book
 from skelray.results.earlier import OfLaterVersion
+from skelray.results.rows import complete
 from skelray.results.tables import check_name, check_writable, list_tables, load
 from skelray.runner import ending
 from skelray.runner.context import Context, Settings
 from skelray.runner.deciding import DecidingWork
 from skelray.runner.job import Job
 from skelray.runner.kinds import work_of
+from skelray.runner.packing import structure_of
 from skelray.runner.upkeep import Upkeep
+from skelray.runner.work import Planned
 from skelray.study.notes import Notes
 from skelray.study.scale import Scale
 from skelray.study.study import Study
@@ -44,7 +47,7 @@ class Run:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """What holds while trials run: tables can be written, and nobody else writes what is this run's alone.
+        """Holds, while trials run, what is this run's alone, after checking that tables can be written.
 
         They are brought up to date at the end.
         """
@@ -86,7 +89,7 @@ class Run:
             )
 
     def jobs(self) -> Iterator[Job | None]:
-        """What is missing, in the study's order. None: nothing can start before a job that is under way has ended.
+        """Yields the missing jobs in the study's order; None if nothing can start before a job under way has ended.
 
         No two jobs of one trial are under way at once: the later would only wait for the store.
         """
@@ -109,12 +112,24 @@ class Run:
                 self.running.add(job.stored.id)
             yield job
 
+    def alike(self, structure: str) -> int:
+        """How many trials of a structure are left that may share packs; what a search has yet to draw counts as such."""
+        return sum(self._is_alike(one, structure) for one in self.work.planned())
+
+    def _is_alike(self, one: Planned, structure: str) -> bool:
+        if one.open or one.stopped:
+            return one.open and not one.final
+        context, data = self.context, self.context.fingerprint(one.trial)
+        return structure_of(one.trial, data) == structure and not complete(
+            one.trial, context.store.trial(one.trial.id(data))
+        )
+
     def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
-        """Whether a job goes on after a report."""
+        """Returns whether a job goes on after a report."""
         return self.work.should_continue(job, report, source)
 
     def ended(self, job: Job, status: str) -> str:
-        """Keeps how a job ended and its rows; the tables follow when it costs little. Returns the word for how it ended."""
+        """Keeps how a job ended and its rows; the tables follow when that is cheap. Returns the word for how it ended."""
         self.running.discard(job.stored.id)
         status = self.work.ended(job, status)
         with self.context.tolerating_write_errors("the tables"):

@@ -48,7 +48,7 @@ class ReadSample:
 
 
 def samples_from_rows(rows: Iterable[Row]) -> list[ReadSample]:
-    """The samples of a sweep's table, by number. A sample with any seed that failed has failed."""
+    """Returns the samples of a sweep's table, by number. A sample has failed if it failed under any seed."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         if row["metric"] == HELD_OUT:
@@ -81,19 +81,21 @@ def _told(arm: str, rows: list[Row]) -> ReadSample:
 
 
 def distributions(spec: str) -> dict[str, BaseDistribution]:
-    """What the parameters of a sample's row were drawn from; none where its table is of an older version."""
+    """Returns what the parameters of a sample's row were drawn from; none if its table is of an older version."""
     return {
         name: json_to_distribution(text) for name, text in json.loads(spec).get(SEARCH, {}).get("distributions", {}).items()
     }
 
 
 def read_epochs(told: Sequence[ReadSample]) -> list[int]:
-    """The epochs at which any sample was read."""
+    """Returns the epochs at which any sample was read."""
     return sorted({epoch for sample in told for epoch in sample.readings})
 
 
 def optuna_study_from_samples(told: Sequence[ReadSample], rung: int | None = None) -> optuna.Study:
-    """The sweep as a study of Optuna's. rung: every sample that was read there, as complete with what it had then.
+    """Returns the sweep as a study of Optuna's.
+
+    rung: every sample that was read there counts as complete, with its reading there.
 
     Without one, samples have the states in which they ended; those that ran to their end also their further objectives.
     """
@@ -108,7 +110,7 @@ def optuna_study_from_samples(told: Sequence[ReadSample], rung: int | None = Non
 
 
 def _frozen(sample: ReadSample, rung: int | None, names: Sequence[str]) -> FrozenTrial:
-    """Its parameters alone where the table does not say what they were drawn from."""
+    """Returns a sample as a trial of Optuna's, without parameters where the table does not say what they were drawn from."""
     state = STATES[sample.status] if rung is None else TrialState.COMPLETE
     if state == TrialState.COMPLETE and not sample.readings:
         state = TrialState.FAIL
@@ -128,7 +130,7 @@ def _frozen(sample: ReadSample, rung: int | None, names: Sequence[str]) -> Froze
 
 
 def importance(told: Sequence[ReadSample], rung: int) -> dict[str, float] | None:
-    """The share of each parameter in what sets the best tenth (five samples at least) apart from all that came to a rung.
+    """Returns each parameter's share in what sets the best tenth (at least five samples) apart from all that reached a rung.
 
     PED-ANOVA (Watanabe et al., IJCAI 2023), which follows conditions (Conditional PED-ANOVA, KDD 2026). None where fewer
     than ``LEAST`` samples came there, or none of their parameters differ.
@@ -148,6 +150,6 @@ def _varies(told: Sequence[ReadSample], name: str) -> bool:
 
 
 def conditional_parameters(told: Sequence[ReadSample]) -> set[str]:
-    """The parameters that only some samples have."""
+    """Returns the parameters that only some samples have."""
     every = {name for sample in told for name in sample.params}
     return {name for name in every if any(name not in sample.params for sample in told)}

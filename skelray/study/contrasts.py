@@ -47,7 +47,7 @@ class Contrast:
 Contrasts = str | Sequence[Contrast]  # "first", "previous", or what is planned
 
 
-def planned(contrasts: Contrasts, arms: Iterable[str]) -> tuple[Contrast, ...]:
+def planned_contrasts(contrasts: Contrasts, arms: Iterable[str]) -> tuple[Contrast, ...]:
     """Returns contrasts of each arm with the first ("first") or the previous one ("previous"), or those given.
 
     Raises UserError for an unknown arm and for a repeated contrast.

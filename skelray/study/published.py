@@ -37,7 +37,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Place:
+class PlaceInTable:
     """A cell without its seed, or an ensemble. columns: its metrics, as the table names them."""
 
     benchmark: str
@@ -66,7 +66,7 @@ class Owner:
     benchmark: str
     published_by: str
     evaluations: Sequence[tuple[str, Evaluation]]
-    places: Sequence[Place] = field(default_factory=tuple)
+    places: Sequence[PlaceInTable] = field(default_factory=tuple)
 
 
 def list_figures(published: Published, benchmarks: Collection[str] = ()) -> list[Figure]:
@@ -146,7 +146,7 @@ def place_figures(arm: Owner, published: Published, benchmarks: Collection[str])
     return found
 
 
-def _fits(figure: Figure, place: Place) -> bool:
+def _fits(figure: Figure, place: PlaceInTable) -> bool:
     at = {name: repr(canonical(value)) for name, value in place.coordinates.items()}
     return (
         figure.benchmark in ("", place.benchmark)
@@ -206,7 +206,7 @@ def _nowhere(figure: Figure, arm: Owner) -> str:
     return f"{told}: {figure.evaluation!r} is not read there"
 
 
-def _several(figure: Figure, places: Sequence[Place], arm: Owner) -> str:
+def _several(figure: Figure, places: Sequence[PlaceInTable], arm: Owner) -> str:
     """Returns the places that a number fits, and how to name one of them."""
     axes = {name: list(dict.fromkeys(str(p.coordinates.get(name)) for p in places)) for name in places[0].coordinates}
     name, values = next((name, values) for name, values in axes.items() if len(values) > 1)

@@ -7,7 +7,7 @@ from golden_file import GoldenFile
 from torch import nn
 
 from skelray.backbones import DSTA, cpu
-from skelray.backbones.dsta import Join, Layer, positions
+from skelray.backbones.dsta import Join, Layer, position_encoding
 from skelray.backbones.form import FORMS
 from skelray.released.dsta import dsta_from_released
 from skelray.skeleton import KINECT_V2
@@ -137,7 +137,9 @@ def test_positions_are_the_released_buffers(golden, name):
     assert buffers
     for buffer in buffers:
         expected = buffer[0].permute(1, 2, 0)
-        torch.testing.assert_close(positions(*expected.shape[1:]).expand_as(expected), expected, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            position_encoding(*expected.shape[1:]).expand_as(expected), expected, rtol=1e-6, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])

@@ -24,7 +24,7 @@ from skelray.cli.main import main
 from skelray.data import FLORENCE3D, KINETICS, MSR_ACTION3D, NTU60, NWUCLA, DataError, open_dataset, open_table, prepare
 from skelray.data.detect import detect
 from skelray.data.formats.ntu import read_skeleton
-from skelray.data.formats.text import matrix
+from skelray.data.formats.text import parse_matrix
 from skelray.data.own.starter import Undescribed
 
 FIRST, SECOND = "S001C001P001R001A001", "S001C001P003R001A002"
@@ -533,7 +533,7 @@ WAYS = {
 def test_numbers_in_other_ways_are_read_as_they_are_in_the_usual_one(way):
     np.testing.assert_array_equal(read_skeleton(way(TEXT)), read_skeleton(TEXT))
     text = rows(walk(5)[:, 0].reshape(-1, 60)).encode()
-    np.testing.assert_array_equal(matrix(way(text), 60), matrix(text, 60))
+    np.testing.assert_array_equal(parse_matrix(way(text), 60), parse_matrix(text, 60))
 
 
 AMBIGUOUS = {
@@ -547,7 +547,7 @@ AMBIGUOUS = {
 def test_commas_that_may_be_either_are_named(tmp_path, way):
     text = rows(walk(4)[:, 0].reshape(-1, 60)).encode()
     with pytest.raises(ValueError, match="commas that may be decimal points"):
-        matrix(way(text), 60)
+        parse_matrix(way(text), 60)
     (ntu(tmp_path / "raw") / f"{FIRST}.skeleton").write_bytes(way(TEXT))
     reasons = prepare(NTU60, tmp_path / "raw", tmp_path).skipped
     assert [(reason[:39], names) for reason, names in reasons.items()] == [

@@ -170,7 +170,7 @@ class BareMethod(SkeletonCLR):
 
 def test_a_model_without_projectors_or_mask_values_is_evaluated_and_kept():
     pretraining = Pretraining(replace(TRIAL, method=BareMethod(**MOCO)), splits(), CPU)
-    frozen = pretraining.frozen()
+    frozen = pretraining.frozen_encoder()
     assert frozen.mask_values["joint"].tolist() == [0.0]
     assert pretraining.encoder_state()["masks"] == {}
     with pytest.raises(ValueError, match="project"):
@@ -425,7 +425,7 @@ def trained(**changes):
 
 def test_the_projector_is_the_methods_own():
     pretraining, data = trained()
-    ask = pretraining.frozen()
+    ask = pretraining.frozen_encoder()
     (features,), (embedded,) = ask.by_stream(data.test), ask.projected(data.test)
     torch.testing.assert_close(embedded, pretraining.model.query.head(features).detach())
     scores = KNN(k=3, layer="projector")(ask, data.train, data.test)
@@ -436,7 +436,7 @@ def test_the_projector_is_the_methods_own():
 def test_a_projector_is_read_in_evaluation_mode_and_left_as_it_was():
     """One with batch norm, whose statistics must not move, and do not depend on the batch."""
     data, trial = splits(), replace(TRIAL, method=SkeletonCLR(**MOCO))
-    frozen = Pretraining(trial, data, torch.device("cpu")).frozen()
+    frozen = Pretraining(trial, data, torch.device("cpu")).frozen_encoder()
     head = nn.Sequential(nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Dropout(0.5)).train()
     asked = FrozenEncoder(frozen.encoders, frozen.device, frozen.clip, projectors={"joint": head})
     before = {name: value.clone() for name, value in head.state_dict().items()}
@@ -448,7 +448,7 @@ def test_a_projector_is_read_in_evaluation_mode_and_left_as_it_was():
 
 def test_the_projectors_of_several_streams():
     pretraining, data = trained(method=CrosSCLR(**MOCO), stream="joint+motion")
-    ask = pretraining.frozen()
+    ask = pretraining.frozen_encoder()
     heads = [moco.query.head for moco in pretraining.model.mocos().values()]
     for head, feature, embedded in zip(heads, ask.by_stream(data.test), ask.projected(data.test), strict=True):
         torch.testing.assert_close(embedded, head(feature).detach())
@@ -457,12 +457,12 @@ def test_the_projectors_of_several_streams():
 def test_hicos_projector_is_its_instance_head():
     hico = {"queue": 32, "dim": 8, "m": 0.9}
     pretraining, data = trained(method=HiCo(**hico), backbone=replace(LEVELLED, frames=64))
-    ask = pretraining.frozen()
+    ask = pretraining.frozen_encoder()
     (feature,), (embedded,) = ask.by_stream(data.test), ask.projected(data.test)
     torch.testing.assert_close(embedded, pretraining.model.query.heads["instance"](feature).detach())
     without, data = trained(method=HiCo(levels=("domain",), **hico), backbone=replace(LEVELLED, frames=64))
     with pytest.raises(ValueError, match='no projector of an encoder\'s whole feature: evaluate with layer="encoder"'):
-        KNN(layer="projector")(without.frozen(), data.train, data.test)
+        KNN(layer="projector")(without.frozen_encoder(), data.train, data.test)
 
 
 # Retrieval
@@ -621,7 +621,7 @@ def test_buffers_weights_and_modes_of_a_real_encoder_stay(evaluation):
     model = pretraining.model
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     modes, wanted = [m.training for m in model.modules()], [p.requires_grad for p in model.parameters()]
-    measure(evaluation, pretraining.frozen(), data.train, data.test)
+    measure(evaluation, pretraining.frozen_encoder(), data.train, data.test)
     assert same_state(before, dict(model.state_dict()))
     assert modes == [m.training for m in model.modules()]
     assert wanted == [p.requires_grad for p in model.parameters()]
@@ -635,7 +635,7 @@ def test_cached_features_are_as_good_as_running_the_encoder_at_each_step():
     pretraining, data = trained(backbone=BACKBONE)
     pretraining.train_epoch()
     evaluation = Linear(lr=0.5, epochs=4, milestones=(2,), batch_size=8)
-    scores = evaluation(pretraining.frozen(), data.train, data.test)
+    scores = evaluation(pretraining.frozen_encoder(), data.train, data.test)
     encoder, generator = pretraining.model.query.encoder.eval(), Draws(0, 0)["probe"]
 
     def features(part, positions):

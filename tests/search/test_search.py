@@ -54,8 +54,8 @@ def search(store, sweep=SWEEP, name="s", scale=None, data="d"):
 
 def read(searching, sample, epoch, value, source):
     """As a run does after a report."""
-    verdict = searching.judge(sample, epoch, value)
-    searching.keep(sample, epoch, value, verdict, source)
+    verdict = searching.verdict(sample, epoch, value)
+    searching.record_reading(sample, epoch, value, verdict, source)
     return verdict == "on"
 
 
@@ -72,9 +72,9 @@ def train(searching, sample, until=None):
         if epoch == until:
             return
         if trial.monitor.due(epoch, trial.epochs) and not read(searching, sample, epoch, accuracy(sample, epoch), {}):
-            searching.end(sample, "stopped")
+            searching.end_sample(sample, "stopped")
             return
-    searching.end(sample, "done")
+    searching.end_sample(sample, "done")
 
 
 def drive(searching):
@@ -110,8 +110,8 @@ def test_the_published_point_comes_first_and_is_never_stopped(undisturbed):
     first = undisturbed.samples[0]
     assert first.params == PUBLISHED
     assert first.status == "done"
-    assert undisturbed.arm(first) == "published"
-    assert undisturbed.arm(undisturbed.samples[1]) == "sample 1"
+    assert undisturbed.arm_label(first) == "published"
+    assert undisturbed.arm_label(undisturbed.samples[1]) == "sample 1"
 
 
 def test_as_many_samples_as_the_sweep_says_all_different(undisturbed):
@@ -125,7 +125,7 @@ def test_without_a_published_point_all_are_samples(store):
     searching = search(store, replace(SWEEP, published={}))
     sample = searching.propose()
     assert sample.params != PUBLISHED
-    assert searching.arm(sample) == "sample 0"
+    assert searching.arm_label(sample) == "sample 0"
 
 
 def test_a_published_point_may_leave_parameters_to_the_sampler(store):
@@ -153,7 +153,7 @@ def test_the_sampler_learns(status):
         searching = search(memory(tmp))
         while (sample := searching.propose()) is not None:
             read(searching, sample, 9, value(sample), {})
-            searching.end(sample, status)
+            searching.end_sample(sample, status)
         return [s.params for s in searching.samples.values()]
 
     low, high = params(lambda s: -s.params["lambda_h"], "low"), params(lambda s: s.params["lambda_h"], "high")
@@ -196,7 +196,7 @@ def test_the_best_is_the_best_last_reading_of_the_finished(store):
         assert sample.number == number
         for epoch, value in rungs.items():
             read(searching, sample, epoch, value, {})
-        searching.end(sample, status)
+        searching.end_sample(sample, status)
     searching.propose()
     assert searching.best().number == 2
 
@@ -291,7 +291,7 @@ def test_samples_under_way_and_failed_are_taken_up_again(store):
         sample = running.propose()
         read(running, sample, 1, 0.3, {})
         if status != "running":
-            running.end(sample, status)
+            running.end_sample(sample, status)
     later = search(store)
     unfinished = later.unfinished()
     assert [s.number for s in unfinished] == [1, 2]
@@ -305,7 +305,7 @@ def test_samples_under_way_and_failed_are_taken_up_again(store):
 def test_a_failed_sample_does_not_count_for_the_best_nor_disturb_the_sampler(store):
     running = search(store)
     for _ in range(5):
-        running.end(running.propose(), "failed")  # without a reading
+        running.end_sample(running.propose(), "failed")  # without a reading
     assert running.best() is None
     assert running.propose().number == 5
 
@@ -433,7 +433,7 @@ def test_a_ledger_entry_that_was_deleted_is_proposed_again_and_no_other_touched(
     for _ in range(4):
         sample = first.propose()
         sample.readings[0] = {1: 0.5}
-        first.end(sample, "done")
+        first.end_sample(sample, "done")
     kept = {n: (s.params, s.status) for n, s in first.samples.items()}
     store.remove(f"{first.ledger.folder}/000001.json")
     again = search(store)
@@ -463,7 +463,7 @@ def drive_at_once(searching, slots, seed):
         epoch, trial = under_way[sample.number], searching.trial(sample)
         stopped = trial.monitor.due(epoch, 9) and not read(searching, sample, epoch, accuracy(sample, epoch), {})
         if stopped or epoch == 9:
-            searching.end(sample, "stopped" if stopped else "done")
+            searching.end_sample(sample, "stopped" if stopped else "done")
             del under_way[sample.number]
 
 
@@ -490,9 +490,9 @@ def test_an_ordered_search_keeps_its_lag_of_samples_under_way(store):
         assert searching.may_propose()
         searching.propose()
     assert not searching.may_propose()
-    searching.end(searching.samples[1], "done")
+    searching.end_sample(searching.samples[1], "done")
     assert not searching.may_propose()
-    searching.end(searching.samples[0], "failed")
+    searching.end_sample(searching.samples[0], "failed")
     assert searching.may_propose()
 
 

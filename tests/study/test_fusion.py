@@ -131,7 +131,7 @@ def test_the_test_split_is_not_for_searching():
     assert {one.trial.evaluations for one in fused} == {(HeldOut(Linear()), Linear())}
     assert [c.trial.id("d") for c in cells] == [c.trial.id("d") for one in fused for c in one.members.values()]
     assert not any(one.published for one in fusion.fused(Scale(epochs=2)))
-    assert fusion.at(Scale(samples=7)).samples == 7
+    assert fusion.at_scale(Scale(samples=7)).samples == 7
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_held_out_learns_from_the_reduced_set_and_is_scored_on_the_rest(tmp_path
     assert held_out["rows"].tolist() == data.held_out.rows.tolist()
     assert held_out["labels"].tolist() == data.held_out.labels.tolist()
     assert test["rows"].tolist() == data.test.rows.tolist()
-    expected = KNN()(pretraining.frozen(), data.reduced, data.held_out)
+    expected = KNN()(pretraining.frozen_encoder(), data.reduced, data.held_out)
     assert held_out["scores"].tolist() == expected.tolist()
     assert not set(data.reduced.rows) & set(data.held_out.rows)
     assert [part.rows.tolist() for part in train_and_test(Linear(), data)] == [
@@ -340,7 +340,7 @@ def test_the_plan_names_searches_and_what_follows_them(undisturbed, tmp_path, sy
     assert "1 search of 200 points to run" in before.text()
     shutil.copytree(folder / "store", tmp_path / "store", dirs_exist_ok=True)
     assert (make_plan(run).missing, make_plan(run).evaluations, make_plan(run).searches) == (0, 0, 0)
-    test = {evaluated(c.trial.epochs, canonical(c.trial.evaluations[1])) for c in run.study.table().cells(run.scale)}
+    test = {evaluated(c.trial.epochs, canonical(c.trial.evaluations[1])) for c in run.study.as_ablation().cells(run.scale)}
     for file in (tmp_path / "store").glob("*/*.json"):
         if file.stem in test or file.stem.startswith("record-") or file.parent.name == "fusions":
             file.unlink()

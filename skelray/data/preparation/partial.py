@@ -147,7 +147,7 @@ def _count(journal: Path) -> tuple[int, int, int]:
 
 
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
+def exclusive(lock: Path) -> Iterator[None]:
     """Waits until no other process holds the lock, and holds it in the block; a killed process releases it."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "w") as file:

@@ -17,13 +17,13 @@ from typing import Any, Literal
 import numpy as np
 
 from skelray.checks import UserError
-from skelray.data.benchmark import Benchmark, HasNotes, Recording, Skipped, Split
+from skelray.data.benchmark import Benchmark, HasRecordingNotes, Recording, Skipped, Split
 from skelray.data.content import check_content
 from skelray.data.dataset import open_dataset, open_with_protocols
 from skelray.data.formats.listing import walk
 from skelray.data.formats.sources import LooseFile, Recordings, stamp
 from skelray.data.inspection.describe import division
-from skelray.data.preparation.partial import Partial, alone
+from skelray.data.preparation.partial import Partial, exclusive
 from skelray.data.preparation.workers import Recipe, in_order
 from skelray.data.preprocess import PathName, Preprocessing
 from skelray.data.report import PreparationReport, counted, preparation_report
@@ -66,7 +66,7 @@ def prepare(
     recipe = Recipe(benchmark, _agreed(benchmark, preprocessing), dtype)
     root, source = Path(root), source and Path(source)
     try:
-        with alone(root / f".{benchmark.name}.lock"):
+        with exclusive(root / f".{benchmark.name}.lock"):
             return _prepare(recipe, source, root / benchmark.name, progress, force, workers)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -81,7 +81,7 @@ def _prepare(
 ) -> PreparationReport:
     started, benchmark = time.monotonic(), recipe.benchmark
     recordings = benchmark.recordings(source)
-    if isinstance(recordings, HasNotes):
+    if isinstance(recordings, HasRecordingNotes):
         benchmark = replace(benchmark, notes=(*benchmark.notes, *recordings.notes))
     settings = _settings(recipe, source, _stamp(benchmark, source, recordings))
     content = cache(lambda: _content(source, recordings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from skelray.report.figures.costs import costs as drawn
-from skelray.report.html.blocks import Grid, Section, Text
+from skelray.report.html.blocks import Paragraph, Section, SortedTable
 from skelray.report.html.figures import save_picture
 from skelray.report.html.material import Material
 from skelray.report.table import NOTHING, Table
@@ -27,7 +27,7 @@ CAPTION = (
 
 
 def section(material: Material) -> Section:
-    """A sentence, a figure and a table; all of it from the tables."""
+    """Makes the section on costs from the tables: a sentence, a figure and a table."""
     found = costs(material.frame, material.curves)
     arms = found.arms
     lines = [[_shown(row[name]) for name in COLUMNS] for row in arms.to_dict("records")]
@@ -36,7 +36,7 @@ def section(material: Material) -> Section:
     return Section(
         "costs",
         "Costs",
-        [Text(found.sentence()), figure, Grid(table, [material.places.marks(arm=arm) for arm in arms["arm"]])],
+        [Paragraph(found.sentence()), figure, SortedTable(table, [material.places.marks(arm=arm) for arm in arms["arm"]])],
     )
 
 

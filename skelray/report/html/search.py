@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from skelray.report.html.blocks import Block, Grid, Section
+from skelray.report.html.blocks import Block, Section, SortedTable
 from skelray.report.html.material import Material
 
 
 def sections(material: Material, draws: bool) -> list[Section]:
-    """One section; none where the study is no search, or its table has one reading of each sample.
+    """Returns the section on a search; none if the study is no search, or its table has one reading of each sample.
 
     draws: the figures are drawn, too, where they are older than the table; it takes seconds.
     """
@@ -18,5 +18,5 @@ def sections(material: Material, draws: bool) -> list[Section]:
     if draws:
         redraw(material.frame, material.study, material.results)
     tables = [table for table in summary_tables(material.searched) if table is not None]
-    blocks: list[Block] = [Grid(table, [material.places.marks()] * len(table.rows)) for table in tables]
+    blocks: list[Block] = [SortedTable(table, [material.places.marks()] * len(table.rows)) for table in tables]
     return [Section("search", "Search", blocks)] if blocks else []
