@@ -108,6 +108,7 @@ class Run:
                     waiting.append(job)
                     continue
             if job is not None:
+                self.context.check_content(job.trial)
                 self.running.add(job.stored.id)
             yield job
 

@@ -7,7 +7,7 @@ import pandas as pd
 from skelray.report.figures.drawing import Drawing, Places
 from skelray.report.figures.style import COLOURS, WIDE, empty_figure, in_style, shorten_label
 
-ARMS = 60  # that the figure has room for
+ARMS = 30  # that the figure has room for
 
 
 @in_style()

@@ -48,7 +48,7 @@ def row_label(group: Sequence[Answers], among: Sequence[Answers]) -> str:
     """Returns how a page calls a row: its arm, and what tells it from others of the arm."""
     row = group[0].row
     told = [
-        str(row[name])
+        f"{row[name]} epochs" if name == "epochs" else str(row[name])
         for name in ("benchmark", "protocol", "stream", "epochs", "evaluation")
         if len({one.row[name] for one in among}) > 1
     ]
