@@ -467,6 +467,30 @@ def test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be(tmp_path, 
     assert "also with the trial alone on it (1.50 GiB): give it a smaller batch" in kept["line"]
 
 
+@pytest.mark.ray
+def test_a_worker_that_the_memory_monitor_ends_is_a_lost_one_to_tune(tmp_path):
+    """Not the end of all trials, as where an error of a task is no error of an actor."""
+    from ray.air.execution._internal import TrackedActor
+    from ray.air.execution._internal.tracked_actor_task import TrackedActorTask
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError
+    from ray.tune.execution import tune_controller
+
+    from skelray.runner.actor_losses import ActorManager, tolerating_lost_actors
+
+    for error in (OutOfMemoryError("the node running low on memory (memory used=1.50GB)"), NodeDiedError("gone")):
+        heard = []
+        actor = TrackedActor(1, on_error=lambda actor, error, heard=heard: heard.append(error))
+        manager = ActorManager(resource_manager=SimpleNamespace(free_resources=lambda acquired_resource: None))
+        manager._live_actors_to_ray_actors_resources[actor] = (None, None)
+        manager._actor_task_failed(TrackedActorTask(actor), error)
+        (found,) = heard
+        assert isinstance(found, RayActorError)
+        assert str(error) in str(pickle.loads(pickle.dumps(found)))
+    with tolerating_lost_actors():
+        assert tune_controller.RayActorManager is ActorManager
+    assert tune_controller.RayActorManager is not ActorManager
+
+
 GREEDY = """
     import time
     import numpy as np
@@ -513,7 +537,7 @@ def test_what_the_memory_monitor_ends_is_told_as_memory_and_tried_alone(tmp_path
     assert set(fine["status"]) == {"done"}
     (error,) = set(rows.loc[rows["arm"] == "9 times", "error"])
     assert error.startswith("out of memory: its node ran out of memory, also with the trial alone on it (")
-    assert float(error.partition("alone on it (")[2].split()[0]) > 1  # GiB, of the worker that was ended
+    assert float(error.partition("alone on it (")[2].split()[0]) > 0  # GiB, of the worker that was ended
     assert "give it a smaller batch or larger nodes" in error
 
 
