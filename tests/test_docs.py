@@ -465,6 +465,7 @@ CLAIMS = {
     },
     "cluster.md": {
         "ends `skelray run` with status 143": "test_sigterm_saves_and_ends_with_a_sentence_and_143",
+        "A worker that Ray ends for want of memory": "test_what_the_memory_monitor_ends_is_told_as_memory_and_tried_alone",
         "is tried again alone on a node": "test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be",
         "makes the exit status 1": "test_what_is_wrong_says_the_way_to_mend_it_and_the_status_is_1",
         "queued again when preempted": "test_a_job_of_slurm_that_is_preempted_ends_its_study_and_is_queued_again",
