@@ -24,6 +24,7 @@ import torch
 from ray import tune
 
 from skelray.runner import ending
+from skelray.runner.actor_losses import tolerating_lost_actors
 from skelray.runner.asking import asking
 from skelray.runner.context import Settings
 from skelray.runner.decisions import Decisions
@@ -101,7 +102,7 @@ def _tune(name: str, trainable: type[tune.Trainable], jobs: JobSearcher, reporti
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MANY)
     scratch = tempfile.mkdtemp(prefix="skelray-tune-")
     try:
-        with _quiet():
+        with _quiet(), tolerating_lost_actors():
             tune.Tuner(
                 tune.with_resources(trainable, reporting.nodes.request()),
                 tune_config=tune.TuneConfig(search_alg=jobs, scheduler=reporting, num_samples=-1, reuse_actors=True),

@@ -378,6 +378,9 @@ def test_an_error_in_a_studys_own_code_names_its_line_and_keeps_the_traceback(mo
     status, _, err = call(monkeypatch, capsys, "plan", *words, "--traceback")
     assert (status, "raise ValueError('of my own')" in err) == (2, True)
     assert "small.py, line" in err.splitlines()[-1]
+    monkeypatch.setattr("tempfile.mkstemp", lambda **given: (_ for _ in ()).throw(OSError("No space left on device")))
+    status, _, err = call(monkeypatch, capsys, "plan", *words)
+    assert (status, "ValueError: of my own (--traceback shows the traceback)" in err) == (2, True)
 
 
 def test_what_a_user_causes_keeps_no_traceback_and_shows_it_where_it_is_asked_for(monkeypatch, capsys, words):

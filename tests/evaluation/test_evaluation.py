@@ -585,12 +585,12 @@ def test_transfer_says_what_does_not_fit():
         Transfer("ntu60", "xsub", KNN()).pinned(ask.load, source.train.skeleton)
     with pytest.raises(DataError, match="pku is not prepared"):
         Transfer("pku", "xsub", KNN()).pinned(ask.load, source.train.skeleton)
-    with pytest.raises(ValueError, match="pass load to frozen"):
+    with pytest.raises(ValueError, match="say how to load it"):
         Transfer("same", "xsub", KNN())(frozen(), source.train, source.test)
     bound = Transfer("same", "xsub", KNN()).pinned(ask.load, source.train.skeleton)
     assert bound.data == "tiny3"
     assert canonical(bound) != canonical(replace(bound, data="tiny4"))
-    with pytest.raises(DataError, match="asked of the data tiny4, and tiny3 is there"):
+    with pytest.raises(DataError, match="names the data tiny4, not the tiny3 here"):
         replace(bound, data="tiny4")(ask, source.train, source.test)
 
 
