@@ -465,6 +465,7 @@ CLAIMS = {
     },
     "cluster.md": {
         "ends `skelray run` with status 143": "test_sigterm_saves_and_ends_with_a_sentence_and_143",
+        "A worker that Ray ends for want of memory": "test_what_the_memory_monitor_ends_is_told_as_memory_and_tried_alone",
         "is tried again alone on a node": "test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be",
         "makes the exit status 1": "test_what_is_wrong_says_the_way_to_mend_it_and_the_status_is_1",
         "queued again when preempted": "test_a_job_of_slurm_that_is_preempted_ends_its_study_and_is_queued_again",
@@ -532,7 +533,11 @@ CLAIMS = {
         "says what packs would save": "test_packs_are_reckoned_with_where_lanes_were_measured",
         "costs its lane": "test_a_failing_lane_costs_itself_alone",
         "equal to torch's eight to 1e-12": "test_one_recurrence_is_eight",
-        "SkeletonCLR 1385, CrosSCLR 4033": "test_lanes_launch_no_more_than_their_ceiling",
+        "leaves its lane to the next": "test_a_search_on_ray_is_told_of_each_lane_and_stops_it_alone",
+        "report and row": "test_each_lane_of_a_pack_on_ray_is_the_trial_alone",
+        "Few trials are spread over the GPUs": "test_few_trials_are_spread_over_the_nodes",
+        "what it would cost the trial alone": "test_a_lost_worker_costs_each_lane_an_epoch_at_most",
+        "SkeletonCLR 808, HiCLR 1564": "test_lanes_launch_no_more_than_their_ceiling",
         "A test keeps these below ceilings": "test_a_step_launches_no_more_than_its_ceiling",
     },
     "fidelity.md": {

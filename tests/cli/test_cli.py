@@ -406,9 +406,9 @@ def test_set_reaches_the_frames_of_a_hierarchical_encoder(monkeypatch, capsys, w
 
 
 def test_a_number_of_trials_or_auto_shares_a_gpu():
-    from skelray.cli.per_gpu import PerGpu
+    from skelray.cli.per_gpu import PerGpu, lanes_of
 
-    assert [PerGpu().convert(value, None, None) for value in ("auto", "8", 3)] == [64, 8, 3]
+    assert [lanes_of(PerGpu().convert(value, None, None)) for value in ("auto", "8", 3)] == [64, 8, 3]
     for wrong in ("0", "many", "1001"):
         with pytest.raises(click.BadParameter, match=r"a number of 1\.\.1000 or auto"):
             PerGpu().convert(wrong, None, None)

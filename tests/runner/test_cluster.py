@@ -29,12 +29,15 @@ pytest.importorskip("ray")
 # Joining
 
 
-def test_an_address_without_a_head_is_said_at_once():
+def test_an_address_without_a_head_is_said_at_once(monkeypatch):
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         dead = f"127.0.0.1:{one.getsockname()[1]}"
     with pytest.raises(UserError, match="no Ray head answers there"):
         resolve_address(dead)
+    monkeypatch.setenv("RAY_ADDRESS", dead)
+    with pytest.raises(UserError, match=f"^address 'auto' follows RAY_ADDRESS={dead}: no Ray head answers there"):
+        resolve_address("auto")
     for wrong in ("nonsense", "ray://head:10001", "head:99999999", ":6379"):
         with pytest.raises(UserError, match="give HOST:PORT of the head"):
             resolve_address(wrong)
