@@ -9,30 +9,19 @@ from pathlib import Path
 import click
 import pytest
 import torch
+from command_line import call
 from small_study import ABLATION, SWEEP, TINY, make_run, study_file
 
 from skelray import BA, DEMO, NA, Scale
 from skelray.bench import bench
 from skelray.bench.estimate import training_cost
-from skelray.cli.main import cli, main
+from skelray.cli.main import cli
 from skelray.cli.options import notice_of_synthetic, table_name
 from skelray.results import tables as results
 from skelray.runner.ablation import AblationWork
 from skelray.runner.plan import make_plan
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
-
-
-def call(monkeypatch, capsys, *words):
-    """(exit status, standard output, standard error) of a command."""
-    monkeypatch.setattr(sys, "argv", ["skelray", *map(str, words)])
-    try:
-        main()
-        status = 0
-    except SystemExit as exit:
-        status = exit.code or 0
-    out = capsys.readouterr()
-    return status, out.out, out.err
 
 
 @pytest.fixture
