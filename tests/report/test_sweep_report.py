@@ -9,8 +9,11 @@ import pytest
 from sweeps import RUNGS, accuracy, frame, rows
 
 from skelray.report.figures.sweep import FIGURES, save_sweep_figures
+from skelray.report.html.costs import section
+from skelray.report.html.material import gather_material
 from skelray.report.sweep_tables import importance_table, rungs_table, spending_sentence
 from skelray.report.text import report_text
+from skelray.results.tables import write_table
 from skelray.search.from_table import optuna_study_from_samples, samples_from_rows
 
 TOLD = samples_from_rows(rows())
@@ -114,3 +117,9 @@ def test_a_report_needs_neither_the_data_nor_torch(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "figures" / "s" / "importance.png").is_file()
+
+
+def test_a_page_leaves_the_costs_of_samples_to_their_timeline(tmp_path):
+    write_table("s", rows(), [], tmp_path)
+    assert [block.kind for block in section(gather_material("s", tmp_path, None)).blocks] == ["text", "grid"]
+    assert not (tmp_path / "figures").exists()
