@@ -121,10 +121,10 @@ def print_report(study: str, results: Path, form: str, margin: float | None = No
 
 def _drawn(study: str, results: Path, frame: Any) -> list[str]:
     """Draws a sweep's figures, where they are older than its table, and says where they are."""
-    from skelray.report.sweep_tables import redraw
+    from skelray.report.sweep_tables import redraw, samples_of_sweep
 
     try:
-        folder = redraw(frame, study, results)
+        folder = redraw(samples_of_sweep(frame), study, results)
     except OSError as error:
         folder = results / "figures" / study
         return [f"skelray: the figures of {study} cannot be written to {folder}: {error.strerror}"]
