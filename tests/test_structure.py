@@ -15,7 +15,7 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 # A module may import what stands before its room, and within a room what makes no circle.
 ORDER = (
     *("names", "checks", "markup", "atomic", "contained", "ensemble", "skeleton", "machine", "identity"),
-    *("data.persons", "data.preprocess", "data.benchmark", "data.stored", "data.report"),
+    *("data.persons", "data.preprocess", "data.benchmark", "data.stored", "data.content", "data.report"),
     *("data.formats", "data.synthetic", "data.benchmarks", "data.own", "data.catalogue", "data.detect"),
     *("data.dataset", "data.inspection", "data.preparation", "data"),
     *("augment", "backbones", "methods", "engine.resident", "engine.descent", "engine.runners"),

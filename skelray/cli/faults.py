@@ -23,7 +23,7 @@ def explain_fault(error: BaseException, keep: bool = True) -> tuple[str, int]:
     caused = isinstance(error, (UserError, OSError))
     if caused and not (isinstance(error, UserError) and error.unexpected):
         return line, CAUSED
-    kept = f"the traceback is in {_kept(error)}" if keep else "the traceback is above"
+    kept = _kept(error) if keep else "the traceback is above"
     if caused:
         return f"{line} ({kept})", CAUSED
     file, number = _place(error)
@@ -45,10 +45,14 @@ def _place(error: BaseException) -> tuple[str, int]:
 
 
 def _kept(error: BaseException) -> str:
-    handle, name = tempfile.mkstemp(prefix="skelray-", suffix=".traceback")
-    with os.fdopen(handle, "w") as file:
-        file.write(f"{make_printable(' '.join(sys.argv))}\n\n{format_traceback(error)}")
-    return name
+    """Keeps the traceback in a file; returns where it is, in words."""
+    try:
+        handle, name = tempfile.mkstemp(prefix="skelray-", suffix=".traceback")
+        with os.fdopen(handle, "w") as file:
+            file.write(f"{make_printable(' '.join(sys.argv))}\n\n{format_traceback(error)}")
+    except OSError:  # the disk is full
+        return "--traceback shows the traceback"
+    return f"the traceback is in {name}"
 
 
 def format_traceback(error: BaseException) -> str:

@@ -11,7 +11,7 @@ import click
 
 from skelray.cli.data import FOLDER
 from skelray.cli.duration import DurationType
-from skelray.cli.per_gpu import PerGpu
+from skelray.cli.per_gpu import PerGpu, lanes_of
 from skelray.cli.report import print_report
 from skelray.cli.size import SizeType
 from skelray.cli.study_options import make_synthetic, study_options
@@ -46,7 +46,7 @@ def plan_command(**options: Any) -> None:
 @click.option(
     "--per-gpu",
     type=PerGpu(),
-    help="At most so many trials share a GPU; auto: as many as gain.  With --inline as lanes of one step.  [default: 1]",
+    help="At most so many trials share a GPU, as lanes of one step where they fit; auto: as many as gain.  [default: 1]",
 )
 @click.option("--ray-tmp", type=FOLDER, help="Where Ray of this run's own keeps its files.  [default: the system's]")
 @click.option(
@@ -84,7 +84,7 @@ def run_command(
     seconds = None if budget is None or not until_decided else DurationType().convert(budget, None, None)
     ended_by: dict[str, Any] = {"until": until, "budget": None if until_decided else budget}
     if inline and machine.choose_device(options["device"]).type == "cuda":
-        ended_by["lanes"] = per_gpu
+        ended_by["lanes"] = lanes_of(per_gpu)
     run, module = open_run({**options, **ended_by}, make_synthetic)
     if until_decided:
         run.add_seeds_until_decided(seconds)
@@ -92,14 +92,14 @@ def run_command(
         click.echo(notice_of_synthetic(run.scale), err=True)
     for line in run.work.incomparable():
         click.echo(make_printable(line), err=True)
-    any_failed = _run_with_display(run, module, inline, address, per_gpu or 1, ray_tmp)
+    any_failed = _run_with_display(run, module, inline, address, per_gpu, ray_tmp)
     failed = print_report(run.name, options["results"], "markdown")
     _draw(run.name, options["results"])
     sys.exit(1 if failed or any_failed else 0)  # a failure may have no row
 
 
 def _run_with_display(
-    run: Run, module: ModuleType, inline: bool, address: str | None, per_gpu: int, ray_tmp: Path | None
+    run: Run, module: ModuleType, inline: bool, address: str | None, per_gpu: int | None, ray_tmp: Path | None
 ) -> bool:
     """Runs what is missing, shown here and left for `skelray watch`. Returns whether any trial failed."""
     from rich.console import Console
@@ -119,7 +119,7 @@ def _run_with_display(
             from skelray.runner.cluster import Cluster
             from skelray.runner.on_ray import run_on_ray
 
-            run_on_ray(run, module, listener, Cluster(address, per_gpu, tmp=ray_tmp))
+            run_on_ray(run, module, listener, Cluster(address, per_gpu or 1, lanes_of(per_gpu), tmp=ray_tmp))
     return display.finished["failed"] > 0
 
 

@@ -49,7 +49,7 @@ class AimCLR(MoCoSettings):
         if self.eadm is not None and self.extreme is None:
             raise UserError("eadm drops from the extreme query's features: without extreme, set eadm=None")
         if self.cross_streams and self.mined_mean:
-            raise UserError("mined_mean: across streams CrosSCLR's mean over positives is taken anyway")
+            raise UserError("mined_mean is for single streams; the loss across streams is a mean already: leave it out")
 
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo | MultiStream:  # type: ignore[override]
         model = self._model(backbone, skeleton, stream)

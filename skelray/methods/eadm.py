@@ -37,8 +37,8 @@ class EADM:
             raise UserError(f"form {self.form!r} is none of {', '.join(FORMS)}")
         if not LEAST < self.threshold <= 1:
             raise UserError(
-                f"threshold {self.threshold}: attention is never below {LEAST:.4f}, the sigmoid of 1/2, "
-                "so one above that, as all would be dropped, and at most 1 is needed"
+                f"threshold {self.threshold}: attention is never below {LEAST:.4f}, the sigmoid of 1/2, and all of it would "
+                "be dropped: a threshold above that, and at most 1, is needed"
             )
         check_positive("lambda_", self.lambda_)
 

@@ -28,7 +28,8 @@ def studies_table(results: Path, now: float) -> Table:
         for line in lines
     ]
     header = ["study", "run", "trials", *ENDED]
-    return Table(f"Studies in {results}.", header, rows, 2, pd.DataFrame(lines, columns=header))
+    said = "Studies" if rows else "No study has a table or a run"
+    return Table(f"{said} in {results}.", header, rows, 2, pd.DataFrame(lines, columns=header))
 
 
 def _study(name: str, results: Path, now: float) -> dict[str, str | int | None]:

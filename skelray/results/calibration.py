@@ -53,7 +53,7 @@ def probabilities(scores: np.ndarray, votes: bool = False) -> np.ndarray:
         total = scores.sum(axis=1, keepdims=True)
         if (scores < 0).any() or not (total > 0).all():
             raise UserError(
-                "votes are at least 0, and some for each sample: these scores are none; say votes=False of logits"
+                "votes are at least 0, and some for each sample, and these scores are not: give votes=False for logits"
             )
         return scores / total
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -99,7 +99,7 @@ def scores(
         own = row.get("spec") if evaluation is None else None
         evaluation = str(row["evaluation"]) if evaluation is None else evaluation
     if evaluation is None:
-        raise UserError(f"of trial {trial!r} scores of an evaluation are wanted: name one, as 'linear'")
+        raise UserError(f"trial {trial!r}: name the evaluation whose scores are wanted, as 'linear'")
     where = Store(store)
     id = _id(where, trial)
     name = _name(where, id, evaluation, epochs, own)

@@ -74,7 +74,7 @@ def find_trial(beginning: str, settings: Settings, beside: ModuleType | None = N
     if data != row["data"]:
         raise UserError(
             f"{ids[0]} is of {trial.benchmark} with fingerprint {row['data'][:12]}, and that in {settings.data} has "
-            f"{data[:12]}: on other data the number is another"
+            f"{data[:12]}: other data gives another number"
         )
     return FoundTrial(ids[0], row["arm"], rows, trial, _differences(row, trial.id(data), settings))
 

@@ -43,11 +43,13 @@ class Cluster:
 
     address: of one to join; None: one of its own, of ``cpus``, by default those that this process may use.
 
-    per_gpu: trials that share a GPU. tmp: the folder below which Ray keeps the files of a cluster of one's own.
+    per_gpu: processes that share a GPU; lanes: the most trials of a pack on one, None: no packs. tmp: the folder below which
+    Ray keeps the files of a cluster of one's own.
     """
 
     address: str | None = None
     per_gpu: int = 1
+    lanes: int | None = None
     cpus: int | None = None
     tmp: Path | None = None
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from skelray.data.content import check_content
 from skelray.data.dataset import Splits, load_splits
+from skelray.evaluation import Transfer
 from skelray.names import KEEP
 from skelray.runner.execute import pin_targets
 from skelray.store.remote import check_answers
@@ -45,6 +47,18 @@ def open_splits(root: Path, benchmark: str, protocol: str) -> Splits:
     return load_splits(root, benchmark, protocol)
 
 
+@lru_cache
+def check_content_once(root: Path, benchmark: str) -> None:
+    """As ``check_content``, once a process for data that is sound."""
+    check_content(root, benchmark)
+
+
+def benchmarks_of(trial: Trial) -> set[tuple[str, str]]:
+    """The benchmarks that a trial reads, each with its protocol."""
+    targets = {(e.benchmark, e.protocol) for e in trial.evaluations if isinstance(e, Transfer)}
+    return {(trial.benchmark, trial.protocol), *targets}
+
+
 class Context:
     """The surroundings of a run. name: of the table. What asks for data raises DataError if it is missing."""
 
@@ -57,6 +71,11 @@ class Context:
 
     def load_splits(self, benchmark: str, protocol: str) -> Splits:
         return open_splits(self.settings.data, benchmark, protocol)
+
+    def check_content(self, trial: Trial) -> None:
+        """Raises DataError where the data of a trial is not what was prepared. Data is read once a process for it."""
+        for benchmark, _ in benchmarks_of(trial):
+            check_content_once(self.settings.data, benchmark)
 
     def splits(self, trial: Trial) -> Splits:
         return self.load_splits(trial.benchmark, trial.protocol)

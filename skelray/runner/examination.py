@@ -14,6 +14,7 @@ import torch
 from skelray import machine
 from skelray.checks import UserError
 from skelray.data import DataError, open_dataset
+from skelray.runner.head import answers
 from skelray.runner.joining import check_token, resolve_address
 from skelray.runner.versions import versions
 from skelray.store import lock
@@ -40,6 +41,7 @@ def examine(data: Path, store: str, results: Path, address: str | None = None) -
         ("CPUs", lambda: Diagnosis("CPUs", f"{machine.cpus()} of {os.cpu_count()} may be used")),
         ("Ray", lambda: examine_ray(address)),
         ("token", examine_token),
+        ("home", examine_home),
         ("shared memory", examine_shared_memory),
         ("temporary files", lambda: examine_folder("temporary files", Path(tempfile.gettempdir()), "give --ray-tmp")),
         ("tables", lambda: examine_folder("tables", results, "give --results")),
@@ -75,10 +77,30 @@ def examine_ray(address: str | None) -> Diagnosis:
     """Returns whether a cluster can be joined; without an address, whether a run's own one works."""
     if address is not None:
         return Diagnosis("Ray", f"the cluster at {resolve_address(address)} can be joined")
-    said = "a run without --address has Ray of its own"
+    said, fine = "a run without --address has Ray of its own", True
+    if others := sorted(heads_here()):
+        said += f"; a head runs here at {' and at '.join(others)}, which --address auto joins"
     if found := os.environ.get("RAY_ADDRESS"):
+        fine = found in ("auto", "local") or "://" in found or answers(found)
         said += f"; RAY_ADDRESS={found} is followed by --address auto alone"
-    return Diagnosis("Ray", said)
+        said += "" if fine else ", and no head answers there: unset it"
+    return Diagnosis("Ray", said, fine)
+
+
+def heads_here() -> set[str]:
+    """Returns the addresses of Ray's heads that run on this machine, for whomever."""
+    from ray._private.services import find_gcs_addresses  # as `ray status` finds them
+
+    addresses: set[str] = find_gcs_addresses()
+    return {address for address in addresses if answers(address)}
+
+
+def examine_home() -> Diagnosis:
+    """Whether the home folder can be written to; a run does without."""
+    home = Path.home()
+    if os.access(home, os.W_OK | os.X_OK):
+        return Diagnosis("home", f"{home} can be written to")
+    return Diagnosis("home", f"{home} cannot be written to: a run gives its Ray a token that ends with it")
 
 
 def examine_token() -> Diagnosis:

@@ -35,7 +35,7 @@ def _watch(address: str, over: threading.Event) -> None:
     while misses * EVERY < SILENT or time.monotonic() - seen < SILENT:  # a machine that was asleep has missed none
         if over.wait(EVERY):
             return
-        if _answers(address):
+        if answers(address):
             seen, misses = time.monotonic(), 0
         else:
             misses += 1
@@ -46,10 +46,11 @@ def _watch(address: str, over: threading.Event) -> None:
         os._exit(ending.LOST)
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
+    """Whether something listens at host:port."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), KNOCK).close()
-    except OSError:
+    except (OSError, ValueError):
         return False
     return True

@@ -30,6 +30,7 @@ class JobSearcher(Searcher):
         self.error: Exception | None = None  # of the study's own code, or of the store: Tune would end in one of its own
         self.on_lost: Callable[[Job], None] = lambda job: None
         self.has_room: Callable[[], bool] = lambda: True
+        self.is_alone: Callable[[Job], bool] = lambda job: False  # whether it is to have a node to itself
 
     def is_over(self) -> bool:
         """Returns whether there is no further job and every one has ended."""
@@ -45,19 +46,41 @@ class JobSearcher(Searcher):
             job = self.again.pop(0) if self.again else self._next()
             if job is None:
                 return Searcher.FINISHED if self.is_over() else None  # type: ignore[return-value]
-            content = ray.cloudpickle.dumps(job.fused or job.trial)  # the study's own classes by value
+            config = self.config_of(trial_id, job)
         except Exception as error:
             self.error = error
             return Searcher.FINISHED  # type: ignore[return-value]
         self.given[trial_id] = job
+        return config
+
+    def config_of(self, trial_id: str, job: Job) -> dict[str, Any]:
+        """Returns what a worker needs for an attempt at a job."""
+        content = ray.cloudpickle.dumps(job.fused or job.trial)  # the study's own classes by value
         return {"attempt": trial_id, "number": job.number, "id": job.stored.id, "epochs": job.trial.epochs, "trial": content}
+
+    def occupied(self) -> list[int]:
+        """Attempts that take room on a node or wait for it, each by the identity of its job."""
+        waiting = {id(job) for job in self.again}
+        return [one for one in self.under_way if one not in waiting]
+
+    def take_back(self, trial_id: str) -> None:
+        """Has an attempt that has not begun made again."""
+        self.again.insert(0, self.given[trial_id])
 
     def _next(self) -> Job | None:
         """Returns a job that is taken up for the first time."""
+        job = self._draw()
+        return None if job is None else self._taken_up(job)
+
+    def _draw(self) -> Job | None:
+        """The run's next job; None where it has none now."""
         job = None if self.exhausted else next(self._jobs, self)
         if not isinstance(job, Job):
             self.exhausted = self.exhausted or job is self
             return None
+        return job
+
+    def _taken_up(self, job: Job) -> Job:
         job.stored.clear_failure(job.trial.epochs)  # an earlier run's: what is there in the end is this one's
         if (holder := job.stored.holder(job.trial.epochs)) is not None:
             log.warning("%s waits for %s", job.name, holder)

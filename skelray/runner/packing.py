@@ -77,6 +77,8 @@ class Packing:
         if self.plain:
             return
         training.static = True
+        if self.most == 1:
+            return
         if self.decisions.lanes(self.structure or "", self.most or 1) is None:
             self._decide(self._found_out(training))
         while self.lanes > 1 and self.pack is None:

@@ -100,7 +100,7 @@ class Plan:
         if self.seconds is None:
             return "an unknown time (measure with `skelray bench`)"
         threads = f" with {self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads is not None else ""
-        packed = f" ({_duration(self.packed)} in packs, as with --inline --per-gpu)" if self.packed is not None else ""
+        packed = f" ({_duration(self.packed)} in packs, as with --per-gpu)" if self.packed is not None else ""
         return f"{'at least' if self.at_least else 'about'} {_duration(self.seconds)}{threads}{packed}"
 
 

@@ -84,8 +84,8 @@ class Run:
             return
         if Notes.of(there.attrs.get("notes", {})).looks and not isinstance(self.work, DecidingWork):
             raise UserError(
-                f"the table of {self.name} has had seeds added until it was decided: go on with --until-decided, which "
-                f"keeps them and what was looked at, or give this run a table of its own by --name"
+                f"seeds were added to the table of {self.name} until it was decided: run it with --until-decided, which "
+                "keeps them and the looks so far, or give this run a table of its own by --name"
             )
 
     def jobs(self) -> Iterator[Job | None]:
@@ -108,6 +108,7 @@ class Run:
                     waiting.append(job)
                     continue
             if job is not None:
+                self.context.check_content(job.trial)
                 self.running.add(job.stored.id)
             yield job
 

@@ -69,7 +69,9 @@ class Upkeep:
         """Treats what earlier runs have ended as what this one will."""
         planned = self._work.planned()
         if self._keep == BEST and all(one.trial.monitor is None for one in planned):
-            raise UserError("--keep best: no trial of this study reads held-out subjects, which tell the best: last or none")
+            raise UserError(
+                "--keep best: no trial of this study reads held-out subjects, by which the best is told: give last or none"
+            )
         known = [(self._context.stored(one.trial), one) for one in planned if not one.open]
         for stored, one in known:
             self._longest[stored.id] = max(one.trial.epochs, self._longest.get(stored.id, 0))

@@ -82,7 +82,7 @@ def spell_out_rows(published: Published, places: Sequence[tuple[str, str]], labe
         }
     if len(published) != len(places):
         row = f"published of {label!r} has {len(published)} numbers in a row"
-        raise UserError(f"{row}, and the study is on {len(places)} places: on=[...] says which, None stands where none is")
+        raise UserError(f"{row}, and the study is on {len(places)} places: give one for each, None where there is none")
     found: dict[str, dict[str, float]] = {}
     for (benchmark, protocol), value in zip(places, published, strict=True):
         if value is not None:
@@ -111,7 +111,7 @@ def _narrowed(within: Figure, key: Any, benchmarks: frozenset[str]) -> Figure:
     of_streams = all(part in STREAMS for part in key.split("+"))
     name = "stream" if of_streams else "benchmark" if key in benchmarks else "evaluation"
     if said := getattr(within, name):
-        raise UserError(f"published names two of one kind, {said!r} and {key!r}, around one number")
+        raise UserError(f"a published number under two of one kind, {said!r} and {key!r}: leave one out")
     return replace(within, **{name: key})  # type: ignore[arg-type]
 
 

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from command_line import call
 from small_study import TINY, study_file
-from test_cli import call
 
 from skelray.checks import UserError
 from skelray.papers import CENTRED, RIGID

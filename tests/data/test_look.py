@@ -1,13 +1,12 @@
 """`skelray data describe` and `check`: the numbers are those of the data, and each planted fault is found by name."""
 
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from command_line import call
 from raw_files import drawn_benchmark
 
-from skelray.cli.main import main
 from skelray.data import Benchmark, DataError, Preprocessing, Recording, Split, open_dataset, prepare
 from skelray.data.dataset import SkeletonDataset
 from skelray.data.inspection.check import check_dataset
@@ -312,17 +311,6 @@ def test_a_page_needs_nothing_beside_it(whole):
 
 
 # commands ------------------------------------------------------------------------------------------------------------
-
-
-def call(monkeypatch, capsys, *words):
-    monkeypatch.setattr(sys, "argv", ["skelray", *map(str, words)])
-    try:
-        main()
-        status = 0
-    except SystemExit as exit:
-        status = exit.code or 0
-    out = capsys.readouterr()
-    return status, out.out, out.err
 
 
 def test_the_commands(whole, tmp_path, monkeypatch, capsys):

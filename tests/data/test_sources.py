@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from command_line import call
 from raw_archives import kinetics_clip, rows, write_florence, write_florence_mat, write_kinetics, write_utkinect
 from raw_files import ntu_clips, ntu_names, skeleton_text, walk, write_npz, write_nwucla, write_pyskl, write_pyskl_2d
 
 import skelray
-from skelray.cli.main import main
 from skelray.data import FLORENCE3D, KINETICS, MSR_ACTION3D, NTU60, NWUCLA, DataError, open_dataset, open_table, prepare
 from skelray.data.detect import detect
 from skelray.data.formats.ntu import read_skeleton
@@ -40,14 +40,8 @@ def ntu(folder: Path, *files: str) -> Path:
 
 def command(monkeypatch, capsys, *words):
     """(exit status, standard output, standard error in one line) of ``skelray prepare``."""
-    monkeypatch.setattr(sys, "argv", ["skelray", "prepare", *map(str, words), "--workers", "1"])
-    try:
-        main()
-        status = 0
-    except SystemExit as exit:
-        status = exit.code or 0
-    out = capsys.readouterr()
-    return status, out.out, " ".join(out.err.split())
+    status, out, err = call(monkeypatch, capsys, "prepare", *words, "--workers", "1")
+    return status, out, " ".join(err.split())
 
 
 # What cannot be read ------------------------------------------------------------------------------------------------

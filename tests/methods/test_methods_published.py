@@ -80,7 +80,7 @@ def test_aimclr_across_streams_leaves_d3m_within_each():
 
 
 def test_across_streams_the_mean_over_mined_positives_is_no_choice():
-    with pytest.raises(ValueError, match="mined_mean: across streams CrosSCLR's mean"):
+    with pytest.raises(ValueError, match="mined_mean is for single streams"):
         AimCLR(cross_streams=True, mined_mean=True)
 
 

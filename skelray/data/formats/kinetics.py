@@ -91,7 +91,7 @@ def _recordings(source: Path | None, classes: tuple[str, ...] = CLASSES) -> Reco
         raise DataError(
             f"the clips of {source} name classes of their own ({shortened(named_classes(own))}), which are not those of "
             "Kinetics: "
-            f"leave its name out, and they are taken: skelray prepare {source}"
+            f"to take theirs, leave the benchmark's name out: skelray prepare {source}"
         )
     parse = partial(_recording, known=known, root=source.resolve().name if source else "", classes=classes)
     return Recordings(found, parse, json.dumps(known, sort_keys=True) if known else "")

@@ -155,7 +155,7 @@ class Coordinates:
         if len(self._marks) > 1:
             raise DataError(
                 f"numbers are written both with a point and with a comma, such as {self._marks['.']!r} and "
-                f"{self._marks[',']!r}: which of them is 1.5 and which 1500 is not said"
+                f"{self._marks[',']!r}: write all alike, as it cannot be told which is 1.5 and which 1500"
             )
 
     def _cast(self, column: pa.Array, name: str) -> np.ndarray:
