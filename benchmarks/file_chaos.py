@@ -167,15 +167,17 @@ def _arm(place: Path, event: int) -> None:
     results._replace = counted(results._replace)
 
 
-def damaged_everywhere(path: Path, done: Path, root: Path, data: Path, scale: dict, expected, draw: random.Random) -> int:
-    """Flips a bit of each file of a finished study, and tears each; returns how many files were damaged.
+def damaged_everywhere(
+    path: Path, done: Path, root: Path, data: Path, scale: dict, expected, draw: random.Random, step: int = 1
+) -> int:
+    """Flips a bit of every ``step``-th file of a finished study, and tears it; returns how many files were damaged.
 
     scale: its store may be a URI.
     """
     names = [f"results/{file.relative_to(done / 'results')}" for file in sorted((done / "results").rglob("*.parquet"))]
     listed = root / "listed.txt"
     assert forked(lambda: listed.write_text("\n".join(_stored(_store(done, scale)))) and None) == FINE
-    names += [f"store/{name}" for name in listed.read_text().split("\n")]
+    names = [*names, *(f"store/{name}" for name in listed.read_text().split("\n"))][::step]
     for count, (name, how) in enumerate(itertools.product(names, ("flipped", "torn"))):
         folder, own = root / f"damage{count}", _with_store(scale, f"damage{count}")
         shutil.copytree(done / "results", folder / "results")
@@ -268,7 +270,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["kill", "full", "damage", "data"], action="append")
     parser.add_argument("--study", choices=[*STUDIES])
     parser.add_argument("--store", choices=["local", "s3"], default="local")
-    parser.add_argument("--step", type=int, default=1, help="Kills, or fills the disk, before every so many writes.")
+    parser.add_argument("--step", type=int, default=1, help="Every so many writes, and files of the store.")
     options = parser.parse_args()
     acts = options.only or (["kill", "full", "damage", "data"] if options.store == "local" else ["kill", "damage"])
     for kind in STUDIES:
@@ -300,7 +302,7 @@ def disturb(kind: str, root: Path, acts: Sequence[str], uri: str | None, step: i
         times, failed = filled_everywhere(path, root, data, scale, expected, step)
         told.append(f"disk full at {times} writes, {failed} runs said so")
     if "damage" in acts:
-        told.append(f"{damaged_everywhere(path, done, root, data, whole, expected, draw)} damaged files")
+        told.append(f"{damaged_everywhere(path, done, root, data, whole, expected, draw, step)} damaged files")
     if "data" in acts:
         count, refused = damaged_data(path, root, data, scale, expected, draw)
         told.append(f"prepared data damaged {count} times, {refused} runs refused it")

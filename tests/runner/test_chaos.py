@@ -78,7 +78,7 @@ def test_damaged_data_is_refused_or_changes_nothing(tmp_path, synthetic_data, do
 
 @pytest.mark.slow
 def test_a_store_on_s3_that_is_killed_or_damaged_is_the_same(tmp_path):
-    """Killed before every seventh write, and each file damaged."""
+    """Killed before every seventh write, and every seventh file damaged."""
     pytest.importorskip("moto")
     with file_chaos.object_store(tmp_path) as uri:
         told = file_chaos.disturb("ablation", tmp_path, ["kill", "damage"], uri, step=7)
