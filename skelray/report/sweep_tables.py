@@ -20,18 +20,17 @@ def samples_of_sweep(frame: pd.DataFrame) -> list[ReadSample]:
     return samples_from_rows(frame.to_dict("records")) if len(set(frame["study"])) == 1 else []  # type: ignore[arg-type]
 
 
-def redraw(frame: pd.DataFrame, study: str, results: Path) -> Path:
+def redraw(found: Sequence[ReadSample], study: str, results: Path) -> Path:
     """Draws the figures of a sweep's table where they are older than its file, and returns the folder with them."""
     folder, table = results / "figures" / study, results / f"{study}.parquet"
     last = folder / "history.png"
     if not last.is_file() or last.stat().st_mtime < table.stat().st_mtime:
-        save_sweep_figures(samples_of_sweep(frame), study, results)
+        save_sweep_figures(found, study, results)
     return folder
 
 
-def summary_tables(frame: pd.DataFrame) -> list[Table | None]:
+def summary_tables(found: Sequence[ReadSample]) -> list[Table | None]:
     """Returns the tables that stand below the samples of a sweep."""
-    found = samples_of_sweep(frame)
     return [rungs_table(found), importance_table(found)]
 
 

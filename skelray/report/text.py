@@ -42,9 +42,9 @@ def report_text(frame: pd.DataFrame, form: str = "markdown", margin: float | Non
     searched = frame["metric"] == HELD_OUT
     tables: list[Table | None] = [sweep_table(frame[searched])] if searched.any() else []
     if form == "markdown" and searched.any():
-        from skelray.report.sweep_tables import summary_tables  # brings Optuna
+        from skelray.report.sweep_tables import samples_of_sweep, summary_tables  # brings Optuna
 
-        tables += summary_tables(frame[searched])
+        tables += summary_tables(samples_of_sweep(frame[searched]))
     if (~searched).any():
         tables.append(accuracy_table(frame[~searched]))
         tables.append(effects_table(frame[~searched], margin) if form == "markdown" else None)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
@@ -22,7 +23,7 @@ LEAST = 10  # samples at a rung, below which no importance is told
 TOP = 5  # of the best, at least, which importance compares with all
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReadSample:
     """A sample as its rows tell it. readings: held-out accuracy by epoch, the mean over its seeds; epochs: it would train
     for; trained: epochs under all its seeds, which took ``seconds``; figures: further objectives, which are to be small.
@@ -135,7 +136,12 @@ def importance(told: Sequence[ReadSample], rung: int) -> dict[str, float] | None
     PED-ANOVA (Watanabe et al., IJCAI 2023), which follows conditions (Conditional PED-ANOVA, KDD 2026). None where fewer
     than ``LEAST`` samples came there, or none of their parameters differ.
     """
-    there = [sample for sample in told if rung in sample.readings and sample.distributions]
+    return _importance(tuple(sample for sample in told if rung in sample.readings and sample.distributions), rung)
+
+
+@lru_cache(maxsize=64)
+def _importance(there: tuple[ReadSample, ...], rung: int) -> dict[str, float] | None:
+    """Asks Optuna once: of a thousand samples it takes seconds, and a figure and a table ask."""
     varied = {name for sample in there for name in sample.distributions if _varies(there, name)}
     if len(there) < LEAST or not varied:
         return None

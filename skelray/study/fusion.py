@@ -91,8 +91,11 @@ class Fusion:
         return [replace(one, arm=PUBLISHED) for one in self.as_ablation().fused(scale)]
 
     def notes(self) -> Notes:
-        """Returns the comparison: the chosen weights with the published ones."""
-        return Notes((Contrast(CHOSEN, PUBLISHED),))
+        """Returns the comparison: the chosen weights with the published ones, on the test split.
+
+        On held-out subjects, whom they were chosen on, they are better by construction.
+        """
+        return Notes((Contrast(CHOSEN, PUBLISHED, at={"evaluation": self.evaluation.name}),))
 
     def at_scale(self, scale: Scale | None) -> Fusion:
         """Returns the fusion with a scale's number of points."""

@@ -12,6 +12,8 @@ import torch
 from hypothesis import example as example_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from result_rows import frame as result_frame
+from result_rows import seeds
 from small_study import TINY, Heard, assert_same, inline, make_run, study_file, table
 from stored_streams import STREAMS, evaluate, keep, scores
 from tiny import MOCO, TRIAL, splits
@@ -22,6 +24,7 @@ from skelray.identity.canonical import canonical
 from skelray.methods import SkeletonCLR
 from skelray.report import text as report
 from skelray.results import tables as results
+from skelray.results.verdicts import verdicts_of_frame
 from skelray.runner.execute import execute
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import make_plan
@@ -217,6 +220,15 @@ def test_held_out_scores_are_those_of_the_scale(tmp_path):
     for cell in one.members.values():
         evaluate(store, cell)
     assert chosen_ensemble(fusion, one, store, "d") is not None
+
+
+def test_weights_are_compared_on_the_test_split_alone():
+    """On the subjects that they were chosen on they are no worse by construction."""
+    arms = {PUBLISHED: (0.5, 0.51), CHOSEN: (0.6, 0.62)}
+    made = [seeds(*arms[arm], arm=arm, evaluation=name) for arm in arms for name in ("linear held-out", "linear")]
+    rows = result_frame([row for own in made for row in own])
+    rows.attrs["notes"] = FUSION.notes().content()
+    assert verdicts_of_frame(rows)["evaluation"].tolist() == ["linear"]
 
 
 def test_a_choice_is_recorded_and_not_made_twice(tmp_path, monkeypatch):

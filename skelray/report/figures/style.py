@@ -57,6 +57,9 @@ SETTINGS: dict[Any, Any] = {
 }
 
 
+_within: list[bool] = []  # whether what is drawn now has the style already
+
+
 @contextmanager
 def in_style() -> Iterator[None]:
     """Draws within the block in the project's style, whatever the user's own settings are.
@@ -65,11 +68,18 @@ def in_style() -> Iterator[None]:
     """
     import matplotlib
 
+    if _within:
+        yield  # setting it again would only take time
+        return
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # of a script the font lacks: boxes
-        yield
+        _within.append(True)
+        try:
+            yield
+        finally:
+            _within.pop()
 
 
 def empty_figure(x: str, y: str, width: float = WIDE, height: float = HIGH) -> tuple[Figure, Axes]:
@@ -130,11 +140,12 @@ def save_figure(study: str, name: str, figure: Figure, data: pd.DataFrame, folde
     if not re.fullmatch(r"[\w+-]+", name, re.ASCII):
         raise UserError(f"a figure is named by letters, digits, '_', '+' and '-', not {name!r}")
     text = data.rename(columns=make_printable).to_csv(index=False, lineterminator="\n", float_format="%.7g")
-    content = {
-        f"{name}.csv": text.encode(),
-        f"{name}.svg": svg(figure).encode(),
-        f"{name}.png": _png(figure),
-    }
+    with in_style():
+        content = {
+            f"{name}.csv": text.encode(),
+            f"{name}.svg": svg(figure).encode(),
+            f"{name}.png": _png(figure),
+        }
     write_pictures(study, content, Path(folder))
     return [Path(folder) / "figures" / study / file for file in content]
 

@@ -13,10 +13,11 @@ def sections(material: Material, draws: bool) -> list[Section]:
     """
     if material.searched.empty:
         return []
-    from skelray.report.sweep_tables import redraw, summary_tables  # brings Optuna
+    from skelray.report.sweep_tables import redraw, samples_of_sweep, summary_tables  # brings Optuna
 
+    found = samples_of_sweep(material.searched)
     if draws:
-        redraw(material.frame, material.study, material.results)
-    tables = [table for table in summary_tables(material.searched) if table is not None]
+        redraw(found, material.study, material.results)
+    tables = [table for table in summary_tables(found) if table is not None]
     blocks: list[Block] = [SortedTable(table, [material.places.marks()] * len(table.rows)) for table in tables]
     return [Section("search", "Search", blocks)] if blocks else []

@@ -40,7 +40,8 @@ def slices(told: Sequence[ReadSample]) -> Drawing | None:
         x = _places(plot, "x", own[one.name].tolist(), one)
         dots = plot.scatter(x, 100 * own["value"], c=own["epoch"], **DOTS)
         dots.set_clim(frame["epoch"].min(), frame["epoch"].max())
-        for at, value in zip(x, own["value"].where(own["sample"] == "published"), strict=True):
+        for place in np.flatnonzero(own["sample"] == "published"):
+            at, value = x[place], own["value"].iloc[place]
             plot.plot([at], [100 * value], marker="x", color=INK, markersize=9, linestyle="", zorder=3)
     for plot in plots[len(known) :]:
         plot.set_axis_off()
@@ -135,12 +136,14 @@ def _places(plot: Any, axis: str, values: Sequence[Any], one: Range) -> list[flo
 
 def _number_axis(plot: Any, axis: str, one: Range) -> None:
     """Labels an axis with plain numbers: powers would need mathematical text, which the style does without."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
     ticks = plot.xaxis if axis == "x" else plot.yaxis
     if one.log:
         plot.set(**{f"{axis}scale": "log"})
-        ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if one.high / one.low < 20 else (1.0,)))
+        narrow = one.high / one.low < 20
+        ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+        ticks.set_minor_locator(NullLocator() if narrow else LogLocator(subs=(2.0, 5.0)))  # nine a decade take long to draw
         ticks.set_minor_formatter(NullFormatter())
     else:
         only = isinstance(one.low, int) and isinstance(one.high, int)
