@@ -51,9 +51,8 @@ def check_content(root: Path, name: str) -> None:
     except NO_NPY as error:
         raise DataError(f"{folder} cannot be read ({error}): prepare {name} again") from error
     if found != about.get("fingerprint"):
-        raise DataError(
-            f"{folder / SEQUENCES} or {SAMPLES} beside it is not what was prepared, but damaged or changed: prepare {name} again"
-        )
+        beside = f"{folder / SEQUENCES} or {SAMPLES} beside it"
+        raise DataError(f"{beside} is not what was prepared, but damaged or changed: prepare {name} again")
 
 
 def _checksum(about: Mapping[str, Any]) -> str:
