@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = {"torch", "ray", "optuna", "sklearn", "matplotlib", "pandas", "pyarrow"}
+HEAVY = {"torch", "ray", "optuna", "sklearn", "matplotlib", "pandas", "pyarrow", "scipy.stats"}
 ASKED = """
 import contextlib, io, sys
 with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
@@ -46,8 +46,13 @@ def test_tables_need_pandas_and_no_torch():
     assert imported("import skelray; print(skelray.load('nwucla').shape)") == (True, {"pandas", "pyarrow"}, "")
 
 
-def test_a_page_needs_no_torch():
-    _, modules, _ = imported("import skelray.report.html.page")
+def test_a_page_needs_no_torch_and_its_verdicts_no_statistics_that_take_a_second_to_import():
+    seeds = "rows.groupby(['arm', 'evaluation', 'metric']).cumcount()"
+    judged = f"rows.assign(seed={seeds}, trial={seeds}.astype(str) + rows['arm'])"
+    program = "import skelray; from skelray.report.html import page; rows = skelray.load('nwucla')"
+    program += "; rows = rows.loc[rows.index.repeat(3)].reset_index(drop=True)"  # nine seeds
+    said, modules, _ = imported(f"{program}; print(page.verdicts.verdict_table({judged}).rows[0])")
+    assert said
     assert modules == {"pandas", "pyarrow"}
 
 

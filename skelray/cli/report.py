@@ -67,7 +67,7 @@ def report_command(
     from skelray.report.verdict_table import verdict_table
     from skelray.results.tables import load
 
-    table = verdict_table(load(study, results), fraction)
+    table = verdict_table(load(study, results), fraction, bca=True)
     said = f"skelray: {study} has no contrast: no two seeds are done in two arms" if table is None else table.written(form)
     click.echo(said, err=table is None)
 

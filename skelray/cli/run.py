@@ -11,6 +11,7 @@ import click
 
 from skelray.cli.data import FOLDER
 from skelray.cli.duration import DurationType
+from skelray.cli.per_gpu import PerGpu
 from skelray.cli.report import print_report
 from skelray.cli.size import SizeType
 from skelray.cli.study_options import make_synthetic, study_options
@@ -39,8 +40,8 @@ def plan_command(**options: Any) -> None:
 @click.option("--address", help="Join this Ray cluster ('auto': the one that runs here).")
 @click.option(
     "--per-gpu",
-    type=click.IntRange(1, 1000),
-    help="At most so many trials share a GPU.  With --inline as lanes of one step, if that gains.  [default: 1]",
+    type=PerGpu(),
+    help="At most so many trials share a GPU; auto: as many as gain.  With --inline as lanes of one step.  [default: 1]",
 )
 @click.option("--ray-tmp", type=FOLDER, help="Where Ray of this run's own keeps its files.  [default: the system's]")
 @click.option(

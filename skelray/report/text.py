@@ -48,7 +48,8 @@ def report_text(frame: pd.DataFrame, form: str = "markdown", margin: float | Non
     if (~searched).any():
         tables.append(accuracy_table(frame[~searched]))
         tables.append(effects_table(frame[~searched], margin) if form == "markdown" else None)
-        tables.append(verdict_table(frame[~searched], margin) if form == "markdown" and not searched.any() else None)
+        judged = form == "markdown" and not searched.any()
+        tables.append(verdict_table(frame[~searched], margin, bca=True) if judged else None)
         tables.append(fusion_table.fusion_table(frame[~searched]))
     return "\n\n".join(one.written(form) for one in tables if one is not None)
 

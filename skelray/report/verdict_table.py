@@ -9,20 +9,24 @@ from skelray.report.table import NOTHING, Table, cell_text, stream_order
 from skelray.results.inference import ALPHA
 from skelray.results.looks import share
 from skelray.results.statistics import SETTINGS
-from skelray.results.verdicts import verdicts_of_frame
+from skelray.results.verdicts import BCA, verdicts_of_frame
 from skelray.study.notes import Notes
 
 LEADING = ("study", "benchmark", "stream", "backbone", "epochs")  # shown where they vary
 
 
-def verdict_table(frame: pd.DataFrame, margin: float | None = None) -> Table | None:
-    """Each planned contrast at each setting; None where no two seeds pair. margin: a fraction; None for the study's own."""
+def verdict_table(frame: pd.DataFrame, margin: float | None = None, bca: bool = False) -> Table | None:
+    """Each planned contrast at each setting; None where no two seeds pair.
+
+    margin: a fraction; None for the study's own. bca: with the BCa intervals, where there are pairs enough for any.
+    """
     if frame.groupby("arm", sort=False)["seed"].nunique().max() < 2:
         return None
-    found = verdicts_of_frame(frame, margin)
+    found = verdicts_of_frame(frame, margin, bca)
     if found.empty or not (found["n"] > 1).any():
         return None
     found = _ordered(found)
+    bca = bca and bool(found[BCA[0]].notna().any())
     groups = leading(found)
     several, claims = len(found["baseline"].unique()) > 1, found["claim"].ne("").any()
     rows = [
@@ -31,6 +35,7 @@ def verdict_table(frame: pd.DataFrame, margin: float | None = None) -> Table | N
             *([one["arm"], one["baseline"]] if several else [one["arm"]]),
             f"{one['protocol']} {column_name(one['evaluation'], one['metric'])}",
             _points(one),
+            *([_interval(one, *BCA)] if bca else []),
             str(one["n"]),
             *map(_share, (one["improvement"], one["correlation"])),
             *([one["claim"] or NOTHING] if claims else []),
@@ -39,9 +44,19 @@ def verdict_table(frame: pd.DataFrame, margin: float | None = None) -> Table | N
         ]
         for one in found.to_dict("records")
     ]
-    header = [*groups, "arm", *(["minus"] if several else []), "of", "points [95 %]", "seeds", "P", "r"]
+    header = [
+        *groups,
+        "arm",
+        *(["minus"] if several else []),
+        "of",
+        "points [95 %]",
+        *(["BCa"] if bca else []),
+        "seeds",
+        "P",
+        "r",
+    ]
     header += [*(["claim"] if claims else []), "verdict", "why"]
-    return Table(_caption(found, frame, margin, several), header, rows, len(header), found)
+    return Table(_caption(found, frame, margin, several, bca), header, rows, len(header), found)
 
 
 def leading(found: pd.DataFrame) -> list[str]:
@@ -57,7 +72,7 @@ def _ordered(found: pd.DataFrame) -> pd.DataFrame:
     return found.loc[keys.sort_values(list("abcde"), kind="stable").index].reset_index(drop=True)
 
 
-def _caption(found: pd.DataFrame, frame: pd.DataFrame, margin: float | None, several: bool) -> str:
+def _caption(found: pd.DataFrame, frame: pd.DataFrame, margin: float | None, several: bool, bca: bool) -> str:
     notes = Notes.of(frame.attrs.get("notes", {}))
     points = notes.margin if margin is None else 100 * margin
     sizes = found.drop_duplicates(["evaluation", "metric"])
@@ -65,10 +80,11 @@ def _caption(found: pd.DataFrame, frame: pd.DataFrame, margin: float | None, sev
         f"{one['family']} of {column_name(one['evaluation'], one['metric'])}" for one in sizes.to_dict("records")
     )
     first = "Contrasts" if several else f"Minus {found['baseline'].iloc[0]}"
+    also = ", beside it the BCa bootstrap's, which decides nothing" if bca else ""
     return (
-        f"{first}, paired by seed: mean and Student's 95 % interval over seeds; P that a run of the arm is better, r over "
-        f"seeds. Verdicts: exact sign-flip test at {100 * ALPHA:g} %, Holm over an evaluation's contrasts ({families}), "
-        f"margin {points:g} points.{_sequential(notes)}"
+        f"{first}, paired by seed: mean and Student's 95 % interval over seeds{also}; P that a run of the arm is better, "
+        f"r over seeds. Verdicts: exact sign-flip test at {100 * ALPHA:g} %, Holm over an evaluation's contrasts "
+        f"({families}), margin {points:g} points.{_sequential(notes)}"
     )
 
 
@@ -87,8 +103,13 @@ def _points(one: dict) -> str:
     """Mean [low, high] in percentage points."""
     if not one["n"]:
         return NOTHING
-    interval = f" [{100 * one['low']:+.1f}, {100 * one['high']:+.1f}]" if one["n"] > 1 else ""
+    interval = f" {_interval(one, 'low', 'high')}" if one["n"] > 1 else ""
     return f"{100 * one['mean']:+.1f}{interval}"
+
+
+def _interval(one: dict, low: str, high: str) -> str:
+    """[low, high] in percentage points."""
+    return NOTHING if one[low] != one[low] else f"[{100 * one[low]:+.1f}, {100 * one[high]:+.1f}]"
 
 
 def _share(value: float) -> str:

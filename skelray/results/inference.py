@@ -11,6 +11,7 @@ import numpy as np
 Values = Sequence[float] | np.ndarray
 ALPHA, POWER = 0.05, 0.8
 EXACT = 40  # pairs up to which all 2^n signs are counted; beyond, 99 999 random ones
+RESAMPLED = 6  # pairs from which the ends of a bootstrap's interval hardly move with its random draws
 MOST = 10_000  # pairs beyond which no study goes
 
 
@@ -58,15 +59,16 @@ def holm(p: Sequence[float], family: int | None = None) -> list[float]:
 
 
 def bca(d: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """The bias-corrected and accelerated bootstrap interval of the mean (Efron 1987); NaN for fewer than 3 pairs.
+    """The bias-corrected and accelerated bootstrap interval of the mean (Efron 1987); NaN for fewer than 6 pairs.
 
-    Of normal differences it covers the mean in 86, 90 and 92 % of cases at 6, 8 and 20 pairs (2000 simulated each), so that
-    no verdict rests on it.
+    Resamples of fewer have so few means that in one case of ten an end moves by a tenth of the sd or more with the random
+    draws, at 6 by 0.08 at most (40 simulated studies each, 6 draws). Of normal differences it covers the mean in 86, 90 and
+    92 % of cases at 6, 8 and 20 pairs (2000 simulated each), so that no verdict rests on it.
     """
+    if len(d) < RESAMPLED:
+        return math.nan, math.nan
     from scipy import stats
 
-    if len(d) < 3:
-        return math.nan, math.nan
     if np.ptp(d) == 0:
         return float(d[0]), float(d[0])
     with warnings.catch_warnings():

@@ -27,6 +27,7 @@ from skelray.study.contrasts import Contrast, planned
 from skelray.study.notes import MARGIN, Notes
 
 DECIDED = ("helps", "hurts", "equivalent")
+BCA = ("bca_low", "bca_high")
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,11 @@ def verdicts(study: str, folder: Path | str = "results", margin: float | None = 
     return verdicts_of_frame(load(study, Path(folder)), margin)
 
 
-def verdicts_of_frame(frame: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:
-    """The same of a results frame. All contrasts of one evaluation and metric are one family."""
+def verdicts_of_frame(frame: pd.DataFrame, margin: float | None = None, resamples: bool = True) -> pd.DataFrame:
+    """The same of a results frame. All contrasts of one evaluation and metric are one family.
+
+    resamples: with the BCa intervals, which take a second of the processor and decide no word.
+    """
     notes = Notes.of(frame.attrs.get("notes", {}))
     margin = notes.margin / 100 if margin is None else margin
     check_number("margin", margin, 0)
@@ -82,8 +86,9 @@ def verdicts_of_frame(frame: pd.DataFrame, margin: float | None = None) -> pd.Da
         judged = judge(values, margin, family=size, looks=notes.looks)
         for ((_, *setting), own), verdict in zip(ones, judged, strict=True):
             one = contrasts[own["contrast"].iloc[0]]
-            low, high = inference.bca((own["value"] - own["value_baseline"]).to_numpy())
-            told = asdict(verdict) | {"bca_low": low, "bca_high": high, "claim": _of_claim(one.claim, verdict.word)}
+            told = asdict(verdict) | {"claim": _of_claim(one.claim, verdict.word)}
+            if resamples:
+                told |= dict(zip(BCA, inference.bca((own["value"] - own["value_baseline"]).to_numpy()), strict=True))
             found.append(
                 {**dict(zip(by, setting, strict=True)), "baseline": one.name, "other": one.other, "family": size, **told}
             )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from skelray.runner import software
 from skelray.runner.context import Context, Settings
-from skelray.runner.fit import Needs, remove_needs, why_unfit, write_needs
+from skelray.runner.fit import Needs, remove_needs, write_needs
 from skelray.runner.nodes import Nodes, alive_nodes
 from skelray.trial import Trial
 
@@ -46,8 +49,11 @@ class Asking:
 
     def _ask(self, node: str) -> Any:
         there = NodeAffinitySchedulingStrategy(node, soft=False)
-        asked: Any = ray.remote(why_unfit)
-        return asked.options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(self.settings, self.needs, node)
+        for mine in (sys.modules[__name__], software):  # by value: the skelray of the node may be another
+            ray.cloudpickle.register_pickle_by_value(mine)
+        asked: Any = ray.remote(_why_unfit)
+        content = pickle.dumps((self.settings, self.needs))
+        return asked.options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(self.needs.software, content, node)
 
     def _heard(self, node: str, reply: Any) -> str:
         try:
@@ -59,6 +65,16 @@ class Asking:
         if not why and self.context.store.read_json(self.needs.answer(node)) is None:
             return f"what it writes to the store {self.context.store.root} does not arrive there"
         return why
+
+
+def _why_unfit(here: Mapping[str, str], content: bytes, node: str) -> str:
+    """As ``fit.why_unfit``, on a node, once it is known that it runs what the driver does. content: settings and needs."""
+    if why := software.why_other(software.installed(), here):
+        return why
+    from skelray.runner.fit import why_unfit
+
+    settings, needs = pickle.loads(content)  # from our own driver
+    return why_unfit(settings, needs, node)
 
 
 @contextmanager

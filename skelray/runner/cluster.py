@@ -82,7 +82,6 @@ def join_or_start(cluster: Cluster) -> Iterator[None]:
     try:
         with ending.restoring_handler():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        _hush()
         with watching_head(ray.get_runtime_context().gcs_address):
             yield
     finally:
@@ -108,12 +107,6 @@ def _start(cluster: Cluster, folder: Path) -> None:
             logging_level=logging.ERROR,
             _temp_dir=str(folder),
         )
-    _hush()
-
-
-def _hush() -> None:
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it counts lost attempts as trials that failed
 
 
 def _see_to_a_token() -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from skelray.evaluation import Transfer
 from skelray.runner.context import Context, Settings, open_splits
 from skelray.runner.execute import pin_targets
+from skelray.runner.software import installed, why_other
 from skelray.store.store import Store
 from skelray.trial import Trial
 
 PROBES = "probes"  # a folder of the store
+_own_software = cache(installed)
 
 
 class Unfit(RuntimeError):
@@ -30,10 +32,13 @@ class Unfit(RuntimeError):
 
 @dataclass(frozen=True)
 class Needs:
-    """What each node has to find. word: the driver's, in the store; data: benchmark, protocol and fingerprint."""
+    """What each node has to find. word: the driver's, in the store; data: benchmark, protocol and fingerprint; software: as
+    ``software.installed`` has it.
+    """
 
     word: str
     data: tuple[tuple[str, str, str], ...]
+    software: Mapping[str, str]
 
     @property
     def file(self) -> str:
@@ -49,7 +54,7 @@ def write_needs(context: Context, trials: Iterable[Trial]) -> Needs:
     wanted = {(trial.benchmark, trial.protocol) for trial in trials}
     wanted |= {(e.benchmark, e.protocol) for trial in trials for e in trial.evaluations if isinstance(e, Transfer)}
     data = tuple((*one, context.load_splits(*one).train.fingerprint) for one in sorted(wanted))
-    needs = Needs(uuid.uuid4().hex, data)
+    needs = Needs(uuid.uuid4().hex, data, _own_software())
     context.store.write_json(needs.file, {"word": needs.word})
     return needs
 
@@ -84,7 +89,7 @@ def why_unfit(settings: Settings, needs: Needs, node: str | None = None) -> str:
 
 def check_fit(settings: Settings, needs: Needs, trial: Trial, node: str) -> None:
     """Raises Unfit where this worker would compute something else than the driver asked for."""
-    if why := why_unfit(settings, needs):
+    if why := why_other(_own_software(), needs.software) or why_unfit(settings, needs):
         raise Unfit(why, node)
     load = partial(open_splits, settings.data)
     if pin_targets(trial, load(trial.benchmark, trial.protocol), load) != trial:

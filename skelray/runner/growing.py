@@ -58,13 +58,14 @@ class GrowingWork(AblationWork):
 
     def missing(self) -> Iterator[Job | None]:
         self.settle()
-        given: set[Any] = set()
+        given: dict[Any, set[int]] = {}
         while True:
             for job in self.jobs:
-                mark = job.key, len(job.trial.evaluations)  # a candidate that was chosen is measured once more
-                if mark not in given and not complete(job.trial, job.stored):
-                    given.add(mark)
-                    yield from self._handed([job])
+                before, evaluations = given.setdefault(job.key, set()), len(job.trial.evaluations)
+                if evaluations not in before and not complete(job.trial, job.stored):
+                    again = bool(before)  # a candidate that was chosen is measured once more
+                    before.add(evaluations)
+                    yield from self._handed([replace(job, final=again)])
             yield from self._settled()
             if not self.grow():
                 break

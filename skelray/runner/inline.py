@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Generator, Iterator
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Iterator
 
 import torch
 
@@ -15,13 +13,14 @@ from skelray import machine
 from skelray.checks import UserError
 from skelray.machine import provenance
 from skelray.runner import ending
-from skelray.runner.execute import describe_failure, in_turns
-from skelray.runner.fusing import fuse
+from skelray.runner.active_jobs import ActiveJob, ActiveJobs
+from skelray.runner.decisions import Decisions
+from skelray.runner.execute import describe_failure
 from skelray.runner.job import Job, Listener
 from skelray.runner.packing import Packing
 from skelray.runner.run import RETRIES, Run
 from skelray.store.files import InUse
-from skelray.training import Pretraining, Report
+from skelray.training import Report
 
 log = logging.getLogger("skelray")
 
@@ -38,55 +37,33 @@ def run_inline(run: Run, listener: Listener | None = None) -> None:
             jobs.close()
 
 
-class ActiveJob:
-    """A job that was taken up, and how far it is. training: once it trains."""
-
-    def __init__(self, job: Job, structure: str) -> None:
-        self.job, self.structure, self.attempt, self.announced = job, structure, 0, False
-        self.reports: Generator[Report | None, None, None]  # of the attempt under way, which began then
-        self.began = datetime.now(UTC)
-        self.training: Pretraining | None = None
-
-
-class InlineJobs:
+class InlineJobs(ActiveJobs):
     """The jobs of a run, as many under way at once as train together; all that are wait for the pack's next epoch."""
 
     def __init__(self, run: Run, device: torch.device, listener: Listener) -> None:
-        self.run, self.device, self.listener = run, device, listener
-        self._source = provenance(device)
-        self.packing = Packing(device, run.settings.lanes, run.settings.results)
+        lanes, results = run.settings.lanes, run.settings.results
+        decisions = Decisions(run.context.store, run.name, device)
+        super().__init__(device, Packing(device, lanes, results, decisions, run.alike), run.context.load_splits)
+        self.run, self.listener, self._source = run, listener, provenance(device)
         self._jobs: Iterator[Job | None] | None = run.jobs()
         self._waiting: list[ActiveJob] = []  # taken up and not begun, as no lane is free or they fit no pack with the others
-        self._active: list[ActiveJob] = []  # under way
 
     def work(self) -> None:
         """Ends when all jobs have ended."""
         while True:
             self._fill()
-            if not self._active:
+            if not self.active:
+                self.packing.decisions.forget()
                 return
-            try:
-                self.packing.train([active.training for active in self._active if active.training is not None])
-            except Exception as error:
-                self._break_up(error)
-            for active in list(self._active):
-                self._advance(active)
+            self.train()
             ending.raise_if_asked_to_end()
-
-    def close(self) -> None:
-        """Closes what is still under way, as where the run is cut: each keeps what it has."""
-        with contextlib.ExitStack() as stack:
-            stack.callback(self.packing.close)
-            for active in self._active:
-                stack.callback(active.reports.close)
 
     def _fill(self) -> None:
         """Begins jobs as long as there is room for them."""
         busy: list[ActiveJob] = []  # with another process, so that the others need not wait for it
-        while not self._active or len(self._active) < self.packing.lanes:
+        while not self.active or len(self.active) < self.packing.lanes:
             if (active := self._fitting()) is None:
                 break
-            self.packing.open(active.structure)
             if not self._begins(active):
                 busy.append(active)
         self._waiting += busy
@@ -103,7 +80,7 @@ class InlineJobs:
             if active.structure == self.packing.structure:
                 return active
             self._waiting.append(active)
-        return self._waiting.pop(0) if self._waiting and not self._active else None
+        return self._waiting.pop(0) if self._waiting and not self.active else None
 
     def _structure_of(self, job: Job) -> str:
         """What it shares with jobs that may train beside it; nothing where streams are put side by side."""
@@ -117,7 +94,7 @@ class InlineJobs:
         except StopIteration:
             self._jobs = None
             return None
-        if job is None and not self._active and not self._waiting:
+        if job is None and not self.active and not self._waiting:
             raise RuntimeError("no trial is under way, and none can start")
         return job
 
@@ -125,13 +102,9 @@ class InlineJobs:
         """Takes a job to its first epoch, or to its end; not where others are under way and another process has it."""
         if not active.announced:
             self.listener.started(active.job)
-        active.began = datetime.now(UTC)
-        active.reports = self._reports_of(active, alone=not self._active)
-        self._active.append(active)
         try:
-            self._advance(active)
+            self.begin(active)
         except InUse as error:
-            self._active.remove(active)
             if not active.announced:
                 log.warning("%s waits: %s", active.job.name, error)
             return False
@@ -139,58 +112,25 @@ class InlineJobs:
             active.announced = True
         return True
 
-    def _reports_of(self, active: ActiveJob, alone: bool) -> Generator[Report | None, None, None]:
-        """Takes a job from one epoch to the next. alone: it may wait for another process."""
-        job, context = active.job, self.run.context
-        if job.fused is not None:
-            fuse(job.fused, context.store, context.fingerprint(job.trial), job.stored)
-            return
-        join = partial(self._join, active)
-        yield from in_turns(
-            job.trial, context.splits(job.trial), job.stored, self.device, context.load_splits, join, wait=alone
-        )
-
-    def _join(self, active: ActiveJob, training: Pretraining) -> None:
-        active.training = training
-        self.packing.join(training)
-
-    def _advance(self, active: ActiveJob) -> None:
-        """Takes a job to the next epoch that a pack is to train, or to its end."""
-        while True:
-            try:
-                report = next(active.reports)
-            except StopIteration:
-                self._end(active, "done")
-                return
-            except InUse:
-                raise
-            except Exception as error:
-                self._fail(active, error)
-                return
-            if report is None:
-                return
-            self.listener.reported(active.job, report)
-            if active.training is None or active.training.lane is None:
-                ending.raise_if_asked_to_end()  # in a pack once each lane has taken what was trained of it
-            if not self._goes_on(active, report):
-                return
-
-    def _goes_on(self, active: ActiveJob, report: Report) -> bool:
+    def goes_on(self, active: ActiveJob, report: Report) -> bool:
+        self.listener.reported(active.job, report)
+        if active.training is None or active.training.lane is None:
+            ending.raise_if_asked_to_end()  # in a pack once each lane has taken what was trained of it
         try:
             if self.run.should_continue(active.job, report, self._source):
                 return True
         except UserError as error:  # of the study's own stopping rule
-            self._fail(active, error)
+            self.fail(active, error)
             return False
         try:
             active.reports.close()
         except Exception as error:  # what it has could not be stored
-            self._fail(active, error)
+            self.fail(active, error)
         else:
-            self._end(active, "stopped")
+            self.end(active, "stopped")
         return False
 
-    def _fail(self, active: ActiveJob, error: Exception) -> None:
+    def fail(self, active: ActiveJob, error: Exception) -> None:
         """Keeps why an attempt failed; what may pass is tried again from the last checkpoint."""
         job, kept = active.job, describe_failure(error, self.device, active.began)
         with contextlib.suppress(Exception):
@@ -200,20 +140,14 @@ class InlineJobs:
         if kept["transient"] and active.attempt < RETRIES:
             time.sleep(active.attempt)
             active.attempt += 1
-            self._active.remove(active)
+            self.active.remove(active)
             self._waiting.insert(0, active)
         else:
-            self._end(active, "failed")
+            self.end(active, "failed")
 
-    def _end(self, active: ActiveJob, status: str) -> None:
-        self._active.remove(active)
+    def end(self, active: ActiveJob, status: str) -> None:
+        self.active.remove(active)
         self.listener.ended(active.job, self.run.ended(active.job, status))
 
-    def _break_up(self, error: Exception) -> None:
-        """Has all that trained in the pack begin again from their last checkpoints; what was cut is in none."""
-        for active in self._active:
-            with contextlib.suppress(Exception):
-                active.reports.close()
-        self._waiting[:0] = self._active
-        self._active.clear()
-        self.packing.break_up(error)
+    def put_back(self, jobs: list[ActiveJob]) -> None:
+        self._waiting[:0] = jobs

@@ -14,8 +14,9 @@ from skelray.trial import Trial
 class Job:
     """One trial to run, with all that the study's cells measure on its encoder. number: of its first cell or sample.
 
-    final: it is read once the trials have ended, and is none of those that are counted. fused: an ensemble whose streams
-    are there, to be put side by side; trial then says what is measured on it, and stored is the ensemble's place.
+    final: it is read once the trials have ended, or once more, and is none of those that are counted. fused: an ensemble
+    whose streams are there, to be put side by side; trial then says what is measured on it, and stored is the ensemble's
+    place.
     """
 
     number: int

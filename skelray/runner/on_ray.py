@@ -6,11 +6,13 @@ experiment state is thrown away afterwards, since a new run of the same study go
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
 import tempfile
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from types import ModuleType
 
@@ -30,6 +32,7 @@ from skelray.runner.run import Run
 from skelray.runner.study_file import modules_beside
 from skelray.runner.trainables import StudyTrainable
 
+HEARD = {"ray.tune": logging.ERROR, "ray.tune.tune": logging.CRITICAL}  # from which level on
 MANY = 1_000_000  # trials that may wait for Ray: ``ReportingScheduler.has_room`` decides how many are under way
 
 
@@ -73,16 +76,33 @@ def _tune(name: str, trainable: type[tune.Trainable], jobs: JobSearcher, reporti
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MANY)
     scratch = tempfile.mkdtemp(prefix="skelray-tune-")
     try:
-        tune.Tuner(
-            tune.with_resources(trainable, reporting.nodes.request()),
-            tune_config=tune.TuneConfig(search_alg=jobs, scheduler=reporting, num_samples=-1, reuse_actors=True),
-            run_config=tune.RunConfig(
-                name=name,
-                storage_path=scratch,
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=0),  # `Jobs` hands a lost job out again
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        ).fit()
+        with _quiet():
+            tune.Tuner(
+                tune.with_resources(trainable, reporting.nodes.request()),
+                tune_config=tune.TuneConfig(search_alg=jobs, scheduler=reporting, num_samples=-1, reuse_actors=True),
+                run_config=tune.RunConfig(
+                    name=name,
+                    storage_path=scratch,
+                    verbose=0,
+                    failure_config=tune.FailureConfig(max_failures=0),  # `JobSearcher` hands a lost job out again
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                ),
+            ).fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within it Tune is heard where something is wrong with itself, whoever has started Ray.
+
+    Else it counts lost attempts as trials that failed, and misses files of results, which are in the store instead.
+    """
+    before = {name: logging.getLogger(name).level for name in HEARD}
+    try:
+        for name, level in HEARD.items():
+            logging.getLogger(name).setLevel(level)
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from skelray.bench.lanes import keep_lanes, known_rates, measured
 from skelray.engine.lane_rate import LaneRate, best, doubled, lane_rates
 from skelray.engine.numbers import shape_digest
 from skelray.engine.pack import Pack
+from skelray.runner.decisions import Decisions
 from skelray.training import Pretraining
 from skelray.trial import Trial
 
@@ -26,15 +27,22 @@ class Packing:
 
     most: lanes; None: no packs, as no card has shown yet that they gain, and empty lanes cost. On a CUDA device as many are
     taken, up to ``most``, as are measured to gain from it; the measurements are kept with the figures of `skelray bench`
-    in results. structure: of the trials that may join now, None before any has.
+    in results. alike: how many trials of a structure are left, so that no lane stands empty for want of them. structure: of
+    the trials that may join now, None before any has.
     """
 
-    def __init__(self, device: torch.device, most: int | None, results: Path | None = None) -> None:
-        self.device, self.most, self.results = device, most, results
+    def __init__(
+        self,
+        device: torch.device,
+        most: int | None,
+        results: Path | None,
+        decisions: Decisions,
+        alike: Callable[[str], int],
+    ) -> None:
+        self.device, self.most, self.results, self.decisions, self.alike = device, most, results, decisions, alike
         self.measures = device.type == "cuda"
         self.structure: str | None = None
         self.pack: Pack | None = None
-        self._lanes: dict[str, int] = {}  # by structure, where found out
 
     @property
     def plain(self) -> bool:
@@ -43,17 +51,12 @@ class Packing:
 
     def structure_of(self, trial: Trial, data: str) -> str:
         """What trials that may share a pack have in common; one that can share none has it alone. data: fingerprint."""
-        if self.plain:
-            return ""
-        try:
-            return f"{shape_digest(trial)} {data}"
-        except CannotCapture:
-            return f"{ALONE} {trial.id(data)}"
+        return "" if self.plain else structure_of(trial, data)
 
     @property
     def lanes(self) -> int:
         """How many trials may be under way: of a structure that has trained none yet a single one, which finds out."""
-        return self._lanes.get(self.structure or "", 1)
+        return 1 if self.plain else self.decisions.lanes(self.structure or "", self.most or 1) or 1
 
     def open(self, structure: str) -> None:
         """Lets trials of a structure join, and no others. Nothing trains now."""
@@ -74,11 +77,10 @@ class Packing:
         if self.plain:
             return
         training.static = True
-        structure = self.structure or ""
-        if structure not in self._lanes:
-            self._lanes[structure] = self._found_out(training)
-        while self._lanes[structure] > 1 and self.pack is None:
-            self._make(training, structure)
+        if self.decisions.lanes(self.structure or "", self.most or 1) is None:
+            self._decide(self._found_out(training))
+        while self.lanes > 1 and self.pack is None:
+            self._make(training)
         if self.pack is not None:
             training.join(self.pack)
 
@@ -90,20 +92,25 @@ class Packing:
     def break_up(self, error: Exception) -> None:
         """After an error within an epoch of the pack: fewer lanes where memory was short, else each trial alone."""
         short = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-        structure = self.structure or ""
-        self._lanes[structure] = self._lanes[structure] // 2 if short else 1
+        self._decide(self.lanes // 2 if short else 1)
         told = "memory is short" if short else " ".join(str(error).split()) or type(error).__name__
-        log.warning("a pack of trials breaks up (%s): they go on in packs of %d", told, self._lanes[structure])
+        log.warning("a pack of trials breaks up (%s): they go on in packs of %d", told, self.lanes)
         self.close()
 
-    def _found_out(self, training: Pretraining) -> int:
-        if (self.structure or "").startswith(ALONE):
-            return 1
-        return self._measured(training) if self.measures else self.most or 1
+    def _decide(self, lanes: int) -> None:
+        self.decisions.keep(self.structure or "", max(lanes, 1))
 
-    def _measured(self, training: Pretraining) -> int:
-        """The number that gains, by what was measured here before, so that a run that goes on has the same lanes."""
-        trial, most = training.trial, self.most or 1
+    def _found_out(self, training: Pretraining) -> int:
+        """The number that gains, spread over as many packs as the trials that are left need one after the other."""
+        structure, most = self.structure or "", self.most or 1
+        if structure.startswith(ALONE) or (alike := self.alike(structure)) <= 1:
+            return 1
+        lanes = self._measured(training, min(most, alike)) if self.measures else min(most, alike)
+        return -(-alike // -(-alike // lanes))
+
+    def _measured(self, training: Pretraining, most: int) -> int:
+        """The number that gains, up to the most, by what was measured here before where that tells."""
+        trial = training.trial
         known, ceiling = ([], 0) if self.results is None else known_rates(trial, self.device, self.results)
         found = best(rate for rate in known if rate.lanes <= most)
         if known and (found < known[-1].lanes or most <= ceiling):
@@ -124,16 +131,24 @@ class Packing:
             keep_lanes([measured(trial, rate, self.device, most) for rate in new], self.results)
         return found
 
-    def _make(self, training: Pretraining, structure: str) -> None:
-        trial, lanes = training.trial, self._lanes[structure]
+    def _make(self, training: Pretraining) -> None:
+        trial, lanes = training.trial, self.lanes
         try:
             self.pack = Pack(lanes, trial, training.data, training.model, self.device)
         except torch.OutOfMemoryError:
-            self._lanes[structure] = lanes // 2
+            self._decide(lanes // 2)
             self.close()
         except Exception as error:
             _tell_alone(trial, error)
-            self._lanes[structure] = 1
+            self._decide(1)
+
+
+def structure_of(trial: Trial, data: str) -> str:
+    """What trials that may share a pack have in common; one that can share none has it alone. data: fingerprint."""
+    try:
+        return f"{shape_digest(trial)} {data}"
+    except CannotCapture:
+        return f"{ALONE} {trial.id(data)}"
 
 
 def _tell_alone(trial: Trial, error: Exception) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from ray.tune.experiment import Trial as TuneTrial
@@ -21,6 +22,7 @@ from skelray.runner.job_searcher import JobSearcher
 from skelray.runner.losses import Losses
 from skelray.runner.nodes import Nodes
 from skelray.runner.run import Run
+from skelray.runner.worker_log import read_unreported
 from skelray.training import Report
 
 log = logging.getLogger("skelray")
@@ -46,6 +48,7 @@ class ReportingScheduler(FIFOScheduler):
         self._looked, self._slots, self._waiting = 0.0, 0, False
         self._renewed = 0.0  # the look after which waiting attempts were last gone through
         self._ending = False
+        self._over: list[TuneTrial] = []  # attempts that have ended, and still have what Tune keeps of each
         jobs.on_lost, jobs.has_room = self.retry_or_give_up, self.has_room
 
     def __getstate__(self) -> dict[str, Any]:
@@ -91,6 +94,7 @@ class ReportingScheduler(FIFOScheduler):
         if ending.is_asked_to_end() and not self._ending:
             self._ending = True
             signal.raise_signal(signal.SIGUSR1)  # Tune ends its loop, and has the workers save what they have
+        self._over = [trial for trial in self._over if not _release_if_ended(trial)]
         self.has_room()
         if self._renewed != self._looked:
             self._renewed = self._looked
@@ -122,7 +126,7 @@ class ReportingScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         job = self.jobs.given[trial.trial_id]
-        _log(result)
+        _log(result.get("logged", ()))
         report = Report(result["epoch"], _under("metrics", result), result["epoch_seconds"], replayed=result["replayed"])
         self._heard_of(job, result)
         self._tell_waiting(False)  # it may have begun on a node that is still asked
@@ -136,15 +140,17 @@ class ReportingScheduler(FIFOScheduler):
         except UserError as error:  # of the study's own stopping rule
             self._keep(job, describe_failure(error) | source)
             status = "failed"
+        self._over.append(trial)
         self.end_job(job, status)
         return self.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
+        self._over.append(trial)
         self.watch.ended(trial.trial_id)
         job, failed = self.jobs.given[trial.trial_id], _under("failed", result)
         if id(job) in self.statuses:  # the run has stopped it
             return
-        _log(result)
+        _log(result.get("logged", ()))
         if not failed and not self._is_there(job):
             node = str(result.get("node", ""))
             self.nodes.exclude(node, f"it says that {job.name} is done, and {self.run.context.store.root} has nothing of it")
@@ -163,7 +169,9 @@ class ReportingScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         """An attempt was lost."""
+        self._over.append(trial)
         self.watch.ended(trial.trial_id)
+        _log(read_unreported(trial.trial_id))
         self.losses.note_error(self.jobs.given[trial.trial_id], trial)
 
     def retry_or_give_up(self, job: Job) -> None:
@@ -198,9 +206,21 @@ class ReportingScheduler(FIFOScheduler):
             self.listener.ended(job, self.run.ended(job, status))
 
 
-def _log(result: dict[str, Any]) -> None:
+def _release_if_ended(trial: TuneTrial) -> bool:
+    """Takes from an attempt that has ended what Tune keeps of each to the end: statistics of every number that was reported,
+    and copies of the trial. Returns whether it has ended.
+    """
+    if not trial.is_finished():
+        return False
+    trial.run_metadata.last_result = {}
+    for kept in (trial.metric_analysis, trial.metric_n_steps, trial.config, trial.evaluated_params):
+        kept.clear()
+    return True
+
+
+def _log(logged: Iterable[str]) -> None:
     """Says what a worker had to say, whose own words nobody reads."""
-    for line in result.get("logged", ()):
+    for line in logged:
         log.warning("%s", line)
 
 

@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from skelray.checks import UserError
 from skelray.results.book import Book
 from skelray.results.earlier import OfLaterVersion
+from skelray.results.rows import complete
 from skelray.results.tables import check_name, check_writable, list_tables, load
 from skelray.runner import ending
 from skelray.runner.context import Context, Settings
 from skelray.runner.deciding import DecidingWork
 from skelray.runner.job import Job
 from skelray.runner.kinds import work_of
+from skelray.runner.packing import structure_of
 from skelray.runner.upkeep import Upkeep
+from skelray.runner.work import Planned
 from skelray.study.notes import Notes
 from skelray.study.scale import Scale
 from skelray.study.study import Study
@@ -107,6 +110,18 @@ class Run:
             if job is not None:
                 self.running.add(job.stored.id)
             yield job
+
+    def alike(self, structure: str) -> int:
+        """How many trials of a structure are left that may share packs; what a search has yet to draw counts as such."""
+        return sum(self._is_alike(one, structure) for one in self.work.planned())
+
+    def _is_alike(self, one: Planned, structure: str) -> bool:
+        if one.open or one.stopped:
+            return one.open and not one.final
+        context, data = self.context, self.context.fingerprint(one.trial)
+        return structure_of(one.trial, data) == structure and not complete(
+            one.trial, context.store.trial(one.trial.id(data))
+        )
 
     def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
         """Whether a job goes on after a report."""

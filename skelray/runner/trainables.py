@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import logging
 import pickle
 from collections.abc import Generator
 from functools import partial
@@ -24,6 +23,7 @@ from skelray.runner.execute import describe_failure, execute
 from skelray.runner.fit import Needs, Unfit, check_fit
 from skelray.runner.fusing import fuse
 from skelray.runner.hanging import Pulse
+from skelray.runner.worker_log import WarningCollector
 from skelray.store.store import Store, StoredTrial
 from skelray.study.cell import Fused
 from skelray.study.changes import changed
@@ -42,7 +42,7 @@ class StudyTrainable(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any], settings: Settings, needs: Needs | None = None) -> None:  # type: ignore[override]
-        self.settings, self.needs, self.logged, self.pulse = settings, needs, _WarningCollector(), Pulse()
+        self.settings, self.needs, self.logged, self.pulse = settings, needs, WarningCollector(), Pulse()
         self.begin(config)
 
     def begin(self, config: dict[str, Any]) -> None:
@@ -50,6 +50,7 @@ class StudyTrainable(tune.Trainable):
         machine.forget_peak()
         self.id, self.epochs, self.last = config["id"], config["epochs"], 0
         self.pulse.begin(config["attempt"])
+        self.logged.begin(config["attempt"])
         self.device, self.started = torch.device("cpu"), datetime.datetime.now(datetime.UTC)
         self.reports = self.start(config["trial"])
 
@@ -112,27 +113,6 @@ class StudyTrainable(tune.Trainable):
 
     def cleanup(self) -> None:
         self.reports.close()
-
-
-class _WarningCollector(logging.Handler):
-    """Collects what is logged in a worker, for its driver to say."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self._lines: list[str] = []
-        log = logging.getLogger("skelray")
-        for earlier in [
-            handler for handler in log.handlers if isinstance(handler, _WarningCollector)
-        ]:  # of a reused process
-            log.removeHandler(earlier)
-        log.addHandler(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append(record.getMessage())
-
-    def drain(self) -> list[str]:
-        lines, self._lines = self._lines, []
-        return lines
 
 
 class TrialTrainable(tune.Trainable):

@@ -10,7 +10,7 @@ from skelray.store.files import Files
 
 CHECKPOINTS, ENCODERS, SCORES, FIGURES, DAMAGED, OTHERS = "checkpoints", "encoders", "scores", "figures", "damaged", "others"
 KINDS = (CHECKPOINTS, ENCODERS, SCORES, FIGURES, DAMAGED, OTHERS)
-SHARED = ("weights", "excerpts", "sweeps", "fusions")  # folders that are of no single trial
+SHARED = ("weights", "excerpts", "sweeps", "fusions", "packs")  # folders that are of no single trial
 _FORMS = (
     (DAMAGED, r".*\.damaged(\.\d+)?"),
     (CHECKPOINTS, r"checkpoint(-\d+)?\.pt"),

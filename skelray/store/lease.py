@@ -4,7 +4,7 @@ Who wants a claim puts a ticket and lists the folder: alone there, it holds the 
 tries again. So of two that come at once none or one gets it, on any store whose listings show what was written. A holder
 that is gone is told by a ticket that no one renews, by the clock of who waits, or by its process where that ran here. No
 clock of another machine is believed, and none but the monotonic one. On an object store a ticket is taken back by emptying
-it, which is one request.
+it, which is one request; the next holder removes it. No ticket is put twice under one name, so an empty one stays empty.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class _Tickets:
 
     def __init__(self, files: Files, folder: str) -> None:
         self.files, self.folder, self.mine, self._tried = files, folder, False, False
-        self.name = f"{uuid.uuid4().hex[:12]}~{HOST}~{os.getpid()}~{_started(os.getpid())}"
+        self.name, self._empty = "", set[str]()  # those that others have taken back, and that still lie there
         self._seen: dict[str, tuple[Any, float, bool]] = {}  # when written, since when by our clock, and whether renewed
 
     def __enter__(self) -> _Tickets:
@@ -94,9 +94,12 @@ class _Tickets:
         if self._tried and (other := self._other()) is not None:
             return other
         self._tried = True
+        self.name = f"{uuid.uuid4().hex[:12]}~{HOST}~{os.getpid()}~{_started(os.getpid())}"
         self._renew()
         if (other := self._other()) is not None:
             self._back()
+        else:
+            self._sweep()
         return other
 
     def lives(self, ticket: str) -> bool:
@@ -134,11 +137,20 @@ class _Tickets:
                 else:
                     self.files.remove(f"{self.folder}/{self.name}")
 
+    def _sweep(self) -> None:
+        """Removes what would make every listing longer."""
+        while self._empty:
+            with contextlib.suppress(OSError):  # the next holder may
+                self.files.remove(f"{self.folder}/{self._empty.pop()}")
+
     def _other(self) -> str | None:
         """A ticket of someone else who is not known to be gone; those of the dead are removed."""
         for info in self.files.listed(self.folder):
             ticket = info.base_name
-            if ticket == self.name or not is_ticket(info) or (self.files.whole and not info.size):
+            if ticket == self.name or not is_ticket(info):
+                continue
+            if self.files.whole and not info.size:
+                self._empty.add(ticket)
                 continue
             if not self._gone(ticket, info.mtime):
                 return ticket

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 import torch
 from small_study import ABLATION, SWEEP, TINY, make_run, study_file
@@ -410,3 +411,12 @@ def test_set_reaches_the_frames_of_a_hierarchical_encoder(monkeypatch, capsys, w
         assert "fails at a step" in out
         status, out, _ = call(monkeypatch, capsys, "plan", *words, "--set", f"{field}={value}", "--set", told.group(1))
         assert (status, "fails" in out) == (0, False)
+
+
+def test_a_number_of_trials_or_auto_shares_a_gpu():
+    from skelray.cli.per_gpu import PerGpu
+
+    assert [PerGpu().convert(value, None, None) for value in ("auto", "8", 3)] == [64, 8, 3]
+    for wrong in ("0", "many", "1001"):
+        with pytest.raises(click.BadParameter, match=r"a number of 1\.\.1000 or auto"):
+            PerGpu().convert(wrong, None, None)

@@ -175,6 +175,15 @@ def test_it_says_what_failed_what_it_costs_and_how_to_make_it_again(opened):
     assert "skelray run studies/mine.py" in opened.texts("#provenance pre")
 
 
+def test_the_command_that_makes_it_again_has_its_store_and_margin(tmp_path):
+    results.write_table("mine", [one | {"study": "mine"} for one in seeds(0.7, 0.8)], [], tmp_path)
+    (tmp_path / "store").mkdir()
+    made = write_page("mine", tmp_path, str(tmp_path / "store"), 0.02).read_text()
+    again = f"skelray report mine --html --results {tmp_path}"
+    assert f"{again} --store {tmp_path / 'store'} --margin 2</pre>" in made
+    assert f"{again}</pre>" in write_page("mine", tmp_path, None, None).read_text()
+
+
 def test_the_same_tables_make_the_same_page(tmp_path, path):
     again = write_page("mine", study(tmp_path), None, None)
     assert again.read_text().replace(str(tmp_path), "X") == path.read_text().replace(str(path.parent), "X")

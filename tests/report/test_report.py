@@ -161,6 +161,15 @@ def test_differences_to_the_first_arm_are_paired_by_seed():
     assert "Minus" not in report_text(frame(rows), "csv")
 
 
+def test_the_bca_interval_stands_where_it_is_asked_for_and_seeds_are_enough():
+    rows = [*seeds(*[0.5] * 7, arm="a"), *seeds(0.61, 0.6, 0.6, 0.59, 0.62, 0.6, 0.58, arm="b"), *seeds(0.6, 0.7, arm="c")]
+    made = verdict_table(frame(rows), bca=True)
+    assert [line[made.header.index("BCa")] for line in made.rows] == ["[+9.1, +10.9]", "–"]
+    assert made.markdown() in report_text(frame(rows))
+    assert "BCa" not in verdict_table(frame(rows)).header
+    assert "BCa" not in verdict_table(frame(ablation()), bca=True).header  # three seeds
+
+
 def test_without_two_pairs_there_are_no_verdict_table():
     assert verdict_table(frame([*seeds(0.7, arm="a"), *seeds(0.6, arm="b")])) is None
     assert verdict_table(frame([*seeds(0.7, 0.8, arm="a"), *seeds(None, 0.6, arm="b")])) is None

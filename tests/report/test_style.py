@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import colors, image
+from matplotlib.figure import Figure
 
 from skelray.report.figures import style
 
@@ -52,6 +53,20 @@ def test_series_differ_in_more_than_their_colour():
     assert len({(look["marker"], look["linestyle"]) for look in looks}) == 28
     assert style.series_styles(30)[28] == looks[0]
     assert max(map(lightness, style.COLOURS)) < 0.7  # none is lost on white paper
+
+
+def test_each_form_is_drawn_once_and_in_few_colours_however_many_there_are(tmp_path, monkeypatch):
+    times = []
+    draw = Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda figure, renderer: times.append(1) or draw(figure, renderer))
+    figure, axes = style.panels(1, 1)
+    axes[0][0].imshow(np.random.default_rng(0).uniform(size=(90, 90, 3)))
+    kept = next(path for path in style.save_figure("mine", "many", figure, DATA, tmp_path) if path.suffix == ".png")
+    assert len(times) == 2
+    assert figure.dpi == 100
+    pixels = (255 * image.imread(kept)[..., :3]).round().astype(int)
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) <= 128
+    assert (pixels[0, 0] == 255).all()
 
 
 @pytest.mark.parametrize("name", ["../x", "a b"])

@@ -76,6 +76,8 @@ def test_intervals_are_scipys():
     assert t_interval(d, 0.9) == pytest.approx(stats.t.interval(0.9, 6, d.mean(), stats.sem(d)))
     told = stats.bootstrap((d,), np.mean, method="BCa", rng=0).confidence_interval
     assert bca(d) == (told.low, told.high)
+    assert np.isfinite(bca(d[:6])).all()
+    assert np.isnan(bca(d[:5])).all()  # of so few pairs the random draws decide where an interval ends
 
 
 @pytest.mark.slow

@@ -195,6 +195,23 @@ def test_a_node_that_does_not_share_the_store_or_the_data_is_set_aside(tmp_path,
 
 
 @pytest.mark.slow
+def test_a_node_whose_skelray_is_another_is_set_aside(tmp_path, synthetic_data):
+    root, path = Path(__file__).resolve().parents[2], study_file(tmp_path, ABLATION)
+    shutil.copytree(root / "skelray", tmp_path / "edited" / "skelray", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "edited" / "skelray" / "methods" / "moco.py").open("a") as file:
+        file.write("# edited\n")
+    with ray_nodes() as nodes:
+        nodes.add(env={"PYTHONPATH": str(tmp_path / "edited")})
+        status, said = run_joined(nodes, path, synthetic_data, tmp_path / "on_ray")
+        assert status == 2, said
+        assert "is other code than the driver's: install the same on both" in said.splitlines()[-1]
+        nodes.add()
+        status, said = run_joined(nodes, path, synthetic_data, tmp_path / "on_ray")
+        assert status == 0, said
+        assert "is set aside" in said
+
+
+@pytest.mark.slow
 def test_a_token_is_asked_for_by_name(tmp_path, synthetic_data):
     path = study_file(tmp_path, ABLATION)
     with ray_nodes(cpus=1) as nodes:
@@ -297,6 +314,9 @@ def test_a_worker_of_a_node_with_other_data_is_unfit_and_costs_the_trial_nothing
     assert why_unfit(run.settings, needs) == ""
     check_fit(run.settings, needs, job.trial, "n")
     other = replace(needs, data=tuple((*one[:2], "0" * 16) for one in needs.data))
+    changed = replace(needs, software={**needs.software, "numpy": "0.0"})
+    with pytest.raises(Unfit, match=r"and the driver has numpy 0\.0"):
+        check_fit(run.settings, changed, job.trial, "node7")
     with pytest.raises(Unfit, match="other data than the driver's") as found:
         check_fit(run.settings, other, job.trial, "node7")
     assert "does not see the driver's store" in why_unfit(replace(run.settings, store=str(tmp_path / "own")), needs)
@@ -320,15 +340,23 @@ def test_a_node_that_joins_gets_no_trial_before_it_has_answered(cluster, tmp_pat
 
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, epochs=1)
     needs = write_needs(run.context, [run.work.jobs[0].trial])
-    for store, fit in ((str(tmp_path / "store"), True), (str(tmp_path / "own"), False)):
+    sound, own = str(tmp_path / "store"), str(tmp_path / "own")
+    newer, edited = ({**needs.software, name: "0.0"} for name in ("torch", "code"))
+    for store, software, unfit in (
+        (sound, needs.software, ""),
+        (own, needs.software, "does not see the driver's store"),
+        (sound, newer, rf"it has torch {needs.software['torch']}, and the driver has torch 0.0: install the same on both"),
+        (sound, edited, "is other code than the driver's: install the same on both"),
+    ):
         nodes = cluster.Nodes({"cpu": 1.0})
-        asked = Asking(nodes, run.context, replace(run.settings, store=store), needs)
+        asked = Asking(nodes, run.context, replace(run.settings, store=store), replace(needs, software=software))
         assert nodes.slots() > 0
         asked.ask_new_nodes()
         (new,) = nodes.asked
         assert nodes.slots() == 0
         asked.ask_new_nodes(60.0)
-        assert (nodes.slots() > 0, new in nodes.excluded, nodes.asked) == (fit, not fit, set())
+        assert (nodes.slots() > 0, new in nodes.excluded, nodes.asked) == (not unfit, bool(unfit), set())
+        assert unfit in nodes.excluded.get(new, "")
 
 
 def test_where_no_node_holds_a_trial_it_is_said_once_and_when_one_does(caplog, monkeypatch):

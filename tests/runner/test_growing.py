@@ -32,10 +32,14 @@ PATH = """
 """
 
 
+HEARD = Heard()  # of the run whose folder ``ran`` is
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory, synthetic_data):
     folder = tmp_path_factory.mktemp("path")
-    inline(study_file(folder, PATH), folder, synthetic_data, epochs=1, seeds=(0,))
+    run, _ = make_run(study_file(folder, PATH), folder, synthetic_data, epochs=1, seeds=(0,))
+    run_inline(run, HEARD)
     return folder
 
 
@@ -57,6 +61,13 @@ def test_the_test_split_is_read_along_the_path_alone(ran):
     path = {"start", *(one.arm for one in Notes.of(tables.load("small", ran / "results").attrs["notes"]).contrasts)}
     assert set(frame.loc[frame["evaluation"] == "knn", "arm"]) == path
     assert len(path) == 4
+
+
+def test_a_candidate_that_is_measured_once_more_counts_once(ran):
+    counted = [job.key for job in HEARD.jobs if not job.final]
+    assert len(counted) == len(set(counted)) == 1 + 3 + 2 + 1  # as the plan has it
+    assert {job.key for job in HEARD.jobs if job.final} <= set(counted)
+    assert len(HEARD.jobs) == 7 + 3  # the start and three changes are on the path
 
 
 @pytest.mark.slow

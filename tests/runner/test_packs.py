@@ -16,6 +16,7 @@ from skelray.engine.pack import Pack
 from skelray.engine.resident import Resident
 from skelray.engine.runners import Stepwise
 from skelray.runner import ending
+from skelray.runner.decisions import Decisions
 from skelray.runner.inline import run_inline
 from skelray.runner.job import Listener
 from skelray.runner.packing import Packing
@@ -96,10 +97,11 @@ def alone(tmp_path_factory, synthetic_data):
 
 
 def test_the_table_of_packs_is_that_of_trials_alone(tmp_path, synthetic_data, alone, packs):
-    """Where more trials are alike than there are lanes, and others are not alike."""
+    """Where more trials are alike than there are lanes, and others are not alike: no lane stands empty."""
     same(ran(tmp_path, synthetic_data, 3, seeds=(0, 1)), alone)
     assert set(alone[0]["status"]) == {"done"}
-    assert packs == [3, 3, 3, 1, 1, 1, 2, 2, 2]
+    assert packs == [2] * 9
+    assert not list((tmp_path / "store" / "packs").iterdir())
 
 
 def killed(work, write):
@@ -193,25 +195,64 @@ def test_as_many_lanes_are_taken_as_gain_and_a_run_that_goes_on_has_the_same(tmp
     trial = next(iter(run.work.missing())).trial
     training = Pretraining(trial, run.context.splits(trial), torch.device("cpu"))
 
-    def lanes(most):
-        packing = Packing(torch.device("cpu"), most, tmp_path / "results")
+    def lanes(most, alike=100):
+        packing = Packing(torch.device("cpu"), most, tmp_path / "results", decisions(tmp_path / "another"), lambda _: alike)
         packing.measures = True
         packing.open(packing.structure_of(trial, "data"))
         asked.clear()
         packing.join(training)
         training.leave()
-        return packing.lanes, list(asked)
+        packing.decisions.forget()
+        return packing.lanes if packing.pack is None else packing.pack.size, list(asked)
 
+    assert lanes(64, alike=1) == (1, [])
+    assert lanes(3, alike=2) == (2, [1, 2])
     assert lanes(3) == (3, [1, 2, 3])
     assert lanes(64) == (4, [1, 2, 4, 8])
     assert lanes(64) == (4, [])
     assert lanes(2) == (2, [])
+    assert lanes(64, alike=5) == (3, [])
+
+
+def decisions(folder):
+    return Decisions(Store(str(folder)), "small", torch.device("cpu"))
+
+
+def test_what_a_run_has_decided_holds_until_it_has_ended(tmp_path, synthetic_data, monkeypatch):
+    """Also where memory was short; one that goes on makes packs as large, however few of its trials are left."""
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, changes=SMALL)
+    trial = next(iter(run.work.missing())).trial
+    training = Pretraining(trial, run.context.splits(trial), torch.device("cpu"))
+    makes, short = Pack.__init__, [8]
+
+    def scarce(pack, lanes, *given):
+        if lanes >= short[0]:
+            raise torch.OutOfMemoryError
+        makes(pack, lanes, *given)
+
+    monkeypatch.setattr(Pack, "__init__", scarce)
+
+    def lanes(alike, most=8, over=False):
+        packing = Packing(torch.device("cpu"), most, None, decisions(tmp_path / "store"), lambda _: alike)
+        packing.open(packing.structure_of(trial, "data"))
+        packing.join(training)
+        training.leave()
+        if over:
+            packing.decisions.forget()
+        return 1 if packing.pack is None else packing.pack.size
+
+    assert lanes(8) == 4
+    short[0] = 100
+    assert lanes(1) == 4
+    assert lanes(8, most=2) == 2
+    assert lanes(1, over=True) == 2
+    assert lanes(8) == 8
 
 
 def test_nobody_who_does_not_ask_gets_a_pack(tmp_path):
     """On a card, too: a pack pays for lanes that stand empty."""
     for most, plain in ((None, True), (1, True), (2, False)):
-        packing = Packing(torch.device("cpu"), most, tmp_path)
+        packing = Packing(torch.device("cpu"), most, None, decisions(tmp_path), lambda _: 100)
         packing.measures = True
         assert packing.plain == plain
 
@@ -230,10 +271,10 @@ def test_a_run_that_is_asked_to_end_keeps_every_epoch_of_every_lane(tmp_path, sy
             ran(tmp_path, synthetic_data, 3, seeds=(0, 1))
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data, changes=SMALL, seeds=(0, 1))
     reached = [job.stored.last_epoch() for job in run.work.missing()]
-    assert sorted(reached) == [0, 0, 0, 2, 2, 2]
+    assert sorted(reached) == [0, 0, 0, 0, 2, 2]
     heard = Heard()
     same(ran(tmp_path, synthetic_data, 3, heard=heard, seeds=(0, 1)), alone)
-    assert len(heard.trained) == 6 * 3 - 3 * 2
+    assert len(heard.trained) == 6 * 3 - 2 * 2
 
 
 BREAKS = {

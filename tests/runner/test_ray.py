@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import pickle
 import signal
@@ -42,12 +43,15 @@ def test_the_same_rows_as_inline_to_the_last_digit(cluster, tmp_path, synthetic_
 
 
 LOST = """
+    import logging
+
     @dataclass(frozen=True)
     class Deadly:
         marker: str
         def __call__(self, view):
             if view.draws.epoch == 2 and not Path(self.marker).exists():
                 Path(self.marker).touch()
+                logging.getLogger("skelray").warning("its last words")
                 os.kill(os.getpid(), 9)
             return view
 
@@ -63,12 +67,13 @@ ALL = """
 """
 
 
-def test_a_lost_worker_costs_an_epoch_at_most(cluster, tmp_path, synthetic_data):
+def test_a_lost_worker_costs_an_epoch_at_most(cluster, tmp_path, synthetic_data, caplog):
     """And whatever else may befall a trial costs it alone: one study of all, as each has workers to start."""
     lost = LOST.replace("MARKER", str(tmp_path / "marker"))
     kinds = [FAILING, "    failing = study", ENDING, "    ending = study", lost, ALL]
     rows, heard = on_ray(cluster, study_file(tmp_path, "\n".join(kinds)), tmp_path / "ray", synthetic_data)
     assert (tmp_path / "marker").exists()
+    assert caplog.messages.count("its last words") == 1  # of a process that was killed before its next report
     check_ending(rows[~rows["arm"].isin(["raises", "nan", "memory", "lost"])])
     errors = rows[rows["status"] == "failed"].groupby("arm")["error"].first()
     assert errors["raises"].startswith("error: no such joint")
@@ -166,7 +171,7 @@ def test_every_method_has_a_trainable(synthetic_data):
 
 class Ended:
     def __init__(self):
-        self.ends, self.context = [], SimpleNamespace(going_on=lambda what: contextlib.nullcontext())
+        self.ends, self.context = [], SimpleNamespace(tolerating_write_errors=lambda what: contextlib.nullcontext())
 
     def ended(self, job, status):
         self.ends.append((job.number, status))
@@ -174,7 +179,7 @@ class Ended:
 
 def reporting_on(jobs):
     ray_runner = pytest.importorskip("skelray.runner.on_ray")
-    given = ray_runner.Jobs(iter(jobs))
+    given = ray_runner.JobSearcher(iter(jobs))
     nodes = ray_runner.Nodes({"cpu": 1.0})
     nodes.slots = lambda: 8
     return given, ray_runner.ReportingScheduler(Ended(), given, Heard(), nodes)
@@ -239,6 +244,33 @@ def test_the_driver_keeps_a_failure_that_the_worker_could_not(tmp_path):
     reporting.on_trial_complete(None, Attempt("x"), {"done": True, "epoch": 0, **failed})
     assert list(reporting.statuses.values()) == ["failed"]
     assert one.stored.failure(one.trial.epochs)["line"] == "no such bucket"
+
+
+def test_tune_keeps_next_to_nothing_of_an_attempt_that_has_ended(tmp_path):
+    """Else the driver would grow with every cell."""
+    from ray.tune.experiment import Trial as TuneTrial
+
+    jobs, reporting = reporting_on([job(tmp_path, 0)])
+    attempt = TuneTrial("any", stub=True, trial_id="x", config=jobs.suggest("x"))
+    attempt.update_last_result({"epoch": 1, "peak": 1.0, "training_iteration": 1})
+    reporting.on_trial_complete(None, attempt, {"done": True, "failed/line": "any", "failed/cause": "any"})
+    reporting.nodes.fit = set
+    controller = SimpleNamespace(get_trials=list, get_live_trials=set)
+    reporting.choose_trial_to_run(controller)
+    assert attempt.metric_analysis["epoch"]["last"] == 1  # Tune is not done with it
+    attempt.set_status("TERMINATED")
+    reporting.choose_trial_to_run(controller)
+    assert [attempt.metric_analysis, attempt.metric_n_steps, attempt.config] == [{}] * 3
+    assert reporting._over == []
+
+
+def test_tune_says_nothing_of_files_that_nobody_writes():
+    ray_runner = pytest.importorskip("skelray.runner.on_ray")
+    analysis = logging.getLogger("ray.tune.analysis.experiment_analysis")
+    before = analysis.getEffectiveLevel()
+    with ray_runner._quiet():
+        assert not analysis.isEnabledFor(logging.WARNING)
+    assert analysis.getEffectiveLevel() == before
 
 
 def test_a_stopping_rule_that_fails_costs_its_sample(tmp_path):

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from skelray.checks import UserError
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # without yellow: pale in print
 MARKERS, LINES = "osD^vPX", ("-", "--", ":", "-.")
 INK, FAINT, PAPER = "#1f2937", "#d1d5db", "#ffffff"
+DPI = 150
+MANY, FIVE_BITS = 4096, [v >> 3 << 3 | v >> 5 for v in range(256)]  # colours of a picture; white and black stay themselves
 WIDE, HIGH = 6.4, 4.0  # inches: a column and a half of a paper
 SETTINGS: dict[Any, Any] = {
-    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), PAPER),
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor"), PAPER),
     **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"), INK),
     "axes.grid": True,
     "grid.color": FAINT,
@@ -46,7 +49,6 @@ SETTINGS: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 8,
     "figure.constrained_layout.use": True,
-    "savefig.dpi": 150,
     "svg.fonttype": "none",
     "svg.hashsalt": "skelray",  # text stays text; ids are the same every time
     "axes.prop_cycle": f"cycler(color={list(COLOURS)})",
@@ -111,7 +113,12 @@ def shorten_label(label: str, most: int = 36) -> str:
 
 def svg(figure: Figure) -> str:
     """The figure as SVG; the same text for the same numbers."""
-    return _saved(figure, "svg", {"Date": None, "Creator": None}).decode()
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    content = io.StringIO()
+    with _laid_out(figure):
+        FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None, "Creator": None})
+    return content.getvalue()
 
 
 def save_figure(study: str, name: str, figure: Figure, data: pd.DataFrame, folder: Path | str = "results") -> list[Path]:
@@ -126,26 +133,37 @@ def save_figure(study: str, name: str, figure: Figure, data: pd.DataFrame, folde
     content = {
         f"{name}.csv": text.encode(),
         f"{name}.svg": svg(figure).encode(),
-        f"{name}.png": _of_few_colours(_saved(figure, "png", {"Software": None})),
+        f"{name}.png": _png(figure),
     }
     write_pictures(study, content, Path(folder))
     return [Path(folder) / "figures" / study / file for file in content]
 
 
-def _saved(figure: Figure, form: str, metadata: dict[str, None]) -> bytes:
-    content = io.BytesIO()
+def _png(figure: Figure) -> bytes:
+    """The figure as a PNG in 128 colours, enough for lines and letters: a third of the bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    with _laid_out(figure):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # (height, width, 4) before
+    if drawn.getcolors(MANY) is None:  # as of hundreds of lines: of so many, seconds would go into choosing 128
+        drawn = drawn.point(FIVE_BITS * 3)
+    made = io.BytesIO()
+    drawn.quantize(128, dither=Image.Dither.NONE).save(made, "PNG")
+    return made.getvalue()
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Within, the figure is as it is kept. A canvas is then asked itself: ``savefig`` would draw everything twice."""
     with in_style():
         if (layout := figure.get_layout_engine()) is not None:
             layout.execute(figure)
             figure.set_layout_engine("none")  # done: not again for every form
-        figure.savefig(content, format=form, metadata=metadata)
-    return content.getvalue()
-
-
-def _of_few_colours(content: bytes) -> bytes:
-    """A PNG in 128 colours, enough for lines and letters: a third of the bytes."""
-    from PIL import Image
-
-    few, made = Image.open(io.BytesIO(content)).convert("RGB").quantize(128, dither=Image.Dither.NONE), io.BytesIO()
-    few.save(made, "PNG", optimize=True)
-    return made.getvalue()
+        own, figure.dpi = figure.dpi, DPI
+        try:
+            yield
+        finally:
+            figure.dpi = own

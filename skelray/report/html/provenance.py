@@ -40,5 +40,14 @@ def _commands(material: Material) -> list[Text | Command]:
     else:
         told = [Text("The command that made it was not kept. In a checkout with its study file:")]
         told.append(Command(f"skelray run studies/{material.study}.py"))
-    again = f"skelray report {shlex.quote(material.study)} --html --results {shlex.quote(str(material.results))}"
-    return [*told, Text("This page:"), Command(again)]
+    return [*told, Text("This page:"), Command(shlex.join(_report(material)))]
+
+
+def _report(material: Material) -> list[str]:
+    """The words of the command that makes the page of what this one is made of."""
+    words = ["skelray", "report", material.study, "--html", "--results", str(material.results)]
+    if material.store is not None:
+        words += ["--store", material.store.root]
+    if material.margin is not None:
+        words += ["--margin", f"{100 * material.margin:g}"]
+    return words
