@@ -84,7 +84,7 @@ def accuracy(check):
             pack.train({one.lane: epoch for one in trained})
             for one in trained:
                 one.train_epoch()
-        found = [measure(KNN(k=1), one.frozen(), splits.train, splits.test).metrics["top1"] for one in trained]
+        found = [measure(KNN(k=1), one.frozen_encoder(), splits.train, splits.test).metrics["top1"] for one in trained]
         check.say("accuracy", method=name, precision=precision, top1=found, mean=statistics.mean(found))
 
 

@@ -73,11 +73,11 @@ def searched(rule, sampler, samples):
 def _trained(searching, sample, seed):
     for epoch in range(25, 301, 25):
         value = reading(sample.params, epoch, seed)
-        verdict = searching.judge(sample, epoch, value)
-        searching.keep(sample, epoch, value, verdict, {})
+        verdict = searching.verdict(sample, epoch, value)
+        searching.record_reading(sample, epoch, value, verdict, {})
         if verdict != "on":
-            return searching.end(sample, {"stop": "stopped", "pause": "paused"}[verdict])
-    return searching.end(sample, "done")
+            return searching.end_sample(sample, {"stop": "stopped", "pause": "paused"}[verdict])
+    return searching.end_sample(sample, "done")
 
 
 def best_decile(points=4000):

@@ -29,12 +29,12 @@ from skelray import ASHA, TPE, HiCLR, Random, Sweep, papers
 from skelray.data import Preprocessing, prepare
 from skelray.data.synthetic.benchmark import synthetic
 from skelray.names import HELD_OUT
-from skelray.runner import inline
+from skelray.runner import active_jobs
 from skelray.runner.context import Settings
 from skelray.runner.inline import run_inline
 from skelray.runner.job import Listener
 from skelray.runner.run import Run
-from skelray.search.optuna_study import frozen
+from skelray.search.optuna_study import frozen_trial
 from skelray.search.search import Search
 from skelray.study.scale import Scale
 from skelray.training import Report
@@ -89,14 +89,14 @@ def inline_run(folder, sampler, samples, promotion=False):
 
         return told
 
-    trained, inline.in_turns = inline.in_turns, surrogate
+    trained, active_jobs.in_turns = active_jobs.in_turns, surrogate
     Search.propose, Search.promote = timed(propose), timed(promote)
     try:
         before, clock, cpu = memory(), time.perf_counter(), time.process_time()
         run_inline(run)
         spent, cpu = time.perf_counter() - clock, time.process_time() - cpu
     finally:
-        inline.in_turns, Search.propose, Search.promote = trained, propose, promote
+        active_jobs.in_turns, Search.propose, Search.promote = trained, propose, promote
     grown, by_number = memory() - before, [took[number] for number in sorted(took)]
     early, late = median(by_number[10:30]), median(by_number[-21:-1])
     own = [sampler_alone(run.work.search, sampler, at) for at in (20, samples)]
@@ -121,7 +121,7 @@ def sampler_alone(search, sampler, samples):
     how = "read" if sampler.reads_stopped else "ended"
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         alone = optuna.create_study(direction="maximize", sampler=sampler.build(0))
-    alone.add_trials([frozen(search.samples[number], how) for number in range(samples)])
+    alone.add_trials([frozen_trial(search.samples[number], how) for number in range(samples)])
     took = []
     for _ in range(21):
         clock = time.process_time()

@@ -178,7 +178,7 @@ def _step():
 
 
 def _memory(device):
-    return bench.peak_memory(torch.device(device))
+    return bench.peak_mebibytes(torch.device(device))
 
 
 def main():

@@ -83,7 +83,7 @@ def forget_peak() -> None:
 
 
 def peak_memory() -> int:
-    """Bytes of memory that this process has had at most; 0 where the system does not tell."""
+    """Returns the bytes of memory that this process has had at most; 0 if the system does not tell."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)

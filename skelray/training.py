@@ -95,7 +95,7 @@ class Pretraining:
             raise Diverged(f"weights are not numbers after epoch {epoch}")  # the last step's, which no loss has read
         self.epoch = epoch
         if trial.monitor is not None and trial.monitor.due(epoch, trial.epochs):
-            metrics[HELD_OUT] = self.held_out()
+            metrics[HELD_OUT] = self.held_out_top1()
         self.history.append(Report(epoch, metrics, time.perf_counter() - started + trained.seconds))
         return self.history[-1]
 
@@ -174,7 +174,7 @@ class Pretraining:
         with machine.seeding(self.device, Draws(trial.seed, 0).number("weights")):
             return call_contained(trial.method.build, trial.backbone, self.data.skeleton, trial.stream)
 
-    def frozen(self, load: Load | None = None) -> FrozenEncoder:
+    def frozen_encoder(self, load: Load | None = None) -> FrozenEncoder:
         """Returns the encoder for evaluations; load: reads other benchmarks, for evaluations that use one."""
         trial, model = self.trial, self.model
 
@@ -195,12 +195,12 @@ class Pretraining:
             load=load,
         )
 
-    def held_out(self) -> float:
+    def held_out_top1(self) -> float:
         """Returns the monitor's top-1 on the held-out training subjects."""
         if self.trial.monitor is None:
             raise UserError("a trial without a monitor holds nothing out")
         evaluation = self.trial.monitor.evaluation
-        metrics = measure(evaluation, self.frozen(), self.data, self.splits.held_out).metrics
+        metrics = measure(evaluation, self.frozen_encoder(), self.data, self.splits.held_out).metrics
         if "top1" not in metrics:
             raise UserError(f"a monitor reads top-1, and {evaluation.name} classifies nothing")
         return metrics["top1"]
@@ -232,7 +232,7 @@ class Pretraining:
         )
 
     def _own(self, state: State) -> State:
-        """A state whose tensors are not views of a pack's, which a file would hold whole."""
+        """Returns a state whose tensors are not views of a pack's, which a file would hold whole."""
         return _apart(state) if self.lane is not None else state
 
     def load_state(self, state: State) -> None:

@@ -447,6 +447,11 @@ CLAIMS = {
         "Checkpoints, encoders and scores\nreach the disk before": (
             "test_what_is_referred_to_is_on_the_disk_before_what_refers_to_it"
         ),
+        "**Prepared data is read whole before anything trains,**": "test_damaged_data_is_found_before_anything_trains",
+        "the same `skelray prepare` then makes it again": "test_damaged_data_is_prepared_again_by_the_same_command",
+        "the others read what was prepared": "test_a_bit_that_flips_is_found_and_prepared_anew",
+        "are removed by the next holder": "test_a_ledger_on_s3_is_one_runs_at_a_time",
+        "Before Tune let go of the statistics": "test_tune_keeps_next_to_nothing_of_an_attempt_that_has_ended",
         "**Damage is noticed.**": "test_a_bit_that_flips_in_any_file_is_noticed",
         "a damaged table is said to be": "test_a_bit_that_flips_in_a_table_is_noticed",
         "Files from before there were such sums are believed": "test_json_from_before_it_was_sealed_is_read",
@@ -460,6 +465,7 @@ CLAIMS = {
     },
     "cluster.md": {
         "ends `skelray run` with status 143": "test_sigterm_saves_and_ends_with_a_sentence_and_143",
+        "A worker that Ray ends for want of memory": "test_what_the_memory_monitor_ends_is_told_as_memory_and_tried_alone",
         "is tried again alone on a node": "test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be",
         "makes the exit status 1": "test_what_is_wrong_says_the_way_to_mend_it_and_the_status_is_1",
         "queued again when preempted": "test_a_job_of_slurm_that_is_preempted_ends_its_study_and_is_queued_again",
@@ -477,6 +483,8 @@ CLAIMS = {
         "whatever `RAY_ADDRESS` says": "test_a_run_has_ray_of_its_own_whatever_runs_beside_it",
         "are gone at the end": "test_the_folder_of_ray_is_gone_at_the_end_and_that_of_a_killed_run_too",
         "one that is unfit is set aside": "test_a_node_that_does_not_share_the_store_or_the_data_is_set_aside",
+        "skelray to the last line": "test_a_node_whose_skelray_is_another_is_set_aside",
+        "its last words too where it is killed": "test_a_lost_worker_costs_an_epoch_at_most",
         "A node that joins later is asked, too": "test_a_node_that_joins_gets_no_trial_before_it_has_answered",
         "All that runs an encoder runs on the nodes": "test_what_is_read_in_the_end_is_read_by_workers",
         "as when it is stopped": "test_a_stopped_worker_costs_an_epoch_and_no_row",
@@ -525,7 +533,11 @@ CLAIMS = {
         "says what packs would save": "test_packs_are_reckoned_with_where_lanes_were_measured",
         "costs its lane": "test_a_failing_lane_costs_itself_alone",
         "equal to torch's eight to 1e-12": "test_one_recurrence_is_eight",
-        "SkeletonCLR 1385, CrosSCLR 4033": "test_lanes_launch_no_more_than_their_ceiling",
+        "leaves its lane to the next": "test_a_search_on_ray_is_told_of_each_lane_and_stops_it_alone",
+        "report and row": "test_each_lane_of_a_pack_on_ray_is_the_trial_alone",
+        "Few trials are spread over the GPUs": "test_few_trials_are_spread_over_the_nodes",
+        "what it would cost the trial alone": "test_a_lost_worker_costs_each_lane_an_epoch_at_most",
+        "SkeletonCLR 808, HiCLR 1564": "test_lanes_launch_no_more_than_their_ceiling",
         "A test keeps these below ceilings": "test_a_step_launches_no_more_than_its_ceiling",
     },
     "fidelity.md": {

@@ -14,8 +14,8 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 # A module may import what stands before its room, and within a room what makes no circle.
 ORDER = (
-    *("names", "checks", "markup", "versions", "atomic", "contained", "ensemble", "skeleton", "machine", "identity"),
-    *("data.persons", "data.preprocess", "data.benchmark", "data.stored", "data.report"),
+    *("names", "checks", "markup", "atomic", "contained", "ensemble", "skeleton", "machine", "identity"),
+    *("data.persons", "data.preprocess", "data.benchmark", "data.stored", "data.content", "data.report"),
     *("data.formats", "data.synthetic", "data.benchmarks", "data.own", "data.catalogue", "data.detect"),
     *("data.dataset", "data.inspection", "data.preparation", "data"),
     *("augment", "backbones", "methods", "engine.resident", "engine.descent", "engine.runners"),
@@ -181,7 +181,7 @@ trial = replace(TRIAL, epochs=1, method=HiCLR(queue=32, dim=8), monitor=Monitor(
 (report,) = skelray.run(trial, splits())
 pretraining = skelray.Pretraining(trial, splits(), torch.device("cpu"))
 pretraining.train_epoch()
-frozen, data = pretraining.frozen(), splits()
+frozen, data = pretraining.frozen_encoder(), splits()
 for evaluation in (KNN(), Linear(epochs=2, milestones=(1,)), Finetune(epochs=1)):
     assert evaluation(frozen, data.train, data.test).shape == (len(data.test), 3)
 import skelray.bench.bench, skelray.runner.execute, skelray.store.store, skelray.study.ablation, skelray.report.text

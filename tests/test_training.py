@@ -369,7 +369,7 @@ def test_frames_of_the_trial_are_those_of_the_views():
     for frames in (None, 5, 14, 30):
         pretraining = Pretraining(replace(TRIAL, frames=frames), splits(), CPU)
         assert next(pretraining.batches(1)).x.shape == (8, 3, frames or 14, 20, 2)
-        assert pretraining.frozen().frames == frames
+        assert pretraining.frozen_encoder().frames == frames
     assert not same_state(weights(trained(TRIAL, epochs=1)), weights(trained(replace(TRIAL, frames=9), epochs=1)))
 
 
@@ -387,7 +387,7 @@ def test_bfloat16_keeps_weights_queue_and_momentum_in_float32():
 
 def test_the_frozen_encoder_is_the_query_encoder():
     pretraining = trained(replace(TRIAL, stream="bone", seed=5), epochs=1)
-    frozen = pretraining.frozen()
+    frozen = pretraining.frozen_encoder()
     assert frozen.encoders == {"bone": pretraining.model.query.encoder}
     assert frozen.seed == 5
 

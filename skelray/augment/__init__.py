@@ -8,7 +8,7 @@ from skelray.augment.extreme import EA, TimeFlip
 from skelray.augment.hico import HICO, CentreCrop, CropResize, JointCorruption, OneOf
 from skelray.augment.normal import NA, AxisMask, Blur, Flip, Noise, Rotate
 from skelray.augment.orders import orders
-from skelray.augment.streams import STREAMS, form, to_stream
+from skelray.augment.streams import STREAMS, encoder_input, to_stream
 from skelray.augment.strong import DAE, AdaIN, DropAddEdges, Mask, RandomMask, SkeleAdaIN
 from skelray.augment.view import IDENTITY, Arrangement, Augmentation, AugmentationSet, Rewire, View, grow
 
@@ -46,7 +46,7 @@ __all__ = [
     "SkeleAdaIN",
     "TimeFlip",
     "View",
-    "form",
+    "encoder_input",
     "grow",
     "orders",
     "to_stream",

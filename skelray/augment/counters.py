@@ -46,7 +46,7 @@ def hashed(text: str) -> tuple[int, int]:
     return number >> 32, number & WORD
 
 
-class Place(NamedTuple):
+class DrawPlace(NamedTuple):
     """The position of a draw: the trial's clock, the words of its name, and how many draws of it came before in the step."""
 
     clock: Clock
@@ -60,7 +60,7 @@ class Place(NamedTuple):
         return words(count, (self.number, clock.step, clock.epoch), words_of_key, key.device)
 
     def of_lanes(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The clock as a kernel reads it, which draws for several lanes at once: key (1, 2), epoch (1,), step ()."""
+        """Returns the clock as a kernel reads it that draws for several lanes: key (1, 2), epoch (1,), step ()."""
         return self.clock.key[None], self.clock.epoch[None], self.clock.step
 
 
@@ -71,7 +71,7 @@ def has_triton() -> bool:
 
 
 def draws_in_one_kernel(device: torch.device) -> bool:
-    """Whether a draw is one operator there. The meta device has shapes alone, and stands for a GPU."""
+    """Returns whether a draw is one operator there. The meta device has shapes alone, and stands for a GPU."""
     return device.type == "meta" or (device.type == "cuda" and has_triton())
 
 
@@ -99,7 +99,7 @@ class _Drawn(torch.autograd.Function):
 
 
 def lanes_first(x: Tensor, dim: int | None) -> Tensor:
-    """A tensor of vmap's with its lanes in front. Raises ValueError where lanes share it."""
+    """Returns a tensor of vmap's with its lanes in front. Raises ValueError where lanes share it."""
     if dim is None:
         raise ValueError("lanes share what each of them should have of its own")
     return x.movedim(dim, 0)
@@ -133,11 +133,11 @@ class CounterDraws(Draws):
             raise CannotCapture("it draws from a torch.Generator: let view.uniform, coin, integers or normal draw")
         return super().__getitem__(name)
 
-    def place(self, name: str) -> Place:
+    def place(self, name: str) -> DrawPlace:
         """Returns the position of the next draw of this name."""
         number = self._drawn[name]
         self._drawn[name] += 1
-        return Place(self.clock, hashed(name), number)
+        return DrawPlace(self.clock, hashed(name), number)
 
     def _draw(self, name: str, count: int, dtype: torch.dtype) -> Tensor:
         """Returns words as int64, or, as float32, their upper 24 bits as numbers of [0, 1)."""

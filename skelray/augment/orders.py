@@ -35,7 +35,7 @@ def orders(
         raise UserError(f"k {k}: {len(sets)} sets have no arrangement of {k} branches unless some merge or are left out")
     labelled: dict[str, Arrangement] = {}
     for arrangement in found.values():
-        if (said := label(arrangement)) in labelled:
+        if (said := arrangement_label(arrangement)) in labelled:
             raise UserError(
                 f"{said!r} could be either of two arrangements: give the set that is called like a merge another name"
             )
@@ -43,7 +43,7 @@ def orders(
     return labelled
 
 
-def label(arrangement: Arrangement) -> str:
+def arrangement_label(arrangement: Arrangement) -> str:
     """Returns an arrangement as a table shows it: what enters at each branch."""
     return ", ".join(entering.name for entering in arrangement)
 

@@ -27,7 +27,7 @@ def to_stream(x: Tensor, skeleton: Skeleton, stream: str) -> Tensor:
     raise UserError(f"stream {stream!r} is none of {', '.join(STREAMS)}")
 
 
-def form(view: View, stream: str, mask_value: Tensor) -> Tensor:
+def encoder_input(view: View, stream: str, mask_value: Tensor) -> Tensor:
     """Returns an encoder's input (N, C, T, V, M): the view's stream after the deferred operations."""
     x = to_stream(view.x, view.skeleton, stream)
     for op in view.stream_ops:

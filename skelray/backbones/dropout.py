@@ -156,8 +156,9 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
-        """Drops elements of x. axes: the order of x's axes in which a CPU draws (memory order in the CPU's form), None as
-        given.
+        """Drops elements of x.
+
+        axes: the order of x's axes in which a CPU draws (memory order in the CPU's form), None as given.
         """
         if not self.training or self.p == 0:
             return x

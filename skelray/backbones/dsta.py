@@ -34,7 +34,7 @@ HALF = (
 
 @dataclass(frozen=True)
 class DSTA:
-    """layers: (channels, out, inter, stride) of each. subsets: attention maps side by side in a layer.
+    """DSTA-Net's settings. layers: (channels, out, inter, stride) of each. subsets: attention maps side by side in a layer.
 
     dropout: of a layer's last residual while training, 0.5 where HiCLR pre-trains. absent: "average" counts an absent
     person with full weight in the mean over persons, as released; "exclude" leaves it out.
@@ -76,7 +76,7 @@ class DSTA:
         return DSTAEncoder(self, skeleton, form)
 
 
-def positions(joints: int, channels: int) -> Tensor:
+def position_encoding(joints: int, channels: int) -> Tensor:
     """Returns (V, C): sines and cosines of the joint's number, with frequencies in geometric steps down to 1 / 10000."""
     rate = torch.exp(torch.arange(0, channels, 2).float() * -(math.log(10000.0) / channels))
     angle = torch.arange(joints).float()[:, None] * rate
@@ -95,7 +95,7 @@ class Attention(nn.Module):
     def __init__(self, channels: int, out: int, inter: int, subsets: int, joints: int) -> None:
         super().__init__()
         self.inter = inter
-        self.register_buffer("position", positions(joints, channels))  # kept: its last bit depends on the machine
+        self.register_buffer("position", position_encoding(joints, channels))  # kept: its last bit depends on the machine
         self.position: Tensor
         self.query_key_weight = nn.Parameter(torch.randn(2 * subsets, channels, inter) * 0.02)
         self.query_key_bias = nn.Parameter(torch.zeros(2 * subsets, inter))

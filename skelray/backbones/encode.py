@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skelray.augment import View, form
+from skelray.augment import View, encoder_input
 
 
 def encode(
@@ -19,7 +19,7 @@ def encode(
 
     mask_value: (1,), the value of masked joints. autocast: precision of matrix products, None for the view's own.
     """
-    x = form(view, stream, mask_value)
+    x = encoder_input(view, stream, mask_value)
     with precision(x, autocast):
         return encoder(x, view.present, view.rewire)
 

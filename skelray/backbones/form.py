@@ -41,7 +41,7 @@ def gpu_form(form: str | None, x: Tensor) -> bool:
 
 
 def is_in_lanes(x: Tensor) -> bool:
-    """Whether x is of several trials at once."""
+    """Returns whether x is of several trials at once."""
     return bool(torch._C._functorch.is_batchedtensor(x))
 
 

@@ -63,7 +63,7 @@ class Hierarchical:
             raise UserError(f"downsampling {self.downsampling!r} is none of depthwise, full")
 
     def granularities(self) -> dict[str, int]:
-        """The number of levels of each branch."""
+        """Returns the number of levels of each branch."""
         spatial = self.granularity if self.spatial_granularity is None else self.spatial_granularity
         return {branch: self.granularity if branch == "temporal" else spatial for branch in self.branches}
 
@@ -157,23 +157,23 @@ class Domain(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, inputs) -> (N, G, H)."""
-        return features([self.s2s[level % len(self.s2s)](one) for level, one in enumerate(self.sequences(x))])
+        return pool_granularities([self.s2s[level % len(self.s2s)](one) for level, one in enumerate(self.sequences(x))])
 
 
-def features(described: list[Tensor]) -> Tensor:
-    """What the S2S encoders gave at each granularity, (N, L, H) each -> (N, G, H)."""
+def pool_granularities(described: list[Tensor]) -> Tensor:
+    """Pools what the S2S encoders gave at each granularity, (N, L, H) each -> (N, G, H)."""
     return torch.stack([one.max(dim=1).values for one in described], dim=1)  # Eq. 4, 5
 
 
 def _in_one_recurrence(domains: list[tuple[Domain, Tensor]]) -> list[Tensor]:
-    """The features of each branch, all granularities and directions of both in one recurrence."""
+    """Returns the features of each branch, all granularities and directions of both in one recurrence."""
     reads: list[gpu.recurrence.Read] = []
     for domain, x in domains:
         sequences, cells = domain.sequences(x), [cast("Recurrence", s2s).cells for s2s in domain.s2s]
         each = [sequences] if len(cells) == 1 else [[one] for one in sequences]
         reads += map(gpu.recurrence.Read, cells, each)
     found = iter(gpu.recurrence.together(reads))
-    return [features([one for _ in domain.s2s for one in next(found)]) for domain, _ in domains]
+    return [pool_granularities([one for _ in domain.s2s for one in next(found)]) for domain, _ in domains]
 
 
 class HierarchicalEncoder(nn.Module):

@@ -31,7 +31,7 @@ LEAST = 4000
 
 @dataclass(frozen=True)
 class STGCN:
-    """hidden_channels: of the first stage; hidden_dim: of the last block and the feature.
+    """ST-GCN's settings. hidden_channels: of the first stage; hidden_dim: of the last block and the feature.
 
     partition: "hop1" is the released graph, whose subsets are 25 / 40 / 8 entries because its distances stop at one hop;
     "spatial" is the paper's (root, closer, farther). absent: "average" counts an absent person with full weight in the

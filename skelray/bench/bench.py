@@ -47,7 +47,7 @@ FIGURES = "bench/bench.parquet"  # within the folder of results, apart from the 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a method: seconds of a step, median over the steps; memory in MiB.
+    """A measurement of a method: seconds of a step, median over the steps; memory in MiB.
 
     gflop_per_sample: of the matrix products and convolutions really run; share_of_peak: of the machine's rate in one large
     matrix product of that precision. On a CUDA device rate and memory are of the static step that trials make there,
@@ -77,7 +77,7 @@ class Measured:
 
 
 def kind_of_trial(trial: Trial) -> tuple[str, str]:
-    """The names of a trial's method and backbone, the latter with the parts it is built from, as in "hierarchical gru"."""
+    """Returns the names of a trial's method and backbone, the backbone with its parts, as in "hierarchical gru"."""
     backbone: Any = trial.backbone
     parts = [getattr(backbone, field.name) for field in fields(backbone)]
     names = [type(part).__name__.lower() for part in (backbone, *parts) if is_dataclass(part)]
@@ -85,7 +85,7 @@ def kind_of_trial(trial: Trial) -> tuple[str, str]:
 
 
 def training_steps(trial: Trial, device: torch.device) -> Iterator[list[float]]:
-    """Full training steps on random sequences of the NTU shape, without end: the seconds of each part of a step (_step)."""
+    """Makes full training steps on random sequences of the NTU shape without end; yields the seconds of a step's parts."""
     method, frames = trial.method, trial.frames or 50
     model = method.build(trial.backbone, KINECT_V2, trial.stream).to(device).train()
     model.autocast = torch.bfloat16 if trial.precision == "bfloat16" else None
@@ -109,7 +109,7 @@ def measure_speed(trial: Trial, device: torch.device, steps: int, peak: float) -
     parts = torch.tensor(list(islice(taken, steps)))
     augment, forward, backward, update = parts.median(dim=0).values.tolist()
     seconds = parts.sum(dim=1).median().item()
-    prepared, memory = 0.0, peak_memory(device)
+    prepared, memory = 0.0, peak_mebibytes(device)
     if device.type == "cuda":  # where trials train by the static step
         found = static.measure_static_rate(trial, device, max(steps, 10))
         seconds, prepared, memory = found.seconds, found.prepared, found.memory
@@ -135,7 +135,7 @@ def measure_speed(trial: Trial, device: torch.device, steps: int, peak: float) -
 
 
 def _step(method: Method, model: Model, optimizer: torch.optim.Optimizer, view: View) -> list[float]:
-    """Seconds of augmentation, forward and loss, backward, and update (momentum, optimiser, queue)."""
+    """Runs a step and returns its seconds: augmentation, forward and loss, backward, update (momentum, optimiser, queue)."""
     clock = _Clock(view.x.device)
     views = method.views(view)
     del view  # as in training, where no batch outlasts its views
@@ -158,7 +158,7 @@ class _Clock:
         self.lap()
 
     def lap(self) -> float:
-        """Seconds since the last lap, with the device's work done."""
+        """Returns the seconds since the last lap, once the device's work is done."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         now = time.perf_counter()
@@ -166,22 +166,22 @@ class _Clock:
         return elapsed
 
 
-def peak_memory(device: torch.device) -> float:
-    """MiB that this process has held at most, on a GPU of its tensors."""
+def peak_mebibytes(device: torch.device) -> float:
+    """Returns the MiB that this process has held at most; on a GPU, of its tensors."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def matrix_product_speed(device: torch.device, precision: str) -> float:
-    """FLOP/s of a 2048 x 2048 matrix product, the best of five."""
+    """Returns the FLOP/s of a 2048 x 2048 matrix product, the best of five."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     a = torch.randn(2048, 2048, device=device, dtype=dtype)
     return 2 * 2048**3 / min(measure_seconds(lambda: a @ a, device) for _ in range(6))
 
 
 def measure_seconds(work: Callable[[], Any], device: torch.device) -> float:
-    """Seconds of the work, with the device's part done."""
+    """Returns the seconds that the work takes, the device's part included."""
     clock = _Clock(device)
     work()
     return clock.lap()
@@ -197,15 +197,15 @@ def _measure_here(trial: Trial, device: str | None, steps: int, threads: int) ->
 def bench(
     methods: Sequence[str], precisions: Sequence[str], device: str | None, batch_size: int | None, steps: int, threads: int
 ) -> Iterator[Measured]:
-    """Each method at its published setting in each precision, each in a process of its own, so that peaks are its own.
+    """Measures each method at its published setting in each precision, each in its own process, so that peaks are its own.
 
     precisions: all that the device has, where none is named.
     """
-    for trial in trials_of(methods, precisions, device, batch_size):
+    for trial in measured_trials(methods, precisions, device, batch_size):
         yield in_own_process(_measure_here, trial, device, steps, threads)
 
 
-def trials_of(
+def measured_trials(
     methods: Sequence[str], precisions: Sequence[str], device: str | None, batch_size: int | None
 ) -> Iterator[Trial]:
     """Yields what is measured. Raises UserError for a method that does not exist."""
@@ -224,12 +224,12 @@ def in_own_process(work: Callable[..., T], *given: Any) -> T:
 
 
 def speeds_frame(measured: Sequence[Measured]) -> pd.DataFrame:
-    """One row a measurement."""
+    """Returns the measurements as a frame, one row each."""
     return pd.DataFrame([asdict(one) for one in measured], columns=[field.name for field in fields(Measured)])
 
 
 def read_speeds(results: Path) -> pd.DataFrame:
-    """What was measured here before, one row for each KEY; none where there is no file of this version."""
+    """Returns what was measured here before, one row for each KEY; none if there is no file of this version."""
     path = results / FIGURES
     found = pd.read_parquet(path) if path.is_file() else speeds_frame([])
     return found if list(found) == list(speeds_frame([])) else speeds_frame([])
@@ -246,7 +246,7 @@ def keep_speeds(measured: Sequence[Measured], results: Path) -> None:
 
 
 def speed_table(measured: Sequence[Measured]) -> Table:
-    """What a person reads of it."""
+    """Returns the measurements as a table to read."""
     header = ["method", "backbone", "precision", "frames", "batch", "samples/s", "augment", "forward", "backward", "update"]
     header += ["GFLOP a sample", "of peak", "peak MiB"]
     rows = []

@@ -21,7 +21,7 @@ Encoder = STGCNEncoder | DSTAEncoder
 
 @dataclass(frozen=True)
 class _Call:
-    """flops: of a call, with its backward pass if it has one; kept: bytes for that; shape: of the feature map."""
+    """The cost of a call. flops: with its backward pass if it has one; kept: bytes for that; shape: of the feature map."""
 
     flops: int
     kept: int
@@ -29,14 +29,14 @@ class _Call:
 
 
 class EncoderCosts:
-    """What calls of ``feature_map`` took, by what decides it."""
+    """The costs of calls of ``feature_map``, by what decides them."""
 
     def __init__(self) -> None:
         self._calls: dict[Any, _Call] = {}
 
     @contextmanager
     def known_in(self, model: nn.Module, skeleton: Skeleton, counter: Counter) -> Iterator[list[int]]:
-        """The encoders of a model count an equal call once: within, each returns noise in the shape of its feature map.
+        """Has a model's encoders count equal calls once: within, each returns noise in the shape of its feature map.
 
         counter: runs around, and is given what a known call takes. Yields a list of the bytes that each call keeps.
         """

@@ -35,7 +35,7 @@ PICTURE, DOT, LARGEST = 18_500, 40, 120_000  # of t-SNE: bytes alone, for each o
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """What trials of one structure take.
+    """The cost of training trials of one structure.
 
     gflop: of the step of one sample. state: bytes of the model; kept: bytes that a sample keeps for its gradient; memory is
     the least that a batch takes. checkpoint: bytes of the whole training state as stored, momentum those of the optimiser
@@ -56,7 +56,7 @@ class TrainingCost:
         return self.state + self.kept * self.batch_size // SAMPLES
 
     def disk(self, epochs: int) -> int:
-        """Bytes that the training of so many epochs leaves in a store, which is no state of an optimiser where none ran."""
+        """Returns the bytes that training for so many epochs leaves in a store; without any epoch, no optimizer state."""
         return self.checkpoint + self.encoder + (self.momentum if epochs else 0) + EPOCH * epochs + SPEC
 
 
@@ -69,7 +69,7 @@ def count_parameters(backbone: Backbone, skeleton: Skeleton) -> int:
 
 @dataclass
 class Known:
-    """What was counted before: of steps, and of the calls of encoders in them, which many methods share."""
+    """Counts made before: of steps, and of the encoder calls in them, which many methods share."""
 
     steps: dict[str, TrainingCost] = field(default_factory=dict)
     encoders: EncoderCosts = field(default_factory=EncoderCosts)
@@ -93,7 +93,7 @@ def training_cost(trial: Trial, skeleton: Skeleton, frames: int, persons: int, k
 
 
 def _shapes(value: Any) -> Any:
-    """What of views decides how much a step on them computes: their shapes, and what rewires the graph."""
+    """Returns what of views decides the work of a step on them: their shapes, and what rewires the graph."""
     if isinstance(value, Tensor):
         return tuple(value.shape)
     if isinstance(value, View):
@@ -150,13 +150,13 @@ class Undrawn(TorchDispatchMode):
 
 
 def _stored(tensors: Iterable[Tensor]) -> int:
-    """Bytes of tensors in an archive; a storage that several share is kept once."""
+    """Returns the bytes of tensors in an archive; a storage that several share counts once."""
     sizes = {t.untyped_storage().data_ptr() or id(t): t.untyped_storage().nbytes() for t in tensors}
     return sum(sizes.values()) + ENTRY * len(sizes)
 
 
 def structure(part: Any, augmented: bool = True) -> Any:
-    """What of a method or a backbone decides how much it computes: settings like tau or lambda_h do not.
+    """Returns the settings of a method or backbone that decide its work; those like tau or lambda_h do not.
 
     Two parts of one structure take the same arithmetic. Of a number that is no count, it matters whether it is 0 (a dropout
     that is off); of augmentations, which transform coordinates, their kinds, or where not ``augmented`` nothing.
@@ -175,7 +175,7 @@ def structure(part: Any, augmented: bool = True) -> Any:
 
 
 def _setting(part: Any, name: str, augmented: bool) -> Any:
-    """A step of the first epoch is counted, so that of an epoch from which something changes it matters if it is past."""
+    """Returns a setting as the first epoch sees it: of an epoch from which something changes, only whether it is past."""
     value = getattr(part, name)
     if isinstance(part, Scheduled) and name in part.COUNT_EPOCHS:
         values = value if isinstance(value, (tuple, list)) else (value,)
@@ -190,7 +190,7 @@ def _switches(augmentation: Any) -> list[bool]:
 
 
 def monitoring_gflop(trial: Trial, skeleton: Skeleton, frames: int, persons: int) -> float:
-    """GFLOP of the trial's encoders on one sample, forward alone."""
+    """Returns the GFLOP of the trial's encoders on one sample, forward alone."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         with Undrawn():
@@ -204,14 +204,14 @@ def monitoring_gflop(trial: Trial, skeleton: Skeleton, frames: int, persons: int
 
 
 def test_set_of(evaluation: Evaluation, splits: Splits, load: Load) -> SkeletonDataset:
-    """The data set that an evaluation of a trial scores."""
+    """Returns the data set that an evaluation of a trial scores."""
     if isinstance(evaluation, Transfer):
         return load(evaluation.benchmark, evaluation.protocol).test
     return train_and_test(evaluation, splits)[1]
 
 
 def excerpt_sizes(trial: Trial, views: int, test: SkeletonDataset) -> dict[str, int]:
-    """Bytes of what a page shows of a test set, and of a trial's views of it, by what each is called in a store."""
+    """Returns the bytes of what a page shows of a test set, and of a trial's views of it, by their names in a store."""
     samples, (_, frames, joints, persons) = len(test), test.sequences.shape[1:]
     name = excerpts.excerpt_name(test.fingerprint, test.rows)
     of_views = excerpts.excerpt_size(samples, trial.frames or frames, joints, persons, views)
@@ -219,7 +219,7 @@ def excerpt_sizes(trial: Trial, views: int, test: SkeletonDataset) -> dict[str, 
 
 
 def evaluated_bytes(evaluation: Evaluation, splits: Splits, load: Load) -> int:
-    """Bytes that the result of an evaluation leaves in a store: scores with labels and rows, figures and a picture."""
+    """Returns the bytes that an evaluation leaves in a store: scores with labels and rows, figures and a picture."""
     test = test_set_of(evaluation, splits, load)
     inner: Any = evaluation.evaluation if isinstance(evaluation, Transfer) else evaluation
     if main_metric(evaluation) == "top1":
@@ -232,7 +232,7 @@ def evaluated_bytes(evaluation: Evaluation, splits: Splits, load: Load) -> int:
 
 
 def machine_memory(device: torch.device) -> int:
-    """Bytes of memory that this machine has for a trial."""
+    """Returns the bytes of memory that this machine has for a trial."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

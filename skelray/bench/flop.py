@@ -43,7 +43,7 @@ def _formulas() -> dict[Any, Any]:
 
 
 def _of_shapes(formula: Any) -> Any:
-    """A formula of torch's, which takes shapes, for the tensors themselves; torch's own wrapping looks into everything."""
+    """Returns torch's formula of shapes as one of tensors, without torch's own wrapping, which inspects everything."""
 
     def of_tensors(*given: Any, out_val: Any, **options: Any) -> int:
         return int(formula(*map(_shape, given), out_shape=_shape(out_val), **options))
@@ -98,16 +98,16 @@ class Counter(TorchDispatchMode):
 
 @cache
 def _known(func: Any) -> tuple[Any, bool]:
-    """The formula of an operator, and whether it is taken apart because it has none."""
+    """Returns the formula of an operator, and whether it is taken apart because it has none."""
     formula = FORMULAS.get(func._overloadpacket)
     return formula, formula is None and _is_composed(func)
 
 
 def _is_composed(func: Any) -> bool:
-    """Whether an operator is made of others; elsewhere than in inference mode torch takes it apart itself."""
+    """Returns whether an operator is made of others; outside inference mode torch takes it apart itself."""
     return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
 
 
 def count_flops() -> Counter:
-    """A context whose ``get_total_flops()`` counts what is computed within."""
+    """Returns a context whose ``get_total_flops()`` counts the operations within."""
     return Counter()

@@ -52,7 +52,7 @@ def bench_lanes(
     methods: Sequence[str], precisions: Sequence[str], device: str | None, batch_size: int | None, threads: int
 ) -> Iterator[list[MeasuredLanes]]:
     """Measures each method at its published setting in COUNTS of lanes, up to what memory holds; none where none can be."""
-    for trial in bench.trials_of(methods, precisions, device, batch_size):
+    for trial in bench.measured_trials(methods, precisions, device, batch_size):
         yield bench.in_own_process(_measure_here, trial, device, threads)
 
 
@@ -81,7 +81,7 @@ def lane_table(measured: Sequence[MeasuredLanes]) -> Table:
 
 
 def measured(trial: Trial, rate: LaneRate, device: torch.device, ceiling: int) -> MeasuredLanes:
-    """A measurement as it is kept."""
+    """Returns a measurement as it is kept."""
     return MeasuredLanes(
         shape_digest(trial),
         *kind_of_trial(trial),
@@ -96,13 +96,13 @@ def measured(trial: Trial, rate: LaneRate, device: torch.device, ceiling: int) -
 
 
 def lane_figures(results: Path) -> pd.DataFrame:
-    """What was measured before, one row for each KEY."""
+    """Returns what was measured before, one row for each KEY."""
     path = results / FIGURES
     return pd.read_parquet(path) if path.is_file() else _frame([])
 
 
 def known_rates(trial: Trial, device: torch.device, results: Path) -> tuple[list[LaneRate], int]:
-    """What was measured of trials like this one on such a device, the fewest lanes first, and up to what ceiling."""
+    """Returns the rates measured of trials like this one on such a device, the fewest lanes first, and their ceiling."""
     figures = lane_figures(results)
     same = (figures["structure"] == shape_digest(trial)) & (figures["device"] == describe_device(device))
     rows = figures[same].sort_values("lanes").to_dict("records")

@@ -45,7 +45,7 @@ class Launches(TorchDispatchMode):
 
 @cache
 def _is_view(func: Any) -> bool:
-    """Whether an operator only gives another name to memory, or makes room in it."""
+    """Returns whether an operator only renames memory, or reserves it."""
     aliases = [returned.alias_info for returned in func._schema.returns]
     view = any(alias is not None and not alias.is_write for alias in aliases)
     return view or func._schema.name.split("::")[1] in MAKES_ROOM

@@ -20,7 +20,9 @@ REPEATS = 5  # epochs that are timed
 
 @dataclass(frozen=True)
 class StaticRate:
-    """seconds: of a step, the median over the epochs timed. prepared: seconds until the first could be replayed.
+    """The rate of a static step.
+
+    seconds: of a step, the median over the epochs timed. prepared: seconds until the first replay.
 
     memory: peak MiB of tensors on a CUDA device, else 0. captured: whether the step could be a graph.
     """
@@ -32,7 +34,7 @@ class StaticRate:
 
 
 def static_pretraining(trial: Trial, device: torch.device, steps: int) -> Pretraining:
-    """A training of epochs of so many steps on random sequences of the NTU shape, by the static step."""
+    """Returns a training of epochs of so many static steps on random sequences of the NTU shape."""
     frames, count = trial.frames or 50, steps * trial.batch_size
     x = np.random.default_rng(0).normal(size=(count, 3, frames, len(KINECT_V2.joints), 2)).astype(np.float32)
     data = SkeletonDataset("random", x, np.arange(count), pd.DataFrame(index=range(count)), KINECT_V2, (), "random")

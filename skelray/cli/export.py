@@ -11,7 +11,10 @@ TRACKERS = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
 
 
 def export_to(study: str, results: Path, tracker: str, to: str | None) -> str:
-    """One sentence: how many trials are new to the tracker, and where. Raises UserError where it is not installed."""
+    """Exports trials, and returns one sentence: how many are new to the tracker, and where.
+
+    Raises UserError if it is not installed.
+    """
     from skelray.report.trackers import mlflow, tensorboard, wandb
     from skelray.report.trackers.tracked import read_tracked
     from skelray.results.tables import curves, load

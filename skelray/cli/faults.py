@@ -15,12 +15,15 @@ CAUSED, BUG = 2, 70  # exit statuses: of what a user or the machine causes, and 
 
 
 def explain_fault(error: BaseException, keep: bool = True) -> tuple[str, int]:
-    """What went wrong, and the exit status. keep: the traceback goes into a file, where it says more than the sentence."""
+    """Returns what went wrong, and the exit status.
+
+    keep: the traceback goes into a file if it says more than the sentence.
+    """
     line = " ".join(str(error).split())
     caused = isinstance(error, (UserError, OSError))
     if caused and not (isinstance(error, UserError) and error.unexpected):
         return line, CAUSED
-    kept = f"the traceback is in {_kept(error)}" if keep else "the traceback is above"
+    kept = _kept(error) if keep else "the traceback is above"
     if caused:
         return f"{line} ({kept})", CAUSED
     file, number = _place(error)
@@ -31,7 +34,7 @@ def explain_fault(error: BaseException, keep: bool = True) -> tuple[str, int]:
 
 
 def _place(error: BaseException) -> tuple[str, int]:
-    """The innermost line of a user's own code on the way from the command to the error, else the innermost of skelray's."""
+    """Returns the innermost line of a user's own code between the command and the error, else the innermost of skelray's."""
     frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]
     owners = [owner(file) for file, _ in frames]
     inside = range(owners.index("skelray") if "skelray" in owners else 0, len(frames))
@@ -42,12 +45,16 @@ def _place(error: BaseException) -> tuple[str, int]:
 
 
 def _kept(error: BaseException) -> str:
-    handle, name = tempfile.mkstemp(prefix="skelray-", suffix=".traceback")
-    with os.fdopen(handle, "w") as file:
-        file.write(f"{make_printable(' '.join(sys.argv))}\n\n{format_traceback(error)}")
-    return name
+    """Keeps the traceback in a file; returns where it is, in words."""
+    try:
+        handle, name = tempfile.mkstemp(prefix="skelray-", suffix=".traceback")
+        with os.fdopen(handle, "w") as file:
+            file.write(f"{make_printable(' '.join(sys.argv))}\n\n{format_traceback(error)}")
+    except OSError:  # the disk is full
+        return "--traceback shows the traceback"
+    return f"the traceback is in {name}"
 
 
 def format_traceback(error: BaseException) -> str:
-    """The whole traceback, as a terminal or a file may be given it."""
+    """Returns the whole traceback, made safe for a terminal or a file."""
     return make_printable("".join(traceback.format_exception(error)), keep="\n")

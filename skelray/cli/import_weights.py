@@ -27,5 +27,5 @@ def import_weights_command(file: Path, method: str, backbone: str | None, stream
     imported = read_checkpoint(file, method, backbone, stream)
     keep_imported(imported, Store(store))
     click.echo(
-        f"{imported}\nkept as {imported.digest} in {store}; a study that evaluates it:\n\n{imported.study()}", nl=False
+        f"{imported}\nkept as {imported.digest} in {store}; a study that evaluates it:\n\n{imported.study_text()}", nl=False
     )

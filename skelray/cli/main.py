@@ -98,7 +98,7 @@ def _leave(why: str, status: int) -> NoReturn:
 def _versions(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     """Names the packages that results depend on."""
     if wanted and not context.resilient_parsing:
-        from skelray.versions import versions
+        from skelray.runner.versions import versions
 
         click.echo(versions().replace(", ", "\n"))
         context.exit()

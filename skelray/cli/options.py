@@ -26,7 +26,7 @@ Options = Mapping[str, Any]
 
 
 def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, ModuleType]:
-    """The study of a command as a run, and its module. Raises UserError with a sentence for all that is wrong.
+    """Opens the study of a command as a run, with its module. Raises UserError, in a sentence, for all that is wrong.
 
     make_data: sees to the generated data in a folder, for a demonstration.
     """
@@ -52,8 +52,8 @@ def open_run(options: Options, make_data: Callable[[Path], None]) -> tuple[Run, 
     return run, module
 
 
-def open_table(options: Options) -> tuple[str, Sweep, Scale, list[dict[Any, Any]]]:
-    """The table's name, the sweep, the scale and the table's rows of what a command ran; data and store are not read.
+def load_sweep_table(options: Options) -> tuple[str, Sweep, Scale, list[dict[Any, Any]]]:
+    """Returns the name, the sweep, the scale and the table's rows of what a command ran, without opening data or store.
 
     Raises UserError for a study that is no sweep, and where it has no table.
     """
@@ -64,7 +64,7 @@ def open_table(options: Options) -> tuple[str, Sweep, Scale, list[dict[Any, Any]
 
 
 def scale_from(options: Options) -> Scale:
-    """The scale that the options ask for, the demo's where they leave it open."""
+    """Returns the scale that the options ask for, and the demo's where they leave it open."""
     changes = dict(_change(text) for text in options["changes"])
     if options["precision"]:
         changes["precision"] = options["precision"]
@@ -91,7 +91,7 @@ def _change(text: str) -> tuple[str, str]:
 
 
 def table_name(name: str, study: Study, scale: Scale, demo: bool) -> str:
-    """Names the table after the study's file and what it runs on, so that no other table is replaced."""
+    """Returns names the table after the study's file and what it runs on, so that no other table is replaced."""
     if demo:
         name, own = f"{name}_demo", {DEMO.benchmark}
     elif scale.benchmark is None:
@@ -102,7 +102,7 @@ def table_name(name: str, study: Study, scale: Scale, demo: bool) -> str:
 
 
 def notice_of_synthetic(scale: Scale) -> str:
-    """What a run on generated data is."""
+    """Returns a warning that a run is on generated data."""
     told = [f"{scale.epochs} epochs"] if scale.epochs is not None else []
     told += ["small models"] if scale.small else []
     told += [f"{name} {value}" for name, value in scale.changes]

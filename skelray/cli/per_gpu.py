@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 MOST = 1000
-AUTO = 64  # lanes at most; how many gain is measured, and that ends long before
+AUTO = 0
+LANES = 64  # of auto at most; how many gain is measured, and that ends long before
 
 
 class PerGpu(click.ParamType):
@@ -25,3 +26,8 @@ class PerGpu(click.ParamType):
         if not 1 <= number <= MOST:
             self.fail(f"{value!r}: a number of 1..{MOST} or auto is needed", param, ctx)
         return number
+
+
+def lanes_of(per_gpu: int | None) -> int | None:
+    """The most trials that may train as lanes of one step."""
+    return LANES if per_gpu == AUTO else per_gpu

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,7 +16,7 @@ from skelray.cli.data import data_option
 from skelray.report.printable import make_printable
 
 if TYPE_CHECKING:
-    from skelray.data import Benchmark, Preprocessing
+    from skelray.data import Benchmark, PreparationReport, Preprocessing
 
 FRAMES = {"centred": 50, "unturned": 50, "rigid": 300, "plain": 50}  # of a sequence, by the path of its preprocessing
 
@@ -61,10 +61,6 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
     Arrays that were preprocessed already are kept as they are. The report says what a source has lost. Killed and
     started again it goes on where it was.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from skelray.data import prepare
     from skelray.data.own.starter import Undescribed
 
     try:
@@ -74,6 +70,31 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
         click.echo(f"# A beginning of the TOML file, to be completed:\n\n{starter}", err=True)
         raise
     benchmark = replace(benchmark, name=how["name"] or benchmark.name)
+    preprocessing = _preprocessing(benchmark, how["path"], how["frames"])
+    workers = workers or len(os.sched_getaffinity(0))
+    report = _prepare_with_bar(benchmark, source, data, preprocessing, force, "float16" if half else "float32", workers)
+    click.echo(make_printable(report, keep="\n"))
+    if report.unread:  # what lies on the disk and is not in the data set
+        told = f"skelray: {len(report.unread):,} recordings of {source} could not be read and are left out"
+        click.echo(make_printable(told), err=True)
+        raise SystemExit(1)
+
+
+def _prepare_with_bar(
+    benchmark: Benchmark,
+    source: Path | None,
+    data: Path,
+    preprocessing: Preprocessing | None,
+    force: bool,
+    dtype: Literal["float32", "float16"],
+    workers: int,
+) -> PreparationReport:
+    """Prepares a data set and shows how far it is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from skelray.data import prepare
+
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # no thread of its own that refreshes the bar: processes are forked meanwhile
@@ -87,25 +108,11 @@ def prepare_command(given: tuple[str, ...], data: Path, half: bool, workers: int
                 bar.refresh()
                 shown = time.monotonic()
 
-        report = prepare(
-            benchmark,
-            source,
-            data,
-            _preprocessing(benchmark, how["path"], how["frames"]),
-            progress=progress,
-            force=force,
-            dtype="float16" if half else "float32",
-            workers=workers or len(os.sched_getaffinity(0)),
-        )
-    click.echo(make_printable(report, keep="\n"))
-    if report.unread:  # what lies on the disk and is not in the data set
-        told = f"skelray: {len(report.unread):,} recordings of {source} could not be read and are left out"
-        click.echo(make_printable(told), err=True)
-        raise SystemExit(1)
+        return prepare(benchmark, source, data, preprocessing, progress=progress, force=force, dtype=dtype, workers=workers)
 
 
 def _to_prepare(given: tuple[str, ...], form: str | None) -> tuple[Benchmark, Path | None]:
-    """The benchmark and its source, either of which may be left out."""
+    """Returns the benchmark and its source, either of which may be left out."""
     from skelray.data import open_table
     from skelray.data.benchmarks import BENCHMARKS
     from skelray.data.detect import detect
@@ -125,7 +132,7 @@ def _to_prepare(given: tuple[str, ...], form: str | None) -> tuple[Benchmark, Pa
 
 
 def _preprocessing(benchmark: Benchmark, path: Any, frames: int | None) -> Preprocessing | None:
-    """What the user wants; None where nothing was said, or nothing but what was done already."""
+    """Returns the preprocessing that the options ask for; None if they ask for none, or for what was done already."""
     if path is None and frames is None:
         return None
     from skelray.data import Preprocessing

@@ -47,14 +47,14 @@ def reproduce_command(what: str, table: str, **options: Any) -> None:
 
 
 def _reproduce_paper(paper: str, table: str, options: dict[str, Any]) -> int:
-    """Exit status: 1 where a trial failed or a table could not run."""
+    """Runs a paper's tables. Returns the exit status: 1 if a trial failed or a table could not run."""
     from skelray.atomic import replacing
-    from skelray.report.reproduction import Section, reproduction_page
+    from skelray.report.reproduction import PaperTable, reproduction_page
     from skelray.runner import reproduction
 
     sources = dict(_source(text) for text in options["sources"])
     shown = reproduction.find_paper_studies(paper, options["studies"], table)
-    sections: dict[str, Section] = {}
+    sections: dict[str, PaperTable] = {}
     ready: list[tuple[float, reproduction.PaperStudy, dict[str, Any]]] = []
     for one in shown:
         sections[one.path.stem], cost, given = _opened(one, options, sources)
@@ -89,9 +89,9 @@ def _source(text: str) -> tuple[str, Path]:
 
 
 def _opened(one: Any, options: dict[str, Any], sources: dict[str, Path]) -> tuple[Any, float, dict[str, Any] | None]:
-    """A table's section before it runs, what it costs, and the options of its run; None where it cannot run."""
+    """Returns a table's section before it runs, its cost, and the options of its run; None if it cannot run."""
     from skelray.cli.options import open_run
-    from skelray.report.reproduction import Section
+    from skelray.report.reproduction import PaperTable
     from skelray.runner.plan import make_plan
     from skelray.runner.reproduction import prepare_missing
     from skelray.runner.study_file import load_study
@@ -99,7 +99,7 @@ def _opened(one: Any, options: dict[str, Any], sources: dict[str, Path]) -> tupl
 
     _, study, _ = load_study(one.path)
     cells: list[Any] = [*study.cells(), *study.fused()] if isinstance(study, Expands) else []
-    section = Section(one.path.stem, one.heading, one.question, cells)
+    section = PaperTable(one.path.stem, one.heading, one.question, cells)
     given = {name: options[name] for name in options if name not in ("sources", "studies", "study")}
     given |= {"study": one.path, "name": None}
     try:

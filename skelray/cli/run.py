@@ -5,19 +5,24 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from skelray.cli.data import FOLDER
 from skelray.cli.duration import DurationType
-from skelray.cli.per_gpu import PerGpu
+from skelray.cli.per_gpu import PerGpu, lanes_of
 from skelray.cli.report import print_report
 from skelray.cli.size import SizeType
 from skelray.cli.study_options import make_synthetic, study_options
 from skelray.names import KEEP
 from skelray.report.printable import make_printable
 from skelray.runner.ending import heeding_sigterm
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from skelray.runner.run import Run
 
 
 @click.command("plan")
@@ -41,7 +46,7 @@ def plan_command(**options: Any) -> None:
 @click.option(
     "--per-gpu",
     type=PerGpu(),
-    help="At most so many trials share a GPU; auto: as many as gain.  With --inline as lanes of one step.  [default: 1]",
+    help="At most so many trials share a GPU, as lanes of one step where they fit; auto: as many as gain.  [default: 1]",
 )
 @click.option("--ray-tmp", type=FOLDER, help="Where Ray of this run's own keeps its files.  [default: the system's]")
 @click.option(
@@ -69,13 +74,8 @@ def run_command(
     Killed at any moment and started again, it goes on from the checkpoints and ends with the same table. The exit status
     is 1 if a trial failed.
     """
-    from rich.console import Console
-
     from skelray import machine
     from skelray.cli.options import notice_of_synthetic, open_run
-    from skelray.cli.progress import Display
-    from skelray.runner.board import Board
-    from skelray.runner.inline import run_inline
 
     if inline and address:
         raise click.UsageError(f"--address {address}: --inline uses no cluster; leave one of them out")
@@ -84,7 +84,7 @@ def run_command(
     seconds = None if budget is None or not until_decided else DurationType().convert(budget, None, None)
     ended_by: dict[str, Any] = {"until": until, "budget": None if until_decided else budget}
     if inline and machine.choose_device(options["device"]).type == "cuda":
-        ended_by["lanes"] = per_gpu
+        ended_by["lanes"] = lanes_of(per_gpu)
     run, module = open_run({**options, **ended_by}, make_synthetic)
     if until_decided:
         run.add_seeds_until_decided(seconds)
@@ -92,6 +92,22 @@ def run_command(
         click.echo(notice_of_synthetic(run.scale), err=True)
     for line in run.work.incomparable():
         click.echo(make_printable(line), err=True)
+    any_failed = _run_with_display(run, module, inline, address, per_gpu, ray_tmp)
+    failed = print_report(run.name, options["results"], "markdown")
+    _draw(run.name, options["results"])
+    sys.exit(1 if failed or any_failed else 0)  # a failure may have no row
+
+
+def _run_with_display(
+    run: Run, module: ModuleType, inline: bool, address: str | None, per_gpu: int | None, ray_tmp: Path | None
+) -> bool:
+    """Runs what is missing, shown here and left for `skelray watch`. Returns whether any trial failed."""
+    from rich.console import Console
+
+    from skelray.cli.progress import Display
+    from skelray.runner.board import Board
+    from skelray.runner.inline import run_inline
+
     size, command = run.work.size(), shlex.join(["skelray", *sys.argv[1:]])
     with (
         Display(Console(stderr=True), run.name, *size) as display,
@@ -103,10 +119,8 @@ def run_command(
             from skelray.runner.cluster import Cluster
             from skelray.runner.on_ray import run_on_ray
 
-            run_on_ray(run, module, listener, Cluster(address, per_gpu or 1, tmp=ray_tmp))
-    failed = print_report(run.name, options["results"], "markdown")
-    _draw(run.name, options["results"])
-    sys.exit(1 if failed or display.finished["failed"] else 0)  # a failure may have no row
+            run_on_ray(run, module, listener, Cluster(address, per_gpu or 1, lanes_of(per_gpu), tmp=ray_tmp))
+    return display.finished["failed"] > 0
 
 
 def _draw(study: str, results: Path) -> None:

@@ -40,4 +40,4 @@ def scores_command(
     else:
         found = scores(trial, evaluation, **where)
         made = per_class_table(found) if confusion is None else confusion_table(found, confusion)
-    click.echo(made.written(form))
+    click.echo(made.render(form))

@@ -20,11 +20,11 @@ def best_command(**options: Any) -> None:
 
     Give the options of the run. It reads the study file and its table, and neither the store nor the data.
     """
-    from skelray.cli.options import open_table
+    from skelray.cli.options import load_sweep_table
     from skelray.runner.study_file import blaming_study_file
     from skelray.search.best import best_as_python
 
-    name, study, scale, rows = open_table(options)
+    name, study, scale, rows = load_sweep_table(options)
     with blaming_study_file(options["study"]):
         click.echo(best_as_python(name, study, scale, rows), nl=False)
 
@@ -54,7 +54,7 @@ def simulate_command(study: str, results: Path, rules: Path | None, replays: int
     chosen = list(getattr(module, "rules", ())) or candidates(pools)
     samplers = list(getattr(module, "samplers", ())) or [Random()]
     outcomes = simulate(pools, chosen, samplers, replays)
-    click.echo(simulation.simulation_table(outcomes, pools, margin / 100).written(form))
+    click.echo(simulation.simulation_table(outcomes, pools, margin / 100).render(form))
     drawing = simulation.simulation_figure(outcomes, margin / 100)
     path = next(
         path for path in save_figure(study, drawing.name, drawing.figure, drawing.data, results) if path.suffix == ".png"
@@ -63,7 +63,7 @@ def simulate_command(study: str, results: Path, rules: Path | None, replays: int
 
 
 def _loaded(path: Path) -> ModuleType:
-    """The module of a file of rules. Raises UserError for one that has none."""
+    """Loads the module of a file of rules. Raises UserError for one without any."""
     from skelray.runner.study_file import load_module
 
     if not path.is_file():

@@ -24,7 +24,7 @@ class StudyFile:
 
 
 def list_studies(folder: Path) -> list[StudyFile]:
-    """The studies of a folder by name. Nothing is run: docstrings and names are read from the syntax tree."""
+    """Lists the studies of a folder by name, without running them: from docstrings and names in the syntax tree."""
     found = []
     for path in sorted(folder.glob("*.py")):
         try:
@@ -38,7 +38,7 @@ def list_studies(folder: Path) -> list[StudyFile]:
 
 
 def _kind(tree: ast.Module) -> str | None:
-    """What the line `study = Ablation(...)` builds; None for a file without such a line."""
+    """Returns the class that the line `study = Ablation(...)` builds; None for a file without such a line."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and "study" in (ast.unparse(target) for target in node.targets):
             name = ast.unparse(node.value.func).rpartition(".")[2] if isinstance(node.value, ast.Call) else ""
@@ -47,7 +47,7 @@ def _kind(tree: ast.Module) -> str | None:
 
 
 def count_stated_trials(docstring: str) -> int | None:
-    """The trials that a docstring counts: "= 30 trials", "2 arms x 3 seeds", "64 samples", "18 encoders"."""
+    """Returns the trials that a docstring counts: "= 30 trials", "2 arms x 3 seeds", "64 samples", "18 encoders"."""
     for comment in re.findall(r"# (.*\d.*)", docstring):
         if total := re.search(r"(\d+) (?:trials|samples|encoders)", comment):
             return int(total[1])

@@ -18,19 +18,19 @@ results_option = click.option("--results", type=FOLDER, default=Path("results"),
 
 
 def _there(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
-    """The study's path; a mistyped one is said before anything heavy is imported."""
+    """Returns the study's path, after checking that it exists before anything heavy is imported."""
     if not path.is_file():
         raise UserError(f"there is no study file {path}")
     return path
 
 
 def study_options(command: Command) -> Command:
-    """A study's file, and all that may be said of its run."""
+    """Adds a study's file and the options of its run to a command."""
     return click.argument("study", type=click.Path(path_type=Path), callback=_there)(run_options(command))
 
 
 def run_options(command: Command) -> Command:
-    """What may be said of the run of any study."""
+    """Adds the options of any study's run to a command."""
     options: list[Command] = [
         click.option("--demo", is_flag=True, help="At a small scale on generated data, which is made if it is missing."),
         click.option(

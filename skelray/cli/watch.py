@@ -56,7 +56,7 @@ def _drawn(page: Path, study: str, results: Path, store: str, again: bool) -> st
 
 
 def draw_now(study: str, results: Path) -> str:
-    """All there is to see now. Raises UserError where nothing of such a study is here."""
+    """Returns all there is to see now. Raises UserError if there is nothing of such a study here."""
     from skelray.report import going, text
     from skelray.results.runs import read_records
     from skelray.results.tables import load

@@ -52,7 +52,7 @@ class Skipped:
 
 
 @runtime_checkable
-class HasNotes(Protocol):
+class HasRecordingNotes(Protocol):
     """Recordings with notes for the report, one sentence each; a benchmark's own notes come first."""
 
     @property

@@ -57,7 +57,7 @@ def near(pattern: str) -> re.Pattern[str]:
 FORMATS = (
     Format(
         *("ntu", "S001C001P001R001A001.skeleton", ntu.NAME, (ntu.NTU60, ntu.NTU120)),
-        choose=lambda source, found: ntu.likely(found),
+        choose=lambda source, found: ntu.likely_benchmark(found),
         near=near(r".*\.skeleton.*|.*S\d+C\d+P\d+R\d+A\d+[^.]*(\.(txt|csv|json|skel.*))?"),
     ),
     Format("pku_mmd1", "0002-L.txt", pku_mmd.NAMES[1], (pku_mmd.PKU_MMD1,)),

@@ -13,12 +13,12 @@ SAME = 0.1  # of it: how far two bodies of the same frame lie apart that are one
 CLEAR = 2.0  # times as far away: everyone else who might go on
 
 
-def there(bodies: np.ndarray) -> np.ndarray:
+def present_bodies(bodies: np.ndarray) -> np.ndarray:
     """Returns (T, M) bool: whether a body (T, M, V, 3) is present; zeros are not."""
     return np.asarray(bodies.reshape(*bodies.shape[:2], bodies.shape[2] * bodies.shape[3]).any(axis=2))
 
 
-def joined(bodies: np.ndarray, persons: int) -> tuple[np.ndarray, int]:
+def join_bodies(bodies: np.ndarray, persons: int) -> tuple[np.ndarray, int]:
     """Returns bodies (T, M, V, 3) with each person in the lowest of their places, and how many bodies were joined.
 
     A tracker that loses someone gives a new number. Two bodies are one person if they are never present together, or for
@@ -27,7 +27,7 @@ def joined(bodies: np.ndarray, persons: int) -> tuple[np.ndarray, int]:
     meant. They need not be near if there are more bodies than ``persons`` and never more people than that at once, nor if
     there are never two people at once.
     """
-    places = np.flatnonzero(there(bodies).any(axis=0)).tolist()
+    places = np.flatnonzero(present_bodies(bodies).any(axis=0)).tolist()
     if len(places) < 2:
         return bodies[:, places or slice(None)], 0
     tracks = [_Track.of(bodies, place) for place in places]
@@ -54,7 +54,7 @@ class _Track:
     @classmethod
     def of(cls, bodies: np.ndarray, place: int) -> _Track:
         body = bodies[:, place].astype(np.float64)
-        seen, middle = there(bodies[:, [place]])[:, 0], body.mean(axis=1)
+        seen, middle = present_bodies(bodies[:, [place]])[:, 0], body.mean(axis=1)
         far = np.linalg.norm(body - middle[:, None], axis=2).max(axis=1)[seen]
         return cls(place, bodies[:, place], seen, middle, float(np.median(far)))
 

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from skelray.checks import UserError
-from skelray.data.persons import joined, there
+from skelray.data.persons import join_bodies, present_bodies
 from skelray.skeleton import Skeleton
 
 LISTED = 4  # bodies that are candidates for the most active ones
@@ -64,9 +64,9 @@ class Preprocessing:
 
     def __call__(self, bodies: np.ndarray, skeleton: Skeleton, persons: int) -> np.ndarray:
         """Preprocesses a recording's bodies (T, M, V, 3) to (3, frames, V, persons) float32."""
-        return self.keep(bodies, skeleton, persons).clip
+        return self.preprocess(bodies, skeleton, persons).clip
 
-    def keep(
+    def preprocess(
         self, bodies: np.ndarray, skeleton: Skeleton, persons: int, released: bool = False, planar: bool = False
     ) -> Kept:
         """Preprocesses bodies (T, M, V, 3), keeping the frames with anyone and each person in one place.
@@ -74,7 +74,7 @@ class Preprocessing:
         released: frames and persons as the released code keeps them. planar: the third channel is no coordinate.
         """
         released = released and self.path != "unturned"
-        listed, joins = (bodies, 0) if released else joined(bodies, persons)
+        listed, joins = (bodies, 0) if released else join_bodies(bodies, persons)
         if self.path == "rigid":
             start = max(0, (len(listed) - self.frames) // 2)
             frames = np.isin(np.arange(len(listed)), np.arange(start, start + self.frames))
@@ -82,10 +82,10 @@ class Preprocessing:
             clip = rigid(people, skeleton, self.frames)
         else:
             people = first_listed(listed, persons)
-            frames = _as_released(people, self.path) if released else np.asarray(there(people).any(axis=1))
+            frames = _as_released(people, self.path) if released else np.asarray(present_bodies(people).any(axis=1))
             people = people[frames]
             clip = self._resized(people, skeleton, released, planar)
-        seen, kept = there(listed), there(people)
+        seen, kept = present_bodies(listed), present_bodies(people)
         frames[frames] = kept.any(axis=1)
         return Kept(
             clip=channels_first(clip),
@@ -99,12 +99,12 @@ class Preprocessing:
         if not people.any():
             return np.zeros((self.frames, *people.shape[1:]), np.float32)
         local = people if self.path == "plain" else _local(people, skeleton.centre, planar)
-        clip = resample(local, self.frames, None if released else there(people))
+        clip = resample(local, self.frames, None if released else present_bodies(people))
         return face_x(clip, skeleton) if self.path == "centred" else clip
 
 
 def channels_first(clip: np.ndarray) -> np.ndarray:
-    """(T, M, V, 3) to (3, T, V, M), contiguous float32."""
+    """Turns (T, M, V, 3) into (3, T, V, M), contiguous float32."""
     return np.ascontiguousarray(clip.transpose(3, 0, 2, 1), dtype=np.float32)
 
 
@@ -149,7 +149,7 @@ def _as_released(clip: np.ndarray, path: PathName) -> np.ndarray:
     all
     up to the last frame with anyone.
     """
-    anyone = np.asarray(there(clip).any(axis=1))
+    anyone = np.asarray(present_bodies(clip).any(axis=1))
     if path == "plain":
         return np.arange(len(clip)) <= max(np.flatnonzero(anyone), default=-1)
     leading = np.arange(len(clip)) < np.count_nonzero(clip[:, 0, 0].any(axis=-1))

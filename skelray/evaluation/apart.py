@@ -56,7 +56,7 @@ class Apart:
             raise UserError(f"stream {missing[0]!r} is fused, and the trial has {', '.join(encoder.encoders)}")
         found = {}
         for stream in ensemble.weights:
-            scores = measure(self.evaluation, encoder.alone(stream), train, test).scores
+            scores = measure(self.evaluation, encoder.single_stream(stream), train, test).scores
             if scores is None:
                 raise UserError(f"{self.name} has no scores to fuse")
             found[stream] = scores.cpu().numpy()

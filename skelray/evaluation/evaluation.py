@@ -124,7 +124,7 @@ class HasVotes(Protocol):
 
 
 def scores_are_votes(evaluation: Evaluation) -> bool:
-    """Whether the scores of an evaluation, or of the one that it asks, are votes."""
+    """Returns whether the scores of an evaluation, or of the one that it asks, are votes."""
     inner = evaluation.evaluation if isinstance(evaluation, HasEvaluation) else evaluation
     return isinstance(inner, HasVotes) and inner.votes
 

@@ -58,7 +58,7 @@ class FrozenEncoder:
         self._residents: dict[int, tuple[SkeletonDataset, Resident | None]] = {}
         self._features: dict[int, tuple[SkeletonDataset, list[Tensor]]] = {}
 
-    def alone(self, stream: str) -> FrozenEncoder:
+    def single_stream(self, stream: str) -> FrozenEncoder:
         """Returns one of the streams as an encoder of its own, which shares this one's features."""
         make = self._fresh
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skelray.augment import Draws, form
+from skelray.augment import Draws, encoder_input
 from skelray.checks import UserError, check_each, check_positive, check_whole
 from skelray.data.dataset import SkeletonDataset, held_out
 from skelray.evaluation.evaluation import EvaluationResult
@@ -136,6 +136,6 @@ def _features(encoder: FrozenEncoder, data: SkeletonDataset, layer: str, pooling
         for stream, network in encoder.encoders.items():
             if not isinstance(network, HasFeatureMap):
                 raise UserError("poolings 'max' pools a feature map, which this backbone does not have")
-            features = network.eval().feature_map(form(view, stream, encoder.mask_values[stream]), view.rewire)
+            features = network.eval().feature_map(encoder_input(view, stream, encoder.mask_values[stream]), view.rewire)
             found[stream].append(features.amax(dim=(2, 3)).mean(dim=1).float())  # (N, M, T, V, dim) -> (N, dim)
     return [torch.cat(parts) for parts in found.values()]

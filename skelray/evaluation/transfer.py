@@ -64,7 +64,7 @@ class Transfer:
 
     def __call__(self, encoder: FrozenEncoder, train: SkeletonDataset, test: SkeletonDataset) -> EvaluationResult:
         if encoder.load is None:
-            raise UserError(f"{self.name} reads another benchmark, and was given no way to: pass load to frozen()")
+            raise UserError(f"{self.name} reads another benchmark: say how to load it, as in frozen_encoder(load=...)")
         target = encoder.load(self.benchmark, self.protocol)
         _check(self, target, train.skeleton)
         return measure(self.evaluation, encoder, target.train, target.test)
@@ -78,4 +78,4 @@ def _check(transfer: Transfer, target: Splits, skeleton: Skeleton) -> None:
             f"{skeleton.name} ({len(skeleton.joints)})"
         )
     if transfer.data not in (None, target.train.fingerprint):
-        raise DataError(f"{transfer.name} was asked of the data {transfer.data}, and {target.train.fingerprint} is there")
+        raise DataError(f"{transfer.name} names the data {transfer.data}, not the {target.train.fingerprint} here")

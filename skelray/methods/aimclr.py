@@ -14,7 +14,7 @@ from skelray.methods.crossclr import MultiStream, across
 from skelray.methods.eadm import EADM
 from skelray.methods.method import Backbone, HasFeatureMap, Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
-from skelray.methods.similarity import Candidates, check_mining, cross_entropy, info_nce, mined_info_nce, mines, nearest
+from skelray.methods.similarity import Candidates, check_mining, cross_entropy, info_nce, mined_info_nce, mines, nearest_keys
 from skelray.skeleton import Skeleton
 
 
@@ -49,7 +49,7 @@ class AimCLR(MoCoSettings):
         if self.eadm is not None and self.extreme is None:
             raise UserError("eadm drops from the extreme query's features: without extreme, set eadm=None")
         if self.cross_streams and self.mined_mean:
-            raise UserError("mined_mean: across streams CrosSCLR's mean over positives is taken anyway")
+            raise UserError("mined_mean is for single streams; the loss across streams is a mean already: leave it out")
 
     def build(self, backbone: Backbone, skeleton: Skeleton, stream: str) -> MoCo | MultiStream:  # type: ignore[override]
         model = self._model(backbone, skeleton, stream)
@@ -102,7 +102,7 @@ class AimCLR(MoCoSettings):
     def _positives(self, queries: list[Candidates], mining: bool) -> Tensor:
         if not mining:
             return info_nce(queries[0])  # Eq. 1
-        return mined_info_nce(queries[0], nearest(queries, self.mining_k), self.mined_mean)  # Eq. 9
+        return mined_info_nce(queries[0], nearest_keys(queries, self.mining_k), self.mined_mean)  # Eq. 9
 
 
 def d3m(queries: list[Candidates]) -> Tensor:

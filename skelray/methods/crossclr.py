@@ -39,7 +39,7 @@ class MultiStream(nn.Module):
         if len(streams) < 2:
             raise UserError(f"{stream}: mining across streams takes at least two, as in joint+motion")
         if keys_until is not None and keys_of not in streams:
-            raise UserError(f"{stream}: frozen keys leave those of {keys_of} moving, which is not among the streams")
+            raise UserError(f"{stream}: frozen keys leave those of {keys_of} moving, so it has to be among the streams")
         self.streams = nn.ModuleDict({name: MoCo(settings, backbone, skeleton, name) for name in streams})
         self.keys_until, self.keys_of = keys_until, keys_of
         first, *others = self.mocos().values()

@@ -37,8 +37,8 @@ class EADM:
             raise UserError(f"form {self.form!r} is none of {', '.join(FORMS)}")
         if not LEAST < self.threshold <= 1:
             raise UserError(
-                f"threshold {self.threshold}: attention is never below {LEAST:.4f}, the sigmoid of 1/2, "
-                "so one above that, as all would be dropped, and at most 1 is needed"
+                f"threshold {self.threshold}: attention is never below {LEAST:.4f}, the sigmoid of 1/2, and all of it would "
+                "be dropped: a threshold above that, and at most 1, is needed"
             )
         check_positive("lambda_", self.lambda_)
 
@@ -47,7 +47,7 @@ class EADM:
         if self.form == "inert":
             return features
         with torch.no_grad():
-            a = attention(features, self.lambda_, unbiased=self.form == "released")
+            a = energy_attention(features, self.lambda_, unbiased=self.form == "released")
             joints = a.mean(dim=(2, 4), keepdim=True) < self.threshold  # (N, M, 1, V, 1)
             if self.form == "released":
                 scale = _rescale(joints, None) * _rescale(kept := a < self.threshold, None)
@@ -58,7 +58,7 @@ class EADM:
         return features * mask.to(features.dtype)
 
 
-def attention(features: Tensor, lambda_: float, unbiased: bool) -> Tensor:
+def energy_attention(features: Tensor, lambda_: float, unbiased: bool) -> Tensor:
     """Returns sigmoid(1 / e) of every element, e its energy among the frames and joints of its channel (Eq. 3).
 
     1 / e = (x - mean)^2 / (4 (var + lambda)) + 1/2.

@@ -9,7 +9,16 @@ from skelray.augment import BA, NA, Arrangement, Mask, View, grow
 from skelray.checks import UserError, check_number, check_whole
 from skelray.methods.method import Step, Views
 from skelray.methods.moco import MoCo, MoCoSettings
-from skelray.methods.similarity import Candidates, Similarity, check_mining, info_nce, kl, mined_info_nce, mines, nearest
+from skelray.methods.similarity import (
+    Candidates,
+    Similarity,
+    check_mining,
+    info_nce,
+    kl,
+    mined_info_nce,
+    mines,
+    nearest_keys,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +70,7 @@ class HiCLR(MoCoSettings):
         branches = [Candidates.of(z, keys, model.queue.keys, self.tau) for z in model.embed_each(views.queries)]
         parts = {}
         if mines(self.mining_from, epoch):
-            loss = mined_info_nce(branches[0], nearest(branches[: self.mining_branches], self.mining_k))
+            loss = mined_info_nce(branches[0], nearest_keys(branches[: self.mining_branches], self.mining_k))
             parts["mined"] = loss.detach()
         else:
             loss = info_nce(branches[0])  # Eq. 1

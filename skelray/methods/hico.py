@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from skelray.augment import HICO, STREAMS, AugmentationSet, CentreCrop, View, form
+from skelray.augment import HICO, STREAMS, AugmentationSet, CentreCrop, View, encoder_input
 from skelray.backbones.encode import precision
 from skelray.checks import UserError
 from skelray.methods.method import Backbone, Follower, HasLevels, Step, Views
@@ -142,7 +142,7 @@ class HiCoModel(nn.Module):
         """Returns unit embeddings of each feature, (N, G or 1, D)."""
         if view.rewire is not None:
             raise UserError("a view rewires the graph, and HiCo's encoder has none: leave that augmentation out")
-        x = form(view, self.stream, self.mask_value)
+        x = encoder_input(view, self.stream, self.mask_value)
         with precision(x, self.autocast):
             features = branch(x)
         return {name: unit(z) for name, z in features.items()}

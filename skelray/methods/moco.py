@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skelray.augment import IDENTITY, STREAMS, AugmentationSet, Rewire, View, form
+from skelray.augment import IDENTITY, STREAMS, AugmentationSet, Rewire, View, encoder_input
 from skelray.backbones.encode import encode, precision
 from skelray.checks import UserError, check_positive, check_whole
 from skelray.methods.method import Backbone, Follower, TakesViews
@@ -136,7 +136,7 @@ class MoCo(nn.Module):
 
     def _embed_together(self, views: Sequence[View], drop: Callable[[Tensor], Tensor] | None) -> list[Tensor]:
         encoder: Any = self.query.encoder
-        x = torch.cat([form(view, self.stream, self.mask_value) for view in views])
+        x = torch.cat([encoder_input(view, self.stream, self.mask_value) for view in views])
         with precision(x, self.autocast):
             maps = encoder.feature_map(x, views=len(views)).chunk(len(views))
             parts = [(f, view.present) for f, view in zip(maps, views, strict=True)]
@@ -151,7 +151,7 @@ class MoCo(nn.Module):
 
     def embed_dropped(self, view: View, drop: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Returns unit embeddings (N, D) of the query branch, without and with ``drop`` on its map (N, M, T', V, dim)."""
-        x, encoder = form(view, self.stream, self.mask_value), self.query.encoder
+        x, encoder = encoder_input(view, self.stream, self.mask_value), self.query.encoder
         with precision(x, self.autocast):
             features = encoder.feature_map(x, view.rewire)  # type: ignore[operator]
             plain, dropped = (self.query.head(encoder.pool(f, view.present)) for f in (features, drop(features)))  # type: ignore[operator]

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class Queue(nn.Module):
-    """keys: (K, D) unit vectors, random at first, the oldest overwritten first.
+    """A queue of negatives. keys: (K, D) unit vectors, random at first, the oldest overwritten first.
 
     wrap: the write position returns to 0 after this many keys, K by default.
     """

@@ -57,7 +57,7 @@ def mines(start: int | None, epoch: int) -> bool:
     return start is not None and epoch > start
 
 
-def nearest(queries: Sequence[Candidates], k: int) -> Tensor:
+def nearest_keys(queries: Sequence[Candidates], k: int) -> Tensor:
     """Returns (N, K) bool: the union of each branch's k most similar keys in the queue."""
     mined = torch.zeros_like(queries[0].negatives, dtype=torch.bool)
     for query in queries:
@@ -82,7 +82,7 @@ def cross_info_nce(query: Candidates, other: Candidates, k: int, tau: float, con
     Both queues hold the same samples at the same places. context: the products of the two streams' cosines to each key
     are candidates too, divided by tau once; both streams get a gradient through them.
     """
-    mined = nearest([other], k)  # (N, K)
+    mined = nearest_keys([other], k)  # (N, K)
     log_share, count = query.positive + torch.where(mined, query.negatives, 0).sum(dim=1), 1 + k
     normaliser = query.normaliser
     if context:

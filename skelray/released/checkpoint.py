@@ -52,7 +52,7 @@ class Imported:
         )
         return f"{said}; assumed, since weights do not tell: {', '.join(self.assumed)}" if self.assumed else said
 
-    def study(self) -> str:
+    def study_text(self) -> str:
         """Returns the text of a study file that evaluates it."""
         of_dsta = isinstance(self.trial.backbone, DSTA)
         name = next(name for name, method in _CLASSES.items() if method is type(self.trial.method)) + "_dsta" * of_dsta

@@ -49,5 +49,5 @@ def stgcn_from_released(state: Mapping[str, Tensor]) -> State:
 
 
 def _graph_weight(weight: Tensor) -> Tensor:
-    """(3 O, C, 1, 1) -> (3, C, O)."""
+    """Reorders (3 O, C, 1, 1) as (3, C, O)."""
     return weight[..., 0, 0].unflatten(0, (3, -1)).transpose(1, 2)

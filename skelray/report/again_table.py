@@ -9,7 +9,7 @@ from skelray.report.table import NOTHING, Table
 
 
 def again_table(id: str, arm: str, numbers: pd.DataFrame) -> Table:
-    """numbers: as ``runner.again.train_again`` gives them. Differences are in points where both are there."""
+    """Makes a table of ``runner.again.train_again``'s numbers. Differences are in points where both are there."""
     rows = [
         [
             column_name(one["evaluation"], one["metric"]),

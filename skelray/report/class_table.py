@@ -9,7 +9,7 @@ from skelray.results.scores import Scores
 
 
 def per_class_table(scores: Scores) -> Table:
-    """Top-1 and top-5 of each class, worst first, and what its samples are most often taken for."""
+    """Makes a table of each class's top-1 and top-5, worst first, and what its samples are most often taken for."""
     frame = scores.per_class().sort_values("top1", kind="stable")
     rows = []
     for row in frame.to_dict("records"):
@@ -22,7 +22,7 @@ def per_class_table(scores: Scores) -> Table:
 
 
 def confusion_table(scores: Scores, k: int) -> Table:
-    """The confusion matrix: true classes are rows; columns, numbered as the rows, what they are taken for."""
+    """Returns the confusion matrix: rows are true classes, columns, numbered like the rows, what they are taken for."""
     matrix = scores.confusion(k)
     rows = [
         [str(number), name, *(str(count) if count else "" for count in line)]
@@ -34,7 +34,7 @@ def confusion_table(scores: Scores, k: int) -> Table:
 
 
 def trials_table(frame: pd.DataFrame) -> Table:
-    """The done rows of a study by trial id."""
+    """Returns the done rows of a study by trial id."""
     names = ["trial", "arm", "benchmark", "protocol", "stream", "epochs", "seed", "evaluation"]
     done = frame[(frame["status"] == "done") & (frame["metric"] == "top1")]
     rows = [[*(str(row[name]) for name in names), percent_text(row["value"])] for row in done.to_dict("records")]

@@ -12,7 +12,7 @@ from skelray.results.statistics import SETTINGS
 
 
 def effects_table(frame: pd.DataFrame, margin: float | None = None) -> Table | None:
-    """A row for each part and pair of parts; None where the table is of no factorial, or no seed is done in all arms."""
+    """Returns a row for each part and pair of parts; None if the table is no factorial, or no seed is done in all arms."""
     found = effects_of_frame(frame, margin)
     if found.empty:
         return None

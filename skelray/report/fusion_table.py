@@ -16,7 +16,7 @@ PLACE = ("study", "benchmark", "protocol", "backbone", "epochs", "seed", "arm")
 
 
 def weights_sentence(frame: pd.DataFrame) -> str:
-    """The weights of the ensembles in a results frame, where all have the same; else nothing."""
+    """Returns a sentence on the weights of the ensembles in a results frame, if all have the same; else nothing."""
     found = _weights(frame).dropna()
     if len(found.unique()) != 1:
         return ""
@@ -25,7 +25,7 @@ def weights_sentence(frame: pd.DataFrame) -> str:
 
 
 def fusion_table(frame: pd.DataFrame) -> Table | None:
-    """Each ensemble with its weights and its top-1 by evaluation; None where all have the same weights."""
+    """Returns each ensemble with its weights and its top-1 by evaluation; None if all have the same weights."""
     frame = frame[frame["metric"] == "top1"].reset_index(drop=True)
     found = _weights(frame).dropna()
     if len(found.unique()) < 2:
@@ -47,15 +47,17 @@ def fusion_table(frame: pd.DataFrame) -> Table | None:
 
 
 def _weights(frame: pd.DataFrame) -> pd.Series:
-    """The weights in the cell of each row as JSON; None where it is no ensemble: a method may have weights, too."""
+    """Returns the weights in each row's cell as JSON; None for a row that is no ensemble: a method may have weights, too."""
     cells = {text: json.loads(text).get(WEIGHTS) for text in frame["cell"].unique()}
     texts = {text: json.dumps(weights) if isinstance(weights, dict) else None for text, weights in cells.items()}
     return pd.Series([texts[text] for text in frame["cell"]], index=frame.index, dtype=object)
 
 
 def _ensemble(weights: str, stream: str) -> Ensemble:
-    """Reads the ensemble, its streams in the order of the stream's name. Raises UserError where they are not of these
-    streams."""
+    """Reads the ensemble, its streams in the order of the stream's name.
+
+    Raises UserError where they are not of these streams.
+    """
     found, names = json.loads(weights), stream.split("+")
     if set(found) != set(names) or not all(isinstance(weight, (int, float)) for weight in found.values()):
         raise UserError(f"the weights {weights} in a cell of this table are not those of {stream}: it is damaged")

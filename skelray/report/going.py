@@ -13,7 +13,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def headline(run: RunRecord, now: float) -> str:
-    """One line: how it stands, what is done, what is left."""
+    """Returns one line: how the run stands, what is done, what is left."""
     counts = [f"{run.finished.get('done', 0)} of {run.trials} trials done"]
     counts += [f"{count} {status}" for status, count in run.finished.items() if count and status != "done"]
     counts.append(f"{run.passed} of {run.epochs} epochs")
@@ -27,7 +27,7 @@ def headline(run: RunRecord, now: float) -> str:
 
 
 def trials_under_way(going: Sequence[RunningTrial]) -> Table:
-    """A row for each trial under way: epoch, loss and how it went, accuracy on held-out subjects, rate, time left."""
+    """Returns a row for each trial under way: epoch, loss, how it went, held-out accuracy, rate, time left."""
     header = ["trial", "losses", "epoch", "loss", "held-out", "s an epoch", "left"]
     rows = [
         [
@@ -45,7 +45,7 @@ def trials_under_way(going: Sequence[RunningTrial]) -> Table:
 
 
 def sparkline(values: Sequence[float], most: int = 20) -> str:
-    """The last values as bars between their smallest and largest; what is no number is a blank."""
+    """Returns the last values as bars between their smallest and largest; what is no number is a blank."""
     shown = list(values)[-most:]
     finite = [value for value in shown if abs(value) < float("inf")]
     if not finite:

@@ -13,7 +13,7 @@ from skelray.store.store import Store
 
 
 def noise_table(frame: pd.DataFrame, store: Store, data: Path | None) -> Table | None:
-    """A row for each contrast at each setting; None where the table has no contrast."""
+    """Returns a row for each contrast at each setting; None if the table has no contrast."""
     found = noise_of_frame(frame, store, data)
     if found.empty:
         return None

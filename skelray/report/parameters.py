@@ -10,7 +10,7 @@ from skelray.report.table import NOTHING
 
 
 def parameter_columns(frame: pd.DataFrame, arms: Sequence[str]) -> dict[str, list[str]]:
-    """The columns of a table by their heads, a cell for each of its rows, named by arm; none where nothing is published.
+    """Returns columns of parameters by their heads, a cell for each row, named by arm; none if nothing is published.
 
     The count is of one stream's encoder without a classifier, which papers may count in.
     """

@@ -19,7 +19,7 @@ Key = tuple[Hashable, ...]
 
 
 def place_cells(cells: pd.DataFrame, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The cells of a summary one block after another, each with its rows in the study's order, and what makes the blocks.
+    """Returns the cells of a summary block by block, each with its rows in the study's order, and what makes the blocks.
 
     frame: the rows that they are of. A benchmark makes blocks unless the study goes across benchmarks, where it heads
     columns. A row that is only published stands in the block of its stream or, where none is measured in it, in the last.
@@ -48,7 +48,7 @@ def _ranks(name: str, measured: pd.Series) -> Callable[[pd.Series], pd.Series]:
 
 
 def cells_by_place(cells: pd.DataFrame, groups: Sequence[str]) -> dict[Key, Mapping[Any, Any]]:
-    """Each cell by what makes its row, unrounded, and the place and evaluation of its column."""
+    """Returns each cell by what makes its row, unrounded, and the place and evaluation of its column."""
     return {
         (
             *(None if cell[name] != cell[name] or cell[name] == "" else cell[name] for name in groups),
@@ -59,17 +59,17 @@ def cells_by_place(cells: pd.DataFrame, groups: Sequence[str]) -> dict[Key, Mapp
 
 
 def leading_cells(keys: Sequence[Key]) -> list[list[str]]:
-    """The leading cells of each row."""
+    """Returns the leading cells of each row."""
     return [list(line) for line in zip(*map(distinct_cell_texts, zip(*keys, strict=True)), strict=True)]
 
 
 def varying_columns(frame: pd.DataFrame, names: Iterable[str]) -> list[str]:
-    """Which of the columns have several values."""
+    """Returns the columns that have several values."""
     return [name for name in names if len(frame[name].unique()) > 1]
 
 
 def evaluated_places(cells: pd.DataFrame) -> list[tuple[str, str]]:
-    """The (place, evaluation) pairs that there are, place by place: NTU60 before NTU120, by subjects before all else."""
+    """Returns the (place, evaluation) pairs, place by place: NTU60 before NTU120, by subjects before all else."""
     there = set(zip(cells[PLACE], cells["evaluation"], strict=True))
     places = list(cells[PLACE].unique())
     if any(" " in place for place in places):

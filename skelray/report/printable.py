@@ -10,7 +10,7 @@ JOINERS = "\u200c\u200d"  # Persian and emoji are spelled with them, and they mo
 
 
 def make_printable(text: object, keep: str = "") -> str:
-    r"""The text with what does not print made visible, as \x1b. keep: what stays, as "\n" where lines are meant."""
+    r"""Returns the text with what does not print made visible, as \x1b. keep: what stays, as "\n" for lines."""
     text = str(text)
     if text.isascii() and text.isprintable():
         return text

@@ -20,7 +20,7 @@ from skelray.study.cell import Cell, Fused
 from skelray.study.published import PERCENT
 
 
-class Section(NamedTuple):
+class PaperTable(NamedTuple):
     """One table of a paper. heading: as its study names it, "Table 2". table: its rows so far, None where it did not run.
 
     why: where it did not run. cells: of its study at the published setting, for the figures that it states.
@@ -34,8 +34,8 @@ class Section(NamedTuple):
     why: str = ""
 
 
-def compare_figures(section: Section) -> pd.DataFrame:
-    """A row for each published figure: arm, where, evaluation, metric, published, mean, sd, n (seeds), word.
+def compare_figures(section: PaperTable) -> pd.DataFrame:
+    """Returns a row for each published figure: arm, where, evaluation, metric, published, mean, sd, n (seeds), word.
 
     Values are fractions 0..1. Measured is what the table holds beside that figure, at the same place and as published.
     """
@@ -49,7 +49,7 @@ def compare_figures(section: Section) -> pd.DataFrame:
 
 
 def judge_figure(published: float, mean: float, sd: float, n: int) -> str:
-    """What n seeds say of a figure that a paper has from one run, as far as it says.
+    """Returns the word for what n seeds say of a figure that a paper has from one run.
 
     "as published": within the 95 % prediction interval of one more run, mean +- t(n - 1) sd sqrt(1 + 1/n).
     """
@@ -62,7 +62,7 @@ def judge_figure(published: float, mean: float, sd: float, n: int) -> str:
 
 
 def _stated(one: Cell | Fused) -> Iterator[tuple[str, str, str, str, float]]:
-    """The published figures of a cell: arm, where it stands, evaluation, metric, fraction; one for all its seeds."""
+    """Yields the published figures of a cell: arm, place, evaluation, metric, fraction; one for all its seeds."""
     where = _place({name: canonical(value) for name, value in one.coordinates.items()})
     for name, evaluation in zip(distinct_names(one.trial.evaluations), one.trial.evaluations, strict=True):
         for metric in metrics_of(evaluation):
@@ -71,12 +71,12 @@ def _stated(one: Cell | Fused) -> Iterator[tuple[str, str, str, str, float]]:
 
 
 def _place(coordinates: Mapping[str, Any]) -> str:
-    """What places a cell in its table, without the weights that an ensemble's rows say as well."""
+    """Returns what places a cell in its table, without the weights that an ensemble's rows repeat."""
     return json.dumps({name: value for name, value in coordinates.items() if name != WEIGHTS}, sort_keys=True)
 
 
 def _measured(table: pd.DataFrame | None, arm: str, where: str, evaluation: str, metric: str) -> pd.Series:
-    """The last value of each seed that stands beside a published figure."""
+    """Returns the last value of each seed that stands beside a published figure."""
     if table is None or table.empty:
         return pd.Series(dtype=float)
     at = table["cell"].map(lambda cell: _place(json.loads(cell)))
@@ -85,8 +85,8 @@ def _measured(table: pd.DataFrame | None, arm: str, where: str, evaluation: str,
     return rows.sort_values("epoch").groupby("seed")["value"].last()
 
 
-def reproduction_page(title: str, sections: list[Section], made_by: str) -> str:
-    """The whole page in Markdown. made_by: the command, in a line."""
+def reproduction_page(title: str, sections: list[PaperTable], made_by: str) -> str:
+    """Returns the whole page in Markdown. made_by: the command, in a line."""
     words = [word for section in sections for word in compare_figures(section)["word"]]
     told = ", ".join(f"{count} {word}" for word, count in Counter(words).most_common()) or "none"
     head = (
@@ -96,7 +96,7 @@ def reproduction_page(title: str, sections: list[Section], made_by: str) -> str:
     return "\n\n".join([head, *map(_section, sections)]) + "\n"
 
 
-def _section(section: Section) -> str:
+def _section(section: PaperTable) -> str:
     parts = [f"## {section.heading}: {section.question}", f"`studies/{section.name}.py`{_made(section.table)}"]
     if section.why:
         parts.append(f"Not run: {section.why}")
@@ -117,7 +117,7 @@ def _made(table: pd.DataFrame | None) -> str:
 
 
 def _table(found: pd.DataFrame) -> Table:
-    """Figures as a table to be read: accuracies in percent, other metrics as fractions."""
+    """Returns figures as a table to be read: accuracies in percent, other metrics as fractions."""
     header = ["arm", "where", "evaluation", "published", "measured", "difference", "verdict", "seeds"]
     return Table("", header, [_line(one) for one in found.to_dict("records")], 3, found)
 

@@ -20,7 +20,7 @@ class NotebookPage:
         return self.tables
 
     def _repr_html_(self) -> str:
-        """A frame that may run the page's script and nothing else."""
+        """Returns a frame that may run the page's script and nothing else."""
         frame = f'srcdoc="{escape(self.page)}" sandbox="allow-scripts"'
         return f'<iframe {frame} style="width: 100%; height: {HEIGHT}px; border: 1px solid #d1d5db"></iframe>'
 
@@ -28,7 +28,7 @@ class NotebookPage:
 def show(
     study: str, folder: Path | str = "results", store: Path | str = "store", margin: float | None = None
 ) -> NotebookPage:
-    """The page of a study, as ``skelray report STUDY --html`` writes it, for a notebook's cell.
+    """Returns a study's page for a notebook's cell, as ``skelray report STUDY --html`` writes it.
 
     margin: differences within it count as equivalent, a fraction; the study's own by default. Its figures are written
     beside the tables. Raises UserError where there is no such table.

@@ -14,10 +14,10 @@ import pandas as pd
 from skelray.checks import UserError
 from skelray.names import HELD_OUT
 from skelray.report.figures.drawing import Drawing
-from skelray.report.figures.style import INK, axes, in_style, series_styles
+from skelray.report.figures.style import INK, empty_figure, in_style, series_styles
 from skelray.report.table import Table
 from skelray.search.from_table import distributions
-from skelray.search.simulate import Curve, Outcome, chosen
+from skelray.search.simulate import Curve, Outcome, recommended_rule
 
 POOL = ("study", "benchmark", "protocol", "stream", "epochs")  # curves that differ in these do not compare
 SHOWN = (0.25, 0.5)  # shares of all epochs at which the table shows the regret
@@ -25,7 +25,7 @@ LINES = 8  # of the figure
 
 
 def trained_curves(frame: pd.DataFrame, curves: pd.DataFrame) -> list[list[Curve]]:
-    """The samples or arms of a table that were trained to their end, each with its held-out accuracy over the epochs.
+    """Returns the samples or arms of a table that were trained to their end, with held-out accuracy over the epochs.
 
     A curve is the mean over seeds. Raises UserError where there are none.
     """
@@ -51,7 +51,7 @@ def trained_curves(frame: pd.DataFrame, curves: pd.DataFrame) -> list[list[Curve
 
 
 def _curve(arm: str, rows: Sequence[Any], readings: dict[str, dict[int, float]]) -> Curve:
-    """The mean over the seeds of an arm, at the epochs where all were read."""
+    """Returns the mean over an arm's seeds, at the epochs where all were read."""
     each = [readings[row["trial"]] for row in rows]
     epochs = sorted(set.intersection(*(set(one) for one in each)))
     space = distributions(rows[0]["spec"])
@@ -64,10 +64,11 @@ def _named(frame: pd.DataFrame) -> str:
 
 
 def simulation_table(outcomes: Sequence[Outcome], found: Sequence[Sequence[Curve]], margin: float) -> Table:
-    """A row for each rule: what it spends, what it misses at shares of all epochs and at its end, how often it keeps the
-    best. margin: regret that does not matter, a fraction; the row with a star is the cheapest within it."""
+    """Returns a row for each rule: what it spends, what it misses at shares of all epochs and at its end, how often it
+    keeps the best. margin: regret that does not matter, a fraction; the row with a star is the cheapest within it.
+    """
     several = len({outcome.sampler for outcome in outcomes}) > 1
-    best, rows, numbers = chosen(outcomes, margin), [], []
+    best, rows, numbers = recommended_rule(outcomes, margin), [], []
     for one in outcomes:
         at = [one.regret[round(share * (len(one.regret) - 1))] for share in SHOWN]
         told = [settings_text(one.rule) + (" *" if one is best else ""), *([settings_text(one.sampler)] if several else [])]
@@ -87,11 +88,12 @@ def simulation_table(outcomes: Sequence[Outcome], found: Sequence[Sequence[Curve
 
 @in_style()
 def simulation_figure(outcomes: Sequence[Outcome], margin: float) -> Drawing:
-    """Regret against epochs: the rule to take, training all to their end, and the best others, a line each; and a dot for
-    every rule where it ends."""
+    """Draws regret against epochs: a line for the rule to take, for training all to their end, and for the best others; a
+    dot where each rule ends.
+    """
     shown = _shown(outcomes, margin)
     shares = np.linspace(0, 100, len(outcomes[0].regret))
-    drawing, plot = axes("epochs (% of training all to their end)", "regret (points of held-out top-1)")
+    drawing, plot = empty_figure("epochs (% of training all to their end)", "regret (points of held-out top-1)")
     for one, look in zip(shown, series_styles(len(shown)), strict=True):
         until = max(1, int(np.searchsorted(shares, 100 * one.spent, side="right")))
         regret = 100 * np.array(one.regret)
@@ -118,8 +120,8 @@ def simulation_figure(outcomes: Sequence[Outcome], margin: float) -> Drawing:
 
 
 def _shown(outcomes: Sequence[Outcome], margin: float) -> list[Outcome]:
-    """The rule to take, the first, and of each other kind the one that ends with the least regret."""
-    kept = {id(chosen(outcomes, margin)): chosen(outcomes, margin), id(outcomes[0]): outcomes[0]}
+    """Returns the rule to take, the first rule, and of each other kind the one that ends with the least regret."""
+    kept = {id(recommended_rule(outcomes, margin)): recommended_rule(outcomes, margin), id(outcomes[0]): outcomes[0]}
     for kind in dict.fromkeys(type(one.rule) for one in outcomes):
         best = min((one for one in outcomes if type(one.rule) is kind), key=lambda one: (one.last, one.spent))
         kept.setdefault(id(best), best)
@@ -127,6 +129,6 @@ def _shown(outcomes: Sequence[Outcome], margin: float) -> list[Outcome]:
 
 
 def settings_text(part: Any) -> str:
-    """A rule or sampler by its settings, those at their default left out but for the grace."""
+    """Returns a rule or sampler by its settings, without those at their default except the grace."""
     own = [f for f in fields(part) if f.name == "grace" or getattr(part, f.name) != f.default]
     return f"{type(part).__name__}({', '.join(f'{f.name}={getattr(part, f.name)!r}' for f in own)})"

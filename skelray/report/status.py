@@ -21,18 +21,19 @@ ENDED = ("done", "stopped", "failed")
 
 
 def studies_table(results: Path, now: float) -> Table:
-    """A row for each study that has a table or had a run: trials by how they ended, and how its latest run stands."""
+    """Returns a row for each study with a table or a run: trials by how they ended, and the state of its latest run."""
     lines = [_study(name, results, now) for name in sorted({*tables.list_tables(results), *runs.studies(results)})]
     rows = [
         [str(line["study"]), str(line["run"]), _whole(line["trials"]), *(_whole(line[status]) for status in ENDED)]
         for line in lines
     ]
     header = ["study", "run", "trials", *ENDED]
-    return Table(f"Studies in {results}.", header, rows, 2, pd.DataFrame(lines, columns=header))
+    said = "Studies" if rows else "No study has a table or a run"
+    return Table(f"{said} in {results}.", header, rows, 2, pd.DataFrame(lines, columns=header))
 
 
 def _study(name: str, results: Path, now: float) -> dict[str, str | int | None]:
-    """trials: as its latest run plans them; None where no run says. The others: trials in the table."""
+    """Returns a study's row. trials: as its latest run plans them; None if no run says. The others: trials in the table."""
     latest = max(runs.read_records(name, results), key=lambda run: (run.is_alive(now), run.seen), default=None)
     line: dict[str, str | int | None] = {"study": name, "trials": latest.trials if latest else None}
     line |= dict.fromkeys(ENDED) | {"run": _run(latest, now)}
@@ -63,7 +64,7 @@ def _run(run: RunRecord | None, now: float) -> str:
 
 
 def claims_table(root: str, now: float) -> Table:
-    """A row for each trial and each search that a process has claimed in the store."""
+    """Returns a row for each trial and each search that a process has claimed in the store."""
     store = Store(root)
     found = claims(store)
     rows = [
@@ -82,7 +83,7 @@ def _held(alive: bool, since: float, local: bool, now: float) -> str:
 
 
 def nodes_table(nodes: Iterable[Mapping[str, Any]]) -> Table:
-    """A row for each node that a cluster has or had. nodes: as ``ray.nodes`` tells them."""
+    """Returns a row for each node that a cluster has or had. nodes: as ``ray.nodes`` tells them."""
     lines = [
         {
             "node": f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})",

@@ -16,27 +16,26 @@ from skelray.search.from_table import LEAST, ReadSample, read_epochs, samples_fr
 
 
 def samples_of_sweep(frame: pd.DataFrame) -> list[ReadSample]:
-    """The samples of a sweep's table; none where the frame is of several studies, whose samples have the same names."""
+    """Returns the samples of a sweep's table; none if the frame is of several studies, whose samples share names."""
     return samples_from_rows(frame.to_dict("records")) if len(set(frame["study"])) == 1 else []  # type: ignore[arg-type]
 
 
-def redraw(frame: pd.DataFrame, study: str, results: Path) -> Path:
+def redraw(found: Sequence[ReadSample], study: str, results: Path) -> Path:
     """Draws the figures of a sweep's table where they are older than its file, and returns the folder with them."""
     folder, table = results / "figures" / study, results / f"{study}.parquet"
     last = folder / "history.png"
     if not last.is_file() or last.stat().st_mtime < table.stat().st_mtime:
-        save_sweep_figures(samples_of_sweep(frame), study, results)
+        save_sweep_figures(found, study, results)
     return folder
 
 
-def summary_tables(frame: pd.DataFrame) -> list[Table | None]:
-    """The tables that stand below the samples of a sweep."""
-    found = samples_of_sweep(frame)
+def summary_tables(found: Sequence[ReadSample]) -> list[Table | None]:
+    """Returns the tables that stand below the samples of a sweep."""
     return [rungs_table(found), importance_table(found)]
 
 
 def spending_sentence(found: Sequence[ReadSample]) -> str:
-    """A sentence: the epochs and hours that were spent, and what stopping saved of them."""
+    """Returns a sentence on the epochs and hours that were spent, and what stopping saved of them."""
     spent, whole = sum(s.trained for s in found), sum(s.epochs * s.seeds for s in found if s.status != "failed")
     kept = sum(s.trained for s in found if s.status != "failed")
     seconds = sum(s.seconds for s in found)
@@ -49,7 +48,7 @@ def spending_sentence(found: Sequence[ReadSample]) -> str:
 
 
 def rungs_table(found: Sequence[ReadSample]) -> Table | None:
-    """A row for each rung: how many came, how many were stopped there, the median and the best; None with one alone."""
+    """Returns a row for each rung: how many came, how many stopped there, median and best; None for a single rung."""
     epochs = read_epochs(found)
     if len(epochs) < 2:
         return None
@@ -67,7 +66,7 @@ def rungs_table(found: Sequence[ReadSample]) -> Table | None:
 
 
 def importance_table(found: Sequence[ReadSample]) -> Table | None:
-    """A row for each parameter, a column for each rung; None where no rung has enough samples."""
+    """Returns a row for each parameter, a column for each rung; None if no rung has enough samples."""
     frame = importance_shares(found)
     if frame.empty:
         return None

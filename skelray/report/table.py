@@ -39,8 +39,8 @@ class Table:
     words: int
     numbers: pd.DataFrame
 
-    def written(self, form: str) -> str:
-        """form: markdown, csv or latex."""
+    def render(self, form: str) -> str:
+        """Returns the table as text. form: markdown, csv or latex."""
         return {"markdown": self.markdown, "csv": self.csv, "latex": self.latex}[form]()
 
     def _repr_html_(self) -> str:
@@ -48,7 +48,7 @@ class Table:
         return markup.html_table(self.caption, self.header, self.rows, self.words)
 
     def markdown(self) -> str:
-        """The caption and a pipe table whose columns line up in a terminal."""
+        """Returns the caption and a pipe table whose columns line up in a terminal."""
         lines = [[_line(cell).replace("|", r"\|") for cell in line] for line in (self.header, *self.rows)]
         widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
         rule = ["-" * (width - 1) + ("-" if place < self.words else ":") for place, width in enumerate(widths)]
@@ -56,7 +56,7 @@ class Table:
         return "\n".join([_line(self.caption), "", *(f"| {' | '.join(line)} |" for line in (header, rule, *rows))])
 
     def csv(self) -> str:
-        """The unrounded numbers, accuracies as fractions 0..1."""
+        """Returns the unrounded numbers, accuracies as fractions 0..1."""
         numbers = self.numbers.rename(columns=make_printable)
         for place, kind in enumerate(numbers.dtypes):
             if not pd.api.types.is_numeric_dtype(kind):
@@ -66,7 +66,7 @@ class Table:
         return numbers.to_csv(index=False, lineterminator="\n")
 
     def latex(self) -> str:
-        """A floating table for the booktabs package."""
+        """Returns a floating table for the booktabs package."""
         sides = "l" * self.words + "r" * (len(self.header) - self.words)
         header, *rows = (" & ".join(map(escape_latex, line)) + r" \\" for line in (self.header, *self.rows))
         return "\n".join(
@@ -89,27 +89,27 @@ class Table:
 
 
 def escape_latex(text: str) -> str:
-    """The text with what is special in LaTeX made plain."""
+    """Returns the text with LaTeX's special characters escaped."""
     return "".join(LATEX.get(sign, sign) for sign in _line(text))
 
 
 def _line(text: str) -> str:
-    """The text in one line that prints, blanks for its line ends."""
+    """Returns the text in one printable line, blanks for its line ends."""
     return make_printable(" ".join(text.split()))
 
 
 def stream_order(column: pd.Series) -> pd.Series:
-    """What to sort streams by: single ones before several, each in the order in which all are named."""
+    """Returns a key to sort streams by: single ones before several, each in the order in which all are named."""
     return column.map(lambda stream: (stream.count("+"), *(STREAMS.index(s) for s in stream.split("+") if s in STREAMS)))
 
 
 def percent_text(fraction: float) -> str:
-    """An accuracy in percent with one decimal."""
+    """Returns an accuracy in percent with one decimal."""
     return NOTHING if pd.isna(fraction) else f"{100 * fraction:.1f}"
 
 
 def cell_text(value: object, digits: int = 4) -> str:
-    """A setting as a cell shows it."""
+    """Returns a setting as a cell shows it."""
     if value is None or value != value:
         return NOTHING
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)

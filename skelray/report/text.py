@@ -35,27 +35,27 @@ FOREIGN = re.compile(r"/(site|dist)-packages/|/lib/python3[.\d]*/|^<")  # files 
 
 
 def report_text(frame: pd.DataFrame, form: str = "markdown", margin: float | None = None) -> str:
-    """All tables of a study in one form; as Markdown with what its arms differ by, and what may be said of that.
+    """Returns all tables of a study in one form; in Markdown also what its arms differ by, and what that says.
 
     margin: differences within it count as equivalent, a fraction; None for the study's own.
     """
     searched = frame["metric"] == HELD_OUT
     tables: list[Table | None] = [sweep_table(frame[searched])] if searched.any() else []
     if form == "markdown" and searched.any():
-        from skelray.report.sweep_tables import summary_tables  # brings Optuna
+        from skelray.report.sweep_tables import samples_of_sweep, summary_tables  # brings Optuna
 
-        tables += summary_tables(frame[searched])
+        tables += summary_tables(samples_of_sweep(frame[searched]))
     if (~searched).any():
         tables.append(accuracy_table(frame[~searched]))
         tables.append(effects_table(frame[~searched], margin) if form == "markdown" else None)
         judged = form == "markdown" and not searched.any()
         tables.append(verdict_table(frame[~searched], margin, bca=True) if judged else None)
         tables.append(fusion_table.fusion_table(frame[~searched]))
-    return "\n\n".join(one.written(form) for one in tables if one is not None)
+    return "\n\n".join(one.render(form) for one in tables if one is not None)
 
 
 def accuracy_table(frame: pd.DataFrame) -> Table:
-    """Top-1 of each arm (rows, in the study's order) under each protocol and evaluation (columns), in percent.
+    """Makes a table of each arm's top-1 in percent: arms in the study's order, a column for each protocol and evaluation.
 
     What an evaluation measures beside or instead of top-1 and top-5, as clustering's NMI, is a column of its name.
 
@@ -91,7 +91,7 @@ def accuracy_table(frame: pd.DataFrame) -> Table:
 
 
 def sweep_table(frame: pd.DataFrame) -> Table:
-    """The samples of a sweep, best first, by top-1 on held-out training subjects, each with its parameters.
+    """Returns the samples of a sweep, best first, by top-1 on held-out training subjects, each with its parameters.
 
     A sample's last value counts; of several seeds their mean. The arm "published", where the search started, has a star.
     """
@@ -100,7 +100,7 @@ def sweep_table(frame: pd.DataFrame) -> Table:
     chosen = chosen.sort_values("value", ascending=False, kind="stable", na_position="last")
     groups = varying_columns(chosen, [*GROUPS, "protocol", "evaluation"])
     several = bool((chosen["seeds"] > 1).any())
-    cells = statistics.spread(chosen["cell"])
+    cells = statistics.cell_columns(chosen["cell"])
     parameters = cells[[name for name in cells.columns if name not in groups]]
     rows = [
         [
@@ -122,14 +122,14 @@ def sweep_table(frame: pd.DataFrame) -> Table:
 
 
 def _over_seeds(chosen: pd.DataFrame) -> pd.DataFrame:
-    """A row for each sample: the mean over its seeds, and their number as ``seeds``."""
+    """Returns a row for each sample: the mean over its seeds, and their number as ``seeds``."""
     alike = chosen.groupby(["study", "arm", *GROUPS[1:], "protocol", "evaluation"], sort=False, dropna=False)
     means = chosen.assign(value=alike["value"].transform("mean"), seeds=alike["seed"].transform("nunique"))
     return means[~means.duplicated(["study", "arm", *GROUPS[1:], "protocol", "evaluation"])]
 
 
 def failures_text(frame: pd.DataFrame) -> list[str]:
-    """What failed, by cause, the most frequent first: a line for the cause, then an indented line for each trial."""
+    """Returns what failed by cause, the most frequent first: a line for the cause, an indented line for each trial."""
     failed = frame[frame["status"] == "failed"].drop_duplicates(["trial", "arm"])
     causes: dict[str, list[str]] = {}
     for row in failed.to_dict("records"):
@@ -142,7 +142,7 @@ def failures_text(frame: pd.DataFrame) -> list[str]:
 
 
 def split_error(error: str) -> tuple[str, str]:
-    """Cause and detail of a stored error, ``cause: line`` and a traceback under it.
+    """Splits a stored error into cause and detail, ``cause: line`` and a traceback under it.
 
     The place is the last line outside skelray and libraries, which is the study's own, or else the last one there is.
     """
@@ -160,12 +160,12 @@ def split_error(error: str) -> tuple[str, str]:
 
 
 def _of_skelray(path: str) -> bool:
-    """Whether a file is one of this package, wherever it lies on the machine where it failed."""
+    """Returns whether a file is one of this package, wherever it lies on the machine where it failed."""
     return (PACKAGE / path.rpartition("/skelray/")[2]).is_file() and "/skelray/" in path
 
 
 def rows_to_show(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table; a metric other than top-1 stands in the evaluation's name. Top-5 is not shown."""
+    """Returns the rows of a table without top-5; a metric other than top-1 stands in the evaluation's name."""
     metrics = frame["metric"].astype(str)
     other = ~metrics.isin(["top1", "top5"])
     pairs = zip(frame["evaluation"].astype(str), metrics.where(other, "top1"), strict=True)
@@ -175,7 +175,7 @@ def rows_to_show(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The rows of one metric, or the UserError that says which metrics there are."""
+    """Returns the rows of one metric. Raises UserError, saying which metrics there are, if there is none."""
     if (chosen := frame[frame["metric"] == metric]).empty:
         there = ", ".join(sorted(set(frame["metric"]))) or "none: the frame is empty"
         raise UserError(f"no row has the metric {metric!r}; the metrics are {there}")
@@ -183,14 +183,14 @@ def _of_metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def _setting(frame: pd.DataFrame) -> str:
-    """What all rows share, as the caption's first sentence."""
+    """Returns what all rows share, as the caption's first sentence."""
     said = {"stream": "{} streams" if "+" in frame["stream"].iloc[0] else "{} stream", "epochs": "{} epochs"}
     several = varying_columns(frame, GROUPS)
     return ", ".join(said.get(name, "{}").format(frame[name].iloc[0]) for name in GROUPS if name not in several) + "."
 
 
 def _meaning(cells: pd.DataFrame, seeds: list[int], what: str) -> str:
-    """What a cell is, with n where it is the same everywhere."""
+    """Returns what a cell is, with n if it is the same everywhere."""
     listed = ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
     counts = sorted(set(cells["n"]) - {0})
     if not counts:
@@ -207,7 +207,7 @@ def _held_out(frame: pd.DataFrame) -> str:
 
 
 def _only_published(frame: pd.DataFrame) -> str:
-    """Which rows nobody ran."""
+    """Returns which rows nobody ran."""
     arms = list(dict.fromkeys(frame.loc[frame["status"] == PUBLISHED, "arm"]))
     return f" Published only: {', '.join(arms)}." if arms else ""
 
@@ -224,7 +224,7 @@ def _warning(frame: pd.DataFrame) -> str:
 
 
 def _measured(cell: Mapping[Any, Any] | None, with_n: bool) -> str:
-    """Mean ± sd (n), and how many trials failed."""
+    """Returns mean ± sd (n), and how many trials failed."""
     if cell is None or cell["n"] + cell["failed"] == 0:
         return NOTHING
     if cell["n"] == 0:

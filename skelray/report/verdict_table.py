@@ -7,7 +7,7 @@ import pandas as pd
 from skelray.names import column_name
 from skelray.report.table import NOTHING, Table, cell_text, stream_order
 from skelray.results.inference import ALPHA
-from skelray.results.looks import share
+from skelray.results.looks import spending
 from skelray.results.statistics import SETTINGS
 from skelray.results.verdicts import BCA, verdicts_of_frame
 from skelray.study.notes import Notes
@@ -16,7 +16,7 @@ LEADING = ("study", "benchmark", "stream", "backbone", "epochs")  # shown where 
 
 
 def verdict_table(frame: pd.DataFrame, margin: float | None = None, bca: bool = False) -> Table | None:
-    """Each planned contrast at each setting; None where no two seeds pair.
+    """Returns each planned contrast at each setting; None if no two seeds pair.
 
     margin: a fraction; None for the study's own. bca: with the BCa intervals, where there are pairs enough for any.
     """
@@ -66,7 +66,7 @@ def leading(found: pd.DataFrame) -> list[str]:
 
 
 def _ordered(found: pd.DataFrame) -> pd.DataFrame:
-    """One evaluation after another, within it contrasts as they were planned, each with its streams as papers have them."""
+    """Returns contrasts evaluation by evaluation, within one as they were planned, streams in the papers' order."""
     places = [pd.factorize(found[name])[0] for name in ("evaluation", "metric", "baseline", "arm")]
     keys = pd.DataFrame(dict(zip("abcd", places, strict=True)), index=found.index).assign(e=stream_order(found["stream"]))
     return found.loc[keys.sort_values(list("abcde"), kind="stable").index].reset_index(drop=True)
@@ -95,12 +95,12 @@ def _sequential(notes: Notes) -> str:
     why = f" It ended: {notes.stopped}." if notes.stopped else ""
     return (
         f" Seeds were added until decided: looked at after {counts}, ... pairs, look k at {100 * ALPHA:g} % / (k (k + 1)), "
-        f"the first {100 * ALPHA * share(1):g} %; p and intervals are corrected for it.{why}"
+        f"the first {100 * ALPHA * spending(1):g} %; p and intervals are corrected for it.{why}"
     )
 
 
 def _points(one: dict) -> str:
-    """Mean [low, high] in percentage points."""
+    """Returns mean [low, high] in percentage points."""
     if not one["n"]:
         return NOTHING
     interval = f" {_interval(one, 'low', 'high')}" if one["n"] > 1 else ""

@@ -29,7 +29,7 @@ TOLD = ("n", "mean", "sd", "low", "high", "p", "holm", "word", "reason")  # of a
 
 
 def attribution(study: str, folder: Path | str = "results", margin: float | None = None) -> pd.DataFrame:
-    """The effects of a factorial's parts, a row for each part and pair of parts at each setting of its table.
+    """Returns the effects of a factorial's parts: a row for each part and pair of parts at each setting of its table.
 
     margin: effects within it count as equivalent to none, a fraction; the study's own where it is not given.
     """
@@ -37,7 +37,7 @@ def attribution(study: str, folder: Path | str = "results", margin: float | None
 
 
 def effects_of_frame(frame: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:
-    """The same of a results frame; empty where it is of no factorial, or no seed is done in all arms.
+    """Returns the effects of a results frame; none if it is of no factorial, or no seed is done in all arms.
 
     All effects under one evaluation and metric are one family of tests.
     """
@@ -64,14 +64,14 @@ def effects_of_frame(frame: pd.DataFrame, margin: float | None = None) -> pd.Dat
 
 
 def factorial_parts(on: Mapping[str, Sequence[str]]) -> list[str]:
-    """The parts of a table that has an arm for each set of them, in the order of the study; else none."""
+    """Returns the parts of a table that has an arm for each set of them, in the order of the study; else none."""
     names = list(dict.fromkeys(part for arm in on.values() for part in arm))
     arms = {frozenset(arm) for arm in on.values()}
     return names if names and len(arms) == 2 ** len(names) else []
 
 
 def _values(cells: pd.DataFrame, on: Mapping[str, Sequence[str]], parts: Sequence[str]) -> np.ndarray:
-    """(seeds, 2^k) accuracies of the seeds that all arms have done; bit i of a column's number: part i is on."""
+    """Returns (seeds, 2^k) accuracies of the seeds that all arms have done; bit i of a column's number: part i is on."""
     number = {arm: sum(1 << parts.index(part) for part in own) for arm, own in on.items()}
     places = cells["arm"].map(number)
     table = cells.assign(place=places).pivot_table(index="seed", columns="place", values="value")
@@ -79,7 +79,7 @@ def _values(cells: pd.DataFrame, on: Mapping[str, Sequence[str]], parts: Sequenc
 
 
 def _effects(v: np.ndarray, parts: Sequence[str]) -> list[tuple[dict[str, Any], np.ndarray]]:
-    """Main effects with what a part earns alone, last, and by Shapley, then interactions of two, each with its seeds'."""
+    """Returns main effects, alone, last and by Shapley, then interactions of two, each with the values of its seeds."""
     if not len(v):
         return []
     found = []
@@ -101,7 +101,7 @@ def _effects(v: np.ndarray, parts: Sequence[str]) -> list[tuple[dict[str, Any], 
 
 
 def effect(v: np.ndarray, of: Sequence[int]) -> np.ndarray:
-    """(seeds,) the effect of a set of parts by number, from (seeds, 2^k) accuracies."""
+    """Returns (seeds,) the effect of a set of parts by number, from (seeds, 2^k) accuracies."""
     mask = sum(1 << i for i in of)
     total = np.zeros(len(v))
     for s in (s for s in range(v.shape[1]) if not s & mask):
@@ -112,7 +112,7 @@ def effect(v: np.ndarray, of: Sequence[int]) -> np.ndarray:
 
 
 def shapley(v: np.ndarray, i: int) -> np.ndarray:
-    """(seeds,) the exact Shapley value of part i, from (seeds, 2^k) accuracies."""
+    """Returns (seeds,) the exact Shapley value of part i, from (seeds, 2^k) accuracies."""
     k = v.shape[1].bit_length() - 1
     total = np.zeros(len(v))
     for s in (s for s in range(v.shape[1]) if not s >> i & 1):

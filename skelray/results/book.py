@@ -34,7 +34,7 @@ class Book:
         """Takes out all rows of a kind."""
         self.rows = {place: rows for place, rows in self.rows.items() if place[0] != kind}
 
-    def draw(self, pictures: Mapping[str, bytes]) -> None:
+    def put_pictures(self, pictures: Mapping[str, bytes]) -> None:
         """Writes pictures, by the name of a file, beside the tables."""
         write_pictures(self.study, pictures, self.folder)
 

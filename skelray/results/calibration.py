@@ -25,12 +25,12 @@ class Calibration:
         check_whole("bins", self.bins, 1)
 
     def __call__(self, scores: Scores) -> float:
-        """The error, a fraction of 0..1."""
-        table = self.table(scores)
+        """Returns the error, a fraction of 0..1."""
+        table = self.bins_table(scores)
         return float((table["samples"] * (table["accuracy"] - table["confidence"]).abs()).sum() / table["samples"].sum())
 
-    def table(self, scores: Scores) -> pd.DataFrame:
-        """A row for each bin that has samples: from, to, samples, confidence, accuracy."""
+    def bins_table(self, scores: Scores) -> pd.DataFrame:
+        """Returns a row for each bin that has samples: from, to, samples, confidence, accuracy."""
         confidence = probabilities(scores.scores, scores.votes).max(axis=1)
         place = np.minimum((confidence * self.bins).astype(int), self.bins - 1)
         frame = pd.DataFrame({"bin": place, "confidence": confidence, "right": scores.right(1)})
@@ -44,13 +44,16 @@ class Calibration:
 
 
 def probabilities(scores: np.ndarray, votes: bool = False) -> np.ndarray:
-    """(N, classes) of logits or of votes. Raises UserError for votes that are negative, or none for a sample."""
+    """Returns probabilities (N, classes) of logits or votes.
+
+    Raises UserError for votes that are negative, or none for a sample.
+    """
     scores = scores.astype(np.float64)
     if votes:
         total = scores.sum(axis=1, keepdims=True)
         if (scores < 0).any() or not (total > 0).all():
             raise UserError(
-                "votes are at least 0, and some for each sample: these scores are none; say votes=False of logits"
+                "votes are at least 0, and some for each sample, and these scores are not: give votes=False for logits"
             )
         return scores / total
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))

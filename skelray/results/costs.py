@@ -37,7 +37,7 @@ class Costs:
         return dict(zip(known["arm"], known["per point"], strict=True))
 
     def sentence(self) -> str:
-        """All of it, for the end of a report."""
+        """Returns one sentence on all costs, for the end of a report."""
         kinds = ", ".join(f"{hours:.2f} h on {device}" for device, hours in self.devices.items())
         told = [f"{self.training:.2f} h of training and {self.evaluation:.2f} h of evaluation ({kinds})"]
         told += [f"{self.stopped} epochs saved by stopping"] if self.stopped else []
@@ -48,7 +48,10 @@ class Costs:
 
 
 def costs(frame: pd.DataFrame, curves: pd.DataFrame) -> Costs:
-    """frame, curves: a study's tables. Epochs of an encoder that another study trained count where its curves are here."""
+    """Returns the costs of a study.
+
+    frame, curves: its tables. Epochs of an encoder that another study trained count if its curves are here.
+    """
     trials = _trials(frame[frame["status"] != PUBLISHED], curves)
     once = trials.sort_values("trained", kind="stable").drop_duplicates("trial", keep="last")
     hours = (once["training"] + once["evaluation"]).groupby(once["device"].astype(str).str.split(",").str[0]).sum()
@@ -63,7 +66,7 @@ def costs(frame: pd.DataFrame, curves: pd.DataFrame) -> Costs:
 
 
 def _trials(run: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
-    """A row for each trial of each arm: hours of training and evaluation, epochs trained, and saved by stopping.
+    """Returns a row for each trial of each arm: hours of training and evaluation, epochs trained, and saved by stopping.
 
     An arm that reads a longer trial of another after fewer epochs has those epochs alone.
     """
@@ -86,7 +89,7 @@ def _trials(run: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_arm(frame: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """A row an arm, as ``Costs.arms`` has them."""
+    """Returns a row an arm, as ``Costs.arms`` has them."""
     groups = trials.groupby("arm", sort=False, observed=True)
     found = groups.agg(
         trials=("trial", "nunique"),

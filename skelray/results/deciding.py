@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skelray.results.inference import ALPHA, POWER, floor, power, seeds_to_pass
-from skelray.results.looks import schedule, share
+from skelray.results.looks import schedule, spending
 
 
 @dataclass(frozen=True)
@@ -28,23 +28,26 @@ class Open:
 
 
 def looks_for(families: Sequence[int], pairs: Sequence[int]) -> tuple[int, ...]:
-    """When to look: first after the pairs that are there, or that the largest family needs for any p to pass."""
-    return schedule(max([*pairs, *(seeds_to_pass(family, ALPHA * share(1)) for family in families)]))
+    """Returns the numbers of pairs to look at, first those that are there, or that any p of the largest family needs."""
+    return schedule(max([*pairs, *(seeds_to_pass(family, ALPHA * spending(1)) for family in families)]))
 
 
 def next_look(n: int, looks: Sequence[int]) -> int | None:
-    """The first look beyond n pairs."""
+    """Returns the first look beyond n pairs."""
     return next((look for look in looks if look > n), None)
 
 
-def likely(one: Open, looks: Sequence[int]) -> int | None:
-    """The look at which the contrast is likely to be decided; None where none is. Before the first, that one."""
+def likely_look(one: Open, looks: Sequence[int]) -> int | None:
+    """Returns the look at which the contrast is likely to be decided; None where none is.
+
+    Before the first look, the first.
+    """
     from scipy.special import stdtrit
 
     if one.n < looks[0] or not math.isfinite(one.sd):
         return next_look(one.n, looks)
     for k, pairs in enumerate(looks, 1):
-        level = ALPHA * share(k)
+        level = ALPHA * spending(k)
         if pairs <= one.n or one.family * floor(pairs) >= level:
             continue
         half = float(stdtrit(pairs - 1, 1 - level)) * one.sd / math.sqrt(pairs)
@@ -54,10 +57,10 @@ def likely(one: Open, looks: Sequence[int]) -> int | None:
 
 
 def cheapest(ones: Sequence[Open], looks: Sequence[int], afford: float = math.inf) -> int | None:
-    """The number of the contrast that gets seeds next; None where none may come to be decided for what is left to spend."""
+    """Returns the number of the contrast that gets the next seeds; None where what is left to spend decides none."""
     costs = {}
     for number, one in enumerate(ones):
-        look = likely(one, looks)
+        look = likely_look(one, looks)
         if look is not None and (cost := (look - one.n) * one.cost) <= afford:
             costs[number] = cost
     return min(costs, key=lambda number: costs[number]) if costs else None

@@ -23,7 +23,7 @@ class OfLaterVersion(UserError):
 
 
 def stated(schema: pa.Schema, metadata: dict[bytes, str] | None = None) -> pa.Schema:
-    """The schema as it is written: with this version, and whatever else is to be said in its metadata."""
+    """Returns the schema with this version, and what else is to be said, in its metadata."""
     return schema.with_metadata({STATED: str(VERSION), **(metadata or {})})
 
 
@@ -38,7 +38,7 @@ def check_version(path: Path, schema: pa.Schema) -> None:
 
 
 def with_later(table: pa.Table) -> pa.Table:
-    """An earlier table with the columns that came later; the targets of its transfers are in its specs."""
+    """Returns an earlier table with the columns that came later; the targets of its transfers are read from its specs."""
     there = set(table.schema.names)
     if not set(TARGETS) & there and {"spec", "evaluation"} <= there:
         specs, names = (table.column(name).to_pylist() for name in ("spec", "evaluation"))
@@ -53,7 +53,7 @@ def with_later(table: pa.Table) -> pa.Table:
 
 
 def _inserted(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
-    """The table with a column behind the one that it stands behind in the schema."""
+    """Returns the table with a column inserted where the schema has it."""
     field, before = SCHEMA.field(name), COLUMNS[COLUMNS.index(name) - 1]
     return table.add_column(table.schema.names.index(before) + 1, field, pa.array(values, field.type))
 

@@ -16,7 +16,7 @@ MOST = 10_000  # pairs beyond which no study goes
 
 
 def sign_flip(d: np.ndarray) -> float:
-    """The two-sided p of a mean of 0, where every difference is as likely to have had the other sign. NaN without any.
+    """Returns the two-sided p of a mean of 0 if every difference is as likely to have the other sign; NaN without any.
 
     Counts all 2^n sums of signed differences as pairs of sums over either half, which takes about 2^(n/2) steps.
     """
@@ -35,7 +35,7 @@ def sign_flip(d: np.ndarray) -> float:
 
 
 def _signed_sums(d: np.ndarray) -> np.ndarray:
-    """(2^n,) the sums of n numbers under all signs."""
+    """Returns (2^n,) the sums of n numbers under all signs."""
     sums = np.zeros(1)
     for one in d:
         sums = np.concatenate([sums - one, sums + one])
@@ -43,12 +43,15 @@ def _signed_sums(d: np.ndarray) -> np.ndarray:
 
 
 def floor(n: int) -> float:
-    """The smallest p that a sign-flip test over n pairs can give."""
+    """Returns the smallest p that a sign-flip test over n pairs can give."""
     return min(1.0, 2.0 ** (1 - n))
 
 
 def holm(p: Sequence[float], family: int | None = None) -> list[float]:
-    """The p values adjusted by Holm's step-down rule for a family of so many tests, at least these; NaN counts as 1."""
+    """Returns p values adjusted by Holm's step-down rule.
+
+    family: how many are tested, if more than are given; NaN counts as 1.
+    """
     filled = np.nan_to_num(np.asarray(p, float), nan=1.0)
     size = max(len(filled), family or 0)
     order = np.argsort(filled, kind="stable")
@@ -59,7 +62,7 @@ def holm(p: Sequence[float], family: int | None = None) -> list[float]:
 
 
 def bca(d: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """The bias-corrected and accelerated bootstrap interval of the mean (Efron 1987); NaN for fewer than 6 pairs.
+    """Returns the bias-corrected, accelerated bootstrap interval of the mean (Efron, JASA 1987); NaN below 6 pairs.
 
     Resamples of fewer have so few means that in one case of ten an end moves by a tenth of the sd or more with the random
     draws, at 6 by 0.08 at most (40 simulated studies each, 6 draws). Of normal differences it covers the mean in 86, 90 and
@@ -78,7 +81,7 @@ def bca(d: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
 
 
 def t_interval(d: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """Student's interval of the mean; NaN for fewer than 2 pairs."""
+    """Returns Student's interval of the mean; NaN for fewer than 2 pairs."""
     from scipy.special import stdtrit
 
     if len(d) < 2:
@@ -89,7 +92,7 @@ def t_interval(d: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
 
 
 def power(n: int, difference: float, sd: float, alpha: float = ALPHA) -> float:
-    """The chance that a paired t test over n pairs finds a mean of so much; the wrong sign counts as not found."""
+    """Returns the chance that a paired t test over n pairs finds a mean of this size with the right sign."""
     from scipy.special import nctdtr, stdtrit
 
     if sd == 0:
@@ -98,7 +101,7 @@ def power(n: int, difference: float, sd: float, alpha: float = ALPHA) -> float:
 
 
 def detectable(n: int, sd: float, alpha: float = ALPHA) -> float:
-    """The smallest mean that a paired t test over n pairs finds at two-sided alpha with power 0.8. NaN for 1 pair."""
+    """Returns the smallest mean that a paired t test of n pairs finds at two-sided alpha with power 0.8; NaN for 1 pair."""
     from scipy import optimize
     from scipy.special import stdtrit
 
@@ -109,12 +112,12 @@ def detectable(n: int, sd: float, alpha: float = ALPHA) -> float:
 
 
 def seeds_to_pass(family: int, alpha: float = ALPHA) -> int:
-    """The fewest pairs whose smallest p passes Holm's first step over a family."""
+    """Returns the fewest pairs whose smallest p passes Holm's first step over a family."""
     return next(n for n in range(1, MOST) if family * floor(n) < alpha)
 
 
 def seeds_to_see(difference: float, sd: float, family: int = 1, alpha: float = ALPHA) -> int:
-    """The fewest pairs that find a difference at Holm's first step with power 0.8, ``MOST`` at most."""
+    """Returns the fewest pairs that find a difference at Holm's first step with power 0.8, ``MOST`` at most."""
     low = seeds_to_pass(family, alpha) - 1
     if not math.isfinite(sd) or power(MOST, difference, sd, alpha / family) < POWER:
         return MOST
@@ -128,20 +131,20 @@ def seeds_to_see(difference: float, sd: float, family: int = 1, alpha: float = A
 
 
 def improvement(arm: Values, baseline: Values) -> float:
-    """P(a run of the arm > a run of the baseline), ties half (Agarwal et al., NeurIPS 2021)."""
+    """Returns P(a run of the arm > a run of the baseline), ties half (Agarwal et al., NeurIPS 2021)."""
     if not len(arm):
         return math.nan
     return float((1 + np.sign(np.subtract.outer(np.asarray(arm), np.asarray(baseline)))).mean() / 2)
 
 
 def moments(d: np.ndarray) -> tuple[float, float]:
-    """Mean and sd (ddof 1); NaN for what so few do not tell."""
+    """Returns mean and sd (ddof 1); NaN if there are too few numbers."""
     mean = float(d.mean()) if len(d) else math.nan
     return mean, float(d.std(ddof=1)) if len(d) > 1 else math.nan
 
 
 def correlation(arm: Values, baseline: Values) -> float:
-    """Pearson's, over seeds; NaN for fewer than 3 of them and where either does not vary."""
+    """Returns Pearson's correlation over seeds; NaN for fewer than 3, or if either does not vary."""
     if len(arm) < 3 or np.ptp(arm) == 0 or np.ptp(baseline) == 0:
         return math.nan
     return float(np.corrcoef(arm, baseline)[0, 1])

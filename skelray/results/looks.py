@@ -18,34 +18,34 @@ GROWTH = 1.5  # of the number of pairs from one look to the next
 COUNT = 12  # looks that are planned: beyond a hundredfold of the first, no study goes
 
 
-def share(look: int) -> float:
-    """What look 1, 2, ... may spend of the level."""
+def spending(look: int) -> float:
+    """Returns the share of the level that look 1, 2, ... may spend."""
     return 1 / (look * (look + 1))
 
 
 def schedule(first: int) -> tuple[int, ...]:
-    """The numbers of pairs at which a contrast is looked at."""
+    """Returns the numbers of pairs at which a contrast is looked at."""
     found = [first]
     while len(found) < COUNT:
         found.append(math.ceil(GROWTH * found[-1]))
     return tuple(found)
 
 
-def reached(n: int, looks: Sequence[int]) -> int:
-    """How many looks n pairs have come to; without a schedule every number of pairs is the one look there is."""
+def looks_reached(n: int, looks: Sequence[int]) -> int:
+    """Returns how many looks n pairs have come to; without a schedule, one."""
     return sum(look <= n for look in looks)
 
 
 def always_valid(d: np.ndarray, looks: Sequence[int]) -> float:
-    """The p of the sign-flip test, corrected for the looks so far; without any look 1, and NaN without pairs."""
+    """Returns the p of the sign-flip test, corrected for the looks so far; 1 before the first look, NaN without pairs."""
     if not looks or not len(d):
         return sign_flip(d)
-    found = [sign_flip(d[:n]) / share(k) for k, n in enumerate(looks, 1) if n <= len(d)]
+    found = [sign_flip(d[:n]) / spending(k) for k, n in enumerate(looks, 1) if n <= len(d)]
     return min(1.0, *found) if found else 1.0
 
 
 def least(n: int, looks: Sequence[int]) -> float:
-    """The smallest p that n pairs can have, corrected alike."""
+    """Returns the smallest p that n pairs can have, corrected as in ``always_valid``."""
     if not looks:
         return floor(n)
-    return min([1.0, *(floor(look) / share(k) for k, look in enumerate(looks, 1) if look <= n)])
+    return min([1.0, *(floor(look) / spending(k) for k, look in enumerate(looks, 1) if look <= n)])

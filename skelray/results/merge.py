@@ -19,7 +19,7 @@ Row = Mapping[Any, Any]
 
 
 class Merged(NamedTuple):
-    """What a merge did: its table, how many rows that has, how many are new in it, and how many replaced worse ones."""
+    """The outcome of a merge: its table, and how many rows that has, how many are new, and how many replaced worse ones."""
 
     path: Path
     rows: int
@@ -74,7 +74,7 @@ def _check_same(one: Row, other: Row, here: Path, there: Path) -> None:
 
 
 def _arms(tables: Iterable[pd.DataFrame]) -> list[str]:
-    """All arms, in the order of the tables; one that is new comes after the arm that it follows in its own table."""
+    """Returns all arms in the order of the tables; a new one follows the arm that it follows in its own table."""
     order: list[str] = []
     for table in tables:
         arms = list(table["arm"].unique())
@@ -87,7 +87,7 @@ def _arms(tables: Iterable[pd.DataFrame]) -> list[str]:
 
 
 def _curves(study: str, places: Sequence[Path], kept: Iterable[tuple[int, Row]]) -> list[Row]:
-    """The curves of every trial, from one place: the last that a row of it is from, so that a done trial's are its own."""
+    """Returns the curves of every trial, each from the last table that a row of it is from: a done trial's are its own."""
     home: dict[str, int] = {}
     for place, row in kept:
         home[row["trial"]] = max(place, home.get(row["trial"], 0))

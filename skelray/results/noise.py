@@ -24,14 +24,14 @@ from skelray.results.scores import stored_arrays
 from skelray.results.statistics import contrasted
 from skelray.results.tables import load
 from skelray.store.store import Store
-from skelray.study.contrasts import planned
+from skelray.study.contrasts import planned_contrasts
 from skelray.study.notes import Notes
 
 CARRIED = ("value", "trial", "spec", "epoch", "target", "data")
 
 
 @dataclass(frozen=True)
-class Noise:
+class SequenceNoise:
     """A difference in accuracy over the same test sequences. n: seeds; subjects: people of the test split.
 
     low, high: the 95 % interval over seeds alone; both_low, both_high: over seeds and subjects together. more, fewer: test
@@ -57,7 +57,7 @@ class Noise:
 def noise(
     study: str, folder: Path | str = "results", store: Path | str = "store", data: Path | str | None = "data"
 ) -> pd.DataFrame:
-    """Both intervals of each planned contrast that has scores, a row for each setting.
+    """Returns both intervals of each planned contrast that has scores, a row for each setting.
 
     data: prepared data, which tells the subjects of scores that were stored before subjects were.
     """
@@ -65,10 +65,10 @@ def noise(
 
 
 def noise_of_frame(frame: pd.DataFrame, store: Store, data: Path | None) -> pd.DataFrame:
-    """The same of a results frame."""
+    """Returns the noise of a results frame, as ``noise`` does."""
     notes = Notes.of(frame.attrs.get("notes", {}))
     rows = frame[frame["metric"] == "top1"]
-    contrasts = planned("first", dict.fromkeys(rows["arm"])) if notes.contrasts is None else notes.contrasts
+    contrasts = planned_contrasts("first", dict.fromkeys(rows["arm"])) if notes.contrasts is None else notes.contrasts
     if not contrasts or rows.empty:
         return pd.DataFrame()
     pairs, by = contrasted(rows, contrasts, CARRIED)
@@ -80,10 +80,10 @@ def noise_of_frame(frame: pd.DataFrame, store: Store, data: Path | None) -> pd.D
     return pd.DataFrame(found)
 
 
-def _of_pairs(pairs: list[dict[Any, Any]], store: Store, data: Path | None) -> Noise:
+def _of_pairs(pairs: list[dict[Any, Any]], store: Store, data: Path | None) -> SequenceNoise:
     d = np.array([pair["value"] - pair["value_baseline"] for pair in pairs])
     low, high = t_interval(d)
-    plain = Noise(len(d), 0, moments(d)[0], low, high)
+    plain = SequenceNoise(len(d), 0, moments(d)[0], low, high)
     right, other, first = [], [], None
     for pair in pairs:
         arrays = [_arrays(store, pair, end) for end in ("", "_baseline")]
@@ -107,7 +107,7 @@ def _arrays(store: Store, pair: dict[Any, Any], end: str) -> Any:
 
 
 def _subjects(arrays: Arrays, store: Store, pair: dict[Any, Any], data: Path | None) -> np.ndarray | None:
-    """(N,) who performed each sequence; None where nobody knows."""
+    """Returns (N,) who performed each sequence; None if nobody knows."""
     if "subjects" in arrays:
         found = arrays["subjects"]
     elif data is not None and pair["target"] is None:
@@ -123,8 +123,8 @@ def _subjects(arrays: Arrays, store: Store, pair: dict[Any, Any], data: Path | N
     return None if (found < 0).any() else found
 
 
-def _compared(right: np.ndarray, other: np.ndarray, subjects: np.ndarray | None, plain: Noise) -> Noise:
-    """right, other: (S, N) whether a seed's run gets a sequence right."""
+def _compared(right: np.ndarray, other: np.ndarray, subjects: np.ndarray | None, plain: SequenceNoise) -> SequenceNoise:
+    """Compares right and other, (S, N) whether a seed's run gets a sequence right."""
     more, fewer = (right & ~other).sum(axis=1), (other & ~right).sum(axis=1)
     p = mcnemar(int(more[0]), int(fewer[0]))
     counted = replace(plain, more=float(more.mean()), fewer=float(fewer.mean()), mcnemar=p)
@@ -137,14 +137,14 @@ def _compared(right: np.ndarray, other: np.ndarray, subjects: np.ndarray | None,
 
 
 def mcnemar(more: int, fewer: int) -> float:
-    """The exact p that two rows, on the same sequences, are as often alone in being right."""
+    """Returns the exact p of McNemar's test: that each of two rows is as often the only one to get a sequence right."""
     from scipy import stats
 
     return float(stats.binomtest(more, more + fewer).pvalue) if more + fewer else 1.0
 
 
 def by_subject(d: np.ndarray, subjects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(S, G) sums over each subject's sequences of (S, N) differences, and (G,) how many each has."""
+    """Returns (S, G) sums over each subject's sequences of (S, N) differences, and (G,) how many each has."""
     known, place = np.unique(subjects, return_inverse=True)
     sums = np.zeros((len(d), len(known)))
     np.add.at(sums.T, place, d.T)
@@ -152,7 +152,7 @@ def by_subject(d: np.ndarray, subjects: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def both_interval(sums: np.ndarray, sizes: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval of the mean over seeds and subjects together; NaN for fewer than two of either.
+    """Returns the interval of the mean over seeds and subjects together; NaN for fewer than two of either.
 
     sums: (S, G) of the differences by seed and subject; sizes: (G,) sequences of each subject.
     """

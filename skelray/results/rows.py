@@ -24,7 +24,7 @@ NOWHERE = {"target": None, "target_protocol": None}
 
 
 def complete(trial: Trial, stored: StoredTrial) -> bool:
-    """Whether the store holds every evaluation of a trial; of one that evaluates nothing, its encoder.
+    """Returns whether the store holds every evaluation of a trial, or the encoder of a trial that evaluates nothing.
 
     Figures are written after their encoder, which may have been taken away since.
     """
@@ -35,7 +35,7 @@ def complete(trial: Trial, stored: StoredTrial) -> bool:
 
 
 def facts_of(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:
-    """What all rows of a trial in an arm share."""
+    """Returns the columns that all rows of a trial in an arm share."""
     return {
         "study": study,
         "trial": id,
@@ -57,7 +57,7 @@ def facts_of(study: str, arm: str, trial: Trial, id: str, data: str) -> Row:
 def cell_rows(
     study: str, cell: Cell, store: Store, data: str, stored: StoredTrial | None = None, parameters: float | None = None
 ) -> list[Row]:
-    """The rows of a cell: figures where they are stored, failures where it failed, nothing where it has not run.
+    """Returns the rows of a cell: stored figures, why it failed, or none where it has not run.
 
     stored: its trial's place in the store, where it is known. parameters: millions, of one stream's encoder, or None.
     """
@@ -79,7 +79,7 @@ def _named(trial: Trial) -> Iterator[tuple[str, Evaluation]]:
 
 
 def pictures(cell: Cell | Fused, stored: StoredTrial) -> dict[str, bytes]:
-    """The pictures that the evaluations of a cell or an ensemble drew, by the name of a file."""
+    """Returns the pictures that the evaluations of a cell or an ensemble drew, by the name of a file."""
     trial = cell.trial
     found: dict[str, bytes] = {}
     for called, evaluation in _named(trial):
@@ -93,23 +93,23 @@ def pictures(cell: Cell | Fused, stored: StoredTrial) -> dict[str, bytes]:
 
 
 def fused_pictures(fused: Fused, store: Store, data: str) -> dict[str, bytes]:
-    """The pictures of streams side by side, by the name of a file."""
+    """Returns the pictures of streams side by side, by the name of a file."""
     return pictures(fused, ensemble_of(fused, store, data).stored)
 
 
 def ensemble_of(fused: Fused, store: Store, data: str) -> StoredEnsemble:
-    """An ensemble's place in the store."""
+    """Returns an ensemble's place in the store."""
     members = {cell.trial.stream: cell.trial.id(data) for cell in fused.members.values()}
     return StoredEnsemble(store, members, fused.ensemble)
 
 
 def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: float | None = None) -> list[Row]:
-    """The rows of an ensemble: figures as soon as all streams have scores, a failure where one of them failed.
+    """Returns the rows of an ensemble: figures once all streams have scores, a failure if one of them failed.
 
     What reads streams side by side is only looked for: a job of its own makes it (``runner.fusing``).
     """
     trial, found = replace(fused.trial, stream=fused.ensemble.stream), ensemble_of(fused, store, data)
-    told = {"ensemble": found.parts()}
+    told = {"ensemble": found.spec()}
     facts = {
         **facts_of(study, fused.arm, trial, found.id, data),
         "cell": scalars(fused.coordinates, weights=fused.ensemble.weights),
@@ -137,12 +137,12 @@ def fused_rows(study: str, fused: Fused, store: Store, data: str, parameters: fl
 
 
 def side_by_side(evaluation: Evaluation) -> bool:
-    """Whether an evaluation reads an ensemble's streams side by side, from features that it keeps of each."""
+    """Returns whether an evaluation reads an ensemble's streams side by side, from features that it keeps of each."""
     return isinstance(evaluation, HasFused) and evaluation.keep
 
 
 def _failure_of(fused: Fused, store: Store, data: str, evaluation: Evaluation, own: StoredTrial) -> dict[str, Any] | None:
-    """Why an ensemble has no figure: the first of its streams that failed before it had one, or has lost its scores.
+    """Returns why an ensemble has no figure: the failure of the first stream without one, or that its scores are lost.
 
     own: the ensemble's place, where it says that putting streams side by side failed.
     """
@@ -160,7 +160,7 @@ def _failure_of(fused: Fused, store: Store, data: str, evaluation: Evaluation, o
 
 
 def _target(evaluation: Evaluation) -> Row:
-    """What a transfer evaluates on."""
+    """Returns what a transfer evaluates on."""
     if not isinstance(evaluation, Transfer):
         return dict(NOWHERE)
     return {"target": evaluation.benchmark, "target_protocol": evaluation.protocol}
@@ -185,7 +185,7 @@ def _measured(facts: Row, trial: Trial, name: str, result: dict[str, Any], publi
 
 
 def failed_row(facts: Row, trial: Trial, name: str, metric: str, failure: dict[str, Any]) -> Row:
-    """A row without a value. device, version and commit are those of where it failed; empty where nobody has told."""
+    """Returns a row without a value. device, version, commit: of where it failed; empty where nobody has told."""
     return {
         **facts,
         "evaluation": name,
@@ -201,7 +201,7 @@ def failed_row(facts: Row, trial: Trial, name: str, metric: str, failure: dict[s
 
 
 def curve_rows(trial: Trial, stored: StoredTrial) -> list[Row]:
-    """Every metric of every epoch of a trial that is stored."""
+    """Returns every metric of every epoch of a trial that is stored."""
     return [
         {"trial": stored.id, "epoch": epoch, "metric": metric, "value": value, "seconds": seconds}
         for epoch, metrics, seconds in stored.history(trial.epochs)
@@ -210,7 +210,7 @@ def curve_rows(trial: Trial, stored: StoredTrial) -> list[Row]:
 
 
 def reference_row(study: str, one: Quoted) -> Row:
-    """The row of a number that is only published; what nobody ran has no seed, time or machine."""
+    """Returns the row of a number that is only published; nobody ran it, so it has no seed, time or machine."""
     reference, place = one.reference, {"benchmark": one.benchmark, "protocol": one.protocol}
     spec = {"reference": reference.label, **place, "stream": one.stream, "evaluation": one.name, "metric": one.metric}
     return {

@@ -32,7 +32,7 @@ class RunningTrial:
 
 @dataclass
 class RunRecord:
-    """How a run goes.
+    """The state of a run.
 
     command: as it was typed. began, seen: seconds since 1970. trials, epochs: planned. passed: epochs that are there,
     trained: those of them that this run trained. finished: trials by how they ended. state: running, ended, interrupted.
@@ -55,11 +55,11 @@ class RunRecord:
     going: dict[str, RunningTrial] = field(default_factory=dict)
 
     def is_alive(self, now: float) -> bool:
-        """Whether it still runs, as far as anyone has heard."""
+        """Returns whether it still runs, as far as anyone has heard."""
         return self.state == "running" and now - self.seen < SILENT
 
     def seconds_left(self) -> float:
-        """Seconds until all planned epochs are trained, at the rate so far; NaN where there is none yet."""
+        """Returns seconds until all planned epochs are trained, at the rate so far; NaN where there is none yet."""
         rate = self.trained / max(self.seen - self.began, 1e-9)
         return max(0, self.epochs - self.passed) / rate if rate > 0 else math.nan
 
@@ -74,7 +74,7 @@ def write_record(record: RunRecord, folder: Path) -> Path:
 
 
 def read_records(study: str, folder: Path | str) -> list[RunRecord]:
-    """All runs of a study that left a file here, the latest last. What is no such file is left out."""
+    """Returns all runs of a study that left a file here, the latest last; any other file is left out."""
     found = []
     for path in (Path(folder) / "runs" / study).glob("*.json"):
         try:
@@ -85,7 +85,7 @@ def read_records(study: str, folder: Path | str) -> list[RunRecord]:
 
 
 def studies(folder: Path | str) -> list[str]:
-    """The studies of which a run has left something here."""
+    """Returns the studies of which a run has left a file here."""
     return sorted(path.name for path in (Path(folder) / "runs").glob("*") if path.is_dir())
 
 

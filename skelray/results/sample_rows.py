@@ -15,7 +15,7 @@ from skelray.trial import Trial
 
 
 def sample_rows(study: str, search: Search, sample: Sample, store: Store) -> list[Row]:
-    """The readings of a sample under each of its seeds, the racing ones too; nothing where it is under way.
+    """Returns the readings of a sample under each of its seeds, the racing ones too; nothing where it is under way.
 
     A reading after which the sample went on is "done", the one at which it was stopped or left waiting "stopped"; a failure
     stands after what was read before it. ``spec`` holds the trial and, under "search", what the parameters were drawn from
@@ -59,7 +59,7 @@ def _rows_of(study: str, search: Search, sample: Sample, seed: Seed, store: Stor
 def _facts(study: str, search: Search, sample: Sample, trial: Trial, id: str) -> Row:
     drawn = {"distributions": sample.distributions, "figures": sample.figures}
     return {
-        **facts_of(study, search.arm(sample), trial, id, search.data),
+        **facts_of(study, search.arm_label(sample), trial, id, search.data),
         "cell": json.dumps(sample.params, sort_keys=True),
         "spec": json.dumps({**canonical(trial), SEARCH: drawn}, sort_keys=True),
         "evaluation": search.sweep.monitor.name,

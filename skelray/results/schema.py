@@ -55,7 +55,7 @@ Row = Mapping[str, object]
 
 
 def result(row: Row, study: str) -> dict:
-    """The row as it is stored, or the UserError that says what is wrong with it."""
+    """Returns the row as it is stored, or the UserError that says what is wrong with it."""
     content = checked(row, SCHEMA, "results")
     for name in ("value", "published"):
         if content[name] is not None and (content[name] < 0 or content[name] > 1):
@@ -73,7 +73,7 @@ def result(row: Row, study: str) -> dict:
 
 
 def is_object(text: str) -> bool:
-    """Whether a text is a JSON object."""
+    """Returns whether a text is a JSON object."""
     try:
         return isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
@@ -81,7 +81,10 @@ def is_object(text: str) -> bool:
 
 
 def checked(row: Row, schema: pa.Schema, what: str) -> dict:
-    """The row in the schema's order and types; UserError names a column unknown, missing or of another type."""
+    """Returns the row in the schema's order and types.
+
+    Raises UserError for a column that is unknown, missing or of another type.
+    """
     if unknown := sorted(set(row) - set(schema.names)):
         raise UserError(f"{what} have no column {unknown[0]!r}; the columns are {', '.join(schema.names)}")
     if missing := [field.name for field in schema if field.name not in row and not field.nullable]:
@@ -90,7 +93,7 @@ def checked(row: Row, schema: pa.Schema, what: str) -> dict:
 
 
 def _stored(field: pa.Field, value: object) -> object:
-    """The value as the field's type, NaN as null where the field may be null."""
+    """Returns the value as the field's type; NaN becomes null where the field may be null."""
     if field.nullable and (value is None or value != value):
         return None
     if pa.types.is_string(field.type) and isinstance(value, str):

@@ -28,7 +28,7 @@ RESULT = re.compile(r"(\d+)-([0-9a-f]{16})\.json")
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """scores: (N, classes); the larger, the likelier. labels: (N,). samples: (N,) names as in the prepared data.
+    """Stored scores (N, classes), the larger the likelier. labels: (N,). samples: (N,) names as in the prepared data.
 
     votes: the scores are votes, of nearest neighbours, none negative; else they are logits.
     """
@@ -40,21 +40,21 @@ class Scores:
     votes: bool = False
 
     def best(self, k: int = 1) -> np.ndarray:
-        """(N, k) the classes of the k best scores, best first; ties go to the lower class number."""
+        """Returns (N, k) the classes of the k best scores, best first; ties go to the lower class number."""
         if k < 1:
             raise UserError(f"k {k}: at least the best class is needed")
         return np.argsort(-self.scores, axis=1, kind="stable")[:, :k]
 
     def right(self, k: int = 1) -> np.ndarray:
-        """(N,) whether a sample's class is among the k best."""
+        """Returns (N,) whether a sample's class is among the k best."""
         return (self.best(k) == self.labels[:, None]).any(axis=1)
 
     def top(self, k: int = 1) -> float:
-        """The share of samples that are right."""
+        """Returns the share of samples that are right."""
         return float(self.right(k).mean())
 
     def per_class(self) -> pd.DataFrame:
-        """A row for each class that has samples: how many, top1 and top5 of them, and what they are most often taken for.
+        """Returns a row for each class that has samples: their number, top1, top5, and what they are most often taken for.
 
         confused: the most frequent wrong class and its share; nothing where none is wrong.
         """
@@ -68,7 +68,7 @@ class Scores:
         return found.assign(share=most / found["samples"])
 
     def confusion(self, k: int = 1) -> pd.DataFrame:
-        """(classes, classes) counts: rows are true classes, columns predicted ones, both by name.
+        """Returns (classes, classes) counts: rows are true classes, columns predicted ones, both by name.
 
         k: a sample is taken for its own class if that is among the k best, and for the best one otherwise.
         """
@@ -87,7 +87,7 @@ def scores(
     store: Path | str = "store",
     data: Path | str = "data",
 ) -> Scores:
-    """The stored scores of a trial or an ensemble under an evaluation.
+    """Returns the stored scores of a trial or an ensemble under an evaluation.
 
     trial: its id, the beginning of it, or a row of a table, which brings evaluation and epochs along. evaluation: its name
     in tables, or the evaluation itself. Raises UserError, in one sentence, for what there is not or is there twice.
@@ -99,7 +99,7 @@ def scores(
         own = row.get("spec") if evaluation is None else None
         evaluation = str(row["evaluation"]) if evaluation is None else evaluation
     if evaluation is None:
-        raise UserError(f"of trial {trial!r} scores of an evaluation are wanted: name one, as 'linear'")
+        raise UserError(f"trial {trial!r}: name the evaluation whose scores are wanted, as 'linear'")
     where = Store(store)
     id = _id(where, trial)
     name = _name(where, id, evaluation, epochs, own)
@@ -114,7 +114,7 @@ def scores(
 
 
 def stored_arrays(store: Store, id: str, evaluation: str, epochs: int, spec: str | None = None) -> Arrays | None:
-    """The stored arrays of a row's evaluation, fused where the row is an ensemble; None where there are none.
+    """Returns the stored arrays of a row's evaluation, fused where the row is an ensemble; None where there are none.
 
     spec: the row's, which tells settings of one name apart. Raises UserError where there is no such evaluation.
     """
@@ -123,7 +123,7 @@ def stored_arrays(store: Store, id: str, evaluation: str, epochs: int, spec: str
 
 
 def _id(store: Store, trial: str) -> str:
-    """The one id that begins so."""
+    """Returns the one id that begins like this."""
     found = [name for name in store.folders() if name.startswith(trial) and re.fullmatch("[0-9a-f]{16}", name)]
     if trial in found:
         return trial
@@ -135,7 +135,7 @@ def _id(store: Store, trial: str) -> str:
 
 
 def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | None, spec: str | None) -> str:
-    """The name of the one stored result that is meant. spec: a row's, whose evaluations are preferred."""
+    """Returns the name of the stored result that is meant. spec: a row's, whose evaluations are preferred."""
     asked = json.loads(spec or "{}").get("evaluations", [])
     found: dict[str, tuple[str, int]] = {}
     apart: dict[str, int] = {}  # of several settings of one name, as a table tells them apart: "linear lr=3"
@@ -165,7 +165,7 @@ def _name(store: Store, id: str, evaluation: str | Evaluation, epochs: int | Non
 
 
 def _says(wanted: str | Evaluation, called: str, settings: dict[str, Any]) -> bool:
-    """Whether a name is one that tells these settings from others of the same name."""
+    """Returns whether a name tells these settings from others of the same name."""
     if not isinstance(wanted, str) or not wanted.startswith(f"{called} "):
         return False
     known = {**settings, **settings.get("evaluation", {})}
@@ -174,7 +174,7 @@ def _says(wanted: str | Evaluation, called: str, settings: dict[str, Any]) -> bo
 
 
 def _dataset(store: Store, id: str, name: str, data: Path, arrays: Arrays) -> SkeletonDataset:
-    """The prepared data whose samples a trial's evaluation scored: the trial's own or, of a transfer, the other's."""
+    """Returns the prepared data that a trial's evaluation scored: the trial's own or, of a transfer, the other's."""
     benchmark, fingerprint = _scored_on(store, id, name)
     dataset = open_dataset(data, benchmark)
     if fingerprint is None:
@@ -189,13 +189,13 @@ def _dataset(store: Store, id: str, name: str, data: Path, arrays: Arrays) -> Sk
 
 
 def _fits(arrays: Arrays, dataset: SkeletonDataset) -> bool:
-    """Whether the rows are there and have these labels."""
+    """Returns whether the rows are there and have these labels."""
     rows, labels = arrays["rows"], dataset.samples["label"].to_numpy()
     return rows.max(initial=-1) < len(labels) and np.array_equal(labels[rows], arrays["labels"])
 
 
 def _scored_on(store: Store, id: str, name: str) -> tuple[str, str | None]:
-    """Benchmark and fingerprint. Of results that were stored before they named them, a transfer's by the trial's spec."""
+    """Returns benchmark and fingerprint; for results stored before they named them, a transfer's from the trial's spec."""
     spec, result = store.trial(id).spec(), store.trial(id).result_by_name(name)
     if spec is None or result is None:
         raise UserError(f"trial {id} has no record of what it is, or of {name}, in {store.root}: run its study again")
@@ -206,7 +206,7 @@ def _scored_on(store: Store, id: str, name: str) -> tuple[str, str | None]:
 
 
 def _are_votes(result: Mapping[str, Any]) -> bool:
-    """Whether an evaluation's scores are votes. Of results that were stored before they told, by what was evaluated."""
+    """Returns whether an evaluation's scores are votes; for results stored before they told, by the kind of evaluation."""
     settings = result.get("settings", {})
     kind = settings.get("evaluation", settings).get("type", "")
     return bool(result.get("votes", kind in VOTING or str(result.get("evaluation", "")).startswith(("knn", "retrieval"))))

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 SEAL = b"skelray sha256"  # the key of the metadata
 
 
-def digest(table: pa.Table) -> str:
-    """SHA-256 over names, types, nulls and values, column by column, and what the metadata say beside the digest.
+def table_digest(table: pa.Table) -> str:
+    """Returns the SHA-256 of names, types, nulls and values, column by column, and of the metadata beside the digest.
 
     How rows lie in chunks changes nothing.
     """
@@ -37,12 +37,12 @@ def digest(table: pa.Table) -> str:
     return found.hexdigest()
 
 
-def sealed(table: pa.Table) -> pa.Table:
-    """The table with its digest in the metadata."""
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), SEAL: digest(table)})
+def with_digest(table: pa.Table) -> pa.Table:
+    """Returns the table with its digest in the metadata."""
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), SEAL: table_digest(table)})
 
 
 def is_whole(table: pa.Table) -> bool:
-    """Whether the content is what was sealed; a table from before there were seals is believed."""
+    """Returns whether the content is what was sealed; a table from before there were seals is believed."""
     told = (table.schema.metadata or {}).get(SEAL)
-    return told is None or told == digest(table).encode()
+    return told is None or told == table_digest(table).encode()

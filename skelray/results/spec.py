@@ -20,7 +20,7 @@ HOMES = (trial, evaluation, methods, similarity, backbones, sequence, augment, b
 
 
 def trial_of(spec: Mapping[str, Any], beside: ModuleType | None = None) -> Trial:
-    """The trial whose canonical form is ``spec``.
+    """Returns the trial whose canonical form is ``spec``.
 
     What the spec lacks came later and is at its default. beside: the module of the study file that defines what is not of
     skelray. Raises UserError where a part is not to be found, has other fields now, or is defined otherwise than it was.
@@ -37,7 +37,7 @@ def trial_of(spec: Mapping[str, Any], beside: ModuleType | None = None) -> Trial
 
 @cache
 def _own() -> dict[str, Any]:
-    """What trials are made of, by name: skelray's own classes and functions."""
+    """Returns skelray's own classes and functions, of which trials are made, by name."""
     found: dict[str, Any] = {}
     for home in HOMES:
         for name, thing in vars(home).items():
@@ -65,7 +65,7 @@ def _made(form: Any, names: Mapping[str, Any]) -> Any:
 
 
 def _difference(spec: Any, now: Any, at: str = "trial") -> str:
-    """Names the first place where a spec says otherwise; a field that it lacks came later and is at its default."""
+    """Returns names the first place where a spec says otherwise; a field that it lacks came later and is at its default."""
     if isinstance(spec, Mapping) and isinstance(now, Mapping):
         return next(filter(None, (_difference(value, now.get(key), f"{at}.{key}") for key, value in spec.items())), "")
     if isinstance(spec, list) and isinstance(now, list) and len(spec) == len(now):

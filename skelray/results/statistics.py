@@ -21,7 +21,7 @@ WEIGHTS = "weights"  # an ensemble's, in its cell: no setting, as a search finds
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean, sd (ddof 1; NaN for one seed), n, failed and published of each setting, arms in order of appearance.
+    """Returns mean, sd (ddof 1; NaN for one seed), n, failed and published of each setting, arms in order of appearance.
 
     A setting is SETTINGS and whatever scalar of the cell varies within an arm. n counts the trials that are done, each
     by its last value; failed those that failed; a trial stopped early counts in neither.
@@ -40,7 +40,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def paired(frame: pd.DataFrame, arm: str, baseline: str) -> pd.DataFrame:
-    """Arm minus baseline over the seeds both have done: mean, sd, n and 95 % t interval (low, high) of each setting.
+    """Returns arm minus baseline over the seeds both have done: mean, sd, n and 95 % t interval (low, high) of each setting.
 
     A seed fixes initial weights, data order and augmentation draws in every arm, so a difference within a seed is free
     of what seeds do. With one pair sd, low and high are NaN. Where the arms differ in stream, backbone or epochs, that is
@@ -50,7 +50,7 @@ def paired(frame: pd.DataFrame, arm: str, baseline: str) -> pd.DataFrame:
 
 
 def against(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> pd.DataFrame:
-    """Each of the arms minus the baseline, as ``paired`` has it of one, with a column for the arm."""
+    """Returns each arm minus the baseline, as ``paired`` does for one, with a column for the arm."""
     pairs, by = pairs_of(frame, baseline, arms)
     pairs["value"] -= pairs["value_baseline"]
     groups = pairs.groupby(by, sort=False, dropna=False)
@@ -60,7 +60,7 @@ def against(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> pd.DataF
 
 
 def pairs_of(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
-    """A row for each seed that an arm and the baseline have done, with both values, and the columns that make a setting."""
+    """Returns a row with both values for each seed that arm and baseline have done, and the columns of a setting."""
     rows, by = done_rows(frame)
     known = list(dict.fromkeys(frame["arm"]))
     if unknown := [name for name in (*arms, baseline) if name not in known]:
@@ -71,7 +71,7 @@ def pairs_of(frame: pd.DataFrame, baseline: str, arms: Sequence[str]) -> tuple[p
 
 
 def done_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The last row of each trial and setting that is done, and the columns that make a setting."""
+    """Returns the last row of each done trial and setting, and the columns of a setting."""
     rows, by = _last(frame)
     return rows[rows["status"] == "done"], by
 
@@ -79,7 +79,7 @@ def done_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def contrasted(
     frame: pd.DataFrame, contrasts: Sequence[Contrast], carried: Sequence[str] = ("value",)
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The same of planned contrasts, with a column ``contrast`` for the number of each; pairs in the order of seeds.
+    """Returns pairs of planned contrasts, with a column ``contrast`` for the number of each, in the order of seeds.
 
     carried: columns that come from both arms, the other's as NAME_baseline.
     """
@@ -99,15 +99,15 @@ def contrasted(
 
 
 def _at(rows: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows with these values, as text, of a column or of the cell, where the value may not vary so far."""
+    """Returns the rows with these values, as text, of a column or of the cell."""
     for name, value in where.items():
-        own = rows if name in rows.columns else spread(rows["cell"])
+        own = rows if name in rows.columns else cell_columns(rows["cell"])
         rows = rows[own[name].astype(str) == str(value)] if name in own.columns else rows.iloc[:0]
     return rows
 
 
 def _merged(left: pd.DataFrame, right: pd.DataFrame, by: list[str], carried: Sequence[str] = ("value",)) -> pd.DataFrame:
-    """Rows of arms beside those of a baseline, by seed and by all settings that neither is about."""
+    """Returns rows of arms beside those of a baseline, joined on the seed and all settings that neither is about."""
     own = list(OWN)
     several = left.groupby("arm", sort=False)[own].nunique().gt(1) | right[own].nunique().gt(1)
     parts = []
@@ -121,8 +121,8 @@ def _merged(left: pd.DataFrame, right: pd.DataFrame, by: list[str], carried: Seq
     return pd.concat(parts, ignore_index=True)
 
 
-def spread(cells: pd.Series) -> pd.DataFrame:
-    """The JSON objects of a ``cell`` column as one column a scalar; NaN where a cell lacks it."""
+def cell_columns(cells: pd.Series) -> pd.DataFrame:
+    """Returns the JSON objects of a ``cell`` column as a column for each scalar; NaN where a cell lacks it."""
     parsed = {text: json.loads(text) for text in cells.unique()}
     plain = {
         text: {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in cell.items()}
@@ -132,17 +132,17 @@ def spread(cells: pd.Series) -> pd.DataFrame:
 
 
 def t_quantile(freedom: Any, confidence: float = 0.95) -> Any:
-    """The t for which a Student t variable of so many degrees of freedom lies in -t..t with this confidence; NaN for 0."""
+    """Returns t so that a Student t variable of these degrees of freedom lies in -t..t with this confidence; NaN for 0."""
     from scipy.special import stdtrit
 
     return stdtrit(freedom, (1 + confidence) / 2)
 
 
 def _last(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The last row of each trial and setting, arm after arm, and the columns that make a setting."""
+    """Returns the last row of each trial and setting, arm after arm, and the columns of a setting."""
     frame = frame.reset_index(drop=True)
     frame = frame.assign(stream=frame["stream"].astype(str).map(streams_in_order))
-    cells = spread(frame["cell"])
+    cells = cell_columns(frame["cell"])
     if WEIGHTS in cells:  # an ensemble's are an object by stream; a method's of that name are a setting
         cells[WEIGHTS] = cells[WEIGHTS].mask(cells[WEIGHTS].astype(str).str.startswith("{"))
     arms = [frame["study"], frame["arm"]]

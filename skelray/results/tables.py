@@ -54,7 +54,7 @@ def write_table(
     notes: Notes | None = None,
     arms: Sequence[str] = (),
 ) -> Path:
-    """Replace the study's two files by these rows, and return the path of the table.
+    """Replaces the study's two files by these rows, and returns the path of the table.
 
     Arms stay in the order of ``arms``, others in that in which they first appear; within an arm rows are sorted by ORDER,
     and curves by CURVES_KEY, so equal content gives equal files. A reader sees the old or the new file, never half of one,
@@ -71,7 +71,7 @@ def write_table(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{study}.parquet"
     new = {folder / f"{study}.curves.parquet": pa.Table.from_pylist(lines, schema=stated(CURVES))}
-    content = (notes or Notes()).content()
+    content = (notes or Notes()).as_json()
     schema = stated(SCHEMA, {NOTES: json.dumps(content)} if content else None)
     new[path] = pa.Table.from_pylist(table, schema=schema)  # last: a trial in the table has its curve
     _replace(new)
@@ -79,7 +79,7 @@ def write_table(
 
 
 def load(study: str | None = None, folder: Path | str = Path("results")) -> pd.DataFrame:
-    """The table of one study, or of all studies in the folder. Of one, ``attrs["notes"]`` has what it says beside its rows.
+    """Returns the table of one study, or of all studies in the folder. Of one, ``attrs["notes"]`` holds its notes.
 
     Raises UserError for a file that is no such table; of all, it is left out with a warning that says so.
     """
@@ -94,13 +94,13 @@ def load(study: str | None = None, folder: Path | str = Path("results")) -> pd.D
 
 
 def curves(study: str | None = None, folder: Path | str = Path("results")) -> pd.DataFrame:
-    """The curves of one study, or of all; a trial that two studies share appears once."""
+    """Returns the curves of one study, or of all; a trial that two studies share appears once."""
     frame = _read(study, Path(folder), ".curves.parquet", CURVES).to_pandas()
     return frame.drop_duplicates(list(CURVES_KEY), ignore_index=True)
 
 
 def list_tables(folder: Path | str = Path("results")) -> list[str]:
-    """The names of the studies that have a table in the folder."""
+    """Returns the names of the studies that have a table in the folder."""
     return sorted(path.stem for path in Path(folder).glob("*.parquet") if "." not in path.stem)
 
 
@@ -116,7 +116,7 @@ def write_pictures(study: str, pictures: Mapping[str, bytes], folder: Path) -> N
 
 
 def _unique(rows: Iterable[dict], key: tuple[str, ...]) -> None:
-    """Refuse two rows of one key: a mean would count the number twice."""
+    """Refuses two rows of one key: a mean would count the number twice."""
     counts = Counter(tuple(row[name] for name in key) for row in rows)
     if twice := [values for values, count in counts.items() if count > 1]:
         raise UserError(f"two rows for {', '.join(f'{n} {v!r}' for n, v in zip(key, twice[0], strict=True))}")
@@ -127,11 +127,11 @@ def _replace(tables: Mapping[Path, pa.Table]) -> None:
     with replacing(*tables) as places:
         for place, table in zip(places, tables.values(), strict=True):
             with place.open("wb") as file:  # pyarrow would tell of a full disk otherwise than Python does
-                pq.write_table(seal.sealed(table), file, compression="zstd", write_page_checksum=True)
+                pq.write_table(seal.with_digest(table), file, compression="zstd", write_page_checksum=True)
 
 
 def _read(study: str | None, folder: Path, suffix: str, schema: pa.Schema) -> pa.Table:
-    """One study's table, or all of them one after another."""
+    """Returns one study's table, or all of them one after another."""
     known = list_tables(folder)
     if study is not None and study not in known:
         there = f"there are {', '.join(known)}" if known else "there are none"
@@ -150,7 +150,7 @@ def _read(study: str | None, folder: Path, suffix: str, schema: pa.Schema) -> pa
 
 
 def _table(path: Path, schema: pa.Schema) -> pa.Table:
-    """A file's table, with what older ones lack. Raises UserError, in one sentence, for what is no table of ours."""
+    """Returns a file's table, with the columns that older ones lack. Raises UserError for any other file."""
     try:
         content = pa.BufferReader(path.read_bytes())  # one open: a path would be opened twice
         table = pq.read_table(content, page_checksum_verification=True)
@@ -173,7 +173,7 @@ def _table(path: Path, schema: pa.Schema) -> pa.Table:
 
 
 def _unlike(found: pa.Schema, wanted: pa.Schema) -> str:
-    """How a schema differs from the one that is read."""
+    """Returns how a schema differs from this version's."""
     if found.names != wanted.names:
         return f"its columns are {', '.join(found.names)}"
     name = next(field.name for field in wanted if not found.field(field.name).equals(field))
@@ -181,7 +181,7 @@ def _unlike(found: pa.Schema, wanted: pa.Schema) -> str:
 
 
 def _wrong(table: pa.Table) -> str:
-    """What no row that was written here has; empty where there is nothing."""
+    """Returns why no row of these was written here; an empty text if nothing is wrong."""
     for name in ("cell", "spec"):
         if bad := [text for text in table.column(name).unique().to_pylist() if not is_object(text)]:
             return f"column {name!r} holds a JSON object, not {bad[0][:60]!r}"

@@ -20,10 +20,10 @@ from skelray.checks import check_number
 from skelray.names import HELD_OUT
 from skelray.results import inference
 from skelray.results.inference import ALPHA
-from skelray.results.looks import always_valid, least, reached, share
+from skelray.results.looks import always_valid, least, looks_reached, spending
 from skelray.results.statistics import contrasted
 from skelray.results.tables import load
-from skelray.study.contrasts import Contrast, planned
+from skelray.study.contrasts import Contrast, planned_contrasts
 from skelray.study.notes import MARGIN, Notes
 
 DECIDED = ("helps", "hurts", "equivalent")
@@ -32,7 +32,7 @@ BCA = ("bca_low", "bca_high")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What n pairs say of a contrast; values as they came in (accuracies of 0..1).
+    """The verdict on a contrast by n pairs; values as they came in (accuracies of 0..1).
 
     word: helps, hurts, equivalent, not attainable or undecided. low, high: Student's 95 % interval of the mean; where seeds
     were added until it was decided, at the level that the last look spent. p: of the sign-flip test, corrected for looks;
@@ -57,7 +57,7 @@ class Verdict:
 
 
 def verdicts(study: str, folder: Path | str = "results", margin: float | None = None) -> pd.DataFrame:
-    """The verdicts of a study's table, a row for each planned contrast at each setting, with its 95 % BCa interval.
+    """Returns the verdicts of a study's table, a row for each planned contrast at each setting, with its 95 % BCa interval.
 
     margin: differences within it count as equivalent, a fraction; the study's own where it is not given. Raises UserError
     where there is no such table, or no margin.
@@ -66,7 +66,7 @@ def verdicts(study: str, folder: Path | str = "results", margin: float | None = 
 
 
 def verdicts_of_frame(frame: pd.DataFrame, margin: float | None = None, resamples: bool = True) -> pd.DataFrame:
-    """The same of a results frame. All contrasts of one evaluation and metric are one family.
+    """Returns the verdicts of a results frame. All contrasts of one evaluation and metric are one family.
 
     resamples: with the BCa intervals, which take a second of the processor and decide no word.
     """
@@ -74,7 +74,7 @@ def verdicts_of_frame(frame: pd.DataFrame, margin: float | None = None, resample
     margin = notes.margin / 100 if margin is None else margin
     check_number("margin", margin, 0)
     rows = frame[~frame["metric"].isin([HELD_OUT, "top5"])]
-    contrasts = planned("first", dict.fromkeys(rows["arm"])) if notes.contrasts is None else notes.contrasts
+    contrasts = planned_contrasts("first", dict.fromkeys(rows["arm"])) if notes.contrasts is None else notes.contrasts
     if not contrasts or rows.empty:
         return pd.DataFrame()
     pairs, by = contrasted(rows, contrasts)
@@ -96,7 +96,7 @@ def verdicts_of_frame(frame: pd.DataFrame, margin: float | None = None, resample
 
 
 def _waiting(rows: pd.DataFrame, contrasts: Sequence[Contrast], seen: set[int], measured: Any) -> int:
-    """How many planned contrasts have no pair yet under an evaluation, of those whose arms may still get one."""
+    """Returns how many planned contrasts have no pair yet under an evaluation, of those whose arms may still get one."""
     named = dict(zip(("evaluation", "metric"), measured, strict=True))
     there = rows[(rows["evaluation"] == named["evaluation"]) & (rows["metric"] == named["metric"])]
     without = set(rows["arm"]) - set(there["arm"])  # measured, and not by this evaluation
@@ -118,7 +118,7 @@ def judge(
     family: int | None = None,
     looks: Sequence[int] = (),
 ) -> list[Verdict]:
-    """The verdicts of a family. pairs: for each contrast the arm's values and the other's, seed by seed.
+    """Returns the verdicts of a family. pairs: for each contrast the arm's values and the other's, seed by seed.
 
     family: how many contrasts it has, where some have no pair yet. looks: the numbers of pairs at which it was looked.
     """
@@ -136,15 +136,15 @@ def judge(
 def _looked_at(
     pairs: Sequence[tuple[Sequence[float], Sequence[float]]], looks: Sequence[int]
 ) -> Iterator[tuple[Sequence[float], Sequence[float], int]]:
-    """Each contrast with the pairs that its last look saw; those beyond wait for the next."""
+    """Yields each contrast with the pairs that its last look saw; those beyond wait for the next."""
     for arm, other in pairs:
-        k = reached(len(arm), looks)
+        k = looks_reached(len(arm), looks)
         yield arm, other, looks[k - 1] if k else len(arm)
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a family is asked: its margin, level, size, and looks."""
+    """The conditions of a family's tests: its margin, level, size, and looks."""
 
     margin: float
     alpha: float
@@ -152,8 +152,8 @@ class _Asked:
     looks: Sequence[int]
 
     def level(self, n: int) -> float:
-        """The level that is spent where n pairs are looked at."""
-        return self.alpha * share(max(1, reached(n, self.looks))) if self.looks else self.alpha
+        """Returns the level that is spent where n pairs are looked at."""
+        return self.alpha * spending(max(1, looks_reached(n, self.looks))) if self.looks else self.alpha
 
 
 def _verdict(arm: np.ndarray, other: np.ndarray, asked: _Asked, corrected: float, attainable: float) -> Verdict:
@@ -173,7 +173,7 @@ def _word(d: np.ndarray, low: float, high: float, asked: _Asked, p: float, attai
         told = f"{100 - 200 * level:.4g} % interval [{100 * inner[0]:+.1f}, {100 * inner[1]:+.1f}]"
         return "equivalent", f"within {100 * margin:g} points of 0: {told}"
     if attainable >= asked.alpha:
-        needed = inference.seeds_to_pass(asked.size, asked.alpha * share(1) if asked.looks else asked.alpha)
+        needed = inference.seeds_to_pass(asked.size, asked.alpha * spending(1) if asked.looks else asked.alpha)
         return "not attainable", f"{_seeds(n)} cannot decide one of {asked.size}: {needed} are needed"
     told = f"would have seen {100 * inference.detectable(n, sd, level / asked.size):.1f} points"
     needed = inference.seeds_to_see(margin, sd, asked.size, level)

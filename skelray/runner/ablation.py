@@ -76,7 +76,7 @@ class AblationWork:
         return _shorter_first(list(found.values()))
 
     def claim(self) -> AbstractContextManager[None]:
-        """Two runs of one table do no harm: the store keeps them from the same trial."""
+        """Claims nothing: the store keeps two runs of one table from the same trial."""
         return nullcontext()
 
     def missing(self) -> Iterator[Job | None]:
@@ -84,7 +84,7 @@ class AblationWork:
         yield from self._put_side_by_side()
 
     def _handed(self, jobs: Iterable[Job]) -> Iterator[Job]:
-        """The jobs, each noted as under way until it has ended."""
+        """Yields the jobs, each noted as under way until it has ended."""
         for job in jobs:
             self._under_way.add(id(job))
             yield job
@@ -95,7 +95,7 @@ class AblationWork:
             yield None
 
     def _put_side_by_side(self) -> Iterator[Job | None]:
-        """The ensembles that read their streams side by side, once these are there."""
+        """Yields jobs for ensembles that read their streams side by side, once the streams are there."""
         if any(side_by_side(evaluation) for one in self.ensembles for evaluation in one.trial.evaluations):
             yield from self._settled()
             yield from self._handed(fusing_jobs(self.ensembles, self._context))
@@ -111,7 +111,7 @@ class AblationWork:
         return Searches()
 
     def savings(self) -> Savings:
-        """What arms would have trained each by itself, less what is trained; a longer trial goes on from a shorter one."""
+        """Returns the epochs that arms share: a longer trial goes on from a shorter one, and equal ones train once."""
         apart: dict[tuple[str, str], int] = {}
         once: dict[str, int] = {}
         for cell, stored in zip(self.cells, self._places, strict=True):
@@ -125,12 +125,12 @@ class AblationWork:
         return True
 
     def ended(self, job: Job, status: str) -> str:
-        """The store has it."""
+        """Returns the status unchanged: the store has the trial."""
         self._under_way.discard(id(job))
         return status
 
     def put(self, job: Job, book: Book) -> None:
-        """The rows of the cells that share the job's encoder, and of the ensembles that they are in."""
+        """Puts the rows of the cells that share the job's encoder, and of their ensembles, into the book."""
         if job.fused is not None:
             self._put_ensemble(self.ensembles.index(job.fused), book)
             return
@@ -142,7 +142,7 @@ class AblationWork:
 
     def put_all(self, book: Book) -> None:
         book.notes = notes_of(self._study)
-        book.arms = self._study.labels if isinstance(self._study, HasReferences) else []
+        book.arms = self._study.row_labels if isinstance(self._study, HasReferences) else []
         for number, quoted in enumerate(self.references):
             book.put((REFERENCES, number), [reference_row(self._context.name, quoted)])
         for number in range(len(self.cells)):
@@ -157,7 +157,7 @@ class AblationWork:
                 self.put(job, book)
 
     def _is_whole(self, number: int, book: Book) -> bool:
-        """Whether the book has every evaluation of a cell."""
+        """Returns whether the book has every evaluation of a cell."""
         done = {row["evaluation"] for row in book.rows.get((CELLS, number), []) if row["status"] == "done"}
         return len(done) == len(self.cells[number].trial.evaluations)
 
@@ -184,7 +184,7 @@ class AblationWork:
         return [one for one in quoted if (one.benchmark, one.protocol) in alike]
 
     def _parameters(self, one: Cell | Fused) -> float | None:
-        """How many million parameters an encoder has, where a published number stands beside it."""
+        """Returns the millions of parameters of an encoder, if a published number stands beside it."""
         if one.params is None:
             return None
         skeleton = self._context.splits(one.trial).train.skeleton
@@ -194,7 +194,7 @@ class AblationWork:
         return self._counted[key]
 
     def weighed(self, one: Fused) -> list[Fused]:
-        """An ensemble under each of the weights that the table has."""
+        """Returns an ensemble under each of the weights that the table has."""
         return [one]
 
     def _put_cell(self, number: int, book: Book) -> None:
@@ -202,7 +202,7 @@ class AblationWork:
         with stored.listed_once():
             book.put((CELLS, number), self.rows_of_cell(cell, stored))
             book.curves[stored.id, cell.trial.epochs] = curve_rows(cell.trial, stored)
-            book.draw(pictures(cell, stored))
+            book.put_pictures(pictures(cell, stored))
 
     def _put_ensemble(self, number: int, book: Book) -> None:
         one, context = self.ensembles[number], self._context
@@ -210,7 +210,7 @@ class AblationWork:
         count = self._parameters(one)
         rows = (fused_rows(context.name, found, context.store, data, count) for found in self.weighed(one))
         book.put((ENSEMBLES, number), [row for some in rows for row in some])
-        book.draw(fused_pictures(one, context.store, data))
+        book.put_pictures(fused_pictures(one, context.store, data))
 
     @cached_property
     def _places(self) -> list[StoredTrial]:

@@ -12,7 +12,7 @@ import torch
 
 from skelray.evaluation import Load
 from skelray.runner.execute import in_turns
-from skelray.runner.fusing import fuse
+from skelray.runner.fusing import evaluate_fused
 from skelray.runner.job import Job
 from skelray.runner.packing import Packing
 from skelray.store.files import InUse
@@ -104,7 +104,7 @@ class ActiveJobs(ABC):
         job, trial = active.job, active.job.trial
         splits = self.load(trial.benchmark, trial.protocol)
         if job.fused is not None:
-            fuse(job.fused, job.stored.store, splits.train.fingerprint, job.stored)
+            evaluate_fused(job.fused, job.stored.store, splits.train.fingerprint, job.stored)
             return
         join = partial(self._join, active)
         yield from in_turns(trial, splits, job.stored, self.device, self.load, join, wait=alone)

@@ -43,7 +43,7 @@ class FoundTrial:
 
 
 def find_trial(beginning: str, settings: Settings, beside: ModuleType | None = None) -> FoundTrial:
-    """The trial in ``settings.results`` whose id begins so, at its longest.
+    """Finds the trial in ``settings.results`` whose id begins so, at its longest.
 
     beside: the module of the study file that defines what is not of skelray. Raises UserError where there is none or are
     several, where the row is of an ensemble, or where spec or data are not those of the row.
@@ -74,13 +74,13 @@ def find_trial(beginning: str, settings: Settings, beside: ModuleType | None = N
     if data != row["data"]:
         raise UserError(
             f"{ids[0]} is of {trial.benchmark} with fingerprint {row['data'][:12]}, and that in {settings.data} has "
-            f"{data[:12]}: on other data the number is another"
+            f"{data[:12]}: other data gives another number"
         )
     return FoundTrial(ids[0], row["arm"], rows, trial, _differences(row, trial.id(data), settings))
 
 
 def _differences(row: pd.Series, id: str, settings: Settings) -> list[str]:
-    """What is otherwise here than where a row was made, a sentence each."""
+    """Returns what differs here from where a row was made, in a sentence each."""
     here = provenance(choose_device(settings.device)) | {"device": _described(settings)}
     told = [
         f"{name}: {row[name] or 'not known'} in the table, {here[name] or 'not known'} here"
@@ -98,7 +98,7 @@ def _described(settings: Settings) -> str:
 
 
 def settings_of_row(beginning: str, settings: Settings) -> Settings:
-    """The settings with the device and the threads that a CPU's row was made with, where they are not given."""
+    """Returns the settings with the device, and on a CPU the threads, that a row was made with, unless they are given."""
     table = load(None, settings.results)
     made = table.loc[table["trial"].str.startswith(beginning) & (table["status"] == "done"), "device"]
     threads = re.fullmatch(r"cpu, (\d+) threads?", made.iloc[0]) if len(made) else None

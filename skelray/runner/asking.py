@@ -18,19 +18,21 @@ from skelray.runner.fit import Needs, remove_needs, write_needs
 from skelray.runner.nodes import Nodes, alive_nodes
 from skelray.trial import Trial
 
-ANSWER = 60.0  # seconds that a node has to say whether it is fit
+ANSWER = 60.0  # seconds that a node has to say whether it is fit,
+RATE = 50e6  # and one more for so many bytes of data, all of which it reads
 
 
 class Asking:
-    """What has been asked of the nodes of a cluster, and what they have answered so far."""
+    """The questions put to the nodes of a cluster, and their answers so far."""
 
     def __init__(self, nodes: Nodes, context: Context, settings: Settings, needs: Needs) -> None:
         self.nodes, self.context, self.settings, self.needs = nodes, context, settings, needs
+        self.answer = ANSWER + needs.size / RATE
         self._waiting: dict[str, tuple[Any, float]] = {}  # by node: its reply to come, and when it was asked
         self._known: set[str] = set()
 
     def ask_new_nodes(self, patience: float = 0.0) -> None:
-        """Asks nodes that are new, and hears those that answer in so many seconds; who is unfit is set aside."""
+        """Asks nodes that are new, and reads answers for so many seconds; unfit nodes are excluded."""
         for new in {str(node["NodeID"]) for node in alive_nodes()} - self._known:
             self._known.add(new)
             self._waiting[new] = self._ask(new), time.monotonic()
@@ -40,7 +42,7 @@ class Asking:
         ray.wait(replies, num_returns=len(replies), timeout=patience)
         for node, (reply, since) in list(self._waiting.items()):
             ready, _ = ray.wait([reply], timeout=0)
-            if ready or time.monotonic() - since >= ANSWER:
+            if ready or time.monotonic() - since >= self.answer:
                 del self._waiting[node]
                 why = self._heard(node, reply)
                 if why and any(one["NodeID"] == node for one in alive_nodes()):  # it is not lost meanwhile
@@ -59,7 +61,7 @@ class Asking:
         try:
             why: str = ray.get(reply, timeout=0)
         except ray.exceptions.GetTimeoutError:
-            return f"it did not answer in {ANSWER:.0f} s"
+            return f"it did not answer in {self.answer:.0f} s"
         except Exception as error:  # skelray is not installed there, ...
             return f"it cannot run skelray: {(str(error).strip() or type(error).__name__).splitlines()[-1]}"
         if not why and self.context.store.read_json(self.needs.answer(node)) is None:
@@ -79,14 +81,14 @@ def _why_unfit(here: Mapping[str, str], content: bytes, node: str) -> str:
 
 @contextmanager
 def asking(nodes: Nodes, context: Context, settings: Settings, trials: list[Trial]) -> Iterator[Asking]:
-    """Within it nodes are asked for what these trials need; those that are there have answered, or are set aside.
+    """Asks nodes, within the block, for what these trials need; those that are there have answered, or are excluded.
 
     Raises UserError where none is left.
     """
     needs = write_needs(context, trials)
     try:
         found = Asking(nodes, context, settings, needs)
-        found.ask_new_nodes(ANSWER)
+        found.ask_new_nodes(found.answer)
         nodes.check_slots()
         yield found
     finally:

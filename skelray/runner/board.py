@@ -30,7 +30,7 @@ class Board(Listener):
 
     @classmethod
     def of(cls, study: str, command: str, size: tuple[int, int, int], folder: Path, other: Listener) -> Board:
-        """size: trials, epochs, and how many trials are done already."""
+        """Makes the board of a run. size: trials, epochs, and how many trials are done already."""
         trials, epochs, done = size
         now = time.time()
         record = RunRecord(study, command, socket.gethostname(), os.getpid(), now, now, trials, epochs)
@@ -95,14 +95,14 @@ class Board(Listener):
 
 
 class Load:
-    """What this machine's processors and GPUs do, in words."""
+    """The load of this machine's processors and GPUs, in words."""
 
     def __init__(self) -> None:
         self._before = self._times()
         self._smi = shutil.which("nvidia-smi")
 
     def now(self) -> str:
-        """Since the last call; empty where nothing is known."""
+        """Returns the load since the last call; empty if nothing is known."""
         return ", ".join(told for told in (self._processors(), self._gpus()) if told)
 
     def _processors(self) -> str:
@@ -124,7 +124,7 @@ class Load:
 
     @staticmethod
     def _times() -> tuple[int, int] | None:
-        """(idle, all) ticks of the processors together since the machine started, where the system tells."""
+        """Returns (idle, all) ticks of the processors together since the machine started, if the system tells."""
         try:
             numbers = [int(word) for word in STAT.read_text().split("\n", 1)[0].split()[1:9]]
         except (OSError, ValueError):

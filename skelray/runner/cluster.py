@@ -39,19 +39,23 @@ log = logging.getLogger("skelray")
 
 @dataclass(frozen=True)
 class Cluster:
-    """address: of a cluster to join; None: one of its own, of ``cpus``, by default those that this process may use.
+    """The cluster of a run.
 
-    per_gpu: trials that share a GPU. tmp: the folder below which Ray keeps the files of a cluster of one's own.
+    address: of one to join; None: one of its own, of ``cpus``, by default those that this process may use.
+
+    per_gpu: processes that share a GPU; lanes: the most trials of a pack on one, None: no packs. tmp: the folder below which
+    Ray keeps the files of a cluster of one's own.
     """
 
     address: str | None = None
     per_gpu: int = 1
+    lanes: int | None = None
     cpus: int | None = None
     tmp: Path | None = None
 
 
 def device_of_trials(name: str | None, joined: bool) -> str:
-    """The device of that name, by default CUDA where there is one. joined: the cluster is not this machine alone.
+    """Returns the device of that name, by default CUDA if there is one. joined: the cluster is not this machine alone.
 
     Of such a cluster its nodes decide, whatever the driver has. Raises UserError for what is not there.
     """
@@ -89,7 +93,7 @@ def join_or_start(cluster: Cluster) -> Iterator[None]:
 
 
 def _leave() -> None:
-    """A cluster without a head is left as it is: Ray would wait for it."""
+    """Leaves the cluster, unless it has lost its head: Ray would wait for it."""
     if not ending.is_lost():
         ray.shutdown()
 

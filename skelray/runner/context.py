@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from skelray.data.content import check_content
 from skelray.data.dataset import Splits, load_splits
+from skelray.evaluation import Transfer
 from skelray.names import KEEP
 from skelray.runner.execute import pin_targets
 from skelray.store.remote import check_answers
@@ -22,7 +24,7 @@ log = logging.getLogger("skelray")
 
 @dataclass(frozen=True)
 class Settings:
-    """Where a run reads and writes, and what it computes on. threads: of a trial; they decide the order of sums.
+    """The places that a run reads and writes, and what it computes on. threads: of a trial; they decide the order of sums.
 
     keep: whose checkpoints stay when they have ended, one of ``names.KEEP``. disk: bytes that the store may take. lanes: the
     most trials that may train as lanes of one step; None: trials train one by one. On a CUDA device there are as many as
@@ -41,12 +43,24 @@ class Settings:
 
 @lru_cache(maxsize=16)  # a table on all benchmarks has six; what is open is mapped, not read
 def open_splits(root: Path, benchmark: str, protocol: str) -> Splits:
-    """A protocol's splits, opened once a process."""
+    """Opens a protocol's splits, once a process."""
     return load_splits(root, benchmark, protocol)
 
 
+@lru_cache
+def check_content_once(root: Path, benchmark: str) -> None:
+    """As ``check_content``, once a process for data that is sound."""
+    check_content(root, benchmark)
+
+
+def benchmarks_of(trial: Trial) -> set[tuple[str, str]]:
+    """The benchmarks that a trial reads, each with its protocol."""
+    targets = {(e.benchmark, e.protocol) for e in trial.evaluations if isinstance(e, Transfer)}
+    return {(trial.benchmark, trial.protocol), *targets}
+
+
 class Context:
-    """name: of the table. What asks for data raises DataError where it is missing."""
+    """The surroundings of a run. name: of the table. What asks for data raises DataError if it is missing."""
 
     def __init__(self, name: str, scale: Scale, settings: Settings) -> None:
         self.name, self.scale, self.settings = name, scale, settings
@@ -58,23 +72,28 @@ class Context:
     def load_splits(self, benchmark: str, protocol: str) -> Splits:
         return open_splits(self.settings.data, benchmark, protocol)
 
+    def check_content(self, trial: Trial) -> None:
+        """Raises DataError where the data of a trial is not what was prepared. Data is read once a process for it."""
+        for benchmark, _ in benchmarks_of(trial):
+            check_content_once(self.settings.data, benchmark)
+
     def splits(self, trial: Trial) -> Splits:
         return self.load_splits(trial.benchmark, trial.protocol)
 
     def fingerprint(self, trial: Trial) -> str:
-        """The fingerprint of a trial's data."""
+        """Returns the fingerprint of a trial's data."""
         return self.splits(trial).train.fingerprint
 
     def stored(self, trial: Trial) -> StoredTrial:
         return self.store.trial(trial.id(self.fingerprint(trial)))
 
     def pin_targets(self, trial: Trial) -> Trial:
-        """Names the data that its evaluations read elsewhere; raises DataError where that does not fit."""
+        """Returns names the data that its evaluations read elsewhere. Raises DataError if that does not fit."""
         return pin_targets(trial, self.splits(trial), self.load_splits)
 
     @contextmanager
     def tolerating_write_errors(self, what: str) -> Iterator[None]:
-        """What cannot be written now costs no trial: it is said, and tried again, and raised at the end."""
+        """Lets the run go on where something cannot be written now: it is logged, tried again, and raised at the end."""
         try:
             yield
         except (OSError, ValueError) as error:

@@ -31,7 +31,7 @@ from skelray.trial import Trial
 
 
 class Counts:
-    """What steps of two samples count, each structure once."""
+    """Counts of operations of steps of two samples, each structure counted once."""
 
     def __init__(self, context: Context, speeds: Speeds) -> None:
         self.context, self.speeds = context, speeds
@@ -41,7 +41,7 @@ class Counts:
         self._excerpts = {name.removesuffix(".npz") for name in context.store.names(excerpts.FOLDER)}  # there, or counted
 
     def training_set(self, trial: Trial) -> SkeletonDataset:
-        """What a trial is trained on."""
+        """Returns the data set that a trial trains on."""
         splits = self.context.splits(trial)
         return splits.train if trial.monitor is None else splits.reduced
 
@@ -58,7 +58,7 @@ class Counts:
         return self._reading[key]
 
     def new_excerpts(self, trial: Trial, evaluations: Iterable[Evaluation]) -> int:
-        """Bytes of what the store keeps for pages of the test sets of these evaluations, each set and view once."""
+        """Returns the bytes that pages will need of the test sets of these evaluations, each set and view counted once."""
         splits, views = self.context.splits(trial), self.training_cost(trial).views
         new = 0
         for evaluation in evaluations:
@@ -69,14 +69,14 @@ class Counts:
 
     @staticmethod
     def _of(trial: Trial, method: Any, data: SkeletonDataset) -> tuple[str, tuple[Skeleton, int, int]]:
-        """What decides a count, and the shape of a sequence; any single stream is like any other."""
+        """Returns what decides a count, and the shape of a sequence; any single stream is like any other."""
         shape = (data.skeleton, trial.frames or data.sequences.shape[2], data.sequences.shape[4])
         streams = trial.stream.count("+")
         return repr((structure(method), structure(trial.backbone), streams, data.skeleton.name, *shape[1:])), shape
 
 
 class Packed:
-    """What trials that are alike gain by training as lanes of a pack on this kind of CUDA device, as far as measured."""
+    """The gain of similar trials as lanes of a pack on this kind of CUDA device, as far as measured."""
 
     def __init__(self, settings: Settings, device: torch.device) -> None:
         figures = lane_figures(settings.results)
@@ -108,7 +108,7 @@ class Packed:
 
 
 class Speeds:
-    """What `skelray bench` measured on this kind of device."""
+    """The speeds that `skelray bench` measured on this kind of device."""
 
     def __init__(self, settings: Settings, device: torch.device) -> None:
         figures, self.threads = bench.read_speeds(settings.results), settings.threads
@@ -117,7 +117,7 @@ class Speeds:
         self._found: dict[tuple[str, str, str], dict[str, Any] | None] = {}
 
     def of(self, trial: Trial) -> dict[str, Any] | None:
-        """The row of a trial's method, backbone and precision, measured with the same threads if there is one."""
+        """Returns the row of a trial's method, backbone and precision, measured with the same threads if there is one."""
         kind = (*bench.kind_of_trial(trial), trial.precision)
         if kind not in self._found:
             figures = self.figures

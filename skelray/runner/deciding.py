@@ -60,10 +60,10 @@ class DecidingWork(GrowingWork):
         return self._extended
 
     def _found(self) -> pd.DataFrame:
-        """The verdicts of the rows that there are, by the evaluation that decides."""
+        """Returns the verdicts on the rows so far, by the evaluation that decides."""
         rows = [row for some in (self._book.rows if self._book else {}).values() for row in some]
         frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"published": float, "value": float})
-        frame.attrs["notes"] = self._extended.notes().content()
+        frame.attrs["notes"] = self._extended.notes().as_json()
         found = verdicts_of_frame(frame)
         if found.empty:
             return found
@@ -71,7 +71,7 @@ class DecidingWork(GrowingWork):
         return found[main] if main.any() else found
 
     def _step(self, found: pd.DataFrame, extended: Extended) -> Extended:
-        """The study with the seeds of the next look of a contrast, or with why it ended."""
+        """Returns the study with the seeds of a contrast's next look, or with why no more are added."""
         rows = [row for row in found.to_dict("records") if row["word"] not in DECIDED]
         if not rows:
             return replace(extended, stopped=EVERY if len(found) else "no two seeds pair")
@@ -98,7 +98,7 @@ class DecidingWork(GrowingWork):
         return replace(extended, added=(*extended.added, *(replace(wanted, seed=seed) for seed in _next(had, pairs))))
 
     def _wanted(self, row: Mapping[Any, Any]) -> Added:
-        """What a contrast needs under one more seed."""
+        """Returns the trials that a contrast needs under one more seed."""
         arms = frozenset({row["arm"], row["other"]})
         elsewhere = row["baseline"] != row["other"]  # the other arm is of another setting, which needs the seed, too
         names = {name for cell in self.cells for name in cell.coordinates}
@@ -106,14 +106,14 @@ class DecidingWork(GrowingWork):
         return Added(0, arms, at)
 
     def _cost(self, row: Mapping[Any, Any], looks: Sequence[int]) -> float:
-        """Seconds of training that a pair takes, by what its arms took so far; an arm that has a seed costs nothing."""
+        """Returns the seconds that a pair trains, by what its arms took so far; an arm that has the seed costs nothing."""
         wanted = self._wanted(row)
         seeds = _next(shared_seeds(wanted, self.cells), _pairs(row, looks))
         total = sum(self._of_arm(arm, wanted, seeds) for arm in wanted.arms)
         return max(total / max(len(seeds), 1), 1e-3)
 
     def _of_arm(self, arm: str, wanted: Added, seeds: Collection[int]) -> float:
-        """Seconds that the seeds take which an arm lacks: at each of its places the mean; of several lengths the longest."""
+        """Returns the seconds that an arm's missing seeds take: at each place the mean, of several lengths the longest."""
         spent: dict[str, dict[int, float]] = {}
         for number, cell in enumerate(self.cells):
             if cell.arm == arm and wanted.has(arm, cell.coordinates):
@@ -127,12 +127,12 @@ class DecidingWork(GrowingWork):
         return total
 
     def _rate(self) -> float:
-        """Seconds of training in a second of this run: more than 1 where trials run side by side; 1 while none has ended."""
+        """Returns the trained seconds in a second of this run: above 1 if trials run side by side; 1 until one has ended."""
         trained = self._trained() - (self._before or 0.0)
         return trained / max(time.monotonic() - self._began, 1e-9) if trained > 0 else 1.0
 
     def _trained(self) -> float:
-        """Seconds of training of all that the study has, each trial once."""
+        """Returns the seconds of training of the whole study, each trial counted once."""
         ids = {place.id: number for number, place in enumerate(self._places)}
         return sum(self._seconds(number) for number in ids.values())
 
@@ -142,18 +142,18 @@ class DecidingWork(GrowingWork):
 
 
 def _pairs(row: Mapping[Any, Any], looks: Sequence[int]) -> int:
-    """How many pairs a contrast lacks for its next look."""
+    """Returns how many pairs a contrast lacks for its next look."""
     look = deciding.next_look(row["n"], looks)
     return look - row["n"] if look else 0
 
 
 def _next(had: Collection[int], pairs: int) -> list[int]:
-    """So many further seeds, after those that are there, so that earlier looks saw the first pairs."""
+    """Returns so many further seeds, after the present ones, so that earlier looks saw the first pairs."""
     return list(range(max(had, default=-1) + 1, max(had, default=-1) + 1 + pairs))
 
 
 def shared_seeds(wanted: Added, cells: Iterable[Cell]) -> set[int]:
-    """The seeds that all of its arms have; one that a single arm has is free for the others, which costs half."""
+    """Returns the seeds that all its arms have. A seed of a single arm is half paid for, and is used first."""
     seeds: dict[str, set[int]] = {}
     for cell in cells:
         if wanted.has(cell.arm, cell.coordinates):

@@ -26,7 +26,7 @@ class Lost(BaseException):
 
 @contextmanager
 def heeding_sigterm() -> Iterator[None]:
-    """Within it SIGTERM is heard: ``check`` raises Terminated after it, and after GRACE seconds it is raised anywhere."""
+    """Heeds SIGTERM within the block: Terminated is raised by ``raise_if_asked_to_end``, after GRACE seconds anywhere."""
 
     def ask(number: int, frame: Any) -> None:
         _asked.set()
@@ -48,7 +48,7 @@ def heeding_sigterm() -> Iterator[None]:
 
 @contextmanager
 def restoring_handler() -> Iterator[None]:
-    """What is called within it may set a handler of SIGTERM, as ``ray.init`` does, which is taken back.
+    """Restores the handler of SIGTERM after the block, which may set one, as ``ray.init`` does.
 
     Raises Terminated where that handler has raised SystemExit: nothing runs yet that could be saved.
     """
@@ -73,12 +73,12 @@ def end_as_lost(why: str) -> bool:
 
 
 def is_lost() -> bool:
-    """Whether the cluster of the run is lost."""
+    """Returns whether the cluster of the run is lost."""
     return bool(_lost)
 
 
 def is_asked_to_end() -> bool:
-    """Whether the run was asked to end."""
+    """Returns whether the run was asked to end."""
     return _asked.is_set()
 
 

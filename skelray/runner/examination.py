@@ -14,18 +14,19 @@ import torch
 from skelray import machine
 from skelray.checks import UserError
 from skelray.data import DataError, open_dataset
+from skelray.runner.head import answers
 from skelray.runner.joining import check_token, resolve_address
+from skelray.runner.versions import versions
 from skelray.store import lock
 from skelray.store.remote import check_answers
 from skelray.store.store import Store
-from skelray.versions import versions
 
 LITTLE = 2**30  # bytes free on a disk, below which a study is likely to fill it
 SHARED = 64 * 2**20  # bytes of /dev/shm that Ray needs at least
 
 
 class Diagnosis(NamedTuple):
-    """What was found of one thing; fine: nothing has to be done about it."""
+    """A finding on one thing; fine: nothing has to be done about it."""
 
     name: str
     said: str
@@ -33,13 +34,14 @@ class Diagnosis(NamedTuple):
 
 
 def examine(data: Path, store: str, results: Path, address: str | None = None) -> list[Diagnosis]:
-    """All findings. An examination that fails is a finding, too."""
+    """Returns all findings. An examination that fails is a finding, too."""
     asked: list[tuple[str, Callable[[], Diagnosis]]] = [
         ("packages", examine_packages),
         ("device", examine_device),
         ("CPUs", lambda: Diagnosis("CPUs", f"{machine.cpus()} of {os.cpu_count()} may be used")),
         ("Ray", lambda: examine_ray(address)),
         ("token", examine_token),
+        ("home", examine_home),
         ("shared memory", examine_shared_memory),
         ("temporary files", lambda: examine_folder("temporary files", Path(tempfile.gettempdir()), "give --ray-tmp")),
         ("tables", lambda: examine_folder("tables", results, "give --results")),
@@ -58,13 +60,13 @@ def _each(asked: list[tuple[str, Callable[[], Diagnosis]]]) -> Iterator[Diagnosi
 
 
 def examine_packages() -> Diagnosis:
-    """Their versions, and whether all are there."""
+    """Returns the packages' versions, and whether all are there."""
     said = versions()
     return Diagnosis("packages", said, "not installed" not in said)
 
 
 def examine_device() -> Diagnosis:
-    """What trials run on."""
+    """Returns what trials run on."""
     if not torch.cuda.is_available():
         return Diagnosis("device", "no CUDA device: trials run on the CPU")
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
@@ -72,13 +74,33 @@ def examine_device() -> Diagnosis:
 
 
 def examine_ray(address: str | None) -> Diagnosis:
-    """Whether a cluster can be joined; without an address, whether one of the run's own is as it says."""
+    """Returns whether a cluster can be joined; without an address, whether a run's own one works."""
     if address is not None:
         return Diagnosis("Ray", f"the cluster at {resolve_address(address)} can be joined")
-    said = "a run without --address has Ray of its own"
+    said, fine = "a run without --address has Ray of its own", True
+    if others := sorted(heads_here()):
+        said += f"; a head runs here at {' and at '.join(others)}, which --address auto joins"
     if found := os.environ.get("RAY_ADDRESS"):
+        fine = found in ("auto", "local") or "://" in found or answers(found)
         said += f"; RAY_ADDRESS={found} is followed by --address auto alone"
-    return Diagnosis("Ray", said)
+        said += "" if fine else ", and no head answers there: unset it"
+    return Diagnosis("Ray", said, fine)
+
+
+def heads_here() -> set[str]:
+    """Returns the addresses of Ray's heads that run on this machine, for whomever."""
+    from ray._private.services import find_gcs_addresses  # as `ray status` finds them
+
+    addresses: set[str] = find_gcs_addresses()
+    return {address for address in addresses if answers(address)}
+
+
+def examine_home() -> Diagnosis:
+    """Whether the home folder can be written to; a run does without."""
+    home = Path.home()
+    if os.access(home, os.W_OK | os.X_OK):
+        return Diagnosis("home", f"{home} can be written to")
+    return Diagnosis("home", f"{home} cannot be written to: a run gives its Ray a token that ends with it")
 
 
 def examine_token() -> Diagnosis:
@@ -96,14 +118,14 @@ def examine_token() -> Diagnosis:
 
 
 def examine_shared_memory() -> Diagnosis:
-    """Whether Ray's object store has room."""
+    """Returns whether Ray's object store has room."""
     free = shutil.disk_usage("/dev/shm").free
     way = "" if free >= SHARED else "; give the container more, as with `docker run --shm-size=1g`"
     return Diagnosis("shared memory", f"{free / 2**20:.0f} MiB of /dev/shm are free{way}", free >= SHARED)
 
 
 def examine_folder(name: str, folder: Path, way: str) -> Diagnosis:
-    """Whether a folder, or the one that it will lie in, can be written to and has room."""
+    """Returns whether a folder, or the one that it will lie in, can be written to and has room."""
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         return Diagnosis(name, f"{there} cannot be written to: {way} that can", fine=False)
@@ -114,7 +136,7 @@ def examine_folder(name: str, folder: Path, way: str) -> Diagnosis:
 
 
 def examine_store(root: str) -> Diagnosis:
-    """Whether the store answers, and how it keeps two runs from one trial."""
+    """Returns whether the store answers, and how it keeps two runs from one trial."""
     store = Store(root)
     if not store.local:
         check_answers(root)
@@ -131,7 +153,7 @@ def examine_store(root: str) -> Diagnosis:
 
 
 def examine_data(root: Path) -> Diagnosis:
-    """Which data sets are prepared, each opened."""
+    """Returns which data sets are prepared, after opening each."""
     found, wrong = [], []
     for place in sorted(root.iterdir()) if root.is_dir() else []:
         if not place.is_dir():

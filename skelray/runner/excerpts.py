@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from skelray.augment import Draws, View
-from skelray.augment.streams import form
+from skelray.augment.streams import encoder_input
 from skelray.contained import call_contained
 from skelray.data.dataset import SkeletonDataset
 from skelray.store import excerpts
@@ -30,7 +30,7 @@ def keep_excerpt(trial: Trial, test: SkeletonDataset, store: Store) -> dict[str,
         has_set, has_views = excerpts.has_excerpt(store, name), excerpts.has_excerpt(store, views)
         if has_set and has_views:
             return {"excerpt": name, "views": views}
-        positions = excerpts.spread(test.labels)
+        positions = excerpts.stratified_positions(test.labels)
         raw = test.batch(positions)
         ruler = excerpts.ruler(raw)
         if not has_set:
@@ -51,11 +51,11 @@ def _excerpt(test: SkeletonDataset, positions: np.ndarray, sequences: np.ndarray
 
 
 def _augmented(trial: Trial, test: SkeletonDataset, positions: np.ndarray, ruler: tuple[np.ndarray, float]) -> Augmented:
-    """What the method's key and queries see of the joint stream; masked joints are hidden. The seed is the same for all."""
+    """Returns what the method's key and queries see of the joint stream, masked joints hidden, under one fixed seed."""
     with torch.random.fork_rng([]), torch.no_grad():
         x, lengths = test.batch(positions, trial.frames), test.lengths(positions, trial.frames)
         view = View.of(torch.from_numpy(x), test.skeleton, Draws(0, 1), torch.from_numpy(lengths))
         made = trial.method.views(view)
         branches = {"key": made.key, **{f"query {number + 1}": one for number, one in enumerate(made.queries)}}
-        seen = [form(one, "joint", torch.full((1,), torch.nan)).numpy() for one in branches.values()]
+        seen = [encoder_input(one, "joint", torch.full((1,), torch.nan)).numpy() for one in branches.values()]
     return Augmented(np.array(list(branches)), np.stack([excerpts.quantised(one, *ruler) for one in seen]))

@@ -64,7 +64,7 @@ def in_turns(
     join: Callable[[Pretraining], None] = lambda training: None,
     wait: bool = True,
 ) -> Generator[Report | None, None, None]:
-    """The same for a trial that may train in a pack: None before each epoch, which the pack may then train for all lanes.
+    """Executes a trial that may train in a pack: yields None before each epoch, which the pack may train for all its lanes.
 
     join: is given the training before its first epoch, to take it into a pack; it leaves that after its last. wait: for
     another process that works on the trial, else InUse is raised.
@@ -92,10 +92,10 @@ def in_turns(
 
 
 def _finished(trial: Trial, stored: StoredTrial) -> dict[str, Any] | None:
-    """The trial's encoder, where the store has it or the weights that it is made of."""
+    """Returns the trial's encoder, if the store has it or the weights that it is made of."""
     finished = stored.encoder(trial.epochs)
     if finished is None and trial.imported is not None:
-        finished = stored.store.weights(trial.imported)
+        finished = stored.store.imported_weights(trial.imported)
         stored.save_encoder(trial.epochs, finished)
     return finished
 
@@ -108,7 +108,7 @@ def _opened(
     finished: dict[str, Any],
     join: Callable[[Pretraining], None],
 ) -> Generator[Report | None, None, Pretraining]:
-    """The model with the stored encoder. One that does not fit is set aside and trained again."""
+    """Opens the model with the stored encoder. One that does not fit is set aside and trained again."""
     pretraining = Pretraining(trial, splits, device)
     try:
         _fill(pretraining, finished, stored.state())
@@ -122,7 +122,7 @@ def _opened(
 
 
 def pin_targets(trial: Trial, splits: Splits, load: Load) -> Trial:
-    """The trial whose evaluations on other benchmarks name those by the fingerprint of their data.
+    """Returns the trial with the fingerprint of the data that its evaluations read on other benchmarks.
 
     Their results are stored by it. Raises DataError where such a benchmark is not prepared or does not fit.
     """
@@ -198,7 +198,7 @@ def _epochs(trial: Trial, pretraining: Pretraining, stored: StoredTrial, own: in
 
 
 def _resumed(pretraining: Pretraining, state: dict[str, Any], stored: StoredTrial) -> bool:
-    """Whether the training goes on from a stored state. Those that do not fit the model are set aside."""
+    """Returns whether the training goes on from a stored state. A state that does not fit the model is set aside."""
     fresh = pretraining.state()
     model = {name: tensor.clone() for name, tensor in fresh["model"].items()}
     try:
@@ -211,7 +211,7 @@ def _resumed(pretraining: Pretraining, state: dict[str, Any], stored: StoredTria
 
 
 def _keep(pretraining: Pretraining, stored: StoredTrial, own: int | None, saved: bool = False) -> None:
-    """The encoder, and the whole state so that a longer trial can go on, unless it is ``saved`` already.
+    """Saves the encoder, and the whole state so that a longer trial can go on, unless it is ``saved`` already.
 
     A longer trial's own state is not replaced.
     """
@@ -224,7 +224,7 @@ def _keep(pretraining: Pretraining, stored: StoredTrial, own: int | None, saved:
 def _evaluate(
     trial: Trial, pretraining: Pretraining, stored: StoredTrial, evaluations: list[Evaluation], load: Load | None
 ) -> None:
-    frozen, failures = pretraining.frozen(load), {}
+    frozen, failures = pretraining.frozen_encoder(load), {}
     for evaluation in evaluations:
         train, test = train_and_test(evaluation, pretraining.splits)
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
@@ -257,7 +257,7 @@ def _evaluate(
 
 
 def _fractions(evaluation: Evaluation, metrics: Mapping[str, float]) -> dict[str, float]:
-    """Figures as tables hold them. Raises UserError for what is no fraction; rounding beyond 0 and 1 is taken off."""
+    """Returns figures as tables hold them, rounding beyond 0 and 1 cut off. Raises UserError for what is no fraction."""
     for name, value in metrics.items():
         if not -ROUNDING <= value <= 1 + ROUNDING:
             raise UserError(f"{evaluation.name} has a {name} of {value!r}: tables hold fractions of 0..1")
@@ -267,7 +267,7 @@ def _fractions(evaluation: Evaluation, metrics: Mapping[str, float]) -> dict[str
 def describe_failure(
     error: BaseException, device: torch.device | None = None, started: datetime.datetime | None = None
 ) -> dict[str, Any]:
-    """Why a trial failed: cause, one line, and the traceback. transient: whether another attempt may end otherwise.
+    """Returns why a trial failed: cause, one line, traceback. transient: whether another attempt may end otherwise.
 
     evaluations: where these alone failed, the same of each, by the name of its stored result. device and started: of the
     attempt, so that it is kept where and how long it ran.

@@ -15,7 +15,7 @@ from skelray.trial import Trial
 
 
 def finalists(search: Search, best: Sample | None) -> dict[str, Sample]:
-    """The samples that are evaluated on the test split, by the arm of their rows.
+    """Returns the samples that are evaluated on the test split, by the arm of their rows.
 
     With further objectives they are those of the Pareto front, else the best one.
     """
@@ -23,12 +23,12 @@ def finalists(search: Search, best: Sample | None) -> dict[str, Sample]:
     if first is not None and first.status == "done" and search.published:
         found["published (test)"] = first
     if search.sweep.objectives:
-        return found | {f"front: {search.arm(sample)} (test)": sample for sample in search.front()}
-    return found | ({f"best: {search.arm(best)} (test)": best} if best is not None else {})
+        return found | {f"front: {search.arm_label(sample)} (test)": sample for sample in search.front()}
+    return found | ({f"best: {search.arm_label(best)} (test)": best} if best is not None else {})
 
 
 def final_cells(search: Search, chosen: dict[str, Sample]) -> list[Cell]:
-    """Each of them under every seed that any of them was trained under, at each point that the sweep goes across."""
+    """Returns each finalist under every seed that any was trained under, at each point that the sweep goes across."""
     seeds = list(dict.fromkeys(seed for sample in chosen.values() for seed in (*sample.trials, *sorted(sample.raced))))
     across = search.sweep.across
     found = []
@@ -41,7 +41,7 @@ def final_cells(search: Search, chosen: dict[str, Sample]) -> list[Cell]:
 
 
 def final_ensembles(search: Search, own: Sequence[Cell]) -> list[Fused]:
-    """The ensembles of these, where the sweep fuses streams."""
+    """Returns the ensembles of the finals, if the sweep fuses streams."""
     ensemble = search.sweep.ensemble
     if ensemble is None:
         return []
@@ -58,5 +58,5 @@ def final_ensembles(search: Search, own: Sequence[Cell]) -> list[Fused]:
 
 
 def weighed(own: Sequence[Fused], store: Store, data: Callable[[Trial], str], look: bool) -> list[Fused]:
-    """The ensembles, each followed by itself under its best weights. look: weights that are not chosen are now."""
+    """Returns the ensembles, each followed by itself under its best weights. look: weights not chosen yet are chosen now."""
     return [one for each in own for one in (each, *under_best_weights(each, store, data(each.trial), look))]

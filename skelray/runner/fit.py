@@ -8,8 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 
-from skelray.evaluation import Transfer
-from skelray.runner.context import Context, Settings, open_splits
+from skelray.runner.context import Context, Settings, benchmarks_of, check_content_once, open_splits
 from skelray.runner.execute import pin_targets
 from skelray.runner.software import installed, why_other
 from skelray.store.store import Store
@@ -33,12 +32,13 @@ class Unfit(RuntimeError):
 @dataclass(frozen=True)
 class Needs:
     """What each node has to find. word: the driver's, in the store; data: benchmark, protocol and fingerprint; software: as
-    ``software.installed`` has it.
+    ``software.installed`` has it. size: bytes of the data.
     """
 
     word: str
     data: tuple[tuple[str, str, str], ...]
     software: Mapping[str, str]
+    size: int = 0
 
     @property
     def file(self) -> str:
@@ -51,10 +51,10 @@ class Needs:
 
 def write_needs(context: Context, trials: Iterable[Trial]) -> Needs:
     """Writes the driver's word into the store, and asks for the data of these trials."""
-    wanted = {(trial.benchmark, trial.protocol) for trial in trials}
-    wanted |= {(e.benchmark, e.protocol) for trial in trials for e in trial.evaluations if isinstance(e, Transfer)}
+    wanted = set[tuple[str, str]]().union(*map(benchmarks_of, trials))
+    sizes = {name: context.load_splits(name, protocol).train.sequences.nbytes for name, protocol in wanted}
     data = tuple((*one, context.load_splits(*one).train.fingerprint) for one in sorted(wanted))
-    needs = Needs(uuid.uuid4().hex, data, _own_software())
+    needs = Needs(uuid.uuid4().hex, data, _own_software(), sum(sizes.values()))
     context.store.write_json(needs.file, {"word": needs.word})
     return needs
 
@@ -68,7 +68,10 @@ def remove_needs(context: Context, needs: Needs) -> None:
 
 
 def why_unfit(settings: Settings, needs: Needs, node: str | None = None) -> str:
-    """Why this machine may run no trial; empty where it may. node: leaves word in the store under this name, too."""
+    """Returns why this machine may run no trial; empty if it may.
+
+    node: its answer is left in the store under this name, and all of the data is read, which may be damaged there alone.
+    """
     try:
         store = Store(settings.store)
         if (store.read_json(needs.file) or {}).get("word") != needs.word:
@@ -80,6 +83,8 @@ def why_unfit(settings: Settings, needs: Needs, node: str | None = None) -> str:
     for benchmark, protocol, fingerprint in needs.data:
         try:
             found = open_splits(settings.data, benchmark, protocol).train.fingerprint
+            if node is not None:
+                check_content_once(settings.data, benchmark)
         except (OSError, ValueError) as error:
             return f"it cannot read the data: {' '.join(str(error).split())}"
         if found != fingerprint:

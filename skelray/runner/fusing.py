@@ -19,14 +19,14 @@ FIRST = -1_000_000  # the number of the first of these jobs, below those of fina
 
 
 def fusing_jobs(ensembles: Iterable[Fused], context: Context) -> Iterator[Job]:
-    """A job for each ensemble that lacks such a figure, and whose streams all have what it is made of."""
+    """Yields a job for each ensemble that lacks such a figure, and whose streams all have what it is made of."""
     for number, one in enumerate(ensembles):
         trial, found = _measured(one), ensemble_of(one, context.store, context.fingerprint(one.trial))
         if trial.evaluations and not _kept(trial, found) and _there(trial, found):
             yield Job(FIRST - number, f"{one.name} side by side", trial, found.stored, final=True, fused=one)
 
 
-def fuse(one: Fused, store: Store, data: str, stored: StoredTrial) -> None:
+def evaluate_fused(one: Fused, store: Store, data: str, stored: StoredTrial) -> None:
     """Makes and keeps the figures of an ensemble that its streams' stored features give. data: their fingerprint.
 
     Raises UserError where the streams are of different samples, or where the features of one cannot be read.
@@ -41,18 +41,18 @@ def fuse(one: Fused, store: Store, data: str, stored: StoredTrial) -> None:
 
 
 def _measured(one: Fused) -> Trial:
-    """The trial of an ensemble, with the evaluations that read its streams side by side."""
+    """Returns the trial of an ensemble, with the evaluations that read its streams side by side."""
     evaluations = tuple(evaluation for evaluation in one.trial.evaluations if side_by_side(evaluation))
     return replace(one.trial, stream=one.ensemble.stream, evaluations=evaluations)
 
 
 def _kept(trial: Trial, found: StoredEnsemble) -> bool:
-    """Whether the figures are there, of the streams as they are now."""
+    """Returns whether the figures are there, of the streams as they are now."""
     return all(found.stored_result(evaluated(trial.epochs, canonical(one))) is not None for one in trial.evaluations)
 
 
 def _there(trial: Trial, found: StoredEnsemble) -> bool:
-    """Whether the store has the figures and the features of every stream."""
+    """Returns whether the store has the figures and the features of every stream."""
     names = [evaluated(trial.epochs, canonical(one)) for one in trial.evaluations]
     members = [(found.store.trial(id), found.store.names(id)) for id in found.members.values()]
     return all(own.result_by_name(name) is not None and f"{name}.npz" in files for own, files in members for name in names)

@@ -22,21 +22,21 @@ class FusionWork(AblationWork):
 
     def __init__(self, fusion: Fusion, context: Context) -> None:
         super().__init__(fusion, context)
-        self._fusion = fusion.at(context.scale)
+        self._fusion = fusion.at_scale(context.scale)
 
     def rows_of_cell(self, cell: Cell, stored: StoredTrial) -> list[Row]:
-        """None: the table is about ensembles alone."""
+        """Returns no rows: the table is about ensembles alone."""
         return []
 
     def weighed(self, one: Fused, look: bool = False) -> list[Fused]:
-        """The ensemble under the published weights, and under the chosen ones. look: weights not chosen are now."""
+        """Returns the ensemble under the published and the chosen weights. look: weights not chosen yet are chosen now."""
         ensemble = chosen_ensemble(self._fusion, one, self._context.store, self._context.fingerprint(one.trial), look)
         return (
             [close_ensemble(one)] if ensemble is None else [one, replace(one, arm=CHOSEN, ensemble=ensemble, published={})]
         )
 
     def missing(self) -> Iterator[Job | None]:
-        """The streams, and then what reads the test split of every ensemble whose weights are chosen."""
+        """Yields the streams, then what reads the test split of every ensemble whose weights are chosen."""
         yield from self._handed(job for job in self.jobs if not complete(job.trial, job.stored))
         yield from self._settled()
         yield from self._handed(self._read())
@@ -57,8 +57,8 @@ class FusionWork(AblationWork):
             self._put_ensemble(number, book)
 
     def planned(self) -> list[Planned]:
-        """The streams' trials with what is read on the test split once the weights are chosen."""
-        cells = self._fusion.table().cells(self._context.scale)
+        """Returns the streams' trials, with what is read on the test split once the weights are chosen."""
+        cells = self._fusion.as_ablation().cells(self._context.scale)
         return [Planned(cell.name, self._context.pin_targets(cell.trial)) for cell in cells]
 
     def searches(self) -> Searches:

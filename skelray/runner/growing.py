@@ -29,18 +29,18 @@ class GrowingWork(AblationWork):
         self._book: Book | None = None
 
     def next_study(self) -> Expands | None:
-        """The study with what comes next, of what the store has; None where nothing does."""
+        """Returns the study with its next trials, decided by what the store has; None if there are none."""
         study = self._study
-        return study.grown(self.cells, self.value) if isinstance(study, Grows) else None
+        return study.grown(self.cells, self.main_value) if isinstance(study, Grows) else None
 
-    def value(self, cell: Cell) -> float | None:
-        """The main metric of a cell's last evaluation; None where the store does not have it."""
+    def main_value(self, cell: Cell) -> float | None:
+        """Returns the main metric of a cell's last evaluation; None if the store does not have it."""
         trial, evaluation = cell.trial, cell.trial.evaluations[-1]
         result = self._context.stored(trial).result(trial.epochs, canonical(evaluation))
         return None if result is None else result["metrics"].get(main_metric(evaluation))
 
     def grow(self) -> bool:
-        """Takes up what comes next; false where nothing does."""
+        """Takes up the study's next trials. Returns whether there are any."""
         study = self.next_study()
         if study is None:
             return False

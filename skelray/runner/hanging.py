@@ -31,7 +31,7 @@ class Pulse:
         threading.Thread(target=self._beats, daemon=True).start()
 
     def begin(self, attempt: str) -> None:
-        """Leaves the first at once, so that a process that is stopped right away is missed."""
+        """Begins an attempt with a sign of life at once, so that a process that is stopped right away is missed."""
         self._attempt = attempt
         self._beat()
 
@@ -70,7 +70,7 @@ class Watch:
         self._attempts[trial.trial_id] = _Attempt(job, trial)
 
     def reported(self, id: str, epoch: int, metrics: dict[str, Any], replayed: bool) -> None:
-        """An epoch of an attempt has ended, or was read back."""
+        """Notes that an epoch of an attempt has ended, or was read back."""
         attempt, now = self._attempts.get(id), time.monotonic()
         if attempt is None:
             return
@@ -80,12 +80,12 @@ class Watch:
         attempt.reported, attempt.trains = now, epoch < attempt.job.trial.epochs
 
     def ended(self, id: str) -> None:
-        """An attempt has ended."""
+        """Forgets an attempt that has ended."""
         if self._attempts.pop(id, None) is not None and ray.is_initialized():
             internal_kv._internal_kv_del(id, namespace=SPACE)
 
     def end_hanging_workers(self) -> None:
-        """Ends the workers that hang, and says so; their attempts are then lost as those of any worker that is gone."""
+        """Ends workers that hang, and says so; their attempts are then lost like those of any worker that is gone."""
         now, before = time.monotonic(), self._looked
         self._looked = now
         for id, attempt in self._attempts.items():

@@ -21,7 +21,7 @@ LAST = 10.0  # seconds for the run to write its tables; then the process is ende
 
 @contextmanager
 def watching_head(address: str) -> Iterator[None]:
-    """Within it the head of the cluster at host:port is watched, and the run is ended where it is lost."""
+    """Watches the head of the cluster at host:port within the block, and ends the run if it is lost."""
     over = threading.Event()
     threading.Thread(target=_watch, args=(address, over), daemon=True).start()
     try:
@@ -35,7 +35,7 @@ def _watch(address: str, over: threading.Event) -> None:
     while misses * EVERY < SILENT or time.monotonic() - seen < SILENT:  # a machine that was asleep has missed none
         if over.wait(EVERY):
             return
-        if _answers(address):
+        if answers(address):
             seen, misses = time.monotonic(), 0
         else:
             misses += 1
@@ -46,10 +46,11 @@ def _watch(address: str, over: threading.Event) -> None:
         os._exit(ending.LOST)
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
+    """Whether something listens at host:port."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), KNOCK).close()
-    except OSError:
+    except (OSError, ValueError):
         return False
     return True

@@ -49,7 +49,7 @@ class InlineJobs(ActiveJobs):
         self._waiting: list[ActiveJob] = []  # taken up and not begun, as no lane is free or they fit no pack with the others
 
     def work(self) -> None:
-        """Ends when all jobs have ended."""
+        """Runs jobs until all have ended."""
         while True:
             self._fill()
             if not self.active:
@@ -69,7 +69,7 @@ class InlineJobs(ActiveJobs):
         self._waiting += busy
 
     def _fitting(self) -> ActiveJob | None:
-        """The next job that may train beside those that are under way; None where there is none now."""
+        """Returns the next job that may train beside those under way; None if there is none now."""
         for active in self._waiting:
             if active.structure == self.packing.structure:
                 self._waiting.remove(active)
@@ -83,7 +83,7 @@ class InlineJobs(ActiveJobs):
         return self._waiting.pop(0) if self._waiting and not self.active else None
 
     def _structure_of(self, job: Job) -> str:
-        """What it shares with jobs that may train beside it; nothing where streams are put side by side."""
+        """Returns the structure that trials of one pack share; of a job that trains nothing, its own id."""
         return job.stored.id if job.fused else self.packing.structure_of(job.trial, self.run.context.fingerprint(job.trial))
 
     def _next_job(self) -> Job | None:

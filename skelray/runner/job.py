@@ -28,7 +28,7 @@ class Job:
 
     @property
     def key(self) -> tuple[str, int]:
-        """What the encoder is known by: the trial's id, and for how many epochs."""
+        """The encoder's key: the trial's id, and its number of epochs."""
         return self.stored.id, self.trial.epochs
 
 
@@ -36,10 +36,10 @@ class Listener:
     """Hears how a run goes, and here says nothing; the command line draws it."""
 
     def started(self, job: Job) -> None:
-        """A trial has been taken up."""
+        """Hears that a trial has been taken up."""
 
     def reported(self, job: Job, report: Report) -> None:
-        """An epoch has ended, or is read back from an earlier run."""
+        """Hears that an epoch has ended, or is read back from an earlier run."""
 
     def ended(self, job: Job, status: str) -> None:
-        """A trial is done, was stopped or has failed."""
+        """Hears that a trial is done, was stopped or has failed."""

@@ -31,15 +31,16 @@ ray.shutdown()
 
 
 def resolve_address(address: str) -> str:
-    """The address of the cluster's head as host:port.
+    """Returns the address of the cluster's head as host:port.
 
     Raises UserError where it cannot be joined: in KNOCK seconds where nothing listens, else within some 30 s on a machine
     that is not busy.
     """
     if "://" in address:
         raise UserError(f"address {address!r}: give HOST:PORT of the head, as in --address 10.0.0.1:6379, or auto")
-    if address != "auto":
-        _knock(address)
+    followed = os.environ.get("RAY_ADDRESS") or "auto" if address == "auto" else address
+    if followed not in ("auto", "local"):
+        _knock(followed, f"address {address!r}" + (f" follows RAY_ADDRESS={followed}" if address == "auto" else ""))
     check_token()
     words = [sys.executable, "-c", _JOIN, address, str(PATIENCE), str(IMPORTS)]
     done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
@@ -63,22 +64,23 @@ def check_token() -> None:
         raise UserError(f"RAY_AUTH_TOKEN_PATH={path}: no token is there; copy the head's ~/.ray/auth_token, or unset it")
 
 
-def _knock(address: str) -> None:
+def _knock(address: str, named: str) -> None:
+    """Raises UserError where nothing listens at an address. named: how the user gave it."""
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise UserError(f"address {address!r}: give HOST:PORT of the head, as in --address 10.0.0.1:6379, or auto")
+        raise UserError(f"{named}: give HOST:PORT of the head, as in --address 10.0.0.1:6379, or auto")
     try:
         socket.create_connection((host.strip("[]"), int(port)), KNOCK).close()
     except OSError as error:
         why = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
         raise UserError(
-            f"address {address!r}: no Ray head answers there ({why}); start one with `ray start --head`, or leave "
+            f"{named}: no Ray head answers there ({why}); start one with `ray start --head`, or leave "
             "--address out for a cluster of this run's own"
         ) from error
 
 
 def _refusal(address: str, told: str, waited: float) -> str:
-    """Why a cluster could not be joined, from what Ray said, if it said something in the seconds that were waited."""
+    """Returns why a cluster could not be joined, from what Ray said, if it said anything in the seconds waited."""
     start = f"address {address!r}: "
     if "no authentication token was found" in told:
         return start + "the cluster wants a token and there is none here: " + _token()
@@ -96,7 +98,7 @@ def _refusal(address: str, told: str, waited: float) -> str:
 
 
 def _token() -> str:
-    """What is to be done about a token, and which one was used."""
+    """Returns what to do about a token, and which one was used."""
     way = "copy that of the head's ~/.ray/auth_token"
     if os.environ.get("RAY_AUTH_MODE", "disabled") != "token":
         return f"{way} and set RAY_AUTH_MODE=token"

@@ -19,7 +19,7 @@ from skelray.trial import Trial
 
 
 def work_of(study: Study, context: Context) -> Work:
-    """The study's work at the scale of the context."""
+    """Returns the study's work at the scale of the context."""
     if isinstance(study, Sweep):
         return SweepWork(study, context)
     if isinstance(study, Fusion):
@@ -30,7 +30,7 @@ def work_of(study: Study, context: Context) -> Work:
 
 
 def trials_of(study: Study) -> list[Trial]:
-    """The trials as the study's file has them, of a search an example. Raises UserError where its space gives none."""
+    """Returns the trials of the study's file, and of a search an example. Raises UserError if its space gives none."""
     if isinstance(study, Sweep):
         return [example_trial(study, Scale())]
     if isinstance(study, Fusion):
@@ -39,14 +39,14 @@ def trials_of(study: Study) -> list[Trial]:
 
 
 def as_search(study: Study, what: str) -> Sweep:
-    """The study as a sweep. Raises UserError for another kind. what: the study, in a sentence."""
+    """Returns the study as a sweep. Raises UserError for another kind. what: the study, in a sentence."""
     if not isinstance(study, Sweep):
         raise UserError(f"{what} is no sweep: only a search finds a setting")
     return study
 
 
 def _expanding(study: Study) -> Expands:
-    """A study as one whose trials are known beforehand. Raises UserError for a kind that is none."""
+    """Returns a study whose trials are known beforehand. Raises UserError for another kind."""
     if not isinstance(study, Expands):
         raise UserError(f"a {type(study).__name__} has no trials: it needs cells, fused and prepared, as Ablation has them")
     return study

@@ -33,17 +33,17 @@ class Losses:
         self._peaks: dict[int, float] = {}  # bytes, of the largest that is known
 
     def note_progress(self, job: Job, epoch: int) -> None:
-        """A job that gets further than before between losses is never given up."""
+        """Notes an epoch: a job that gets further than before between losses is never given up."""
         if epoch > self._furthest.get(id(job), -1):
             self._furthest[id(job)] = epoch
             self._counts.pop(id(job), None)
 
     def note_memory(self, job: Job, peak: float) -> None:
-        """peak: bytes of memory that its worker has taken at most so far."""
+        """Notes the bytes of memory that a job's worker has taken at most so far."""
         self._peaks[id(job)] = max(peak, self._peaks.get(id(job), 0.0))
 
     def note_error(self, job: Job, trial: TuneTrial) -> None:
-        """Notes what an attempt has ended in. Where its node was unfit it costs the job nothing."""
+        """Notes what an attempt has ended in. If its node was unfit, it costs the job nothing."""
         if trial.error_file is not None:
             with contextlib.suppress(OSError):
                 self._errors[id(job)] = Path(trial.error_file).read_text()
@@ -58,7 +58,7 @@ class Losses:
                 self.note_memory(job, float(taken) * 2**30)
 
     def count_loss(self, job: Job) -> bool:
-        """Counts a lost attempt; whether another is to be made."""
+        """Counts a lost attempt. Returns whether another is to be made."""
         lost = self._counts[id(job)] = self._counts.get(id(job), 0) + 1
         if lost > RETRIES:
             return False
@@ -67,7 +67,7 @@ class Losses:
         return True
 
     def failure(self, job: Job) -> dict[str, Any]:
-        """Why a job is given up."""
+        """Returns why a job is given up, as the store keeps it."""
         line, cause = f"its worker process was lost or did not start, {RETRIES + 1} times", "worker lost"
         traceback = self._errors.get(id(job), "")
         if id(job) in self.alone:
@@ -80,7 +80,7 @@ class Losses:
 
 
 def _cause(trial: TuneTrial) -> BaseException | None:
-    """What the last attempt ended in, as the worker raised it."""
+    """Returns the error in which the last attempt ended, as the worker raised it."""
     if trial.pickled_error_file is None:
         return None
     try:
@@ -91,5 +91,5 @@ def _cause(trial: TuneTrial) -> BaseException | None:
 
 
 def _is_out_of_memory(error: object) -> bool:
-    """Whether Ray's memory monitor or the kernel ended a worker, from what Ray says of it."""
+    """Returns whether Ray's memory monitor or the kernel ended a worker, from what Ray says of it."""
     return isinstance(error, ray.exceptions.OutOfMemoryError) or any(sign in str(error) for sign in MEMORY)

@@ -30,13 +30,13 @@ class Nodes:
         self.kept = ""
 
     def exclude(self, node: str, why: str) -> None:
-        """The node gets no more trials; says so once."""
+        """Gives the node no more trials, and says so once."""
         if node not in self.excluded:
             self.excluded[node] = why
             log.warning("node %s is set aside: %s; trials go elsewhere", node_name(node), why)
 
     def slots(self) -> int:
-        """How many trials they hold at once now, but for the one that is kept free."""
+        """Returns how many trials the nodes hold at once now, without the one that is kept free."""
         return sum(self._fits(node) for node in self.able() if node["NodeID"] != self.kept)
 
     def keep_free(self) -> None:
@@ -79,22 +79,22 @@ class Nodes:
         return {*self.excluded, *self.asked, *([self.kept] if self.kept and not alone else [])}
 
     def able(self) -> list[Node]:
-        """Alive, with CPUs, and neither set aside nor still asked."""
+        """Returns the nodes that are alive, have CPUs, and are neither excluded nor still asked."""
         return [node for node in alive_nodes() if node["NodeID"] not in {*self.excluded, *self.asked}]
 
 
 def all_nodes() -> list[Node]:
-    """The nodes that the cluster has and had."""
+    """Returns the nodes that the cluster has and had."""
     return list(ray.nodes())
 
 
 def alive_nodes() -> list[Node]:
-    """The nodes of the cluster that have CPUs."""
+    """Returns the nodes of the cluster that have CPUs."""
     return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0.0) > 0]
 
 
 def node_name(id: str) -> str:
-    """A node's address and the beginning of its id."""
+    """Returns a node's address and the beginning of its id."""
     nodes = ray.nodes() if ray.is_initialized() else []
     found = next((node["NodeManagerAddress"] for node in nodes if node["NodeID"] == id), "")
     return f"{found} ({id[:8]})" if found else id[:8]

@@ -21,7 +21,7 @@ ROOM = 64 * 2**20  # bytes that a cluster needs for logs and sockets at least
 
 @contextmanager
 def folder_for_ray(parent: Path | None = None) -> Iterator[Path]:
-    """A new folder below the parent, by default the machine's for temporary files.
+    """Makes a new folder below the parent, by default the machine's for temporary files.
 
     Raises UserError where Ray could not live there. What killed runs of the same user have left is removed.
     """
@@ -55,7 +55,7 @@ def _marked(folder: Path) -> Iterator[None]:
 
 
 def _clean(parent: Path) -> None:
-    """A lock tells who lives, as another container's run beside this one has a process number that means nothing here."""
+    """Removes folders whose run is over, by their lock: a process number means nothing to a run in another container."""
     for left in parent.glob(f"{NAME}-*-*"):
         with contextlib.suppress(OSError):
             if left.stat().st_uid == os.getuid() and (left / HELD).exists():

@@ -77,6 +77,8 @@ class Packing:
         if self.plain:
             return
         training.static = True
+        if self.most == 1:
+            return
         if self.decisions.lanes(self.structure or "", self.most or 1) is None:
             self._decide(self._found_out(training))
         while self.lanes > 1 and self.pack is None:
@@ -90,7 +92,7 @@ class Packing:
             self.pack.train({one.lane: one.epoch + 1 for one in trainings if one.lane is not None})
 
     def break_up(self, error: Exception) -> None:
-        """After an error within an epoch of the pack: fewer lanes where memory was short, else each trial alone."""
+        """Recovers from an error within an epoch of the pack: fewer lanes if memory was short, else each trial alone."""
         short = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         self._decide(self.lanes // 2 if short else 1)
         told = "memory is short" if short else " ".join(str(error).split()) or type(error).__name__

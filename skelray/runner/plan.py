@@ -22,6 +22,7 @@ from skelray.results.tables import curves, load
 from skelray.runner.context import Settings
 from skelray.runner.costs import Counts, Packed, Speeds
 from skelray.runner.run import Run
+from skelray.runner.work import Planned
 from skelray.store.pruning import is_pruned
 from skelray.store.store import StoredTrial
 from skelray.trial import Trial
@@ -31,8 +32,10 @@ SMALLER = 0.5  # of the measured trial's arithmetic: below this a machine no lon
 
 @dataclass
 class Plan:
-    """rows: one a trial, and one for each that a search evaluates in the end. seconds: of the missing training on one
-    device, None if unknown. bytes: that the missing trials and evaluations leave in the store.
+    """What running a study would do, and what it would cost.
+
+    rows: one a trial, and one for each that a search evaluates in the end. seconds: of the missing training on one device,
+    None if unknown. bytes: that the missing trials and evaluations leave in the store.
 
     packed: seconds of the missing training in packs, None where lanes were not measured on this kind of device.
 
@@ -82,7 +85,7 @@ class Plan:
         return "\n".join([table.markdown().strip(), "", line, *told, *notes])
 
     def _evaluating(self) -> str:
-        """What is to be evaluated and, where no encoder is trained for it, that none is."""
+        """Returns what is to be evaluated and, if no encoder is trained for it, says so."""
         roughly = "an unknown time" if self.evaluating is None else f"roughly {_duration(self.evaluating)}"
         alone = "; every encoder is there, so none is trained" if not self.untrained else ""
         return f"{_counted(self.evaluations, 'evaluation')} to run, {roughly} of running encoders{alone}"
@@ -97,7 +100,7 @@ class Plan:
         if self.seconds is None:
             return "an unknown time (measure with `skelray bench`)"
         threads = f" with {self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads is not None else ""
-        packed = f" ({_duration(self.packed)} in packs, as with --inline --per-gpu)" if self.packed is not None else ""
+        packed = f" ({_duration(self.packed)} in packs, as with --per-gpu)" if self.packed is not None else ""
         return f"{'at least' if self.at_least else 'about'} {_duration(self.seconds)}{threads}{packed}"
 
 
@@ -111,34 +114,10 @@ def make_plan(run: Run) -> Plan:
     items, again = run.work.planned(), list[str]()
     made.trials = sum(not item.final for item in items)
     for item in items:
-        trial, stored = item.trial, run.context.stored(item.trial)
-        known = not item.open  # a sample to come, or to be evaluated in the end, is not known before
-        done = known and complete(trial, stored)
-        trained = done or item.stopped or item.final or (known and stored.has_encoder(trial.epochs))
-        before = trained_to.get(stored.id, 0) if known else 0  # the longer of two lengths goes on from the shorter
-        left, made.untrained = 0 if trained else max(0, trial.epochs - before), made.untrained + (not trained)
-        state = "stopped" if item.stopped else "done" if done else "run" if left else "evaluate"
-        try:
-            new, before_it = not known or stored.id not in trained_to, made.seconds
-            large = not trained and _add_cost(made, trial, left, counts, new) > machine_memory(device) and left > 0
-        except Exception as error:  # in a part of the study's own: it costs this trial alone
-            made.seconds, large, state = None, False, "fails"
-            made.notes.append(f"{item.name} fails at a step of two samples: {type(error).__name__}: {error}")
-        if left and made.seconds is not None and before_it is not None:
-            packed.add(trial, made.seconds - before_it)
-        again += [item.name] if left and known and is_pruned(stored, trial.epochs) else []
-        if large:
-            state = "too large"
-            made.notes.append(
-                f"{item.name} keeps more than the {machine_memory(device) / 2**30:.1f} GiB of memory there are here"
-            )
-        if known:
-            trained_to[stored.id] = max(before, trial.epochs)
-        made.epochs += left
-        made.missing += not (done or item.stopped or item.final)
-        row = {"trial": stored.id if known else "", "what": item.name, "epochs": str(trial.epochs), "state": state}
-        made.rows.append(row | {"evaluations": _add_evaluations(made, trial, stored if known else None, counts)})
-        made.notes += notes_on_subjects(trial)
+        stored = run.context.stored(item.trial)
+        left = _add_trial(made, item, stored, counts, packed, trained_to, machine_memory(device))
+        if left and not item.open and is_pruned(stored, item.trial.epochs):
+            again.append(item.name)
     if made.seconds is not None and packed.seconds() < made.seconds:
         made.packed = packed.seconds()
     if again:
@@ -148,6 +127,41 @@ def make_plan(run: Run) -> Plan:
     made.shared, made.stopped = run.work.savings()
     made.notes += run.work.incomparable()
     return made
+
+
+def _add_trial(
+    made: Plan, item: Planned, stored: StoredTrial, counts: Counts, packed: Packed, trained_to: dict[str, int], memory: float
+) -> int:
+    """Adds the row of a trial, with its training and evaluations. Returns the epochs that are left of it.
+
+    trained_to: the last epoch of each id by the rows so far. memory: bytes there are for a trial.
+    """
+    trial, known = item.trial, not item.open  # a sample to come, or to be evaluated in the end, is not known before
+    done = known and complete(trial, stored)
+    trained = done or item.stopped or item.final or (known and stored.has_encoder(trial.epochs))
+    before = trained_to.get(stored.id, 0) if known else 0  # the longer of two lengths goes on from the shorter
+    left = 0 if trained else max(0, trial.epochs - before)
+    state = "stopped" if item.stopped else "done" if done else "run" if left else "evaluate"
+    new, before_it = not known or stored.id not in trained_to, made.seconds
+    try:
+        large = not trained and _add_cost(made, trial, left, counts, new) > memory and left > 0
+    except Exception as error:  # in a part of the study's own: it costs this trial alone
+        made.seconds, large, state = None, False, "fails"
+        made.notes.append(f"{item.name} fails at a step of two samples: {type(error).__name__}: {error}")
+    if left and made.seconds is not None and before_it is not None:
+        packed.add(trial, made.seconds - before_it)
+    if large:
+        state = "too large"
+        made.notes.append(f"{item.name} keeps more than the {memory / 2**30:.1f} GiB of memory there are here")
+    if known:
+        trained_to[stored.id] = max(before, trial.epochs)
+    made.untrained += not trained
+    made.epochs += left
+    made.missing += not (done or item.stopped or item.final)
+    row = {"trial": stored.id if known else "", "what": item.name, "epochs": str(trial.epochs), "state": state}
+    made.rows.append(row | {"evaluations": _add_evaluations(made, trial, stored if known else None, counts)})
+    made.notes += notes_on_subjects(trial)
+    return left
 
 
 def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, counts: Counts) -> str:
@@ -177,7 +191,7 @@ def _add_evaluations(made: Plan, trial: Trial, stored: StoredTrial | None, count
 
 
 def _so_far(run: Run) -> str:
-    """What the study's table has cost, and each point that an arm has gained; empty where there is no table to read."""
+    """Returns what the study's table has cost, and each point that an arm has gained; empty if there is no table to read."""
     try:
         frame = load(run.name, run.settings.results)
         return "" if frame.empty else costs(frame, curves(run.name, run.settings.results)).sentence()
@@ -186,13 +200,13 @@ def _so_far(run: Run) -> str:
 
 
 def notes_on_subjects(trial: Trial) -> list[str]:
-    """What is to be known of transfers between benchmarks recorded of the same people."""
+    """Returns notes on transfers between benchmarks that were recorded of the same people."""
     targets = [evaluation.benchmark for evaluation in trial.evaluations if isinstance(evaluation, Transfer)]
     return [told for target in targets if (told := shared_subjects(trial.benchmark, target))]
 
 
 def _device(settings: Settings, made: Plan) -> torch.device:
-    """What a trial would run on here; where it could not, the plan says so."""
+    """Returns what a trial would run on here, or why it could not."""
     cpus = machine.cpus()
     if settings.threads > cpus:
         made.notes.append(f"a trial of {settings.threads} threads finds no node here: this process may use {cpus} CPUs")

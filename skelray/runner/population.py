@@ -77,7 +77,7 @@ def _rows(
 
 
 def _state(member: tune.Result) -> dict[str, Any]:
-    """What a member's last checkpoint tells of it; little, where there is none."""
+    """Returns what a member's last checkpoint tells of it; little, if there is none."""
     empty = {"trained": [], "data": "", "epoch": 0, "history": [], "source": {}, "started": ""}
     if member.checkpoint is None:
         return empty

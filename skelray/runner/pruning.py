@@ -24,8 +24,8 @@ YOUNG = 86400.0  # seconds: encoders and scores that are younger may be for a ta
 
 @dataclass(frozen=True)
 class Pruning:
-    """What may go. kinds: of files. named: ids of trials whose encoders and scores stay. only: ids of trials to look at, all
-    where None. older: seconds that a file must not have been written for. most: bytes of the store at which it is enough.
+    """What may go. kinds: of files. named: ids of trials whose encoders and scores stay. only: ids of trials to look at,
+    None for all. older: seconds since a file was written. most: bytes of the store at which it is enough.
     """
 
     kinds: Collection[str] = ORDER
@@ -58,7 +58,7 @@ class Pruning:
 
 
 def _goes(store: Store, one: Entry, stopped: Collection[str], go: bool) -> bool:
-    """Whether a file may go, and where ``go`` takes it away."""
+    """Returns whether a file may go and, with ``go``, takes it away."""
     stored, file = store.trial(one.trial), one.name.rpartition("/")[2]
     if one.kind == DAMAGED:
         if go:
@@ -73,7 +73,7 @@ def _goes(store: Store, one: Entry, stopped: Collection[str], go: bool) -> bool:
 
 
 def stopped_samples(store: Store) -> frozenset[str]:
-    """The ids of trials that searches have stopped for good, and that no search is to go on with."""
+    """Returns the ids of trials that searches have stopped for good, and that no search goes on with."""
     lines = [
         store.read_json(f"sweeps/{ledger}/{file}")
         for ledger in store.folders("sweeps")
@@ -88,12 +88,12 @@ def stopped_samples(store: Store) -> frozenset[str]:
 
 
 def trials_in_tables(results: Path, but: str = "") -> frozenset[str]:
-    """The ids in the tables of a folder. but: a study that is left out. Raises UserError where one cannot be read."""
+    """Returns the ids in the tables of a folder. but: a study to leave out. Raises UserError if a table cannot be read."""
     return frozenset().union(*(trials_of_table(study, results) for study in tables.list_tables(results) if study != but))
 
 
 def trials_of_table(study: str, results: Path) -> frozenset[str]:
-    """The ids in a table, with those that its ensembles are made of. Raises UserError where it cannot be read."""
+    """Returns the ids in a table, with those that its ensembles are made of. Raises UserError if it cannot be read."""
     frame = tables.load(study, results)
     members = {
         part["trial"] for spec in frame["spec"].unique() if '"ensemble"' in spec for part in json.loads(spec)["ensemble"]

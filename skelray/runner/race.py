@@ -15,7 +15,10 @@ OUT = ("helps", "equivalent")  # what the leader beside another is, for the othe
 
 @dataclass(frozen=True)
 class Standing:
-    """leader: the best of those left so far. missing: trials that the next seed needs; none where the race is over."""
+    """The state of a race.
+
+    leader: the best of those left. missing: trials that the next seed needs; none if the race is over.
+    """
 
     leader: Sample | None
     racers: Sequence[Sample]
@@ -23,7 +26,7 @@ class Standing:
 
 
 def race_standing(search: Search, racing: Racing) -> Standing:
-    """The state of the race by what the ledger has, the same whenever it is asked; a racer that failed is out."""
+    """Returns the state of the race by what the ledger has; the same whenever it is asked. A racer that failed is out."""
     last = {n: search.trial(s).epochs for n, s in search.samples.items() if s.status == "done"}
     done = [s for n, s in sorted(search.samples.items()) if n in last and s.value is not None]
     left = sorted(done, key=lambda s: (-(s.value or 0.0), s.number))[: racing.best]
@@ -34,7 +37,7 @@ def race_standing(search: Search, racing: Racing) -> Standing:
         if len(left) == 1 or len(seeds) >= racing.seeds:
             break
         seed = max(seeds) + 1
-        if missing := [(s, seed) for s in left if seed not in s.raced and seed not in s.lost]:
+        if missing := [(s, seed) for s in left if seed not in s.raced and seed not in s.lost_seeds]:
             return Standing(left[0], left, missing)
         left = [s for s in left if seed in s.raced]  # who failed is out
         for sample in left:
@@ -44,7 +47,7 @@ def race_standing(search: Search, racing: Racing) -> Standing:
 
 
 def _left(racers: Sequence[Sample], read: Mapping[int, Sequence[float]], margin: float) -> list[Sample]:
-    """The leader, then those that it is not yet known to be better than or as good as."""
+    """Returns the leader, then those that it is not yet known to be better than, or as good as."""
     leader, *others = sorted(racers, key=lambda s: (-sum(read[s.number]) / len(read[s.number]), s.number))
     if len(read[leader.number]) < 2:
         return [leader, *others]

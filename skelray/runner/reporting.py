@@ -50,19 +50,19 @@ class ReportingScheduler(FIFOScheduler):
         self._ending = False
         self._over: list[TuneTrial] = []  # attempts that have ended, and still have what Tune keeps of each
         jobs.on_lost, jobs.has_room = self.retry_or_give_up, self.has_room
+        jobs.is_alone = lambda job: id(job) in self.losses.alone
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
     def has_room(self) -> bool:
-        """Whether the nodes that are there now hold another attempt. Where they hold none, it is said."""
+        """Returns whether the nodes hold another attempt now, and warns if they hold none."""
         if time.monotonic() - self._looked > LOOK:
             self._look()
         jobs, losses, kept = self.jobs, self.losses, self.nodes.kept
         if jobs.again and id(jobs.again[0]) in losses.alone and kept:
             return True
-        waiting = {id(job) for job in jobs.again}
-        taking = [one for one in jobs.under_way if one not in waiting]
+        taking = jobs.occupied()
         if kept:  # what runs elsewhere
             taking = [one for one in taking if one not in losses.alone and self.places.get(one) != kept]
         return len(taking) < self._slots
@@ -111,46 +111,59 @@ class ReportingScheduler(FIFOScheduler):
                 del self._pending[trial.trial_id]
                 tune_controller.stop_trial(trial)
                 self.watch.ended(trial.trial_id)
-                self.jobs.again.insert(0, self.jobs.given[trial.trial_id])
+                self.jobs.take_back(trial.trial_id)
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
         job = self.jobs.given[trial.trial_id]
-        if id(job) not in self.begun:  # a trial of Tune is an attempt
-            self.begun.add(id(job))
-            self.listener.started(job)
-        self.places.pop(id(job), None)
+        self.announce(job)
         self.watch.started(job, trial)
         alone = id(job) in self.losses.alone
         self._pending[trial.trial_id] = trial, self.nodes.kept if alone else "", self.nodes.avoided(alone)
         trial.update_resources(self.nodes.request(alone))
 
+    def announce(self, job: Job) -> None:
+        """An attempt at a job is made; of the first one is told."""
+        if id(job) not in self.begun:
+            self.begun.add(id(job))
+            self.listener.started(job)
+        self.places.pop(id(job), None)
+
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         job = self.jobs.given[trial.trial_id]
-        _log(result.get("logged", ()))
+        log_from_worker(result.get("logged", ()))
         report = Report(result["epoch"], _under("metrics", result), result["epoch_seconds"], replayed=result["replayed"])
-        self._heard_of(job, result)
         self._tell_waiting(False)  # it may have begun on a node that is still asked
         self.watch.reported(trial.trial_id, report.epoch, report.metrics, report.replayed)
+        if self.goes_on(job, report, result):
+            return self.CONTINUE
+        self._over.append(trial)
+        return self.STOP
+
+    def goes_on(self, job: Job, report: Report, result: dict[str, Any]) -> bool:
+        """Whether a job goes on after a report; else it has ended. result: that brought the report."""
+        self._heard_of(job, result)
         self.losses.note_progress(job, report.epoch)
         self.listener.reported(job, report)
         source, status = _under("source", result), "stopped"
         try:
             if self.run.should_continue(job, report, source):
-                return self.CONTINUE
+                return True
         except UserError as error:  # of the study's own stopping rule
             self._keep(job, describe_failure(error) | source)
             status = "failed"
-        self._over.append(trial)
         self.end_job(job, status)
-        return self.STOP
+        return False
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
         self._over.append(trial)
         self.watch.ended(trial.trial_id)
         job, failed = self.jobs.given[trial.trial_id], _under("failed", result)
-        if id(job) in self.statuses:  # the run has stopped it
-            return
-        _log(result.get("logged", ()))
+        if id(job) not in self.statuses:  # else the run has stopped it
+            log_from_worker(result.get("logged", ()))
+            self.finish(job, failed, result)
+
+    def finish(self, job: Job, failed: dict[str, Any], result: dict[str, Any]) -> None:
+        """Ends a job whose worker says that it is over. failed: why, if it is for that."""
         if not failed and not self._is_there(job):
             node = str(result.get("node", ""))
             self.nodes.exclude(node, f"it says that {job.name} is done, and {self.run.context.store.root} has nothing of it")
@@ -161,7 +174,7 @@ class ReportingScheduler(FIFOScheduler):
         self.end_job(job, "failed" if failed else "done")
 
     def _is_there(self, job: Job) -> bool:
-        """Whether the store that this process sees has all of a job; where it cannot be asked, the worker is believed."""
+        """Returns whether the store, seen from here, has all of a job; if it does not answer, the worker is believed."""
         try:
             return complete(job.trial, job.stored)
         except OSError:
@@ -171,11 +184,11 @@ class ReportingScheduler(FIFOScheduler):
         """An attempt was lost."""
         self._over.append(trial)
         self.watch.ended(trial.trial_id)
-        _log(read_unreported(trial.trial_id))
+        log_from_worker(read_unreported(trial.trial_id))
         self.losses.note_error(self.jobs.given[trial.trial_id], trial)
 
     def retry_or_give_up(self, job: Job) -> None:
-        """Lets an attempt at a job that was lost be made again, or gives the job up; a transient failure is in the store."""
+        """Has a job whose attempt was lost tried again, or gives it up; a transient failure is in the store."""
         if id(job) in self.statuses:
             return
         if self.losses.count_loss(job):
@@ -218,12 +231,12 @@ def _release_if_ended(trial: TuneTrial) -> bool:
     return True
 
 
-def _log(logged: Iterable[str]) -> None:
+def log_from_worker(logged: Iterable[str]) -> None:
     """Says what a worker had to say, whose own words nobody reads."""
     for line in logged:
         log.warning("%s", line)
 
 
 def _under(name: str, result: dict[str, Any]) -> dict[str, Any]:
-    """A nested part of a result, which Tune flattens with slashes before a scheduler sees it."""
+    """Returns a nested part of a result, which Tune flattens with slashes before a scheduler sees it."""
     return {key.removeprefix(f"{name}/"): value for key, value in result.items() if key.startswith(f"{name}/")}

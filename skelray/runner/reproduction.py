@@ -30,14 +30,14 @@ class PaperStudy:
     question: str
 
     @property
-    def numbers(self) -> set[str]:
+    def table_numbers(self) -> set[str]:
         """Returns the numbers of its tables: {"3", "4"} of "Tables 3 and 4"."""
         listed = re.match(r"Tables? (\d+(?:(?:, | and )\d+)*)", self.heading)
         return set(re.findall(r"\d+", listed[1])) if listed else set()
 
 
 def find_paper_studies(paper: str, folder: Path, table: str = "all") -> list[PaperStudy]:
-    """The studies of a folder that a paper's tables are in. table: all, a number, or a study's name.
+    """Finds the studies in a folder that make a paper's tables. table: all, a number, or a study's name.
 
     Raises UserError where there is none.
     """
@@ -50,7 +50,7 @@ def find_paper_studies(paper: str, folder: Path, table: str = "all") -> list[Pap
         if heading := re.search(HEADING.format(paper=PAPERS[paper]), line):
             found.append(PaperStudy(path, heading[1], line.partition(":")[2].strip()))
     wanted = re.sub(r"(?i)^t(able)?\s*(?=\d)", "", table)
-    some = [one for one in found if wanted in ("all", one.path.stem, *one.numbers)]
+    some = [one for one in found if wanted in ("all", one.path.stem, *one.table_numbers)]
     if not some:
         known = ", ".join(f"{one.path.stem} ({one.heading})" for one in found) or "none"
         raise UserError(f"no study in {folder} has {table} of {PAPERS[paper]}; those of it are {known}")
@@ -58,7 +58,7 @@ def find_paper_studies(paper: str, folder: Path, table: str = "all") -> list[Pap
 
 
 def required_preprocessing(study: Study) -> dict[str, Preprocessing]:
-    """The benchmarks that a study reads, and how each is prepared for its published numbers."""
+    """Returns the benchmarks that a study reads, and how each is prepared for its published numbers."""
     trials = trials_of(study)
     said = study.prepared if isinstance(study, Expands) else None
     found: dict[str, Preprocessing] = {}
@@ -69,7 +69,7 @@ def required_preprocessing(study: Study) -> dict[str, Preprocessing]:
 
 
 def data_root(data: Path, wanted: Iterable[Preprocessing]) -> Path:
-    """Where data prepared so lies: ``data`` itself for the usual 50 frames, else beside it, as ``data300``.
+    """Returns the folder of data prepared so: ``data`` itself for the usual 50 frames, else one beside it, as ``data300``.
 
     HiCo's NTU RGB+D of 300 frames and its PKU-MMD of 50 lie together.
     """

@@ -47,7 +47,7 @@ class Run:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """What holds while trials run: tables can be written, and nobody else writes what is this run's alone.
+        """Holds, while trials run, what is this run's alone, after checking that tables can be written.
 
         They are brought up to date at the end.
         """
@@ -84,12 +84,12 @@ class Run:
             return
         if Notes.of(there.attrs.get("notes", {})).looks and not isinstance(self.work, DecidingWork):
             raise UserError(
-                f"the table of {self.name} has had seeds added until it was decided: go on with --until-decided, which "
-                f"keeps them and what was looked at, or give this run a table of its own by --name"
+                f"seeds were added to the table of {self.name} until it was decided: run it with --until-decided, which "
+                "keeps them and the looks so far, or give this run a table of its own by --name"
             )
 
     def jobs(self) -> Iterator[Job | None]:
-        """What is missing, in the study's order. None: nothing can start before a job that is under way has ended.
+        """Yields the missing jobs in the study's order; None if nothing can start before a job under way has ended.
 
         No two jobs of one trial are under way at once: the later would only wait for the store.
         """
@@ -108,6 +108,7 @@ class Run:
                     waiting.append(job)
                     continue
             if job is not None:
+                self.context.check_content(job.trial)
                 self.running.add(job.stored.id)
             yield job
 
@@ -124,11 +125,11 @@ class Run:
         )
 
     def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
-        """Whether a job goes on after a report."""
+        """Returns whether a job goes on after a report."""
         return self.work.should_continue(job, report, source)
 
     def ended(self, job: Job, status: str) -> str:
-        """Keeps how a job ended and its rows; the tables follow when it costs little. Returns the word for how it ended."""
+        """Keeps how a job ended and its rows; the tables follow when that is cheap. Returns the word for how it ended."""
         self.running.discard(job.stored.id)
         status = self.work.ended(job, status)
         with self.context.tolerating_write_errors("the tables"):

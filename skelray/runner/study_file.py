@@ -39,7 +39,7 @@ class _Fresh(SourceFileLoader):
 
 
 def load_study(path: Path) -> tuple[str, Study, ModuleType]:
-    """The study's name (of the file), the study, and its module. Raises StudyError.
+    """Loads a study's file: its name, the study, and its module. Raises StudyError.
 
     The file may import modules that lie beside it.
     """
@@ -60,7 +60,7 @@ def load_study(path: Path) -> tuple[str, Study, ModuleType]:
 
 
 def load_module(path: Path) -> ModuleType:
-    """The study's module, and anew what it imports from beside it; with what their definitions read, digested."""
+    """Loads the study's module, and anew what it imports from beside it, and digests what their definitions read."""
     name, file, folder = f"skelray_study_{path.stem}", str(path.absolute()), str(path.absolute().parent)
     for earlier in [name, *_beside]:
         linecache.cache.pop(str(getattr(sys.modules.pop(earlier, None), "__file__", "")), None)
@@ -83,7 +83,7 @@ def load_module(path: Path) -> ModuleType:
 
 
 def modules_beside() -> list[ModuleType]:
-    """What the last study file imported from its own folder, which no other machine has."""
+    """Returns what the last study file imported from its own folder, which no other machine has."""
     return [sys.modules[name] for name in _beside if name in sys.modules]
 
 
@@ -104,7 +104,7 @@ def _lies_in(module: ModuleType, folder: Path) -> bool:
 
 @contextmanager
 def blaming_study_file(path: Path) -> Iterator[None]:
-    """An error on whose way the study file's own code lies becomes a StudyError that names the line."""
+    """Turns an error that passes through the study file's own code into a StudyError that names the line."""
     try:
         yield
     except (Exception, SystemExit, GeneratorExit) as error:

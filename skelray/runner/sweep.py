@@ -29,7 +29,7 @@ from skelray.training import Report
 
 @dataclass(frozen=True)
 class _Part:
-    """What a job is of a search: a sample under a seed, judged as it goes, or a racer; None: one of the finals."""
+    """A job's part in a search: a sample under a seed, judged as it goes, or a racer; None: one of the finals."""
 
     sample: Sample | None = None
     seed: Seed = 0
@@ -49,11 +49,11 @@ class SweepWork:
         self._seconds: dict[int, float] = {}  # trained since the last reading, by job
 
     def claim(self) -> AbstractContextManager[None]:
-        """No other run extends the same ledger."""
+        """Claims the ledger, so that no other run extends it."""
         return self.search.claim()
 
     def missing(self) -> Iterator[Job | None]:
-        """What an earlier run left unfinished, then new samples, each proposed when it is asked for, then the race."""
+        """Yields what an earlier run left unfinished, new samples, each proposed when it is asked for, and the race."""
         with self._context.tolerating_write_errors("the ledger"):
             self.search.forgive(self._may_pass)
         for sample in self.search.unfinished():
@@ -65,7 +65,7 @@ class SweepWork:
         yield from self._put_side_by_side()
 
     def _may_pass(self, sample: Sample, seed: Seed) -> bool:
-        """Whether what a racer failed for need not be there another time, as a lost node or a full disk."""
+        """Returns whether the cause of a racer's failure may pass, such as a lost node or a full disk."""
         trial = self.search.trial(sample, seed)
         failure = self._context.stored(trial).failure(trial.epochs)
         return failure is None or failure["transient"]
@@ -82,13 +82,15 @@ class SweepWork:
                 return
 
     def _jobs(self, sample: Sample) -> Iterator[Job]:
-        """A sample under each of its seeds, until one of them has stopped it."""
-        for seed in self.search.left(sample):
+        """Yields a job for each of a sample's seeds, until one of them has stopped it."""
+        for seed in self.search.seeds_left(sample):
             if sample.status == "running":
                 yield self._job(sample, seed, judged=True)
 
     def _raced(self) -> Iterator[Job | None]:
-        while self.search.sweep.racing is not None and not self.search.spent() and (needed := self._race().missing):
+        while (
+            self.search.sweep.racing is not None and not self.search.is_budget_spent() and (needed := self._race().missing)
+        ):
             yield from [self._job(sample, seed, judged=False) for sample, seed in needed]
             asked = {(sample.number, seed) for sample, seed in needed}
             while any((sample.number, seed) in asked for sample, seed in self._race().missing):
@@ -99,7 +101,7 @@ class SweepWork:
         return Standing(self.search.best(), ()) if racing is None else race_standing(self.search, racing)
 
     def _confirmed(self) -> Iterator[Job | None]:
-        """The finals: the test split on encoders of samples, and other streams, protocols and seeds, trained now."""
+        """Yields the finals: samples on the test split, and other streams, protocols and seeds, which are trained now."""
         own: dict[tuple[str, int], Cell] = {}
         for cell in self._cells():  # the published setting may be the best one, too
             own.setdefault((self._context.stored(cell.trial).id, cell.trial.epochs), cell)
@@ -109,7 +111,7 @@ class SweepWork:
                 yield self._final(Job(-1 - number, self._named(cell), cell.trial, stored, final=True))
 
     def _put_side_by_side(self) -> Iterator[Job | None]:
-        """The ensembles of finals that read their streams side by side, once these are there."""
+        """Yields jobs for ensembles of finals that read their streams side by side, once the streams are there."""
         ensembles = finals.final_ensembles(self.search, self._cells())
         if any(side_by_side(evaluation) for one in ensembles for evaluation in one.trial.evaluations):
             while self._finals:
@@ -122,7 +124,7 @@ class SweepWork:
         return job
 
     def _job(self, sample: Sample, seed: Seed, judged: bool) -> Job:
-        trial, arm = self.search.trial(sample, seed), self.search.arm(sample)
+        trial, arm = self.search.trial(sample, seed), self.search.arm_label(sample)
         seeds = list(sample.trials)
         place = seeds.index(seed) if seed in seeds else len(seeds) + seed
         number = place * MOST + sample.number
@@ -131,7 +133,7 @@ class SweepWork:
         return Job(number, name, trial, self._context.stored(trial))
 
     def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
-        """What the search's stopping rule says of a reading of the monitor. Raises UserError where the rule fails."""
+        """Asks the search's stopping rule about a reading of the monitor. Raises UserError if the rule fails."""
         part = self._parts[job.number]
         if not report.replayed:
             self._seconds[job.number] = self._seconds.get(job.number, 0.0) + report.seconds
@@ -141,18 +143,18 @@ class SweepWork:
         if not part.judged:
             if report.epoch == job.trial.epochs:
                 with self._context.tolerating_write_errors("the ledger"):
-                    self.search.race(part.sample, part.seed, value, self._spent(job))
+                    self.search.record_race(part.sample, part.seed, value, self._spent(job))
             return True
-        verdict = self.search.judge(part.sample, report.epoch, value, part.seed)
+        verdict = self.search.verdict(part.sample, report.epoch, value, part.seed)
         with self._context.tolerating_write_errors("the ledger"):
-            self.search.keep(part.sample, report.epoch, value, verdict, source, part.seed, self._spent(job))
+            self.search.record_reading(part.sample, report.epoch, value, verdict, source, part.seed, self._spent(job))
         return verdict == ON
 
     def _spent(self, job: Job) -> float:
         return self._seconds.pop(job.number, 0.0)
 
     def ended(self, job: Job, status: str) -> str:
-        """Keeps how a job ended, and says so: what a rule has paused is to go on."""
+        """Keeps how a job ended; one that a rule has paused is to go on."""
         part = self._parts[job.number]
         sample = part.sample
         if sample is None:
@@ -161,7 +163,7 @@ class SweepWork:
         if not part.judged:
             if status == "failed":
                 with self._context.tolerating_write_errors("the ledger"):
-                    self.search.lose(sample, part.seed)
+                    self.search.record_lost_seed(sample, part.seed)
             return status
         if status == "stopped" and PAUSE in sample.verdicts.get(part.seed, {}).values():
             status = "paused"
@@ -170,7 +172,7 @@ class SweepWork:
         )
         if sample.status == "running" and not more:  # else another of its seeds has ended it, or is to come
             with self._context.tolerating_write_errors("the ledger"):
-                self.search.end(sample, status)
+                self.search.end_sample(sample, status)
         return status
 
     def put(self, job: Job, book: Book) -> None:
@@ -194,7 +196,7 @@ class SweepWork:
             book.curves[stored.id, trial.epochs] = curve_rows(trial, stored)
 
     def _put_finals(self, book: Book, look: bool = False) -> None:
-        """look: an ensemble's weights that are not chosen are now."""
+        """Puts the rows of the finals into the book. look: weights not chosen yet are chosen now."""
         context, own = self._context, self._cells()
         book.drop(FINALS)
         book.drop(FUSED_FINALS)
@@ -204,7 +206,7 @@ class SweepWork:
             book.put((FUSED_FINALS, number), fused_rows(context.name, one, context.store, context.fingerprint(one.trial)))
 
     def _cells(self) -> list[Cell]:
-        """What is evaluated on the test split: the published setting and the best sample so far."""
+        """Returns what is evaluated on the test split: the published setting and the best sample so far."""
         pin, chosen = self._context.pin_targets, finals.finalists(self.search, self._race().leader)
         return [replace(cell, trial=pin(cell.trial)) for cell in finals.final_cells(self.search, chosen)]
 
@@ -222,7 +224,7 @@ class SweepWork:
         return RunSize(trials * seeds, self._example.epochs * seeds * (trials - len(ended)), len(ended) * seeds)
 
     def planned(self) -> list[Planned]:
-        """The samples that are there, those to come, and what is evaluated in the end."""
+        """Returns the samples so far, those to come, and what is evaluated in the end."""
         search, pin = self.search, self._context.pin_targets
         samples = [s for _, s in sorted(search.samples.items())]
         rows = [
@@ -236,7 +238,7 @@ class SweepWork:
             for seed in seeds:
                 name = f"sample {n}" + (f" seed {seed}" if len(seeds) > 1 else "")
                 rows.append(Planned(f"{name}, if it runs to its end", replace(searched, seed=seed), open=True))
-        if search.over():
+        if search.is_over():
             return rows + [Planned(self._named(cell), cell.trial, final=True) for cell in self._cells()]
         arms = [*(["published (test)"] if search.published else []), "best sample (test)"]
         return rows + [Planned(name, pin(self._example), final=True, open=True) for name in arms]

@@ -21,7 +21,7 @@ from skelray.machine import provenance
 from skelray.runner.context import Settings, open_splits
 from skelray.runner.execute import describe_failure, execute
 from skelray.runner.fit import Needs, Unfit, check_fit
-from skelray.runner.fusing import fuse
+from skelray.runner.fusing import evaluate_fused
 from skelray.runner.hanging import Pulse
 from skelray.runner.worker_log import WarningCollector
 from skelray.store.store import Store, StoredTrial
@@ -55,7 +55,7 @@ class StudyTrainable(tune.Trainable):
         self.reports = self.start(config["trial"])
 
     def start(self, content: bytes) -> Generator[Report, None, None]:
-        """Everything that can fail is in the first step, where a failure is reported by cause."""
+        """Starts a trial: whatever can fail is in the first step, where a failure is reported by cause."""
         self.device = machine.choose_device(self.settings.device)
         asked: Trial | Fused = pickle.loads(content)  # from our own driver
         trial = asked.trial if isinstance(asked, Fused) else asked
@@ -63,7 +63,7 @@ class StudyTrainable(tune.Trainable):
             check_fit(self.settings, self.needs, trial, ray.get_runtime_context().get_node_id())
         data = open_splits(self.settings.data, trial.benchmark, trial.protocol)
         if isinstance(asked, Fused):
-            fuse(asked, Store(self.settings.store), data.train.fingerprint, self.stored())
+            evaluate_fused(asked, Store(self.settings.store), data.train.fingerprint, self.stored())
             return
         yield from execute(trial, data, self.stored(), self.device, partial(open_splits, self.settings.data))
 
@@ -94,12 +94,12 @@ class StudyTrainable(tune.Trainable):
         }
 
     def source(self) -> dict[str, Any]:
-        """Returns where a result is from."""
+        """Returns where a result is from: device, version, commit and node."""
         node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
         return {"source": provenance(self.device), "node": node}
 
     def save_failure(self, failed: dict[str, Any]) -> bool:
-        """Whether a failure is in the store; where that cannot be reached from here, the driver keeps it."""
+        """Saves a failure in the store. Returns whether it could; if not, the driver keeps it."""
         try:
             self.stored().save_failure(self.epochs, failed)
         except (OSError, ValueError):
@@ -142,7 +142,7 @@ class TrialTrainable(tune.Trainable):
 
     @classmethod
     def trial_of(cls, config: dict[str, Any]) -> Trial:
-        """The trial that a config describes."""
+        """Returns the trial that a config describes."""
         fields = {name: value for name, value in config.items() if name not in BESIDE}
         trial = cls.base
         if "epochs" in fields:
@@ -165,7 +165,7 @@ class TrialTrainable(tune.Trainable):
         return result
 
     def evaluate(self) -> dict[str, float]:
-        frozen, evaluations = self.pretraining.frozen(partial(load_splits, self.root)), self.trial_spec.evaluations
+        frozen, evaluations = self.pretraining.frozen_encoder(partial(load_splits, self.root)), self.trial_spec.evaluations
         return {
             f"{name}_{metric}": value
             for name, evaluation in zip(distinct_names(evaluations), evaluations, strict=True)

@@ -50,7 +50,7 @@ class Upkeep:
             self._fit()
 
     def ended(self, job: Job, status: str) -> None:
-        """A job has ended. status: done, stopped, paused or failed; those that may go on keep what they have."""
+        """Takes up that a job has ended. status: done, stopped, paused or failed; a job that may go on keeps what it has."""
         if self._keep != LAST and status in ("done", "stopped"):
             self._over(job.key, status == "stopped")
             self.drop_waiting()
@@ -60,16 +60,18 @@ class Upkeep:
             self._fit()
 
     def drop_waiting(self) -> None:
-        """Takes away what could not be while it was in use."""
+        """Takes away the checkpoints that could not go while they were in use."""
         for id, stopped in list(self._waiting.items()):
             if drop_checkpoints(self._context.store.trial(id), (id,) if stopped else ()) is not None:
                 del self._waiting[id]
 
     def _look_back(self) -> None:
-        """Does for what earlier runs have ended as for what this one will."""
+        """Treats what earlier runs have ended as what this one will."""
         planned = self._work.planned()
         if self._keep == BEST and all(one.trial.monitor is None for one in planned):
-            raise UserError("--keep best: no trial of this study reads held-out subjects, which tell the best: last or none")
+            raise UserError(
+                "--keep best: no trial of this study reads held-out subjects, by which the best is told: give last or none"
+            )
         known = [(self._context.stored(one.trial), one) for one in planned if not one.open]
         for stored, one in known:
             self._longest[stored.id] = max(one.trial.epochs, self._longest.get(stored.id, 0))
@@ -80,7 +82,7 @@ class Upkeep:
         self.drop_waiting()
 
     def _over(self, key: Key, stopped: bool) -> None:
-        """A trial has ended at so many epochs: its checkpoint goes, unless a longer one or the best is to have it."""
+        """Marks a trial's checkpoint to go, unless a longer trial or the best is to have it."""
         id, epochs = key
         if epochs < self._longest.get(id, 0):
             return
@@ -93,7 +95,7 @@ class Upkeep:
         self._waiting[id] = stopped
 
     def _reading(self, key: Key) -> float | None:
-        """The last reading of the monitor."""
+        """Returns the last reading of the monitor; None if there is none."""
         found = [(row["epoch"], row["value"]) for row in self._book.curves.get(key, []) if row["metric"] == HELD_OUT]
         return max(found)[1] if found else None
 
@@ -104,7 +106,7 @@ class Upkeep:
             self._sizes[folder] = self._sizes.get(folder, 0) + one.size
 
     def _fit(self) -> None:
-        """Prunes a store that has outgrown its budget. Where nothing more may go, that is said, and the run goes on."""
+        """Prunes a store that has outgrown its budget. If nothing more may go, it warns, and the run goes on."""
         if self._disk is None or sum(self._sizes.values()) <= max(self._disk, self._stuck):
             return
         gone = self._pruning(int(SLACK * self._disk)).of(self._context.store)

@@ -68,21 +68,21 @@ class Work(Protocol):
         ...
 
     def missing(self) -> Iterator[Job | None]:
-        """The jobs to run, in the study's order, and last what is read once the trials have ended (``Job.final``).
+        """Yields the jobs to run in the study's order, last what is read once the trials have ended (``Job.final``).
 
         None: nothing can start before a job that is under way has ended.
         """
         ...
 
     def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
-        """Whether a job goes on after a report. source: device, version and commit that the report is from.
+        """Returns whether a job goes on after a report. source: device, version and commit of the report.
 
         Raises UserError where a rule of the study's own fails, which costs this job alone.
         """
         ...
 
     def ended(self, job: Job, status: str) -> str:
-        """Keeps how a job ended, and gives the word for it: done, stopped, failed, or paused, where it is to go on later."""
+        """Keeps how a job ended, and returns the word for it: done, stopped, failed, or paused if it is to go on later."""
         ...
 
     def put(self, job: Job, book: Book) -> None:
@@ -100,7 +100,7 @@ class Work(Protocol):
     def size(self) -> RunSize: ...
 
     def planned(self) -> list[Planned]:
-        """The rows of a plan: every trial, done or not."""
+        """Returns the rows of a plan: every trial, done or not."""
         ...
 
     def searches(self) -> Searches: ...
@@ -108,5 +108,5 @@ class Work(Protocol):
     def savings(self) -> Savings: ...
 
     def incomparable(self) -> list[str]:
-        """Why published numbers of the study do not stand beside its own here, a sentence for each reason."""
+        """Returns why published numbers of the study cannot stand beside its own here, a sentence for each reason."""
         ...

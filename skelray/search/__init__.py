@@ -11,7 +11,7 @@ __all__ = ["study"]
 
 
 def __getattr__(name: str) -> Any:
-    """``study`` is imported when it is asked for: it brings torch, and what reads tables does without."""
+    """Imports ``study`` when it is asked for: it brings torch, which readers of tables do without."""
     if name == "study":
         from skelray.search.optuna_study import study
 

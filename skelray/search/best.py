@@ -12,14 +12,14 @@ from skelray.identity.canonical import canonical
 from skelray.names import HELD_OUT
 from skelray.search.from_table import ReadSample, Row, samples_from_rows
 from skelray.search.space import trial_of_point
-from skelray.study.python import nearest, study_source
+from skelray.study.python import nearest_published, study_source
 from skelray.study.scale import Scale
 from skelray.study.sweep import Sweep
 from skelray.trial import Trial
 
 
 def best_sample(told: Sequence[ReadSample]) -> ReadSample:
-    """The sample with the best last reading of those that ran to their end; the earlier of equals.
+    """Returns the sample with the best last reading of those that ran to their end; the earlier of equals.
 
     After a race it is one of those with the most seeds, as one lucky seed of another is no better.
     Raises UserError where none has run to its end.
@@ -31,8 +31,9 @@ def best_sample(told: Sequence[ReadSample]) -> ReadSample:
 
 
 def best_as_python(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -> str:
-    """Python of a study at the published scale: where the search started, which is the nearest published setting if it says
-    nothing else, and the best that it found.
+    """Returns a study, as Python at the published scale, of where the search started and the best that it found.
+
+    A sweep without a published setting starts from the nearest of the papers'.
 
     name, rows: of the table. Raises UserError where the space makes another trial of the sample's parameters than the table
     has.
@@ -45,7 +46,9 @@ def best_as_python(name: str, sweep: Sweep, scale: Scale, rows: Iterable[Row]) -
     _check_same(name, row, _made_now(name, found, sweep, scale))
     trial = sweep.space(point)
     first = next((sample.params for sample in told if sample.arm == "published"), None)
-    baseline, base = nearest(trial) if first is None else ("published", sweep.space(optuna.trial.FixedTrial(dict(first))))
+    baseline, base = (
+        nearest_published(trial) if first is None else ("published", sweep.space(optuna.trial.FixedTrial(dict(first))))
+    )
     value = f"{100 * (found.value or 0.0):.1f} %"
     says = f"{name}: {found.arm}, the best of {len(told)} samples by held-out {row['evaluation']} ({value})."
     if found.arm == "published":

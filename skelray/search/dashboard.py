@@ -22,8 +22,10 @@ class Quiet(WSGIRequestHandler):
 
 
 def app(name: str, store: str | Path) -> App:
-    """The dashboard of a sweep as a WSGI application. Raises UserError where the store has no such sweep, or the extra is
-    not installed."""
+    """Returns the dashboard of a sweep as a WSGI application.
+
+    Raises UserError if the store has no such sweep, or the extra is not installed.
+    """
     try:
         import optuna_dashboard
     except ModuleNotFoundError as error:
@@ -32,7 +34,7 @@ def app(name: str, store: str | Path) -> App:
 
 
 def read_only(served: App, name: str) -> App:
-    """The application, which is asked for nothing that would write."""
+    """Returns the application, closed to every request that would write."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in READING:
@@ -45,7 +47,7 @@ def read_only(served: App, name: str) -> App:
 
 
 def server(name: str, store: str | Path, host: str = "127.0.0.1", port: int = 8080) -> WSGIServer:
-    """What serves the dashboard, bound to its address; ``serve_forever`` of it serves. port 0: any that is free.
+    """Returns a server of the dashboard, bound to its address; call its ``serve_forever``. port 0: any that is free.
 
     Raises UserError where the address is taken.
     """

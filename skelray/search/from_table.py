@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
@@ -22,7 +23,7 @@ LEAST = 10  # samples at a rung, below which no importance is told
 TOP = 5  # of the best, at least, which importance compares with all
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReadSample:
     """A sample as its rows tell it. readings: held-out accuracy by epoch, the mean over its seeds; epochs: it would train
     for; trained: epochs under all its seeds, which took ``seconds``; figures: further objectives, which are to be small.
@@ -48,7 +49,7 @@ class ReadSample:
 
 
 def samples_from_rows(rows: Iterable[Row]) -> list[ReadSample]:
-    """The samples of a sweep's table, by number. A sample with any seed that failed has failed."""
+    """Returns the samples of a sweep's table, by number. A sample has failed if it failed under any seed."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         if row["metric"] == HELD_OUT:
@@ -81,19 +82,21 @@ def _told(arm: str, rows: list[Row]) -> ReadSample:
 
 
 def distributions(spec: str) -> dict[str, BaseDistribution]:
-    """What the parameters of a sample's row were drawn from; none where its table is of an older version."""
+    """Returns what the parameters of a sample's row were drawn from; none if its table is of an older version."""
     return {
         name: json_to_distribution(text) for name, text in json.loads(spec).get(SEARCH, {}).get("distributions", {}).items()
     }
 
 
 def read_epochs(told: Sequence[ReadSample]) -> list[int]:
-    """The epochs at which any sample was read."""
+    """Returns the epochs at which any sample was read."""
     return sorted({epoch for sample in told for epoch in sample.readings})
 
 
 def optuna_study_from_samples(told: Sequence[ReadSample], rung: int | None = None) -> optuna.Study:
-    """The sweep as a study of Optuna's. rung: every sample that was read there, as complete with what it had then.
+    """Returns the sweep as a study of Optuna's.
+
+    rung: every sample that was read there counts as complete, with its reading there.
 
     Without one, samples have the states in which they ended; those that ran to their end also their further objectives.
     """
@@ -108,7 +111,7 @@ def optuna_study_from_samples(told: Sequence[ReadSample], rung: int | None = Non
 
 
 def _frozen(sample: ReadSample, rung: int | None, names: Sequence[str]) -> FrozenTrial:
-    """Its parameters alone where the table does not say what they were drawn from."""
+    """Returns a sample as a trial of Optuna's, without parameters where the table does not say what they were drawn from."""
     state = STATES[sample.status] if rung is None else TrialState.COMPLETE
     if state == TrialState.COMPLETE and not sample.readings:
         state = TrialState.FAIL
@@ -128,12 +131,17 @@ def _frozen(sample: ReadSample, rung: int | None, names: Sequence[str]) -> Froze
 
 
 def importance(told: Sequence[ReadSample], rung: int) -> dict[str, float] | None:
-    """The share of each parameter in what sets the best tenth (five samples at least) apart from all that came to a rung.
+    """Returns each parameter's share in what sets the best tenth (at least five samples) apart from all that reached a rung.
 
     PED-ANOVA (Watanabe et al., IJCAI 2023), which follows conditions (Conditional PED-ANOVA, KDD 2026). None where fewer
     than ``LEAST`` samples came there, or none of their parameters differ.
     """
-    there = [sample for sample in told if rung in sample.readings and sample.distributions]
+    return _importance(tuple(sample for sample in told if rung in sample.readings and sample.distributions), rung)
+
+
+@lru_cache(maxsize=64)
+def _importance(there: tuple[ReadSample, ...], rung: int) -> dict[str, float] | None:
+    """Asks Optuna once: of a thousand samples it takes seconds, and a figure and a table ask."""
     varied = {name for sample in there for name in sample.distributions if _varies(there, name)}
     if len(there) < LEAST or not varied:
         return None
@@ -148,6 +156,6 @@ def _varies(told: Sequence[ReadSample], name: str) -> bool:
 
 
 def conditional_parameters(told: Sequence[ReadSample]) -> set[str]:
-    """The parameters that only some samples have."""
+    """Returns the parameters that only some samples have."""
     every = {name for sample in told for name in sample.params}
     return {name for name in every if any(name not in sample.params for sample in told)}

@@ -49,7 +49,7 @@ class HeldOutScores:
         self.certain = self.samples - len(self.starts)  # right under all weights
 
     def top1(self, points: np.ndarray) -> np.ndarray:
-        """(P, S) weights of at least 0, in the order of the streams -> (P,); of weights that are all 0 nothing is right.
+        """Returns (P,) the top-1 of (P, S) weights of at least 0, in the order of the streams; 0 for weights that are all 0.
 
         They enter as whole numbers, as an ensemble's do, so that what ties there ties here.
         """
@@ -73,7 +73,7 @@ def search_weights(fusion: Fusion, streams: Mapping[str, Arrays]) -> tuple[dict[
 
 
 def _points(fusion: Fusion) -> Iterator[dict[str, float]]:
-    """The published point, and then those that Optuna draws."""
+    """Yields the published point, then those that Optuna draws."""
     yield dict(fusion.published)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=fusion.sampler.seed))
@@ -82,7 +82,10 @@ def _points(fusion: Fusion) -> Iterator[dict[str, float]]:
 
 
 def weights_of(fusion: Fusion, trial: Any) -> dict[str, float]:
-    """A point of the space. Raises UserError for one that is no ensemble of the published streams."""
+    """Returns the weights of a point of the space.
+
+    Raises UserError unless they make an ensemble of the published streams.
+    """
     found = call_contained(fusion.space, trial)
     if not isinstance(found, Mapping) or set(found) != set(fusion.published):
         raise UserError(f"space() returns {found!r}, not a weight for each of {', '.join(fusion.published)}")
@@ -92,13 +95,13 @@ def weights_of(fusion: Fusion, trial: Any) -> dict[str, float]:
 
 
 def example_weights(fusion: Fusion) -> dict[str, float]:
-    """Any point of the space; recorded nowhere."""
+    """Returns any point of the space, recorded nowhere."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return weights_of(fusion, optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask())
 
 
 def _is_choice(content: Any, fusion: Fusion) -> bool:
-    """Whether JSON is what a search has chosen: weights that make an ensemble of the published streams."""
+    """Returns whether stored JSON is the choice of a search: weights of an ensemble of the published streams."""
     try:
         return set(Ensemble(content["weights"]).weights) == set(fusion.published)
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -106,7 +109,7 @@ def _is_choice(content: Any, fusion: Fusion) -> bool:
 
 
 def chosen_ensemble(fusion: Fusion, one: Fused, store: Store, data: str, look: bool = True) -> Ensemble | None:
-    """The ensemble that the search for these streams chose, from the store, or found now and recorded there.
+    """Returns the ensemble that the search for these streams chose, from the store, or found now and recorded there.
 
     None while a stream has no held-out scores yet; where not ``look``, while nothing is recorded. No scores on the test
     split are opened.
@@ -115,7 +118,7 @@ def chosen_ensemble(fusion: Fusion, one: Fused, store: Store, data: str, look: b
     (held_out,) = without_test(one.trial).evaluations  # fusion.evaluation, held out, at the scale of the run
     name = evaluated(one.trial.epochs, canonical(held_out))
     content = {
-        "streams": StoredEnsemble(store, members, one.ensemble).parts(),  # with the published weights
+        "streams": StoredEnsemble(store, members, one.ensemble).spec(),  # with the published weights
         "scores": name,
         "space": canonical(fusion.space),
         "search": [fusion.samples, canonical(fusion.sampler)],

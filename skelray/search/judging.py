@@ -14,7 +14,7 @@ from skelray.trial import Trial
 
 
 def known(sample: Sample, seed: Seed, epoch: Epoch) -> Verdict | None:
-    """The verdict at a reading; None where it has not been made."""
+    """Returns the verdict at a reading; None where it has not been made."""
     found = sample.verdicts.get(seed, {}).get(epoch)
     if found is None and sample.status in ("stopped", "paused", "failed"):  # under another of its seeds
         return PAUSE if sample.status == "paused" else STOP
@@ -22,7 +22,7 @@ def known(sample: Sample, seed: Seed, epoch: Epoch) -> Verdict | None:
 
 
 def judged(rule: Rule, sample: Sample, trial: Trial, epoch: Epoch, readings: Readings) -> Verdict:
-    """The verdict at a sample's latest reading, which it has. readings: of the sample and of all it is compared with.
+    """Returns the verdict at a sample's latest reading. readings: of the sample and of all that it is compared with.
 
     Raises UserError, with the line, where the rule fails.
     """

@@ -15,7 +15,7 @@ END = "about/end.json"  # why it has no further samples for now
 
 
 def is_about(content: Any) -> bool:
-    """Whether stored JSON tells whose a ledger is: the study's name and its objectives beside accuracy."""
+    """Returns whether stored JSON names the owner of a ledger: its study, and the objectives beside accuracy."""
     return (
         isinstance(content, dict)
         and isinstance(content.get("study"), str)
@@ -25,7 +25,7 @@ def is_about(content: Any) -> bool:
 
 
 class Follower(Protocol):
-    """What keeps up with a ledger without reading all of it again."""
+    """Something that keeps up with a ledger without reading all of it again."""
 
     def put(self, sample: Sample) -> None:
         """Takes in a sample as it is now."""
@@ -44,7 +44,7 @@ class Ledger:
         self._unsaved: set[int] = set()  # numbers of samples that could not be written
         self.reload()
 
-    def tell(self, follower: Follower) -> None:
+    def add_follower(self, follower: Follower) -> None:
         """Tells what follows the ledger of all samples, and from now on of each that is written or read."""
         self._followers.append(follower)
         for _, sample in sorted(self.samples.items()):
@@ -85,29 +85,29 @@ class Ledger:
         if self.store.read_json(place) != content:
             self.store.write_json(place, content)
 
-    def describe(self, about: dict[str, Any]) -> None:
+    def write_about(self, about: dict[str, Any]) -> None:
         """Says whose ledger it is."""
         self.store.write_json(f"{self.folder}/{ABOUT}", about)
 
     def _entry(self, name: str) -> Sample | None:
-        """A line of the ledger; None where there is none, or a damaged one."""
+        """Returns a sample as a line of the ledger has it; None if there is no such line, or a damaged one."""
         number = name.rpartition("/")[2].removesuffix(".json")
         entry = self.store.read_json(name, lambda content: is_sample(content) and f"{content['number']:06d}" == number)
         return None if entry is None else sample_from(entry)
 
     def copy_of(self, number: int) -> Sample | None:
-        """The copy of a line, which is read where the line is lost."""
+        """Returns the copy of a sample's line, which is read if the line is lost."""
         return self._entry(self._copy(number))
 
     @contextmanager
     def claim(self) -> Iterator[None]:
-        """The ledger is this run's alone until it ends. Raises StoreError where another run of the sweep has it."""
+        """Keeps the ledger for this run alone until it ends. Raises StoreError if another run of the sweep has it."""
         with self.store.claim_at_once(self.folder):
             self.reload()
             yield
 
     def record(self, sample: Sample) -> None:
-        """The line of a sample in the ledger, and a copy of it, which is read where the line is lost.
+        """Writes a sample's line in the ledger, and a copy, which is read if the line is lost.
 
         Raises StoreError where it cannot be written; it is tried again with the next, and by ``flush``.
         """

@@ -30,7 +30,7 @@ AGAIN = 1.0  # seconds after which a study that is watched reads the ledger agai
 
 
 def study(name: str, store: str | Path = "store") -> optuna.Study:
-    """The sweep of a table's name as an ``optuna.Study``, for whatever reads one: figures, importances, a dashboard.
+    """Returns the sweep of a table's name as an ``optuna.Study``, for figures, importances or a dashboard.
 
     A sample is a trial: its state, its readings as intermediate values by epoch, and as user attributes the arm of its
     row, its status and the ids of its trials in the store. It is read-only and follows the ledger while the sweep runs.
@@ -42,7 +42,7 @@ def study(name: str, store: str | Path = "store") -> optuna.Study:
 
 
 def storage(name: str, store: str | Path = "store") -> LedgerStorage:
-    """The same as a storage of Optuna's, with this one study. Raises UserError where the store has no such sweep."""
+    """Returns a storage of Optuna's with this one study. Raises UserError if the store has no such sweep."""
     files = Store(store)
     ledgers = []
     for folder in files.folders("sweeps"):
@@ -73,7 +73,7 @@ class LedgerStorage(BaseStorage):
         self._fixed: dict[str, Any] = {}
         self._new: dict[str, Any] = {}
         self._read = time.monotonic()
-        ledger.tell(self)
+        ledger.add_follower(self)
 
     # What follows the ledger
 
@@ -89,9 +89,9 @@ class LedgerStorage(BaseStorage):
 
     # What a draw adds
 
-    def begin(self, number: int, decided: int, how: str) -> None:
-        """A sample of this number is to be drawn: of those below it, the ones up to ``decided`` are seen with their results,
-        the others by their parameters alone.
+    def begin_draw(self, number: int, decided: int, how: str) -> None:
+        """Begins to draw a sample: of those below its number, the ones up to ``decided`` are seen with results, the others
+        by their parameters alone.
 
         how: read, where one that waits at a rung is seen as stopped there; ended, where one that was stopped is seen as
         complete.
@@ -102,16 +102,16 @@ class LedgerStorage(BaseStorage):
             self._attrs |= notes
 
     def fix(self, params: Mapping[str, Any]) -> None:
-        """What is drawn next has these parameters."""
+        """Fixes the parameters of what is drawn next."""
         self._fixed = {"fixed_params": dict(params)}
 
-    def end(self) -> None:
-        """All samples are seen whole again."""
+    def end_draw(self) -> None:
+        """Ends a draw: all samples are seen whole again."""
         self._how, self._drawn, self._attrs = WHOLE, [], {}
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What the sampler would have kept with the sample that was drawn last."""
+        """What the sampler keeps with the sample that was drawn last."""
         own = {name: value for name, value in self._drawn[-1].system_attrs.items() if name != "fixed_params"}
         return {name: kept for name, kept in (("trial", own), ("study", self._new)) if kept}
 
@@ -160,7 +160,7 @@ class LedgerStorage(BaseStorage):
         return copy.deepcopy(found) if deepcopy else found
 
     def _seen(self) -> list[FrozenTrial]:
-        """The samples' trials in order, as they are seen now."""
+        """Returns the samples' trials in order, as they are seen now."""
         if self._how == WHOLE:
             return self._trials(sorted(self.ledger.samples), WHOLE)
         decided = self._trials(range(min(self._number, self._decided + 1)), self._how)
@@ -177,7 +177,7 @@ class LedgerStorage(BaseStorage):
         return self._trials([trial_id], how)[0]
 
     def _made(self, number: int, how: str) -> FrozenTrial:
-        found = self._kept[how][number] = frozen(self.ledger.samples[number], how, self.objectives)
+        found = self._kept[how][number] = frozen_trial(self.ledger.samples[number], how, self.objectives)
         return found
 
     # The rest of what Optuna asks for
@@ -222,8 +222,8 @@ class LedgerStorage(BaseStorage):
         raise UserError(f"the ledger of {self.name} is read-only: samples are ended by `skelray run`")
 
 
-def frozen(sample: Sample, how: str = WHOLE, objectives: Sequence[str] = ()) -> FrozenTrial:
-    """A sample as a trial of Optuna's. how: params, read or ended, as ``LedgerStorage.begin`` has it, or whole."""
+def frozen_trial(sample: Sample, how: str = WHOLE, objectives: Sequence[str] = ()) -> FrozenTrial:
+    """Returns a sample as a trial of Optuna's. how: params, read or ended, as for ``LedgerStorage.begin_draw``, or whole."""
     state, rungs = STATES[sample.status], sample.rungs
     if how in ("read", "ended") and sample.status == "paused":
         state = TrialState.PRUNED

@@ -63,7 +63,7 @@ class Progress:
             epoch, key = before
             there = self._waiting[epoch][self._bracket(number)]
             del there[bisect_left(there, (key, number))]
-        if (waits := place(sample)) is not None:
+        if (waits := waiting_place(sample)) is not None:
             _, epoch = waits
             key = -sample.rungs[epoch]
             self._places[number] = epoch, key
@@ -92,7 +92,7 @@ class Progress:
         return {n: self._rungs[n] for n in range(last + 1) if n in self._rungs} | {sample.number: sample.rungs}
 
 
-def place(sample: Sample) -> tuple[Seed, Epoch] | None:
+def waiting_place(sample: Sample) -> tuple[Seed, Epoch] | None:
     """Returns where a paused sample waits; None for any other."""
     waits = ((seed, epoch) for seed, own in sample.verdicts.items() for epoch, said in own.items() if said == PAUSE)
     return next(waits, None) if sample.status == "paused" else None

@@ -23,7 +23,7 @@ MOST = 256  # suggestions in all that may, before the space counts as used up
 
 
 def proposed(sweep: Sweep, number: int, storage: LedgerStorage, known: Callable[[Any], bool]) -> Sample | None:
-    """A new sample; the first is the published setting, if there is one. None where the space has no other trial left.
+    """Returns a new sample, the first at the published setting if there is one; None if the space has no other trial left.
 
     storage: begun for this number. known: asks the space with a suggestion, and tells whether its trial is there already:
     such a suggestion is thrown away, and spends no sample.
@@ -38,14 +38,14 @@ def proposed(sweep: Sweep, number: int, storage: LedgerStorage, known: Callable[
 
 
 def draw_of(seed: int, number: int, attempt: int = 0) -> int:
-    """The 32 bits that the random numbers of a draw start from."""
+    """Returns the 32 bits that seed the random numbers of a draw."""
     return int(np.random.SeedSequence([seed, number, attempt]).generate_state(1)[0])
 
 
 def _asked(
     sampler: Sampler, number: int, attempt: int, storage: LedgerStorage, published: Mapping[str, Any]
 ) -> optuna.Trial:
-    """A suggestion whose parameters are drawn when the space asks for them."""
+    """Returns a suggestion whose parameters are drawn when the space asks for them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         built = call_contained(sampler.build, draw_of(sampler.seed, number, attempt))

@@ -14,7 +14,10 @@ from skelray.search.from_table import ReadSample
 
 @dataclass(frozen=True)
 class Range:
-    """choices: of a category, as text; None for a number from low to high, of which ``log`` says how it is drawn."""
+    """The range of a parameter.
+
+    choices: of a category, as text; None for a number from low to high, drawn as ``log`` says.
+    """
 
     name: str
     choices: tuple[str, ...] | None = None
@@ -22,8 +25,8 @@ class Range:
     high: float = 1.0
     log: bool = False
 
-    def share(self, value: Any) -> float:
-        """Where a value lies between the ends, 0..1; NaN for none."""
+    def fraction(self, value: Any) -> float:
+        """Returns where a value lies between the ends, 0..1; NaN for None or NaN."""
         if value is None or value != value:
             return math.nan
         if self.choices is not None:
@@ -32,14 +35,14 @@ class Range:
         return (at - low) / (high - low) if high > low else 0.5
 
     def ticks(self) -> list[tuple[float, str]]:
-        """What is written where on an axis of ``share``."""
+        """Returns the labels on an axis of ``fraction``, by their place on it."""
         if self.choices is not None:
-            return [(self.share(choice), choice) for choice in self.choices]
+            return [(self.fraction(choice), choice) for choice in self.choices]
         return [(0.0, f"{self.low:.3g}"), (1.0, f"{self.high:.3g}")]
 
 
 def ranges(told: Sequence[ReadSample]) -> dict[str, Range]:
-    """The range of each parameter that varies, in the order in which the space asks for them first."""
+    """Returns the range of each parameter that varies, in the order in which the space asks for them first."""
     names = dict.fromkeys(name for sample in told for name in sample.params)
     drawn = {name: [sample.distributions[name] for sample in told if name in sample.distributions] for name in names}
     values = {name: [sample.params[name] for sample in told if name in sample.params] for name in names}
@@ -47,7 +50,10 @@ def ranges(told: Sequence[ReadSample]) -> dict[str, Range]:
 
 
 def range_of(name: str, drawn: Sequence[Any], values: Sequence[Any]) -> Range:
-    """drawn: a parameter's distributions, which may differ between samples; none where a table does not have them."""
+    """Returns a parameter's range.
+
+    drawn: its distributions, which may differ between samples; none if a table lacks them.
+    """
     if any(isinstance(one, CategoricalDistribution) for one in drawn):
         return Range(name, tuple(dict.fromkeys(str(choice) for one in drawn for choice in one.choices)))
     if not all(isinstance(value, (int, float)) for value in values):

@@ -62,7 +62,7 @@ class Sample:
         return {epoch: sum(values) / len(values) for epoch, values in sorted(arrived.items())}
 
     @property
-    def lost(self) -> list[Seed]:
+    def lost_seeds(self) -> list[Seed]:
         """The further seeds under which it failed: it is out of the race in this run."""
         return list(self.notes.get("lost", ()))
 
@@ -74,7 +74,7 @@ class Sample:
 
     @property
     def epochs(self) -> int:
-        """How many were trained under all seeds, as far as readings tell."""
+        """The epochs trained under all seeds, as far as readings tell."""
         return sum(max(own) for own in self.readings.values() if own)
 
 
@@ -83,7 +83,7 @@ _FIELDS = {field.name for field in fields(Sample)}
 
 
 def sample_from(content: dict[str, Any]) -> Sample:
-    """A sample of stored JSON, in which seeds and epochs are text."""
+    """Returns the sample of stored JSON, in which seeds and epochs are text."""
     read = dict(content)
     for name in _BY_SEED:
         read[name] = {int(seed): {int(e): value for e, value in own.items()} for seed, own in content[name].items()}
@@ -93,7 +93,7 @@ def sample_from(content: dict[str, Any]) -> Sample:
 
 
 def is_sample(content: Any) -> bool:
-    """Whether stored JSON is a sample."""
+    """Returns whether stored JSON is a sample."""
     return (
         isinstance(content, dict)
         and content.keys() == _FIELDS
@@ -118,7 +118,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _keyed(content: Any, fits: Callable[[Any], bool]) -> bool:
-    """Whether it maps whole numbers, which are text in JSON, to what fits."""
+    """Returns whether a mapping's keys are whole numbers as text, and every value fits."""
     return _valued(content, fits) and all(key.isdecimal() for key in content)
 
 

@@ -10,7 +10,7 @@ STEP = 1e-9  # by which each sample is worse than the one before it: below what 
 
 
 def saved_at_most(rule: Rule, samples: int, epochs: int, published: bool = False) -> int | None:
-    """The epochs that samples leave out where none learns and each is worse than all before it, one after another.
+    """Returns the epochs saved if no sample learns and each is worse than all before it; None for a rule that fails.
 
     rule: at its scale. published: the first one is never stopped. None for a rule that fails.
     """

@@ -26,7 +26,7 @@ from skelray.search import judging, leading
 from skelray.search.ledger import Ledger
 from skelray.search.ledger_name import ledger_folder
 from skelray.search.optuna_study import LedgerStorage
-from skelray.search.progress import Progress, place
+from skelray.search.progress import Progress, waiting_place
 from skelray.search.proposals import proposed
 from skelray.search.sample import Epoch, Sample, Seed
 from skelray.search.space import check_named, check_scale, trial_of_point
@@ -42,7 +42,7 @@ class Search:
     """The samples of a sweep at a scale on a data set; the study's name keeps ledgers apart that are alike."""
 
     def __init__(self, name: str, sweep: Sweep, scale: Scale, store: Store, data: str) -> None:
-        self.name, self.sweep, self.scale, self.data = name, sweep.at(scale), scale, data
+        self.name, self.sweep, self.scale, self.data = name, sweep.at_scale(scale), scale, data
         self.published = dict(sweep.published)
         self.used_up = False  # the space has no trial left that is not in the ledger
         check_named(sweep)
@@ -54,7 +54,7 @@ class Search:
         self._trials = Trials(self.sweep, scale)
         self._progress = Progress(getattr(sweep.stopping, "bracket", None))
         self._numbers: dict[str, int] = {}  # of samples, by the id of their first trial
-        self.ledger.tell(self._progress)
+        self.ledger.add_follower(self._progress)
         self._index()
 
     @property
@@ -64,21 +64,21 @@ class Search:
 
     # Whether it goes on
 
-    def over(self) -> bool:
-        """Whether every sample was proposed and has ended; one that waits has, unless it may go on now."""
+    def is_over(self) -> bool:
+        """Returns whether every sample was proposed and has ended; a waiting one has, unless it may go on now."""
         if self.under_way():
             return False
         all_proposed = self.used_up or len(self.samples) >= self.sweep.samples
         return bool(self.enough()) or (all_proposed and self.promoted() is None)
 
-    def spent(self) -> bool:
-        """Whether the budget is used up."""
+    def is_budget_spent(self) -> bool:
+        """Returns whether the budget is used up."""
         budget = self.scale.budget
         return budget is not None and budget.spent(self._progress.seconds, self._progress.epochs)
 
     def enough(self) -> str:
-        """Why no further sample is proposed, though there could be; nothing where one is."""
-        if self.spent():
+        """Returns why no further sample is proposed although one could be; an empty text if one is."""
+        if self.is_budget_spent():
             return f"the budget of {self.scale.budget} is spent"
         until = self.scale.until
         if until is None:
@@ -88,15 +88,15 @@ class Search:
         return str(until) if until.reached([s.value or 0.0 for s in ended], by_seed) else ""
 
     def under_way(self) -> bool:
-        """Whether any sample was proposed and has not ended."""
+        """Returns whether any sample was proposed and has not ended."""
         return bool(self._progress.running)
 
     def unfinished(self) -> list[Sample]:
-        """Samples that were proposed and neither ended nor failed for good: a killed run's, and failed ones to retry."""
+        """Returns samples that were proposed and have not ended: a killed run's, and failed ones to try again."""
         return [s for _, s in sorted(self.samples.items()) if s.status in ("running", "failed")]
 
     def may_propose(self) -> bool:
-        """Whether the next sample can be proposed now: an ordered search waits for the samples that it is decided by."""
+        """Returns whether the next sample can be proposed now: an ordered search waits for the samples that decide it."""
         lag, number = self.scale.ordered, self._progress.next_number
         if lag is None or number >= self.sweep.samples:
             return True
@@ -105,7 +105,7 @@ class Search:
     # Proposals
 
     def propose(self) -> Sample | None:
-        """The next sample, recorded before it is returned; None where all have been proposed, or no other can be.
+        """Returns the next sample, recorded before it is returned; None if all have been proposed, or no other can be.
 
         One whose line was lost comes back as it was: from its copy, else from its seed and the samples before it.
         """
@@ -122,7 +122,7 @@ class Search:
         sample.status, sample.readings = "running", {}
         self._complete(sample)
         if not self._numbers:
-            self.ledger.describe({"study": self.name, "objectives": list(self.sweep.objectives)})
+            self.ledger.write_about({"study": self.name, "objectives": list(self.sweep.objectives)})
         self.ledger.record(sample)
         self._numbers[_first_trial(sample)] = number
         return sample
@@ -133,11 +133,11 @@ class Search:
             return self._numbers.get(trial.id(self.data), number) != number
 
         reads_stopped = self.sweep.sampler.reads_stopped and not self.sweep.objectives
-        self.storage.begin(number, number - (self.scale.ordered or 1), "read" if reads_stopped else "ended")
+        self.storage.begin_draw(number, number - (self.scale.ordered or 1), "read" if reads_stopped else "ended")
         try:
             return proposed(self.sweep, number, self.storage, known)
         finally:
-            self.storage.end()
+            self.storage.end_draw()
 
     def _complete(self, sample: Sample) -> None:
         """Adds what is known of a sample before it runs: its trials, and the further objectives."""
@@ -151,7 +151,7 @@ class Search:
 
     @contextmanager
     def claim(self) -> Iterator[None]:
-        """The ledger is this run's alone until it ends. Raises StoreError where another run of the sweep has it."""
+        """Keeps the ledger for this run alone until it ends. Raises StoreError if another run of the sweep has it."""
         with self.ledger.claim():
             self._trials.clear()
             self._index()
@@ -161,32 +161,34 @@ class Search:
         self._numbers = {_first_trial(sample): number for number, sample in sorted(self.samples.items(), reverse=True)}
 
     def restart(self, sample: Sample) -> None:
-        """A sample that was under way in a run that ended, or failed, is run again from its checkpoint."""
+        """Marks a sample that failed, or was cut with its run, as under way again: it goes on from its checkpoint."""
         sample.status = "running"
         self.ledger.record(sample)
 
     # What a sample is
 
-    def arm(self, sample: Sample) -> str:
+    def arm_label(self, sample: Sample) -> str:
         return "published" if sample.number == 0 and self.published else f"sample {sample.number}"
 
     def trial(self, sample: Sample, seed: Seed | None = None) -> Trial:
-        """What is trained for a sample under a seed, the first by default."""
+        """Returns the trial that is trained for a sample under a seed, by default the first."""
         return self._trials.searched(sample, seed)
 
     def final(self, sample: Sample, seed: Seed | None = None) -> Trial:
-        """The trial with its evaluations on the test split, for the samples that are reported at the end."""
+        """Returns the trial with its evaluations on the test split, for samples that are reported at the end."""
         return self._trials.final(sample, seed)
 
-    def left(self, sample: Sample) -> list[Seed]:
-        """The seeds of a sample under way that have not come to their last epoch; all, where none is left."""
+    def seeds_left(self, sample: Sample) -> list[Seed]:
+        """Returns the seeds of a sample under way that have not reached their last epoch; all seeds, if each has."""
         last = self.trial(sample).epochs
         return [seed for seed in sample.trials if last not in sample.readings.get(seed, {})] or list(sample.trials)
 
     # What becomes of it
 
-    def judge(self, sample: Sample, epoch: Epoch, value: float, seed: Seed | None = None) -> Verdict:
-        """What becomes of a sample after a reading of the monitor. Raises UserError, with the line, where the rule fails.
+    def verdict(self, sample: Sample, epoch: Epoch, value: float, seed: Seed | None = None) -> Verdict:
+        """Returns the verdict on a sample after a reading of the monitor.
+
+        Raises UserError, with the line, if the rule fails.
 
         The published setting goes on, and so does what is at its last epoch. What was judged before is not judged again.
         The reading that a rule sees is the mean over the seeds that have come to this epoch.
@@ -195,13 +197,13 @@ class Search:
         if (verdict := judging.known(sample, seed, epoch)) is not None:
             return verdict
         judging.check_finite(sample, epoch, value)
-        if self.arm(sample) == "published" or epoch >= self.trial(sample, seed).epochs:
+        if self.arm_label(sample) == "published" or epoch >= self.trial(sample, seed).epochs:
             return ON
         readings = {**sample.readings, seed: {**sample.readings.get(seed, {}), epoch: value}}
         return self._judged(replace(sample, readings=readings), seed, epoch)
 
     def _judged(self, sample: Sample, seed: Seed, epoch: Epoch) -> Verdict:
-        """The verdict at a reading that a sample has, among the samples that it is compared with.
+        """Returns the rule's verdict on a sample's reading, among the samples that it is compared with.
 
         In order these are the ones that it was proposed from; else all that were there when it started, and those since.
         """
@@ -209,7 +211,7 @@ class Search:
         compared = self._progress.readings(sample) if lag is None else self._progress.until(sample.number - lag, sample)
         return judging.judged(self.sweep.stopping, sample, trial, epoch, compared)
 
-    def keep(
+    def record_reading(
         self,
         sample: Sample,
         epoch: Epoch,
@@ -229,10 +231,10 @@ class Search:
             self.ledger.record(sample)
 
     def promoted(self) -> tuple[Sample, Seed, Epoch] | None:
-        """The paused sample that may go on now, with where it waits."""
+        """Returns the paused sample that may go on now, with where it waits; None if none may."""
         for number in self._progress.waiting():
             sample = self.samples[number]
-            if (waits := place(sample)) is not None and self._judged(sample, *waits) == ON:
+            if (waits := waiting_place(sample)) is not None and self._judged(sample, *waits) == ON:
                 return sample, *waits
         return None
 
@@ -247,23 +249,23 @@ class Search:
         self.ledger.record(sample)
         return sample
 
-    def end(self, sample: Sample, status: str) -> None:
+    def end_sample(self, sample: Sample, status: str) -> None:
         sample.status, sample.ended = status, time.time()
         self.ledger.record(sample)
 
     # Racers
 
-    def race(self, sample: Sample, seed: Seed, value: float, seconds: float) -> None:
+    def record_race(self, sample: Sample, seed: Seed, value: float, seconds: float) -> None:
         """Records what a racer read at its end under a further seed."""
         judging.check_finite(sample, self.trial(sample).epochs, value)
         sample.raced[seed] = value
         sample.seconds += seconds
         self.ledger.record(sample)
 
-    def lose(self, sample: Sample, seed: Seed) -> None:
+    def record_lost_seed(self, sample: Sample, seed: Seed) -> None:
         """Records that a racer failed under a further seed, so that the race goes on without it."""
-        if seed not in sample.lost:
-            sample.notes["lost"] = [*sample.lost, seed]
+        if seed not in sample.lost_seeds:
+            sample.notes["lost"] = [*sample.lost_seeds, seed]
             self.ledger.record(sample)
 
     def forgive(self, may_pass: Callable[[Sample, Seed], bool]) -> None:
@@ -271,24 +273,24 @@ class Search:
 
         A race that goes no further stays as it ended: without the seeds of those that failed it would have another leader.
         """
-        if self.spent():
+        if self.is_budget_spent():
             return
         for sample in self.samples.values():
-            if sample.lost != (left := [seed for seed in sample.lost if not may_pass(sample, seed)]):
+            if sample.lost_seeds != (left := [seed for seed in sample.lost_seeds if not may_pass(sample, seed)]):
                 sample.notes["lost"] = left
                 self.ledger.record(sample)
 
     # The best
 
     def best(self) -> Sample | None:
-        """The finished sample with the best last reading; the earlier of equals."""
+        """Returns the finished sample with the best last reading; the earlier of equals."""
         return leading.best(self.samples.values())
 
     def front(self) -> list[Sample]:
-        """The finished samples that no other beats in accuracy and in every further objective."""
+        """Returns the finished samples that no other beats in accuracy and in every further objective."""
         return leading.front(self.samples.values(), tuple(self.sweep.objectives))
 
 
 def _first_trial(sample: Sample) -> str:
-    """The id of a sample's trial under its first seed."""
+    """Returns the id of a sample's trial under its first seed."""
     return next(iter(sample.trials.values()), "")

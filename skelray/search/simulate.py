@@ -84,7 +84,7 @@ def simulate(
     replays: int = 50,
     points: int = 60,
 ) -> list[Outcome]:
-    """Every rule under every sampler, over so many searches in each pool of curves that compare with each other.
+    """Returns each rule's outcome under each sampler, over so many searches in each pool of comparable curves.
 
     Random takes curves up in random order. Another sampler proposes a point, and the nearest curve that is left stands for
     it. A curve called "published" comes first and is never stopped. Raises UserError where there is nothing to choose from,
@@ -109,7 +109,7 @@ def simulate(
 
 
 def candidates(pools: Sequence[Sequence[Curve]]) -> list[Rule]:
-    """The rules that are worth a look on these curves, with graces at which all of them are read: Never first."""
+    """Returns the rules worth trying on these curves, Never first, with graces at which all curves are read."""
     curves = [curve for pool in pools for curve in pool]
     every = math.gcd(*(epoch for curve in curves for epoch in curve.readings if epoch < curve.epochs))
     epochs = min(curve.epochs for curve in curves)
@@ -129,7 +129,7 @@ def candidates(pools: Sequence[Sequence[Curve]]) -> list[Rule]:
     ]
 
 
-def chosen(outcomes: Sequence[Outcome], margin: float) -> Outcome:
+def recommended_rule(outcomes: Sequence[Outcome], margin: float) -> Outcome:
     """Returns the rule that spends least of those within ``margin`` of the least regret; of equals, the better."""
     least = min(outcome.last for outcome in outcomes)
     within = [outcome for outcome in outcomes if outcome.last <= least + margin]
@@ -140,8 +140,9 @@ Propose = Callable[[Mapping[int, Mapping[int, float]], Sequence[int], Container[
 
 
 def replay(rule: Rule, pool: Sequence[Curve], propose: Propose) -> Replay:
-    """One search. propose: the place of the next curve, from the readings so far, the places of those taken up and the
-    numbers of the samples that wait; None at the end."""
+    """Replays one search. propose: gives the place of the next curve, or None at the end, from the readings so far, the
+    places of curves taken up and the numbers of waiting samples.
+    """
     taken: list[int] = []  # places in the pool, by the samples' numbers
     readings: dict[int, dict[int, float]] = {}
     waiting: dict[int, int] = {}  # where a paused sample waits
@@ -187,7 +188,7 @@ def _trained(
 
 
 def _next(rule: Rule, readings: Mapping[int, Mapping[int, float]], waiting: Mapping[int, int]) -> int | None:
-    """The paused sample that may go on: of those that came furthest the best, then the earliest."""
+    """Returns the paused sample that may go on: among those that came furthest the best, then the earliest."""
     for number in sorted(waiting, key=lambda n: (-waiting[n], -readings[n][waiting[n]], n)):
         if checked_verdict(rule, readings, number, waiting[number]) == ON:
             return number
@@ -195,7 +196,7 @@ def _next(rule: Rule, readings: Mapping[int, Mapping[int, float]], waiting: Mapp
 
 
 def _proposing(sampler: Sampler, pool: Sequence[Curve], number: int) -> Propose:
-    """What takes up the curves of a pool in one replay, the published one first."""
+    """Returns a function that picks the next curve of a pool in one replay, the published one first."""
     rest = [place for place, curve in enumerate(pool) if curve.name != PUBLISHED]
     first = [place for place in range(len(pool)) if place not in rest]
     if isinstance(sampler, Random):
@@ -240,7 +241,7 @@ class _Nearest:
         return min(left, key=lambda place: (_distance(self.pool[place], trial.params, self.ranges), place))
 
     def _tell(self, curve: Curve, readings: Mapping[int, float]) -> None:
-        """As a search shows it: what was stopped is complete to a sampler that reads such alone."""
+        """Tells Optuna's study of a sample as a search does: a stopped one is complete to a sampler that needs it."""
         ended = max(readings) == curve.epochs or not self.reads_stopped
         state = optuna.trial.TrialState.COMPLETE if ended else optuna.trial.TrialState.PRUNED
         self.study.add_trial(
@@ -255,18 +256,18 @@ class _Nearest:
 
 
 def _distance(curve: Curve, params: Mapping[str, Any], space: Mapping[str, Range]) -> float:
-    """Mean over the curve's parameters of how far they lie apart: 0 or 1 for a category, a share of a number's range."""
+    """Returns the mean distance of two points over the parameters: 0 or 1 for a category, a share of a number's range."""
     apart = [
         float(value != params[name])
         if space[name].choices
-        else abs(space[name].share(value) - space[name].share(params[name]))
+        else abs(space[name].fraction(value) - space[name].fraction(params[name]))
         for name, value in curve.params.items()
     ]
     return fmean(apart) if apart else 0.0
 
 
 def _regret(replayed: Replay, pool: Sequence[Curve], at: np.ndarray) -> np.ndarray:
-    """(points,) what a search had not found at each number of epochs; before any sample ended, as if one were guessed."""
+    """Returns (points,) the regret at each number of epochs; before any sample ended, as if one were guessed."""
     best, blind = max(curve.value for curve in pool), fmean(curve.value for curve in pool)
     found = np.array([blind, *(blind if value is None else value for value in replayed.found)])
     return best - found[np.searchsorted(replayed.spent, at, side="right")]

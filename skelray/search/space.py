@@ -20,7 +20,7 @@ from skelray.trial import Trial
 
 
 def example_trial(sweep: Sweep, scale: Scale) -> Trial:
-    """Any trial of a sweep, to see which data it is about; recorded nowhere. Raises UserError for one without an id."""
+    """Returns any trial of a sweep, to see its data, recorded nowhere. Raises UserError for one without an id."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trial = sweep.trial(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask(), scale)
     try:
@@ -40,7 +40,7 @@ def check_named(sweep: Sweep) -> None:
 
 
 def _published(sweep: Sweep) -> Trial:
-    """The trial of the published setting. Raises UserError for a name that the space lacks, or a value outside."""
+    """Returns the trial of the published setting. Raises UserError for a name that the space lacks, or a value outside."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.enqueue_trial(dict(sweep.published))
@@ -92,7 +92,7 @@ def check_scale(sweep: Sweep, scale: Scale, draws: int = 12) -> None:
 def trial_of_point(
     number: int, ask: Callable[[Any, Scale, int | None], Trial], point: Any, scale: Scale, seed: int | None = None
 ) -> Trial:
-    """A trial of the space. Raises UserError, with the line, where the study's own code fails."""
+    """Returns a trial of the space. Raises UserError, with the line, where the study's own code fails."""
     try:
         return call_contained(ask, point, scale, seed)
     except UserError:
@@ -102,7 +102,7 @@ def trial_of_point(
 
 
 def study_code_error(what: str, number: int, error: Exception) -> UserError:
-    """The error of a study's own code for a sample, in one sentence with its line."""
+    """Returns the error of a study's own code for a sample, in one sentence with its line."""
     frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
     line = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
     return UserError(f"{line}{what} fails for sample {number}: {type(error).__name__}: {error}")

@@ -13,7 +13,7 @@ SEAL, SHORT, END = "sha256", 16, b"\n"  # the key of a JSON file's own, how many
 
 
 def dump_with_checksum(content: dict[str, Any]) -> bytes:
-    """What torch.save makes, a zip archive, with its SHA-256 as the archive's comment; torch.load reads it as it is."""
+    """Returns the zip archive that torch.save makes, with its SHA-256 as the comment; torch.load reads it unchanged."""
     import torch
 
     buffer = io.BytesIO()
@@ -23,7 +23,7 @@ def dump_with_checksum(content: dict[str, Any]) -> bytes:
 
 
 def load_with_checksum(content: bytes | None) -> dict[str, Any] | None:
-    """Tensors and plain containers only: no code is run by reading a checkpoint. None where it is damaged.
+    """Loads tensors and plain containers without running code of the file; None if it is damaged.
 
     torch does not check the sums within the archive.
     """
@@ -40,8 +40,8 @@ def load_with_checksum(content: bytes | None) -> dict[str, Any] | None:
         return None  # more than tensors and plain containers
 
 
-def sealed(content: Any) -> bytes:
-    """JSON with its SHA-256 in it: an object has it as its last key, a list as its last element; a line break ends it.
+def with_checksum(content: Any) -> bytes:
+    """Returns JSON with its SHA-256: an object has it as its last key, a list as its last element; a line break ends it.
 
     Anything else stays as it is. Nothing else of JSON would tell a digit of a figure that has changed.
     """
@@ -55,8 +55,8 @@ def sealed(content: Any) -> bytes:
     return json.dumps(content, indent=1).encode() + END
 
 
-def unsealed(text: bytes) -> Any:
-    """What was sealed. A file without a seal and its end, as from before there were any, is believed.
+def without_checksum(text: bytes) -> Any:
+    """Returns JSON without its checksum. A file without one, from before there were any, is believed.
 
     Raises ValueError for damage.
     """

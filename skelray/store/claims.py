@@ -14,8 +14,9 @@ from skelray.store.files import Files
 
 
 class Claim(NamedTuple):
-    """what: a trial's id, or a search's ledger. host, process: of who has it. since: seconds since 1970, of a lease when it
-    was last renewed. alive: whether it still holds; of a lease from elsewhere as far as the clocks here and there agree.
+    """A claim in a store. what: a trial's id, or a search's ledger. host, process: of its holder. since: seconds since
+    1970, of a lease when it was last renewed. alive: whether it still holds; of a lease from elsewhere as far as the
+    clocks agree.
     """
 
     what: str

@@ -17,20 +17,20 @@ from skelray.store.stored_trial import npz
 
 
 class StoredEnsemble:
-    """members: a trial id for each stream."""
+    """An ensemble in a store. members: a trial id for each stream."""
 
     def __init__(self, store: Store, members: Mapping[str, str], ensemble: Ensemble) -> None:
         self.store, self.members, self.ensemble = store, dict(members), ensemble
-        self.stored = store.trial(digest({"ensemble": self.parts()}))
+        self.stored = store.trial(digest({"ensemble": self.spec()}))
         self.id = self.stored.id
 
-    def parts(self) -> list[dict[str, Any]]:
-        """What the id stands for, as JSON."""
+    def spec(self) -> list[dict[str, Any]]:
+        """Returns what the id stands for, as JSON."""
         weights = self.ensemble.weights.items()
         return [{"stream": stream, "trial": self.members[stream], "weight": weight} for stream, weight in weights]
 
     def arrays(self, name: str) -> Arrays | None:
-        """The fused scores, labels and rows of an evaluation (``Store``'s name of it); None where a stream has none.
+        """Returns the fused scores, labels and rows of an evaluation, by ``Store``'s name of it; None if a stream has none.
 
         Raises UserError where the streams' scores are of different samples.
         """
@@ -43,7 +43,7 @@ class StoredEnsemble:
         return self.ensemble.fuse(streams)
 
     def result(self, name: str, evaluation: Evaluation | None = None, seed: int = 0) -> dict[str, Any] | None:
-        """The figures of an evaluation as a trial's; kept until a stream's are made again. None where one has no scores.
+        """Returns the figures of an evaluation, kept until a stream's are made again; None if a stream has no scores.
 
         evaluation, seed: of what tells itself what streams are side by side, as clustering does.
         """
@@ -64,7 +64,7 @@ class StoredEnsemble:
             "started": started.isoformat(),
             "of": [one["started"] for one in results],  # when the streams' were made
         }
-        self.stored.save_spec({"ensemble": self.parts()})
+        self.stored.save_spec({"ensemble": self.spec()})
         files = {**made.files, **({"npz": npz(made.arrays)} if made.arrays else {})}
         for ending, content in files.items():
             self.store.write(f"{self.id}/{name}.{ending}", content)
@@ -72,14 +72,14 @@ class StoredEnsemble:
         return result
 
     def stored_result(self, name: str) -> dict[str, Any] | None:
-        """The figures of an evaluation that were made of the streams' as they are now; None where they are to be made."""
+        """Returns the stored figures of an evaluation if they were made of the streams' current ones; else None."""
         results, kept = self._of_streams(name), self.stored.result_by_name(name)
         if results is None or kept is None or kept.get("of") != [one["started"] for one in results]:
             return None
         return kept
 
     def _of_streams(self, name: str) -> list[dict[str, Any]] | None:
-        """The streams' figures; None where one has none: scores are written before them, so nothing is read half."""
+        """Returns the streams' figures; None if one has none. Scores are written before figures, so nothing is read half."""
         found = [self.store.trial(id).result_by_name(name) for id in self.members.values()]
         results = [result for result in found if result is not None]
         return results if len(results) == len(found) else None
@@ -98,7 +98,7 @@ class StoredEnsemble:
 
 
 def open_ensemble(store: Store, id: str) -> StoredEnsemble | None:
-    """The ensemble of this id; None where it is a trial, or nothing."""
+    """Returns the ensemble of this id; None where it is a trial, or nothing."""
     spec = store.trial(id).spec() or {}
     if "ensemble" not in spec:
         return None

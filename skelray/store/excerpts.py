@@ -52,24 +52,24 @@ class Augmented:
 
 
 def excerpt_name(fingerprint: str, rows: np.ndarray) -> str:
-    """What a set of samples is called: some rows of a prepared data set."""
+    """Returns the name of an excerpt: of some rows of a prepared data set."""
     return hashlib.sha256(fingerprint.encode() + np.ascontiguousarray(rows, dtype="<i8").tobytes()).hexdigest()[:16]
 
 
 def views_name(name: str, trial: Trial) -> str:
-    """What the views of a trial's method of a set are called."""
+    """Returns the name of the views that a trial's method makes of an excerpt."""
     from skelray.identity.canonical import canonical, digest  # it needs torch, which who reads excerpts does without
 
     return f"{name}-{digest({'method': canonical(trial.method), 'frames': trial.frames})}"
 
 
 def excerpt_size(samples: int, frames: int, joints: int, persons: int, views: int = 1) -> int:
-    """Bytes that an excerpt of a set of samples takes in a store, or so many views of one."""
+    """Returns the bytes that an excerpt takes in a store, or so many views of one."""
     return int(PACKED * views * min(KEPT, samples) * min(FRAMES, frames) * joints * persons * 3)
 
 
-def spread(labels: np.ndarray) -> np.ndarray:
-    """Positions of at most KEPT samples, spread over the classes."""
+def stratified_positions(labels: np.ndarray) -> np.ndarray:
+    """Returns positions of at most KEPT samples, spread over the classes."""
     order = np.argsort(labels, kind="stable")
     return np.sort(order[np.unique(np.linspace(0, len(order) - 1, min(KEPT, len(order))).round().astype(int))])
 
@@ -82,7 +82,7 @@ def write_excerpt(store: Files, name: str, content: Excerpt | Augmented) -> None
 
 
 def has_excerpt(store: Files, name: str) -> bool:
-    """Whether the store has it."""
+    """Returns whether the store has it."""
     return store.has(f"{FOLDER}/{name}.npz")
 
 
@@ -110,7 +110,7 @@ def _arrays(store: Files, name: str) -> dict[str, np.ndarray] | None:
 
 
 def quantised(x: np.ndarray, offset: np.ndarray, scale: float) -> np.ndarray:
-    """(n, T, V, M, 3) int8 of sequences (n, 3, T', V, M): FRAMES moments, HIDDEN where someone is absent or a joint NaN."""
+    """Returns (n, T, V, M, 3) int8 of sequences (n, 3, T', V, M) at FRAMES moments; HIDDEN for an absent person or a NaN."""
     at = np.linspace(0, x.shape[2] - 1, min(FRAMES, x.shape[2])).round().astype(int)
     x = np.moveaxis(x[:, :, at], 1, -1)  # (n, T, V, M, 3)
     absent = ~np.nan_to_num(x, nan=1.0).any(axis=(1, 2, 4), keepdims=True)  # (n, 1, 1, M, 1)
@@ -120,7 +120,7 @@ def quantised(x: np.ndarray, offset: np.ndarray, scale: float) -> np.ndarray:
 
 
 def ruler(x: np.ndarray) -> tuple[np.ndarray, float]:
-    """Where the middle of sequences (n, 3, T, V, M) lies, (3,), and what a step of int8 is, with room for augmentations."""
+    """Returns the middle (3,) of sequences (n, 3, T, V, M) and the length of a step of int8, with room for augmentations."""
     there = np.moveaxis(x, 1, -1)[(x != 0).any(axis=1)]  # (points, 3)
     if not len(there):
         return np.zeros(3), 1.0

@@ -21,7 +21,7 @@ from pyarrow import fs
 
 from skelray.atomic import STALE
 from skelray.store import lease, lock
-from skelray.store.checksum import load_with_checksum, sealed, unsealed
+from skelray.store.checksum import load_with_checksum, with_checksum, without_checksum
 from skelray.store.remote import is_uri, open_filesystem, retry
 
 log = logging.getLogger("skelray")
@@ -55,7 +55,7 @@ class Files:
         self._seen: set[str] = set()  # files that it was asked for and has
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file; None where there is none, or a folder, which is set aside."""
+        """Returns the content of a file; None where there is none, or a folder, which is set aside."""
         try:
             return retry(lambda: self._content(name))
         except FileNotFoundError:
@@ -113,7 +113,7 @@ class Files:
             retry(lambda: self.files.delete_file(f"{self.path}/{name}"))
 
     def has(self, name: str) -> bool:
-        """Whether there is such a file; an object store is not asked again for what it has."""
+        """Returns whether there is such a file; an object store is not asked again for what it has."""
         if name in self._seen:
             return True
         found: bool = retry(lambda: self.files.get_file_info(f"{self.path}/{name}")).is_file
@@ -122,15 +122,15 @@ class Files:
         return found
 
     def names(self, folder: str) -> list[str]:
-        """The files in a folder, sorted."""
+        """Returns the files in a folder, sorted."""
         return sorted(info.base_name for info in self.listed(folder) if info.is_file)
 
     def folders(self, folder: str = "") -> list[str]:
-        """The folders of the store, or within a folder, sorted: the ids of trials, and a few others."""
+        """Returns the folders of the store, or within a folder, sorted: ids of trials, and a few others."""
         return sorted(info.base_name for info in self.listed(folder) if not info.is_file)
 
     def listed(self, folder: str, below: bool = False) -> list[fs.FileInfo]:
-        """What is in a folder. below: in its folders, too."""
+        """Returns the names of what is in a folder. below: in its folders, too."""
         place = fs.FileSelector(f"{self.path}/{folder}".rstrip("/"), allow_not_found=True, recursive=below)
         found: list[fs.FileInfo] = retry(lambda: self.files.get_file_info(place))
         return found
@@ -149,7 +149,7 @@ class Files:
         if content is None:
             return None
         try:
-            found = unsealed(content)
+            found = without_checksum(content)
             if fits(found):
                 if lasts and not self.local:
                     self._known[name] = found
@@ -165,18 +165,18 @@ class Files:
         self._seen.discard(name)
 
     def knows(self, name: str) -> bool:
-        """Whether JSON that lasts has been read or written here, so that nobody is asked for it."""
+        """Returns whether JSON that lasts has been read or written here, so that nobody is asked for it."""
         return name in self._known
 
     def write_json(self, name: str, content: Any, lasts: bool = False) -> None:
-        """lasts: as for ``read_json``."""
-        text = sealed(content)
+        """Writes JSON with its checksum. lasts: as for ``read_json``."""
+        text = with_checksum(content)
         self.write(name, text)
         if lasts and not self.local:
-            self._known[name] = unsealed(text)
+            self._known[name] = without_checksum(text)
 
     def read_packed(self, name: str, fits: Callable[[Any], bool]) -> dict[str, Any] | None:
-        """Tensors and plain containers, as ``read_json`` reads JSON."""
+        """Reads tensors and plain containers, as ``read_json`` reads JSON."""
         content = self.read(name)
         if content is None:
             return None
@@ -204,7 +204,7 @@ class Files:
 
     @contextlib.contextmanager
     def claim(self, name: str, file: str = ".lock", free: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """Held by one process at a time, released when it ends however it ends: at once by a lock, or as ``lease`` says.
+        """Claims a name for one process until it ends, however it ends: at once by a lock, or as ``lease`` says.
 
         Others wait, and say for whom. free: as for ``lock.held``.
         """
@@ -220,7 +220,7 @@ class Files:
 
     @contextlib.contextmanager
     def claim_at_once(self, name: str, file: str = ".lock") -> Iterator[None]:
-        """The same, but others get InUse, which says who has it."""
+        """Claims a name without waiting. Raises InUse, which says who has it."""
         with contextlib.ExitStack() as stack:
             try:
                 if self._has_locks(name):
@@ -235,14 +235,14 @@ class Files:
             yield
 
     def in_use(self, name: str) -> bool:
-        """Whether any process may have a claim on it now; a ticket that someone dead has left counts as one."""
+        """Returns whether any process may have a claim on it now; a ticket that someone dead has left counts as one."""
         if self._has_locks(name):
             return any(lock.is_held(path) for path in (Path(self.path) / name).glob(".lock*"))
         tickets = (info for info in self.listed(name, below=True) if lease.is_ticket(info))
         return any(info.size or not self.whole for info in tickets)
 
     def _has_locks(self, name: str) -> bool:
-        """Whether the store is on a file system of this machine's or one shared with it that has locks."""
+        """Returns whether the store is on a file system of this machine's or one shared with it that has locks."""
         return self.local and lock.locks_work(self._lock(name, ".lock"))
 
     @staticmethod

@@ -35,7 +35,7 @@ class TrialFolder:
                 self._read.clear()
 
     def names(self) -> list[str]:
-        """The files that are there, sorted."""
+        """Returns the files that are there, sorted."""
         if not self._once:
             return self.files.names(self.id)
         if self._names is None:
@@ -49,7 +49,7 @@ class TrialFolder:
         return self.files.read(self._place(file)) if self._may_be(file) else None
 
     def read_json(self, file: str, fits: Callable[[Any], bool], lasts: bool = False, first: bool = False) -> Any:
-        """As ``Files.read_json``. first: a file that is likely there is asked for without a listing."""
+        """Reads JSON as ``Files.read_json``. first: a file that is likely there is asked for without a listing."""
         if file in self._read:
             return self._read[file]
         known = self.files.knows(self._place(file))

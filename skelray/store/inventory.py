@@ -32,7 +32,7 @@ class Entry:
 
 
 def inventory(store: Files, folder: str = "") -> list[Entry]:
-    """Every file of the store, or of a folder in it."""
+    """Returns every file of the store, or of a folder in it."""
     start = len(store.path) + 1
     found = (info for info in store.listed(folder, below=True) if info.is_file)
     return [_entry(info.path[start:], info.size or 0, (info.mtime_ns or 0) / 1e9) for info in found]
@@ -49,12 +49,12 @@ def _entry(name: str, size: int, written: float) -> Entry:
 
 
 def total_size(entries: Iterable[Entry]) -> int:
-    """Bytes of all."""
+    """Returns the bytes that all take."""
     return sum(one.size for one in entries)
 
 
 def size_text(size: float) -> str:
-    """Bytes as text: 1.5 GiB, 120 MiB, 3 KiB."""
+    """Returns bytes as text: 1.5 GiB, 120 MiB, 3 KiB."""
     for unit, bytes in (("GiB", 2**30), ("MiB", 2**20)):
         if size >= bytes:
             return f"{size / bytes:.1f} {unit}"

@@ -40,7 +40,7 @@ log = logging.getLogger("skelray")
 
 @contextlib.contextmanager
 def hold_lease(files: Files, folder: str, what: str, free: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """The claim of a folder, waited for if need be.
+    """Holds the claim of a folder, after waiting for it if need be.
 
     what and free: as for ``lock.held``. Raises BlockingIOError where it is no longer needed.
     """
@@ -59,7 +59,7 @@ def hold_lease(files: Files, folder: str, what: str, free: Callable[[], bool] = 
 
 @contextlib.contextmanager
 def hold_lease_at_once(files: Files, folder: str) -> Iterator[None]:
-    """The same without waiting for who lives. Raises BlockingIOError where another process has it.
+    """Holds the claim of a folder, without waiting for a living holder. Raises BlockingIOError if another process has it.
 
     Of two that come at once each sees the other's ticket and takes its own back; who still has one some looks later holds
     the claim.
@@ -103,7 +103,7 @@ class _Tickets:
         return other
 
     def lives(self, ticket: str) -> bool:
-        """Whether its holder has shown that it lives: it runs here, or has renewed it while this process waited."""
+        """Returns whether its holder has shown that it lives: it runs here, or has renewed it while this process waited."""
         _, host, process, started = ticket.split("~")
         return bool(lives_here(host, process, started)) or self._seen.get(ticket, (None, 0.0, False))[2]
 
@@ -144,7 +144,7 @@ class _Tickets:
                 self.files.remove(f"{self.folder}/{self._empty.pop()}")
 
     def _other(self) -> str | None:
-        """A ticket of someone else who is not known to be gone; those of the dead are removed."""
+        """Returns a ticket of another process that is not known to be gone; tickets of the dead are removed."""
         for info in self.files.listed(self.folder):
             ticket = info.base_name
             if ticket == self.name or not is_ticket(info):
@@ -170,19 +170,19 @@ class _Tickets:
 
 
 def is_ticket(info: fs.FileInfo) -> bool:
-    """Whether a file of a store is a ticket, and not one that is being written."""
+    """Returns whether a file of a store is a ticket, and not one that is being written."""
     return not info.base_name.startswith(".") and info.base_name.count("~") == 3
 
 
 def lives_here(host: str, process: str, started: str) -> bool | None:
-    """Whether the process of a ticket still runs, where it ran on this machine; else None."""
+    """Returns whether the process of a ticket still runs, where it ran on this machine; else None."""
     if host != HOST or not process.isdecimal():
         return None
     return _started(int(process)) == started
 
 
 def _started(process: int) -> str:
-    """When a process of this machine started, in ticks since it booted; empty where there is none."""
+    """Returns when a process of this machine started, in ticks since it booted; empty if there is none."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

@@ -25,7 +25,7 @@ log = logging.getLogger("skelray")
 
 @contextlib.contextmanager
 def hold_lock(path: Path, what: str, free: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """The lock at a path, waited for if need be; released when the process ends however it ends.
+    """Holds the lock at a path, after waiting for it if need be, until the process ends however it ends.
 
     what: what it is wanted for, in a line that is logged as soon as it has to wait. free: asked while it waits, whether
     it is no longer needed. Raises BlockingIOError if so.
@@ -43,7 +43,7 @@ def hold_lock(path: Path, what: str, free: Callable[[], bool] = lambda: False) -
 
 @contextlib.contextmanager
 def hold_lock_at_once(path: Path) -> Iterator[None]:
-    """The same without waiting. Raises BlockingIOError where another process has it."""
+    """Holds the lock at a path without waiting. Raises BlockingIOError if another process has it."""
     with open(path, "a+") as lock:
         if not _taken(lock):
             time.sleep(ASKED)  # it may only have been asked about
@@ -54,7 +54,7 @@ def hold_lock_at_once(path: Path) -> Iterator[None]:
 
 
 def locks_work(path: Path) -> bool:
-    """Whether the file system has locks; some shared ones have none."""
+    """Returns whether the file system has locks; some shared ones have none."""
     try:
         with open(path, "a+") as lock:
             _taken(lock)
@@ -83,7 +83,7 @@ def _sign(lock: IO[str]) -> None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether another process holds the lock now."""
+    """Returns whether another process holds the lock now."""
     try:
         with open(path, "a+") as lock:
             return not _taken(lock, fcntl.LOCK_SH)  # so that two who ask do not take each other for a holder
@@ -109,7 +109,7 @@ def signature(path: Path) -> Signature | None:
 
 
 def read_holder(path: Path) -> str:
-    """Who holds a lock, as far as they have told."""
+    """Returns who holds a lock, as far as they have told."""
     told = signature(path)
     if told is None:
         return f"another process, which has {path.parent}"

@@ -15,7 +15,7 @@ CHECKPOINT = r"checkpoint(?:-(\d+))?\.pt"
 
 
 def ended_checkpoints(stored: StoredTrial, stopped: Collection[str] = ()) -> list[str]:
-    """The files of training states that nothing is to go on from: none is beyond the encoders and figures of the trial.
+    """Returns the files of training states that nothing will go on from: none is beyond the trial's encoders and figures.
 
     stopped: ids of trials that a search has stopped, which go on no more. None where an encoder needs a state's mask values.
     """
@@ -29,7 +29,7 @@ def ended_checkpoints(stored: StoredTrial, stopped: Collection[str] = ()) -> lis
 
 
 def is_pruned(stored: StoredTrial, epochs: int) -> bool:
-    """Whether a trial of so many epochs has been trained, at least in part, and has nothing left to go on from."""
+    """Returns whether a trial of so many epochs has been trained, at least in part, and has nothing left to go on from."""
     files = stored.folder.names()
     left = any(re.fullmatch(CHECKPOINT, file) or file == f"encoder-{epochs}.pt" for file in files)
     told = rf"checkpoint(-{epochs})?\.json|encoder-{epochs}\.json|record-{epochs}\.json|{epochs}-\w+\.json"
@@ -37,7 +37,7 @@ def is_pruned(stored: StoredTrial, epochs: int) -> bool:
 
 
 def _lacks_masks(stored: StoredTrial, files: Collection[str]) -> bool:
-    """Whether an encoder is from before mask values were kept with it: only a checkpoint has these."""
+    """Returns whether an encoder is from before mask values were kept with it: only a checkpoint has these."""
     numbers = [int(one[1]) for file in files if (one := re.fullmatch(r"encoder-(\d+)\.pt", file))]
     encoders = (stored.encoder(number) for number in numbers)
     return any(encoder is not None and "masks" not in encoder for encoder in encoders)

@@ -23,7 +23,7 @@ def _all_text(content: dict[str, Any], *names: str) -> bool:
 
 
 def _is_moment(value: Any) -> bool:
-    """Whether it is text of a moment with its time zone, as tables need it."""
+    """Returns whether it is text of a moment with its time zone, as tables need it."""
     try:
         return isinstance(value, str) and datetime.fromisoformat(value).utcoffset() is not None
     except ValueError:
@@ -31,7 +31,7 @@ def _is_moment(value: Any) -> bool:
 
 
 def is_result(value: Any) -> bool:
-    """Figures of an evaluation: fractions of 0..1 by metric, and where they come from."""
+    """Returns whether JSON is figures of an evaluation: fractions of 0..1 by metric, and where they come from."""
     return (
         isinstance(value, dict)
         and _all_text(value, "evaluation", "device", "version", "commit")
@@ -47,7 +47,7 @@ def is_result(value: Any) -> bool:
 
 
 def is_history(value: Any) -> bool:
-    """A list of (epoch, metrics, seconds)."""
+    """Returns whether JSON is a list of (epoch, metrics, seconds)."""
     return isinstance(value, list) and all(
         isinstance(entry, (list, tuple))
         and len(entry) == 3
@@ -60,7 +60,7 @@ def is_history(value: Any) -> bool:
 
 
 def is_record(value: Any) -> bool:
-    """What tables need of a trial that is done: its history, and its figures by the names of their files."""
+    """Returns whether JSON is what tables need of a done trial: its history, and its figures by the names of their files."""
     return (
         isinstance(value, dict)
         and is_history(value.get("history"))
@@ -70,7 +70,7 @@ def is_record(value: Any) -> bool:
 
 
 def is_failure(value: Any) -> bool:
-    """Why a trial failed, or by their names why its evaluations did."""
+    """Returns whether JSON says why a trial failed, or why its evaluations did, by their names."""
     return isinstance(value, dict) and _is_cause(value) and _is_number(value.get("time")) and _are_causes(value)
 
 
@@ -90,7 +90,7 @@ def _is_cause(value: dict[str, Any]) -> bool:
 
 
 def is_spec(value: Any) -> bool:
-    """What an id stands for: a trial and its data, or an ensemble of trials."""
+    """Returns whether JSON is what an id stands for: a trial and its data, or an ensemble of trials."""
     if not isinstance(value, dict):
         return False
     if isinstance(parts := value.get("ensemble"), list):
@@ -99,17 +99,17 @@ def is_spec(value: Any) -> bool:
 
 
 def is_encoder(value: Any) -> bool:
-    """Weights, and what was watched while they were trained."""
+    """Returns whether content is weights, and what was watched while they were trained."""
     return isinstance(value, dict) and isinstance(value.get("model"), dict) and is_history(value.get("history", []))
 
 
 def is_state(value: Any) -> bool:
-    """What training goes on from."""
+    """Returns whether content is a training state to go on from."""
     return is_encoder(value) and _is_count(value.get("epoch")) and isinstance(value.get("optimizer"), dict)
 
 
 def are_arrays(value: Any) -> bool:
-    """Scores (N, classes) with as many labels and rows; or arrays of another kind, of what classifies nothing."""
+    """Returns whether arrays are scores (N, classes) with N labels and rows, or what an evaluation without classes keeps."""
     if "scores" not in value:
         return True
     scores, labels, rows = (value.get(name) for name in ("scores", "labels", "rows"))

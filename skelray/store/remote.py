@@ -41,7 +41,7 @@ files.get_file_info(fs.FileSelector(path, allow_not_found=True))
 
 
 def is_uri(root: str) -> bool:
-    """Whether a store is named by a URI. Raises UserError for what was meant as one and is none."""
+    """Returns whether a store is named by a URI. Raises UserError for what was meant as one and is none."""
     scheme, colon, rest = root.partition(":")
     if colon and scheme in SCHEMES and not rest.startswith("//"):
         raise UserError(f"store {root!r}: a URI has two slashes after its colon, as in {scheme}://bucket/prefix")
@@ -50,7 +50,7 @@ def is_uri(root: str) -> bool:
 
 @cache
 def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
-    """A URI's file system and the path in it. Raises UserError for what is no URI of a folder."""
+    """Returns a URI's file system and the path in it. Raises UserError for a URI of no folder."""
     try:
         files, path = fs.FileSystem.from_uri(_written_at_once(uri))
     except (ValueError, OSError) as error:  # ArrowInvalid
@@ -61,7 +61,7 @@ def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
 
 
 def _written_at_once(uri: str) -> str:
-    """An S3 file is written by one PUT where its content is at hand, unless the URI says otherwise."""
+    """Returns the URI so that an S3 file at hand is written by one PUT, unless the URI says otherwise."""
     if not uri.startswith("s3://") or "allow_delayed_open" in uri:
         return uri
     return f"{uri}{'&' if '?' in uri else '?'}allow_delayed_open=true"
@@ -84,14 +84,14 @@ def check_answers(uri: str) -> None:
 
 
 def _cause(stderr: str) -> str:
-    """The line that says why a process ended: of Python's traceback, or of a C++ library that has aborted it."""
+    """Returns the line that says why a process ended: of Python's traceback, or of a C++ library that aborted."""
     lines = [line for line in stderr.splitlines() if re.match(r"[\w.]+: ", line)]
     aborted = re.search(r"what\(\):\s*(.*?)(?:\. |$)", stderr, re.M)
     return lines[-1] if lines else aborted[1] if aborted else stderr[-300:]
 
 
 def explain_errors(uri: str, told: str) -> str:
-    """What an error of an object store means for who runs a study, in one sentence."""
+    """Returns what an error of an object store means for who runs a study, in one sentence."""
     line = " ".join(told.split())[:300]
     if "NO_SUCH_BUCKET" in line or "no such bucket" in line.lower():
         return "there is no such bucket, or not in this region: make it, or name another one"
@@ -106,7 +106,7 @@ def _way(uri: str) -> str:
 
 
 def retry(request: Callable[[], T]) -> T:
-    """What a request gives; one that fails for what passes, as a broken connection or a busy store, is made again."""
+    """Returns what a request gives, after another try if it fails for a passing cause: a broken connection, a busy store."""
     for pause in PAUSES:
         try:
             return request()

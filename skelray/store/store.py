@@ -34,7 +34,7 @@ class Store(Files):
         """Keeps an encoder from elsewhere. content: as for StoredTrial.save_encoder."""
         self.write(f"weights/{digest}.pt", dump_with_checksum(content))
 
-    def weights(self, digest: str) -> dict[str, Any]:
+    def imported_weights(self, digest: str) -> dict[str, Any]:
         """Raises UserError where there are none of this digest."""
         content = self.read_packed(f"weights/{digest}.pt", records.is_encoder)
         if content is None:

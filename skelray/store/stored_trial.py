@@ -30,7 +30,7 @@ def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 class StoredTrial:
-    """What the store holds of one trial."""
+    """The files of one trial in a store."""
 
     def __init__(self, store: Store, id: str) -> None:
         self.store, self.id = store, id
@@ -58,7 +58,7 @@ class StoredTrial:
             yield
 
     def holder(self, epochs: int) -> str | None:
-        """Who works on a trial of so many epochs now, another process, or on what it has to wait for."""
+        """Returns the other process that works on a trial of so many epochs, or on what it waits for; None if none does."""
         if self.store.local:
             for name in (f".lock-{epochs}", *(() if self.needs_no_checkpoint(epochs) else (".lock",))):
                 path = Path(self.store.path) / self.id / name
@@ -67,12 +67,12 @@ class StoredTrial:
         return None
 
     def needs_no_checkpoint(self, epochs: int) -> bool:
-        """Whether the latest checkpoint is of no use to a trial of so many epochs, now or later."""
+        """Returns whether the latest checkpoint is of no use to a trial of so many epochs, now or later."""
         files = self.folder.names()
         return f"encoder-{epochs}.pt" in files or self.last_epoch(files) > epochs
 
     def last_epoch(self, files: Collection[str] | None = None) -> int:
-        """The last epoch of the latest checkpoint, by its history, which stays where the checkpoint is taken away.
+        """Returns the last epoch of the latest checkpoint, from its history, which stays if the checkpoint is taken away.
 
         files: of the trial, where they are known, so that what is not there is not asked for.
         """
@@ -84,13 +84,16 @@ class StoredTrial:
         return history[-1][0] if history else 0
 
     def save_state(self, state: dict[str, Any], only: int | None = None) -> None:
-        """only: of a shorter trial of so many epochs, which leaves the state of a longer one as it is."""
+        """Saves the latest training state.
+
+        only: it is of a shorter trial of so many epochs, and leaves a longer one's as it is.
+        """
         name = "checkpoint" if only is None else f"checkpoint-{only}"
         self.folder.write_json(f"{name}.json", state.get("history", []))  # first: never behind the state
         self.folder.write(f"{name}.pt", dump_with_checksum(state))
 
     def state(self, epochs: int | None = None) -> dict[str, Any] | None:
-        """The latest training state, or the latest of at most so many epochs; None where there is none that is whole."""
+        """Returns the latest training state, or the latest of at most so many epochs; None if none is whole."""
         latest = self.folder.read_packed("checkpoint.pt", records.is_state)
         if epochs is None or (latest is not None and latest["epoch"] <= epochs):
             return latest
@@ -106,7 +109,10 @@ class StoredTrial:
                 self.folder.set_aside(file, "it does not fit the model")
 
     def save_encoder(self, epoch: int, content: dict[str, Any]) -> None:
-        """content: the ``model`` state of the query branch, the ``masks`` of its streams, and the ``history`` up to now."""
+        """Saves an encoder.
+
+        content: the query branch's ``model`` state, its streams' ``masks``, and the ``history`` up to now.
+        """
         self.folder.write_json(f"encoder-{epoch}.json", content.get("history", []), lasts=True)
         self.folder.write(f"encoder-{epoch}.pt", dump_with_checksum(content))
 
@@ -119,7 +125,7 @@ class StoredTrial:
         self.folder.set_aside(f"encoder-{epoch}.pt", "it does not fit the model")
 
     def history(self, epochs: int) -> list[list[Any]]:
-        """(epoch, metrics, seconds) of every epoch of a trial of so many epochs, or as far as it got."""
+        """Returns (epoch, metrics, seconds) of every epoch of a trial of so many epochs, or as far as it got."""
         if (record := self.record(epochs)) is not None:
             return list(record["history"])
         return self._history(epochs)
@@ -149,7 +155,7 @@ class StoredTrial:
         result: dict[str, Any],
         files: Mapping[str, bytes] | None = None,
     ) -> None:
-        """Scores and pictures first, then the figures: where there are figures there are scores."""
+        """Writes scores and pictures first, then the figures: where there are figures there are scores."""
         name = evaluated(epoch, evaluation)
         self.folder.write(f"{name}.npz", npz(arrays))
         for ending, content in (files or {}).items():
@@ -157,11 +163,11 @@ class StoredTrial:
         self.folder.write_json(f"{name}.json", result, lasts=True)
 
     def result(self, epoch: int, evaluation: Any) -> dict[str, Any] | None:
-        """The figures of an evaluation, in canonical form, of the encoder at an epoch."""
+        """Returns the figures of an evaluation, in canonical form, of the encoder at an epoch."""
         return self.result_by_name(evaluated(epoch, evaluation))
 
     def result_by_name(self, name: str) -> dict[str, Any] | None:
-        """Figures by the name of their file, as ``evaluated`` gives it."""
+        """Returns figures by the name of their file, as ``evaluated`` gives it."""
         record = self.record(int(name.partition("-")[0]))
         if record is not None and name in record["results"]:
             result: dict[str, Any] = record["results"][name]
@@ -169,11 +175,14 @@ class StoredTrial:
         return self.folder.read_json(f"{name}.json", records.is_result, lasts=True)
 
     def record(self, epochs: int) -> dict[str, Any] | None:
-        """The history and the figures of a trial that is done, in one file; None where there is no such file."""
+        """Returns the history and the figures of a trial that is done, in one file; None where there is no such file."""
         return self.folder.read_json(_record(epochs), records.is_record, lasts=True, first=True)
 
     def save_record(self, epochs: int, evaluations: Iterable[Any]) -> None:
-        """evaluations: in canonical form, all of which have figures; those that the record has already stay in it."""
+        """Writes the record of a done trial.
+
+        evaluations: in canonical form, all with figures; those already in the record stay.
+        """
         before = self.record(epochs)
         results = {name: self.result_by_name(name) for name in (evaluated(epochs, one) for one in evaluations)}
         if before is not None and results.keys() <= before["results"].keys():
@@ -185,7 +194,10 @@ class StoredTrial:
         return self.arrays(evaluated(epoch, evaluation))
 
     def arrays(self, name: str) -> dict[str, np.ndarray] | None:
-        """Scores by the name of their file. Damaged ones are set aside with their figures, so that both are made again."""
+        """Returns scores by the name of their file.
+
+        Damaged ones are set aside with their figures, so that both are made again.
+        """
         content = self.folder.read(f"{name}.npz")
         if content is None:
             return None
@@ -214,7 +226,7 @@ class StoredTrial:
         return None if found is None else {"line": "", "traceback": "", **found}
 
     def failure_of(self, epochs: int, evaluation: Any) -> dict[str, Any] | None:
-        """Why an evaluation, in canonical form, has no figures: its own failure, or that of the whole trial."""
+        """Returns why an evaluation, in canonical form, has no figures: its own failure, or the trial's."""
         failure = self.failure(epochs)
         if failure is None or "evaluations" not in failure:
             return failure
@@ -225,7 +237,7 @@ class StoredTrial:
         self.folder.remove(f"failure-{epochs}.json")
 
     def spec(self) -> dict[str, Any] | None:
-        """What the id stands for."""
+        """Returns what the id stands for."""
         return self.folder.read_json("spec.json", records.is_spec)
 
     def save_spec(self, spec: dict[str, Any]) -> None:
@@ -238,5 +250,5 @@ def _record(epochs: int) -> str:
 
 
 def evaluated(epoch: int, evaluation: Any) -> str:
-    """How an evaluation, in canonical form, of the encoder at an epoch is called in a trial's folder."""
+    """Returns the name in a trial's folder of an evaluation, in canonical form, of the encoder at an epoch."""
     return f"{epoch}-{digest(evaluation)}"

@@ -21,11 +21,11 @@ from skelray.study.apart import check_apart
 from skelray.study.arm import Arm, Places, Reference
 from skelray.study.cell import Cell, Fused, scalars
 from skelray.study.charts import Lines, chart_as_data
-from skelray.study.contrasts import FIRST, Contrasts, planned
+from skelray.study.contrasts import FIRST, Contrasts, planned_contrasts
 from skelray.study.notebook import arms_as_html
 from skelray.study.notes import MARGIN, Notes
 from skelray.study.points import Coordinates, Point, check_places, list_points, stream_of_its_own
-from skelray.study.published import Owner, Place, columns_of, place_figures, place_key, spell_out_rows
+from skelray.study.published import Owner, PlaceInTable, columns_of, place_figures, place_key, spell_out_rows
 from skelray.study.quoted import Quoted, quote_references
 from skelray.study.scale import Scale
 from skelray.trial import Trial
@@ -103,7 +103,7 @@ class Ablation:
     def notes(self) -> Notes:
         """Returns the planned comparisons and their margin."""
         return Notes(
-            planned(self.contrasts, (arm.label for arm in self.rows_run)),
+            planned_contrasts(self.contrasts, (arm.label for arm in self.rows_run)),
             self.margin,
             figures=tuple(chart_as_data(one) for one in self.figures),
         )
@@ -217,19 +217,19 @@ class Ablation:
         return self._quoted if (scale or Scale()).as_published else []
 
     @property
-    def labels(self) -> list[str]:
+    def row_labels(self) -> list[str]:
         """Returns the rows of the table in their order."""
         return [arm.label for arm in self.arms]
 
-    def _places(self, cell: Cell) -> list[Place]:
+    def _places(self, cell: Cell) -> list[PlaceInTable]:
         """Returns the places of a cell's published numbers: its own, and that of the ensemble of its stream."""
         trial, evaluations = cell.trial, _named(cell.trial)
         columns = set(columns_of(evaluations).values())
-        places = [Place(trial.benchmark, trial.protocol, trial.stream, cell.coordinates, columns)]
+        places = [PlaceInTable(trial.benchmark, trial.protocol, trial.stream, cell.coordinates, columns)]
         if self.ensemble is not None and trial.stream == next(iter(self.ensemble.weights)):
             fused = {column_name(name, metric) for name, one in evaluations for metric in _of_ensembles(one)}
             at = {**cell.coordinates, "stream": self.ensemble.stream}
-            places.append(Place(trial.benchmark, trial.protocol, self.ensemble.stream, at, fused, fused=True))
+            places.append(PlaceInTable(trial.benchmark, trial.protocol, self.ensemble.stream, at, fused, fused=True))
         return places
 
     def _check_scale(self, scale: Scale) -> None:

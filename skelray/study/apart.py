@@ -29,7 +29,7 @@ def check_apart(cells: Sequence[Cell], written: Callable[[], list[Cell]], scale:
             one = first.setdefault(alike(cell), number)
             if alike(plain[one]) != alike(plain[number]):
                 both = f"{cells[one].name!r} and {cell.name!r} differ in the study"
-                raise UserError(f"{both} and would be the same trial {scale.options}: leave one of them out, or that")
+                raise UserError(f"{both} and would be the same trial {scale.options}: leave one of them out, or that option")
         if (one := first.setdefault((cell.arm, _encoder(cell)), number)) != number:
             both = f"cells {cells[one].name!r} and {cell.name!r} are the same trial twice"
             raise UserError(f"{both}: seeds and values of across have to differ")

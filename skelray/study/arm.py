@@ -62,7 +62,7 @@ class Reference:
         check_label("reference", self.label)
         _check_numbers("reference", self.label, self.published, self.params)
         if not self.published:
-            raise UserError(f"reference {self.label!r} has no published number, and is nothing else")
+            raise UserError(f"reference {self.label!r} has no published number: give it one, or leave it out")
 
 
 def _check_numbers(kind: str, label: str, published: Published, params: float | None) -> None:

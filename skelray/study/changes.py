@@ -31,11 +31,11 @@ def changed(trial: Trial, changes: Mapping[str, Any]) -> Trial:
     Numbers may come as text; a similarity may come by name. Raises UserError for an unknown field, listing the known ones.
     """
     for name, value in changes.items():
-        trial = _replaced(trial, place(trial, name), value)
+        trial = _replaced(trial, field_path(trial, name), value)
     return trial
 
 
-def place(trial: Trial, name: str) -> Path:
+def field_path(trial: Trial, name: str) -> Path:
     """Returns where a field lives: ("tau") in the trial itself, ("method", "tau") in a part.
 
     A plain name is the trial's own field, else that of the one part that has it; with a dot it names its part, as in

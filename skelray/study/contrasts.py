@@ -33,7 +33,7 @@ class Contrast:
         if self.arm == self.other and not self.other_at:
             raise UserError(f"arm {self.arm!r} is compared with itself: name another one, or other_at")
         if missing := sorted(set(self.other_at) - set(self.at)):
-            raise UserError(f"other_at names {missing[0]!r} and at does not: say there what the arm's own is")
+            raise UserError(f"other_at names {missing[0]!r}, and at does not: give there the arm's own value")
         if self.claim not in CLAIMS:
             raise UserError(f"claim {self.claim!r} is none of 'above', 'below' or nothing")
 
@@ -47,7 +47,7 @@ class Contrast:
 Contrasts = str | Sequence[Contrast]  # "first", "previous", or what is planned
 
 
-def planned(contrasts: Contrasts, arms: Iterable[str]) -> tuple[Contrast, ...]:
+def planned_contrasts(contrasts: Contrasts, arms: Iterable[str]) -> tuple[Contrast, ...]:
     """Returns contrasts of each arm with the first ("first") or the previous one ("previous"), or those given.
 
     Raises UserError for an unknown arm and for a repeated contrast.

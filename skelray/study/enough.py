@@ -70,8 +70,9 @@ class Stable:
         return f"the best has gained less than the seed noise over {self.last} samples"
 
     def reached(self, values: Sequence[float], by_seed: Sequence[Sequence[float]]) -> bool:
-        """Returns whether it is stable. values: final readings in order, of stopped samples their last; by_seed: of several
-        seeds.
+        """Returns whether it is stable.
+
+        values: final readings in order, of stopped samples their last; by_seed: of several seeds.
         """
         if len(values) <= self.last:
             return False

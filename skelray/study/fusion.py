@@ -54,7 +54,7 @@ class Fusion:
             raise UserError("a fusion goes across the streams that published names: leave stream out of across")
         if isinstance(self.evaluation, HeldOut):
             raise UserError(f"evaluation {self.evaluation.name!r}: give it without HeldOut; the search adds that itself")
-        self.table()
+        self.as_ablation()
 
     def refuse(self, asked: Scale) -> None:
         """Raises UserError for a field that the fusion goes across."""
@@ -70,7 +70,7 @@ class Fusion:
         }
         return fields_as_html("Fusion", {**told, "across": self.across, "seeds": self.seeds, "samples": self.samples})
 
-    def table(self) -> Ablation:
+    def as_ablation(self) -> Ablation:
         """Returns the streams' encoders and their ensemble under the published weights, as an ablation of one arm."""
         ensemble = Ensemble(self.published)
         return Ablation(
@@ -84,17 +84,20 @@ class Fusion:
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
         """Returns the streams' trials before the weights are chosen, without the test split."""
-        return [replace(cell, trial=without_test(cell.trial)) for cell in self.table().cells(scale)]
+        return [replace(cell, trial=without_test(cell.trial)) for cell in self.as_ablation().cells(scale)]
 
     def fused(self, scale: Scale | None = None) -> list[Fused]:
         """Returns the ensembles under the published weights, one for each search, read on the test split too."""
-        return [replace(one, arm=PUBLISHED) for one in self.table().fused(scale)]
+        return [replace(one, arm=PUBLISHED) for one in self.as_ablation().fused(scale)]
 
     def notes(self) -> Notes:
-        """Returns the comparison: the chosen weights with the published ones."""
-        return Notes((Contrast(CHOSEN, PUBLISHED),))
+        """Returns the comparison: the chosen weights with the published ones, on the test split.
 
-    def at(self, scale: Scale | None) -> Fusion:
+        On held-out subjects, whom they were chosen on, they are better by construction.
+        """
+        return Notes((Contrast(CHOSEN, PUBLISHED, at={"evaluation": self.evaluation.name}),))
+
+    def at_scale(self, scale: Scale | None) -> Fusion:
         """Returns the fusion with a scale's number of points."""
         return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
 

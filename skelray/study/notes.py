@@ -26,7 +26,7 @@ class Notes:
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     figures: tuple[Mapping[str, Any], ...] = ()
 
-    def content(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Returns plain data without defaults."""
         usual = asdict(Notes())
         return {name: value for name, value in asdict(self).items() if value != usual[name]}

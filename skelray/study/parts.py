@@ -56,7 +56,7 @@ class _OfParts:
         if unknown := [on for on in self.published if on not in known]:
             raise UserError(f"published names {unknown[0]!r}; the arms are {', '.join(map(repr, known))}")
         object.__setattr__(self, "seeds", tuple(self.seeds))
-        self.table  # noqa: B018 - says what is wrong with an arm
+        self.as_ablation  # noqa: B018 - says what is wrong with an arm
 
     def _arms(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
         """Returns, by label, the parts that are on, and those whose changes make the arm of the base."""
@@ -66,7 +66,7 @@ class _OfParts:
         raise NotImplementedError
 
     @cached_property
-    def table(self) -> Ablation:
+    def as_ablation(self) -> Ablation:
         arms = [
             Arm(label, changes_of(self.base, self.parts, made), self.published.get(on, {}))
             for label, (on, made) in self._arms().items()
@@ -85,16 +85,16 @@ class _OfParts:
 
     def refuse(self, asked: Scale) -> None:
         """Raises UserError for options that a table of arms would ignore."""
-        self.table.refuse(asked)
+        self.as_ablation.refuse(asked)
 
     def _repr_html_(self) -> str:
-        return arms_as_html(type(self).__name__, self.base, self.table.arms, self.across, tuple(self.seeds))
+        return arms_as_html(type(self).__name__, self.base, self.as_ablation.arms, self.across, tuple(self.seeds))
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
-        return self.table.cells(scale)
+        return self.as_ablation.cells(scale)
 
     def fused(self, scale: Scale | None = None) -> list[Fused]:
-        return self.table.fused(scale)
+        return self.as_ablation.fused(scale)
 
     def notes(self) -> Notes:
         """Returns the parts of each arm, and the comparisons."""

@@ -59,9 +59,9 @@ def check_places(arms: Sequence[Arm], across: Mapping[str, Sequence[Any]], on: P
         raise UserError(f"on names {' '.join(doubled[0])} twice")
     for name in ("benchmark", "protocol") if on else ():
         if name in across:
-            raise UserError(f"the study goes across {name} and says it in on, too: leave it out of across")
+            raise UserError(f"the study gives {name} both in across and in on: leave it out of across")
         if named := [arm for arm in arms if name in arm.changes]:
-            raise UserError(f"arm {named[0].label!r} sets {name}, which on says: give the arm an on of its own")
+            raise UserError(f"arm {named[0].label!r} sets {name}, as the study's on does: give the arm an on of its own")
     for arm in arms:
         for place in arm.on or ():
             if place not in on:

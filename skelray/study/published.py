@@ -37,7 +37,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Place:
+class PlaceInTable:
     """A cell without its seed, or an ensemble. columns: its metrics, as the table names them."""
 
     benchmark: str
@@ -66,7 +66,7 @@ class Owner:
     benchmark: str
     published_by: str
     evaluations: Sequence[tuple[str, Evaluation]]
-    places: Sequence[Place] = field(default_factory=tuple)
+    places: Sequence[PlaceInTable] = field(default_factory=tuple)
 
 
 def list_figures(published: Published, benchmarks: Collection[str] = ()) -> list[Figure]:
@@ -82,7 +82,7 @@ def spell_out_rows(published: Published, places: Sequence[tuple[str, str]], labe
         }
     if len(published) != len(places):
         row = f"published of {label!r} has {len(published)} numbers in a row"
-        raise UserError(f"{row}, and the study is on {len(places)} places: on=[...] says which, None stands where none is")
+        raise UserError(f"{row}, and the study is on {len(places)} places: give one for each, None where there is none")
     found: dict[str, dict[str, float]] = {}
     for (benchmark, protocol), value in zip(places, published, strict=True):
         if value is not None:
@@ -111,7 +111,7 @@ def _narrowed(within: Figure, key: Any, benchmarks: frozenset[str]) -> Figure:
     of_streams = all(part in STREAMS for part in key.split("+"))
     name = "stream" if of_streams else "benchmark" if key in benchmarks else "evaluation"
     if said := getattr(within, name):
-        raise UserError(f"published names two of one kind, {said!r} and {key!r}, around one number")
+        raise UserError(f"a published number under two of one kind, {said!r} and {key!r}: leave one out")
     return replace(within, **{name: key})  # type: ignore[arg-type]
 
 
@@ -146,7 +146,7 @@ def place_figures(arm: Owner, published: Published, benchmarks: Collection[str])
     return found
 
 
-def _fits(figure: Figure, place: Place) -> bool:
+def _fits(figure: Figure, place: PlaceInTable) -> bool:
     at = {name: repr(canonical(value)) for name, value in place.coordinates.items()}
     return (
         figure.benchmark in ("", place.benchmark)
@@ -206,7 +206,7 @@ def _nowhere(figure: Figure, arm: Owner) -> str:
     return f"{told}: {figure.evaluation!r} is not read there"
 
 
-def _several(figure: Figure, places: Sequence[Place], arm: Owner) -> str:
+def _several(figure: Figure, places: Sequence[PlaceInTable], arm: Owner) -> str:
     """Returns the places that a number fits, and how to name one of them."""
     axes = {name: list(dict.fromkeys(str(p.coordinates.get(name)) for p in places)) for name in places[0].coordinates}
     name, values = next((name, values) for name, values in axes.items() if len(values) > 1)

@@ -12,7 +12,7 @@ from skelray import papers
 from skelray.augment import AugmentationSet
 from skelray.checks import UserError, quote_value
 from skelray.identity.canonical import canonical
-from skelray.study.changes import PARTS, Path, leaves, place, value_at
+from skelray.study.changes import PARTS, Path, field_path, leaves, value_at
 from skelray.trial import Trial
 
 WIDTH = 100  # of a line, beyond which arguments stand one below the other
@@ -48,12 +48,12 @@ def differences(base: Trial, other: Trial) -> dict[str, Any]:
 def _name(trial: Trial, path: Path) -> str:
     """Returns the shortest unambiguous name of a field, without its part if possible."""
     try:
-        return path[-1] if place(trial, path[-1]) == path else ".".join(path)
+        return path[-1] if field_path(trial, path[-1]) == path else ".".join(path)
     except UserError:
         return ".".join(path)
 
 
-def nearest(trial: Trial) -> tuple[str, Trial]:
+def nearest_published(trial: Trial) -> tuple[str, Trial]:
     """Returns the published setting with the fewest differences, of the same method if there is one, and its name."""
     known = {name: one for name, one in vars(papers).items() if isinstance(one, Trial) and name.isupper()}
     name = min(known, key=lambda n: (type(known[n].method) is not type(trial.method), len(_differing(known[n], trial))))
@@ -79,7 +79,7 @@ class Written:
 
     def trial(self, trial: Trial) -> str:
         """Returns a trial as changes of the nearest published setting."""
-        name, known = nearest(trial)
+        name, known = nearest_published(trial)
         constant = f"{self.use('skelray', 'papers')}.{name}"
         if not (changed := _differing(known, trial)):
             return constant

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from skelray.evaluation import Evaluation, metrics_of
 from skelray.names import column_name
 from skelray.study.arm import Reference
-from skelray.study.published import Owner, Place, columns_of, list_figures, place_figures
+from skelray.study.published import Owner, PlaceInTable, columns_of, list_figures, place_figures
 
 PLACE = ("benchmark", "protocol")
 Named = Sequence[tuple[str, Evaluation]]  # evaluations as a table calls them
@@ -41,7 +41,7 @@ def quote_references(
     for one in references:
         streams = {one.stream: False} | {figure.stream: True for figure in list_figures(one.published) if figure.stream}
         places = [  # of a stream that its numbers name, and of the one that goes without saying
-            Place(*at, stream, dict(zip(PLACE, at, strict=True)), set(columns_of(named).values()), fused=named_stream)
+            PlaceInTable(*at, stream, dict(zip(PLACE, at, strict=True)), set(columns_of(named).values()), fused=named_stream)
             for at, named in measured.items()
             for stream, named_stream in streams.items()
         ]

@@ -37,8 +37,9 @@ class Sampler:
         check_whole("seed", self.seed, 0, MOST_SEED)
 
     def build(self, draw: int) -> BaseSampler:
-        """Builds Optuna's sampler for one draw. draw: 32 bits from the seed and the sample's number, which decide all
-        randomness.
+        """Builds Optuna's sampler for one draw.
+
+        draw: 32 bits from the seed and the sample's number, which decide all randomness.
         """
         raise NotImplementedError(f"{type(self).__name__} has no build(draw)")
 

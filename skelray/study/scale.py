@@ -12,7 +12,7 @@ from skelray.data.benchmarks import BENCHMARKS
 from skelray.evaluation import small_version, small_versions
 from skelray.identity.canonical import canonical, digest
 from skelray.methods import Scheduled
-from skelray.study.changes import Path, Unknown, changed, place, value_at
+from skelray.study.changes import Path, Unknown, changed, field_path, value_at
 from skelray.study.enough import Budget, Stable
 from skelray.trial import Trial
 
@@ -122,8 +122,8 @@ class Scale:
     def _check_change(self, name: str, value: Any, own: Sequence[tuple[str, Mapping[str, Any], Trial]]) -> None:
         """Raises UserError if no cell takes a change, or if cells differ in the field by whole parts."""
         if all(_path(trial, name) is None for _, _, trial in own):
-            place(own[0][2], name)  # says which fields there are
-        open_ = [(cell, trial, place(trial, name)) for cell, arm, trial in own if _open(trial, arm, name)]
+            field_path(own[0][2], name)  # says which fields there are
+        open_ = [(cell, trial, field_path(trial, name)) for cell, arm, trial in own if _open(trial, arm, name)]
         found: dict[str, tuple[str, Any]] = {}
         for cell, trial, path in open_:
             at = value_at(trial, path)
@@ -161,7 +161,7 @@ def counting_epochs(*parts: Any) -> set[str]:
 def _path(trial: Trial, name: str) -> Path | None:
     """Returns the path of a trial's field, None if there is none. Raises UserError if several parts have it."""
     try:
-        return place(trial, name)
+        return field_path(trial, name)
     except Unknown:
         return None
 

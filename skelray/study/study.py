@@ -44,7 +44,7 @@ class HasReferences(Protocol):
     """A study whose table has rows that are only published."""
 
     @property
-    def labels(self) -> list[str]:
+    def row_labels(self) -> list[str]:
         """Returns the rows of its table in their order."""
         ...
 

@@ -122,7 +122,7 @@ class Sweep:
         share = 1.0 if scale.epochs is None else scale.epochs / trial.epochs
         return max(1, round(self.stopping.grace * share))
 
-    def at(self, scale: Scale | None) -> Sweep:
+    def at_scale(self, scale: Scale | None) -> Sweep:
         """Returns the sweep with a scale's number of samples."""
         return self if scale is None or scale.samples is None else replace(self, samples=scale.samples)
 

@@ -74,7 +74,7 @@ def _check_verdict(rule: Rule, readings: Readings, sample: int, epoch: int) -> t
 
 
 def _with(readings: Readings, number: int, epoch: int, value: float | None) -> Readings:
-    """The same, with another reading of one sample at an epoch, or without it."""
+    """Returns the readings with another reading of one sample at an epoch, or without it."""
     own = {at: read for at, read in readings[number].items() if at != epoch}
     return {**readings, number: own if value is None else {**own, epoch: value}}
 

@@ -25,13 +25,13 @@ Space = Callable[[Any], Trial]
 
 
 def numbers(trial: Any) -> Trial:
-    """A space of numbers alone."""
+    """Returns a space of numbers alone."""
     tau, momentum = trial.suggest_float("tau", 0.03, 0.3, log=True), trial.suggest_float("m", 0.9, 0.999)
     return replace(papers.HICLR, method=HiCLR(tau=tau, m=momentum, queue=trial.suggest_int("queue", 1, 64) * 128))
 
 
 def conditional(trial: Any) -> Trial:
-    """A space of categories, with a parameter that only one of them has."""
+    """Returns a space of categories, with a parameter that only one of them has."""
     similarity = trial.suggest_categorical("similarity", list(SIMILARITIES))
     weight = trial.suggest_float("lambda_h", 0.05, 5.0, log=True) if similarity == "kl" else 1.0
     tau = trial.suggest_float("tau", 0.03, 0.3)
@@ -39,7 +39,7 @@ def conditional(trial: Any) -> Trial:
 
 
 def points(trial: Any) -> Trial:
-    """A space of 24 points."""
+    """Returns a space of 24 points."""
     similarity = trial.suggest_categorical("similarity", list(SIMILARITIES)[:2])
     tau = trial.suggest_float("tau", 0.1, 0.4, step=0.1)
     return replace(
@@ -48,7 +48,7 @@ def points(trial: Any) -> Trial:
 
 
 def cost(trial: Trial) -> float:
-    """A second objective, against the first."""
+    """Returns a second objective, against the first."""
     return float(trial.method.tau)  # type: ignore[attr-defined]
 
 
@@ -77,7 +77,7 @@ def check_sampler(sampler: Sampler, samples: int = 24) -> None:
 
 
 def _drawn(sweep: Sweep, kill_every: int = 0) -> list[str]:
-    """The points of a search by number. kill_every: so many samples later it is another process's."""
+    """Returns the points of a search by number. kill_every: after so many samples another process goes on."""
     store, found = MemoryStore(), list[str]()
     search = Search("contract", sweep, Scale(), store, "data")
     while (sample := search.propose()) is not None:
@@ -95,14 +95,14 @@ def _drawn(sweep: Sweep, kill_every: int = 0) -> list[str]:
 
 
 def _run(search: Search, sample: Sample) -> None:
-    """What might have come of a sample: every seventh fails, and the rule stops some."""
+    """Runs a sample as it might go: every seventh fails, and the rule stops some."""
     if sample.number % 7 == 3:
-        return search.end(sample, "failed")
+        return search.end_sample(sample, "failed")
     height = 1 / (1 + abs(sample.params["tau"] - 0.12) + 0.1 * len(str(sample.params)) / 100)
     for epoch in (25, 75, 225, 300):
         value = round(height * (1 - 1 / (1 + epoch)), 6)
-        verdict = search.judge(sample, epoch, value)
-        search.keep(sample, epoch, value, verdict, {})
+        verdict = search.verdict(sample, epoch, value)
+        search.record_reading(sample, epoch, value, verdict, {})
         if verdict != "on":
-            return search.end(sample, "stopped")
-    return search.end(sample, "done")
+            return search.end_sample(sample, "stopped")
+    return search.end_sample(sample, "done")

@@ -32,7 +32,7 @@ from skelray.augment import (
     SkeleAdaIN,
     TimeFlip,
     View,
-    form,
+    encoder_input,
     grow,
     to_stream,
 )
@@ -85,7 +85,7 @@ every = pytest.mark.parametrize("augment", ALL, ids=ids(ALL))
 
 def joints(augmented, value=7.0):
     """What an encoder of the joint stream reads."""
-    return form(augmented, "joint", torch.tensor([value], dtype=augmented.x.dtype))
+    return encoder_input(augmented, "joint", torch.tensor([value], dtype=augmented.x.dtype))
 
 
 # Contracts
@@ -161,7 +161,7 @@ def test_absent_persons_stay_absent(augment, stream):
     before = view(samples=16)
     assert not before.present[::2, 1].any()
     for _ in range(5):
-        assert (form(augment(before), stream, torch.tensor([7.0]))[::2, ..., 1] == 0).all()
+        assert (encoder_input(augment(before), stream, torch.tensor([7.0]))[::2, ..., 1] == 0).all()
 
 
 @pytest.mark.parametrize("per_sample", [False, True])
@@ -178,7 +178,7 @@ def test_released_masks_make_ghosts_and_leave_present_persons_as_ours_do(per_sam
 def test_the_mask_value_learns_from_present_persons_alone():
     def gradient(masked):
         value = torch.zeros(1, requires_grad=True)
-        form(masked, "joint", value).sum().backward()
+        encoder_input(masked, "joint", value).sum().backward()
         return value.grad.item()
 
     before = view(samples=4)  # two of the eight persons are absent
@@ -421,7 +421,7 @@ def test_masked_joints_differ_between_frames_and_are_fair():
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_mask_acts_on_the_stream(stream):
     masked = RandomMask(0.2)(view(absent=False))
-    out = form(masked, stream, torch.tensor([5.0]))
+    out = encoder_input(masked, stream, torch.tensor([5.0]))
     plain = to_stream(masked.x, KINECT_V2, stream)
     assert torch.equal(out[out != 5.0], plain[out != 5.0])
     assert (out == 5.0).float().mean().item() == pytest.approx(0.2)

@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 
-from skelray.augment import BA, DAE, NA, AdaIN, CannotCapture, Clock, CounterDraws, Draws, Mask, form
+from skelray.augment import BA, DAE, NA, AdaIN, CannotCapture, Clock, CounterDraws, Draws, Mask, encoder_input
 from skelray.augment.philox import philox, words
 
 # Random123's kat_vectors: counter, key -> words of philox4x32-10
@@ -76,7 +76,7 @@ def drawn(augment, seed, **place):
     view = replace(tiny.view(samples=8), draws=draws(seed, **place))
     torch.manual_seed(0)
     after = augment(view)
-    return form(after, "joint", torch.tensor([7.0])), after
+    return encoder_input(after, "joint", torch.tensor([7.0])), after
 
 
 @pytest.mark.parametrize("augment", [BA, NA, Mask, AdaIN, DAE], ids=str)

@@ -21,7 +21,7 @@ from skelray.augment import (
     RandomMask,
     Shear,
     View,
-    form,
+    encoder_input,
 )
 from skelray.augment.hico import corrupt, resize, window
 from skelray.data.dataset import resizing
@@ -231,7 +231,7 @@ def test_a_mask_comes_after_the_frames_it_is_for():
     for before in (Mask + HICO, AugmentationSet("clip", (*Mask.augmentations, CentreCrop()))):
         with pytest.raises(ValueError, match="a mask of 100 frames does not fit 64: mask after what crops and resizes"):
             before(fresh)
-    assert form((HICO + Mask)(fresh), "joint", torch.ones(1)).shape[2] == 64
+    assert encoder_input((HICO + Mask)(fresh), "joint", torch.ones(1)).shape[2] == 64
 
 
 def test_settings_of_the_set_are_equal_and_hashable():

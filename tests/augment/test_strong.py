@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import BACKBONE, DSTA_BACKBONE, MOCO, model, sequences, view
 
-from skelray.augment import DAE, AdaIN, Draws, DropAddEdges, SkeleAdaIN, form
+from skelray.augment import DAE, AdaIN, Draws, DropAddEdges, SkeleAdaIN, encoder_input
 from skelray.augment.strong import RandomEdges, add_edges, drop_edges
 from skelray.backbones.graph import spatial_partition
 from skelray.methods import SkeletonCLR
@@ -92,8 +92,8 @@ def test_a_second_rewiring_acts_on_what_the_first_leaves():
 
 def test_a_style_is_the_mean_and_deviation_of_the_partner():
     fresh = view(sequences(samples=6, absent=False, dtype=F64))
-    styled = form(SkeleAdaIN()(fresh), "joint", NOTHING)
-    partner = form(fresh, "joint", NOTHING)
+    styled = encoder_input(SkeleAdaIN()(fresh), "joint", NOTHING)
+    partner = encoder_input(fresh, "joint", NOTHING)
     shifts = [n for n in range(1, 5) if torch.allclose(styled.mean(dim=(2, 3)), partner.mean(dim=(2, 3)).roll(-n, 0))]
     assert len(shifts) == 1
     torch.testing.assert_close(styled.std(dim=(2, 3)), partner.std(dim=(2, 3)).roll(-shifts[0], 0), rtol=1e-3, atol=1e-3)
@@ -105,11 +105,11 @@ def test_a_style_is_the_mean_and_deviation_of_the_partner():
 def test_an_absent_person_neither_takes_nor_gives_a_style():
     x = sequences(samples=6)  # every other second person is absent
     fresh = view(x)
-    styled = form(AdaIN(fresh), "joint", NOTHING)
+    styled = encoder_input(AdaIN(fresh), "joint", NOTHING)
     assert not styled[::2, ..., 1].any()
     present = styled[1::2, ..., 1]
     assert present.flatten(1).std(dim=1).min() > 0.1
-    ghosts = form(SkeleAdaIN(ghosts=True)(fresh), "joint", NOTHING)
+    ghosts = encoder_input(SkeleAdaIN(ghosts=True)(fresh), "joint", NOTHING)
     absent = {tuple(f) for f in (ghosts[..., 1].flatten(1).std(dim=1) < 1e-3).nonzero().tolist()}
     assert absent or ghosts[::2, ..., 1].any()  # as released: a constant, or a person squeezed to a point
 
@@ -117,7 +117,7 @@ def test_an_absent_person_neither_takes_nor_gives_a_style():
 @pytest.mark.parametrize("samples", [1, 2, 3])
 def test_small_batches_have_a_partner_too(samples):
     fresh = view(sequences(samples=samples, absent=False))
-    assert form(AdaIN(fresh), "joint", NOTHING).isfinite().all()
+    assert encoder_input(AdaIN(fresh), "joint", NOTHING).isfinite().all()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from skelray.backbones import DSTA
 from skelray.backbones.cpu import attention as attention_module
 from skelray.backbones.cpu.attention import _AttendAndMix, _Scores
-from skelray.backbones.dsta import positions
+from skelray.backbones.dsta import position_encoding
 from skelray.backbones.form import FORMS
 from skelray.methods.moco import Branch
 from skelray.released.dsta import dsta_from_released
@@ -217,7 +217,7 @@ def test_attend_and_mix_is_its_formula():
 
 
 def test_positions_are_sines_and_cosines():
-    code = positions(5, 7)
+    code = position_encoding(5, 7)
     torch.testing.assert_close(code[:, 0], torch.arange(5.0).sin())
     torch.testing.assert_close(code[:, 1], torch.arange(5.0).cos())
     torch.testing.assert_close(code[:, 6], (torch.arange(5.0) * 10000 ** (-6 / 7)).sin())

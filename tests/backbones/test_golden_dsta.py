@@ -4,10 +4,9 @@ import pytest
 import row_norms
 import torch
 from golden_file import GoldenFile
-from torch import nn
 
 from skelray.backbones import DSTA, cpu
-from skelray.backbones.dsta import Join, Layer, positions
+from skelray.backbones.dsta import Join, Layer, position_encoding
 from skelray.backbones.form import FORMS
 from skelray.released.dsta import dsta_from_released
 from skelray.skeleton import KINECT_V2
@@ -25,14 +24,8 @@ def build(config, state, dtype, form=None):
 def load(file, dtype, form):
     state = file.under("state/", dtype)
     encoder = build(file.config, state, dtype, form)
-    if "fc.weight" in state:
-        head = nn.Linear(encoder.dim, len(state["fc.weight"]), dtype=dtype)
-    else:
-        out, dim = state["fc.2.weight"].shape
-        head = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, out)).to(dtype)
-    head.load_state_dict({name[3:]: t for name, t in state.items() if name.startswith("fc.")})
     x = file["input"].to(dtype)
-    return encoder, head, x, torch.ones(x.shape[0], x.shape[4], dtype=torch.bool)
+    return encoder, file.head(dtype), x, torch.ones(x.shape[0], x.shape[4], dtype=torch.bool)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -137,7 +130,9 @@ def test_positions_are_the_released_buffers(golden, name):
     assert buffers
     for buffer in buffers:
         expected = buffer[0].permute(1, 2, 0)
-        torch.testing.assert_close(positions(*expected.shape[1:]).expand_as(expected), expected, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            position_encoding(*expected.shape[1:]).expand_as(expected), expected, rtol=1e-6, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])

@@ -4,7 +4,6 @@ import pytest
 import row_norms
 import torch
 from golden_file import GoldenFile
-from torch import nn
 
 from skelray.backbones import STGCN
 from skelray.backbones.form import FORMS
@@ -21,14 +20,8 @@ def load(file, dtype, form):
     backbone = STGCN(hidden_channels=config["hidden_channels"], hidden_dim=config["hidden_dim"], dropout=0)
     encoder = backbone.build(KINECT_V2, form)
     encoder.to(dtype).load_state_dict(stgcn_from_released(state))
-    if "fc.weight" in state:
-        head = nn.Linear(config["hidden_dim"], len(state["fc.weight"]), dtype=dtype)
-    else:
-        out, dim = state["fc.2.weight"].shape
-        head = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, out)).to(dtype)
-    head.load_state_dict({name[3:]: t for name, t in state.items() if name.startswith("fc.")})
     x = file["input"].to(dtype)
-    return encoder, head, x, torch.ones(x.shape[0], x.shape[4], dtype=torch.bool)
+    return encoder, file.head(dtype), x, torch.ones(x.shape[0], x.shape[4], dtype=torch.bool)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -9,30 +9,19 @@ from pathlib import Path
 import click
 import pytest
 import torch
+from command_line import call
 from small_study import ABLATION, SWEEP, TINY, make_run, study_file
 
 from skelray import BA, DEMO, NA, Scale
 from skelray.bench import bench
 from skelray.bench.estimate import training_cost
-from skelray.cli.main import cli, main
+from skelray.cli.main import cli
 from skelray.cli.options import notice_of_synthetic, table_name
 from skelray.results import tables as results
 from skelray.runner.ablation import AblationWork
 from skelray.runner.plan import make_plan
 from skelray.runner.run import Run
 from skelray.runner.study_file import load_study
-
-
-def call(monkeypatch, capsys, *words):
-    """(exit status, standard output, standard error) of a command."""
-    monkeypatch.setattr(sys, "argv", ["skelray", *map(str, words)])
-    try:
-        main()
-        status = 0
-    except SystemExit as exit:
-        status = exit.code or 0
-    out = capsys.readouterr()
-    return status, out.out, out.err
 
 
 @pytest.fixture
@@ -378,6 +367,9 @@ def test_an_error_in_a_studys_own_code_names_its_line_and_keeps_the_traceback(mo
     status, _, err = call(monkeypatch, capsys, "plan", *words, "--traceback")
     assert (status, "raise ValueError('of my own')" in err) == (2, True)
     assert "small.py, line" in err.splitlines()[-1]
+    monkeypatch.setattr("tempfile.mkstemp", lambda **given: (_ for _ in ()).throw(OSError("No space left on device")))
+    status, _, err = call(monkeypatch, capsys, "plan", *words)
+    assert (status, "ValueError: of my own (--traceback shows the traceback)" in err) == (2, True)
 
 
 def test_what_a_user_causes_keeps_no_traceback_and_shows_it_where_it_is_asked_for(monkeypatch, capsys, words):
@@ -414,9 +406,9 @@ def test_set_reaches_the_frames_of_a_hierarchical_encoder(monkeypatch, capsys, w
 
 
 def test_a_number_of_trials_or_auto_shares_a_gpu():
-    from skelray.cli.per_gpu import PerGpu
+    from skelray.cli.per_gpu import PerGpu, lanes_of
 
-    assert [PerGpu().convert(value, None, None) for value in ("auto", "8", 3)] == [64, 8, 3]
+    assert [lanes_of(PerGpu().convert(value, None, None)) for value in ("auto", "8", 3)] == [64, 8, 3]
     for wrong in ("0", "many", "1001"):
         with pytest.raises(click.BadParameter, match=r"a number of 1\.\.1000 or auto"):
             PerGpu().convert(wrong, None, None)

@@ -1,5 +1,7 @@
 """`skelray doctor` and `--version`: a line for each thing that a run needs, and the way to mend what is wrong."""
 
+import socket
+
 import pytest
 from click.testing import CliRunner
 
@@ -17,17 +19,31 @@ def doctor(tmp_path, *options):
 @pytest.fixture
 def healthy(monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setattr(examination, "heads_here", set)
     monkeypatch.setattr(examination, "LITTLE", 0)
     monkeypatch.setattr(examination, "SHARED", 0)
 
 
 def test_a_healthy_machine_has_nothing_to_mend(tmp_path, synthetic_data, healthy, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setattr(examination, "answers", lambda address: True)
     (tmp_path / "store").mkdir()
     status, lines = doctor(tmp_path, "--data", str(synthetic_data))
     assert status == 0, lines
     assert all(line.startswith("ok ") for line in lines.values())
-    names = ["packages", "device", "CPUs", "Ray", "token", "shared memory", "temporary files", "tables", "store", "data"]
+    names = [
+        "packages",
+        "device",
+        "CPUs",
+        "Ray",
+        "token",
+        "home",
+        "shared memory",
+        "temporary files",
+        "tables",
+        "store",
+        "data",
+    ]
     assert list(lines) == names
     assert "torch 2" in lines["packages"]
     assert "synthetic (120)" in lines["data"]
@@ -47,6 +63,23 @@ def test_what_is_wrong_says_the_way_to_mend_it_and_the_status_is_1(tmp_path, hea
     assert "give HOST:PORT" in wrong["Ray"]
     assert "--shm-size" in wrong["shared memory"]
     assert "two slashes" in wrong["store"]
+
+
+def test_a_head_that_runs_here_is_named_and_a_dead_one_is_to_be_mended(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        address = f"127.0.0.1:{one.getsockname()[1]}"
+        monkeypatch.setattr("ray._private.services.find_gcs_addresses", lambda: {address, "127.0.0.1:2"})
+        found = examination.examine_ray(None)
+    assert not found.fine
+    assert f"a head runs here at {address}, which --address auto joins" in found.said
+    assert found.said.endswith(
+        "RAY_ADDRESS=127.0.0.1:1 is followed by --address auto alone, and no head answers there: unset it"
+    )
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    assert "cannot be written to: a run gives its Ray a token that ends with it" in examination.examine_home().said
 
 
 def test_a_token_is_never_shown(tmp_path, healthy, monkeypatch):

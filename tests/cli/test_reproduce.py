@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from command_line import call
 from small_study import TINY, study_file
-from test_cli import call
 
 from skelray.checks import UserError
 from skelray.papers import CENTRED, RIGID
@@ -110,5 +110,5 @@ def test_every_table_of_each_paper_has_a_study():
     shown = {
         paper: find_paper_studies(paper, Path(__file__).parents[2] / "studies") for paper in ("aimclr", "hiclr", "hico")
     }
-    tables = {paper: sorted({number for one in ones for number in one.numbers}, key=int) for paper, ones in shown.items()}
+    tables = {paper: sorted({n for one in ones for n in one.table_numbers}, key=int) for paper, ones in shown.items()}
     assert tables == {"aimclr": list("12345678"), "hiclr": list("1234567"), "hico": list("123456")}

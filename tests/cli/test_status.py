@@ -41,7 +41,7 @@ def line_of(text, name):
 
 
 def test_nothing_is_said_where_nothing_is(tmp_path):
-    assert re.fullmatch(r"Studies in \S+\.\n", status(tmp_path))
+    assert re.fullmatch(r"No study has a table or a run in \S+\.\n", status(tmp_path))
 
 
 def test_a_study_says_how_much_is_done_and_who_runs_it(tmp_path):

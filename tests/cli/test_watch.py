@@ -7,25 +7,14 @@ import sys
 import time
 
 import pytest
+from command_line import call
 from result_rows import seeds
 from small_study import ABLATION, TINY, study_file
 
 from skelray.checks import UserError
-from skelray.cli.main import main
 from skelray.cli.watch import draw_now
 from skelray.results import tables as results
 from skelray.results.runs import RunningTrial, RunRecord, write_record
-
-
-def call(monkeypatch, capsys, *words):
-    monkeypatch.setattr(sys, "argv", ["skelray", *map(str, words)])
-    status = 0
-    try:
-        main()
-    except SystemExit as exit:
-        status = exit.code or 0
-    out = capsys.readouterr()
-    return status, out.out, out.err
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ from skelray.data.detect import detect
 from skelray.data.formats.instances import Instances
 from skelray.data.formats.kinetics import read_frames
 from skelray.data.formats.pku_mmd import pku_mmd
-from skelray.data.formats.text import matrix, usual
+from skelray.data.formats.text import parse_matrix, plain_numbers
 from skelray.skeleton import COCO, FLORENCE, OPENPOSE
 
 WRITERS = {
@@ -325,7 +325,7 @@ def test_florence_protocols(tmp_path):
 
 def test_florence_odd_lines(tmp_path):
     path = write_florence(tmp_path, 4) / "Florence_dataset_WorldCoordinates.txt"
-    table = matrix(path.read_bytes(), 48)
+    table = parse_matrix(path.read_bytes(), 48)
     starts = [int(np.flatnonzero(table[:, 0] == video)[0]) for video in (1, 2, 3)]
     table[starts[0], 1] = 9
     table[table[:, 0] == 2, 2] = 10
@@ -581,9 +581,9 @@ def test_any_json_is_read_or_refused(data):
 @given(st.binary(max_size=60) | st.text("0123456789 .e-+\n", max_size=60).map(str.encode), st.integers(1, 4))
 def test_any_bytes_are_numbers_or_a_value_error(text, columns):
     with suppress(ValueError):
-        table = matrix(text, columns)
+        table = parse_matrix(text, columns)
         assert table.shape[1] == columns
-        assert table.size == len(usual(text).split())
+        assert table.size == len(plain_numbers(text).split())
 
 
 def test_a_recording_that_is_not_finite_is_left_out(tmp_path):

@@ -74,7 +74,7 @@ def test_a_source_gives_what_the_raw_recordings_give(raw, tmp_path, kind, path):
     assert benchmark.name == "ntu60"
     preprocessing = {"centred": CENTRED, "rigid": RIGID}[path]
     if benchmark.preprocessed not in (None, preprocessing):
-        with pytest.raises(DataError, match="already, and preprocessing does not bear repeating"):
+        with pytest.raises(DataError, match="already, and are not preprocessed twice"):
             prepare(benchmark, tmp_path, tmp_path / "data", preprocessing)
         return
     prepare(benchmark, tmp_path, tmp_path / "data", preprocessing, workers=2)

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import random
+import re
 import shutil
 from dataclasses import replace
 
@@ -15,6 +17,7 @@ from raw_files import drawn_benchmark, write_nwucla
 
 from skelray.data import MSR_ACTION3D, NTU60, NWUCLA, DataError, SkeletonDataset, Split, load_splits, open_dataset, prepare
 from skelray.data.benchmarks import BENCHMARKS
+from skelray.data.content import check_content
 from skelray.data.dataset import divide
 from skelray.data.formats.ntu import NAME, missing_skeletons
 from skelray.data.stored import COLUMNS
@@ -238,6 +241,53 @@ def test_damage_is_one_sentence_that_names_the_file(prepared, tmp_path, file, da
         load_splits(tmp_path, "drawn", "xsub")
     assert str(tmp_path / "drawn" / file) in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+def flip(path, draw):
+    content = bytearray(path.read_bytes())
+    bit = draw.randrange(8 * len(content))
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("file", ["sequences.npy", "samples.parquet", "dataset.json"])
+def test_a_bit_that_flips_is_found_and_prepared_anew(prepared, tmp_path, file):
+    """Or it changes nothing that is read, as in the padding of a file."""
+    draw, found = random.Random(0), 0
+    place = tmp_path / "drawn"
+    shutil.copytree(prepared / "drawn", place)
+    check_content(tmp_path, "drawn")
+    whole = (place / file).read_bytes()
+    expected = prepared_as(tmp_path)
+    for _ in range(12):
+        flip(place / file, draw)
+        if prepared_as(tmp_path) != expected:
+            found += 1
+            with pytest.raises(DataError, match=re.escape(str(place))):
+                check_content(tmp_path, "drawn")
+        (place / file).write_bytes(whole)
+    assert found > 3
+
+
+def prepared_as(root):
+    """What a run would read; None where it cannot be opened."""
+    try:
+        splits = load_splits(root, "drawn", "xsub")
+    except DataError:
+        return None
+    parts = (splits.train, splits.test)
+    return [(part.samples.to_csv(), part.batch(range(len(part))).tobytes(), part.fingerprint) for part in parts]
+
+
+def test_damaged_data_is_prepared_again_by_the_same_command(tmp_path):
+    source = write_nwucla(tmp_path / "raw")
+    prepare(NWUCLA, source, tmp_path)
+    assert prepare(NWUCLA, source, tmp_path).already
+    path = tmp_path / "nwucla" / "sequences.npy"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert not prepare(NWUCLA, source, tmp_path).already
+    assert path.read_bytes() == whole
 
 
 def test_half_a_data_set_is_never_taken_for_a_whole_one(tmp_path):

@@ -1,18 +1,17 @@
 """`skelray data describe` and `check`: the numbers are those of the data, and each planted fault is found by name."""
 
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from command_line import call
 from raw_files import drawn_benchmark
 
-from skelray.cli.main import main
 from skelray.data import Benchmark, DataError, Preprocessing, Recording, Split, open_dataset, prepare
 from skelray.data.dataset import SkeletonDataset
 from skelray.data.inspection.check import check_dataset
 from skelray.data.inspection.describe import _columns, _ranges, describe
-from skelray.data.inspection.picture import axes, chosen, description_page, draw, picture_as_png
+from skelray.data.inspection.picture import description_page, draw_picture, picture_as_png, picture_axes, typical_sequences
 from skelray.data.inspection.twins import digests, sketch, twins
 from skelray.skeleton import KINECT_V1, KINECT_V2, OPENPOSE
 
@@ -283,9 +282,9 @@ def test_ranges_and_columns():
 
 def test_a_picture_shows_classes_over_time(whole):
     dataset = open_dataset(whole["centred"], "clean")
-    positions = chosen(dataset)
+    positions = typical_sequences(dataset)
     assert dataset.labels[positions].tolist() == [0, 1, 2, 3]
-    figure = draw(dataset, positions)
+    figure = draw_picture(dataset, positions)
     assert len(figure.axes) == 4 * 8
     assert figure.axes[0].get_title(loc="left").startswith("a  (r")
     assert len(figure.axes[0].lines) == 19  # one bone each; the second person is not there
@@ -295,13 +294,13 @@ def test_a_picture_shows_classes_over_time(whole):
 @pytest.mark.parametrize(("path", "expected"), [("plain", (0, 1, 1)), ("centred", (0, 1, 1)), ("rigid", (0, 2, 1))])
 def test_figures_stand_upright(whole, path, expected):
     dataset = open_dataset(whole[path], "clean")
-    assert axes(dataset.batch(range(48)), KINECT_V1.centre) == expected
+    assert picture_axes(dataset.batch(range(48)), KINECT_V1.centre) == expected
 
 
 def test_image_coordinates_point_down():
     pose = np.zeros((1, 3, 1, 18, 1), np.float32)
     pose[0, 1, 0, :, 0] = np.linspace(0.1, 0.9, 18)
-    assert axes(pose, OPENPOSE.centre) == (0, 1, -1)
+    assert picture_axes(pose, OPENPOSE.centre) == (0, 1, -1)
 
 
 def test_a_page_needs_nothing_beside_it(whole):
@@ -312,17 +311,6 @@ def test_a_page_needs_nothing_beside_it(whole):
 
 
 # commands ------------------------------------------------------------------------------------------------------------
-
-
-def call(monkeypatch, capsys, *words):
-    monkeypatch.setattr(sys, "argv", ["skelray", *map(str, words)])
-    try:
-        main()
-        status = 0
-    except SystemExit as exit:
-        status = exit.code or 0
-    out = capsys.readouterr()
-    return status, out.out, out.err
 
 
 def test_the_commands(whole, tmp_path, monkeypatch, capsys):
@@ -361,6 +349,6 @@ def test_two_persons_are_drawn_and_checked(tmp_path):
     benchmark = Benchmark("two", KINECT_V2, ("a", "b"), {"xsub": Split("subject", (1, 2, 3))}, 2, lambda source: pairs)
     prepare(benchmark, None, tmp_path, Preprocessing("plain", 12))
     dataset = open_dataset(tmp_path, "two")
-    assert len(draw(dataset, [0]).axes[0].lines) == 2 * 24
+    assert len(draw_picture(dataset, [0]).axes[0].lines) == 2 * 24
     assert describe(tmp_path, "two").persons == {2: 6}
     assert len(check_dataset(tmp_path, "two").findings) == 10

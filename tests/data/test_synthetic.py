@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from skelray.data.preprocess import Preprocessing
 from skelray.data.synthetic.benchmark import SYNTHETIC, World, synthetic
-from skelray.data.synthetic.figure import JOINTS, TREE, mirror, pose, positions, proportions, rotation
+from skelray.data.synthetic.figure import JOINTS, TREE, joint_positions, mirror, pose, proportions, rotation
 from skelray.data.synthetic.kinect import SETUPS, YAW, see, sense
 from skelray.data.synthetic.motions import ACTIONS, Action, perform
 from skelray.skeleton import KINECT_V2
@@ -59,7 +59,7 @@ def clean(action: Action, seconds: float = 2.0, count: int = 60) -> tuple[np.nda
 def joint(poses: np.ndarray, name: str) -> np.ndarray:
     """Where a joint of an average person is, seen from the neck."""
     bones = np.mean([proportions(np.random.default_rng(seed)) for seed in range(50)], axis=0)
-    where = positions(poses, bones)
+    where = joint_positions(poses, bones)
     return where[:, KINECT_V2.index(name)] - where[:, KINECT_V2.index("neck")]
 
 
@@ -206,7 +206,7 @@ def test_average_bones_lie_within_those_seen():
 @pytest.mark.parametrize("action", ACTIONS, ids=list(NAMED))
 def test_bones_keep_their_length_and_feet_the_floor(action):
     bones = proportions(np.random.default_rng(0))
-    where = positions(clean(action)[1], bones)
+    where = joint_positions(clean(action)[1], bones)
     for child, parent in TREE:
         length = np.linalg.norm(where[:, child] - where[:, parent], axis=1)
         np.testing.assert_allclose(length, np.linalg.norm(bones[child]))
@@ -270,8 +270,8 @@ def test_classes_that_differ_in_side_alone(name):
     left, right = (clean(NAMED[f"{name}_{side}"])[1] for side in ("left", "right"))
     np.testing.assert_allclose(left, mirror(right))
     bones = proportions(np.random.default_rng(0))
-    mirrored = positions(right, bones)[:, list(KINECT_V2.mirrored)] * (-1, 1, 1)
-    np.testing.assert_allclose(positions(left, bones), mirrored, atol=1e-9)
+    mirrored = joint_positions(right, bones)[:, list(KINECT_V2.mirrored)] * (-1, 1, 1)
+    np.testing.assert_allclose(joint_positions(left, bones), mirrored, atol=1e-9)
 
 
 def test_people_do_what_the_name_says():
@@ -327,7 +327,7 @@ def test_an_action_needs_a_time_between_all_keys():
 def test_camera_sees_who_faces_it_from_the_front():
     """The right of a person who faces the camera is at +x, and the person at the setup's distance."""
     rng = np.random.default_rng(0)
-    body = positions(pose()[None], proportions(rng))[0]
+    body = joint_positions(pose()[None], proportions(rng))[0]
     for camera, yaw in YAW.items():
         turned = body @ rotation(np.array([0.0, yaw, 0.0])).T
         seen = see(turned, camera, 3, rng)
@@ -343,7 +343,7 @@ def test_camera_sees_who_faces_it_from_the_front():
 def test_the_side_that_faces_away_is_worse():
     """Both hands clap, side-on to the camera; how much each error changes within a clip."""
     rng = np.random.default_rng(0)
-    body = positions(clean(NAMED["clap"])[1], proportions(rng)) @ rotation(np.array([0.0, -90.0, 0.0])).T
+    body = joint_positions(clean(NAMED["clap"])[1], proportions(rng)) @ rotation(np.array([0.0, -90.0, 0.0])).T
     true = see(body, 1, 4, rng)[:, None]
     near, far = (7, 11) if true[0, 0, 4, 2] < true[0, 0, 8, 2] else (11, 7)
     errors = []
@@ -359,7 +359,7 @@ def test_the_side_that_faces_away_is_worse():
 
 def test_the_sensor_errs_by_centimetres():
     rng = np.random.default_rng(0)
-    body = positions(pose()[None].repeat(60, 0), proportions(rng))
+    body = joint_positions(pose()[None].repeat(60, 0), proportions(rng))
     true = see(body, 1, 4, rng)[:, None]
     errors = np.stack([sense(true, rng)[:, 0] - true[:, 0] for _ in range(40)])  # (40, T, 25, 3)
     typical = np.median(np.linalg.norm(errors, axis=-1), axis=(0, 1))

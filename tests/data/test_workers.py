@@ -243,7 +243,7 @@ def test_what_is_preprocessed_is_not_preprocessed_again(tmp_path):
     assert one.sequences > two.sequences > 40
     prepare(ready, None, tmp_path / "ready", done)
     for other in (Preprocessing(frames=50), Preprocessing("rigid", 30)):
-        with pytest.raises(DataError, match="centred with 30 frames already, and preprocessing does not bear repeating"):
+        with pytest.raises(DataError, match="centred with 30 frames already, and are not preprocessed twice"):
             prepare(ready, None, tmp_path / "ready", other)
     longer = replace(ready, preprocessed=Preprocessing(frames=31))
     with pytest.raises(DataError, match="frames, bodies"):

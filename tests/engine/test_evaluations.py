@@ -16,7 +16,7 @@ def test_features_from_resident_data_are_those_from_the_host():
     splits = tiny.splits()
     for frames in (None, 9):
         trained = Pretraining(replace(tiny.TRIAL, frames=frames), splits, torch.device("cpu"))
-        here, there = trained.frozen(), trained.frozen()
+        here, there = trained.frozen_encoder(), trained.frozen_encoder()
         there.keeps_data = True
         for data in (splits.train, splits.test):
             torch.testing.assert_close(there.by_stream(data)[0], here.by_stream(data)[0])

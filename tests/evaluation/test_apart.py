@@ -21,7 +21,7 @@ WEIGHTS = Ensemble({"joint": 0.6, "bone": 0.6, "motion": 0.4})
 @pytest.fixture(scope="module")
 def frozen():
     trial = replace(TRIAL, method=CrosSCLR(**MOCO), stream="joint+motion+bone")
-    return Pretraining(trial, splits(), torch.device("cpu")).frozen()
+    return Pretraining(trial, splits(), torch.device("cpu")).frozen_encoder()
 
 
 @pytest.mark.parametrize("evaluation", [KNN(), Linear(epochs=3), Finetune(epochs=1), Supervised(epochs=1)], ids=str)
@@ -30,7 +30,7 @@ def test_streams_apart_are_the_ensemble_of_each_evaluated_alone(frozen, evaluati
     fused = measure(Apart(evaluation, WEIGHTS), frozen, data.train, data.test)
     alone = {}
     for stream in WEIGHTS.weights:
-        one = frozen.alone(stream)
+        one = frozen.single_stream(stream)
         assert list(one.encoders) == [stream]
         alone[stream] = measure(evaluation, one, data.train, data.test).scores.numpy()
     assert np.allclose(fused.scores.numpy(), WEIGHTS(alone))
@@ -77,4 +77,4 @@ def test_what_has_no_scores_is_refused(evaluation):
 def test_a_stream_that_the_trial_lacks_is_named(frozen):
     data = splits()
     with pytest.raises(UserError, match="stream 'bone' is fused, and the trial has joint"):
-        Apart(KNN(), WEIGHTS)(frozen.alone("joint"), data.train, data.test)
+        Apart(KNN(), WEIGHTS)(frozen.single_stream("joint"), data.train, data.test)

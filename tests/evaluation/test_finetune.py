@@ -74,11 +74,11 @@ def test_the_same_twice_bit_for_bit_and_another_under_another_seed(evaluation):
     data = splits()
     torch.manual_seed(1)
     state = torch.random.get_rng_state()
-    first = evaluation(pretraining().frozen(), data.train, data.test)
+    first = evaluation(pretraining().frozen_encoder(), data.train, data.test)
     assert torch.equal(torch.random.get_rng_state(), state)
     torch.manual_seed(2)
-    assert torch.equal(evaluation(pretraining().frozen(), data.train, data.test), first)
-    assert not torch.equal(evaluation(pretraining(seed=1).frozen(), data.train, data.test), first)
+    assert torch.equal(evaluation(pretraining().frozen_encoder(), data.train, data.test), first)
+    assert not torch.equal(evaluation(pretraining(seed=1).frozen_encoder(), data.train, data.test), first)
 
 
 @every
@@ -87,7 +87,7 @@ def test_the_encoder_of_the_trial_stays_as_it_is(evaluation):
     trained.train_epoch()
     before = {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
     gradients = {name: p.grad is None for name, p in trained.model.named_parameters()}
-    evaluation(trained.frozen(), data.train, data.test)
+    evaluation(trained.frozen_encoder(), data.train, data.test)
     assert same_state(before, dict(trained.model.state_dict()))
     assert gradients == {name: p.grad is None for name, p in trained.model.named_parameters()}
     assert {name for name, p in trained.model.named_parameters() if p.requires_grad} >= {"query.encoder.layer.weight"}
@@ -97,7 +97,7 @@ def test_it_starts_from_the_encoder(monkeypatch):
     made, data = watched(monkeypatch), splits()
     trained = pretraining()
     trained.train_epoch()
-    replace(SHORT, lr=1e-12, weight_decay=0.0, epochs=1, mode="eval")(trained.frozen(), data.train, data.test)
+    replace(SHORT, lr=1e-12, weight_decay=0.0, epochs=1, mode="eval")(trained.frozen_encoder(), data.train, data.test)
     for name, tensor in trained.model.query.encoder.state_dict().items():
         torch.testing.assert_close(made[0].encoders["joint"].state_dict()[name], tensor)
 
@@ -106,17 +106,17 @@ def test_without_pretraining_it_starts_from_what_pretraining_starts_from():
     """Of an untrained encoder, finetuning and supervised training of one schedule are the same."""
     data, trained = splits(), pretraining()
     schedule = {"epochs": 2, "warmup": 0, "milestones": (), "batch_size": 8}
-    from_nothing = Supervised(**schedule)(trained.frozen(), data.train, data.test)
-    assert torch.equal(Finetune(**schedule)(trained.frozen(), data.train, data.test), from_nothing)
+    from_nothing = Supervised(**schedule)(trained.frozen_encoder(), data.train, data.test)
+    assert torch.equal(Finetune(**schedule)(trained.frozen_encoder(), data.train, data.test), from_nothing)
     trained.train_epoch()
-    assert torch.equal(Supervised(**schedule)(trained.frozen(), data.train, data.test), from_nothing)
-    assert not torch.equal(Finetune(**schedule)(trained.frozen(), data.train, data.test), from_nothing)
+    assert torch.equal(Supervised(**schedule)(trained.frozen_encoder(), data.train, data.test), from_nothing)
+    assert not torch.equal(Finetune(**schedule)(trained.frozen_encoder(), data.train, data.test), from_nothing)
 
 
 def test_an_easy_problem_is_solved():
     data = splits(samples=72)
     evaluation = replace(SHORT, epochs=12)
-    scores = evaluation(pretraining().frozen(), data.train, data.test)
+    scores = evaluation(pretraining().frozen_encoder(), data.train, data.test)
     assert top_k_accuracy(scores, torch.from_numpy(data.test.labels.copy())) == 1.0
 
 
@@ -205,14 +205,16 @@ augmented = pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=str)
 @pytest.fixture(scope="module")
 def plain_scores():
     """What finetuning without augmentation ends in, for each kind."""
-    return {e.name: e(pretraining(backbone=BACKBONE).frozen(), splits().train, splits().test) for e in WHOLE}
+    return {e.name: e(pretraining(backbone=BACKBONE).frozen_encoder(), splits().train, splits().test) for e in WHOLE}
 
 
 @augmented
 @every
 def test_every_augmentation_changes_what_is_trained(plain_scores, evaluation, augmentation):
     data = splits()
-    changed = replace(evaluation, augmentation=augmentation)(pretraining(backbone=BACKBONE).frozen(), data.train, data.test)
+    changed = replace(evaluation, augmentation=augmentation)(
+        pretraining(backbone=BACKBONE).frozen_encoder(), data.train, data.test
+    )
     assert not torch.equal(changed, plain_scores[evaluation.name])
 
 
@@ -239,12 +241,12 @@ def test_an_encoder_gets_in_finetuning_what_it_gets_in_pretraining(monkeypatch, 
         torch.nn.init.constant_(moco.mask_value, value)
     encoder = next(iter(trained.model.encoders().values()))
     seen = given_to(encoder, monkeypatch)
-    replace(SHORT, epochs=1, batch_size=100, augmentation=augmentation)(trained.frozen(), data.train, data.test)
+    replace(SHORT, epochs=1, batch_size=100, augmentation=augmentation)(trained.frozen_encoder(), data.train, data.test)
     tuned = seen[: len(trained.model.encoders())]
     seen.clear()
     encoder.train()
     order = torch.randperm(len(data.train), generator=Draws(0, 1)["tuning"]).numpy()
-    view = augmentation(trained.frozen().view(data.train, order, Draws(0, 1)).on("tuned"))
+    view = augmentation(trained.frozen_encoder().view(data.train, order, Draws(0, 1)).on("tuned"))
     for moco in mocos:
         moco.embed(view)
     assert len(seen) == len(tuned)
@@ -259,9 +261,9 @@ def test_a_mask_is_learned_in_finetuning_and_starts_from_what_pretraining_learne
     learned = trained.model.mask_value.item()
     assert learned != 0
     tiny = replace(SHORT, epochs=1, lr=1e-12, weight_decay=0.0, augmentation=Mask)
-    tiny(trained.frozen(), data.train, data.test)
-    replace(tiny, lr=0.1)(trained.frozen(), data.train, data.test)
-    Supervised(epochs=1)(trained.frozen(), data.train, data.test)
+    tiny(trained.frozen_encoder(), data.train, data.test)
+    replace(tiny, lr=0.1)(trained.frozen_encoder(), data.train, data.test)
+    Supervised(epochs=1)(trained.frozen_encoder(), data.train, data.test)
     started, moved, fresh = (network.masks["joint"].item() for network in made)
     assert started == pytest.approx(learned)
     assert moved != pytest.approx(learned)
@@ -276,7 +278,7 @@ def test_what_acts_on_the_stream_fits_the_clip_of_the_encoder(monkeypatch, augme
     trained = pretraining(method=HiCo(queue=32, dim=8, m=0.9), backbone=replace(LEVELLED, frames=64))
     torch.nn.init.constant_(trained.model.mask_value, 77.0)
     seen = given_to(trained.model.query.encoder, monkeypatch)
-    replace(SHORT, epochs=1, batch_size=100, augmentation=augmentation)(trained.frozen(), data.train, data.test)
+    replace(SHORT, epochs=1, batch_size=100, augmentation=augmentation)(trained.frozen_encoder(), data.train, data.test)
     masked = (seen[0][0] == 77.0).all(dim=1)[..., 0].sum(dim=2)  # (N, 64)
     assert (masked == (2 if "Mask" in augmentation.name else 0)).all()
 
@@ -290,7 +292,7 @@ def test_the_gradient_is_clipped(monkeypatch):
 
     monkeypatch.setattr(nn.utils, "clip_grad_norm_", clip)
     data = splits()
-    replace(SHORT, epochs=1, clip_norm=1e-3)(pretraining().frozen(), data.train, data.test)
+    replace(SHORT, epochs=1, clip_norm=1e-3)(pretraining().frozen_encoder(), data.train, data.test)
     assert len(lengths) == 3
     assert lengths == pytest.approx([1e-3] * 3, rel=1e-3)
 
@@ -298,7 +300,7 @@ def test_the_gradient_is_clipped(monkeypatch):
 def test_a_loss_that_is_no_number_has_diverged():
     data = splits()
     with pytest.raises(Diverged, match="the loss of finetune is"):
-        replace(SHORT, lr=1e20, epochs=4)(pretraining().frozen(), data.train, data.test)
+        replace(SHORT, lr=1e20, epochs=4)(pretraining().frozen_encoder(), data.train, data.test)
 
 
 def test_it_trains_in_the_precision_of_the_trial(monkeypatch):
@@ -308,7 +310,7 @@ def test_it_trains_in_the_precision_of_the_trial(monkeypatch):
         dtypes.append(out.dtype)
 
     trained = pretraining(precision="bfloat16")
-    frozen = trained.frozen()
+    frozen = trained.frozen_encoder()
     monkeypatch.setattr(
         Finetune, "_settle", lambda self, network: network.encoders["joint"].layer.register_forward_hook(note)
     )
@@ -323,7 +325,7 @@ def test_the_gradient_reaches_every_part_of_the_encoder_and_the_classifier(monke
     for backbone in (BACKBONE, DSTA_BACKBONE):
         made, data = watched(monkeypatch), splits()
         trained = pretraining(backbone=backbone)
-        SHORT(trained.frozen(), data.train, data.test)
+        SHORT(trained.frozen_encoder(), data.train, data.test)
         before = trained.model.query.encoder.state_dict()
         for name, parameter in made[0].encoders["joint"].named_parameters():
             assert parameter.grad is not None, name
@@ -336,7 +338,7 @@ def test_what_is_frozen_gets_none_and_stays(monkeypatch):
     made, data = watched(monkeypatch), splits()
     trained = pretraining(backbone=DSTA_BACKBONE)
     before = {name: tensor.clone() for name, tensor in trained.model.query.encoder.state_dict().items()}
-    replace(papers.HICLR_DSTA_FINETUNE, epochs=2, batch_size=8)(trained.frozen(), data.train, data.test)
+    replace(papers.HICLR_DSTA_FINETUNE, epochs=2, batch_size=8)(trained.frozen_encoder(), data.train, data.test)
     encoder = made[0].encoders["joint"]
     for name, parameter in encoder.named_parameters():
         fixed = name in ("linear.weight", "linear.bias")
@@ -350,7 +352,7 @@ def test_what_is_frozen_gets_none_and_stays(monkeypatch):
 def test_a_part_that_there_is_not_is_refused():
     data = splits()
     with pytest.raises(ValueError, match="frozen 'conv' is no part of the encoder; it has norm, layer, dropout"):
-        replace(SHORT, frozen=("conv",))(pretraining().frozen(), data.train, data.test)
+        replace(SHORT, frozen=("conv",))(pretraining().frozen_encoder(), data.train, data.test)
 
 
 # Every kind of model
@@ -369,7 +371,7 @@ def test_a_part_that_there_is_not_is_refused():
 def test_every_model_is_finetuned_by_the_same_code(changes):
     data, trained = splits(), pretraining(**changes)
     for evaluation in (replace(SHORT, epochs=1), replace(SHORT, epochs=1, labels=0.3), Supervised(epochs=1)):
-        scores = evaluation(trained.frozen(), data.train, data.test)
+        scores = evaluation(trained.frozen_encoder(), data.train, data.test)
         assert scores.shape == (len(data.test), 3)
         assert scores.isfinite().all()
 
@@ -377,7 +379,7 @@ def test_every_model_is_finetuned_by_the_same_code(changes):
 def test_streams_are_trained_on_the_mean_of_their_logits(monkeypatch):
     made, data = watched(monkeypatch), splits()
     trained = pretraining(method=CrosSCLR(**MOCO), stream="joint+motion")
-    scores = replace(SHORT, epochs=1)(trained.frozen(), data.train, data.test)
+    scores = replace(SHORT, epochs=1)(trained.frozen_encoder(), data.train, data.test)
     x = torch.from_numpy(data.test.batch(np.arange(len(data.test))))
     present = x.ne(0).flatten(1, 3).any(dim=1)
     logits = [
@@ -414,12 +416,12 @@ def test_labels_are_the_same_for_every_arm_and_grow_with_their_share():
 def test_only_labelled_samples_are_seen_in_training(monkeypatch):
     """The others' sequences are poisoned, and nothing changes."""
     data, evaluation = splits(samples=72), SemiSupervised(labels=0.25, epochs=2, batch_size=8)
-    expected = evaluation(pretraining().frozen(), data.train, data.test)
+    expected = evaluation(pretraining().frozen_encoder(), data.train, data.test)
     chosen = np.isin(data.train.rows, draw_labelled(data.train, 0.25, 0).rows)
     sequences = np.array(data.train.sequences)
     sequences[data.train.rows[~chosen]] = np.nan
     poisoned = replace(data.train, sequences=sequences)
-    assert torch.equal(evaluation(pretraining().frozen(), poisoned, data.test), expected)
+    assert torch.equal(evaluation(pretraining().frozen_encoder(), poisoned, data.test), expected)
 
 
 def test_an_epoch_of_few_labels_is_as_long_as_asked(monkeypatch):
@@ -443,13 +445,13 @@ def test_an_epoch_of_few_labels_is_as_long_as_asked(monkeypatch):
 @every
 def test_test_samples_reach_nothing_that_is_fitted(monkeypatch, evaluation):
     made, data = watched(monkeypatch), splits()
-    expected = evaluation(pretraining().frozen(), data.train, data.test)
+    expected = evaluation(pretraining().frozen_encoder(), data.train, data.test)
     fitted = {name: tensor.clone() for name, tensor in made[0].state_dict().items()}
     other = replace(data.test, samples=data.test.samples.drop(columns="label"))
-    assert torch.equal(evaluation(pretraining().frozen(), data.train, other), expected)
+    assert torch.equal(evaluation(pretraining().frozen_encoder(), data.train, other), expected)
     sequences = np.array(data.test.sequences)
     sequences[data.test.rows] += 100
-    evaluation(pretraining().frozen(), data.train, replace(data.test, sequences=sequences))
+    evaluation(pretraining().frozen_encoder(), data.train, replace(data.test, sequences=sequences))
     assert same_state(fitted, dict(made[-1].state_dict()))
 
 
@@ -459,13 +461,14 @@ def test_best_on_test_is_the_best_epoch_read_and_says_so(evaluation):
     hard = replace(data.test, samples=data.test.samples.assign(label=np.roll(data.test.labels, 3)))  # no easy end
     labels = torch.from_numpy(hard.labels.copy())
     lasting = [
-        replace(evaluation, epochs=n)(pretraining().frozen(), data.train, hard) for n in range(1, evaluation.epochs + 1)
+        replace(evaluation, epochs=n)(pretraining().frozen_encoder(), data.train, hard)
+        for n in range(1, evaluation.epochs + 1)
     ]
-    best = replace(evaluation, selection="released", every=1)(pretraining().frozen(), data.train, hard)
+    best = replace(evaluation, selection="released", every=1)(pretraining().frozen_encoder(), data.train, hard)
     accuracies = [top_k_accuracy(scores, labels) for scores in lasting]
     assert top_k_accuracy(best, labels) == max(accuracies)
     assert torch.equal(best, lasting[max(i for i, a in enumerate(accuracies) if a == max(accuracies))])
-    rarely = replace(evaluation, selection="released", every=100)(pretraining().frozen(), data.train, hard)
+    rarely = replace(evaluation, selection="released", every=100)(pretraining().frozen_encoder(), data.train, hard)
     assert torch.equal(rarely, lasting[-1])
     assert replace(evaluation, selection="released").name == f"{evaluation.name} (best on test)"
 

@@ -31,7 +31,7 @@ def parts():
 
 @pytest.fixture(scope="module")
 def frozen(parts):
-    return Pretraining(TRIAL, parts, torch.device("cpu")).frozen(None)
+    return Pretraining(TRIAL, parts, torch.device("cpu")).frozen_encoder(None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -135,7 +135,7 @@ def test_calibration_by_hand():
     assert Calibration(bins=10)(votes) == pytest.approx((2 * abs(0.5 - 0.9) + abs(1 - 0.6) + abs(1 - 0.8)) / 4)
     assert Calibration(bins=1)(votes) == pytest.approx(abs(0.75 - 0.8))
     assert probabilities(np.array([[-1.0, -1.0]])).tolist() == [[0.5, 0.5]]
-    table = Calibration(bins=10).table(votes)
+    table = Calibration(bins=10).bins_table(votes)
     assert table["samples"].sum() == 4
 
 

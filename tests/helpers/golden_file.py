@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import torch
+from torch import nn
 
 F64 = {"rtol": 1e-8, "atol": 1e-10}
 
@@ -25,6 +26,18 @@ class GoldenFile:
         """The tensors whose name starts with prefix, without it; floats cast to dtype."""
         found = {name[len(prefix) :]: self[name] for name in self.arrays if name.startswith(prefix)}
         return {name: t.to(dtype) if dtype and t.is_floating_point() else t for name, t in found.items()}
+
+    def head(self, dtype):
+        """The classifier of the released model, with its weights."""
+        state = self.under("state/", dtype)
+        if "fc.weight" in state:
+            classes, dim = state["fc.weight"].shape
+            head = nn.Linear(dim, classes, dtype=dtype)
+        else:
+            out, dim = state["fc.2.weight"].shape
+            head = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, out)).to(dtype)
+        head.load_state_dict({name[3:]: t for name, t in state.items() if name.startswith("fc.")})
+        return head
 
     def cases(self):
         return sorted({name.split("/")[0] for name in self.arrays if "/" in name})

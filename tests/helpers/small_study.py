@@ -54,10 +54,10 @@ def study_file(folder, body, name="small"):
     return path
 
 
-def make_run(path, folder, data, **scale):
-    """A run whose store and tables lie in the folder."""
+def make_run(path, folder, data, store=None, **scale):
+    """A run whose store and tables lie in the folder. store: elsewhere, a URI."""
     name, study, module = load_study(path)
-    settings = Settings(data, str(folder / "store"), folder / "results", device="cpu")
+    settings = Settings(data, store or str(folder / "store"), folder / "results", device="cpu")
     return Run(name, study, replace(SCALE, **scale), settings), module
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from skelray import ASHA, HiCLR, HyperBand, Median, Never, Patience, Percentile, Racing, Sweep, Threshold, papers
 from skelray.names import HELD_OUT
-from skelray.runner import inline, trainables
+from skelray.runner import active_jobs, trainables
 from skelray.runner.context import Settings
 from skelray.runner.run import Run
 from skelray.study.scale import Scale
@@ -57,7 +57,7 @@ def surrogate(trial, splits, stored, device, load=None, join=None, wait=True):
 
 def install():
     """Puts it in the place of training, in this process."""
-    inline.in_turns = trainables.execute = surrogate
+    active_jobs.in_turns = trainables.execute = surrogate
 
 
 def make_run(folder, data, rule, sampler, samples=6, seeds=None, racing: Racing | None = None, threads=1):

@@ -166,7 +166,7 @@ def test_a_trial_cut_and_resumed_equals_the_uncut_one(backbone):
 def test_evaluations_run_there(evaluation):
     splits = tiny.splits()
     trained = Pretraining(tiny.TRIAL, splits, torch.device("cuda"))
-    scores = evaluation(trained.frozen(), splits.train, splits.test)
+    scores = evaluation(trained.frozen_encoder(), splits.train, splits.test)
     assert scores.shape == (len(splits.test), len(splits.test.classes))
     assert torch.as_tensor(scores).isfinite().all()
 
@@ -176,5 +176,5 @@ def test_neighbours_are_those_of_the_cpu():
     there = Pretraining(tiny.TRIAL, splits, torch.device("cuda"))
     here = Pretraining(tiny.TRIAL, splits, torch.device("cpu"))
     here.load_state(there.state())
-    expected, actual = (torch.as_tensor(KNN()(one.frozen(), splits.train, splits.test)) for one in (here, there))
+    expected, actual = (torch.as_tensor(KNN()(one.frozen_encoder(), splits.train, splits.test)) for one in (here, there))
     torch.testing.assert_close(actual.cpu(), expected, rtol=1e-4, atol=1e-4)

@@ -5,7 +5,7 @@ import torch
 from golden_file import GoldenFile
 
 from skelray.methods import EADM
-from skelray.methods.eadm import attention
+from skelray.methods.eadm import energy_attention
 
 FILES = ("eadm_relu", "eadm_signed", "eadm_threshold")
 
@@ -21,7 +21,7 @@ def test_attention_masks_output_and_gradient(golden, name):
     config = file.config
     drop = EADM("released", config["threshold"], config.get("lambda_", 1e-4))
     x = ours(file["input"]).requires_grad_()
-    a = attention(x.detach(), drop.lambda_, unbiased=True)
+    a = energy_attention(x.detach(), drop.lambda_, unbiased=True)
     torch.testing.assert_close(a, ours(file["attention"]), **file.tolerance(torch.float32, "attention"))
     out = drop(x)
     torch.testing.assert_close(out, ours(file["output"]), **file.tolerance(torch.float32, "output"))

@@ -31,7 +31,7 @@ from skelray.methods import (
     l1,
 )
 from skelray.methods.queue import Queue
-from skelray.methods.similarity import mined_info_nce, nearest
+from skelray.methods.similarity import mined_info_nce, nearest_keys
 from skelray.skeleton import KINECT_V1, KINECT_V2
 from skelray.training import optimisation_step
 from skelray.trial import SGD
@@ -373,10 +373,10 @@ def test_mining_nothing_is_info_nce():
 def test_nearest_is_the_union_over_branches():
     queue = angle([0, 90, 180, 270])
     first, second = (branch(angle(degrees), queue=queue)[1] for degrees in ([10, 100], [80, 110]))
-    assert nearest([first], 1).tolist() == [[True, False, False, False], [False, True, False, False]]
-    assert nearest([first, second], 1).tolist() == [[True, True, False, False], [False, True, False, False]]
-    assert nearest([first], 2).sum(dim=1).tolist() == [2, 2]
-    assert nearest([first], 4).all()
+    assert nearest_keys([first], 1).tolist() == [[True, False, False, False], [False, True, False, False]]
+    assert nearest_keys([first, second], 1).tolist() == [[True, True, False, False], [False, True, False, False]]
+    assert nearest_keys([first], 2).sum(dim=1).tolist() == [2, 2]
+    assert nearest_keys([first], 4).all()
 
 
 @given(

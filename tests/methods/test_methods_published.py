@@ -10,7 +10,7 @@ from tiny import BACKBONE, LEVELLED, MOCO, Small, model, queues, sequences, view
 from skelray.augment import BA, DAE, EA, NA, AdaIN, Mask
 from skelray.backbones import STGCN
 from skelray.methods import EADM, AimCLR, Candidates, CrosSCLR, HiCLR, HiCo, SkeletonCLR, info_nce
-from skelray.methods.eadm import attention
+from skelray.methods.eadm import energy_attention
 from skelray.methods.similarity import cross_info_nce, mined_info_nce
 
 F64 = torch.float64
@@ -80,7 +80,7 @@ def test_aimclr_across_streams_leaves_d3m_within_each():
 
 
 def test_across_streams_the_mean_over_mined_positives_is_no_choice():
-    with pytest.raises(ValueError, match="mined_mean: across streams CrosSCLR's mean"):
+    with pytest.raises(ValueError, match="mined_mean is for single streams"):
         AimCLR(cross_streams=True, mined_mean=True)
 
 
@@ -103,7 +103,7 @@ def test_attention_by_hand(form, count):
     x = torch.tensor(values, dtype=F64).view(1, 1, 2, 2, 1)
     var = (9 + 4 + 0 + 25) / count
     expected = [1 / (1 + math.exp(-((v - mean) ** 2 / (4 * (var + 1e-4)) + 0.5))) for v in values]
-    found = attention(x, 1e-4, unbiased=form == "released")
+    found = energy_attention(x, 1e-4, unbiased=form == "released")
     torch.testing.assert_close(found.flatten(), torch.tensor(expected, dtype=F64))
     second_joint = (expected[1] + expected[3]) / 2
     assert not EADM(form, threshold=second_joint - 1e-6)(x)[..., 1, :].any()
@@ -128,7 +128,7 @@ def test_the_drop_removes_what_stands_out_and_scales_the_rest(form):
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 0.6224, 1.1, math.nan])
 def test_a_threshold_that_drops_everything_or_nothing_is_refused(threshold):
     x = torch.zeros(1, 1, 2, 2, 3, dtype=F64)  # at its mean everywhere
-    assert attention(x, 1e-4, unbiased=False).unique().item() == pytest.approx(0.6224593, abs=1e-7)
+    assert energy_attention(x, 1e-4, unbiased=False).unique().item() == pytest.approx(0.6224593, abs=1e-7)
     with pytest.raises(ValueError, match=f"threshold {threshold}: attention is never below 0.6225"):
         EADM(threshold=threshold)
 

@@ -85,14 +85,14 @@ def test_what_masked_joints_become_is_kept_and_names_nothing(golden, tmp_path):
     imported, store = read_checkpoint(tmp_path / "x.pt", "hiclr"), Store(tmp_path)
     assert imported.digest == read_checkpoint(golden("checkpoints/hiclr_gcn_joint.pt"), "hiclr").digest
     keep_imported(imported, store)
-    assert store.weights(imported.digest)["masks"] == {"joint": 0.25}
+    assert store.imported_weights(imported.digest)["masks"] == {"joint": 0.25}
 
 
 def test_the_study_it_prints_runs_as_it_stands(golden):
     for file, method in FILES:
         imported = read_checkpoint(golden(f"checkpoints/{file}"), method)
         names = {}
-        exec(imported.study(), names)
+        exec(imported.study_text(), names)
         (cell,) = names["study"].cells()
         assert replace(cell.trial, seed=0) == imported.trial, file
 
@@ -107,7 +107,7 @@ def test_other_weights_have_another_digest_and_another_trial(golden):
 @pytest.mark.parametrize("stream", ["bone", "motion"])
 def test_the_study_it_prints_keeps_the_stream(golden, stream):
     names = {}
-    exec(read_checkpoint(golden("checkpoints/aimclr_joint.pt"), "aimclr", stream=stream).study(), names)
+    exec(read_checkpoint(golden("checkpoints/aimclr_joint.pt"), "aimclr", stream=stream).study_text(), names)
     assert names["study"].cells()[0].trial.stream == stream
 
 
@@ -117,7 +117,7 @@ def test_two_streams_of_crossclr_are_two(golden, tmp_path):
     imported = read_checkpoint(tmp_path / "two.pt", "crossclr")
     assert imported.trial.stream == "joint+motion"
     names = {}
-    exec(imported.study(), names)
+    exec(imported.study_text(), names)
     assert names["study"].cells()[0].trial == imported.trial
 
 
@@ -139,8 +139,8 @@ def test_the_last_stride_of_a_dsta_net_is_the_published_one_and_said_to_be_assum
     imported = read_checkpoint(tmp_path / "x.pt", "hiclr")
     assert imported.trial.backbone.layers == tuple(map(tuple, file.config["layers"]))
     assert "weights do not tell: a stride of 1 in the last layer" in str(imported)
-    assert "Weights do not tell a stride of 1 in the last layer" in imported.study()
-    assert "backbone=DSTA(" in imported.study()
+    assert "Weights do not tell a stride of 1 in the last layer" in imported.study_text()
+    assert "backbone=DSTA(" in imported.study_text()
 
 
 def test_a_dsta_net_that_halves_once_before_its_last_layer_is_taken_to_halve_there(golden):
@@ -195,7 +195,7 @@ def test_the_graph_of_the_file_decides_the_partition(golden, tmp_path):
     torch.save({**state, "encoder_q.A": spatial_partition(KINECT_V2, "spatial")}, tmp_path / "x.pt")
     imported = read_checkpoint(tmp_path / "x.pt", "hiclr")
     assert imported.trial.backbone.partition == "spatial"
-    assert "partition='spatial'" in imported.study()
+    assert "partition='spatial'" in imported.study_text()
     assert read_checkpoint(golden("checkpoints/hiclr_gcn_joint.pt"), "hiclr").trial.backbone.partition == "hop1"
 
 

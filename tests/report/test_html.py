@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 from click.testing import CliRunner
 from headless import Opened, headless
@@ -196,6 +198,7 @@ def test_the_command_says_where_the_page_is(tmp_path):
         cli, ["report", "mine", "--results", str(tmp_path), "--html", str(tmp_path / "sub" / "x.html")]
     )
     assert said.output.startswith(f"{tmp_path / 'sub' / 'x.html'} (0.")
+    assert gc.isenabled()  # which it was not meanwhile
     results.write_table("empty", [], [], tmp_path)
     said = CliRunner().invoke(cli, ["report", "empty", "--results", str(tmp_path), "--html"])
     assert "the table of empty is empty" in str(said.exception)

@@ -99,6 +99,12 @@ def test_a_sequence_is_played_as_recorded_and_as_each_arm_sees_it(opened):
     assert gaps == sorted(gaps, reverse=True)
 
 
+def test_of_two_rows_shown_first_both_are_of_one_test_set_if_any_are(opened):
+    choice = "sets => pair(sets.map(set => ({ set, label: set })), () => 0)[0].lastChild.value"
+    chosen = [opened.page.evaluate(choice, sets) for sets in (["a", "b", "a"], ["a", "a"], ["a", "b"], ["a"])]
+    assert chosen == ["2", "1", "1", "0"]
+
+
 def test_a_page_without_a_store_says_what_it_lacks(ran):
     text = write_page("small", ran / "results", str(ran / "nowhere"), None, ran / "bare.html").read_text()
     assert text.count("The store is not here") == 3

@@ -7,12 +7,12 @@ from result_rows import frame, seeds
 from scipy import stats
 
 from skelray import Ablation, Arm, papers
-from skelray.report.reproduction import Section, compare_figures, judge_figure, reproduction_page
+from skelray.report.reproduction import PaperTable, compare_figures, judge_figure, reproduction_page
 
 
 def section(*rows, published):
     study = Ablation(base=papers.HICLR, seeds=range(3), arms=[Arm("HiCLR", {}, published)])
-    return Section("streams", "Table 1", "which stream?", list(study.cells()), frame(list(rows)) if rows else None)
+    return PaperTable("streams", "Table 1", "which stream?", list(study.cells()), frame(list(rows)) if rows else None)
 
 
 def test_a_figure_stands_beside_the_rows_that_bear_it():

@@ -14,7 +14,7 @@ DATA = pd.DataFrame({"epoch": [1, 2, 3], "<b>$weak$</b>": [0.1, 0.25, 1 / 3], "å
 
 @style.in_style()
 def drawn():
-    figure, axes = style.axes("epoch", "held-out top-1 (%)")
+    figure, axes = style.empty_figure("epoch", "held-out top-1 (%)")
     for look, name in zip(style.series_styles(2), DATA.columns[1:], strict=True):
         axes.plot(DATA["epoch"], 100 * DATA[name], label=name, **look)
     axes.legend()

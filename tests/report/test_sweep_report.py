@@ -8,9 +8,13 @@ import pandas as pd
 import pytest
 from sweeps import RUNGS, accuracy, frame, rows
 
-from skelray.report.figures.sweep import FIGURES, save_sweep_figures
+from skelray.report.figures.sweep import FIGURES, contours, importances, save_sweep_figures, slices
+from skelray.report.html.costs import section
+from skelray.report.html.material import gather_material
 from skelray.report.sweep_tables import importance_table, rungs_table, spending_sentence
 from skelray.report.text import report_text
+from skelray.results.tables import write_table
+from skelray.search import from_table
 from skelray.search.from_table import optuna_study_from_samples, samples_from_rows
 
 TOLD = samples_from_rows(rows())
@@ -114,3 +118,27 @@ def test_a_report_needs_neither_the_data_nor_torch(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "figures" / "s" / "importance.png").is_file()
+
+
+def test_a_page_leaves_the_costs_of_samples_to_their_timeline(tmp_path):
+    write_table("s", rows(), [], tmp_path)
+    assert [block.kind for block in section(gather_material("s", tmp_path, None)).blocks] == ["text", "grid"]
+    assert not (tmp_path / "figures").exists()
+
+
+def test_optuna_is_asked_once_for_the_importance_at_a_rung(monkeypatch):
+    asked = []
+    make = from_table.optuna_study_from_samples
+    monkeypatch.setattr(from_table, "optuna_study_from_samples", lambda told, rung: asked.append(rung) or make(told, rung))
+    told = samples_from_rows(rows())
+    assert importances(told) is not None
+    assert importance_table(told) is not None
+    assert contours(told) is not None
+    assert sorted(asked) == sorted(set(asked))
+    assert len(asked) == len([epoch for epoch in RUNGS if sum(epoch in s.readings for s in told) >= from_table.LEAST])
+
+
+def test_slices_have_one_cross_for_what_is_published():
+    crosses = [len(plot.lines) for plot in slices(TOLD).figure.axes if plot.get_xlabel()]
+    assert sum(crosses) == len(TOLD[0].params)
+    assert max(crosses) == 1

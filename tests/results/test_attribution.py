@@ -18,7 +18,7 @@ VALUES = {"none": [0.50, 0.52, 0.51], "A": [0.60, 0.63, 0.59], "B": [0.52, 0.53,
 
 def rows(values=VALUES, **changes):
     made = frame([one for arm, own in values.items() for one in seeds(*own, arm=arm, **changes)])
-    made.attrs["notes"] = Notes((), parts=ON).content()
+    made.attrs["notes"] = Notes((), parts=ON).as_json()
     return made
 
 

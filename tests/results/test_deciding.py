@@ -5,15 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from skelray.results.deciding import Open, cheapest, likely, looks_for, next_look
+from skelray.results.deciding import Open, cheapest, likely_look, looks_for, next_look
 from skelray.results.inference import ALPHA, floor, sign_flip
-from skelray.results.looks import always_valid, least, schedule, share
+from skelray.results.looks import always_valid, least, schedule, spending
 from skelray.results.verdicts import DECIDED, judge
 
 
 def test_all_looks_together_spend_the_level():
-    assert share(1) == 0.5
-    assert sum(share(k) for k in range(1, 10_000)) == pytest.approx(1, abs=2e-4)
+    assert spending(1) == 0.5
+    assert sum(spending(k) for k in range(1, 10_000)) == pytest.approx(1, abs=2e-4)
     looks = schedule(8)
     assert looks[:4] == (8, 12, 18, 27)
     assert len(looks) == 12
@@ -39,11 +39,11 @@ def test_the_cheapest_comes_next_and_the_hopeless_never():
     clear = Open(8, 0.05, 0.02, 4, 0.01, cost=10)
     dear = Open(8, 0.05, 0.02, 4, 0.01, cost=100)
     hopeless = Open(8, 0.012, 0.4, 4, 0.01, cost=1)
-    assert likely(hopeless, looks) is None
+    assert likely_look(hopeless, looks) is None
     assert cheapest([hopeless, dear, clear], looks) == 2
     assert cheapest([hopeless, dear, clear], looks, afford=1) is None
-    assert likely(Open(3, 0.0, math.nan, 4, 0.01, 1), looks) == 8  # before the first look it is the first
-    assert likely(Open(8, 0.0, 0.02, 4, 0.01, 1), looks) is not None  # equivalence decides, too
+    assert likely_look(Open(3, 0.0, math.nan, 4, 0.01, 1), looks) == 8  # before the first look it is the first
+    assert likely_look(Open(8, 0.0, 0.02, 4, 0.01, 1), looks) is not None  # equivalence decides, too
     assert next_look(27, looks) == 41
     assert next_look(looks[-1], looks) is None
 

@@ -117,7 +117,7 @@ def test_what_there_is_not_is_one_sentence(stored, tmp_path):
     assert f"trial {id} has no evaluation 'lin' in" in said(id, "lin")
     assert "it has knn after 4 epochs, linear after 4 epochs, linear held-out after 4 epochs" in said(id, "lin")
     assert "has no evaluation 'knn' after 5 epochs" in said(id, "knn", epochs=5)
-    assert "name one, as 'linear'" in said(id)
+    assert "name the evaluation whose scores are wanted, as 'linear'" in said(id)
     assert "synthetic is not prepared in" in said(id, "knn", data=tmp_path / "elsewhere")
     assert "has no trial" in said(id, "knn", store=tmp_path / "elsewhere")
     keep(store, replace(trial, epochs=9), KNN(), scores(0), data)

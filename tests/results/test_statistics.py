@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from result_rows import frame, row, seeds
 
-from skelray.results.statistics import against, paired, spread, summary, t_quantile
+from skelray.results.statistics import against, cell_columns, paired, summary, t_quantile
 
 
 def test_mean_sd_and_n_of_each_arm():
@@ -104,7 +104,7 @@ def test_t_quantiles_are_those_of_the_t_distribution(freedom, confidence):
 
 
 def test_cells_spread_into_columns_of_their_own_type():
-    table = spread(pd.Series(['{"k": 3, "tau": 0.07}', '{"k": 2, "names": ["a"]}'], index=[4, 7]))
+    table = cell_columns(pd.Series(['{"k": 3, "tau": 0.07}', '{"k": 2, "names": ["a"]}'], index=[4, 7]))
     assert table["k"].tolist() == [3, 2]
     assert list(table.index) == [4, 7]
     assert table["names"][7] == '["a"]'

@@ -13,7 +13,7 @@ from skelray.cli.main import cli
 from skelray.report.verdict_table import verdict_table
 from skelray.results import tables
 from skelray.results.verdicts import judge, verdicts_of_frame
-from skelray.study.contrasts import Contrast, planned
+from skelray.study.contrasts import Contrast, planned_contrasts
 from skelray.study.notes import Notes
 
 
@@ -90,7 +90,7 @@ def test_what_varies_within_an_arm_is_shown():
 
 
 def said(rows, *contrasts, **notes):
-    rows.attrs["notes"] = Notes(contrasts, **notes).content()
+    rows.attrs["notes"] = Notes(contrasts, **notes).as_json()
     return verdicts_of_frame(rows)
 
 
@@ -127,14 +127,14 @@ def test_a_contrast_that_has_no_pair_yet_counts_in_its_family():
 
 
 def test_what_is_planned_by_a_word():
-    pairs = [(one.arm, one.other) for one in planned("previous", ["a", "b", "c"])]
+    pairs = [(one.arm, one.other) for one in planned_contrasts("previous", ["a", "b", "c"])]
     assert pairs == [("b", "a"), ("c", "b")]
-    assert [(one.arm, one.other) for one in planned("first", ["a", "b", "c"])] == [("b", "a"), ("c", "a")]
+    assert [(one.arm, one.other) for one in planned_contrasts("first", ["a", "b", "c"])] == [("b", "a"), ("c", "a")]
     for wrong, why in (("last", "'first', 'previous'"), ([Contrast("a", "x")], "names the arm 'x'")):
         with pytest.raises(UserError, match=why):
-            planned(wrong, ["a", "b"])
+            planned_contrasts(wrong, ["a", "b"])
     with pytest.raises(UserError, match="planned twice"):
-        planned([Contrast("a", "b"), Contrast("a", "b", claim="above")], ["a", "b"])
+        planned_contrasts([Contrast("a", "b"), Contrast("a", "b", claim="above")], ["a", "b"])
     with pytest.raises(UserError, match="compared with itself"):
         Contrast("a", "a")
 

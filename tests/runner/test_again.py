@@ -68,7 +68,7 @@ def test_other_data_is_refused(made, tmp_path):
     folder, settings = made
     write_table("small", load("small", folder / "results").assign(data="f" * 64).to_dict("records"), [], tmp_path)
     id = load("small", tmp_path)["trial"].iloc[0]
-    with pytest.raises(UserError, match=r"fingerprint ffffffffffff, and that in .* on other data the number is another"):
+    with pytest.raises(UserError, match=r"fingerprint ffffffffffff, and that in .* other data gives another number"):
         find_trial(id, replace(settings, results=tmp_path))
 
 

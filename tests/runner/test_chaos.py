@@ -67,3 +67,19 @@ def test_every_damaged_file_is_made_again(tmp_path, synthetic_data, done):
     path, folder, scale, expected = done
     draw = random.Random(1)
     assert file_chaos.damaged_everywhere(path, folder, tmp_path, synthetic_data, scale, expected, draw) > 30
+
+
+@pytest.mark.slow
+def test_damaged_data_is_refused_or_changes_nothing(tmp_path, synthetic_data, done):
+    path, _, scale, expected = done
+    count, refused = file_chaos.damaged_data(path, tmp_path, synthetic_data, scale, expected, random.Random(1), bits=2)
+    assert (count, refused > 5) == (9, True)
+
+
+@pytest.mark.slow
+def test_a_store_on_s3_that_is_killed_or_damaged_is_the_same(tmp_path):
+    """Killed before every seventh write, and every seventh file damaged."""
+    pytest.importorskip("moto")
+    with file_chaos.object_store(tmp_path) as uri:
+        told = file_chaos.disturb("ablation", tmp_path, ["kill", "damage"], uri, step=7)
+    assert len(told) == 2

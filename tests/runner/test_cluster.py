@@ -29,12 +29,15 @@ pytest.importorskip("ray")
 # Joining
 
 
-def test_an_address_without_a_head_is_said_at_once():
+def test_an_address_without_a_head_is_said_at_once(monkeypatch):
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         dead = f"127.0.0.1:{one.getsockname()[1]}"
     with pytest.raises(UserError, match="no Ray head answers there"):
         resolve_address(dead)
+    monkeypatch.setenv("RAY_ADDRESS", dead)
+    with pytest.raises(UserError, match=f"^address 'auto' follows RAY_ADDRESS={dead}: no Ray head answers there"):
+        resolve_address("auto")
     for wrong in ("nonsense", "ray://head:10001", "head:99999999", ":6379"):
         with pytest.raises(UserError, match="give HOST:PORT of the head"):
             resolve_address(wrong)
@@ -331,6 +334,26 @@ def test_a_worker_of_a_node_with_other_data_is_unfit_and_costs_the_trial_nothing
     assert reporting.statuses == {}
 
 
+def test_damaged_data_is_found_before_anything_trains(tmp_path, synthetic_data):
+    """By the driver before its first job, and by a node where it is damaged there alone."""
+    from skelray.data import DataError
+    from skelray.runner.fit import why_unfit, write_needs
+
+    data = tmp_path / "data"
+    shutil.copytree(synthetic_data, data)
+    run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, data, epochs=1)
+    needs = write_needs(run.context, [run.work.jobs[0].trial])
+    with (data / "synthetic" / "sequences.npy").open("r+b") as file:
+        file.seek(5000)
+        byte = file.read(1)[0]
+        file.seek(5000)
+        file.write(bytes([byte ^ 4]))
+    with pytest.raises(DataError, match=r"is not what was prepared, but damaged or changed: prepare synthetic again"):
+        next(run.jobs())
+    assert why_unfit(run.settings, needs, "n").startswith("it cannot read the data: ")
+    assert list((tmp_path / "store").glob("*/checkpoint.pt")) == []
+
+
 @pytest.mark.ray
 def test_a_node_that_joins_gets_no_trial_before_it_has_answered(cluster, tmp_path, synthetic_data):
     from dataclasses import replace
@@ -445,6 +468,80 @@ def test_what_was_short_of_memory_is_tried_again_alone_and_said_to_be(tmp_path, 
     kept = job.stored.failure(1)
     assert kept["cause"] == "out of memory"
     assert "also with the trial alone on it (1.50 GiB): give it a smaller batch" in kept["line"]
+
+
+@pytest.mark.ray
+def test_a_worker_that_the_memory_monitor_ends_is_a_lost_one_to_tune(tmp_path):
+    """Not the end of all trials, as where an error of a task is no error of an actor."""
+    from ray.air.execution._internal import TrackedActor
+    from ray.air.execution._internal.tracked_actor_task import TrackedActorTask
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError
+    from ray.tune.execution import tune_controller
+
+    from skelray.runner.actor_losses import ActorManager, tolerating_lost_actors
+
+    for error in (OutOfMemoryError("the node running low on memory (memory used=1.50GB)"), NodeDiedError("gone")):
+        heard = []
+        actor = TrackedActor(1, on_error=lambda actor, error, heard=heard: heard.append(error))
+        manager = ActorManager(resource_manager=SimpleNamespace(free_resources=lambda acquired_resource: None))
+        manager._live_actors_to_ray_actors_resources[actor] = (None, None)
+        manager._actor_task_failed(TrackedActorTask(actor), error)
+        (found,) = heard
+        assert isinstance(found, RayActorError)
+        assert str(error) in str(pickle.loads(pickle.dumps(found)))
+    with tolerating_lost_actors():
+        assert tune_controller.RayActorManager is ActorManager
+    assert tune_controller.RayActorManager is not ActorManager
+
+
+GREEDY = """
+    import time
+    import numpy as np
+
+    @dataclass(frozen=True)
+    class Greedy:
+        times: int
+        marker: str
+        def __call__(self, view):
+            with open(self.marker, "a+") as file:
+                file.seek(0)
+                so_far = len(file.read())
+                if view.draws.epoch == 2 and so_far < self.times and len(view.x) == BATCH:
+                    file.write("x")
+                    file.flush()
+                    hold = np.ones(SIZE // 8)
+                    time.sleep(20)
+            return view
+
+    def greedy(times):
+        return Arm(f"{times} times", {"arrangement": (AugmentationSet("greedy", (Greedy(times, f"MARKER{times}"),)),)})
+
+    study = Ablation(base=base, arms=[greedy(1), greedy(9)])
+"""
+
+
+@pytest.mark.slow
+def test_what_the_memory_monitor_ends_is_told_as_memory_and_tried_alone(tmp_path, synthetic_data):
+    """Ray's own monitor, on a node whose threshold lies 2 GiB above what this machine uses; a trial takes 4."""
+    words = [line.split() for line in Path("/proc/meminfo").read_text().splitlines()]
+    sizes = {name.rstrip(":"): int(size) * 1024 for name, size, *_ in words}
+    if sizes["MemAvailable"] < 6 * GIB:
+        pytest.skip("less than 6 GiB of memory are free")
+    threshold = 1 - (sizes["MemAvailable"] - 2 * GIB) / sizes["MemTotal"]
+    body = GREEDY.replace("MARKER", str(tmp_path / "marker")).replace("SIZE", str(4 * GIB)).replace("BATCH", "32")
+    path = study_file(tmp_path, body)
+    with ray_nodes() as nodes:
+        nodes.add(env={"RAY_memory_usage_threshold": f"{threshold:.3f}"})
+        status, said = run_joined(nodes, path, synthetic_data, tmp_path / "on_ray", "--seeds", "1", "--epochs", "3")
+    assert status == 1, said
+    assert "1 times xview seed 0 was ended for want of memory on its node; it is tried again alone on one" in said
+    rows = table(tmp_path / "on_ray")
+    fine = rows[rows["arm"] == "1 times"]
+    assert set(fine["status"]) == {"done"}
+    (error,) = set(rows.loc[rows["arm"] == "9 times", "error"])
+    assert error.startswith("out of memory: its node ran out of memory, also with the trial alone on it (")
+    assert float(error.partition("alone on it (")[2].split()[0]) > 0  # GiB, of the worker that was ended
+    assert "give it a smaller batch or larger nodes" in error
 
 
 def test_a_trial_that_is_to_be_alone_gets_its_node_while_others_keep_coming(tmp_path, monkeypatch):

@@ -92,7 +92,7 @@ def test_a_trial_ends_with_an_encoder_curves_and_figures(store):
     assert found["history"] == [[r.epoch, r.metrics] for r in reports]
     data, kept = splits(), stored(store, MONITORED)
     for evaluation in MONITORED.evaluations:
-        scores = evaluation(pretraining.frozen(), data.train, data.test)
+        scores = evaluation(pretraining.frozen_encoder(), data.train, data.test)
         arrays = kept.scores(4, canonical(evaluation))
         assert arrays["scores"].tolist() == scores.tolist()
         assert arrays["labels"].tolist() == data.test.labels.tolist()

@@ -201,7 +201,7 @@ def test_a_plain_run_does_not_drop_added_seeds(tmp_path, synthetic_data):
     before = inline(path, tmp_path, synthetic_data, epochs=1)
     rows, lines = (read("small", tmp_path / "results").to_dict("records") for read in (tables.load, tables.curves))
     tables.write_table("small", rows, lines, tmp_path / "results", Notes(looks=(7, 11)))
-    with pytest.raises(UserError, match="go on with --until-decided"):
+    with pytest.raises(UserError, match="run it with --until-decided"):
         inline(path, tmp_path, synthetic_data, epochs=1)
     assert_same(table(tmp_path), before)
 

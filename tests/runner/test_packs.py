@@ -8,12 +8,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
+from double_precision import double_precision
 from small_study import Heard, assert_same, curves, make_run, study_file, table
 
 from skelray.engine import lane_rate
 from skelray.engine.lane_step import LaneStep
 from skelray.engine.pack import Pack
-from skelray.engine.resident import Resident
 from skelray.engine.runners import Stepwise
 from skelray.runner import ending
 from skelray.runner.decisions import Decisions
@@ -52,19 +52,6 @@ SMALL = (("batch_size", 32), ("frames", 8), ("queue", 32), ("dim", 8), ("m", 0.9
 def in_double_precision(monkeypatch):
     """So that trials in a pack differ from trials alone by nothing that training could raise above rounding."""
     double_precision(monkeypatch)
-
-
-def double_precision(monkeypatch):
-    view, untrained, frozen = Resident.view, Pretraining._untrained, Pretraining.frozen
-
-    def features(training, load=None):
-        made = frozen(training, load)
-        made.view = lambda *given: (found := type(made).view(made, *given)).with_x(found.x.double())
-        return made
-
-    monkeypatch.setattr(Resident, "view", lambda *given: (found := view(*given)).with_x(found.x.double()))
-    monkeypatch.setattr(Pretraining, "_untrained", lambda training: untrained(training).double())
-    monkeypatch.setattr(Pretraining, "frozen", features)
 
 
 def ran(folder, data, lanes, body=ABLATION, heard=None, **scale):

@@ -340,7 +340,11 @@ def test_workers_get_the_decided_device_and_a_share_of_a_gpu(tmp_path, synthetic
     monkeypatch.setattr(ray_runner.ray, "cluster_resources", lambda: {"CPU": 2.0, "GPU": 1.0})
     monkeypatch.setattr(ray_runner, "_fit", lambda run, *given_: given.extend(given_))
     ray_runner.run_on_ray(run, None, Heard(), ray_runner.Cluster(per_gpu=4))
-    assert given[:2] == ["cuda", {"cpu": 3.0, "gpu": 0.25}]
+    ray_runner.run_on_ray(run, None, Heard(), ray_runner.Cluster(per_gpu=4, lanes=4))  # a pack has a GPU to itself
+    settings, resources = given[::4], given[1::4]
+    assert [one.device for one in settings] == ["cuda", "cuda"]
+    assert [one.lanes for one in settings] == [1, 4]
+    assert resources == [{"cpu": 3.0, "gpu": 0.25}, {"cpu": 3.0, "gpu": 1.0}]
 
 
 # Killed drivers

@@ -239,7 +239,7 @@ def test_a_final_whose_failure_cannot_be_stored_aborts_no_other(tmp_path, synthe
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, samples=1)
     closed, close = [], run.work.close
 
-    from skelray.runner import inline as module
+    from skelray.runner import active_jobs as module
 
     in_turns = module.in_turns
 
@@ -265,7 +265,7 @@ def test_a_failed_sample_without_a_record_is_a_failed_row(tmp_path, synthetic_da
     run, _ = make_run(path, tmp_path, synthetic_data, samples=1)
     run_inline(run)
     search = run.work.search
-    search.end(search.samples[0], "failed")
+    search.end_sample(search.samples[0], "failed")
     write_tables(make_run(path, tmp_path, synthetic_data, samples=1)[0])
     (row,) = table(tmp_path).query("status == 'failed'").to_dict("records")
     assert row["status"] == "failed"
@@ -353,7 +353,7 @@ def test_what_happens_once_a_trial_reads_no_other_trial(tmp_path, synthetic_data
 def test_a_final_that_fails_in_passing_is_tried_again(tmp_path, synthetic_data, monkeypatch):
     body = SWEEP.replace("return replace(base, method=method)", "return replace(base, method=method, evaluations=(KNN(),))")
     run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data, samples=1, epochs=1)
-    from skelray.runner import inline as module
+    from skelray.runner import active_jobs as module
 
     in_turns, calls = module.in_turns, []
 

@@ -13,7 +13,7 @@ from small_study import assert_same, table
 from surrogate import RULES, kept, make_run
 
 from skelray import NSGAII, TPE, Racing
-from skelray.runner import inline, trainables
+from skelray.runner import active_jobs, trainables
 from skelray.runner.inline import run_inline
 from skelray.store.store import Store
 
@@ -22,7 +22,7 @@ NEVER = -1
 
 @pytest.fixture(autouse=True)
 def surrogates(monkeypatch):
-    monkeypatch.setattr(inline, "in_turns", surrogate.surrogate)
+    monkeypatch.setattr(active_jobs, "in_turns", surrogate.surrogate)
     monkeypatch.setattr(trainables, "execute", surrogate.surrogate)
 
 

@@ -69,7 +69,7 @@ def test_a_head_that_does_not_answer_is_lost_and_one_that_does_again_is_not(monk
     monkeypatch.setattr(head, "EVERY", 0.02)
     monkeypatch.setattr(head, "SILENT", 0.1)
     answers = iter([True, False, False, True, *[False] * 50])
-    monkeypatch.setattr(head, "_answers", lambda address: next(answers))
+    monkeypatch.setattr(head, "answers", lambda address: next(answers))
     monkeypatch.setattr(ending, "end_as_lost", lambda why: said.append(why) or over.set() or True)
     head._watch("10.0.0.1:6379", over)
     assert said == [f"the head of the cluster at 10.0.0.1:6379 is lost; {head.ONCE}"]
@@ -79,8 +79,8 @@ def test_a_head_that_does_not_answer_is_lost_and_one_that_does_again_is_not(monk
         one.bind(("127.0.0.1", 0))
         one.listen()
         address = f"127.0.0.1:{one.getsockname()[1]}"
-        assert head._answers(address)
-    assert not head._answers(address)
+        assert head.answers(address)
+    assert not head.answers(address)
 
 
 def test_what_is_lost_is_raised_where_the_run_waits_and_asks_nobody_else():

@@ -15,6 +15,7 @@ import skelray.runner.inline as inline_runner
 from skelray import KNN, TPE, HeldOut
 from skelray.identity.canonical import canonical
 from skelray.results.verdicts import verdicts_of_frame
+from skelray.runner import active_jobs
 from skelray.runner.inline import run_inline
 from skelray.runner.race import Standing, race_standing
 from skelray.runner.sweep import SweepWork
@@ -149,15 +150,15 @@ def test_a_racer_that_failed_in_an_earlier_run_tries_again(tmp_path, synthetic_d
         yield from surrogate(trial, *given, **named)
 
     failing = True
-    monkeypatch.setattr(inline_runner, "in_turns", fails)
+    monkeypatch.setattr(active_jobs, "in_turns", fails)
     monkeypatch.setattr(inline_runner, "RETRIES", 0)
     run_inline(surrogate_run(tmp_path, synthetic_data, *race))
-    lost = [s.lost for s in surrogate_run(tmp_path, synthetic_data, *race).work.search.samples.values()]
+    lost = [s.lost_seeds for s in surrogate_run(tmp_path, synthetic_data, *race).work.search.samples.values()]
     assert sorted(lost) == [[], [1], [1]]
     failing = False
     run_inline(surrogate_run(tmp_path, synthetic_data, *race))
     samples = surrogate_run(tmp_path, synthetic_data, *race).work.search.samples.values()
-    assert [s.lost for s in samples] == [[], [], []]
+    assert [s.lost_seeds for s in samples] == [[], [], []]
     assert sorted(len(s.raced) for s in samples) == [0, 1, 1]
 
 
@@ -183,7 +184,7 @@ def stored(sample):
 def test_a_race_waits_for_the_seed_that_is_trained_and_then_asks_for_the_next(monkeypatch):
     one, other = Sample(0, {}, {}), Sample(1, {}, {})
     work, missing = SweepWork.__new__(SweepWork), [(one, 2), (other, 2)]
-    work.search = SimpleNamespace(sweep=SimpleNamespace(racing=Racing()), spent=lambda: False)
+    work.search = SimpleNamespace(sweep=SimpleNamespace(racing=Racing()), is_budget_spent=lambda: False)
     monkeypatch.setattr(work, "_race", lambda: Standing(one, (one, other), tuple(missing)))
     monkeypatch.setattr(work, "_job", lambda sample, seed, judged: (sample.number, seed))
     jobs = work._raced()

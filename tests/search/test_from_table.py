@@ -75,10 +75,10 @@ def test_ranges_are_those_of_the_space(told):
     found = ranges(told)
     assert found["similarity"].choices == ("kl", "cosine")
     assert (found["tau"].low, found["tau"].high, found["tau"].log) == (0.03, 0.3, True)
-    assert found["tau"].share(0.03) == 0
-    assert found["tau"].share(0.3) == 1
-    assert found["tau"].share(0.03 * 10**0.5) == pytest.approx(0.5)
-    assert found["lambda_h_kl"].share(float("nan")) != found["lambda_h_kl"].share(float("nan"))
+    assert found["tau"].fraction(0.03) == 0
+    assert found["tau"].fraction(0.3) == 1
+    assert found["tau"].fraction(0.03 * 10**0.5) == pytest.approx(0.5)
+    assert found["lambda_h_kl"].fraction(float("nan")) != found["lambda_h_kl"].fraction(float("nan"))
 
 
 def test_a_table_of_an_older_version_is_read_without_what_it_lacks():

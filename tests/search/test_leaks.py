@@ -46,9 +46,9 @@ def test_a_search_is_the_same_whatever_the_test_split_is(tmp_path, synthetic_dat
 def test_a_planted_leak_is_found(tmp_path, synthetic_data, monkeypatch):
     def leaking(pretraining):
         """Reads the monitor on the test split."""
-        frozen, evaluation = pretraining.frozen(), pretraining.trial.monitor.evaluation
+        frozen, evaluation = pretraining.frozen_encoder(), pretraining.trial.monitor.evaluation
         return measure(evaluation, frozen, pretraining.data, pretraining.splits.test).metrics["top1"]
 
-    monkeypatch.setattr(Pretraining, "held_out", leaking)
+    monkeypatch.setattr(Pretraining, "held_out_top1", leaking)
     (own, _), (other, _) = both(tmp_path, synthetic_data, monkeypatch)
     assert own != other

@@ -18,7 +18,7 @@ def ended(tmp_path_factory):
     searching = search(Store(root))
     drive(searching)
     failed = searching.samples[5]
-    searching.end(failed, "failed")
+    searching.end_sample(failed, "failed")
     return searching, skelray.search.study("s", root)
 
 
@@ -82,7 +82,7 @@ def test_of_several_searches_of_a_name_it_is_the_one_that_ran_last(tmp_path):
     for data in ("old", "new"):
         searching = search(Store(tmp_path), data=data)
         for _ in range(2 if data == "new" else 1):
-            searching.end(searching.propose(), "failed")
+            searching.end_sample(searching.propose(), "failed")
     assert len(skelray.search.study("s", tmp_path).trials) == 2
     with pytest.raises(UserError, match="has no search of 'other'"):
         skelray.search.study("other", tmp_path)
@@ -92,7 +92,7 @@ def test_no_trial_is_made_anew_for_a_sample_that_has_not_changed(tmp_path):
     """So one more proposal costs the same with many samples as with few, but for the sampler's own time."""
     searching = search(Store(tmp_path), SWEEP)
     for _ in range(3):
-        searching.end(searching.propose(), "failed")
+        searching.end_sample(searching.propose(), "failed")
     first = searching.storage.get_all_trials(0, deepcopy=False)
     read(searching, searching.samples[1], 1, 0.5, {})
     again = searching.storage.get_all_trials(0, deepcopy=False)

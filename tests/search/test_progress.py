@@ -76,16 +76,18 @@ def test_of_the_samples_that_wait_in_a_bracket_the_best_is_asked_about():
 def test_one_more_proposal_or_verdict_looks_at_no_other_sample_again(monkeypatch):
     """The cost of sample 40 is that of sample 4: so many samples are looked into, and so many made for Optuna."""
     looked, made = [], []
-    rungs, frozen = Sample.rungs, optuna_study.frozen
+    rungs, frozen = Sample.rungs, optuna_study.frozen_trial
     monkeypatch.setattr(Sample, "rungs", property(lambda sample: looked.append(sample.number) or rungs.fget(sample)))
-    monkeypatch.setattr(optuna_study, "frozen", lambda sample, *how: made.append(sample.number) or frozen(sample, *how))
+    monkeypatch.setattr(
+        optuna_study, "frozen_trial", lambda sample, *how: made.append(sample.number) or frozen(sample, *how)
+    )
     rule = ASHA(grace=1, promotion=True)
     searching, costs = search(memory("costs"), replace(SWEEP, samples=41, stopping=rule, sampler=Random())), []
     while (sample := searching.propose()) is not None:
         looked.clear()
         made.clear()
         read(searching, sample, 1, 0.9 - 0.01 * sample.number, {})
-        searching.end(sample, "paused")
+        searching.end_sample(sample, "paused")
         searching.promoted()
         costs.append((len(looked), len(made)))
     assert costs[4] == costs[40]

@@ -17,7 +17,7 @@ from skelray.checks import UserError
 from skelray.cli.main import cli
 from skelray.report import simulation
 from skelray.results.tables import write_table
-from skelray.search.simulate import Curve, candidates, chosen, replay, simulate
+from skelray.search.simulate import Curve, candidates, recommended_rule, replay, simulate
 from skelray.store.store import Store
 from skelray.study.samplers import Sampler
 
@@ -80,10 +80,10 @@ def test_a_rule_is_chosen_by_what_it_misses_first_and_by_what_it_spends_then():
     frame, watched = curves()
     pools = simulation.trained_curves(frame, watched)
     found = simulate(pools, candidates(pools), replays=10)
-    assert chosen(found, 0.0).last == 0
-    best = chosen(found, 1.0)
+    assert recommended_rule(found, 0.0).last == 0
+    best = recommended_rule(found, 1.0)
     assert best.spent == min(outcome.spent for outcome in found)
-    careful = chosen(found, 0.01)
+    careful = recommended_rule(found, 0.01)
     assert careful.last <= 0.01
     assert all(o.spent >= careful.spent for o in found if o.last <= 0.01)
 
@@ -105,7 +105,7 @@ def test_a_replay_stops_what_a_real_search_stops(rule, tmp_path):
     )
     drive(all_read)
     drive(stopping)
-    pool = [Curve(all_read.arm(sample), sample.rungs) for sample in all_read.samples.values()]
+    pool = [Curve(all_read.arm_label(sample), sample.rungs) for sample in all_read.samples.values()]
     replayed = replay(rule, pool, in_order(10))
     reached = [max(sample.rungs) for sample in stopping.samples.values()]
     assert replayed.spent == tuple(itertools.accumulate(reached))

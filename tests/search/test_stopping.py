@@ -154,14 +154,14 @@ def drive(searching):
 
 
 def train(searching, sample):
-    for seed in searching.left(sample):
+    for seed in searching.seeds_left(sample):
         for epoch in range(1, 10):
             value = round(height(sample, epoch) + 0.002 * seed, 6)
-            verdict = searching.judge(sample, epoch, value, seed)
-            searching.keep(sample, epoch, value, verdict, {}, seed)
+            verdict = searching.verdict(sample, epoch, value, seed)
+            searching.record_reading(sample, epoch, value, verdict, {}, seed)
             if verdict != "on":
-                return searching.end(sample, {"stop": "stopped", "pause": "paused"}[verdict])
-    return searching.end(sample, "done")
+                return searching.end_sample(sample, {"stop": "stopped", "pause": "paused"}[verdict])
+    return searching.end_sample(sample, "done")
 
 
 def cost(trial):
@@ -241,11 +241,11 @@ def test_a_paused_sample_goes_on_when_it_is_among_the_best():
     assert further - {0} <= {n for n in further if searching.samples[n].verdicts[0][1] == "on"}
     assert set(ranked[: len(ranked) // 2]) <= further  # the best half has been promoted, and some that were it before
     assert len(further) < len(ranked)
-    assert searching.over()
+    assert searching.is_over()
     more = search(searching.ledger.store, replace(SWEEPS["promotion"], samples=15))
     drive(more)
     assert {n for n, s in more.samples.items() if max(s.rungs) > 1} >= further
-    assert more.over()
+    assert more.is_over()
 
 
 def test_a_rung_judges_the_mean_over_the_seeds_and_a_seed_that_stops_stops_all():
@@ -253,8 +253,8 @@ def test_a_rung_judges_the_mean_over_the_seeds_and_a_seed_that_stops_stops_all()
     first, good, bad = (searching.propose() for _ in range(3))
 
     def read(sample, seed, value):
-        verdict = searching.judge(sample, 1, value, seed)
-        searching.keep(sample, 1, value, verdict, {}, seed)
+        verdict = searching.verdict(sample, 1, value, seed)
+        searching.record_reading(sample, 1, value, verdict, {}, seed)
         return verdict
 
     assert [list(sample.trials) for sample in (first, good, bad)] == [[0, 1, 2]] * 3
@@ -266,7 +266,7 @@ def test_a_rung_judges_the_mean_over_the_seeds_and_a_seed_that_stops_stops_all()
         )
     assert good.rungs == {1: pytest.approx(0.6)}
     assert read(bad, 0, 0.59) == "on" if good.rungs[1] < 0.59 else True
-    searching.end(bad, "stopped")
+    searching.end_sample(bad, "stopped")
     assert read(bad, 1, 0.99) == "stop"  # under another of its seeds it has been
 
 
@@ -275,7 +275,7 @@ def test_a_reading_that_is_no_number_costs_its_sample_and_counts_nowhere():
     searching.propose()
     sample = searching.propose()
     with pytest.raises(UserError, match="the monitor reads nan for sample 1 at epoch 1"):
-        searching.judge(sample, 1, float("nan"))
+        searching.verdict(sample, 1, float("nan"))
     assert sample.rungs == {}
 
 
@@ -283,7 +283,7 @@ def test_a_suggestion_of_a_trial_that_is_there_spends_no_sample():
     searching = search(MemoryStore(), replace(SWEEP, space=small_space, published={}, sampler=Random(), samples=50))
     drive(searching)
     assert len(searching.samples) == 6  # of ten points, which are six trials
-    assert searching.over()
+    assert searching.is_over()
     assert len({sample.trials[0] for sample in searching.samples.values()}) == 6
 
 
@@ -338,7 +338,7 @@ def test_a_budget_ends_a_search_and_a_larger_one_goes_on_as_if_there_had_been_no
     drive(whole)
     few = search(store, scale=Scale(budget=Budget(epochs=12)))
     drive(few)
-    assert few.over()
+    assert few.is_over()
     assert sum(s.epochs for s in few.samples.values()) >= 12 > sum(s.epochs for s in list(few.samples.values())[:-1])
     ended = store.read_json(f"{few.ledger.folder}/about/end.json")
     assert ended == {"why": "the budget of 12 epochs is spent", "samples": len(few.samples)}
@@ -351,9 +351,9 @@ def test_hours_are_those_of_training():
     searching = search(MemoryStore(), scale=Scale(budget=Budget(hours=1)))
     for number in range(3):
         sample = searching.propose()
-        searching.keep(sample, 9, 0.5, "on", {}, seconds=1300.0)
-        searching.end(sample, "done")
-        assert searching.spent() is (number == 2)
+        searching.record_reading(sample, 9, 0.5, "on", {}, seconds=1300.0)
+        searching.end_sample(sample, "done")
+        assert searching.is_budget_spent() is (number == 2)
     assert searching.propose() is None
 
 
@@ -366,4 +366,4 @@ def test_a_search_is_stable_when_the_best_has_gained_less_than_the_seed_noise():
     searching = search(MemoryStore(), replace(SWEEP, samples=50), scale=Scale(until=Stable(last=3)))
     drive(searching)
     assert 3 < len(searching.samples) < 50
-    assert searching.over()
+    assert searching.is_over()

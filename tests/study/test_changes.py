@@ -10,7 +10,7 @@ from skelray import papers
 from skelray.backbones import DSTA, GRU, STGCN, Hierarchical
 from skelray.checks import UserError
 from skelray.methods import AimCLR, CrosSCLR, HiCLR, HiCo, SkeletonCLR
-from skelray.study.changes import changed, place
+from skelray.study.changes import changed, field_path
 from skelray.trial import SGD
 
 Rate = NewType("Rate", float)
@@ -135,7 +135,7 @@ def test_a_field_of_an_optional_part_that_is_not_there_says_what_is_needed():
 def test_a_name_that_several_parts_have_names_them():
     trial = replace(TRIAL, backbone=Own())
     with pytest.raises(UserError, match=r"field 'tau' is in several parts: say method\.tau or backbone\.tau"):
-        place(trial, "tau")
+        field_path(trial, "tau")
     both = changed(trial, {"method.tau": "0.5", "backbone.tau": "2"})
     assert (both.method.tau, both.backbone.tau) == (0.5, 2)
 
@@ -147,7 +147,7 @@ def test_a_name_that_several_parts_have_names_them():
 )  # fmt: skip
 def test_where_a_field_lives(name, path):
     trial = replace(papers.HICO_TRANSFORMER, backbone=Hierarchical(s2s=GRU()))
-    assert place(trial, name) == path
+    assert field_path(trial, name) == path
 
 
 @pytest.mark.parametrize(

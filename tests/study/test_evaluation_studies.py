@@ -277,7 +277,7 @@ def test_a_fresh_encoder_is_the_same_for_every_method(monkeypatch):
     weights = []
     for method in (SkeletonCLR(**MOCO), AimCLR(**MOCO, eadm=None), HiCLR(**MOCO)):
         trial = replace(TRIAL, method=method, backbone=BACKBONE)
-        frozen = Pretraining(trial, splits(), torch.device("cpu")).frozen()
+        frozen = Pretraining(trial, splits(), torch.device("cpu")).frozen_encoder()
         weights.append(frozen.trainable(fresh=True)[0]["joint"].state_dict())
     assert same_state(weights[0], weights[1])
     assert same_state(weights[0], weights[2])

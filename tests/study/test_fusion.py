@@ -12,6 +12,8 @@ import torch
 from hypothesis import example as example_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from result_rows import frame as result_frame
+from result_rows import seeds
 from small_study import TINY, Heard, assert_same, inline, make_run, study_file, table
 from stored_streams import STREAMS, evaluate, keep, scores
 from tiny import MOCO, TRIAL, splits
@@ -22,6 +24,7 @@ from skelray.identity.canonical import canonical
 from skelray.methods import SkeletonCLR
 from skelray.report import text as report
 from skelray.results import tables as results
+from skelray.results.verdicts import verdicts_of_frame
 from skelray.runner.execute import execute
 from skelray.runner.inline import run_inline
 from skelray.runner.plan import make_plan
@@ -131,7 +134,7 @@ def test_the_test_split_is_not_for_searching():
     assert {one.trial.evaluations for one in fused} == {(HeldOut(Linear()), Linear())}
     assert [c.trial.id("d") for c in cells] == [c.trial.id("d") for one in fused for c in one.members.values()]
     assert not any(one.published for one in fusion.fused(Scale(epochs=2)))
-    assert fusion.at(Scale(samples=7)).samples == 7
+    assert fusion.at_scale(Scale(samples=7)).samples == 7
 
 
 @pytest.mark.parametrize(
@@ -219,6 +222,15 @@ def test_held_out_scores_are_those_of_the_scale(tmp_path):
     assert chosen_ensemble(fusion, one, store, "d") is not None
 
 
+def test_weights_are_compared_on_the_test_split_alone():
+    """On the subjects that they were chosen on they are no worse by construction."""
+    arms = {PUBLISHED: (0.5, 0.51), CHOSEN: (0.6, 0.62)}
+    made = [seeds(*arms[arm], arm=arm, evaluation=name) for arm in arms for name in ("linear held-out", "linear")]
+    rows = result_frame([row for own in made for row in own])
+    rows.attrs["notes"] = FUSION.notes().content()
+    assert verdicts_of_frame(rows)["evaluation"].tolist() == ["linear"]
+
+
 def test_a_choice_is_recorded_and_not_made_twice(tmp_path, monkeypatch):
     store = Store(tmp_path)
     one = filled(store)
@@ -279,7 +291,7 @@ def test_held_out_learns_from_the_reduced_set_and_is_scored_on_the_rest(tmp_path
     assert held_out["rows"].tolist() == data.held_out.rows.tolist()
     assert held_out["labels"].tolist() == data.held_out.labels.tolist()
     assert test["rows"].tolist() == data.test.rows.tolist()
-    expected = KNN()(pretraining.frozen(), data.reduced, data.held_out)
+    expected = KNN()(pretraining.frozen_encoder(), data.reduced, data.held_out)
     assert held_out["scores"].tolist() == expected.tolist()
     assert not set(data.reduced.rows) & set(data.held_out.rows)
     assert [part.rows.tolist() for part in train_and_test(Linear(), data)] == [
@@ -340,7 +352,7 @@ def test_the_plan_names_searches_and_what_follows_them(undisturbed, tmp_path, sy
     assert "1 search of 200 points to run" in before.text()
     shutil.copytree(folder / "store", tmp_path / "store", dirs_exist_ok=True)
     assert (make_plan(run).missing, make_plan(run).evaluations, make_plan(run).searches) == (0, 0, 0)
-    test = {evaluated(c.trial.epochs, canonical(c.trial.evaluations[1])) for c in run.study.table().cells(run.scale)}
+    test = {evaluated(c.trial.epochs, canonical(c.trial.evaluations[1])) for c in run.study.as_ablation().cells(run.scale)}
     for file in (tmp_path / "store").glob("*/*.json"):
         if file.stem in test or file.stem.startswith("record-") or file.parent.name == "fusions":
             file.unlink()

@@ -165,7 +165,7 @@ def measured(study, name):
         facts = {"arm": one.arm, "cell": scalars(one.coordinates), "epochs": trial.epochs, "epoch": trial.epochs}
         made.append(row(study=name, trial=f"t{number}", value=number % 7 / 7, **place, **facts))
     table = frame(made)
-    table.attrs["notes"] = study.notes().content()
+    table.attrs["notes"] = study.notes().as_json()
     return table
 
 

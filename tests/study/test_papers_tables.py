@@ -128,10 +128,10 @@ def test_published_numbers_stay_on_their_benchmark():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: replace(TABLE, across={"protocol": ["xsub"]}), "goes across protocol and says it in on"),
+        (lambda: replace(TABLE, across={"protocol": ["xsub"]}), "gives protocol both in across and in on"),
         (lambda: replace(TABLE, on=[("ntu60", "xsub")] * 2), "on names ntu60 xsub twice"),
         (lambda: replace(TABLE, on=["ntu60"]), "on 'ntu60': a benchmark and a protocol are needed"),
-        (lambda: replace(TABLE, arms=[Arm("a", {"protocol": "xsub"})]), "arm 'a' sets protocol, which on says"),
+        (lambda: replace(TABLE, arms=[Arm("a", {"protocol": "xsub"})]), "arm 'a' sets protocol, as the study's on does"),
         (lambda: replace(TABLE, arms=[Arm("a", on=[("ntu60", "xset")])]), "which is none of the study's on"),
         (lambda: replace(TABLE, arms=[Arm("a", {}, {FUSED: [80.0]})]), "of 'a' has 1 numbers in a row, .* on 4 places"),
         (lambda: replace(TABLE, arms=[Arm("a", {}, {"joint": {"xsub": 77.6}})]), "would stand at benchmark ntu60, ntu120"),

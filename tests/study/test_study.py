@@ -401,7 +401,7 @@ def test_a_scale_sets_one_protocol_one_seed_and_the_number_of_samples():
     scale = Scale(benchmark="small", protocols=("xview", "xsub"), seeds=(4, 5), samples=3, changes=(("queue", 64),))
     trial = SWEEP.trial(SUGGESTION, scale)
     assert (trial.benchmark, trial.protocol, trial.seed, trial.method.queue) == ("small", "xview", 4, 64)
-    assert (SWEEP.at(scale).samples, SWEEP.at(None).samples, SWEEP.at(Scale()).samples) == (3, 5, 5)
+    assert (SWEEP.at_scale(scale).samples, SWEEP.at_scale(None).samples, SWEEP.at_scale(Scale()).samples) == (3, 5, 5)
 
 
 def test_a_sweep_may_be_judged_by_another_evaluation():

@@ -22,7 +22,7 @@ def feature_map(encoder: DSTAEncoder, x: Tensor, rewire: Rewire | None, views: i
     """(views N, C, T, V, M) -> (views N, M, T', V, dim), as the encoder's own for each view in turn."""
     samples, persons = x.shape[0], x.shape[4]
     with computing_by_hand(x) as low:
-        norms = Norms(views, low)
+        norms = Norms(views, low, encoder, x)
         x = x.permute(0, 4, 3, 2, 1).flatten(0, 1).to(low)  # (B, V, T, C)
         x = without_effect(x, _biases(encoder)).to(low) if encoder.training else x
         x = F.linear(x, encoder.linear.weight.to(low))

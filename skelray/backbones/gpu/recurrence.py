@@ -27,7 +27,7 @@ class Read(NamedTuple):
 
 
 def together(reads: Sequence[Read]) -> list[list[Tensor]]:
-    """What the cells, all of one kind and shape, give for each of their sequences: (N, L, H) each."""
+    """Returns what the cells, all of one kind and shape, give for each of their sequences: (N, L, H) each."""
     cells = reads[0].cells
     step = _gru if cells.mode == "GRU" else _lstm
     found = [read.sequences for read in reads]
@@ -56,12 +56,12 @@ def _layer(cells: Sequence[nn.RNNBase], sequences: list[list[Tensor]], layer: in
 
 
 def _stacked(cells: Sequence[nn.RNNBase], name: str) -> Tensor:
-    """A parameter of all cells, forward, then backward: (2 G, ...)."""
+    """Returns a parameter of all cells, forward, then backward: (2 G, ...)."""
     return torch.stack([getattr(cell, name + direction) for direction in DIRECTIONS for cell in cells])
 
 
 def _padded(sequences: list[Tensor], lengths: list[int], turned: bool) -> Tensor:
-    """The sequences of a cell side by side, each from its start, or turned from its end: (T, S N, I)."""
+    """Returns the sequences of a cell side by side, each from its start, or turned from its end: (T, S N, I)."""
     samples, _, width = sequences[0].shape
     parts = []
     for slot in range(len(lengths)):

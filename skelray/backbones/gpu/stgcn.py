@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skelray.augment import Rewire
+from skelray.backbones.form import is_in_lanes
 from skelray.backbones.gpu.norms import Norms, without_effect
 from skelray.backbones.gpu.precision import computing_by_hand
 
@@ -26,7 +27,7 @@ def feature_map(encoder: STGCNEncoder, x: Tensor, rewire: Rewire | None, views: 
     """(views N, C, T, V, M) -> (views N, M, T', V, dim), as the encoder's own for each view in turn."""
     samples, _, frames, joints, persons = x.shape
     with computing_by_hand(x) as low:
-        norms = Norms(views, low)
+        norms = Norms(views, low, encoder, x)
         x = x.permute(0, 4, 2, 3, 1).reshape(samples * persons, frames, -1)  # (B, T, V C)
         x = norms(encoder.data_norm, x).to(low).unflatten(2, (joints, -1))  # (B, T, V, C)
         x = without_effect(x, _biases(encoder)) if encoder.training else x
@@ -75,7 +76,8 @@ def _graph(layer: GraphConvolution, x: Tensor, rewire: Rewire | None) -> Tensor:
     subsets, channels, out = layer.weight.shape
     if channels <= FOLD:
         folded = torch.einsum("kvw,kco->vcwo", graph, layer.weight).flatten(2).flatten(0, 1).to(x.dtype)  # (V C, W O)
-        y = torch.addmm(bias.flatten(), x.reshape(-1, len(folded)), folded)
+        rows = x.reshape(-1, len(folded))
+        y = rows @ folded + bias.flatten() if is_in_lanes(x) else torch.addmm(bias.flatten(), rows, folded)
     else:
         stacked = graph.permute(2, 0, 1).flatten(0, 1).to(x.dtype)  # (W K, V)
         rows = stacked @ x.reshape(-1, *x.shape[2:])  # (B T, W K, C)

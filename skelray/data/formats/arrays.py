@@ -17,8 +17,8 @@ import numpy as np
 
 from skelray.data.benchmark import Benchmark, LeftOut, Recording, Skipped, Split
 from skelray.data.formats.names import NTU_NAME, PKU_NAME, named, protocol_of
-from skelray.data.formats.said import Said, class_names
 from skelray.data.formats.sources import UNREADABLE
+from skelray.data.formats.stated import StatedLabel, class_names
 from skelray.data.preprocess import Preprocessing
 from skelray.data.report import UNREAD
 from skelray.data.stored import DataError
@@ -60,7 +60,7 @@ class Arrays:
     """A whole source: its rows, and how they are divided if names do not say it.
 
     protocols: in codes of ``Rows.parts``. stem: names a data set that is none of the known ones. lost, planar, released: as
-    in Benchmark. said: the labels that the source names.
+    in Benchmark. stated: the labels that the source names.
     """
 
     rows: tuple[Rows, ...]
@@ -70,7 +70,7 @@ class Arrays:
     missing_information: tuple[str, ...] = ()
     skeleton: Skeleton = KINECT_V2
     planar: bool = False
-    said: tuple[Said, ...] = ()
+    stated: tuple[StatedLabel, ...] = ()
     released: bool = False
 
 
@@ -138,13 +138,6 @@ def benchmark(arrays: Arrays, wanted: Benchmark | None, known: Sequence[Benchmar
     unnamed = tuple(f"class {label}" for label in range(max(arrays.classes, top + 1)))
     classes = like.classes if like is not None else own + unnamed[len(own) :]
     preprocessed = None if arrays.planar else _preprocessed(arrays)
-    missing_information = [*arrays.missing_information]
-    if not names:
-        missing_information.insert(0, NO_NAMES)
-    elif not official and not all((match := PKU_NAME.fullmatch(name)) and match[2] for name in names):
-        missing_information.insert(0, NO_SUBJECT)
-    if preprocessed is not None and any(rows.frames is None for rows in arrays.rows):
-        missing_information.append(NO_LENGTHS)
     return Benchmark(
         name=base.name if base is not None else _free(arrays.stem, known) if own else arrays.stem,
         skeleton=arrays.skeleton,
@@ -153,10 +146,22 @@ def benchmark(arrays: Arrays, wanted: Benchmark | None, known: Sequence[Benchmar
         persons=2,
         recordings=lambda source: ArrayRecordings(arrays.rows, preprocessed is not None),
         preprocessed=preprocessed,
-        missing_information=tuple(missing_information),
+        missing_information=_missing_information(arrays, names, official, preprocessed is not None),
         planar=arrays.planar,
         released=arrays.released or arrays.planar,
     )
+
+
+def _missing_information(arrays: Arrays, names: list[str], official: bool, preprocessed: bool) -> tuple[str, ...]:
+    """Returns a sentence for each thing that the arrays do not tell of their samples."""
+    missing = [*arrays.missing_information]
+    if not names:
+        missing.insert(0, NO_NAMES)
+    elif not official and not all((match := PKU_NAME.fullmatch(name)) and match[2] for name in names):
+        missing.insert(0, NO_SUBJECT)
+    if preprocessed and any(rows.frames is None for rows in arrays.rows):
+        missing.append(NO_LENGTHS)
+    return tuple(missing)
 
 
 def _own_classes(arrays: Arrays, like: Benchmark | None, wanted: Benchmark | None) -> tuple[str, ...]:
@@ -164,7 +169,7 @@ def _own_classes(arrays: Arrays, like: Benchmark | None, wanted: Benchmark | Non
 
     Raises DataError if they differ from those of ``wanted``.
     """
-    own = class_names([(one, arrays.stem) for one in arrays.said], like.classes if like is not None else ()) or ()
+    own = class_names([(one, arrays.stem) for one in arrays.stated], like.classes if like is not None else ()) or ()
     if own and wanted is not None:
         raise DataError(f"these arrays name classes of their own ({', '.join(own[:3])}), not those of {wanted.name}")
     return own

@@ -21,7 +21,7 @@ from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.formats.listing import members
 from skelray.data.formats.mat import names_fields, structs
 from skelray.data.formats.sources import UNREADABLE, File, Member, content
-from skelray.data.formats.text import matrix, single
+from skelray.data.formats.text import parse_matrix, to_float32
 from skelray.data.stored import DataError
 from skelray.skeleton import FLORENCE
 
@@ -62,7 +62,7 @@ def _may_hold_clips(member: Member) -> bool:
 def _from_text(member: Member) -> Iterator[Recording | Skipped]:
     text = content(member)
     try:
-        rows = matrix(text, 3 + 3 * JOINTS)
+        rows = parse_matrix(text, 3 + 3 * JOINTS)
     except ValueError as error:
         raise DataError(f"{member.path} does not hold lines of 3 numbers and {3 * JOINTS} coordinates ({error})") from error
     if not np.isfinite(rows[:, :3]).all():
@@ -80,7 +80,7 @@ def _recording(video: float, bodies: np.ndarray, actor: Any, category: Any, sour
     name = f"video{video:03.0f}"
     if category not in range(1, len(CLASSES) + 1) or actor not in ACTORS:
         return Skipped(name, f"its actor is none of 1 to {ACTORS[-1]} or its category none of 1 to {len(CLASSES)}")
-    return Recording(name, single(bodies), int(category) - 1, int(actor), source=source)
+    return Recording(name, to_float32(bodies), int(category) - 1, int(actor), source=source)
 
 
 def _from_mat(found: list[Member]) -> Iterator[Recording | Skipped]:

@@ -29,9 +29,9 @@ from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.formats.listing import matching, members
 from skelray.data.formats.names import stem_of
-from skelray.data.formats.said import Said, class_names, given, said_of, same
 from skelray.data.formats.sources import UNREADABLE, File, Member, Recordings, content, head
-from skelray.data.formats.text import decoded, listed, parsed, single
+from skelray.data.formats.stated import StatedLabel, class_names, is_same_name, named_classes, stated_label
+from skelray.data.formats.text import decode, parse_json, read_list, to_float32
 from skelray.data.report import EMPTY, UNSCORED, shortened
 from skelray.data.stored import DataError
 from skelray.skeleton import OPENPOSE
@@ -55,12 +55,12 @@ CLIP = tuple(
 LABEL = re.compile(r'"(label|label_index)"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)')
 UNNAMED = "the clips do not name their classes: by their numbers, they are called as those of Kinetics"
 
-CLASSES = listed("kinetics_classes.txt")
+CLASSES = read_list("kinetics_classes.txt")
 
 
 def holds_clip(name: str, file: File) -> bool:
     """Returns whether a JSON file is a clip, by its first bytes. Raises one of UNREADABLE."""
-    start = decoded(head(file, HEAD), "ignore")
+    start = decode(head(file, HEAD), "ignore")
     return any(all(part.search(start) for part in parts) for parts in CLIP)
 
 
@@ -71,8 +71,8 @@ def benchmark_of(source: Path) -> Benchmark:
     if own is None:
         named = any(one.text for one, _ in _heard(found, known)[0])
         return KINETICS if named else replace(KINETICS, notes=(UNNAMED,))
-    names = given(own)
-    kept = sum(same(name, kept) for name, kept in zip(own, CLASSES, strict=False))
+    names = named_classes(own)
+    kept = sum(is_same_name(name, kept) for name, kept in zip(own, CLASSES, strict=False))
     but = f", but for {kept} of {len(names)}" if kept else ""
     stem = stem_of(source)
     return replace(
@@ -89,8 +89,9 @@ def _recordings(source: Path | None, classes: tuple[str, ...] = CLASSES) -> Reco
     known = _known(source)
     if classes is CLASSES and (own := _own(found, known)) is not None:
         raise DataError(
-            f"the clips of {source} name classes of their own ({shortened(given(own))}), which are not those of Kinetics: "
-            f"leave its name out, and they are taken: skelray prepare {source}"
+            f"the clips of {source} name classes of their own ({shortened(named_classes(own))}), which are not those of "
+            "Kinetics: "
+            f"to take theirs, leave the benchmark's name out: skelray prepare {source}"
         )
     parse = partial(_recording, known=known, root=source.resolve().name if source else "", classes=classes)
     return Recordings(found, parse, json.dumps(known, sort_keys=True) if known else "")
@@ -122,31 +123,31 @@ def _own(found: Sequence[Member], known: dict[str, Any]) -> tuple[str, ...] | No
     Clips that no label file names are looked into: some of them, and all if these do not name Kinetics classes. The others
     are checked when they are read.
     """
-    said, silent = _heard(found, known)
-    own = class_names(said, CLASSES)
-    return own if own is None or len(silent) <= FEW else class_names([*said, *_spoken(silent)], CLASSES)
+    stated, silent = _heard(found, known)
+    own = class_names(stated, CLASSES)
+    return own if own is None or len(silent) <= FEW else class_names([*stated, *_spoken(silent)], CLASSES)
 
 
-def _heard(found: Sequence[Member], known: dict[str, Any]) -> tuple[list[tuple[Said, str]], list[Member]]:
+def _heard(found: Sequence[Member], known: dict[str, Any]) -> tuple[list[tuple[StatedLabel, str]], list[Member]]:
     """Returns the labels in label files and in a few clips that they do not name, and all these clips."""
     silent = [
-        member for member in found if (said_there := said_of(known.get(member.name, {}))) is None or not said_there.text
+        member for member in found if (said_there := stated_label(known.get(member.name, {}))) is None or not said_there.text
     ]
     few = [silent[at] for at in sorted({len(silent) * part // FEW for part in range(FEW)})] if silent else []
-    said = [(one, name) for name, entry in known.items() if (one := said_of(entry))]
-    return [*said, *_spoken(few)], silent
+    stated = [(one, name) for name, entry in known.items() if (one := stated_label(entry))]
+    return [*stated, *_spoken(few)], silent
 
 
-def _spoken(found: Sequence[Member]) -> Iterator[tuple[Said, str]]:
+def _spoken(found: Sequence[Member]) -> Iterator[tuple[StatedLabel, str]]:
     """Yields the label that a clip states at its beginning or end, and where."""
     for member in found:
         with suppress(*UNREADABLE, ValueError), member.file.open() as stream:
-            text = decoded(stream.read(ENDS), "ignore")
+            text = decode(stream.read(ENDS), "ignore")
             if stream.seek(0, 2) > ENDS:
                 stream.seek(max(ENDS, stream.tell() - ENDS))
-                text += decoded(stream.read(ENDS), "ignore")
+                text += decode(stream.read(ENDS), "ignore")
             written = {key: json.loads(value) for key, value in LABEL.findall(text)}
-            if one := said_of(written):
+            if one := stated_label(written):
                 yield one, member.path
 
 
@@ -154,17 +155,17 @@ def _recording(member: Member, known: dict[str, Any], root: str, classes: tuple[
     name, entry = member.name, known.get(member.name, {})
     if entry.get("has_skeleton", True) is False:
         return Skipped(name, "the label file says that it has no skeleton")
-    stored = parsed(member.file.read())
+    stored = parse_json(member.file.read())
     if not isinstance(stored, dict):
         raise UserError("no object")
-    said = [one for one in (said_of(stored), said_of(entry)) if one]
-    labels = {one.number(classes) for one in said}
+    stated = [one for one in (stated_label(stored), stated_label(entry)) if one]
+    labels = {one.class_number(classes) for one in stated}
     if len(labels) != 1:
         return Skipped(name, "its label is another one in the label file" if labels else "it has no label")
     (label,) = labels
     if not 0 <= label < len(classes):
         return Skipped(name, f"its label is none of 0 to {len(classes) - 1}")
-    if any(one.text and not same(one.text, classes[label]) for one in said):
+    if any(one.text and not is_same_name(one.text, classes[label]) for one in stated):
         return Skipped(name, "its label is not called as its class is")
     if not stored["data"]:
         return Skipped(name, EMPTY)
@@ -194,7 +195,7 @@ def read_frames(data: Any) -> np.ndarray:
         people = [_person(person) for person in frame["skeleton"][:READ]]
         people.sort(key=lambda person: -person[:, 2].sum())  # stable, as listed where scores are the same
         for at, person in enumerate(people[:PERSONS]):
-            bodies[number - first, at] = single(person)
+            bodies[number - first, at] = to_float32(person)
     return bodies
 
 

@@ -125,7 +125,7 @@ def _entries(folder: str) -> tuple[list[str], list[str], list[str]]:
     return inside, names, lost
 
 
-def below(source: Path, pattern: re.Pattern[str]) -> list[Path]:
+def files_below(source: Path, pattern: re.Pattern[str]) -> list[Path]:
     """Returns the files below a source whose names match a pattern, sorted."""
     return sorted(Path(folder, name) for folder, names in walk(source) for name in names if pattern.fullmatch(name))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.formats.listing import coded, members
 from skelray.data.formats.sources import Member, Recordings
-from skelray.data.formats.text import matrix, single
+from skelray.data.formats.text import parse_matrix, to_float32
 from skelray.skeleton import KINECT_V1
 
 NAME = coded(r"(a(\d{2})_s(\d{2})_e(\d{2}))_skeleton3D", r"\.txt")
@@ -40,7 +40,7 @@ def _recording(member: Member) -> Recording | Skipped:
     name = member.name
     if name in LEFT_OUT:
         return Skipped(name, "not among the 557 sequences that the literature uses")
-    numbers = single(matrix(member.file.read(), 4))  # x, y, z and a confidence
+    numbers = to_float32(parse_matrix(member.file.read(), 4))  # x, y, z and a confidence
     joints = numbers.reshape(-1, len(ORDER), 4)[:, ORDER, :3]
     action, subject, replication = map(int, member.match.groups()[1:])
     if not 1 <= action <= len(CLASSES):

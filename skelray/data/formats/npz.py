@@ -20,11 +20,11 @@ import numpy as np
 
 from skelray.checks import UserError
 from skelray.data.formats.arrays import TEST, TRAIN, Arrays, Rows, two_parts
-from skelray.data.formats.listing import below
+from skelray.data.formats.listing import files_below
 from skelray.data.formats.names import stem_of
 from skelray.data.formats.npy import HEADER, array_header, integers, two_bodies
-from skelray.data.formats.said import LISTS, Said, said_in
 from skelray.data.formats.sources import BLOCK, BOUNDED, LARGEST, UNREADABLE, File, LooseFile, PackedFile
+from skelray.data.formats.stated import LISTS, StatedLabel, stated_labels
 from skelray.data.stored import NO_NPY, DataError
 from skelray.skeleton import KINECT_V2
 
@@ -53,7 +53,7 @@ def _is_one(path: Path) -> bool:
 
 def open_npz(source: Path) -> Arrays:
     """Opens the arrays of such a file. Raises DataError if they are incomplete."""
-    paths = [source] if source.is_file() else [path for path in below(source, NAME) if _is_one(path)]
+    paths = [source] if source.is_file() else [path for path in files_below(source, NAME) if _is_one(path)]
     if len(paths) > 1:
         raise DataError(
             f"{source} holds several such files: give one of {', '.join(map(str, paths))}; each is a data set of "
@@ -73,7 +73,7 @@ def open_npz(source: Path) -> Arrays:
         parts.append(Rows(rows.bodies, labels, (), np.full(len(labels), code), f"x_{part}"))
         classes = max(classes, count)
     missing_information = ("where the people stood: joint 2 of the first frame is at zero",)
-    return Arrays(tuple(parts), two_parts(path), stem_of(path), classes, missing_information, said=_said(path))
+    return Arrays(tuple(parts), two_parts(path), stem_of(path), classes, missing_information, stated=_stated_labels(path))
 
 
 class ZippedArray:
@@ -145,12 +145,12 @@ class ZippedArray:
         return np.where(bodies.any(axis=(2, 3), keepdims=True), bodies + AWAY, 0)
 
 
-def _said(path: Path) -> tuple[Said, ...]:
+def _stated_labels(path: Path) -> tuple[StatedLabel, ...]:
     """Returns the names of the classes, if the file lists them."""
     with zipfile.ZipFile(path) as archive, suppress(*UNREADABLE, *NO_NPY):
         for key in LISTS:
             if f"{key}.npy" in archive.namelist() and archive.getinfo(f"{key}.npy").file_size < BLOCK:
-                return said_in(np.load(io.BytesIO(archive.read(f"{key}.npy")), allow_pickle=False))
+                return stated_labels(np.load(io.BytesIO(archive.read(f"{key}.npy")), allow_pickle=False))
     return ()
 
 

@@ -17,7 +17,7 @@ from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.formats.listing import coded, members
 from skelray.data.formats.sources import Member, Recordings
-from skelray.data.formats.text import listed, single, usual
+from skelray.data.formats.text import plain_numbers, read_list, to_float32
 from skelray.skeleton import KINECT_V2
 
 NAME = coded(r"(S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3}))", r"\.skeleton")
@@ -37,7 +37,7 @@ SUBJECTS_120 = (
 @cache
 def missing_skeletons() -> frozenset[str]:
     """Returns the recordings that the authors list as having missing or incomplete skeletons."""
-    return frozenset(listed("ntu_missing_skeletons.txt"))
+    return frozenset(read_list("ntu_missing_skeletons.txt"))
 
 
 def _recordings(source: Path | None, actions: int) -> Recordings:
@@ -67,7 +67,7 @@ def read_skeleton(text: bytes) -> np.ndarray:
     try:
         return _read(text)
     except (ValueError, IndexError):  # perhaps only an unusual way of writing it: say it again in the usual one
-        lines = [b" ".join(line.split()) for line in usual(text).splitlines()]
+        lines = [b" ".join(line.split()) for line in plain_numbers(text).splitlines()]
         return _read(b"\n".join(line for line in lines if line))
 
 
@@ -124,10 +124,10 @@ def _leading_numbers(text: bytes, lines: np.ndarray, spaces: np.ndarray) -> np.n
     buffers = [np.full(count // 8 + 1, 0b01010101, np.uint8), np.append(offsets, ends[-1:, 2]).astype(np.int32), text]
     strings = pa.Array.from_buffers(pa.string(), count, [pa.py_buffer(buffer) for buffer in buffers])
     numbers = np.frombuffer(strings.cast(pa.float64()).buffers()[1], np.float64, count)
-    return single(numbers.reshape(-1, 3, 2)[..., 0])
+    return to_float32(numbers.reshape(-1, 3, 2)[..., 0])
 
 
-CLASSES = listed("ntu_classes.txt")
+CLASSES = read_list("ntu_classes.txt")
 
 NTU60 = Benchmark(
     name="ntu60",
@@ -150,6 +150,6 @@ NTU120 = Benchmark(
 )
 
 
-def likely(found: Sequence[re.Match[str]]) -> Benchmark:
+def likely_benchmark(found: Sequence[re.Match[str]]) -> Benchmark:
     """Returns NTU 60 if no name has an action beyond it, else NTU 120."""
     return NTU60 if all(int(match[6]) <= 60 for match in found) else NTU120

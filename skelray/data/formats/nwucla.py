@@ -10,7 +10,7 @@ from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, LeftOut, Recording, Split
 from skelray.data.formats.listing import coded, members
 from skelray.data.formats.sources import Member, Recordings
-from skelray.data.formats.text import parsed, single
+from skelray.data.formats.text import parse_json, to_float32
 from skelray.skeleton import KINECT_V1
 
 NAME = coded(r"(a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2}))", r"\.json")
@@ -27,8 +27,8 @@ def _recordings(source: Path | None) -> Recordings:
 
 
 def _recording(member: Member) -> Recording:
-    stored = parsed(member.file.read())
-    joints = single(np.array(stored["skeletons"], dtype=np.float64))
+    stored = parse_json(member.file.read())
+    joints = to_float32(np.array(stored["skeletons"], dtype=np.float64))
     label = int(stored["label"]) - 1
     if joints.ndim != 3 or joints.shape[1:] != (len(KINECT_V1.joints), 3):
         raise UserError(f"joints {joints.shape}")

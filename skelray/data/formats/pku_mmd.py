@@ -27,7 +27,7 @@ from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.formats.instances import Instance, Instances, Item
 from skelray.data.formats.listing import coded, matching, members
 from skelray.data.formats.sources import UNREADABLE, Member, Recordings, head, lines
-from skelray.data.formats.text import decoded, listed, matrix, single
+from skelray.data.formats.text import decode, parse_matrix, read_list, to_float32
 from skelray.data.report import UNLABELLED
 from skelray.data.stored import DataError
 from skelray.skeleton import KINECT_V2
@@ -43,7 +43,7 @@ TRAIN_CAMERAS = (2, 3)
 LABEL_FIELDS = 10  # more than a line of labels has, and fewer than one of coordinates
 BODIES, JOINTS = 2, len(KINECT_V2.joints)
 
-CLASSES = listed("pku_mmd_classes.txt")
+CLASSES = read_list("pku_mmd_classes.txt")
 
 
 def _recordings(source: Path | None, part: int, first_frame: int) -> Recordings:
@@ -84,7 +84,7 @@ def _is_label(member: Member) -> bool:
     if "label" in folder:
         return True
     try:
-        first = decoded(head(member.file)).strip().partition("\n")[0]
+        first = decode(head(member.file)).strip().partition("\n")[0]
     except (*UNREADABLE, UnicodeError):
         return False  # what cannot be read will be skipped as a skeleton
     return 0 < first.count(",") < LABEL_FIELDS
@@ -114,7 +114,7 @@ def _annotations(member: Member, first_frame: int) -> Iterator[Instance | Skippe
 
 def _bodies(member: Member) -> np.ndarray:
     """Returns a skeleton file as (T, 2, 25, 3); a second body of zeros is an absent one."""
-    return single(matrix(member.file.read(), BODIES * JOINTS * 3)).reshape(-1, BODIES, JOINTS, 3)
+    return to_float32(parse_matrix(member.file.read(), BODIES * JOINTS * 3)).reshape(-1, BODIES, JOINTS, 3)
 
 
 def _recording(member: Member, instance: Instance, bodies: np.ndarray, parts: dict[str, int]) -> Recording:

@@ -21,11 +21,11 @@ import numpy as np
 from skelray.checks import UserError
 from skelray.data.benchmark import LeftOut, Split
 from skelray.data.formats.arrays import TEST, TRAIN, Arrays, Rows
-from skelray.data.formats.listing import below
+from skelray.data.formats.listing import files_below
 from skelray.data.formats.names import OWN, protocol_of, stem_of
 from skelray.data.formats.npy import integers, texts
-from skelray.data.formats.said import LISTS, Said, said_in
 from skelray.data.formats.sources import BLOCK, File, LooseFile
+from skelray.data.formats.stated import LISTS, StatedLabel, stated_labels
 from skelray.data.formats.unpickle import unpickle
 from skelray.data.report import UNSCORED
 from skelray.data.stored import DataError
@@ -73,18 +73,18 @@ def _is_one(path: Path) -> bool:
 
 def open_pickle(source: Path) -> Arrays:
     """Opens one such file, or a training and a test file. Raises DataError if they are none."""
-    paths = [source] if source.is_file() else below(source, NAME)
+    paths = [source] if source.is_file() else files_below(source, NAME)
     if len(paths) > 1:  # others may lie beside them
         paths = [path for path in paths if _is_one(path)] or paths
     lists: list[tuple[Path, list[Any]]] = []
     divisions: Mapping[str, Any] | None = None
-    said: tuple[Said, ...] = ()
+    stated: tuple[StatedLabel, ...] = ()
     for path in paths:
         stored, around = _listed(unpickle(path))
         if around:
             if len(paths) > 1:
                 raise DataError(f"{source} holds several such files: give one of {', '.join(map(str, paths))}")
-            said = next((found for key in LISTS if (found := said_in(around.get(key)))), ())
+            stated = next((found for key in LISTS if (found := stated_labels(around.get(key)))), ())
             divisions = around.get("split")
         if stored is None:
             raise DataError(f"{path} holds no annotations: neither a list of them nor a dictionary with such a list")
@@ -106,7 +106,7 @@ def open_pickle(source: Path) -> Arrays:
     )
     half = annotations[0]["keypoint"].dtype == np.float16 and skeleton is KINECT_V2
     stem = re.sub(r"_(train|val|test)$", "", stem_of(paths[0]))
-    return Arrays((rows,), protocols, stem, 0, (HALF,) * half, skeleton, planar=skeleton is not KINECT_V2, said=said)
+    return Arrays((rows,), protocols, stem, 0, (HALF,) * half, skeleton, planar=skeleton is not KINECT_V2, stated=stated)
 
 
 def _skeleton(annotations: Sequence[Mapping[str, Any]], path: Path) -> Skeleton:

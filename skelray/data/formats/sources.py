@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from skelray.data.benchmark import LeftOut, Recording, Skipped
-from skelray.data.formats.text import decoded
+from skelray.data.formats.text import decode
 from skelray.data.report import UNREAD
 from skelray.data.stored import DataError
 
@@ -193,7 +193,7 @@ def content(member: Member) -> bytes:
 def lines(member: Member) -> list[str]:
     """Returns the lines of a text file that describes the others. Raises DataError if it cannot be read."""
     try:
-        return decoded(content(member)).splitlines()
+        return decode(content(member)).splitlines()
     except UnicodeError as error:
         raise DataError(f"{member.path} cannot be read ({error})") from error
 

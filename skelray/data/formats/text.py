@@ -19,7 +19,7 @@ MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM
 START = 100  # bytes that tell the encoding where no mark does
 
 
-def decoded(text: bytes, errors: str = "strict") -> str:
+def decode(text: bytes, errors: str = "strict") -> str:
     """Decodes UTF-8, or UTF-16 as the first bytes tell, without a byte-order mark. Raises UnicodeError, if strict."""
     return text.decode(encoding(text), errors)
 
@@ -35,13 +35,13 @@ def encoding(text: bytes) -> str:
     return "utf-16-be" if 2 * even.count(0) > len(even) and 0 not in odd else "utf-8"
 
 
-def usual(text: bytes) -> bytes:
+def plain_numbers(text: bytes) -> bytes:
     """Normalises numbers to ASCII with decimal points and white space.
 
     Removes byte-order marks and UTF-16, treats semicolons as separators, and commas as decimal points if the text has no
     other, else as separators. Raises UnicodeError; LeftOut if a comma may be either.
     """
-    plain = decoded(text).encode("ascii").replace(b";", b" ")
+    plain = decode(text).encode("ascii").replace(b";", b" ")
     if b"," not in plain:
         return plain
     lists = any(word.count(b",") > 1 or word.endswith(b",") for word in plain.split())
@@ -50,19 +50,19 @@ def usual(text: bytes) -> bytes:
     return plain.replace(b",", b" " if lists else b".")
 
 
-def parsed(text: bytes) -> Any:
+def parse_json(text: bytes) -> Any:
     """Parses the JSON of a recording. Raises UserError if it is invalid or too long to be one."""
     if len(text) > MOST_JSON:
         raise UserError(f"more than {MOST_JSON} bytes")
     return json.loads(text)
 
 
-def listed(file: str) -> tuple[str, ...]:
+def read_list(file: str) -> tuple[str, ...]:
     """Returns the lines of a list in this package."""
     return tuple(resources.files("skelray.data.formats").joinpath(file).read_text("utf-8").splitlines())
 
 
-def matrix(text: bytes, columns: int) -> np.ndarray:
+def parse_matrix(text: bytes, columns: int) -> np.ndarray:
     """Parses numbers separated by white space, (rows, columns) float64, however the lines are broken.
 
     Raises ValueError for anything else in the text and for an incomplete last row.
@@ -70,7 +70,7 @@ def matrix(text: bytes, columns: int) -> np.ndarray:
     try:
         numbers = _numbers(text)
     except ValueError:  # perhaps only an unusual way of writing them
-        numbers = _numbers(usual(text))
+        numbers = _numbers(plain_numbers(text))
     if not len(numbers) or len(numbers) % columns:
         raise UserError(f"{len(numbers)} numbers are not whole rows of {columns}")
     return numbers.reshape(-1, columns)
@@ -86,7 +86,7 @@ def _numbers(text: bytes) -> np.ndarray:
             raise UserError("something else than numbers") from error
 
 
-def single(numbers: np.ndarray) -> np.ndarray:
+def to_float32(numbers: np.ndarray) -> np.ndarray:
     """Converts to float32. Numbers too large for it become infinite, and preparation leaves such a recording out."""
     with np.errstate(over="ignore"):
         return numbers.astype(np.float32)

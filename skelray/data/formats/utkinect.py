@@ -24,7 +24,7 @@ from skelray.data.benchmark import Benchmark, Recording, Skipped, Split
 from skelray.data.formats.instances import Instance, Instances, Item
 from skelray.data.formats.listing import coded, members
 from skelray.data.formats.sources import Member, Recordings, lines
-from skelray.data.formats.text import matrix, single
+from skelray.data.formats.text import parse_matrix, to_float32
 from skelray.skeleton import KINECT_V1
 
 NAME = coded(r"joints_(s(\d{2})_e(\d{2}))", r"\.txt")
@@ -117,10 +117,10 @@ def _annotation(video: str, line: str) -> Instance | Skipped:
 
 def _frames(member: Member) -> tuple[np.ndarray, np.ndarray]:
     """Returns the frame numbers (T,), without repeats, and joints (T, 20, 3) of a file."""
-    rows = matrix(member.file.read(), 1 + 3 * len(KINECT_V1.joints))
+    rows = parse_matrix(member.file.read(), 1 + 3 * len(KINECT_V1.joints))
     _, first = np.unique(rows[:, 0], return_index=True)
     rows = rows[np.sort(first)]
-    return rows[:, 0], single(rows[:, 1:]).reshape(len(rows), -1, 3)
+    return rows[:, 0], to_float32(rows[:, 1:]).reshape(len(rows), -1, 3)
 
 
 def _recording(member: Member, instance: Instance, content: Any) -> Recording:

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from skelray.data.benchmark import Split
 from skelray.data.dataset import SkeletonDataset, divide, open_with_protocols, unknown
 from skelray.data.inspection.describe import blocks
-from skelray.data.inspection.motion import exchanged, reach, steps
+from skelray.data.inspection.motion import exchanged, joint_steps, reach
 from skelray.data.inspection.twins import Twins, digests, sketch, twins
 from skelray.data.report import AMOUNTS, CUT, LEFT_OUT
 from skelray.data.stored import DataError, read_history
@@ -96,6 +97,15 @@ def check_dataset(root: Path, name: str) -> DatasetCheck:
         ),
     ]
     findings += _left_out((read_history(Path(root) / name) or {}).get("counts", {}))
+    findings += _protocol_findings(dataset, protocols, names, twice)
+    return DatasetCheck(name, len(dataset), tuple(findings))
+
+
+def _protocol_findings(
+    dataset: SkeletonDataset, protocols: Mapping[str, Split], names: np.ndarray, twice: Twins
+) -> list[Finding]:
+    """Returns what each protocol leaves out, and what its training and test set have in common."""
+    findings = []
     for protocol, split in protocols.items():
         if count := unknown(dataset, split):
             offender = (protocol, f"{count:,} sequences are in neither part")
@@ -108,7 +118,7 @@ def check_dataset(root: Path, name: str) -> DatasetCheck:
             findings.append(Finding(f"protocol {protocol}", "it cannot be divided", ((protocol, str(error)),)))
             continue
         findings.append(_overlap(protocol, splits.train.rows, splits.test.rows, names, twice))
-    return DatasetCheck(name, len(dataset), tuple(findings))
+    return findings
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +145,7 @@ class _Measured:
             x[~finite] = 0
             zero = (~x.any(axis=(1, 3, 4))).sum(axis=1)
             size = reach(x, dataset.skeleton.centre)
-            jump = steps(x, size).max(axis=(1, 2), initial=0)
+            jump = joint_steps(x, size).max(axis=(1, 2), initial=0)
             parts.append((broken, zero, jump, exchanged(x, size, dataset.skeleton), digests(x), sketch(x)))
         return cls(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
@@ -179,6 +189,6 @@ def _twins(names: np.ndarray, twice: Twins) -> Iterator[tuple[str, str]]:
 def _overlap(protocol: str, train: np.ndarray, test: np.ndarray, names: np.ndarray, twice: Twins) -> Finding:
     offenders = [
         (str(names[a]), "tests, and trains" + (f" as {names[b]}" if a != b else " itself"))
-        for a, b in twice.across(train.tolist(), test.tolist())
+        for a, b in twice.between_splits(train.tolist(), test.tolist())
     ]
     return Finding(f"{protocol}: test among training", "a test sequence is a training sequence too", tuple(offenders))

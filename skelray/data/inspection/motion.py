@@ -24,7 +24,7 @@ def reach(x: np.ndarray, centre: int) -> np.ndarray:
     return np.where(np.isfinite(median), median, 0)
 
 
-def steps(x: np.ndarray, size: np.ndarray) -> np.ndarray:
+def joint_steps(x: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Returns (n, T-1, M): the longest step of a joint between two frames, in reaches; 0 where the person comes or goes."""
     way = np.sqrt(np.square(np.diff(x, axis=2)).sum(axis=1)).max(axis=2)  # (n, T-1, M)
     return np.where(_stays(x), way, 0) / np.where(size > 0, size, np.inf)[:, None]

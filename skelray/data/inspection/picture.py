@@ -26,7 +26,7 @@ PERSONS = (1.0, 0.45)  # how strongly each person is drawn
 def picture_as_png(root: Path, name: str) -> bytes:
     """Draws up to six classes, a sequence each at eight moments. Raises DataError."""
     dataset = open_dataset(Path(root), name)
-    figure = draw(dataset, chosen(dataset))
+    figure = draw_picture(dataset, typical_sequences(dataset))
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=110)
     return out.getvalue()
@@ -47,7 +47,7 @@ def description_page(description: Description, picture: bytes) -> str:
     )
 
 
-def chosen(dataset: SkeletonDataset) -> list[int]:
+def typical_sequences(dataset: SkeletonDataset) -> list[int]:
     """Returns a sequence of median length for each of a few classes, spread over all."""
     present = np.unique(dataset.labels)
     labels = present[np.linspace(0, len(present) - 1, min(SEQUENCES, len(present))).round().astype(int)]
@@ -59,12 +59,12 @@ def chosen(dataset: SkeletonDataset) -> list[int]:
     return picked
 
 
-def draw(dataset: SkeletonDataset, positions: list[int]) -> Figure:
+def draw_picture(dataset: SkeletonDataset, positions: list[int]) -> Figure:
     """Draws a row for each sequence and a column for each moment, all at one scale."""
     from matplotlib.figure import Figure
 
     x = dataset.batch(positions).astype(np.float32)  # (n, C, T, V, M)
-    across, up, sign = axes(x, dataset.skeleton.centre)
+    across, up, sign = picture_axes(x, dataset.skeleton.centre)
     plane = np.stack([x[:, across], sign * x[:, up]], axis=-1)  # (n, T, V, M, 2)
     there = (x != 0).any(axis=(1, 3))  # (n, T, M)
     moments = np.linspace(0, plane.shape[1] - 1, min(MOMENTS, plane.shape[1])).round().astype(int)
@@ -114,7 +114,7 @@ def _frame(cell: Any, middle: np.ndarray, half: float) -> None:
         spine.set_color("#e5e7eb")
 
 
-def axes(x: np.ndarray, centre: int) -> tuple[int, int, int]:
+def picture_axes(x: np.ndarray, centre: int) -> tuple[int, int, int]:
     """Returns (across, up, 1 or -1): the axes of the mean posture's width and height, and which way up is.
 
     x: (n, C, T, V, M). A figure is taller than wide, and more of it hangs below its centre than stands above it.

@@ -43,7 +43,7 @@ class Twins:
             yield int(self.first[at]), int(at), True
         yield from ((one, other, False) for one, other in self.near)
 
-    def across(self, train: Iterable[int], test: Iterable[int]) -> Iterator[tuple[int, int]]:
+    def between_splits(self, train: Iterable[int], test: Iterable[int]) -> Iterator[tuple[int, int]]:
         """Yields (test, train) of every test sequence that is in training too or has a twin there."""
         trains: dict[int, int] = {}
         listed = {int(at) for at in train}

@@ -28,12 +28,12 @@ NUMBER = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?"
 EMPTY = np.iinfo(np.int64).min  # of a whole number
 
 
-def normal(written: str) -> str:
+def normalised(written: str) -> str:
     """Normalises a text: no outer blanks, single inner ones, Unicode letters in one form."""
     return " ".join(unicodedata.normalize("NFC", INVISIBLE.sub("", written)).split())
 
 
-def texts(column: pa.Array, name: str) -> np.ndarray:
+def read_texts(column: pa.Array, name: str) -> np.ndarray:
     """Returns normalised texts, "" for empty cells. Raises DataError if the column cannot be text."""
     try:
         if pa.types.is_floating(column.type):  # 3.0 is the label 3
@@ -41,14 +41,14 @@ def texts(column: pa.Array, name: str) -> np.ndarray:
         column = column.cast(pa.string())
     except (pa.ArrowException, NotImplementedError) as error:
         raise DataError(f"the column {name} must hold texts ({' '.join(str(error).split())})") from error
-    return _each(column, lambda cell: "" if (name := normal(cell)).lower() in NO_NAME else name, "", object)
+    return _each(column, lambda cell: "" if (name := normalised(cell)).lower() in NO_NAME else name, "", object)
 
 
 def whole(column: pa.Array, name: str) -> np.ndarray:
     """Returns whole numbers, EMPTY for empty cells. Raises DataError for anything else."""
 
     def number(cell: str) -> int:
-        if nothing(cell) or normal(cell).lower().lstrip("+-") in INFINITE:
+        if nothing(cell) or normalised(cell).lower().lstrip("+-") in INFINITE:
             return EMPTY
         if WHOLE.fullmatch(cell.strip()):
             return _whole(cell)
@@ -66,7 +66,7 @@ def keys(column: pa.Array, name: str, numbered: tuple[str, ...]) -> np.ndarray:
 
     def number(cell: str) -> int:
         if numbered:
-            return places.get(normal(cell), -1)
+            return places.get(normalised(cell), -1)
         if WHOLE.fullmatch(cell.strip()):
             return max(_whole(cell), -1)
         if NUMBER.fullmatch(cell.strip()):
@@ -79,7 +79,7 @@ def keys(column: pa.Array, name: str, numbered: tuple[str, ...]) -> np.ndarray:
 
 def nothing(cell: str) -> bool:
     """Returns whether a cell that is no name counts as empty."""
-    return normal(cell).lower() in NOTHING
+    return normalised(cell).lower() in NOTHING
 
 
 def _whole(cell: str) -> int:
@@ -155,7 +155,7 @@ class Coordinates:
         if len(self._marks) > 1:
             raise DataError(
                 f"numbers are written both with a point and with a comma, such as {self._marks['.']!r} and "
-                f"{self._marks[',']!r}: which of them is 1.5 and which 1500 is not said"
+                f"{self._marks[',']!r}: write all alike, as it cannot be told which is 1.5 and which 1500"
             )
 
     def _cast(self, column: pa.Array, name: str) -> np.ndarray:

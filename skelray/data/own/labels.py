@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skelray.data.benchmark import Key
-from skelray.data.own.cells import NEGATIVE, NO_NAME, NUMBER, PERHAPS, WHOLE, normal, nothing
+from skelray.data.own.cells import NEGATIVE, NO_NAME, NUMBER, PERHAPS, WHOLE, normalised, nothing
 from skelray.data.stored import DataError
 
 
@@ -23,7 +23,7 @@ class Labels:
         """Collects labels. Raises DataError if there is none."""
         ways: dict[str, list[str]] = {}
         for label in sorted(written):
-            ways.setdefault(normal(label), []).append(label)
+            ways.setdefault(normalised(label), []).append(label)
         if not ways:
             raise DataError(f"{source} has no rows")
         for name in [name for name in ways if name.lower() in NO_NAME or NEGATIVE.fullmatch(name)]:
@@ -64,7 +64,7 @@ class Keys:
         and a
         protocol lists numbers.
         """
-        said = {normal(cell) for cell in written if not nothing(cell)}
+        said = {normalised(cell) for cell in written if not nothing(cell)}
         odd = sorted(cell for cell in said if not NUMBER.fullmatch(cell))
         listed = {name: train for name, (by, train) in trains.items() if by == column}
         if not odd or (_numbers(said) and all(_numbers(train) for train in listed.values())):
@@ -86,9 +86,9 @@ class Keys:
                 )
             return tuple(int(float(one)) for one in listed)
         places = {text: place for place, text in enumerate(self.texts, start=1)}
-        if wrong := [one for one in listed if normal(str(one)) not in places]:
+        if wrong := [one for one in listed if normalised(str(one)) not in places]:
             raise DataError(f"train names {wrong[0]!r}; the column {self.column} holds {some(self.texts)}")
-        return tuple(places[normal(str(one))] for one in listed)
+        return tuple(places[normalised(str(one))] for one in listed)
 
 
 def some(names: Iterable[str]) -> str:

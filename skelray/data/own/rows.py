@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from skelray.data.benchmark import Recording, Skipped
-from skelray.data.formats.text import single
+from skelray.data.formats.text import to_float32
 from skelray.data.own import cells, separated
-from skelray.data.own.cells import Coordinates, normal
-from skelray.data.own.separated import Text
+from skelray.data.own.cells import Coordinates, normalised
+from skelray.data.own.separated import SeparatedText
 from skelray.data.stored import DataError
 
 TEXTS = ("sequence", "joint", "label")
@@ -69,7 +69,7 @@ class TableReader:
             raise DataError(f"{source} is no table that can be read ({error})") from error
         own = own_names(stored)
         if missing := [name for name in NEEDED if name not in own]:
-            has = ", ".join(normal(name)[:50] for name in stored[:20])
+            has = ", ".join(normalised(name)[:50] for name in stored[:20])
             raise DataError(f"{source} lacks the columns {', '.join(missing)}; it has {has}")
         if repeated := [name for name, written in own.items() if len(written) > 1]:
             raise DataError(f"{source} has two columns named {', '.join(sorted(repeated))}")
@@ -79,7 +79,7 @@ class TableReader:
         """Yields these columns as arrays, a batch at a time. Raises DataError for a value not of its column's type."""
         text = _opened(source)[0]
         coordinates = Coordinates(commas=text is None or text.separator != ",")
-        for batch in columns_of(source, names):
+        for batch in read_columns(source, names):
             try:
                 yield {name: self._array(column, name, coordinates) for name, column in batch.items()}
             except DataError as error:
@@ -90,7 +90,7 @@ class TableReader:
             return coordinates(column, name)
         if name in UNSAID:
             return cells.keys(column, name, self.named.get(name, ()))
-        return cells.whole(column, name) if name in COUNTED else cells.texts(column, name)
+        return cells.whole(column, name) if name in COUNTED else cells.read_texts(column, name)
 
     def _recordings(self, source: Path) -> Iterator[Recording | Skipped]:
         seen: set[str] = set()
@@ -162,7 +162,7 @@ class TableReader:
             return "a joint is missing in a frame"
         bodies = np.zeros((len(frames), len(persons), count, 3), np.float32)
         z = rows.get("z", np.zeros(len(joint)))
-        bodies[frame, person, joint] = single(np.column_stack([rows["x"], rows["y"], z]))
+        bodies[frame, person, joint] = to_float32(np.column_stack([rows["x"], rows["y"], z]))
         return bodies
 
     def _joint(self, written: str) -> int | None:
@@ -176,7 +176,8 @@ class TableReader:
 def own_names(stored: Sequence[str]) -> dict[str, list[str]]:
     """Returns the table's name of each column that is read, ignoring case if no name matches exactly."""
     called = {
-        name: [one for one in stored if normal(one) == name] or [one for one in stored if normal(one).casefold() == name]
+        name: [one for one in stored if normalised(one) == name]
+        or [one for one in stored if normalised(one).casefold() == name]
         for name in KNOWN
     }
     return {name: own for name, own in called.items() if own}
@@ -187,7 +188,7 @@ def number_of(written: str) -> int | None:
     return int(match[1]) if (match := NUMBER.fullmatch(written)) else None
 
 
-def columns_of(source: Path, names: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
+def read_columns(source: Path, names: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
     """Yields stored columns of a table, a batch at a time. Raises DataError if it cannot be read."""
     try:
         text, stored = _opened(source)
@@ -207,15 +208,15 @@ def columns_of(source: Path, names: Sequence[str]) -> Iterator[dict[str, pa.Arra
         raise DataError(f"{source} cannot be read as a table ({why})") from error
 
 
-def written(source: Path, names: Sequence[str]) -> dict[str, set[str]]:
+def different_cells(source: Path, names: Sequence[str]) -> dict[str, set[str]]:
     """Returns the different cells of these columns as they are written; none for numeric columns except labels."""
     found: dict[str, set[str]] = {name: set() for name in names}
-    for batch in columns_of(source, names):
+    for batch in read_columns(source, names):
         for name, column in batch.items():
             if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
                 found[name].update(cell for cell in column.unique().to_pylist() if cell is not None)
             elif name == "label":
-                found[name].update(cells.texts(column, name).tolist())
+                found[name].update(cells.read_texts(column, name).tolist())
     return found
 
 
@@ -224,13 +225,13 @@ def stored_names(source: Path) -> Sequence[str]:
     return _opened(source)[1]
 
 
-def _opened(source: Path) -> tuple[Text | None, Sequence[str]]:
+def _opened(source: Path) -> tuple[SeparatedText | None, Sequence[str]]:
     """Returns how a table is written, unless it is Parquet, and its column names. Raises DataError, OSError."""
     with open(source, "rb") as file:
         parquet = file.read(4) == b"PAR1"
     if parquet:
         return None, pa.parquet.read_schema(source).names
-    text = separated.text(source, KNOWN)
+    text = separated.recognise_text(source, KNOWN)
     return text, text.names
 
 

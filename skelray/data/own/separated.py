@@ -21,7 +21,7 @@ BINARY = ((b"PK\x03\x04", "a workbook or a zip"), (b"\xd0\xcf\x11\xe0", "a workb
 
 
 @dataclass(frozen=True)
-class Text:
+class SeparatedText:
     """The way a table is written. names: of its columns, in its first line; skip: lines before that."""
 
     separator: str
@@ -39,7 +39,7 @@ class Text:
         )
 
 
-def text(source: Path, wanted: Sequence[str]) -> Text:
+def recognise_text(source: Path, wanted: Sequence[str]) -> SeparatedText:
     """Recognises how a table is written whose first line names ``wanted`` columns. Raises DataError, OSError."""
     with pa.input_stream(str(source)) as stream:
         head = stream.read(HEAD)
@@ -54,7 +54,7 @@ def text(source: Path, wanted: Sequence[str]) -> Text:
         skip, separators = 1, (said[1],)
     rows = {separator: _row(lines[skip], separator) for separator in separators}
     best = max(separators, key=lambda separator: len({name.strip().casefold() for name in rows[separator]} & set(wanted)))
-    return Text(best, "utf-8" if written == "utf-8-sig" else written, rows[best], skip)
+    return SeparatedText(best, "utf-8" if written == "utf-8-sig" else written, rows[best], skip)
 
 
 def _row(line: str, separator: str) -> tuple[str, ...]:

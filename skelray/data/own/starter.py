@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from skelray.data.formats.names import stem_of
-from skelray.data.own.cells import normal
-from skelray.data.own.rows import COORDINATES, NEEDED, columns_of, own_names, stored_names
+from skelray.data.own.cells import normalised
+from skelray.data.own.rows import COORDINATES, NEEDED, own_names, read_columns, stored_names
 from skelray.data.stored import DataError
 
 TABLE = re.compile(r".*\.(csv|tsv|tab|parquet|pq|feather|arrow|xlsx?|ods|json|jsonl|ndjson)", re.IGNORECASE)
@@ -52,7 +52,7 @@ def _beginning(path: Path) -> dict[str, list[Any]] | None:
     with suppress(OSError, ValueError, pa.ArrowException):
         own = own_names(stored_names(path))
         told = [name for name in own if name not in COORDINATES]
-        first = next(columns_of(path, told), {}) if told else {}
+        first = next(read_columns(path, told), {}) if told else {}
         return {name: first[name][:ROWS].to_pylist() if name in first else [] for name in own}
     return None
 
@@ -86,7 +86,7 @@ train = {train}
 
 def _values(cells: Sequence[Any]) -> list[Any]:
     """Returns the different values of a column in their order; numbers by size."""
-    written = (normal(cell) if isinstance(cell, str) else cell for cell in cells)
+    written = (normalised(cell) if isinstance(cell, str) else cell for cell in cells)
     found = list(dict.fromkeys(cell for cell in written if cell not in (None, "")))
     return sorted(found, key=int) if all(str(value).isdigit() for value in found) else found
 

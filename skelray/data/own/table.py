@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from skelray.data.benchmark import Benchmark, Key, Split
-from skelray.data.formats.text import decoded
-from skelray.data.own.cells import normal
+from skelray.data.formats.text import decode
+from skelray.data.own.cells import normalised
 from skelray.data.own.labels import Keys, Labels, some
-from skelray.data.own.rows import ABOUT, UNSAID, Columns, TableReader, number_of, written
+from skelray.data.own.rows import ABOUT, UNSAID, Columns, TableReader, different_cells, number_of
 from skelray.data.own.starter import TABLE, undescribed
 from skelray.data.stored import DataError
 from skelray.skeleton import Skeleton
@@ -55,7 +55,7 @@ def open_table(path: Path) -> tuple[Benchmark, Path]:
     if TABLE.fullmatch(path.name) and path.is_file():
         raise undescribed(path)
     try:
-        fields = tomllib.loads(decoded(path.read_bytes()))
+        fields = tomllib.loads(decode(path.read_bytes()))
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): give the TOML file that describes a table") from error
     except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
@@ -71,7 +71,7 @@ def open_table(path: Path) -> tuple[Benchmark, Path]:
     if not 1 <= persons <= 16:
         raise described.error(f"persons is {persons}; it is 1 to 16")
     columns = TableReader(skeleton.joints, ()).columns(source)
-    cells = written(source, [column for column in ABOUT if columns.has(column)])
+    cells = different_cells(source, [column for column in ABOUT if columns.has(column)])
     labels = Labels.of(cells["label"], source)
     classes, numbered = _classes(described, labels, source)
     trains = _trains(described, columns)
@@ -107,10 +107,10 @@ def _classes(described: Described, labels: Labels, source: Path) -> tuple[tuple[
     Labels are numbers of classes, although classes have numeric names, if not all of them are such names.
     """
     listed = described.of(described.fields, "classes", list, default=[])
-    if not all(isinstance(name, str) for name in listed) or len({normal(name) for name in listed}) < len(listed):
+    if not all(isinstance(name, str) for name in listed) or len({normalised(name) for name in listed}) < len(listed):
         raise described.error("classes must be a list of different texts")
     if listed:
-        listed = [normal(name) for name in listed]
+        listed = [normalised(name) for name in listed]
         named_by_numbers = any(number_of(name) is not None for name in listed)
         return tuple(listed), named_by_numbers and not labels.names <= set(listed)
     numbers = [number_of(label) for label in labels.names]
@@ -134,15 +134,15 @@ def _skeleton(described: Described, name: str) -> Skeleton:
     if unknown := sorted(set(fields) - set(SKELETON)):
         raise described.error(f"no such field of the skeleton: {', '.join(unknown)}; there are {', '.join(SKELETON)}")
     joints = described.of(fields, "joints", list, where)
-    if not all(isinstance(joint, str) for joint in joints) or not joints or len(set(map(normal, joints))) < len(joints):
+    if not all(isinstance(joint, str) for joint in joints) or not joints or len(set(map(normalised, joints))) < len(joints):
         raise described.error("skeleton.joints must be a list of different texts")
-    joints = [normal(joint) for joint in joints]
+    joints = [normalised(joint) for joint in joints]
     number = {joint: at for at, joint in enumerate(joints)}
 
     def index(joint: Any, of: str) -> int:
-        if not isinstance(joint, str) or normal(joint) not in number:
+        if not isinstance(joint, str) or normalised(joint) not in number:
             raise described.error(f"skeleton.{of} names {joint!r}; the joints are {', '.join(joints)}")
-        return number[normal(joint)]
+        return number[normalised(joint)]
 
     def pairs(of: str, default: list[Any] | None = None) -> tuple[tuple[int, int], ...]:
         listed = described.of(fields, of, list, where, default)
@@ -197,7 +197,7 @@ def _protocols(
         except DataError as error:
             raise described.error(f"{where}{error}") from error
         chosen = described.of(described.fields["protocols"][name], "classes", list, where, [])
-        if unknown := [label for label in chosen if not isinstance(label, str) or normal(label) not in classes]:
+        if unknown := [label for label in chosen if not isinstance(label, str) or normalised(label) not in classes]:
             raise described.error(f"{where}classes names {unknown[0]!r}; the classes are {some(classes)}")
-        protocols[name] = Split(by, train, tuple(classes.index(normal(label)) for label in chosen) or None)
+        protocols[name] = Split(by, train, tuple(classes.index(normalised(label)) for label in chosen) or None)
     return protocols

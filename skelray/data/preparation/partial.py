@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from skelray.checks import UserError
+from skelray.data import content
 from skelray.data.stored import ABOUT, COLUMNS, DTYPES, SAMPLES, SEQUENCES
 
 SETTINGS, JOURNAL = "settings.json", "journal.jsonl"
@@ -81,8 +81,9 @@ class Partial:
         self._write_header(self.kept)
         samples = self._samples()
         samples.to_parquet(self.folder / SAMPLES, index=False)
-        fingerprint = self._fingerprint(samples)
-        (self.folder / ABOUT).write_text(json.dumps({**about, "fingerprint": fingerprint}, indent=1), encoding="utf-8")
+        fingerprint = content.fingerprint(self.folder / SEQUENCES, samples, self.settings)
+        description = content.sealed({**about, "fingerprint": fingerprint})
+        (self.folder / ABOUT).write_text(json.dumps(description, indent=1), encoding="utf-8")
         for file in (SEQUENCES, SAMPLES, ABOUT):
             with open(self.folder / file, "rb") as stream:
                 os.fsync(stream.fileno())
@@ -111,7 +112,7 @@ class Partial:
                 return False
             done, kept, whole = _count(self.folder / JOURNAL)
             with open(self.folder / SEQUENCES, "r+b") as file:
-                size = _skip_header(file) + kept * int(np.prod(self.shape)) * self.dtype.itemsize
+                size = content.skip_header(file) + kept * int(np.prod(self.shape)) * self.dtype.itemsize
                 if file.seek(0, os.SEEK_END) < size:
                     raise UserError("the array is behind its journal")
                 file.truncate(size)
@@ -126,24 +127,11 @@ class Partial:
         header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (count, *self.shape)}
         path = self.folder / SEQUENCES
         with open(path, "r+b" if path.exists() else "w+b") as file:
-            room = _skip_header(file) if path.stat().st_size else None
+            room = content.skip_header(file) if path.stat().st_size else None
             file.seek(0)
             np.lib.format.write_array_header_1_0(file, header)
             if room is not None and file.tell() != room:
                 raise OSError(f"the header of {path} does not fit: {file.tell()} bytes instead of {room}")
-
-    def _fingerprint(self, samples: pd.DataFrame) -> str:
-        """Returns a hash of the sequences, their description (except paths) and how they were made."""
-        keys = ("format", "name", "skeleton", "classes", "persons", "preprocessing", "dtype")
-        content = {key: self.settings[key] for key in keys if key in self.settings}
-        unsaid = ["part"] if (samples["part"] == -1).all() else []  # older data sets keep their fingerprint
-        content["samples"] = samples.drop(columns=["source", *unsaid]).to_dict("list")
-        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-        with open(self.folder / SEQUENCES, "rb") as file:
-            _skip_header(file)
-            while block := file.read(1 << 22):
-                digest.update(block)
-        return digest.hexdigest()
 
 
 def _count(journal: Path) -> tuple[int, int, int]:
@@ -158,16 +146,8 @@ def _count(journal: Path) -> tuple[int, int, int]:
     return done, kept, whole
 
 
-def _skip_header(file: BinaryIO) -> int:
-    """Skips the header of a .npy file and returns its length."""
-    file.seek(0)
-    np.lib.format.read_magic(file)
-    np.lib.format.read_array_header_1_0(file)
-    return file.tell()
-
-
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
+def exclusive(lock: Path) -> Iterator[None]:
     """Waits until no other process holds the lock, and holds it in the block; a killed process releases it."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "w") as file:

@@ -17,12 +17,13 @@ from typing import Any, Literal
 import numpy as np
 
 from skelray.checks import UserError
-from skelray.data.benchmark import Benchmark, HasNotes, Recording, Skipped, Split
+from skelray.data.benchmark import Benchmark, HasRecordingNotes, Recording, Skipped, Split
+from skelray.data.content import check_content
 from skelray.data.dataset import open_dataset, open_with_protocols
 from skelray.data.formats.listing import walk
 from skelray.data.formats.sources import LooseFile, Recordings, stamp
 from skelray.data.inspection.describe import division
-from skelray.data.preparation.partial import Partial, alone
+from skelray.data.preparation.partial import Partial, exclusive
 from skelray.data.preparation.workers import Recipe, in_order
 from skelray.data.preprocess import PathName, Preprocessing
 from skelray.data.report import PreparationReport, counted, preparation_report
@@ -65,7 +66,7 @@ def prepare(
     recipe = Recipe(benchmark, _agreed(benchmark, preprocessing), dtype)
     root, source = Path(root), source and Path(source)
     try:
-        with alone(root / f".{benchmark.name}.lock"):
+        with exclusive(root / f".{benchmark.name}.lock"):
             return _prepare(recipe, source, root / benchmark.name, progress, force, workers)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -80,7 +81,7 @@ def _prepare(
 ) -> PreparationReport:
     started, benchmark = time.monotonic(), recipe.benchmark
     recordings = benchmark.recordings(source)
-    if isinstance(recordings, HasNotes):
+    if isinstance(recordings, HasRecordingNotes):
         benchmark = replace(benchmark, notes=(*benchmark.notes, *recordings.notes))
     settings = _settings(recipe, source, _stamp(benchmark, source, recordings))
     content = cache(lambda: _content(source, recordings))
@@ -107,8 +108,8 @@ def _agreed(benchmark: Benchmark, wanted: Preprocessing | None) -> Preprocessing
     done = benchmark.preprocessed
     if done is not None and wanted not in (None, done):
         raise DataError(
-            f"the sequences of this source are {done.path} with {done.frames} frames already, and preprocessing does not "
-            f"bear repeating: leave that as it is (a trial may read them at other `frames`), or give the raw recordings"
+            f"the sequences of this source are {done.path} with {done.frames} frames already, and are not preprocessed "
+            "twice: leave --path and --frames out (a trial may read them at other `frames`), or give the raw recordings"
         )
     agreed = done or wanted or Preprocessing(default_path(benchmark))
     if benchmark.planar and agreed.joints:
@@ -235,6 +236,7 @@ def _already(target: Path, settings: Mapping[str, Any], content: Callable[[], st
         if not _same(about["source"], settings["source"], content):
             return None
         open_dataset(target.parent, target.name)
+        check_content(target.parent, target.name)
     except DataError:  # what cannot be read is prepared anew
         return None
     return {**about["counts"], "fingerprint": about["fingerprint"]}

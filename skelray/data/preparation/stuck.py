@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skelray.data.persons import there
+from skelray.data.persons import present_bodies
 from skelray.skeleton import Skeleton
 
 WOBBLE = 0.2  # of the length of a bone: how much that of a sensor changes, one standard deviation
@@ -23,7 +23,7 @@ def stuck(bodies: np.ndarray, skeleton: Skeleton) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], None] = {}
     for person in range(bodies.shape[1]):
         body = bodies[:, person]
-        body = body[there(bodies[:, [person]])[:, 0]]
+        body = body[present_bodies(bodies[:, [person]])[:, 0]]
         if len(body) >= FEWEST:
             found.update(dict.fromkeys((skeleton.joints[joint], how) for joint, how in _stuck(body, skeleton)))
     return list(found)

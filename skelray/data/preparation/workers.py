@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from skelray.data.benchmark import Benchmark, Recording, Skipped
-from skelray.data.persons import there
+from skelray.data.persons import present_bodies
 from skelray.data.preparation.stuck import stuck
 from skelray.data.preprocess import Kept, Preprocessing, channels_first
 from skelray.data.report import EMPTY
@@ -67,13 +67,13 @@ class Recipe:
         told: dict[str, Any] = {"cut": kept.frames, "left_out": kept.persons, "joined": kept.joined}
         if self.benchmark.preprocessed is None:
             told["stuck"] = stuck(bodies, self.benchmark.skeleton)
-            told["vacant"] = int((~there(bodies).any(axis=1)).sum())
+            told["vacant"] = int((~present_bodies(bodies).any(axis=1)).sum())
         return {**entry, **{key: value for key, value in told.items() if value}}, sequence
 
     def _kept(self, bodies: np.ndarray) -> Kept:
         if self.benchmark.preprocessed is None:
             benchmark = self.benchmark
-            return self.preprocessing.keep(
+            return self.preprocessing.preprocess(
                 bodies, benchmark.skeleton, benchmark.persons, benchmark.released, benchmark.planar
             )
         if bodies.shape[:2] != (wanted := (self.preprocessing.frames, self.benchmark.persons)):

@@ -32,7 +32,7 @@ import numpy as np
 
 from skelray.checks import UserError
 from skelray.data.benchmark import Benchmark, Recording, Split
-from skelray.data.synthetic.figure import JOINTS, pose, positions, proportions, rotation
+from skelray.data.synthetic.figure import JOINTS, joint_positions, pose, proportions, rotation
 from skelray.data.synthetic.kinect import SETUPS, YAW, see, sense
 from skelray.data.synthetic.motions import ACTIONS, Action, perform
 from skelray.skeleton import KINECT_V2
@@ -92,7 +92,7 @@ def act(who: Person, action: Action, fill: float, clock: np.ndarray, rng: np.ran
     posture = who.posture + MOOD * STRAY * rng.standard_normal((JOINTS, 3))
     waves = np.sin(2 * np.pi * (rng.uniform(0.1, 0.7, 8) * clock[:, None] + rng.random(8)))  # (T, 8)
     idle = IDLE * STRAY * np.tensordot(waves, rng.normal(0, 0.5, (8, JOINTS, 3)), axes=1)  # (T, 25, 3)
-    return positions(poses * gain + posture + idle, who.bones)
+    return joint_positions(poses * gain + posture + idle, who.bones)
 
 
 @dataclass(frozen=True)

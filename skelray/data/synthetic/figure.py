@@ -113,7 +113,7 @@ def rotation(degrees: np.ndarray) -> np.ndarray:
     return out
 
 
-def positions(poses: np.ndarray, bones: np.ndarray) -> np.ndarray:
+def joint_positions(poses: np.ndarray, bones: np.ndarray) -> np.ndarray:
     """Returns joint positions (T, 25, 3) of poses (T, 25, 3), standing on the floor y = 0 with the feet about the origin."""
     turn = rotation(poses * _SIGNS)  # (T, 25, 3, 3)
     out = np.zeros_like(poses)

@@ -37,7 +37,7 @@ HATCHES = dict(zip(LINES, ("", "//", "..", "xx"), strict=True))  # of bars, wher
 
 
 def draw_charts(frame: pd.DataFrame) -> list[Drawing]:
-    """The figures that the notes of a table name, of what is done; UserError says what of them the table lacks."""
+    """Draws the done figures that the notes of a table name. Raises UserError, saying what the table lacks for one."""
     asked = [chart_from_data(content) for content in Notes.of(frame.attrs.get("notes", {})).figures]
     names = [f"{chart.kind}_{chart.x}" + (f"_{chart.evaluation}" if chart.evaluation else "") for chart in asked]
     return [_drawn(frame, chart, name.replace(" ", "_")) for chart, name in zip(asked, names, strict=True)]
@@ -71,7 +71,7 @@ def _drawn(frame: pd.DataFrame, chart: Lines, name: str) -> Drawing:
 
 
 def _cells(frame: pd.DataFrame, chart: Lines) -> pd.DataFrame:
-    """What a figure shows: a row for each arm and x, in each panel."""
+    """Returns the numbers of a figure: a row for each arm and x, in each panel."""
     rows = rows_to_show(frame)
     cells, _ = place_cells(statistics.summary(rows), rows)
     measured = chart.evaluation or cells["evaluation"].iloc[-1]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pandas as pd
 
 from skelray.report.figures.drawing import Drawing, Places
-from skelray.report.figures.style import COLOURS, WIDE, axes, in_style, shorten_label
+from skelray.report.figures.style import COLOURS, WIDE, empty_figure, in_style, shorten_label
 
-ARMS = 60  # that the figure has room for
+ARMS = 30  # that the figure has room for
 
 
 @in_style()
 def costs(spent: pd.DataFrame, places: Places) -> Drawing:
-    """spent: a row an arm, with training and evaluation in hours."""
+    """Draws the costs. spent: a row an arm, with training and evaluation in hours."""
     shown = spent.head(ARMS)
-    figure, plot = axes("time (hours)", "", WIDE, 1.0 + 0.2 * len(shown))
+    figure, plot = empty_figure("time (hours)", "", WIDE, 1.0 + 0.2 * len(shown))
     before = [0.0] * len(shown)
     for name, colour, hatch in (("training", COLOURS[0], ""), ("evaluation", COLOURS[4], "///")):
         bars = plot.barh(

@@ -17,7 +17,10 @@ FIRST = ("loss", HELD_OUT)
 
 @in_style()
 def curves(frame: pd.DataFrame, watched: pd.DataFrame, places: Places) -> Drawing | None:
-    """frame: rows of trials. watched: their curves. A panel for the loss, and one for the monitor where there is one."""
+    """Draws the curves of trials: a panel for the loss and, if there is one, one for the monitor.
+
+    frame: rows of trials. watched: their curves.
+    """
     trials = frame.drop_duplicates("trial").head(TRIALS).set_index("trial")
     shown = watched[watched["metric"].isin(FIRST) & watched["trial"].isin(trials.index)]
     kinds = [kind for kind in FIRST if (shown["metric"] == kind).any()]

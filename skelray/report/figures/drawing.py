@@ -19,7 +19,7 @@ MARK = re.compile(r"mark(?:-a(\d+))?(?:-p(\d+))?(?:-s(\d+))?-n\d+")
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """name: of its files. caption: one sentence. data: what it shows, row by row."""
+    """A drawn figure. name: of its files. caption: one sentence. data: what it shows, row by row."""
 
     name: str
     caption: str
@@ -29,7 +29,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Marks:
-    """What the page's filters know a thing by: the numbers of its arm, protocol and seed; None where it has no one."""
+    """The numbers of the arm, protocol and seed by which the page's filters know a thing; None if it has no single one."""
 
     arm: int | None = None
     protocol: int | None = None
@@ -51,7 +51,7 @@ class Places:
         return {name: {value: place for place, value in enumerate(values)} for name, values in lists.items()}
 
     def marks(self, **values: Any) -> Marks:
-        """values: an arm, a protocol, a seed."""
+        """Returns the marks of an arm, a protocol and a seed."""
         return Marks(**{name: self._of[name].get(value) for name, value in values.items()})
 
     def mark(self, artist: Artist, **values: Any) -> None:

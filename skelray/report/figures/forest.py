@@ -9,7 +9,7 @@ import pandas as pd
 
 from skelray.names import column_name
 from skelray.report.figures.drawing import Drawing, Places
-from skelray.report.figures.style import COLOURS, INK, WIDE, axes, in_style, shorten_label
+from skelray.report.figures.style import COLOURS, INK, WIDE, empty_figure, in_style, shorten_label
 from skelray.report.table import cell_text as cell
 
 WORDS = {  # colour and marker of each verdict
@@ -34,7 +34,7 @@ def forest(found: pd.DataFrame, margin: float, places: Places, groups: Sequence[
     several = len(set(shown["baseline"])) > 1
     what = "difference" if several else f"minus {shorten_label(shown['baseline'].iloc[0])}"
     name = f"{what} (points of accuracy)"
-    figure, plot = axes(name, "", 1.5 * WIDE if several else 1.2 * WIDE, 1.1 + 0.22 * len(shown))
+    figure, plot = empty_figure(name, "", 1.5 * WIDE if several else 1.2 * WIDE, 1.1 + 0.22 * len(shown))
     plot.axvspan(-100 * margin, 100 * margin, color=COLOURS[2], alpha=0.1, linewidth=0)
     plot.axvline(0, color=INK, linewidth=0.8)
     for row, one in enumerate(shown.to_dict("records")):

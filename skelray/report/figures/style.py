@@ -57,30 +57,40 @@ SETTINGS: dict[Any, Any] = {
 }
 
 
+_within: list[bool] = []  # whether what is drawn now has the style already
+
+
 @contextmanager
 def in_style() -> Iterator[None]:
-    """What is drawn within has the style, whatever the user's own settings are.
+    """Draws within the block in the project's style, whatever the user's own settings are.
 
     A function that draws carries it as its decorator, ``@in_style()``: lines and legends take their look when they are made.
     """
     import matplotlib
 
+    if _within:
+        yield  # setting it again would only take time
+        return
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # of a script the font lacks: boxes
-        yield
+        _within.append(True)
+        try:
+            yield
+        finally:
+            _within.pop()
 
 
-def axes(x: str, y: str, width: float = WIDE, height: float = HIGH) -> tuple[Figure, Axes]:
-    """An empty figure with one pair of axes. x, y: what they show with its unit, as in "top-1 (%)"."""
+def empty_figure(x: str, y: str, width: float = WIDE, height: float = HIGH) -> tuple[Figure, Axes]:
+    """Returns an empty figure with one pair of axes. x, y: what they show with its unit, as in "top-1 (%)"."""
     figure, grid = panels(1, 1, width, height)
     grid[0][0].set(xlabel=x, ylabel=y)
     return figure, grid[0][0]
 
 
 def panels(rows: int, columns: int, width: float = WIDE, height: float = HIGH, sharey: bool = False) -> tuple[Figure, Any]:
-    """A figure of rows x columns axes, each to be named by who draws."""
+    """Returns a figure of rows x columns axes, which the caller names."""
     from matplotlib.figure import Figure
 
     with in_style():
@@ -96,7 +106,7 @@ def use_whole_ticks(axis: Any) -> None:
 
 
 def series_styles(count: int) -> list[dict[str, Any]]:
-    """Colour, marker and line style of each of so many series: all different up to 28, then from the start again."""
+    """Returns colour, marker and line style for so many series: all different up to 28, then from the start again."""
     every = [
         {"color": colour, "marker": marker, "linestyle": line}
         for line in LINES
@@ -106,13 +116,13 @@ def series_styles(count: int) -> list[dict[str, Any]]:
 
 
 def shorten_label(label: str, most: int = 36) -> str:
-    """A label as an axis has room for it, cut where it is long."""
+    """Returns a label, cut to the room that an axis has."""
     label = make_printable(label)
     return label if len(label) <= most else f"{label[: most - 1]}…"
 
 
 def svg(figure: Figure) -> str:
-    """The figure as SVG; the same text for the same numbers."""
+    """Returns the figure as SVG; the same text for the same numbers."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     content = io.StringIO()
@@ -130,11 +140,12 @@ def save_figure(study: str, name: str, figure: Figure, data: pd.DataFrame, folde
     if not re.fullmatch(r"[\w+-]+", name, re.ASCII):
         raise UserError(f"a figure is named by letters, digits, '_', '+' and '-', not {name!r}")
     text = data.rename(columns=make_printable).to_csv(index=False, lineterminator="\n", float_format="%.7g")
-    content = {
-        f"{name}.csv": text.encode(),
-        f"{name}.svg": svg(figure).encode(),
-        f"{name}.png": _png(figure),
-    }
+    with in_style():
+        content = {
+            f"{name}.csv": text.encode(),
+            f"{name}.svg": svg(figure).encode(),
+            f"{name}.png": _png(figure),
+        }
     write_pictures(study, content, Path(folder))
     return [Path(folder) / "figures" / study / file for file in content]
 

@@ -14,7 +14,7 @@ from skelray.report.table import Table
 
 
 @dataclass(frozen=True)
-class Text:
+class Paragraph:
     text: str
     kind: str = "text"
 
@@ -28,7 +28,7 @@ class Command:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class SortedTable:
     """A table that the page sorts and filters.
 
     marks: of each row. columns: the protocol of each column that has one. seed: where the page has the same table for
@@ -42,7 +42,7 @@ class Grid:
     kind: str = "grid"
 
     @property
-    def key(self) -> int:
+    def sticky_column(self) -> int:
         """The column that stays in sight however the table is scrolled: the arm's, else the first."""
         return self.table.header.index("arm") if "arm" in self.table.header else 0
 
@@ -74,19 +74,19 @@ class Image:
 
 @dataclass(frozen=True)
 class Widget:
-    """What the page's script of this name draws from data."""
+    """Data that the page's script of this name draws."""
 
     name: str
     data: Any
     kind: str = "widget"
 
 
-Block = Text | Command | Grid | Picture | Image | Widget
+Block = Paragraph | Command | SortedTable | Picture | Image | Widget
 
 
 @dataclass(frozen=True)
 class Section:
-    """id: in the page's address. blocks: from top to bottom."""
+    """A section of the page. id: in the page's address. blocks: from top to bottom."""
 
     id: str
     title: str

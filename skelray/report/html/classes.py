@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skelray.report.html.blocks import Section, Text, Widget
+from skelray.report.html.blocks import Paragraph, Section, Widget
 from skelray.report.html.material import Material
 from skelray.report.html.stored import Answers
 from skelray.store.excerpts import read_excerpt
@@ -20,23 +20,23 @@ NONE = "The store {store} has no scores of these rows."
 
 
 def section(material: Material, answers: Sequence[Answers] | None) -> Section:
-    """answers: of the rows whose scores are stored; None without a store."""
+    """Makes the section on classes. answers: of the rows whose scores are stored; None without a store."""
     if not answers:
-        return Section("classes", "Classes", [Text(why_nothing_stored(material, "accuracy by class"))])
+        return Section("classes", "Classes", [Paragraph(why_nothing_stored(material, "accuracy by class"))])
     told = (
         "Two rows of the table, all seeds and samples of each taken together. "
         "In a square, lines are the true classes and columns what is answered; blue is right."
     )
-    return Section("classes", "Classes", [Text(told), Widget("classes", data(material, answers))])
+    return Section("classes", "Classes", [Paragraph(told), Widget("classes", data(material, answers))])
 
 
 def why_nothing_stored(material: Material, what: str) -> str:
-    """Why there is nothing to show."""
+    """Returns why there is nothing to show."""
     return LACKS.format(what=what) if material.store is None else NONE.format(store=material.store.root)
 
 
 def answers_of_rows(answers: Sequence[Answers]) -> dict[tuple[str, ...], list[Answers]]:
-    """The answers of each row of the table: of the same arm, protocol, stream, evaluation and set, of several seeds."""
+    """Returns each row's answers: of the same arm, protocol, stream, evaluation and set, under all seeds."""
     groups: dict[tuple[str, ...], list[Answers]] = {}
     for one in answers:
         names = ("benchmark", "arm", "protocol", "stream", "backbone", "epochs", "cell", "evaluation")
@@ -44,11 +44,11 @@ def answers_of_rows(answers: Sequence[Answers]) -> dict[tuple[str, ...], list[An
     return groups
 
 
-def label(group: Sequence[Answers], among: Sequence[Answers]) -> str:
-    """How a page calls a row: its arm, and what tells it from others of the arm."""
+def row_label(group: Sequence[Answers], among: Sequence[Answers]) -> str:
+    """Returns how a page calls a row: its arm, and what tells it from others of the arm."""
     row = group[0].row
     told = [
-        str(row[name])
+        f"{row[name]} epochs" if name == "epochs" else str(row[name])
         for name in ("benchmark", "protocol", "stream", "epochs", "evaluation")
         if len({one.row[name] for one in among}) > 1
     ]
@@ -56,7 +56,9 @@ def label(group: Sequence[Answers], among: Sequence[Answers]) -> str:
 
 
 def data(material: Material, answers: Sequence[Answers]) -> dict[str, Any]:
-    """names: of the classes of each set; rows: label, marks, set, samples of each class, and what they are taken for."""
+    """Returns the widget's data. names: of the classes of each set; rows: label, marks, set, samples of each class, and
+    what they are taken for.
+    """
     names: dict[str, list[str]] = {}
     rows, held = [], 0
     for group in answers_of_rows(answers).values():
@@ -75,12 +77,12 @@ def data(material: Material, answers: Sequence[Answers]) -> dict[str, Any]:
         true, taken = np.nonzero(matrix)
         cells = np.stack([true * len(matrix) + taken, matrix[true, taken]], axis=1).ravel().tolist()
         marks = asdict(material.places.marks(arm=group[0].row["arm"], protocol=group[0].row["protocol"]))
-        rows.append({"label": label(group, answers), **marks, "set": key, "totals": totals.tolist(), "cells": cells})
+        rows.append({"label": row_label(group, answers), **marks, "set": key, "totals": totals.tolist(), "cells": cells})
     return {"names": names, "rows": rows}
 
 
 def _worst(matrix: np.ndarray) -> np.ndarray:
-    """What is right, and each class's most frequent confusions."""
+    """Returns the share that is right, and each class's most frequent confusions."""
     wrong = matrix * (1 - np.eye(len(matrix), dtype=int))
     least = np.sort(wrong, axis=1)[:, -WORST:][:, :1]
     return np.where((wrong >= np.maximum(least, 1)) | np.eye(len(matrix), dtype=bool), matrix, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from skelray.report.figures.costs import costs as drawn
-from skelray.report.html.blocks import Grid, Section, Text
+from skelray.report.html.blocks import Block, Paragraph, Section, SortedTable
 from skelray.report.html.figures import save_picture
 from skelray.report.html.material import Material
 from skelray.report.table import NOTHING, Table
@@ -27,17 +27,19 @@ CAPTION = (
 
 
 def section(material: Material) -> Section:
-    """A sentence, a figure and a table; all of it from the tables."""
+    """Makes the section on costs from the tables: a sentence, a figure and a table.
+
+    Without the figure where all rows are samples of a search, which its timeline shows.
+    """
     found = costs(material.frame, material.curves)
     arms = found.arms
     lines = [[_shown(row[name]) for name in COLUMNS] for row in arms.to_dict("records")]
     table = Table(CAPTION, list(COLUMNS.values()), lines, 1, arms)
-    figure = save_picture(material, drawn(arms[["arm", "training", "evaluation"]], material.places))
-    return Section(
-        "costs",
-        "Costs",
-        [Text(found.sentence()), figure, Grid(table, [material.places.marks(arm=arm) for arm in arms["arm"]])],
-    )
+    marked = SortedTable(table, [material.places.marks(arm=arm) for arm in arms["arm"]])
+    blocks: list[Block] = [Paragraph(found.sentence())]
+    if not material.measured.empty:
+        blocks.append(save_picture(material, drawn(arms[["arm", "training", "evaluation"]], material.places)))
+    return Section("costs", "Costs", [*blocks, marked])
 
 
 def _shown(value: Any) -> str:

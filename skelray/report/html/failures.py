@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from skelray.report.html.blocks import Grid, Section, Text
+from skelray.report.html.blocks import Paragraph, Section, SortedTable
 from skelray.report.html.material import Material
 from skelray.report.table import Table
 from skelray.report.text import split_error
 
 
 def section(material: Material) -> Section:
-    """A row for each trial that failed, the most frequent cause first."""
+    """Makes the section on failures: a row for each failed trial, the most frequent cause first."""
     failed = material.frame[material.frame["status"] == "failed"].drop_duplicates(["trial", "arm"])
     if failed.empty:
-        return Section("failures", "Failures", [Text("Nothing failed.")])
+        return Section("failures", "Failures", [Paragraph("Nothing failed.")])
     causes = [split_error(error) for error in failed["error"]]
     counts = {cause: sum(cause == other for other, _ in causes) for cause, _ in causes}
     found = sorted(zip(causes, failed.to_dict("records"), strict=True), key=lambda one: -counts[one[0][0]])
@@ -21,5 +21,7 @@ def section(material: Material) -> Section:
     caption = ", ".join(f"{cause}: {count}" for cause, count in sorted(counts.items(), key=lambda item: -item[1]))
     header = ["cause", "arm", "protocol", "seed", "trial", "what happened"]
     return Section(
-        "failures", "Failures", [Grid(Table(f"Trials by cause. {caption}.", header, lines, len(header), failed), marks)]
+        "failures",
+        "Failures",
+        [SortedTable(Table(f"Trials by cause. {caption}.", header, lines, len(header), failed), marks)],
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skelray.report.figures.features import Panel, draw_features
-from skelray.report.html.blocks import Section, Text, Widget
+from skelray.report.html.blocks import Paragraph, Section, Widget
 from skelray.report.html.classes import why_nothing_stored
 from skelray.report.html.figures import save_picture
 from skelray.report.html.material import Material
@@ -23,15 +23,15 @@ def section(material: Material, stored: Stored | None) -> Section:
     """Returns a figure with a panel for each row under the first seed, and a widget with the places of every seed."""
     rows = material.measured[(material.measured["metric"] == "nmi") & (material.measured["status"] == "done")]
     if stored is None:
-        return Section("features", "Features", [Text(why_nothing_stored(material, "t-SNE of the features"))])
+        return Section("features", "Features", [Paragraph(why_nothing_stored(material, "t-SNE of the features"))])
     names: dict[str, list[str]] = {}
     read = [(row, *found) for row in _rows(rows) if (found := _panel(material, stored, row, names)) is not None]
     if not read:
-        return Section("features", "Features", [Text(ASK)])
+        return Section("features", "Features", [Paragraph(ASK)])
     first = min(row["seed"] for row, *_ in read)
     figure = save_picture(material, draw_features([panel for row, panel, _ in read if row["seed"] == first]))
     widget = {"names": names, "rows": [_widget_row(material, *one) for one in read]}
-    return Section("features", "Features", [figure, Text(TOLD), Widget("features", widget)])
+    return Section("features", "Features", [figure, Paragraph(TOLD), Widget("features", widget)])
 
 
 def _rows(rows: Any) -> list[Row]:

@@ -21,7 +21,7 @@ def save_picture(material: Material, drawing: Drawing) -> Picture:
 
 
 def inline_svg(text: str, name: str) -> str:
-    """An SVG file as a part of a page: its ids are its own, its marks are data, ink and paper are the page's."""
+    """Returns an SVG file as a part of a page: ids of its own, marks as data, ink and paper of the page."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.S)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", text, count=1)
@@ -33,7 +33,7 @@ def inline_svg(text: str, name: str) -> str:
 
 
 def _identity(id: str, name: str) -> str:
-    """A mark a3p0s1 as data of the page's filters; another id within the figure's own names."""
+    """Returns a mark a3p0s1 as data of the page's filters; another id within the figure's own names."""
     if not (found := MARK.fullmatch(id)):
         return f' id="{name}-{id}"'
     marks = zip(("a", "p", "s"), found.groups(), strict=True)

@@ -48,7 +48,7 @@ class Material:
 
 
 def gather_material(study: str, results: Path, store: str | None, margin: float | None = None) -> Material:
-    """The material of a study. Raises UserError where it has no table, or an empty one."""
+    """Returns the material of a study. Raises UserError if it has no table, or an empty one."""
     there = None if store is None or ("://" not in store and not Path(store).is_dir()) else Files(store)
     frame = load(study, results)
     if frame.empty:

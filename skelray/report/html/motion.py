@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from skelray.report.html.blocks import Section, Text, Widget
-from skelray.report.html.classes import answers_of_rows, label, why_nothing_stored
+from skelray.report.html.blocks import Paragraph, Section, Widget
+from skelray.report.html.classes import answers_of_rows, row_label, why_nothing_stored
 from skelray.report.html.material import Material
 from skelray.report.html.stored import Answers
 from skelray.store.excerpts import HIDDEN, Excerpt, read_augmented, read_excerpt
@@ -20,7 +20,7 @@ BYTES = 1_500_000  # of views in a page; sequences beyond it are played as they 
 
 
 def section(material: Material, answers: Sequence[Answers] | None) -> Section:
-    """A widget of those kept sequences on which rows differ most."""
+    """Makes the section on motion: a widget of the kept sequences on which rows differ most."""
     kept = [one for one in answers or () if one.excerpt is not None]
     if not kept or material.store is None:
         what = (
@@ -28,18 +28,21 @@ def section(material: Material, answers: Sequence[Answers] | None) -> Section:
             if not answers
             else "The store keeps no sequences of these rows."
         )
-        return Section("motion", "Sequences", [Text(what)])
+        return Section("motion", "Sequences", [Paragraph(what)])
     told = (
         f"Of each test set at most {SEQUENCES} sequences of those that were kept with the scores, chosen where rows differ "
         "most. First those that the two rows answer most differently: under each row, the share of its seeds that is right. "
         "Below the recorded sequence: what the method of each row makes of it. Masked joints are left out; drawn are joint "
         "positions, so what acts on the graph is not seen. Drag to turn."
     )
-    return Section("motion", "Sequences", [Text(told), Widget("motion", data(material.store, kept))])
+    return Section("motion", "Sequences", [Paragraph(told), Widget("motion", data(material.store, kept))])
 
 
 def data(store: Files, answers: Sequence[Answers]) -> dict[str, Any]:
-    """sets: sequences by set; rows: label, set, hits (of the set's sequences, in percent), views (a key); views by key."""
+    """Returns the widget's data.
+
+    sets: sequences by set; rows: label, set, hits (of the set's sequences, in percent), views (a key); views by key.
+    """
     groups = list(answers_of_rows(answers).values())
     sets, rows, views = {}, [], {}
     left = BYTES
@@ -51,7 +54,7 @@ def data(store: Files, answers: Sequence[Answers]) -> dict[str, Any]:
         chosen = np.argsort(-np.ptp(hits, axis=0), kind="stable")[:SEQUENCES]
         sets[name] = _set(content, chosen)
         for group, share in zip(own, hits[:, chosen], strict=True):
-            row = {"label": label(group, answers), "set": name, "hits": (100 * share).round().astype(int).tolist()}
+            row = {"label": row_label(group, answers), "set": name, "hits": (100 * share).round().astype(int).tolist()}
             rows.append(row | {"views": group[0].views or ""})
         for key in dict.fromkeys(str(group[0].views) for group in own if group[0].views):
             if (made := read_augmented(store, key)) is not None:
@@ -81,7 +84,7 @@ def _set(content: Excerpt, chosen: np.ndarray) -> dict[str, Any]:
 
 
 def _up(content: Excerpt) -> list[int]:
-    """Which axis stands upright, and which way: the first persons are tall along it, and most joints hang below the root."""
+    """Returns which axis stands upright, and which way: persons are tallest along it, and most joints lie below the root."""
     body = content.sequences[..., 0, :].astype(float)  # (n, T, V, 3)
     body[(content.sequences[..., 0, :] == HIDDEN).any(axis=-1)] = np.nan
     posture = np.nanmean(body, axis=(0, 1))  # (V, 3)

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterable
 from pathlib import Path
 
-from skelray.report.html.blocks import Block, Image, Section, Text
+from skelray.report.html.blocks import Block, Image, Paragraph, Section
 from skelray.report.html.material import Material
 
 BYTES = 1_200_000  # of pictures that a page holds
@@ -14,22 +14,25 @@ KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 def section(material: Material, own: Iterable[str]) -> Section:
-    """Each as a picture, which runs nothing and loads nothing. own: names of figures that the page has already."""
+    """Makes the section of further figures, each as a picture, which runs and loads nothing.
+
+    own: figures already on the page.
+    """
     folder, left = material.results / "figures" / material.study, BYTES
     blocks: list[Block] = []
     for path in _chosen(folder, set(own)):
         content = path.read_bytes()
         if len(content) * 4 / 3 > left:
-            blocks.append(Text(f"{path.name} is too large for this page: it lies in {folder}."))
+            blocks.append(Paragraph(f"{path.name} is too large for this page: it lies in {folder}."))
             continue
         left -= len(content) * 4 // 3
         data = f"data:{KINDS[path.suffix]};base64,{base64.b64encode(content).decode()}"
         blocks.append(Image(path.stem.replace("_", " "), data))
-    return Section("figures", "Figures", blocks or [Text(f"There are no further figures in {folder}.")])
+    return Section("figures", "Figures", blocks or [Paragraph(f"There are no further figures in {folder}.")])
 
 
 def _chosen(folder: Path, own: set[str]) -> list[Path]:
-    """One file of each figure: the SVG where there is one."""
+    """Returns one file of each figure: the SVG, if there is one."""
     found = {
         path.stem: path for kind in (".png", ".svg") for path in sorted(folder.glob(f"*{kind}")) if path.stem not in own
     }

@@ -42,7 +42,7 @@ def write_page(
 
 
 def study_page(material: Material, refresh: int | None = None) -> str:
-    """The page. refresh: seconds after which a browser reads it again, while a study runs."""
+    """Returns the page. refresh: seconds after which a browser reads it again, while a study runs."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     sections = _sections(material, draws=refresh is None)

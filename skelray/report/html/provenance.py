@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from skelray.report.html.blocks import Command, Grid, Section, Text
+from skelray.report.html.blocks import Command, Paragraph, Section, SortedTable
 from skelray.report.html.material import Material
 from skelray.report.table import Table
 from skelray.results.runs import read_records
@@ -29,18 +29,18 @@ def section(material: Material) -> Section:
     first, last = frame["started"].min(), frame["started"].max()
     lines.append(["begun", f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC", str(len(frame))])
     table = Table("Every row says where it comes from.", ["what", "value", "rows"], lines, 2, frame)
-    return Section("provenance", "Provenance", [*_commands(material), Grid(table, [])])
+    return Section("provenance", "Provenance", [*_commands(material), SortedTable(table, [])])
 
 
-def _commands(material: Material) -> list[Text | Command]:
+def _commands(material: Material) -> list[Paragraph | Command]:
     made = read_records(material.study, material.results)
-    told: list[Text | Command] = [Text("The command that made it; started again, it runs what is missing:")]
+    told: list[Paragraph | Command] = [Paragraph("The command that made it; started again, it runs what is missing:")]
     if made:
         told.append(Command(made[-1].command))
     else:
-        told = [Text("The command that made it was not kept. In a checkout with its study file:")]
+        told = [Paragraph("The command that made it was not kept. In a checkout with its study file:")]
         told.append(Command(f"skelray run studies/{material.study}.py"))
-    return [*told, Text("This page:"), Command(shlex.join(_report(material)))]
+    return [*told, Paragraph("This page:"), Command(shlex.join(_report(material)))]
 
 
 def _report(material: Material) -> list[str]:

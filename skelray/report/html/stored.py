@@ -21,7 +21,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """row: of the study's table. labels, predicted: (N,) classes. excerpt, views: names of what the store keeps, or None."""
+    """The answers of a row. labels, predicted: (N,) classes. excerpt, views: names of what the store keeps, or None."""
 
     row: Row
     labels: np.ndarray
@@ -50,7 +50,7 @@ class Stored:
                 yield answer
 
     def arrays(self, row: Row) -> tuple[Arrays, Row] | None:
-        """The arrays and the figures of a row's evaluation: those whose figures are the row's."""
+        """Returns the arrays and the figures of a row's evaluation, those whose figures are the row's."""
         for name, result in self._of(row["trial"]).items():
             ours = row["evaluation"] == result["evaluation"] or row["evaluation"].startswith(f"{result['evaluation']} ")
             if ours and name.startswith(f"{row['epochs']}-") and result["metrics"].get(row["metric"]) == row["value"]:
@@ -68,7 +68,7 @@ class Stored:
         return Answers(row, arrays["labels"], best, result.get("excerpt"), result.get("views"))
 
     def _fused(self, row: Row, parts: list[Row]) -> tuple[Arrays, Row] | None:
-        """The scores of an ensemble, from those of its streams under the evaluation of the row's name."""
+        """Returns the scores of an ensemble, from those of its streams under the evaluation of the row's name."""
         streams, last = {}, None
         for part in parts:
             names = [
@@ -84,7 +84,7 @@ class Stored:
         return None if last is None else (Ensemble(weights).fuse(streams), {**last, "views": None})
 
     def _of(self, trial: str) -> dict[str, Row]:
-        """The figures of a trial by the name of their file."""
+        """Returns the figures of a trial by the name of their file."""
         if trial not in self._results:
             files = [name for name in self.store.names(trial) if re.fullmatch(r"\d+-[0-9a-f]+\.json", name)]
             read = {name.removesuffix(".json"): self.store.read_json(f"{trial}/{name}") for name in files}

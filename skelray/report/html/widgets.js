@@ -13,12 +13,13 @@ function widgets(name) {
   ]);
 }
 
-// Two choices among rows, the second at first another one than the first; change(one, other) hears the numbers.
+// Two choices among rows, the second at first another one than the first, of the same set if there is one; change(one, other) hears the numbers.
 function pair(rows, change) {
+  const beside = rows.findIndex((row, number) => number > 0 && row.set === rows[0].set);
   const lists = ["first", "second"].map((name, at) => {
     const list = make("select", { "aria-label": `${name} row` });
     rows.forEach((row, number) => list.append(new Option(row.label, number)));
-    list.value = String(Math.min(at, rows.length - 1));
+    list.value = String(Math.min(at && Math.max(beside, 1), rows.length - 1));
     return list;
   });
   const said = () => change(...lists.map((list) => Number(list.value)));

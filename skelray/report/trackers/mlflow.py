@@ -15,7 +15,9 @@ METRICS, PARAMS, LONGEST = 900, 90, 6000  # of one request, and signs of a value
 
 
 def export(trials: Iterator[Tracked], to: str | None) -> tuple[int, str]:
-    """Leaves a trial whose finished run is there alone. Raises UserError where MLflow refuses or no server answers.
+    """Exports trials to MLflow, except those whose finished run is there.
+
+    Raises UserError if MLflow refuses or no server answers.
 
     to: a folder, which gets the database mlflow.db, or an address like MLFLOW_TRACKING_URI, which is the default.
     """
@@ -68,5 +70,5 @@ def _write(client: Any, experiment: str, trial: Tracked) -> None:
 
 
 def _named(name: str) -> str:
-    """A name with the signs that MLflow allows."""
+    """Returns a name with the characters that MLflow allows."""
     return "".join(sign if sign.isalnum() or sign in "_-. /" else "_" for sign in name)

@@ -11,7 +11,7 @@ from skelray.report.trackers.tracked import Tracked
 
 
 def export(trials: Iterator[Tracked], to: str | None) -> tuple[int, str]:
-    """A folder that is there is left alone; one that was half written is written again."""
+    """Exports trials to TensorBoard. A folder that is there is left alone; a half-written one is written again."""
     root, new = Path(to or "runs"), 0
     for trial in trials:
         folder = root / trial.study / f"{re.sub(r'[^A-Za-z0-9]+', '_', trial.name).strip('_')}-{trial.id[:8]}"

@@ -16,7 +16,9 @@ Scalar = str | int | float | bool
 
 @dataclass(frozen=True)
 class Tracked:
-    """name: as a person knows it. settings: of the trial, by dotted names. curves: (epoch, value) by metric, in order.
+    """A trial as trackers take it.
+
+    name: as a person knows it. settings: by dotted names. curves: (epoch, value) by metric, in order.
 
     figures: what evaluations measured, by name. began: seconds since 1970.
     """
@@ -31,7 +33,7 @@ class Tracked:
 
 
 def read_tracked(frame: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Tracked]:
-    """A trial for each of the study's, in its order; one that several arms share is told once, under the first."""
+    """Yields a study's trials in its order; one that several arms share is told once, under the first."""
     watched = dict(list(curves.groupby("trial", sort=False)))
     for id, rows in frame.groupby("trial", sort=False):
         first = rows.iloc[0]

@@ -13,7 +13,7 @@ from skelray.report.trackers.tracked import Tracked
 
 
 def export(trials: Iterator[Tracked], to: str | None) -> tuple[int, str]:
-    """Leaves a trial whose run is in the folder alone. Nothing is sent, unless WANDB_MODE says online.
+    """Exports trials to W&B, except those whose run is in the folder. Nothing is sent, unless WANDB_MODE says online.
 
     Raises UserError where Weights & Biases refuses, such as online without a key.
     """

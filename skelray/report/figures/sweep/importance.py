@@ -7,13 +7,15 @@ from collections.abc import Sequence
 import pandas as pd
 
 from skelray.report.figures.drawing import Drawing
-from skelray.report.figures.style import axes, in_style, series_styles
+from skelray.report.figures.style import empty_figure, in_style, series_styles
 from skelray.search.from_table import LEAST, ReadSample, conditional_parameters, importance, read_epochs
 
 
 def importance_shares(told: Sequence[ReadSample]) -> pd.DataFrame:
-    """A row for each rung and parameter: epoch, samples that came there, parameter, conditional, share; most important last
-    rung first."""
+    """Returns a row for each rung and parameter, the most important at the last rung first.
+
+    Columns: epoch, samples that came there, parameter, conditional, share.
+    """
     some = conditional_parameters(told)
     rows = [
         (epoch, sum(epoch in sample.readings for sample in told), name, name in some, share)
@@ -25,13 +27,13 @@ def importance_shares(told: Sequence[ReadSample]) -> pd.DataFrame:
 
 @in_style()
 def importances(told: Sequence[ReadSample]) -> Drawing | None:
-    """A line for each parameter over the rungs at which enough samples were read."""
+    """Draws a line for each parameter over the rungs at which enough samples were read."""
     frame = importance_shares(told)
     if frame.empty:
         return None
     last = frame[frame["epoch"] == frame["epoch"].max()].set_index("parameter")["share"]
     order = sorted(set(frame["parameter"]), key=lambda name: (-last.get(name, 0.0), name))
-    figure, plot = axes("epoch of the rung (samples that came there)", "importance (%)")
+    figure, plot = empty_figure("epoch of the rung (samples that came there)", "importance (%)")
     for name, look in zip(order, series_styles(len(order)), strict=True):
         own = frame[frame["parameter"] == name]
         said = f"{name} *" if own["conditional"].any() else name

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from skelray.report.figures.drawing import Drawing
-from skelray.report.figures.style import COLOURS, FAINT, INK, axes, in_style, series_styles, use_whole_ticks
+from skelray.report.figures.style import COLOURS, FAINT, INK, empty_figure, in_style, series_styles, use_whole_ticks
 from skelray.search.from_table import ReadSample, optuna_study_from_samples, read_epochs
 
 LOOKS = {"done": (COLOURS[0], "o"), "stopped": (COLOURS[1], "x"), "failed": (COLOURS[3], "^")}
@@ -16,11 +16,11 @@ LOOKS = {"done": (COLOURS[0], "o"), "stopped": (COLOURS[1], "x"), "failed": (COL
 
 @in_style()
 def history(told: Sequence[ReadSample]) -> Drawing | None:
-    """The latest reading of each sample by number, and the best so far of those that ran to their end."""
+    """Draws the latest reading of each sample by number, and the best so far of those that ran to their end."""
     read = [sample for sample in told if sample.readings]
     if not read:
         return None
-    figure, plot = axes("sample", "held-out top-1 (%)")
+    figure, plot = empty_figure("sample", "held-out top-1 (%)")
     for status, (colour, marker) in LOOKS.items():
         own = [sample for sample in read if sample.status == status]
         if own:
@@ -40,12 +40,12 @@ def history(told: Sequence[ReadSample]) -> Drawing | None:
 
 @in_style()
 def distribution(told: Sequence[ReadSample]) -> Drawing | None:
-    """The empirical distribution of the readings at each rung: a line for each."""
+    """Draws the empirical distribution of the readings at each rung, a line for each."""
     epochs = [epoch for epoch in read_epochs(told) if sum(epoch in sample.readings for sample in told) > 1]
     if not epochs:
         return None
     chosen = [epochs[place] for place in sorted({round(p) for p in np.linspace(0, len(epochs) - 1, min(6, len(epochs)))})]
-    figure, plot = axes("held-out top-1 (%)", "samples at or below (%)")
+    figure, plot = empty_figure("held-out top-1 (%)", "samples at or below (%)")
     rows = []
     for epoch, look in zip(chosen, series_styles(len(chosen)), strict=True):
         values = np.sort([sample.readings[epoch] for sample in told if epoch in sample.readings])
@@ -59,11 +59,11 @@ def distribution(told: Sequence[ReadSample]) -> Drawing | None:
 
 @in_style()
 def timeline(told: Sequence[ReadSample]) -> Drawing | None:
-    """A bar for each sample, from when it was proposed, as long as it trained."""
+    """Draws a bar for each sample, from when it was proposed, as long as it trained."""
     if not told:
         return None
     began = min(sample.started for sample in told)
-    figure, plot = axes("hours since the first sample", "sample", height=max(2.4, min(8.0, 1.2 + 0.09 * len(told))))
+    figure, plot = empty_figure("hours since the first sample", "sample", height=max(2.4, min(8.0, 1.2 + 0.09 * len(told))))
     rows = []
     for sample in told:
         start = (sample.started - began).total_seconds() / 3600
@@ -83,13 +83,13 @@ def timeline(told: Sequence[ReadSample]) -> Drawing | None:
 
 @in_style()
 def pareto(told: Sequence[ReadSample]) -> Drawing | None:
-    """Accuracy against the first further objective, and those that nothing is better than in both."""
+    """Draws accuracy against the first further objective, and the samples that nothing is better than in both."""
     done = [sample for sample in told if sample.status == "done" and sample.readings and sample.figures]
     if not done:
         return None
     name = sorted(done[0].figures)[0]
     front = {trial.user_attrs["arm"] for trial in optuna_study_from_samples(done).best_trials}
-    figure, plot = axes(name, "held-out top-1 (%)")
+    figure, plot = empty_figure(name, "held-out top-1 (%)")
     for on, colour, marker, said in ((False, FAINT, "o", "dominated"), (True, COLOURS[0], "D", "Pareto front")):
         own = sorted((s for s in done if (s.arm in front) == on), key=lambda s: s.figures[name])
         if own:

@@ -20,7 +20,7 @@ DOTS = {"cmap": SHADES, "edgecolors": INK, "linewidths": 0.4, "s": 22}
 
 
 def samples_frame(told: Sequence[ReadSample]) -> pd.DataFrame:
-    """A row for each sample that was read: its parameters, its latest reading, the epoch of that, and how it ended."""
+    """Returns a row for each sample that was read: parameters, latest reading, the epoch of it, and how it ended."""
     read = [sample for sample in told if sample.readings]
     rows = [{"sample": s.arm, "status": s.status, "epoch": max(s.readings), "value": s.value, **s.params} for s in read]
     return pd.DataFrame(rows)
@@ -28,7 +28,7 @@ def samples_frame(told: Sequence[ReadSample]) -> pd.DataFrame:
 
 @in_style()
 def slices(told: Sequence[ReadSample]) -> Drawing | None:
-    """A panel for each parameter: the latest reading of each sample over its value."""
+    """Draws a panel for each parameter: the latest reading of each sample over its value."""
     known, frame = ranges(told), samples_frame(told)
     if not known or frame.empty:
         return None
@@ -40,7 +40,8 @@ def slices(told: Sequence[ReadSample]) -> Drawing | None:
         x = _places(plot, "x", own[one.name].tolist(), one)
         dots = plot.scatter(x, 100 * own["value"], c=own["epoch"], **DOTS)
         dots.set_clim(frame["epoch"].min(), frame["epoch"].max())
-        for at, value in zip(x, own["value"].where(own["sample"] == "published"), strict=True):
+        for place in np.flatnonzero(own["sample"] == "published"):
+            at, value = x[place], own["value"].iloc[place]
             plot.plot([at], [100 * value], marker="x", color=INK, markersize=9, linestyle="", zorder=3)
     for plot in plots[len(known) :]:
         plot.set_axis_off()
@@ -53,7 +54,7 @@ def slices(told: Sequence[ReadSample]) -> Drawing | None:
 
 @in_style()
 def contours(told: Sequence[ReadSample]) -> Drawing | None:
-    """Pairs of the numbers that matter most, at the last rung to which enough samples came."""
+    """Draws pairs of the numbers that matter most, at the last rung to which enough samples came."""
     for epoch in reversed(read_epochs(told)):
         there = [sample for sample in told if epoch in sample.readings]
         if pairs := _pairs(there, importance(told, epoch) or {}):
@@ -71,7 +72,7 @@ def contours(told: Sequence[ReadSample]) -> Drawing | None:
 
 
 def _pairs(told: Sequence[ReadSample], shares: dict[str, float]) -> list[tuple[Range, Range]]:
-    """The pairs of the most important numbers that enough samples have both of."""
+    """Returns the pairs of the most important numbers that enough samples have both of."""
     known = ranges(told)
     numbers = [known[name] for name in shares if name in known and known[name].choices is None]
     pairs = [(x, y) for place, x in enumerate(numbers) for y in numbers[place + 1 :]]
@@ -84,7 +85,7 @@ def _contour(
     own = [sample for sample in told if all(one.name in sample.params for one in pair)]
     x, y = (_places(plot, axis, [s.params[one.name] for s in own], one) for axis, one in zip("xy", pair, strict=True))
     values = [100 * sample.readings[epoch] for sample in own]
-    shares = np.array([[one.share(sample.params[one.name]) for one in pair] for sample in own])
+    shares = np.array([[one.fraction(sample.params[one.name]) for one in pair] for sample in own])
     if limits[1] > limits[0] and np.linalg.matrix_rank(shares - shares.mean(axis=0), tol=1e-6) == 2:
         plot.tricontourf(x, y, values, levels=np.linspace(*limits, 11), cmap=SHADES, alpha=0.6)
     return plot.scatter(x, y, c=values, vmin=limits[0], vmax=limits[1], **DOTS)
@@ -92,7 +93,7 @@ def _contour(
 
 @in_style()
 def parallel(told: Sequence[ReadSample]) -> Drawing | None:
-    """An axis for each parameter and a line for each sample, in the colour of its latest reading."""
+    """Draws an axis for each parameter and a line for each sample, in the colour of its latest reading."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -105,7 +106,7 @@ def parallel(told: Sequence[ReadSample]) -> Drawing | None:
     order = sorted(known.values(), key=lambda one: one.name in some)
     scale = Normalize(worth.min(), max(worth.max(), worth.min() + 1e-9))
     for place in np.argsort(worth.to_numpy(), kind="stable"):  # the best lie on top
-        line = [(at, one.share(frame[one.name].iloc[place])) for at, one in enumerate(order)]
+        line = [(at, one.fraction(frame[one.name].iloc[place])) for at, one in enumerate(order)]
         x, y = zip(*(point for point in line if point[1] == point[1]), strict=True)
         plot.plot(x, y, color=colormaps[SHADES](scale(worth.iloc[place])), linewidth=1, marker=".")
     for place, one in enumerate(order):
@@ -122,7 +123,7 @@ def parallel(told: Sequence[ReadSample]) -> Drawing | None:
 
 
 def _places(plot: Any, axis: str, values: Sequence[Any], one: Range) -> list[float]:
-    """Where values lie on an axis, which gets its name, its scale and its ticks."""
+    """Returns where values lie on an axis, and gives the axis its name, scale and ticks."""
     plot.set(**{f"{axis}label": one.name})
     if one.choices is None:
         _number_axis(plot, axis, one)
@@ -134,13 +135,15 @@ def _places(plot: Any, axis: str, values: Sequence[Any], one: Range) -> list[flo
 
 
 def _number_axis(plot: Any, axis: str, one: Range) -> None:
-    """Plain numbers as labels: powers would need mathematical text, which the style does without."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    """Labels an axis with plain numbers: powers would need mathematical text, which the style does without."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
     ticks = plot.xaxis if axis == "x" else plot.yaxis
     if one.log:
         plot.set(**{f"{axis}scale": "log"})
-        ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if one.high / one.low < 20 else (1.0,)))
+        narrow = one.high / one.low < 20
+        ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+        ticks.set_minor_locator(NullLocator() if narrow else LogLocator(subs=(2.0, 5.0)))  # nine a decade take long to draw
         ticks.set_minor_formatter(NullFormatter())
     else:
         only = isinstance(one.low, int) and isinstance(one.high, int)

@@ -17,39 +17,39 @@ LISTS = ("classes", "class_names", "label_names", "categories")  # what files of
 
 
 @dataclass(frozen=True)
-class Said:
+class StatedLabel:
     """The label that a file states for a recording: the number of its class, its name, or both."""
 
     index: int | None
     text: str = ""
 
-    def number(self, classes: tuple[str, ...]) -> int:
+    def class_number(self, classes: tuple[str, ...]) -> int:
         """Returns the number of the class, looked up by name if only that is stated. Raises LeftOut for an unknown class."""
         if self.index is not None:
             return self.index
         for number, name in enumerate(classes):
-            if same(name, self.text):
+            if is_same_name(name, self.text):
                 return number
         raise LeftOut("its label is no class")
 
 
-def said_of(entry: Mapping[str, Any]) -> Said | None:
+def stated_label(entry: Mapping[str, Any]) -> StatedLabel | None:
     """Returns ``label_index`` and ``label`` of an entry; None if it has neither."""
     index, text = entry.get("label_index"), entry.get("label")
     index = index if isinstance(index, int) and not isinstance(index, bool) else None
     text = text.strip() if isinstance(text, str) else ""
-    return Said(index, text) if text or index is not None else None
+    return StatedLabel(index, text) if text or index is not None else None
 
 
-def said_in(values: object) -> tuple[Said, ...]:
+def stated_labels(values: object) -> tuple[StatedLabel, ...]:
     """Returns the labels of a list of names, numbered by position; none if it is no such list."""
     listed = values.tolist() if isinstance(values, np.ndarray) else values
     if not isinstance(listed, (list, tuple)) or not all(isinstance(name, str) for name in listed):
         return ()
-    return tuple(Said(number, name) for number, name in enumerate(listed))
+    return tuple(StatedLabel(number, name) for number, name in enumerate(listed))
 
 
-def same(one: str, other: str) -> bool:
+def is_same_name(one: str, other: str) -> bool:
     """Returns whether two names are equal up to letter case, blanks and punctuation."""
     return _plain(one) == _plain(other)
 
@@ -58,10 +58,10 @@ def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold())) or name
 
 
-def class_names(said: Iterable[tuple[Said, str]], known: tuple[str, ...]) -> tuple[str, ...] | None:
+def class_names(stated: Iterable[tuple[StatedLabel, str]], known: tuple[str, ...]) -> tuple[str, ...] | None:
     """Returns the names of classes, by number; None if they agree with the list ``known`` or there are none.
 
-    said: labels, and where each stands. Unnamed numbers between named ones become "class 3" and the like. Labels without
+    stated: labels, and where each stands. Unnamed numbers between named ones become "class 3" and the like. Labels without
     numbers are numbered in the order of their names.
 
     Raises DataError if one number has two names or one name two numbers.
@@ -70,7 +70,7 @@ def class_names(said: Iterable[tuple[Said, str]], known: tuple[str, ...]) -> tup
     unnumbered: dict[str, str] = {}
     count = agreeing = 0
     listed = set(map(_plain, known))
-    for one, where in said:
+    for one, where in stated:
         if not one.text:
             continue
         count += 1
@@ -79,7 +79,7 @@ def class_names(said: Iterable[tuple[Said, str]], known: tuple[str, ...]) -> tup
             agreeing += _plain(one.text) in listed
         elif 0 <= one.index < MOST_CLASSES:
             names.setdefault(one.index, {}).setdefault(_plain(one.text), (one.text, where))
-            agreeing += one.index < len(known) and same(known[one.index], one.text)
+            agreeing += one.index < len(known) and is_same_name(known[one.index], one.text)
     if agreeing >= AGREE * count:
         return None
     return _numbered(names) if names else tuple(sorted(unnumbered.values()))
@@ -101,15 +101,16 @@ def _numbered(names: Mapping[int, Mapping[str, tuple[str, str]]]) -> tuple[str, 
             )
         numbers[plain] = number
     return tuple(
-        next(iter(names[number].values()))[0] if number in names else unnamed(number) for number in range(max(names) + 1)
+        next(iter(names[number].values()))[0] if number in names else placeholder_name(number)
+        for number in range(max(names) + 1)
     )
 
 
-def unnamed(number: int) -> str:
+def placeholder_name(number: int) -> str:
     """Returns the name of a class that has a number alone."""
     return f"class {number}"
 
 
-def given(classes: Iterable[str]) -> list[str]:
+def named_classes(classes: Iterable[str]) -> list[str]:
     """Returns the classes that have a name of their own."""
-    return [name for number, name in enumerate(classes) if name != unnamed(number)]
+    return [name for number, name in enumerate(classes) if name != placeholder_name(number)]

@@ -1,0 +1,63 @@
+"""Tells a run what becomes of each lane of its packs on Ray, and the packs' workers what the run decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune.experiment import Trial as TuneTrial
+
+from skelray.runner.job import Job
+from skelray.runner.pack_searcher import PackSearcher
+from skelray.runner.reporting import ReportingScheduler, log_from_worker
+from skelray.runner.worker_log import read_unreported
+from skelray.training import Report
+
+
+class PackScheduler(ReportingScheduler):
+    """A verdict for each lane, and another job for each that is free. A lost worker loses the jobs of all its lanes.
+
+    Of a worker that hangs it is the process alone that tells: a lane's evaluations may take however long.
+    """
+
+    jobs: PackSearcher
+
+    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
+        log_from_worker(result.get("logged", ()))
+        self._tell_waiting(False)
+        jobs, stops = self.jobs.seats[trial.trial_id], list[int]()
+        for row in result["reports"]:
+            if (job := jobs.get(row["seat"])) is not None:
+                report = Report(row["epoch"], row["metrics"], row["seconds"], replayed=row["replayed"])
+                if not self.goes_on(job, report, result):
+                    stops.append(row["seat"])
+                    del jobs[row["seat"]]
+        for one in result["ended"]:
+            if (job := jobs.pop(one["seat"], None)) is not None:
+                self._lane_ended(job, one, result)
+        more, configs = self.jobs.fill(trial.trial_id, result["vacant"] + len(stops))
+        for job in more:
+            self.announce(job)
+        actor: Any = trial.temporary_state.ray_actor
+        if stops or configs:
+            actor.hear.remote(stops, configs)  # before its next step, which Tune asks for later
+        return self.CONTINUE
+
+    def _lane_ended(self, job: Job, ended: dict[str, Any], result: dict[str, Any]) -> None:
+        if "busy" in ended:  # with another process, for which the other lanes do not wait
+            self.jobs.again.append(job)
+        elif ended.get("again"):
+            self.retry_or_give_up(job)
+        else:
+            self.finish(job, ended.get("failed", {}), result)
+
+    def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
+        self._over.append(trial)
+        self.watch.ended(trial.trial_id)
+        log_from_worker(result.get("logged", ()))
+
+    def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
+        self._over.append(trial)
+        self.watch.ended(trial.trial_id)
+        log_from_worker(read_unreported(trial.trial_id))
+        for job in self.jobs.seats[trial.trial_id].values():
+            self.losses.note_error(job, trial)

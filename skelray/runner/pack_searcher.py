@@ -1,0 +1,93 @@
+"""Hands a run's jobs to Tune in packs: a first one begins an attempt, and those that are alike are seated beside it."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from skelray.runner.job import Job
+from skelray.runner.job_searcher import JobSearcher
+from skelray.runner.packing import ALONE, structure_of
+from skelray.runner.run import Run
+
+
+class PackSearcher(JobSearcher):
+    """An attempt is at a pack: the jobs that are seated in it now, none of which has ended there.
+
+    lanes: the most of a pack, spread over the slots of the cluster's nodes where fewer trials are alike.
+    """
+
+    def __init__(self, run: Run, lanes: int, slots: int) -> None:
+        super().__init__(run.jobs())
+        self.run, self.lanes, self.slots = run, lanes, slots
+        self.seats: dict[str, dict[int, Job]] = {}  # by Tune's id of the attempt
+        self._structures: dict[str, str] = {}  # likewise
+        self._drawn: list[Job] = []  # from the run, and not taken up, as they fitted no pack yet
+        self._numbers = count()
+
+    def is_over(self) -> bool:
+        return super().is_over() and not self._drawn
+
+    def config_of(self, trial_id: str, job: Job) -> dict[str, Any]:
+        structure = self._structure_of(job)
+        self.seats[trial_id], self._structures[trial_id] = {}, structure
+        alone = self.is_alone(job) or job.fused is not None
+        alike = 1 if alone else -(-self.run.alike(structure) // max(self.slots, 1))
+        about = {"structure": structure, "most": 1 if alone else self.lanes, "alike": max(alike, 1), "run": self.run.name}
+        return {**self._seated(trial_id, job), **about}
+
+    def fill(self, trial_id: str, vacant: int) -> tuple[list[Job], list[dict[str, Any]]]:
+        """Seats as many more jobs as there are and fit; returns them, and their configs."""
+        jobs: list[Job] = []
+        configs: list[dict[str, Any]] = []
+        try:
+            while len(jobs) < vacant and (job := self._alike(self._structures[trial_id])) is not None:
+                configs.append(self._seated(trial_id, job))
+                jobs.append(job)
+        except Exception as error:
+            self.error = error
+        return jobs, configs
+
+    def occupied(self) -> list[int]:
+        """A pack is on a node as long as any of its jobs is, and stands for its first."""
+        return [id(next(iter(jobs.values()))) for jobs in self.seats.values() if jobs]
+
+    def take_back(self, trial_id: str) -> None:
+        self.again[:0] = self.seats.pop(trial_id).values()
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        for job in list(self.seats.pop(trial_id, {}).values()):
+            self.on_lost(job)
+
+    def _seated(self, trial_id: str, job: Job) -> dict[str, Any]:
+        seat = next(self._numbers)
+        config = {**super().config_of(trial_id, job), "seat": seat}
+        self.seats[trial_id][seat] = job
+        return config
+
+    def _alike(self, structure: str) -> Job | None:
+        """The next job of a structure that may share a pack."""
+        for job in self.again:
+            if not self.is_alone(job) and self._structure_of(job) == structure:
+                self.again.remove(job)
+                return job
+        for job in self._drawn:
+            if self._structure_of(job) == structure:
+                self._drawn.remove(job)
+                return self._taken_up(job)
+        while len(self._drawn) < self.run.work.most_waiting and (drawn := self._draw()) is not None:
+            if self._structure_of(drawn) == structure:
+                return self._taken_up(drawn)
+            self._drawn.append(drawn)
+        return None
+
+    def _next(self) -> Job | None:
+        return self._taken_up(self._drawn.pop(0)) if self._drawn else super()._next()
+
+    def _structure_of(self, job: Job) -> str:
+        return job.stored.id if job.fused else structure_of(job.trial, self.run.context.fingerprint(job.trial))
+
+
+def all_fit_packs(run: Run) -> bool:
+    """Whether every trial of a run may share a pack with others of its structure."""
+    return not any(structure_of(one.trial, "").startswith(ALONE) for one in run.work.planned())
