@@ -45,14 +45,14 @@ class ActiveJobs(ABC):
         for active in list(self.active):
             self.advance(active)
 
-    def begin(self, active: ActiveJob) -> None:
+    def begin(self, active: ActiveJob, wait: bool) -> None:
         """Takes a job to its first epoch in a pack, or to its end.
 
-        Raises InUse where others are under way, which cannot wait until another process has let go of it.
+        wait: until another process has let go of it. Raises InUse where it is not to wait, as others are under way.
         """
         self.packing.open(active.structure)
         active.began = datetime.now(UTC)
-        active.reports = self._reports_of(active, alone=not self.active)
+        active.reports = self._reports_of(active, wait)
         self.active.append(active)
         try:
             self.advance(active)
@@ -99,15 +99,15 @@ class ActiveJobs(ABC):
     def put_back(self, jobs: list[ActiveJob]) -> None:
         """Keeps jobs that are to begin again from their last checkpoints."""
 
-    def _reports_of(self, active: ActiveJob, alone: bool) -> Generator[Report | None, None, None]:
-        """Takes a job from one epoch to the next. alone: it may wait for another process."""
+    def _reports_of(self, active: ActiveJob, wait: bool) -> Generator[Report | None, None, None]:
+        """Takes a job from one epoch to the next."""
         job, trial = active.job, active.job.trial
         splits = self.load(trial.benchmark, trial.protocol)
         if job.fused is not None:
             evaluate_fused(job.fused, job.stored.store, splits.train.fingerprint, job.stored)
             return
         join = partial(self._join, active)
-        yield from in_turns(trial, splits, job.stored, self.device, self.load, join, wait=alone)
+        yield from in_turns(trial, splits, job.stored, self.device, self.load, join, wait)
 
     def _join(self, active: ActiveJob, training: Pretraining) -> None:
         active.training = training

@@ -47,6 +47,7 @@ class InlineJobs(ActiveJobs):
         self.run, self.listener, self._source = run, listener, provenance(device)
         self._jobs: Iterator[Job | None] | None = run.jobs()
         self._waiting: list[ActiveJob] = []  # taken up and not begun, as no lane is free or they fit no pack with the others
+        self._busy: list[ActiveJob] = []  # with another process, so that the others need not wait for it
 
     def work(self) -> None:
         """Runs jobs until all have ended."""
@@ -59,14 +60,18 @@ class InlineJobs(ActiveJobs):
             ending.raise_if_asked_to_end()
 
     def _fill(self) -> None:
-        """Begins jobs as long as there is room for them."""
-        busy: list[ActiveJob] = []  # with another process, so that the others need not wait for it
+        """Begins jobs as long as there is room for them; where all that are left are with other processes, waits for one."""
+        self._waiting += self._busy
+        self._busy = []
         while not self.active or len(self.active) < self.packing.lanes:
             if (active := self._fitting()) is None:
                 break
-            if not self._begins(active):
-                busy.append(active)
-        self._waiting += busy
+            if not self._begins(active, wait=False):
+                self._busy.append(active)
+            if not self.active and len(self._busy) >= self.run.work.most_waiting:
+                break
+        if self._busy and not self.active:
+            self._begins(self._busy.pop(0), wait=True)
 
     def _fitting(self) -> ActiveJob | None:
         """Returns the next job that may train beside those under way; None if there is none now."""
@@ -94,19 +99,19 @@ class InlineJobs(ActiveJobs):
         except StopIteration:
             self._jobs = None
             return None
-        if job is None and not self.active and not self._waiting:
+        if job is None and not (self.active or self._waiting or self._busy):
             raise RuntimeError("no trial is under way, and none can start")
         return job
 
-    def _begins(self, active: ActiveJob) -> bool:
-        """Takes a job to its first epoch, or to its end; not where others are under way and another process has it."""
+    def _begins(self, active: ActiveJob, wait: bool) -> bool:
+        """Takes a job to its first epoch, or to its end; not where another process has it, and it is not to wait."""
         if not active.announced:
             self.listener.started(active.job)
         try:
-            self.begin(active)
+            self.begin(active, wait)
         except InUse as error:
             if not active.announced:
-                log.warning("%s waits: %s", active.job.name, error)
+                log.warning("%s comes later: %s", active.job.name, error)
             return False
         finally:
             active.announced = True

@@ -187,7 +187,7 @@ class _LaneJobs(ActiveJobs):
         while self.waiting and (not self.active or len(self.active) < self.packing.lanes):
             active = self.waiting.pop(0)
             try:
-                self.begin(active)
+                self.begin(active, wait=not self.active)
             except InUse as error:
                 self.ended.append({"seat": active.job.number, "busy": str(error)})
 

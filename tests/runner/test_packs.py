@@ -170,7 +170,7 @@ def test_a_trial_of_another_process_keeps_no_lane_waiting(tmp_path, synthetic_da
         run_inline(run, Releasing())
     assert job.name not in ended[:2]
     assert len(ended) == 6
-    assert f"{job.name} waits: " in caplog.text
+    assert f"{job.name} comes later: " in caplog.text
     same((table(tmp_path), curves(tmp_path)), alone)
 
 

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import threading
+from contextlib import ExitStack
 
 import pytest
 from small_study import (
@@ -21,6 +23,7 @@ from small_study import (
 
 from skelray.report import text as report
 from skelray.runner.inline import run_inline
+from skelray.runner.job import Listener
 from skelray.runner.run import Run
 from skelray.store.store import Store
 
@@ -82,6 +85,28 @@ def test_two_studies_share_a_cell(undisturbed, tmp_path, synthetic_data):
     assert heard.trained == []
     own = table(folder)
     assert table(folder, "other")["value"].tolist() == own.loc[own["seed"] == 0, "value"].tolist()
+
+
+def test_a_trial_that_another_process_has_comes_after_the_others(undisturbed, tmp_path, synthetic_data):
+    """So two runs of one study share its trials, inline too; the last is waited for."""
+    path, order = undisturbed["ablation"][1], []
+    run, _ = make_run(path, tmp_path, synthetic_data, epochs=1, seeds=(0, 1))
+    jobs = list(run.work.jobs)
+    with ExitStack() as other:
+        other.enter_context(jobs[0].stored.claim(jobs[0].trial.epochs))
+        late = threading.Timer(60.0, other.close)
+        late.start()
+        other.callback(late.cancel)
+
+        class Releasing(Listener):
+            def ended(self, job, status):
+                order.append(job.name)
+                if len(order) == 2:
+                    other.close()
+
+        run_inline(run, Releasing())
+    first, *others = (job.name for job in jobs)
+    assert order == [*others, first]
 
 
 def kill_at_write(number, run, after):
