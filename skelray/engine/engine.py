@@ -75,7 +75,7 @@ class Engine:
         return self._runner
 
     def begin(self, number: int) -> bool:
-        """Sets order, clock and rate to an epoch's start. Returns whether its step is another than before, as in a new stage."""
+        """Sets order, clock and rate to an epoch's start. Returns whether its step is another than before."""
         order = torch.randperm(len(self.data), generator=Draws(self.trial.seed, number)["order"])
         self.order.copy_(order[: len(self.order)])
         self.clock.epoch.fill_(number)
