@@ -172,11 +172,11 @@ def damaged_everywhere(
 ) -> int:
     """Flips a bit of every ``step``-th file of a finished study, and tears it; returns how many files were damaged.
 
-    scale: its store may be a URI.
+    scale: its store may be a URI, in whose folder "whole" that of the finished study is.
     """
     names = [f"results/{file.relative_to(done / 'results')}" for file in sorted((done / "results").rglob("*.parquet"))]
-    listed = root / "listed.txt"
-    assert forked(lambda: listed.write_text("\n".join(_stored(_store(done, scale)))) and None) == FINE
+    listed, original = root / "listed.txt", _with_store(scale, "whole")
+    assert forked(lambda: listed.write_text("\n".join(_stored(_store(done, original)))) and None) == FINE
     names = [*names, *(f"store/{name}" for name in listed.read_text().split("\n"))][::step]
     for count, (name, how) in enumerate(itertools.product(names, ("flipped", "torn"))):
         folder, own = root / f"damage{count}", _with_store(scale, f"damage{count}")
@@ -186,7 +186,7 @@ def damaged_everywhere(
             (folder / name).write_bytes(_damaged((folder / name).read_bytes(), how, draw))
 
         def prepare_store(file: str = file if kind == "store" else "", how: str = how, folder=folder, own=own) -> None:
-            whole, other = _store(done, scale), _store(folder, own)
+            whole, other = _store(done, original), _store(folder, own)
             for one in _stored(whole):
                 content = whole.read(one) or b""
                 other.write(one, _damaged(content, how, draw) if one == file else content)
@@ -302,7 +302,7 @@ def disturb(kind: str, root: Path, acts: Sequence[str], uri: str | None, step: i
         times, failed = filled_everywhere(path, root, data, scale, expected, step)
         told.append(f"disk full at {times} writes, {failed} runs said so")
     if "damage" in acts:
-        told.append(f"{damaged_everywhere(path, done, root, data, whole, expected, draw, step)} damaged files")
+        told.append(f"{damaged_everywhere(path, done, root, data, scale, expected, draw, step)} damaged files")
     if "data" in acts:
         count, refused = damaged_data(path, root, data, scale, expected, draw)
         told.append(f"prepared data damaged {count} times, {refused} runs refused it")

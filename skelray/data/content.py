@@ -45,19 +45,14 @@ def check_content(root: Path, name: str) -> None:
     if about is None:
         return
     if about.get(CHECKSUM, _checksum(about)) != _checksum(about):
-        raise DataError(f"{folder / ABOUT} is not what was prepared, but damaged or changed: {_way(name)}")
+        raise DataError(f"{folder / ABOUT} is not what was prepared, but damaged or changed: prepare {name} again")
     try:
         found = fingerprint(folder / SEQUENCES, read_samples(folder / SAMPLES), about)
     except NO_NPY as error:
-        raise DataError(f"{folder} cannot be read ({error}): {_way(name)}") from error
+        raise DataError(f"{folder} cannot be read ({error}): prepare {name} again") from error
     if found != about.get("fingerprint"):
-        raise DataError(
-            f"{folder / SEQUENCES} or {SAMPLES} beside it is not what was prepared, but damaged or changed: {_way(name)}"
-        )
-
-
-def _way(name: str) -> str:
-    return f"prepare {name} again, which finds it, too"
+        beside = f"{folder / SEQUENCES} or {SAMPLES} beside it"
+        raise DataError(f"{beside} is not what was prepared, but damaged or changed: prepare {name} again")
 
 
 def _checksum(about: Mapping[str, Any]) -> str:
