@@ -105,7 +105,7 @@ class Pack:
         return None not in self.lanes
 
     def join(self, trial: Trial, model: Model, optimizer: torch.optim.Optimizer, place: int | None = None) -> Lane:
-        """Gives a trial that fits a free lane, that of ``place`` if it is; its model and optimizer live there from now on."""
+        """Gives a trial that fits a free lane, that of ``place`` if it is; its model and optimizer live there then."""
         if place is None or place >= self.size or self.lanes[place] is not None:
             place = self.lanes.index(None)
         lane = self.lanes[place] = Lane(self, place, trial, model, optimizer)
