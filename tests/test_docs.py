@@ -386,6 +386,9 @@ CLAIMS = {
         "a word and its reason": "test_verdicts_by_what_the_seeds_say",
         "how many epochs shared": "test_a_plan_counts_what_arms_share",
         "how many stopping saves at most": "test_a_search_evaluates_its_published_setting_and_its_best_sample",
+        "in the frame and the terminal's table from 6 pairs on": (
+            "test_the_bca_interval_stands_where_it_is_asked_for_and_seeds_are_enough"
+        ),
         "cover: 95 ± 1 % of 2000 simulated studies": "test_the_interval_of_verdicts_covers_and_bca_does_not_at_few_pairs",
         "one needs 6, four need 8": "test_seeds_that_the_sign_flip_test_needs",
         "the cheapest first, and none to one that is not likely": "test_the_cheapest_comes_next_and_the_hopeless_never",
@@ -434,6 +437,8 @@ CLAIMS = {
         "replaces a small file": "test_a_board_passes_on_what_it_hears_and_keeps_it_in_a_file",
         "is said to give no sign": "test_how_a_run_goes_in_words",
         "a trial that is there is left alone": "test_tensorboard_reads_the_curves_back",
+        "of a search alone its timeline has the bars": "test_a_page_leaves_the_costs_of_samples_to_their_timeline",
+        "make study and page again, of the same store": "test_the_command_that_makes_it_again_has_its_store_and_margin",
         "stay in the folder until": "test_wandb_keeps_runs_offline",
         "A click on a column's head sorts by it": "test_a_click_on_a_head_sorts_by_it_and_another_turns_the_order",
         "reach into the figures": "test_a_filter_reaches_into_the_figures",

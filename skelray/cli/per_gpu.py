@@ -29,5 +29,5 @@ class PerGpu(click.ParamType):
 
 
 def lanes_of(per_gpu: int | None) -> int | None:
-    """The most trials that may train as lanes of one step."""
+    """Returns the most trials that may train as lanes of one step."""
     return LANES if per_gpu == AUTO else per_gpu

@@ -69,13 +69,13 @@ class Engine:
         return self.read()
 
     def ready(self, number: int) -> Runner:
-        """What makes the steps of an epoch, which is about to begin."""
+        """Prepares what makes the steps of an epoch, which is about to begin, and returns it."""
         if self.begin(number):
             self._runner = self._run_by()
         return self._runner
 
     def begin(self, number: int) -> bool:
-        """Sets order, clock and rate to an epoch's start; whether its step is another than before, as in a new stage."""
+        """Sets order, clock and rate to an epoch's start. Returns whether its step is another than before."""
         order = torch.randperm(len(self.data), generator=Draws(self.trial.seed, number)["order"])
         self.order.copy_(order[: len(self.order)])
         self.clock.epoch.fill_(number)
@@ -92,7 +92,7 @@ class Engine:
         self.descent.adopt()
 
     def read(self) -> Trained:
-        """The one transfer of an epoch."""
+        """Reads the figures of an epoch in its one transfer."""
         means = self.step.figures.double().mean(dim=0)
         weights = list(self.model.query.parameters())
         largest = torch.stack(torch._foreach_norm(weights, float("inf"))).max().double()  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ class Engine:
         return Stepwise(self.step)
 
     def state(self) -> list[Tensor]:
-        """Every tensor that a step writes, figures apart, which each step writes anew."""
+        """Returns every tensor that a step writes, except the figures, which each step writes anew."""
         model: Any = self.model
         tensors = chain(model.parameters(), model.buffers(), self.descent.momenta, (self.clock.step,))
         return list({t.data_ptr(): t for t in tensors if t.numel()}.values())

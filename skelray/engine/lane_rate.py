@@ -37,7 +37,7 @@ class LaneRate:
 
 
 def doubled(most: int) -> list[int]:
-    """1, 2, 4, ... and at last the most."""
+    """Returns 1, 2, 4, ... and at last the most."""
     return [*(2**i for i in range(most.bit_length()) if 2**i < most), most]
 
 
@@ -66,7 +66,7 @@ def lane_rates(
 
 
 def best(rates: Iterable[LaneRate]) -> int:
-    """The number of lanes to train in, of measurements that are asked for as long as each gains on the one before."""
+    """Returns the number of lanes to train in, by measurements asked for as long as each gains on the one before."""
     found: LaneRate | None = None
     for one in rates:
         if found is not None and one.steps < GAIN * found.steps:

@@ -16,7 +16,7 @@ Path = tuple[str | int, ...]  # names of fields and places in tuples, from a met
 
 
 def tunable_numbers(part: Any) -> dict[Path, float]:
-    """The numbers of a method and of its augmentations that a step may as well read from tensors.
+    """Returns the numbers of a method and of its augmentations that a step may read from tensors.
 
     Each of skelray's classes names its own in NUMBERS; what a study file defines has none.
     """
@@ -35,7 +35,7 @@ def tunable_numbers(part: Any) -> dict[Path, float]:
 
 
 def with_numbers(part: Any, values: Mapping[Path, Any]) -> Any:
-    """The same with other numbers at these paths, tensors as well; nothing is checked, and ``part`` stays as it is."""
+    """Returns a copy with other numbers at these paths, tensors as well, and without checks."""
     if () in values:
         return values[()]
     below: dict[str | int, dict[Path, Any]] = {}
@@ -50,7 +50,7 @@ def with_numbers(part: Any, values: Mapping[Path, Any]) -> Any:
 
 
 def shape_digest(trial: Trial) -> str:
-    """What trials have in common that one step can serve, as a digest: all but seed, length, evaluations and numbers.
+    """Returns a digest of what trials of one step have in common: all but seed, length, evaluations and numbers.
 
     Raises CannotCapture for an optimizer that is not skelray's own.
     """

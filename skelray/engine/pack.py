@@ -39,7 +39,7 @@ class Lane:
         self.trained: dict[int, Trained] = {}
 
     def epoch(self, number: int) -> Trained:
-        """What the pack found in this epoch; where it has not trained it yet, it trains this lane alone."""
+        """Returns what the pack found in this epoch; if it has not trained it yet, it trains this lane alone."""
         if number not in self.trained:
             self.pack.train({self: number})
         return self.trained.pop(number)
@@ -96,7 +96,7 @@ class Pack:
         self._stages: dict[int, Begun] = {}
 
     def fits(self, trial: Trial, data: SkeletonDataset) -> bool:
-        """Whether a trial is alike those of the pack, on the same sequences."""
+        """Returns whether a trial is like those of the pack, on the same sequences."""
         same = data.fingerprint == self.data.fingerprint and (data.rows == self.data.rows).all()
         return bool(same) and shape_digest(trial) == self.kind
 
@@ -104,9 +104,10 @@ class Pack:
     def full(self) -> bool:
         return None not in self.lanes
 
-    def join(self, trial: Trial, model: Model, optimizer: torch.optim.Optimizer) -> Lane:
-        """Gives a trial that fits a free lane, in which its model and optimizer live from now on."""
-        place = self.lanes.index(None)
+    def join(self, trial: Trial, model: Model, optimizer: torch.optim.Optimizer, place: int | None = None) -> Lane:
+        """Gives a trial that fits a free lane, that of ``place`` if it is; its model and optimizer live there then."""
+        if place is None or place >= self.size or self.lanes[place] is not None:
+            place = self.lanes.index(None)
         lane = self.lanes[place] = Lane(self, place, trial, model, optimizer)
         self.stack.take(place, model)  # type: ignore[arg-type]
         self.descent.take(place, model, optimizer)  # type: ignore[arg-type]
@@ -159,7 +160,7 @@ class Pack:
         return [*self.stack.tensors(), self.descent.momenta]
 
     def ready(self, epoch: int) -> Runner:
-        """What makes the steps of an epoch; trials in lanes are not to go on from what it does to them."""
+        """Prepares what makes the steps of an epoch, and returns it; trials do not go on from what it does to them."""
         return self._begun(self.method.stage(epoch), epoch).runner
 
     def _begun(self, stage: int, epoch: int) -> Begun:
@@ -168,7 +169,7 @@ class Pack:
         return self._stages[stage]
 
     def _begin(self, epoch: int) -> Begun:
-        """The step of an epoch's stage, captured where the device has graphs."""
+        """Returns the step of an epoch's stage, captured if the device has graphs."""
         step = LaneStep(
             self.method,  # type: ignore[arg-type]
             self.stack,
@@ -189,7 +190,7 @@ class Pack:
         return Begun(step, Stepwise(step))
 
     def _read(self, step: LaneStep) -> list[tuple[dict[str, float], bool]]:
-        """The mean figures of each lane over an epoch, and whether its weights are numbers: one transfer."""
+        """Returns the mean figures of each lane over an epoch, and whether its weights are numbers, in one transfer."""
         means = step.figures.double().mean(dim=0)
         largest = self.stack.trained.whole.abs().amax(dim=1, keepdim=True).double()
         rows = torch.cat((means, largest), dim=1).tolist()

@@ -17,7 +17,7 @@ from skelray.skeleton import Skeleton
 
 
 def check_stages(method: Method) -> HasStages:
-    """The method, which says when its loss changes. Raises CannotCapture where the class that defines the loss does not."""
+    """Returns the method, which says when its loss changes. Raises CannotCapture if the class of the loss does not."""
     kinds = type(method).__mro__
     loss, stage = (next((i for i, kind in enumerate(kinds) if name in vars(kind)), None) for name in ("loss", "stage"))
     if stage is None or (loss is not None and loss < stage):
@@ -26,7 +26,7 @@ def check_stages(method: Method) -> HasStages:
 
 
 def own_parts(thing: Any) -> list[str]:
-    """The names of what a trial is made of that is defined elsewhere than in skelray."""
+    """Returns the names of a trial's parts that are defined elsewhere than in skelray."""
     if isinstance(thing, (list, tuple)):
         return [name for one in thing for name in own_parts(one)]
     if is_dataclass(thing) and not isinstance(thing, type):
@@ -36,7 +36,7 @@ def own_parts(thing: Any) -> list[str]:
 
 
 def is_own_code(thing: Any) -> bool:
-    """Whether a class or function is skelray's own."""
+    """Returns whether a class or function is skelray's own."""
     return str(getattr(thing, "__module__", "")).partition(".")[0] == "skelray"
 
 

@@ -30,7 +30,7 @@ class Resident:
         self.lengths = torch.from_numpy(data.lengths(np.arange(len(data)), frames)).to(device)
 
     def view(self, positions: Tensor, draws: Draws) -> View:
-        """The sequences at these positions of the data set, (n,) int64 on the device."""
+        """Returns the sequences at these positions of the data set, (n,) int64 on the device."""
         x = self.sequences.index_select(0, self.rows.index_select(0, positions)).float()
         return View.of(x, self.skeleton, draws, self.lengths.index_select(0, positions))
 
@@ -52,7 +52,7 @@ class _Key:
 
 @lru_cache(maxsize=2)
 def _shared(key: _Key, frames: int | None, device: torch.device) -> Tensor:
-    """All sequences of the prepared set. Raises CannotCapture where the device has no room for them."""
+    """Returns all sequences of the prepared set. Raises CannotCapture if the device has no room for them."""
     data, sequences = key.data, key.data.sequences
     resized = frames is not None and frames != sequences.shape[2]
     shape = (*sequences.shape[:2], frames if resized else sequences.shape[2], *sequences.shape[3:])
@@ -68,7 +68,7 @@ def _shared(key: _Key, frames: int | None, device: torch.device) -> Tensor:
 
 
 def resized_part(data: SkeletonDataset, rows: np.ndarray, frames: int | None) -> np.ndarray:
-    """The sequences of these rows of the prepared set, as the data set's own ``batch`` gives them."""
+    """Returns the sequences of these rows of the prepared set, as the data set's own ``batch`` does."""
     return replace(data, rows=rows).batch(np.arange(len(rows)), frames)
 
 

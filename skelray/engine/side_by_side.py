@@ -31,7 +31,7 @@ class SideBySide:
         self._runner: Runner | None = None
 
     def replace(self, at: int, engine: Engine) -> None:
-        """Another trial takes the place of one that has ended; the next epoch captures anew."""
+        """Puts another trial in the place of one that has ended; the next epoch captures anew."""
         self._take([*self.engines[:at], engine, *self.engines[at + 1 :]])
 
     def epoch(self, numbers: Sequence[int]) -> list[Trained]:
@@ -54,7 +54,7 @@ class SideBySide:
 
 
 def _forked(steps: Sequence[Callable[[], None]], device: torch.device) -> Callable[[], None]:
-    """One step that makes each of these on a stream of its own and waits for all."""
+    """Returns one step that makes each of these on a stream of its own and waits for all."""
     streams = [torch.cuda.Stream(device) for _ in steps]
 
     def step() -> None:

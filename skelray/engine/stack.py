@@ -58,11 +58,11 @@ class Stack:
         self.buffers = {name: torch.stack([torch.zeros_like(b)] * lanes) for name, b in _buffers(model).items()}
 
     def tensors(self) -> list[Tensor]:
-        """All that a step may write."""
+        """Returns all that a step may write."""
         return [self.trained.whole, self.keys.whole, *self.buffers.values()]
 
     def lane(self, lane: int) -> dict[str, Tensor]:
-        """The parameters and buffers of a lane, by the model's names."""
+        """Returns the parameters and buffers of a lane, by the model's names."""
         named = self.trained.parts(self.trained.whole) | self.frozen | self.buffers
         return {name: tensor[lane] for name, tensor in named.items()}
 
@@ -87,7 +87,7 @@ class Stack:
             key.lerp_(query, share)
 
     def _followers(self, epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
-        """The parts of the flat tensors that lie side by side in both."""
+        """Yields the parts of the flat tensors that lie side by side in both."""
         template: Any = self.template
         names = {id(p): name for name, p in template.named_parameters()}
         places: list[tuple[int, int, int]] = []
@@ -114,6 +114,6 @@ def _named(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _buffers(model: nn.Module) -> dict[str, Tensor]:
-    """The buffers of every module, also one that several have in common: on another device each has its own."""
+    """Returns the buffers of every module, also one that several share: on another device each has its own."""
     modules = ((f"{name}." if name else "", module) for name, module in model.named_modules())
     return {start + name: b for start, module in modules for name, b in module.named_buffers(recurse=False)}

@@ -36,7 +36,7 @@ _OWN = Path(torch.__file__).parent
 
 @contextmanager
 def refusing_waits() -> Iterator[None]:
-    """Within it, what makes the host wait for tensors of another device, or sends them something, raises CannotCapture.
+    """Raises CannotCapture, within the block, for whatever makes the host wait for another device, or sends it something.
 
     Meant for tensors of torch's meta device, which have shapes and no numbers: where they go through, a captured step may.
     """
@@ -80,7 +80,7 @@ def _tuple(index: Any) -> tuple[Any, ...]:
 
 
 def _indices(args: Any) -> list[Tensor]:
-    """The tensors that an operator takes for indices: those within a list."""
+    """Returns the tensors that an operator takes for indices: those within a list."""
     return [t for one in args if isinstance(one, (list, tuple)) for t in one if isinstance(t, Tensor)]
 
 

@@ -108,7 +108,7 @@ def _points(one: dict) -> str:
 
 
 def _interval(one: dict, low: str, high: str) -> str:
-    """[low, high] in percentage points."""
+    """Returns [low, high] in percentage points."""
     return NOTHING if one[low] != one[low] else f"[{100 * one[low]:+.1f}, {100 * one[high]:+.1f}]"
 
 

@@ -26,7 +26,7 @@ class ActorManager(RayActorManager):
 
 @contextmanager
 def tolerating_lost_actors() -> Iterator[None]:
-    """Within it Tune manages its actors so."""
+    """Has Tune manage its actors so within the block."""
     before = tune_controller.RayActorManager
     tune_controller.RayActorManager = ActorManager  # type: ignore[misc]
     try:

@@ -70,7 +70,10 @@ class Asking:
 
 
 def _why_unfit(here: Mapping[str, str], content: bytes, node: str) -> str:
-    """As ``fit.why_unfit``, on a node, once it is known that it runs what the driver does. content: settings and needs."""
+    """Returns what ``fit.why_unfit`` does, on a node, once that is known to run what the driver does.
+
+    content: settings and needs.
+    """
     if why := software.why_other(software.installed(), here):
         return why
     from skelray.runner.fit import why_unfit

@@ -49,12 +49,12 @@ def open_splits(root: Path, benchmark: str, protocol: str) -> Splits:
 
 @lru_cache
 def check_content_once(root: Path, benchmark: str) -> None:
-    """As ``check_content``, once a process for data that is sound."""
+    """Checks the content as ``check_content`` does, once a process for data that is sound."""
     check_content(root, benchmark)
 
 
 def benchmarks_of(trial: Trial) -> set[tuple[str, str]]:
-    """The benchmarks that a trial reads, each with its protocol."""
+    """Returns the benchmarks that a trial reads, each with its protocol."""
     targets = {(e.benchmark, e.protocol) for e in trial.evaluations if isinstance(e, Transfer)}
     return {(trial.benchmark, trial.protocol), *targets}
 

@@ -96,7 +96,7 @@ def heads_here() -> set[str]:
 
 
 def examine_home() -> Diagnosis:
-    """Whether the home folder can be written to; a run does without."""
+    """Returns whether the home folder can be written to; a run does without."""
     home = Path.home()
     if os.access(home, os.W_OK | os.X_OK):
         return Diagnosis("home", f"{home} can be written to")

@@ -47,7 +47,7 @@ def _watch(address: str, over: threading.Event) -> None:
 
 
 def answers(address: str) -> bool:
-    """Whether something listens at host:port."""
+    """Returns whether something listens at host:port."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), KNOCK).close()

@@ -73,7 +73,7 @@ class JobSearcher(Searcher):
         return None if job is None else self._taken_up(job)
 
     def _draw(self) -> Job | None:
-        """The run's next job; None where it has none now."""
+        """Returns the run's next job; None if it has none now."""
         job = None if self.exhausted else next(self._jobs, self)
         if not isinstance(job, Job):
             self.exhausted = self.exhausted or job is self

@@ -67,7 +67,7 @@ def _on_cluster(run: Run, module: ModuleType | None, listener: Listener, cluster
 
 
 def _lanes(run: Run, device: str, cluster: Cluster) -> int:
-    """How many trials may train as lanes of one step; 1 where any of them fits no pack: then each has a process."""
+    """Returns how many trials may train as lanes of one step; 1 if any of them fits no pack: then each has a process."""
     lanes = run.settings.lanes or (cluster.lanes if device == "cuda" else None) or 1
     return lanes if lanes > 1 and all_fit_packs(run) else 1
 
@@ -120,7 +120,7 @@ def _tune(name: str, trainable: type[tune.Trainable], jobs: JobSearcher, reporti
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Within it Tune is heard where something is wrong with itself, whoever has started Ray.
+    """Lets Tune say within the block only what is wrong with itself, whoever has started Ray.
 
     Else it counts lost attempts as trials that failed, and misses files of results, which are in the store instead.
     """

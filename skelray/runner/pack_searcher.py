@@ -49,7 +49,7 @@ class PackSearcher(JobSearcher):
         return jobs, configs
 
     def occupied(self) -> list[int]:
-        """A pack is on a node as long as any of its jobs is, and stands for its first."""
+        """Returns a pack is on a node as long as any of its jobs is, and stands for its first."""
         return [id(next(iter(jobs.values()))) for jobs in self.seats.values() if jobs]
 
     def take_back(self, trial_id: str) -> None:
@@ -66,7 +66,7 @@ class PackSearcher(JobSearcher):
         return config
 
     def _alike(self, structure: str) -> Job | None:
-        """The next job of a structure that may share a pack."""
+        """Returns the next job of a structure that may share a pack."""
         for job in self.again:
             if not self.is_alone(job) and self._structure_of(job) == structure:
                 self.again.remove(job)
@@ -89,5 +89,5 @@ class PackSearcher(JobSearcher):
 
 
 def all_fit_packs(run: Run) -> bool:
-    """Whether every trial of a run may share a pack with others of its structure."""
+    """Returns whether every trial of a run may share a pack with others of its structure."""
     return not any(structure_of(one.trial, "").startswith(ALONE) for one in run.work.planned())

@@ -50,7 +50,7 @@ class Packing:
         return self.most is None or (self.most == 1 and self.measures)
 
     def structure_of(self, trial: Trial, data: str) -> str:
-        """What trials that may share a pack have in common; one that can share none has it alone. data: fingerprint."""
+        """Returns what trials of one pack have in common; a trial that can share none has it alone. data: fingerprint."""
         return "" if self.plain else structure_of(trial, data)
 
     @property
@@ -103,7 +103,7 @@ class Packing:
         self.decisions.keep(self.structure or "", max(lanes, 1))
 
     def _found_out(self, training: Pretraining) -> int:
-        """The number that gains, spread over as many packs as the trials that are left need one after the other."""
+        """Returns the number that gains, spread over the packs that the remaining trials need one after the other."""
         structure, most = self.structure or "", self.most or 1
         if structure.startswith(ALONE) or (alike := self.alike(structure)) <= 1:
             return 1
@@ -111,7 +111,7 @@ class Packing:
         return -(-alike // -(-alike // lanes))
 
     def _measured(self, training: Pretraining, most: int) -> int:
-        """The number that gains, up to the most, by what was measured here before where that tells."""
+        """Returns the number that gains, up to the most, by what was measured here before, if anything was."""
         trial = training.trial
         known, ceiling = ([], 0) if self.results is None else known_rates(trial, self.device, self.results)
         found = best(rate for rate in known if rate.lanes <= most)
@@ -146,7 +146,7 @@ class Packing:
 
 
 def structure_of(trial: Trial, data: str) -> str:
-    """What trials that may share a pack have in common; one that can share none has it alone. data: fingerprint."""
+    """Returns what trials of one pack have in common; a trial that can share none has it alone. data: fingerprint."""
     try:
         return f"{shape_digest(trial)} {data}"
     except CannotCapture:

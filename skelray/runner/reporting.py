@@ -140,7 +140,7 @@ class ReportingScheduler(FIFOScheduler):
         return self.STOP
 
     def goes_on(self, job: Job, report: Report, result: dict[str, Any]) -> bool:
-        """Whether a job goes on after a report; else it has ended. result: that brought the report."""
+        """Returns whether a job goes on after a report; else it has ended. result: that brought the report."""
         self._heard_of(job, result)
         self.losses.note_progress(job, report.epoch)
         self.listener.reported(job, report)
@@ -181,7 +181,7 @@ class ReportingScheduler(FIFOScheduler):
             return True
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
-        """An attempt was lost."""
+        """Notes that an attempt was lost."""
         self._over.append(trial)
         self.watch.ended(trial.trial_id)
         log_from_worker(read_unreported(trial.trial_id))

@@ -113,7 +113,7 @@ class Run:
             yield job
 
     def alike(self, structure: str) -> int:
-        """How many trials of a structure are left that may share packs; what a search has yet to draw counts as such."""
+        """Returns how many trials of a structure are left that may share packs, those yet to be drawn included."""
         return sum(self._is_alike(one, structure) for one in self.work.planned())
 
     def _is_alike(self, one: Planned, structure: str) -> bool:

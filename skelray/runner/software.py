@@ -12,7 +12,7 @@ CODE = "code"  # the digest of skelray's own
 
 
 def installed() -> dict[str, str]:
-    """The versions of what decides numbers, without what they are built for (2.7.1+cpu is 2.7.1), and skelray's code."""
+    """Returns the versions of what decides numbers, without their build (2.7.1+cpu is 2.7.1), and skelray's code."""
     import hashlib
     import importlib.util
     from importlib import metadata
@@ -32,7 +32,7 @@ def installed() -> dict[str, str]:
 
 
 def why_other(there: Mapping[str, str], here: Mapping[str, str]) -> str:
-    """How what is there differs from the driver's, in a sentence; empty where it does not."""
+    """Returns how what is there differs from the driver's, in a sentence; empty if it does not."""
     names = [name for name in here if name != CODE and there.get(name) != here[name]]
     if names:
         other, own = (", ".join(f"{name} {side.get(name, 'none')}" for name in names) for side in (there, here))

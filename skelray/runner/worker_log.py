@@ -39,7 +39,7 @@ class WarningCollector(logging.Handler):
                 internal_kv._internal_kv_put(_key(self._attempt), json.dumps(self._lines), namespace=SPACE)
 
     def drain(self) -> list[str]:
-        """What was said since it was last asked for, which a report takes along."""
+        """Returns what was said since it was last asked, for a report to take along."""
         lines, self._lines = self._lines, []
         if lines:
             _forget(self._attempt)
@@ -47,7 +47,7 @@ class WarningCollector(logging.Handler):
 
 
 def read_unreported(attempt: str) -> list[str]:
-    """What the worker of a lost attempt has said since its last report. It is told once."""
+    """Returns what the worker of a lost attempt has said since its last report, once."""
     if not ray.is_initialized():
         return []
     found = internal_kv._internal_kv_get(_key(attempt), namespace=SPACE)

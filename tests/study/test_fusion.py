@@ -227,7 +227,7 @@ def test_weights_are_compared_on_the_test_split_alone():
     arms = {PUBLISHED: (0.5, 0.51), CHOSEN: (0.6, 0.62)}
     made = [seeds(*arms[arm], arm=arm, evaluation=name) for arm in arms for name in ("linear held-out", "linear")]
     rows = result_frame([row for own in made for row in own])
-    rows.attrs["notes"] = FUSION.notes().content()
+    rows.attrs["notes"] = FUSION.notes().as_json()
     assert verdicts_of_frame(rows)["evaluation"].tolist() == ["linear"]
 
 

@@ -151,7 +151,7 @@ def save_figure(study: str, name: str, figure: Figure, data: pd.DataFrame, folde
 
 
 def _png(figure: Figure) -> bytes:
-    """The figure as a PNG in 128 colours, enough for lines and letters: a third of the bytes."""
+    """Returns the figure as a PNG in 128 colours, enough for lines and letters, in a third of the bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -168,7 +168,7 @@ def _png(figure: Figure) -> bytes:
 
 @contextmanager
 def _laid_out(figure: Figure) -> Iterator[None]:
-    """Within, the figure is as it is kept. A canvas is then asked itself: ``savefig`` would draw everything twice."""
+    """Lays the figure out within the block as it is kept, for a canvas to print: ``savefig`` would draw everything twice."""
     with in_style():
         if (layout := figure.get_layout_engine()) is not None:
             layout.execute(figure)

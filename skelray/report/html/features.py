@@ -39,7 +39,7 @@ def _rows(rows: Any) -> list[Row]:
 
 
 def _panel(material: Material, stored: Stored, row: Row, names: dict[str, list[str]]) -> tuple[Panel, str] | None:
-    """The places of a row, and which of the names its classes have; None where the store has none."""
+    """Returns the places of a row, and which of the names its classes have; None if the store has none."""
     read = stored.arrays(row)
     if read is None or "places" not in read[0]:
         return None

@@ -44,7 +44,7 @@ def _commands(material: Material) -> list[Paragraph | Command]:
 
 
 def _report(material: Material) -> list[str]:
-    """The words of the command that makes the page of what this one is made of."""
+    """Returns the words of the command that makes this page again."""
     words = ["skelray", "report", material.study, "--html", "--results", str(material.results)]
     if material.store is not None:
         words += ["--store", material.store.root]
