@@ -88,11 +88,16 @@ def verdicts_of_frame(frame: pd.DataFrame, margin: float | None = None, resample
             one = contrasts[own["contrast"].iloc[0]]
             told = asdict(verdict) | {"claim": _of_claim(one.claim, verdict.word)}
             if resamples:
-                told |= dict(zip(BCA, inference.bca((own["value"] - own["value_baseline"]).to_numpy()), strict=True))
+                told |= dict(zip(BCA, _bca(own, looked=bool(notes.looks)), strict=True))
             found.append(
                 {**dict(zip(by, setting, strict=True)), "baseline": one.name, "other": one.other, "family": size, **told}
             )
     return pd.DataFrame(found)
+
+
+def _bca(pairs: pd.DataFrame, looked: bool) -> tuple[float, float]:
+    """Returns the BCa interval; none of a table that was looked at before, as the looks would not widen it."""
+    return (float("nan"),) * 2 if looked else inference.bca((pairs["value"] - pairs["value_baseline"]).to_numpy())
 
 
 def _waiting(rows: pd.DataFrame, contrasts: Sequence[Contrast], seen: set[int], measured: Any) -> int:

@@ -64,7 +64,7 @@ class DecidingWork(GrowingWork):
         rows = [row for some in (self._book.rows if self._book else {}).values() for row in some]
         frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"published": float, "value": float})
         frame.attrs["notes"] = self._extended.notes().as_json()
-        found = verdicts_of_frame(frame)
+        found = verdicts_of_frame(frame, resamples=False)
         if found.empty:
             return found
         main = found["evaluation"] == getattr(self._extended.study, "published_by", "")

@@ -26,7 +26,7 @@ class Decisions:
         if structure not in self._lanes:
             kept: dict[str, Any] | None = None
             with suppress(OSError):
-                kept = self.store.read_json(self._file(structure), lambda content: isinstance(content["lanes"], int))
+                kept = self.store.read_json(self._file(structure), _is_decision)
             if kept is None or not 1 <= kept["lanes"] <= most:
                 return None
             self._lanes[structure] = kept["lanes"]
@@ -48,3 +48,7 @@ class Decisions:
 
     def _file(self, structure: str) -> str:
         return f"{FOLDER}/{self.run}.{digest([structure, self.device])}.json"
+
+
+def _is_decision(content: Any) -> bool:
+    return isinstance(content, dict) and isinstance(content.get("lanes"), int)

@@ -81,9 +81,10 @@ def examine_ray(address: str | None) -> Diagnosis:
     if others := sorted(heads_here()):
         said += f"; a head runs here at {' and at '.join(others)}, which --address auto joins"
     if found := os.environ.get("RAY_ADDRESS"):
-        fine = found in ("auto", "local") or "://" in found or answers(found)
+        fine = found in ("auto", "local") or ("://" not in found and answers(found))
+        why = "and a head is joined as HOST:PORT" if "://" in found else "and no head answers there"
         said += f"; RAY_ADDRESS={found} is followed by --address auto alone"
-        said += "" if fine else ", and no head answers there: unset it"
+        said += "" if fine else f", {why}: unset it"
     return Diagnosis("Ray", said, fine)
 
 

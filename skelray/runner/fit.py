@@ -70,7 +70,7 @@ def remove_needs(context: Context, needs: Needs) -> None:
 def why_unfit(settings: Settings, needs: Needs, node: str | None = None) -> str:
     """Returns why this machine may run no trial; empty if it may.
 
-    node: its answer is left in the store under this name, and all of the data is read, which may be damaged there alone.
+    node: its answer is left in the store under this name. All of the data is read, which may be damaged here alone.
     """
     try:
         store = Store(settings.store)
@@ -83,8 +83,7 @@ def why_unfit(settings: Settings, needs: Needs, node: str | None = None) -> str:
     for benchmark, protocol, fingerprint in needs.data:
         try:
             found = open_splits(settings.data, benchmark, protocol).train.fingerprint
-            if node is not None:
-                check_content_once(settings.data, benchmark)
+            check_content_once(settings.data, benchmark)
         except (OSError, ValueError) as error:
             return f"it cannot read the data: {' '.join(str(error).split())}"
         if found != fingerprint:

@@ -36,11 +36,12 @@ def resolve_address(address: str) -> str:
     Raises UserError where it cannot be joined: in KNOCK seconds where nothing listens, else within some 30 s on a machine
     that is not busy.
     """
-    if "://" in address:
-        raise UserError(f"address {address!r}: give HOST:PORT of the head, as in --address 10.0.0.1:6379, or auto")
     followed = os.environ.get("RAY_ADDRESS") or "auto" if address == "auto" else address
+    said = f"address {address!r}" + (f" follows RAY_ADDRESS={followed}" if followed != address else "")
+    if "://" in followed:
+        raise UserError(f"{said}: give HOST:PORT of the head, as in --address 10.0.0.1:6379, or auto")
     if followed not in ("auto", "local"):
-        _knock(followed, f"address {address!r}" + (f" follows RAY_ADDRESS={followed}" if address == "auto" else ""))
+        _knock(followed, said)
     check_token()
     words = [sys.executable, "-c", _JOIN, address, str(PATIENCE), str(IMPORTS)]
     done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)

@@ -66,7 +66,7 @@ def _made_now(name: str, found: ReadSample, sweep: Sweep, scale: Scale) -> Trial
     try:
         return trial_of_point(found.number, sweep.searched, optuna.trial.FixedTrial(dict(found.params)), scale)
     except UserError as error:
-        raise UserError(f"space() does not take the parameters of {found.arm} of {name}: {OTHER_FORM}") from error
+        raise UserError(f"space() does not take the parameters of {found.arm} of {name} ({error}): {OTHER_FORM}") from error
 
 
 def _check_same(name: str, row: Row, trial: Trial) -> None:

@@ -37,6 +37,8 @@ HOST = re.sub(r"[^\w.-]", "_", socket.gethostname())  # as it stands in a ticket
 
 log = logging.getLogger("skelray")
 
+_ASKED: set[str] = set()  # tickets of this process, but for those that it has no use for and could not take back
+
 
 @contextlib.contextmanager
 def hold_lease(files: Files, folder: str, what: str, free: Callable[[], bool] = lambda: False) -> Iterator[None]:
@@ -95,6 +97,7 @@ class _Tickets:
             return other
         self._tried = True
         self.name = f"{uuid.uuid4().hex[:12]}~{HOST}~{os.getpid()}~{_started(os.getpid())}"
+        _ASKED.add(self.name)
         self._renew()
         if (other := self._other()) is not None:
             self._back()
@@ -129,6 +132,7 @@ class _Tickets:
         self.files.write(f"{self.folder}/{self.name}", uuid.uuid4().hex.encode())
 
     def _back(self) -> None:
+        _ASKED.discard(self.name)
         if self.mine:
             self.mine = False
             with contextlib.suppress(OSError):
@@ -160,7 +164,7 @@ class _Tickets:
     def _gone(self, ticket: str, written: Any) -> bool:
         _, host, process, started = ticket.split("~")
         if (alive := lives_here(host, process, started)) is not None:
-            return not alive
+            return not alive or (int(process) == os.getpid() and ticket not in _ASKED)
         now = time.monotonic()
         before, since, renewed = self._seen.get(ticket, (written, now, False))
         if before != written:

@@ -11,6 +11,7 @@ from tiny import TRIAL, splits
 
 import skelray
 from skelray.report.html.classes import _worst
+from skelray.report.html.features import class_names
 from skelray.report.html.page import write_page
 from skelray.results import tables as results
 from skelray.runner.excerpts import keep_excerpt
@@ -70,6 +71,12 @@ def test_accuracy_by_class_is_that_of_the_stored_scores(opened, ran, synthetic_d
     assert differences == sorted(differences)
     assert drawn(opened, "#classes canvas") > 2
     assert "weak <b>" in opened.texts("#classes h3")[0]
+
+
+def test_classes_whose_names_are_not_stored_have_numbers():
+    """As many as any row of the benchmark needs."""
+    read = [({"benchmark": "b"}, {"place_labels": np.array(labels)}, {}) for labels in ([0, 1], [3], [2])]
+    assert class_names(None, read) == {"b": ["class 0", "class 1", "class 2", "class 3"]}
 
 
 def test_features_of_two_rows_stand_side_by_side(opened, ran):

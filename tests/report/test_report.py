@@ -9,6 +9,7 @@ from skelray.report.table import distinct_cell_texts, escape_latex
 from skelray.report.text import accuracy_table, failures_text, report_text, split_error, sweep_table
 from skelray.report.verdict_table import verdict_table
 from skelray.results import statistics
+from skelray.study.notes import Notes
 
 TRACEBACK = """Traceback (most recent call last):
   File "/x/skelray/training.py", line 3, in run
@@ -168,6 +169,9 @@ def test_the_bca_interval_stands_where_it_is_asked_for_and_seeds_are_enough():
     assert made.markdown() in report_text(frame(rows))
     assert "BCa" not in verdict_table(frame(rows)).header
     assert "BCa" not in verdict_table(frame(ablation()), bca=True).header  # three seeds
+    looked = frame(rows)
+    looked.attrs["notes"] = Notes(looks=(7, 11)).as_json()
+    assert "BCa" not in verdict_table(looked, bca=True).header  # it knows of no looks
 
 
 def test_without_two_pairs_there_are_no_verdict_table():

@@ -38,6 +38,9 @@ def test_an_address_without_a_head_is_said_at_once(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", dead)
     with pytest.raises(UserError, match=f"^address 'auto' follows RAY_ADDRESS={dead}: no Ray head answers there"):
         resolve_address("auto")
+    monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
+    with pytest.raises(UserError, match="^address 'auto' follows RAY_ADDRESS=ray://head:10001: give HOST:PORT of the head"):
+        resolve_address("auto")
     for wrong in ("nonsense", "ray://head:10001", "head:99999999", ":6379"):
         with pytest.raises(UserError, match="give HOST:PORT of the head"):
             resolve_address(wrong)
@@ -337,7 +340,7 @@ def test_a_worker_of_a_node_with_other_data_is_unfit_and_costs_the_trial_nothing
 def test_damaged_data_is_found_before_anything_trains(tmp_path, synthetic_data):
     """By the driver before its first job, and by a node where it is damaged there alone."""
     from skelray.data import DataError
-    from skelray.runner.fit import why_unfit, write_needs
+    from skelray.runner.fit import Unfit, check_fit, why_unfit, write_needs
 
     data = tmp_path / "data"
     shutil.copytree(synthetic_data, data)
@@ -351,6 +354,8 @@ def test_damaged_data_is_found_before_anything_trains(tmp_path, synthetic_data):
     with pytest.raises(DataError, match=r"is not what was prepared, but damaged or changed: prepare synthetic again"):
         next(run.jobs())
     assert why_unfit(run.settings, needs, "n").startswith("it cannot read the data: ")
+    with pytest.raises(Unfit, match="it cannot read the data: "):  # a trial that begins there before it has answered
+        check_fit(run.settings, needs, run.work.jobs[0].trial, "n")
     assert list((tmp_path / "store").glob("*/checkpoint.pt")) == []
 
 

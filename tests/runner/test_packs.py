@@ -201,6 +201,15 @@ def test_as_many_lanes_are_taken_as_gain_and_a_run_that_goes_on_has_the_same(tmp
     assert lanes(64, alike=5) == (3, [])
 
 
+@pytest.mark.parametrize("content", [[1], {"rates": 1}, {"lanes": "4"}, {"lanes": 9}])
+def test_a_decision_that_is_none_is_made_again(tmp_path, content):
+    found = decisions(tmp_path)
+    found.keep("structure", 4)
+    (name,) = found.store.names("packs")
+    found.store.write_json(f"packs/{name}", content)
+    assert decisions(tmp_path).lanes("structure", 8) is None
+
+
 def decisions(folder):
     return Decisions(Store(str(folder)), "small", torch.device("cpu"))
 

@@ -259,6 +259,30 @@ def test_a_ticket_from_elsewhere_is_one_while_it_is_renewed(lockless, monkeypatc
     assert caplog.messages == ["trial t waits for process 7 on elsewhere, which has t/claims"]
 
 
+def test_nobody_waits_for_a_ticket_that_it_could_not_take_back_itself(lockless, monkeypatch):
+    ticket, remove, failed = "t/claims/abc~elsewhere~7~17", lockless.remove, []
+
+    def remove_late(name):
+        if not failed:
+            failed.append(name)
+            remove(ticket)  # its holder has taken it back meanwhile
+            raise OSError(errno.EIO, "not now")
+        remove(name)
+
+    lockless.write(ticket, b"0")
+    monkeypatch.setattr(lockless, "remove", remove_late)
+    claimed = threading.Event()
+
+    def claim():
+        with lockless.claim("t"):
+            claimed.set()
+
+    threading.Thread(target=claim, daemon=True).start()
+    assert claimed.wait(30)
+    assert failed
+    assert failed[0] != ticket
+
+
 @pytest.mark.parametrize("hours", [1, -1])
 def test_a_clock_that_jumps_takes_no_claim_and_frees_none(lockless, monkeypatch, hours):
     """Neither that of who waits nor that of who renews is believed: it is by how time passes here that a ticket is dead."""

@@ -18,13 +18,12 @@ SIDE, LETTERS = 2.6, 32  # inches, and what stands above them in a line
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """row: what was clustered, in words. nmi: its figure. places: (N, 2). labels: (N,) classes. names: of all classes."""
+    """row: what was clustered, in words. nmi: its figure. places: (N, 2). classes: (N,) names."""
 
     row: str
     nmi: float
     places: np.ndarray
-    labels: np.ndarray
-    names: Sequence[str]
+    classes: Sequence[str]
 
 
 @in_style()
@@ -32,7 +31,7 @@ def draw_features(shown: Sequence[Panel]) -> Drawing:
     """Draws the first dozen panels, of which there is one at least; a class looks the same in all of them."""
     from matplotlib import colormaps
 
-    there = sorted({panel.names[label] for panel in shown[:MOST] for label in panel.labels})
+    there = sorted({name for panel in shown[:MOST] for name in panel.classes})
     palette = colormaps["tab10" if len(there) <= 10 else "tab20"].colors  # type: ignore[attr-defined]
     looks = {
         name: {"color": palette[place % len(palette)], "marker": MARKERS[place % len(MARKERS)]}
@@ -47,15 +46,16 @@ def draw_features(shown: Sequence[Panel]) -> Drawing:
         title = fill(shorten_label(panel.row, 2 * LETTERS), LETTERS)
         axes.set_title(f"{title}\nNMI {panel.nmi:.3f}", fontsize="small")
         axes.set(xticks=[], yticks=[])
-        for label in np.unique(panel.labels):
-            x, y = panel.places[panel.labels == label].T
-            name = panel.names[label]
+        for name in sorted(set(panel.classes)):
+            x, y = panel.places[np.array(panel.classes) == name].T
             axes.scatter(x, y, s=7, linewidths=0, label=shorten_label(name), **looks[name])
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", markerscale=2)
+    handles = {label: one for axes in grid.ravel() for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    labels = sorted(handles)
+    figure.legend([handles[label] for label in labels], labels, loc="outside right upper", markerscale=2)
     more = f" The first {MOST} of {len(shown)} rows." if len(shown) > MOST else ""
     caption = (
-        f"t-SNE of unit features of test samples, a colour and a mark a class; distances between groups mean little.{more}"
+        f"t-SNE of unit features of test samples, each row under its first seed; a colour and a mark a class. "
+        f"Distances between groups mean little.{more}"
     )
     return Drawing("features", caption, figure, _numbers(shown[:MOST]))
 
@@ -65,7 +65,7 @@ def _numbers(shown: Sequence[Panel]) -> pd.DataFrame:
         pd.DataFrame(
             {
                 "row": panel.row,
-                "class": [panel.names[label] for label in panel.labels],
+                "class": panel.classes,
                 "x": panel.places[:, 0],
                 "y": panel.places[:, 1],
             }

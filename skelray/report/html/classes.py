@@ -10,7 +10,7 @@ import numpy as np
 
 from skelray.report.html.blocks import Paragraph, Section, Widget
 from skelray.report.html.material import Material
-from skelray.report.html.stored import Answers
+from skelray.report.html.stored import Answers, Row
 from skelray.store.excerpts import read_excerpt
 
 MOST = 150_000  # counts that a page holds; of rows beyond it each class keeps its WORST confusions
@@ -44,13 +44,12 @@ def answers_of_rows(answers: Sequence[Answers]) -> dict[tuple[str, ...], list[An
     return groups
 
 
-def row_label(group: Sequence[Answers], among: Sequence[Answers]) -> str:
+def row_label(row: Row, among: Sequence[Row]) -> str:
     """Returns how a page calls a row: its arm, and what tells it from others of the arm."""
-    row = group[0].row
     told = [
         f"{row[name]} epochs" if name == "epochs" else str(row[name])
         for name in ("benchmark", "protocol", "stream", "epochs", "evaluation")
-        if len({one.row[name] for one in among}) > 1
+        if len({one[name] for one in among}) > 1
     ]
     return f"{row['arm']}{', ' if told else ''}{' '.join(told)}"
 
@@ -77,7 +76,15 @@ def data(material: Material, answers: Sequence[Answers]) -> dict[str, Any]:
         true, taken = np.nonzero(matrix)
         cells = np.stack([true * len(matrix) + taken, matrix[true, taken]], axis=1).ravel().tolist()
         marks = asdict(material.places.marks(arm=group[0].row["arm"], protocol=group[0].row["protocol"]))
-        rows.append({"label": row_label(group, answers), **marks, "set": key, "totals": totals.tolist(), "cells": cells})
+        rows.append(
+            {
+                "label": row_label(group[0].row, [one.row for one in answers]),
+                **marks,
+                "set": key,
+                "totals": totals.tolist(),
+                "cells": cells,
+            }
+        )
     return {"names": names, "rows": rows}
 
 

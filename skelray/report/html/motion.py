@@ -54,7 +54,11 @@ def data(store: Files, answers: Sequence[Answers]) -> dict[str, Any]:
         chosen = np.argsort(-np.ptp(hits, axis=0), kind="stable")[:SEQUENCES]
         sets[name] = _set(content, chosen)
         for group, share in zip(own, hits[:, chosen], strict=True):
-            row = {"label": row_label(group, answers), "set": name, "hits": (100 * share).round().astype(int).tolist()}
+            row = {
+                "label": row_label(group[0].row, [one.row for one in answers]),
+                "set": name,
+                "hits": (100 * share).round().astype(int).tolist(),
+            }
             rows.append(row | {"views": group[0].views or ""})
         for key in dict.fromkeys(str(group[0].views) for group in own if group[0].views):
             if (made := read_augmented(store, key)) is not None:
