@@ -75,6 +75,7 @@ class Pretraining:
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = trial.optimizer.build(parameters)
         self._engine: Engine | Lane | None = None
+        self._place: int | None = None  # of the lane that a loaded state was in: sums on a CPU depend on where numbers lie
 
     def train_epoch(self) -> Report:
         """Trains the next epoch. Raises Diverged if the loss or a weight is not finite."""
@@ -111,7 +112,7 @@ class Pretraining:
 
     def join(self, pack: Pack) -> None:
         """Has its epochs trained as a lane of a pack that it fits."""
-        self._engine = pack.join(self.trial, self.model, self.optimizer)
+        self._engine = pack.join(self.trial, self.model, self.optimizer, self._place)
 
     @property
     def lane(self) -> Lane | None:
@@ -228,6 +229,7 @@ class Pretraining:
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "history": [[r.epoch, r.metrics, r.seconds] for r in self.history],
+                **({} if self.lane is None else {"lane": self.lane.place}),
             }
         )
 
@@ -240,7 +242,7 @@ class Pretraining:
         self.optimizer.load_state_dict(state["optimizer"])
         if self._engine is not None:
             self._engine.adopt()
-        self.epoch = state["epoch"]
+        self.epoch, self._place = state["epoch"], state.get("lane")
         self.history = [Report(*entry) for entry in state["history"]]
 
 

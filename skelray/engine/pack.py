@@ -104,9 +104,10 @@ class Pack:
     def full(self) -> bool:
         return None not in self.lanes
 
-    def join(self, trial: Trial, model: Model, optimizer: torch.optim.Optimizer) -> Lane:
-        """Gives a trial that fits a free lane, in which its model and optimizer live from now on."""
-        place = self.lanes.index(None)
+    def join(self, trial: Trial, model: Model, optimizer: torch.optim.Optimizer, place: int | None = None) -> Lane:
+        """Gives a trial that fits a free lane, that of ``place`` if it is; its model and optimizer live there then."""
+        if place is None or place >= self.size or self.lanes[place] is not None:
+            place = self.lanes.index(None)
         lane = self.lanes[place] = Lane(self, place, trial, model, optimizer)
         self.stack.take(place, model)  # type: ignore[arg-type]
         self.descent.take(place, model, optimizer)  # type: ignore[arg-type]
