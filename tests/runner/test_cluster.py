@@ -39,7 +39,7 @@ def test_an_address_without_a_head_is_said_at_once(monkeypatch):
     with pytest.raises(UserError, match=f"^address 'auto' follows RAY_ADDRESS={dead}: no Ray head answers there"):
         resolve_address("auto")
     monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
-    with pytest.raises(UserError, match="^address 'auto' follows RAY_ADDRESS=ray://head:10001: give HOST:PORT of the head"):
+    with pytest.raises(UserError, match=r"^address 'auto' follows RAY_ADDRESS=ray://head:10001: give HOST:PORT of the head"):
         resolve_address("auto")
     for wrong in ("nonsense", "ray://head:10001", "head:99999999", ":6379"):
         with pytest.raises(UserError, match="give HOST:PORT of the head"):
