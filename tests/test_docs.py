@@ -538,6 +538,8 @@ CLAIMS = {
         "says what packs would save": "test_packs_are_reckoned_with_where_lanes_were_measured",
         "costs its lane": "test_a_failing_lane_costs_itself_alone",
         "equal to torch's eight to 1e-12": "test_one_recurrence_is_eight",
+        "is offered again half a minute later": "test_a_busy_trial_is_offered_again_after_a_while_and_last",
+        "no lane waits for it": "test_a_worker_trains_beside_a_busy_trial_and_waits_for_none",
         "leaves its lane to the next": "test_a_search_on_ray_is_told_of_each_lane_and_stops_it_alone",
         "report and row": "test_each_lane_of_a_pack_on_ray_is_the_trial_alone",
         "Few trials are spread over the GPUs": "test_few_trials_are_spread_over_the_nodes",

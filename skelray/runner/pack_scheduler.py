@@ -43,8 +43,8 @@ class PackScheduler(ReportingScheduler):
         return self.CONTINUE
 
     def _lane_ended(self, job: Job, ended: dict[str, Any], result: dict[str, Any]) -> None:
-        if "busy" in ended:  # with another process, for which the other lanes do not wait
-            self.jobs.again.append(job)
+        if "busy" in ended:
+            self.jobs.wait(job)
         elif ended.get("again"):
             self.retry_or_give_up(job)
         else:

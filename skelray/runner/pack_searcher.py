@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import count
 from typing import Any
 
@@ -9,6 +10,8 @@ from skelray.runner.job import Job
 from skelray.runner.job_searcher import JobSearcher
 from skelray.runner.packing import ALONE, structure_of
 from skelray.runner.run import Run
+
+BUSY = 30.0  # seconds until a trial that another process works on is offered again
 
 
 class PackSearcher(JobSearcher):
@@ -23,6 +26,7 @@ class PackSearcher(JobSearcher):
         self.seats: dict[str, dict[int, Job]] = {}  # by Tune's id of the attempt
         self._structures: dict[str, str] = {}  # likewise
         self._drawn: list[Job] = []  # from the run, and not taken up, as they fitted no pack yet
+        self._busy: list[tuple[float, Job]] = []  # with another process: when each may be offered again, and what
         self._numbers = count()
 
     def is_over(self) -> bool:
@@ -53,11 +57,25 @@ class PackSearcher(JobSearcher):
         return [id(next(iter(jobs.values()))) for jobs in self.seats.values() if jobs]
 
     def take_back(self, trial_id: str) -> None:
-        self.again[:0] = self.seats.pop(trial_id).values()
+        self.again[:0] = self.seats.pop(trial_id, {}).values()
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         for job in list(self.seats.pop(trial_id, {}).values()):
             self.on_lost(job)
+
+    def wait(self, job: Job) -> None:
+        """Keeps a job that another process works on, for which nobody here waits, until it may be offered again."""
+        self._busy.append((time.monotonic() + BUSY, job))
+
+    def _let_go(self, structure: str | None = None) -> Job | None:
+        """Returns a job that may be offered again, now that there is no other; of a structure, one that may share its pack."""
+        for one in self._busy:
+            since, job = one
+            fits = structure is None or (not self.is_alone(job) and self._structure_of(job) == structure)
+            if since <= time.monotonic() and fits:
+                self._busy.remove(one)
+                return job
+        return None
 
     def _seated(self, trial_id: str, job: Job) -> dict[str, Any]:
         seat = next(self._numbers)
@@ -79,10 +97,11 @@ class PackSearcher(JobSearcher):
             if self._structure_of(drawn) == structure:
                 return self._taken_up(drawn)
             self._drawn.append(drawn)
-        return None
+        return self._let_go(structure)
 
     def _next(self) -> Job | None:
-        return self._taken_up(self._drawn.pop(0)) if self._drawn else super()._next()
+        job = self._taken_up(self._drawn.pop(0)) if self._drawn else super()._next()
+        return self._let_go() if job is None else job
 
     def _structure_of(self, job: Job) -> str:
         return job.stored.id if job.fused else structure_of(job.trial, self.run.context.fingerprint(job.trial))

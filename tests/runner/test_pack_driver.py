@@ -1,0 +1,123 @@
+"""What the driver and a worker make of what befalls the jobs of a pack, without Ray."""
+
+from types import SimpleNamespace
+
+import pytest
+from small_study import Heard
+from test_cluster import node
+from test_ray import Attempt, Ended, job
+
+from skelray.runner.job import Job
+
+pack_scheduler = pytest.importorskip("skelray.runner.pack_scheduler")
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture
+def driven(tmp_path, monkeypatch):
+    """Returns a driver with so many jobs that are all alike, in packs of up to four lanes; told keeps what workers hear."""
+    from skelray.runner import pack_searcher
+    from skelray.runner.nodes import Nodes
+
+    monkeypatch.setattr(pack_searcher, "structure_of", lambda trial, data: "one")
+    told = []
+
+    def begin(count):
+        run = Ended()
+        run.name, run.work, run.alike = "small", SimpleNamespace(most_waiting=10), lambda structure: count
+        run.context.fingerprint, run.should_continue = lambda trial: "data", lambda *given: True
+        run.jobs = lambda: (job(tmp_path, number) for number in range(count))
+        jobs, nodes = pack_searcher.PackSearcher(run, 4, 1), Nodes({"cpu": 1.0})
+        nodes.slots = lambda: 1
+        return jobs, pack_scheduler.PackScheduler(run, jobs, Heard(), nodes), told
+
+    return begin
+
+
+def pack(id, told, error_file=None):
+    """What the driver sees of an attempt at a pack."""
+    attempt = Attempt(id, error_file)
+    attempt.update_resources = lambda asked: None
+    attempt.temporary_state = SimpleNamespace(
+        ray_actor=SimpleNamespace(hear=SimpleNamespace(remote=lambda *given: told.append(given)))
+    )
+    return attempt
+
+
+def heard(vacant=0, reports=(), ended=(), **more):
+    return {"reports": list(reports), "ended": list(ended), "vacant": vacant, "node": "a", "peak": 0.0, **more}
+
+
+def numbers(jobs, id):
+    """The jobs that are seated in an attempt."""
+    return [job.number for job in jobs.seats[id].values()]
+
+
+def test_a_pack_that_waits_for_a_node_that_is_lost_is_asked_for_anew(driven, monkeypatch):
+    """Tune calls an attempt complete that is stopped before it has begun: that costs its job nothing."""
+    there = [node("a", 4.0), node("b", 4.0)]
+    monkeypatch.setattr("skelray.runner.nodes.alive_nodes", lambda: there)
+    jobs, scheduler, told = driven(2)
+    scheduler.nodes.asked = {"a"}
+    jobs.suggest("x")
+    scheduler.on_trial_add(None, pack("x", told))
+    scheduler.nodes.asked = set()
+    there.pop()
+    controller = SimpleNamespace(stop_trial=lambda attempt: jobs.on_trial_complete(attempt.trial_id))
+    scheduler._renew(controller)
+    assert [job.number for job in jobs.again] == [0]
+    assert scheduler.losses._counts == {}
+    assert jobs.suggest("y")["number"] == 0
+
+
+def test_a_busy_trial_is_offered_again_after_a_while_and_last(driven, monkeypatch):
+    """Until then other trials are: it keeps no lane from them."""
+    from skelray.runner import pack_searcher
+
+    now = [1000.0]
+    monkeypatch.setattr(pack_searcher, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    jobs, scheduler, told = driven(4)
+    attempt = pack("x", told)
+    jobs.suggest("x")
+    scheduler.on_trial_result(None, attempt, heard(vacant=1))
+    busy = told[-1][1][0]["seat"]
+    scheduler.on_trial_result(None, attempt, heard(vacant=1, ended=[{"seat": busy, "busy": "another process"}]))
+    assert numbers(jobs, "x") == [0, 2]
+    now[0] += pack_searcher.BUSY
+    scheduler.on_trial_result(None, attempt, heard(vacant=1))
+    assert numbers(jobs, "x") == [0, 2, 3]
+    scheduler.on_trial_result(None, attempt, heard(vacant=1))
+    assert numbers(jobs, "x") == [0, 2, 3, 1]
+    assert not jobs.is_over()
+
+
+def test_a_worker_trains_beside_a_busy_trial_and_waits_for_none(monkeypatch):
+    """Others of its driver may begin meanwhile, also where it has none under way."""
+    from skelray.runner import active_jobs, pack_trainable
+    from skelray.store.files import InUse
+
+    def turns(trial, splits, stored, device, load, join, wait):
+        if stored == "busy":
+            assert not wait
+            raise InUse("held by another process")
+        while True:
+            yield None
+
+    def active(number, stored):
+        trial = SimpleNamespace(benchmark="synthetic", protocol="xview")
+        return active_jobs.ActiveJob(Job(number, "any", trial, stored), "one")
+
+    monkeypatch.setattr(active_jobs, "in_turns", turns)
+    trained = []
+    packing = SimpleNamespace(lanes=2, open=lambda structure: None, train=trained.append)
+    jobs = pack_trainable._LaneJobs(None, packing, lambda *place: None)
+    monkeypatch.setattr(pack_trainable, "EVERY", 0.05)
+    jobs.waiting = [active(0, "busy")]
+    jobs.work(())
+    assert [one["seat"] for one in jobs.ended] == [0]
+    jobs.ended, jobs.waiting = [], [active(1, "free"), active(2, "busy"), active(3, "free")]
+    jobs.work(())
+    assert [one["seat"] for one in jobs.ended] == [2]
+    assert [one.job.number for one in jobs.active] == [1, 3]
+    assert trained
