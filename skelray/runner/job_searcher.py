@@ -25,9 +25,7 @@ class JobSearcher(Searcher):
         self._jobs = jobs
         self.given: dict[str, Job] = {}  # by Tune's id of the attempt
         self.under_way: dict[int, Job] = {}  # taken up and not ended, by identity: a paused job comes again by its number
-        self._kept: list[
-            Job
-        ] = []  # that were ever taken up: what is known of each is by its identity, which no other may get
+        self._kept: list[Job] = []  # that were ever taken up: each is known by its identity, which no other may get
         self.again: list[Job] = []  # whose last attempt was lost
         self.exhausted = False
         self.error: Exception | None = None  # of the study's own code, or of the store: Tune would end in one of its own

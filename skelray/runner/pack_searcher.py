@@ -68,11 +68,11 @@ class PackSearcher(JobSearcher):
         self._busy.append((time.monotonic() + BUSY, job))
 
     def _let_go(self, structure: str | None = None) -> Job | None:
-        """Returns a job that may be offered again, now that there is no other; of a structure, one that may share its pack."""
+        """Returns a job that may be offered again, now that no other is left. structure: of the pack that it is to share."""
         for one in self._busy:
-            since, job = one
+            due, job = one
             fits = structure is None or (not self.is_alone(job) and self._structure_of(job) == structure)
-            if since <= time.monotonic() and fits:
+            if due <= time.monotonic() and fits:
                 self._busy.remove(one)
                 return job
         return None

@@ -120,8 +120,8 @@ class PackTrainable(StudyTrainable):
 class _LaneJobs(ActiveJobs):
     """The lanes of a worker; jobs are numbered by seat. What became of them since the last step waits for the driver.
 
-    reports, ended: of this step. waiting: to begin when a lane is free. vacant lanes are the driver's to fill. None waits for
-    another process: the driver has others to train meanwhile.
+    reports, ended: of this step. waiting: to begin when a lane is free. vacant lanes are the driver's to fill. None
+    waits for another process: the driver has others to train meanwhile.
     """
 
     waits = False
