@@ -124,8 +124,6 @@ class _LaneJobs(ActiveJobs):
     waits for another process: the driver has others to train meanwhile.
     """
 
-    waits = False
-
     def __init__(self, device: torch.device, packing: Packing, load: Load) -> None:
         super().__init__(device, packing, load)
         self.waiting: list[ActiveJob] = []
@@ -194,7 +192,7 @@ class _LaneJobs(ActiveJobs):
         while self.waiting and (not self.active or len(self.active) < self.packing.lanes):
             active = self.waiting.pop(0)
             try:
-                self.begin(active, wait=not self.active)
+                self.begin(active, wait=False)
             except InUse as error:
                 self.ended.append({"seat": active.job.number, "busy": str(error)})
 
