@@ -13,6 +13,7 @@ from functools import cached_property
 from skelray.checks import UserError, check_label
 from skelray.data import Preprocessing
 from skelray.evaluation import Evaluation, HeldOut, Linear
+from skelray.evaluation.names import distinct_names
 from skelray.study.ablation import Ablation
 from skelray.study.across import whole_seeds
 from skelray.study.arm import Arm
@@ -81,6 +82,11 @@ class AblationPath:
         return " + ".join(made) or self.start
 
     @property
+    def _on_test(self) -> tuple[Evaluation, ...]:
+        """Returns what the settings on the path are measured by, beside what chooses them."""
+        return tuple(one for one in self.default.evaluations if one != HeldOut(self.choose))
+
+    @property
     def path(self) -> list[str]:
         """Returns the labels of the settings on the path so far."""
         return [self.label(self.chosen[:count]) for count in range(len(self.chosen) + 1)]
@@ -94,15 +100,13 @@ class AblationPath:
         """Returns the start and the candidates of every step so far, as an ablation."""
         steps = min(len(self.chosen) + 1, len(self.changes))
         made = [(), *(one for step in range(steps) for one in self._candidates(step))]
-        held_out = HeldOut(self.choose)
-        evaluations = tuple(one for one in self.default.evaluations if one != held_out)
         arms = []
         for changes in made:  # in the order of ``best``, so that a setting is one trial on whatever way it is reached
             on = [name for name in self.changes if name in changes]
             arms.append(
                 Arm(self.label(changes), changes_of(self.default, self.changes, on), self.published.get(changes, {}))
             )
-        base = replace(self.default, evaluations=(*evaluations, held_out))
+        base = replace(self.default, evaluations=(*self._on_test, HeldOut(self.choose)))
         return Ablation(base=base, arms=arms, seeds=self.seeds, prepared=self.prepared)
 
     def cells(self, scale: Scale | None = None) -> list[Cell]:
@@ -116,9 +120,13 @@ class AblationPath:
         return []
 
     def notes(self) -> Notes:
-        """Returns the comparison of each setting on the path with the previous one."""
-        steps = tuple(Contrast(arm, other) for other, arm in itertools.pairwise(self.path))
-        return Notes(steps, self.margin)
+        """Returns the comparison of each setting on the path with the previous one, on the test split.
+
+        On held-out subjects, whom the steps were chosen on, they are better by construction.
+        """
+        read = distinct_names(self._on_test)
+        steps = itertools.product(itertools.pairwise(self.path), read)
+        return Notes(tuple(Contrast(arm, other, at={"evaluation": name}) for (other, arm), name in steps), self.margin)
 
     def grown(self, cells: Iterable[Cell], value: Callable[[Cell], float | None]) -> AblationPath | None:
         """Returns the path with its next change, the best by mean over the finished seeds; None if none is left.

@@ -54,6 +54,9 @@ def test_the_best_next_change_comes_first(ran):
         names = [name for name in ("NA", "warm", "fast") if name not in before.split(" + ")]
         assert held[after] == max(held[prefix + name] for name in names)
     assert len(held) == 1 + 3 + 2 + 1
+    judged = verdicts_of_frame(tables.load("small", ran / "results"))
+    assert set(judged["evaluation"]) == {"knn"}  # on held-out subjects the best of several is better by construction
+    assert judged["arm"].tolist() == path[1:]
 
 
 def test_the_test_split_is_read_along_the_path_alone(ran):
