@@ -34,9 +34,13 @@ class Losses:
 
     def note_progress(self, job: Job, epoch: int) -> None:
         """Notes an epoch: a job that gets further than before between losses is never given up."""
-        if epoch > self._furthest.get(id(job), -1):
+        if self.is_further(job, epoch):
             self._furthest[id(job)] = epoch
             self._counts.pop(id(job), None)
+
+    def is_further(self, job: Job, epoch: int) -> bool:
+        """Returns whether a job has not come as far before."""
+        return epoch > self._furthest.get(id(job), -1)
 
     def note_memory(self, job: Job, peak: float) -> None:
         """Notes the bytes of memory that a job's worker has taken at most so far."""

@@ -29,8 +29,9 @@ def driven(tmp_path, monkeypatch):
         run.context.fingerprint, run.should_continue = lambda trial: "data", lambda *given: True
         run.jobs = lambda: (job(tmp_path, number) for number in range(count))
         jobs, nodes = pack_searcher.PackSearcher(run, 4, 1), Nodes({"cpu": 1.0})
-        nodes.slots = lambda: 1
-        return jobs, pack_scheduler.PackScheduler(run, jobs, Heard(), nodes), told
+        scheduler = pack_scheduler.PackScheduler(run, jobs, Heard(), nodes)
+        jobs.has_room = lambda: True
+        return jobs, scheduler, told
 
     return begin
 
@@ -121,3 +122,78 @@ def test_a_worker_trains_beside_a_busy_trial_and_waits_for_none(monkeypatch):
     assert [one["seat"] for one in jobs.ended] == [2]
     assert [one.job.number for one in jobs.active] == [1, 3]
     assert trained
+
+
+def test_one_that_kills_its_worker_is_given_up_alone(driven):
+    """Its lane-mates, which were lost with it, go on together once each has got further by itself."""
+    jobs, scheduler, told = driven(4)
+    scheduler._is_there = lambda job: True
+    packs, epochs = [], [0] * 4
+    for id in map(str, range(100)):
+        if (config := jobs.suggest(id)) is jobs.FINISHED:
+            break
+        attempt = pack(id, told)
+        scheduler.on_trial_add(None, attempt)
+        scheduler.on_trial_result(None, attempt, heard(vacant=config["most"] - 1))
+        packs.append(numbers(jobs, id))
+        if 2 in packs[-1]:
+            scheduler.on_trial_error(None, attempt)
+            jobs.on_trial_complete(id, error=True)
+            continue
+        told.clear()
+        rows = {seat: job.number for seat, job in jobs.seats[id].items()}
+        for number in rows.values():
+            epochs[number] += 1
+        reports = [reported(seat, epochs[number]) for seat, number in rows.items()]
+        scheduler.on_trial_result(None, attempt, heard(reports=reports))
+        if not told:
+            scheduler.on_trial_result(None, attempt, heard(ended=[{"seat": seat} for seat in rows]))
+        jobs.on_trial_complete(id)
+    assert packs == [[0, 1, 2, 3], [0], [1], [2], [2], [2], [3], [0, 1, 3]]
+    assert sorted(scheduler.run.ends) == [(0, "done"), (1, "done"), (2, "failed"), (3, "done")]
+    assert epochs == [2, 2, 0, 2]
+
+
+def reported(seat, epoch):
+    return {"seat": seat, "epoch": epoch, "metrics": {"loss": 1.0}, "seconds": 0.0, "replayed": False}
+
+
+def test_what_memory_a_pack_has_taken_is_none_of_its_trials(driven, tmp_path):
+    """One that is ended for want of it in a worker of its own gets a node of its own."""
+    jobs, scheduler, told = driven(2)
+    error = tmp_path / "error.txt"
+    error.write_text("the node was low on memory; memory used=8.00GB by its worker")
+    first = pack("x", told, str(error))
+    jobs.suggest("x")
+    scheduler.on_trial_result(None, first, heard(vacant=1))
+    reports = [reported(seat, 1) for seat in jobs.seats["x"]]
+    scheduler.on_trial_result(None, first, heard(reports=reports) | {"peak": 8.0 * 2**30})
+    scheduler.on_trial_error(None, first)
+    jobs.on_trial_complete("x", error=True)
+    assert not scheduler.losses.alone
+    assert not any(scheduler.losses._peaks.values())
+    jobs.suggest("y")
+    scheduler.on_trial_error(None, pack("y", told, str(error)))
+    assert scheduler.losses.alone == {id(jobs.given["y"])}
+
+
+def test_what_a_trial_shares_a_pack_with_is_found_out_once(driven, monkeypatch):
+    """However many wait that fit no pack yet."""
+    from skelray.runner import pack_searcher
+
+    asked = []
+
+    def found(trial, data):
+        asked.append(trial)
+        return str(len(asked) % 2)
+
+    monkeypatch.setattr(pack_searcher, "structure_of", found)
+    jobs, _, _ = driven(12)
+    jobs.suggest("x")
+    for _ in range(3):
+        jobs.fill("x", 1)
+    assert numbers(jobs, "x") == [0, 2, 4, 6]
+    assert jobs.suggest("y")["number"] == 1
+    jobs.fill("y", 2)
+    assert numbers(jobs, "y") == [1, 3, 5]
+    assert len(asked) == 7
