@@ -531,6 +531,7 @@ CLAIMS = {
         "its table is that of trials alone": "test_the_table_of_packs_is_that_of_trials_alone",
         "a killed pack goes on to the last bit": "test_a_killed_pack_goes_on_to_the_last_bit",
         "as gain from it, up to": "test_as_many_lanes_are_taken_as_gain_and_a_run_that_goes_on_has_the_same",
+        "samples to come are not counted": "test_samples_to_come_are_alike_where_the_space_is",
         "no more lanes than alike trials are left": "test_the_table_of_packs_is_that_of_trials_alone",
         "holds until the run has ended": "test_what_a_run_has_decided_holds_until_it_has_ended",
         "`--per-gpu auto`: up to 64": "test_a_number_of_trials_or_auto_shares_a_gpu",

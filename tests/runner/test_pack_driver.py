@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from small_study import Heard
+from small_study import SWEEP, Heard, make_run, study_file
 from test_cluster import node
 from test_ray import Attempt, Ended, job
 
@@ -197,3 +197,20 @@ def test_what_a_trial_shares_a_pack_with_is_found_out_once(driven, monkeypatch):
     jobs.fill("y", 2)
     assert numbers(jobs, "y") == [1, 3, 5]
     assert len(asked) == 7
+
+
+def test_samples_to_come_are_alike_where_the_space_is(tmp_path, synthetic_data, monkeypatch):
+    """Else a sample that no other is like would be given a pack of lanes that stand empty."""
+    from skelray.runner import run as runs
+
+    asked, found = [], runs.structure_of
+    monkeypatch.setattr(runs, "structure_of", lambda trial, data: asked.append(trial) or found(trial, data))
+    numbers_alone = SWEEP.replace('arrangement=(BA, NA)[: trial.suggest_int("k", 1, 2)],', "").replace('"k": 2, ', "")
+    for body, alike in ((numbers_alone, 5), (SWEEP, 0)):
+        run, _ = make_run(study_file(tmp_path, body), tmp_path, synthetic_data)
+        example = run.work.planned()[0].trial
+        structure = found(example, run.context.fingerprint(example))
+        assert run.alike(structure) == alike
+        once = len(asked)
+        assert run.alike(structure) == alike
+        assert len(asked) == once
