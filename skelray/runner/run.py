@@ -19,11 +19,9 @@ from skelray.runner.kinds import work_of
 from skelray.runner.packing import structure_of
 from skelray.runner.upkeep import Upkeep
 from skelray.runner.work import Planned
-from skelray.search.space import example_trials
 from skelray.study.notes import Notes
 from skelray.study.scale import Scale
 from skelray.study.study import Study
-from skelray.study.sweep import Sweep
 from skelray.training import Report
 from skelray.trial import Trial
 
@@ -126,15 +124,13 @@ class Run:
 
     def _is_left(self, one: Planned) -> bool:
         if one.open or one.stopped:
-            return one.open and not one.final and self._is_space_alike
+            return one.open and not one.final and self._are_open_alike
         return not complete(one.trial, self.context.stored(one.trial))
 
     @cached_property
-    def _is_space_alike(self) -> bool:
-        """Whether a search's samples are all of one structure, by some that are drawn at random."""
-        if not isinstance(self.study, Sweep):
-            return True
-        return len({self._structure_of(trial) for trial in example_trials(self.study, self.scale)}) == 1
+    def _are_open_alike(self) -> bool:
+        """Whether all that a search may yet draw is of one structure, by examples."""
+        return len({self._structure_of(trial) for trial in self.work.examples()}) <= 1
 
     def _structure_of(self, trial: Trial) -> str:
         """Returns what trials of one pack have in common, found out once for each."""
