@@ -546,6 +546,7 @@ CLAIMS = {
         "report and row": "test_each_lane_of_a_pack_on_ray_is_the_trial_alone",
         "Few trials are spread over the GPUs": "test_few_trials_are_spread_over_the_nodes",
         "one that kills its worker is given up alone": "test_one_that_kills_its_worker_is_given_up_alone",
+        "its trials share none again": "test_what_memory_a_pack_has_taken_is_none_of_its_trials",
         "its lanes an epoch at most": "test_a_lost_worker_costs_each_lane_an_epoch_at_most",
         "SkeletonCLR 808, HiCLR 1564": "test_lanes_launch_no_more_than_their_ceiling",
         "A test keeps these below ceilings": "test_a_step_launches_no_more_than_its_ceiling",

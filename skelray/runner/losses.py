@@ -83,6 +83,15 @@ class Losses:
         return {"cause": cause, "line": line, "traceback": traceback, "transient": True}
 
 
+def is_short_of_memory(trial: TuneTrial) -> bool:
+    """Returns whether an attempt was ended for want of memory on its node."""
+    told = ""
+    if trial.error_file is not None:
+        with contextlib.suppress(OSError):
+            told = Path(trial.error_file).read_text()
+    return _is_out_of_memory(_cause(trial)) or _is_out_of_memory(told)
+
+
 def _cause(trial: TuneTrial) -> BaseException | None:
     """Returns the error in which the last attempt ended, as the worker raised it."""
     if trial.pickled_error_file is None:

@@ -8,6 +8,7 @@ from typing import Any
 from ray.tune.experiment import Trial as TuneTrial
 
 from skelray.runner.job import Job
+from skelray.runner.losses import is_short_of_memory
 from skelray.runner.pack_searcher import PackSearcher
 from skelray.runner.reporting import ReportingScheduler, log_from_worker
 from skelray.runner.worker_log import read_unreported
@@ -65,14 +66,23 @@ class PackScheduler(ReportingScheduler):
         self.watch.ended(trial.trial_id)
         log_from_worker(result.get("logged", ()))
 
+    def _lost_together(self, trial: TuneTrial) -> None:
+        """Says what becomes of the jobs of a worker that is lost; where memory was short, they share none again."""
+        lost = self.jobs.seats.get(trial.trial_id, {}).values()
+        if is_short_of_memory(trial):
+            self.jobs.large |= {id(job) for job in lost}
+            log.warning("a worker of %d trials was ended for want of memory: each goes on in one of its own", len(lost))
+        else:
+            told = "a worker of %d trials was lost: each trains an epoch in one of its own before they share one"
+            log.warning(told, len(lost))
+
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         self._over.append(trial)
         self.watch.ended(trial.trial_id)
         log_from_worker(read_unreported(trial.trial_id))
         if self.jobs.is_shared(trial.trial_id):
             self._looked = 0.0  # whatever has become of its node is known at once
-            lost = len(self.jobs.seats.get(trial.trial_id, {}))
-            log.warning("a worker of %d trials was lost: each trains an epoch in one of its own before they share one", lost)
+            self._lost_together(trial)
             return
         for job in self.jobs.seats.get(trial.trial_id, {}).values():
             self.losses.note_error(job, trial)

@@ -26,6 +26,7 @@ class PackSearcher(JobSearcher):
         self.run, self.lanes, self.slots = run, lanes, slots
         self.seats: dict[str, dict[int, Job]] = {}  # by Tune's id of the attempt
         self.apart: set[int] = set()  # by identity: lost a worker together, and did not get further alone yet
+        self.large: set[int] = set()  # likewise, for want of memory: they share none again
         self._seated_in: Counter[str] = Counter()  # jobs that an attempt had so far
         self._open: dict[str, str] = {}  # attempts that others may join, and the structure that they must have
         self._structures: dict[int, str] = {}  # of jobs, by identity
@@ -87,10 +88,10 @@ class PackSearcher(JobSearcher):
         """Lets a job that was apart share packs, as it has got further by itself. Returns whether it was, and now may."""
         apart = id(job) in self.apart
         self.apart.discard(id(job))
-        return apart and not self.is_alone(job)
+        return apart and self._shares(job)
 
     def _shares(self, job: Job) -> bool:
-        return not self.is_alone(job) and id(job) not in self.apart
+        return not (self.is_alone(job) or id(job) in self.apart or id(job) in self.large)
 
     def wait(self, job: Job) -> None:
         """Keeps a job that another process works on, for which nobody here waits, until it may be offered again."""

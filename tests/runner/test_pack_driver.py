@@ -172,8 +172,12 @@ def test_what_memory_a_pack_has_taken_is_none_of_its_trials(driven, tmp_path):
     jobs.on_trial_complete("x", error=True)
     assert not scheduler.losses.alone
     assert not any(scheduler.losses._peaks.values())
-    jobs.suggest("y")
-    scheduler.on_trial_error(None, pack("y", told, str(error)))
+    alone = pack("y", told, str(error))
+    assert jobs.suggest("y")["most"] == 1
+    told.clear()
+    scheduler.on_trial_result(None, alone, heard(reports=[reported(next(iter(jobs.seats["y"])), 2)]))
+    assert not told  # it goes on there, and shares no worker again
+    scheduler.on_trial_error(None, alone)
     assert scheduler.losses.alone == {id(jobs.given["y"])}
 
 
