@@ -32,6 +32,7 @@ from skelray.study.notes import notes_of
 from skelray.study.quoted import Quoted
 from skelray.study.study import Expands, HasReferences
 from skelray.training import Report
+from skelray.trial import Trial
 
 
 class AblationWork:
@@ -106,6 +107,9 @@ class AblationWork:
 
     def planned(self) -> list[Planned]:
         return [Planned(job.name, job.trial) for job in self.jobs]
+
+    def examples(self) -> list[Trial]:
+        return []
 
     def searches(self) -> Searches:
         return Searches()

@@ -48,7 +48,7 @@ class ActiveJobs(ABC):
     def begin(self, active: ActiveJob, wait: bool) -> None:
         """Takes a job to its first epoch in a pack, or to its end.
 
-        wait: until another process has let go of it. Raises InUse where it is not to wait, as others are under way.
+        wait: until another process has let go of it. Raises InUse where it is not to wait.
         """
         self.packing.open(active.structure)
         active.began = datetime.now(UTC)

@@ -25,6 +25,7 @@ class JobSearcher(Searcher):
         self._jobs = jobs
         self.given: dict[str, Job] = {}  # by Tune's id of the attempt
         self.under_way: dict[int, Job] = {}  # taken up and not ended, by identity: a paused job comes again by its number
+        self._kept: list[Job] = []  # that were ever taken up: each is known by its identity, which no other may get
         self.again: list[Job] = []  # whose last attempt was lost
         self.exhausted = False
         self.error: Exception | None = None  # of the study's own code, or of the store: Tune would end in one of its own
@@ -85,6 +86,7 @@ class JobSearcher(Searcher):
         if (holder := job.stored.holder(job.trial.epochs)) is not None:
             log.warning("%s waits for %s", job.name, holder)
         self.under_way[id(job)] = job
+        self._kept.append(job)
         return job
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

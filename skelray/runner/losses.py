@@ -34,9 +34,13 @@ class Losses:
 
     def note_progress(self, job: Job, epoch: int) -> None:
         """Notes an epoch: a job that gets further than before between losses is never given up."""
-        if epoch > self._furthest.get(id(job), -1):
+        if self.is_further(job, epoch):
             self._furthest[id(job)] = epoch
             self._counts.pop(id(job), None)
+
+    def is_further(self, job: Job, epoch: int) -> bool:
+        """Returns whether a job has not come as far before."""
+        return epoch > self._furthest.get(id(job), -1)
 
     def note_memory(self, job: Job, peak: float) -> None:
         """Notes the bytes of memory that a job's worker has taken at most so far."""
@@ -77,6 +81,15 @@ class Losses:
                 f"its node ran out of memory, also with the trial alone on it{took}: give it a smaller batch or larger nodes"
             )
         return {"cause": cause, "line": line, "traceback": traceback, "transient": True}
+
+
+def is_short_of_memory(trial: TuneTrial) -> bool:
+    """Returns whether an attempt was ended for want of memory on its node."""
+    told = ""
+    if trial.error_file is not None:
+        with contextlib.suppress(OSError):
+            told = Path(trial.error_file).read_text()
+    return _is_out_of_memory(_cause(trial)) or _is_out_of_memory(told)
 
 
 def _cause(trial: TuneTrial) -> BaseException | None:

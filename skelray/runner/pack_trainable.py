@@ -120,7 +120,8 @@ class PackTrainable(StudyTrainable):
 class _LaneJobs(ActiveJobs):
     """The lanes of a worker; jobs are numbered by seat. What became of them since the last step waits for the driver.
 
-    reports, ended: of this step. waiting: to begin when a lane is free. vacant lanes are the driver's to fill.
+    reports, ended: of this step. waiting: to begin when a lane is free. vacant lanes are the driver's to fill. None
+    waits for another process: the driver has others to train meanwhile.
     """
 
     def __init__(self, device: torch.device, packing: Packing, load: Load) -> None:
@@ -144,9 +145,13 @@ class _LaneJobs(ActiveJobs):
         self._fill()
         if first and self.active and len(self.active) < self.packing.lanes:
             return  # others may begin beside it
-        while self.active and not (self._asked or self.ended or time.monotonic() >= self._until):
+        while self.active and not (self._asked or self._any_over() or time.monotonic() >= self._until):
             self.train()
             self._fill()
+
+    def _any_over(self) -> bool:
+        """Returns whether any job is over; for one that is with another process the others do not wait."""
+        return any("busy" not in one for one in self.ended)
 
     def drop(self) -> None:
         """Closes what is under way; each keeps what it has."""
@@ -187,7 +192,7 @@ class _LaneJobs(ActiveJobs):
         while self.waiting and (not self.active or len(self.active) < self.packing.lanes):
             active = self.waiting.pop(0)
             try:
-                self.begin(active, wait=not self.active)
+                self.begin(active, wait=False)
             except InUse as error:
                 self.ended.append({"seat": active.job.number, "busy": str(error)})
 

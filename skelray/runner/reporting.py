@@ -109,9 +109,9 @@ class ReportingScheduler(FIFOScheduler):
                 del self._pending[trial.trial_id]
             elif there and not (there & {kept} if kept else there - avoided):
                 del self._pending[trial.trial_id]
+                self.jobs.take_back(trial.trial_id)  # first: Tune tells the searcher that what it stops is complete
                 tune_controller.stop_trial(trial)
                 self.watch.ended(trial.trial_id)
-                self.jobs.take_back(trial.trial_id)
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
         job = self.jobs.given[trial.trial_id]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 from skelray.checks import UserError
 from skelray.results.book import Book
@@ -22,6 +23,7 @@ from skelray.study.notes import Notes
 from skelray.study.scale import Scale
 from skelray.study.study import Study
 from skelray.training import Report
+from skelray.trial import Trial
 
 RETRIES = 2  # attempts beyond the first at a trial that failed for a transient cause
 
@@ -35,6 +37,7 @@ class Run:
         self.context = Context(name, self.scale, settings)
         self.book = Book(name, settings.results)
         self.work = work_of(study, self.context)
+        self._structures: dict[tuple[Trial, str], str] = {}  # by trial and the fingerprint of its data
         self.running: set[str] = set()  # ids of trials under way
         self._upkeep: Upkeep | None = None
 
@@ -113,16 +116,31 @@ class Run:
             yield job
 
     def alike(self, structure: str) -> int:
-        """Returns how many trials of a structure are left that may share packs, those yet to be drawn included."""
-        return sum(self._is_alike(one, structure) for one in self.work.planned())
+        """Returns how many trials of a structure are left that may share packs.
 
-    def _is_alike(self, one: Planned, structure: str) -> bool:
+        Those yet to be drawn are among them, unless the space of a search changes the structure from sample to sample.
+        """
+        return sum(self._is_left(one) for one in self.work.planned() if self._structure_of(one.trial) == structure)
+
+    def _is_left(self, one: Planned) -> bool:
         if one.open or one.stopped:
-            return one.open and not one.final
-        context, data = self.context, self.context.fingerprint(one.trial)
-        return structure_of(one.trial, data) == structure and not complete(
-            one.trial, context.store.trial(one.trial.id(data))
-        )
+            return one.open and not one.final and self._are_open_alike
+        return not complete(one.trial, self.context.stored(one.trial))
+
+    @cached_property
+    def _are_open_alike(self) -> bool:
+        """Whether all that a search may yet draw is of one structure, by examples."""
+        return len({self._structure_of(trial) for trial in self.work.examples()}) <= 1
+
+    def _structure_of(self, trial: Trial) -> str:
+        """Returns what trials of one pack have in common, found out once for each."""
+        data = self.context.fingerprint(trial)
+        try:
+            if (trial, data) not in self._structures:
+                self._structures[trial, data] = structure_of(trial, data)
+            return self._structures[trial, data]
+        except TypeError:  # a part of the study's own has no hash
+            return structure_of(trial, data)
 
     def should_continue(self, job: Job, report: Report, source: dict[str, str]) -> bool:
         """Returns whether a job goes on after a report."""

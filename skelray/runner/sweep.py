@@ -20,11 +20,12 @@ from skelray.runner.work import Planned, RunSize, Savings, Searches
 from skelray.search.sample import Sample, Seed
 from skelray.search.saving import saved_at_most
 from skelray.search.search import Search
-from skelray.search.space import example_trial
+from skelray.search.space import example_trial, example_trials
 from skelray.study.cell import Cell, Fused
 from skelray.study.stopping.rule import ON, PAUSE
 from skelray.study.sweep import Sweep
 from skelray.training import Report
+from skelray.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -246,6 +247,9 @@ class SweepWork:
     def _named(self, cell: Cell) -> str:
         alone = not self.search.sweep.across and len(self.search.sweep.seeds_at(self._context.scale) or (0,)) == 1
         return cell.arm if alone and self.search.sweep.racing is None else cell.name
+
+    def examples(self) -> list[Trial]:
+        return example_trials(self.search.sweep, self._context.scale)
 
     def searches(self) -> Searches:
         return Searches()

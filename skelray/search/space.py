@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 import warnings
 from collections.abc import Callable
@@ -28,6 +29,16 @@ def example_trial(sweep: Sweep, scale: Scale) -> Trial:
     except UserError as error:
         raise UserError(f"a trial of space() has no id: {error}") from error
     return trial
+
+
+def example_trials(sweep: Sweep, scale: Scale, draws: int = 12) -> list[Trial]:
+    """Returns trials of points that are drawn at random, recorded nowhere; one that cannot be is left out."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study, found = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)), list[Trial]()
+    for point in [study.ask() for _ in range(draws)]:
+        with contextlib.suppress(Exception):
+            found.append(call_contained(sweep.searched, point, scale))
+    return found
 
 
 def check_named(sweep: Sweep) -> None:

@@ -138,6 +138,24 @@ def test_a_lane_is_filled_again_and_the_others_go_on():
         close(one, other)
 
 
+def test_a_trial_is_the_same_in_any_lane():
+    """To rounding; one whose state was of a lane goes on in that one, unless another trial has it."""
+    base = replace(BASE, backbone=tiny.Small())
+    first, second = replace(base, seed=1), replace(base, seed=2)
+    pack, (other, one) = packed([first, second], lanes=3)
+    epoch(pack, [one])
+    state = one.state()
+    one.leave()
+    other.leave()
+    there, elsewhere = training(second), training(second)
+    for again in (there, elsewhere):
+        again.load_state(state)
+        again.join(pack)
+    assert (there.lane.place, elsewhere.lane.place) == (1, 0)
+    epoch(pack, [there, elsewhere])
+    close(there, elsewhere)
+
+
 def test_a_lane_without_numbers_costs_itself_alone():
     base = replace(BASE, backbone=tiny.Small())
     trials = [replace(base, optimizer=SGD(lr=lr)) for lr in (2**-6, 1e300)]

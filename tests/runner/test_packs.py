@@ -113,7 +113,7 @@ def killed(work, write):
 
 @pytest.mark.slow
 def test_a_killed_pack_goes_on_to_the_last_bit(tmp_path, synthetic_data, packs):
-    """Each lane from its own checkpoint, in whatever lanes they come together again."""
+    """Each from its own checkpoint, in the lane that it had: in another it would be the same to rounding alone."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
         folder.mkdir()
