@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 
 import ray
 from ray.experimental import internal_kv
@@ -23,7 +24,7 @@ class WarningCollector(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self._lines: list[str] = []
-        self._attempt = ""
+        self._attempt, self._process = "", os.getpid()
         for earlier in [handler for handler in log.handlers if isinstance(handler, WarningCollector)]:  # of a reused process
             log.removeHandler(earlier)
         log.addHandler(self)
@@ -34,7 +35,7 @@ class WarningCollector(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._lines.append(record.getMessage())
-        if ray.is_initialized():
+        if ray.is_initialized() and os.getpid() == self._process:  # a fork of it would wait for Ray's threads for ever
             with contextlib.suppress(Exception):  # the head is gone, and soon this process, too
                 internal_kv._internal_kv_put(_key(self._attempt), json.dumps(self._lines), namespace=SPACE)
 

@@ -1,5 +1,7 @@
 """Workers that hang are found and ended, and their trials go on; those that are busy are left alone."""
 
+import logging
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +11,7 @@ from test_ray import job, on_ray
 pytest.importorskip("ray")
 
 from skelray.names import HELD_OUT
-from skelray.runner import hanging
+from skelray.runner import hanging, worker_log
 from skelray.runner.hanging import Watch
 
 pytestmark = pytest.mark.ray
@@ -33,6 +35,25 @@ class Clock:
 
 def attempt(tmp_path):
     return job(tmp_path, 0), SimpleNamespace(trial_id="x", temporary_state=SimpleNamespace(ray_actor="its actor"))
+
+
+def test_a_fork_of_a_worker_tells_ray_nothing(tmp_path, monkeypatch):
+    """Ray's threads are not in it, so that it would wait for them for ever."""
+    heard = tmp_path / "heard"
+    monkeypatch.setattr(worker_log.ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(worker_log.internal_kv, "_internal_kv_put", lambda key, *given, **named: heard.write_text(key))
+    collector = worker_log.WarningCollector()
+    try:
+        collector.begin("x")
+        if not (child := os.fork()):
+            logging.getLogger("skelray").warning("odd")
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert not heard.exists()
+        logging.getLogger("skelray").warning("odd")
+        assert heard.read_text() == "x said"
+    finally:
+        logging.getLogger("skelray").removeHandler(collector)
 
 
 def test_a_process_that_does_not_stir_is_ended(tmp_path, monkeypatch, caplog):
