@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 BEAT = 15.0  # seconds between two renewals
 DEAD = 60.0  # seconds without one, after which a holder is gone
 PAUSE = 2.0  # seconds between two looks of one who waits
-LOOKS = 3  # at which one that does not wait has seen tickets of the same process, before it gives way
+LOOKS = 3  # at which one that does not wait has seen the same ticket, before it gives way
 
 HOST = re.sub(r"[^\w.-]", "_", socket.gethostname())  # as it stands in a ticket
 
@@ -69,9 +69,8 @@ def hold_lease_at_once(files: Files, folder: str) -> Iterator[None]:
     with _Tickets(files, folder) as tickets:
         until, seen = time.monotonic() + DEAD + BEAT, Counter[str]()
         while (other := tickets.take()) is not None:
-            holder = other.partition("~")[2]  # a process, whose tickets have another name each time
-            seen[holder] += 1
-            if (seen[holder] >= LOOKS and tickets.lives(other)) or time.monotonic() > until:
+            seen[other] += 1
+            if (seen[other] >= LOOKS and tickets.lives(other)) or time.monotonic() > until:
                 raise BlockingIOError(_who(other, folder))
             time.sleep(PAUSE * random.uniform(0.5, 1.5))
         with tickets.renewed():
