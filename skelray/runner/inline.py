@@ -54,7 +54,8 @@ class InlineJobs(ActiveJobs):
         while True:
             self._fill()
             if not self.active:
-                self.packing.decisions.forget()
+                if not self.packing.plain:
+                    self.packing.decisions.forget()
                 return
             self.train()
             ending.raise_if_asked_to_end()
