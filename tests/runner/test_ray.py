@@ -300,7 +300,7 @@ def test_a_worker_without_the_device_says_so(tmp_path, synthetic_data, monkeypat
             super().setup(config, replace(run.settings, device="cuda"))
 
     one = next(run.jobs())
-    result = Here({"attempt": "x", "id": one.stored.id, "epochs": 3, "trial": pickle.dumps(one.trial)}).train()
+    result = Here({"attempt": "deviceless", "id": one.stored.id, "epochs": 3, "trial": pickle.dumps(one.trial)}).train()
     assert result["done"]
     assert "no CUDA device" in result["failed"]["line"]
     assert "no CUDA device" in one.stored.failure(3)["line"]
