@@ -27,7 +27,7 @@ class Pulse:
     """Leaves a sign of life of a worker's process every few seconds, under the name of the attempt that it works on."""
 
     def __init__(self) -> None:
-        self._attempt, self._number = "", 0
+        self._attempt, self._number, self._over = "", 0, threading.Event()
         threading.Thread(target=self._beats, daemon=True).start()
 
     def begin(self, attempt: str) -> None:
@@ -35,9 +35,12 @@ class Pulse:
         self._attempt = attempt
         self._beat()
 
+    def end(self) -> None:
+        """Leaves no sign of life any more."""
+        self._over.set()
+
     def _beats(self) -> None:
-        while True:
-            time.sleep(BEAT)
+        while not self._over.wait(BEAT):
             self._beat()
 
     def _beat(self) -> None:

@@ -60,7 +60,7 @@ class JobSearcher(Searcher):
         return {"attempt": trial_id, "number": job.number, "id": job.stored.id, "epochs": job.trial.epochs, "trial": content}
 
     def occupied(self) -> list[int]:
-        """Attempts that take room on a node or wait for it, each by the identity of its job."""
+        """Returns the attempts that take room on a node or wait for it, each by the identity of its job."""
         waiting = {id(job) for job in self.again}
         return [one for one in self.under_way if one not in waiting]
 

@@ -61,7 +61,7 @@ class PackSearcher(JobSearcher):
         return jobs, configs
 
     def occupied(self) -> list[int]:
-        """Returns a pack is on a node as long as any of its jobs is, and stands for its first."""
+        """Returns the packs that take room on a node or wait for it, each by the identity of its first job."""
         return [id(next(iter(jobs.values()))) for jobs in self.seats.values() if jobs]
 
     def take_back(self, trial_id: str) -> None:

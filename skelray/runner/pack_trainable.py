@@ -112,7 +112,7 @@ class PackTrainable(StudyTrainable):
         self.begin(new_config)
         return True
 
-    def cleanup(self) -> None:
+    def close(self) -> None:
         if self._jobs is not None:
             self._jobs.close()
 

@@ -122,7 +122,7 @@ class ReportingScheduler(FIFOScheduler):
         trial.update_resources(self.nodes.request(alone))
 
     def announce(self, job: Job) -> None:
-        """An attempt at a job is made; of the first one is told."""
+        """Notes that an attempt at a job is made, and tells the listener of the first."""
         if id(job) not in self.begun:
             self.begun.add(id(job))
             self.listener.started(job)

@@ -107,12 +107,18 @@ class StudyTrainable(tune.Trainable):
         return True
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.cleanup()
+        self.close()
         self.begin(new_config)
         return True
 
-    def cleanup(self) -> None:
+    def close(self) -> None:
+        """Closes what is under way; it keeps what it has."""
         self.reports.close()
+
+    def cleanup(self) -> None:
+        self.close()
+        self.logged.end()
+        self.pulse.end()
 
 
 class TrialTrainable(tune.Trainable):

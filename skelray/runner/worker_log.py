@@ -25,13 +25,15 @@ class WarningCollector(logging.Handler):
         super().__init__(logging.WARNING)
         self._lines: list[str] = []
         self._attempt, self._process = "", os.getpid()
-        for earlier in [handler for handler in log.handlers if isinstance(handler, WarningCollector)]:  # of a reused process
-            log.removeHandler(earlier)
         log.addHandler(self)
 
     def begin(self, attempt: str) -> None:
         self._attempt = attempt
         self._lines.clear()
+
+    def end(self) -> None:
+        """Hears nothing more."""
+        log.removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         self._lines.append(record.getMessage())

@@ -7,7 +7,7 @@ import double_precision
 import pytest
 import tiny
 from small_study import Heard, curves, make_run, study_file, table
-from test_packs import SMALL, STUDY, same
+from test_packs import SMALL, STUDY, SWEEP, same
 
 from skelray.runner import pack_scheduler
 from skelray.runner.inline import run_inline
@@ -19,15 +19,6 @@ ABLATION = (
     + """
     study = Ablation(base=base, seeds=range(2), arms=[Arm("warm", {"tau": 0.2}), Arm("cold", {"tau": 0.07}),
                                                       Arm("wild", {"lr": 1e300}), Arm("bone", {"stream": "bone"})])
-"""
-)
-SWEEP = (
-    STUDY
-    + """
-    def space(trial):
-        return replace(base, method=SkeletonCLR(tau=trial.suggest_float("tau", 0.03, 0.3, log=True)))
-    study = Sweep(space=space, published={"tau": 0.07}, samples=7, sampler=TPE(seed=0, startup=3),
-                  stopping=ASHA(grace=100, reduction=2))
 """
 )
 

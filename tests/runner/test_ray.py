@@ -291,6 +291,7 @@ def test_a_stopping_rule_that_fails_costs_its_sample(tmp_path):
 
 def test_a_worker_without_the_device_says_so(tmp_path, synthetic_data, monkeypatch):
     from skelray.runner.trainables import StudyTrainable
+    from skelray.runner.worker_log import WarningCollector
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     run, _ = make_run(study_file(tmp_path, ABLATION), tmp_path, synthetic_data)
@@ -300,7 +301,10 @@ def test_a_worker_without_the_device_says_so(tmp_path, synthetic_data, monkeypat
             super().setup(config, replace(run.settings, device="cuda"))
 
     one = next(run.jobs())
-    result = Here({"attempt": "deviceless", "id": one.stored.id, "epochs": 3, "trial": pickle.dumps(one.trial)}).train()
+    worker = Here({"attempt": "x", "id": one.stored.id, "epochs": 3, "trial": pickle.dumps(one.trial)})
+    result = worker.train()
+    worker.stop()
+    assert not [handler for handler in logging.getLogger("skelray").handlers if isinstance(handler, WarningCollector)]
     assert result["done"]
     assert "no CUDA device" in result["failed"]["line"]
     assert "no CUDA device" in one.stored.failure(3)["line"]

@@ -44,13 +44,14 @@ def answers_of_rows(answers: Sequence[Answers]) -> dict[tuple[str, ...], list[An
     return groups
 
 
-def row_label(row: Row, among: Sequence[Row]) -> str:
-    """Returns how a page calls a row: its arm, and what tells it from others of the arm."""
-    told = [
-        f"{row[name]} epochs" if name == "epochs" else str(row[name])
-        for name in ("benchmark", "protocol", "stream", "epochs", "evaluation")
-        if len({one[name] for one in among}) > 1
-    ]
+def telling_columns(rows: Sequence[Row]) -> list[str]:
+    """Returns what tells the rows of an arm apart: the settings that vary among all of these."""
+    return [name for name in ("benchmark", "protocol", "stream", "epochs", "evaluation") if len({r[name] for r in rows}) > 1]
+
+
+def row_label(row: Row, columns: Sequence[str]) -> str:
+    """Returns how a page calls a row: its arm, and its settings in these columns."""
+    told = [f"{row[name]} epochs" if name == "epochs" else str(row[name]) for name in columns]
     return f"{row['arm']}{', ' if told else ''}{' '.join(told)}"
 
 
@@ -59,7 +60,7 @@ def data(material: Material, answers: Sequence[Answers]) -> dict[str, Any]:
     what they are taken for.
     """
     names: dict[str, list[str]] = {}
-    rows, held = [], 0
+    rows, held, columns = [], 0, telling_columns([one.row for one in answers])
     for group in answers_of_rows(answers).values():
         kept = None if group[0].excerpt is None or material.store is None else read_excerpt(material.store, group[0].excerpt)
         count = int(max(max(one.labels.max(), one.predicted.max()) for one in group)) + 1
@@ -78,7 +79,7 @@ def data(material: Material, answers: Sequence[Answers]) -> dict[str, Any]:
         marks = asdict(material.places.marks(arm=group[0].row["arm"], protocol=group[0].row["protocol"]))
         rows.append(
             {
-                "label": row_label(group[0].row, [one.row for one in answers]),
+                "label": row_label(group[0].row, columns),
                 **marks,
                 "set": key,
                 "totals": totals.tolist(),

@@ -9,7 +9,7 @@ import numpy as np
 
 from skelray.report.figures.features import Panel, draw_features
 from skelray.report.html.blocks import Paragraph, Section, Widget
-from skelray.report.html.classes import row_label, why_nothing_stored
+from skelray.report.html.classes import row_label, telling_columns, why_nothing_stored
 from skelray.report.html.figures import save_picture
 from skelray.report.html.material import Material
 from skelray.report.html.stored import Arrays, Row, Stored
@@ -29,10 +29,15 @@ def section(material: Material, stored: Stored | None) -> Section:
     if not read:
         return Section("features", "Features", [Paragraph(ASK)])
     names = class_names(stored, read)
-    labels = [row_label(row, [other for other, *_ in read]) for row, *_ in read]
+    columns = telling_columns([row for row, *_ in read])
     made = [
-        Panel(label, row["value"], arrays["places"][:POINTS], [names[_set(row, result)][n] for n in _labels(arrays)])
-        for label, (row, arrays, result) in zip(labels, read, strict=True)
+        Panel(
+            row_label(row, columns),
+            row["value"],
+            arrays["places"][:POINTS],
+            [names[_set(row, result)][n] for n in _labels(arrays)],
+        )
+        for row, arrays, result in read
     ]
     shown: dict[str, Panel] = {}
     for panel in made:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skelray.report.html.blocks import Paragraph, Section, Widget
-from skelray.report.html.classes import answers_of_rows, row_label, why_nothing_stored
+from skelray.report.html.classes import answers_of_rows, row_label, telling_columns, why_nothing_stored
 from skelray.report.html.material import Material
 from skelray.report.html.stored import Answers
 from skelray.store.excerpts import HIDDEN, Excerpt, read_augmented, read_excerpt
@@ -43,7 +43,7 @@ def data(store: Files, answers: Sequence[Answers]) -> dict[str, Any]:
 
     sets: sequences by set; rows: label, set, hits (of the set's sequences, in percent), views (a key); views by key.
     """
-    groups = list(answers_of_rows(answers).values())
+    groups, columns = list(answers_of_rows(answers).values()), telling_columns([one.row for one in answers])
     sets, rows, views = {}, [], {}
     left = BYTES
     for name in dict.fromkeys(str(one.excerpt) for one in answers):
@@ -55,7 +55,7 @@ def data(store: Files, answers: Sequence[Answers]) -> dict[str, Any]:
         sets[name] = _set(content, chosen)
         for group, share in zip(own, hits[:, chosen], strict=True):
             row = {
-                "label": row_label(group[0].row, [one.row for one in answers]),
+                "label": row_label(group[0].row, columns),
                 "set": name,
                 "hits": (100 * share).round().astype(int).tolist(),
             }
