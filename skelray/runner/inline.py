@@ -62,6 +62,13 @@ class InlineJobs(ActiveJobs):
 
     def _fill(self) -> None:
         """Begins jobs as long as there is room for them; where all that are left are with other processes, waits for one."""
+        self._begin_free()
+        while self._busy and not self.active:
+            self._begins(self._busy.pop(0), wait=True)
+            self._begin_free()
+
+    def _begin_free(self) -> None:
+        """Begins jobs that no other process has, as long as there is room for them."""
         self._waiting += self._busy
         self._busy = []
         while not self.active or len(self.active) < self.packing.lanes:
@@ -71,8 +78,6 @@ class InlineJobs(ActiveJobs):
                 self._busy.append(active)
             if not self.active and len(self._busy) >= self.run.work.most_waiting:
                 break
-        if self._busy and not self.active:
-            self._begins(self._busy.pop(0), wait=True)
 
     def _fitting(self) -> ActiveJob | None:
         """Returns the next job that may train beside those under way; None if there is none now."""
@@ -110,9 +115,10 @@ class InlineJobs(ActiveJobs):
             self.listener.started(active.job)
         try:
             self.begin(active, wait)
-        except InUse as error:
+        except InUse:
             if not active.announced:
-                log.warning("%s comes later: %s", active.job.name, error)
+                holder = active.job.stored.holder(active.job.trial.epochs) or "another process"
+                log.warning("%s comes later: it waits for %s", active.job.name, holder)
             return False
         finally:
             active.announced = True

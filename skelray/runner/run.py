@@ -74,8 +74,8 @@ class Run:
     def _check_kept(self) -> None:
         """Raises UserError where this run would drop seeds that were added to the table until it was decided.
 
-        What was looked at more than once would then stand there as if it had been looked at once. So it does for a table
-        that a later version has written, which may say more than this one can write.
+        What was looked at more than once would then stand there as if it had been looked at once. A table that a later
+        version has written is refused, too: it may say more than this one can write.
         """
         if self.name not in list_tables(self.settings.results):
             return

@@ -87,13 +87,14 @@ def test_two_studies_share_a_cell(undisturbed, tmp_path, synthetic_data):
     assert table(folder, "other")["value"].tolist() == own.loc[own["seed"] == 0, "value"].tolist()
 
 
-def test_a_trial_that_another_process_has_comes_after_the_others(undisturbed, tmp_path, synthetic_data):
-    """So two runs of one study share its trials, inline too; the last is waited for."""
+def test_trials_that_another_process_has_come_after_the_others(undisturbed, tmp_path, synthetic_data, caplog):
+    """So two runs of one study share its trials, inline too; what is with the other is waited for in the end."""
     path, order = undisturbed["ablation"][1], []
     run, _ = make_run(path, tmp_path, synthetic_data, epochs=1, seeds=(0, 1))
     jobs = list(run.work.jobs)
     with ExitStack() as other:
-        other.enter_context(jobs[0].stored.claim(jobs[0].trial.epochs))
+        for job in jobs[:2]:
+            other.enter_context(job.stored.claim(job.trial.epochs))
         late = threading.Timer(60.0, other.close)
         late.start()
         other.callback(late.cancel)
@@ -105,8 +106,11 @@ def test_a_trial_that_another_process_has_comes_after_the_others(undisturbed, tm
                     other.close()
 
         run_inline(run, Releasing())
-    first, *others = (job.name for job in jobs)
-    assert order == [*others, first]
+    first, second, *others = (job.name for job in jobs)
+    assert order == [*others, first, second]
+    assert set(table(tmp_path)["trial"]) == {job.stored.id for job in jobs}
+    later = [line for line in caplog.messages if "comes later: it waits for process" in line]
+    assert len(later) == 2
 
 
 def kill_at_write(number, run, after):
