@@ -376,7 +376,7 @@ CLAIMS = {
         "`--traceback` prints it": "test_a_bug_is_said_to_be_one_and_its_traceback_is_kept_or_shown",
         "it then ends with the same table": "test_an_ordered_sweep_on_ray_is_the_same_as_inline",
         "an ablation ends with the table of a run that was never killed": "test_killed_anywhere_it_ends_with_the_same_table",
-        "**Two `--inline` runs of one ablation share its trials:**": "test_trials_that_another_process_has_come_after_the_others",
+        "runs of one ablation share its trials": "test_trials_that_another_process_has_come_after_the_others",
         "A failure costs its own trial alone": "test_a_failure_costs_itself_alone_and_says_why",
         "worker is tried again from the checkpoint": "test_a_lost_worker_costs_an_epoch_at_most",
         "The exit status is 1 where a trial failed": "test_a_failed_trial_makes_the_exit_status_1",

@@ -91,7 +91,7 @@ def _change(text: str) -> tuple[str, str]:
 
 
 def table_name(name: str, study: Study, scale: Scale, demo: bool) -> str:
-    """Returns names the table after the study's file and what it runs on, so that no other table is replaced."""
+    """Returns the table's name: of the study's file and what it runs on, so that no other table is replaced."""
     if demo:
         name, own = f"{name}_demo", {DEMO.benchmark}
     elif scale.benchmark is None:

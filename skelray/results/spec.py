@@ -65,7 +65,7 @@ def _made(form: Any, names: Mapping[str, Any]) -> Any:
 
 
 def _difference(spec: Any, now: Any, at: str = "trial") -> str:
-    """Returns names the first place where a spec says otherwise; a field that it lacks came later and is at its default."""
+    """Returns the name of the first place that differs; a field that the spec lacks came later and is at its default."""
     if isinstance(spec, Mapping) and isinstance(now, Mapping):
         return next(filter(None, (_difference(value, now.get(key), f"{at}.{key}") for key, value in spec.items())), "")
     if isinstance(spec, list) and isinstance(now, list) and len(spec) == len(now):

@@ -88,7 +88,7 @@ class Context:
         return self.store.trial(trial.id(self.fingerprint(trial)))
 
     def pin_targets(self, trial: Trial) -> Trial:
-        """Returns names the data that its evaluations read elsewhere. Raises DataError if that does not fit."""
+        """Returns the trial with its evaluations' data elsewhere named. Raises DataError if that does not fit."""
         return pin_targets(trial, self.splits(trial), self.load_splits)
 
     @contextmanager
